@@ -1,0 +1,56 @@
+package seal
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"hash"
+	"strings"
+)
+
+// Digest is what is stored of a code: the id of the newest key, ".", and the base64url of the HMAC-SHA-256 of the fields
+// under that key for purpose. The fields must name all that the code is bound to. A purpose is a constant of the program, never data.
+func (r *Ring) Digest(purpose string, fields ...string) string {
+	return r.newest().digest(purpose, fields)
+}
+
+// Check says, in constant time, whether digest is that of exactly these fields under the key it names. It fails with
+// ErrUnknownKey if the ring doesn't have that key, and with ErrOpen if digest hasn't the form of one (nor has an empty one).
+func (r *Ring) Check(digest, purpose string, fields ...string) (bool, error) {
+	keyID, mac, ok := strings.Cut(digest, ".")
+	rawID, okID := decode(keyID)
+	rawMAC, okMAC := decode(mac)
+	if !ok || !okID || !okMAC || len(rawID) != keyIDSize || len(rawMAC) != sha256.Size {
+		return false, ErrOpen
+	}
+	key, err := r.secret(keyID)
+	if err != nil {
+		return false, err
+	}
+	return hmac.Equal([]byte(digest), []byte(key.digest(purpose, fields))), nil
+}
+
+// MAC is the HMAC-SHA-256 (32 bytes) of the fields under the named key for purpose: the secret part of a bearer that is
+// made from facts, and can be made again. It never equals a digest of the same fields. It fails with ErrUnknownKey.
+func (r *Ring) MAC(keyID, purpose string, fields ...string) ([]byte, error) {
+	key, err := r.secret(keyID)
+	if err != nil {
+		return nil, err
+	}
+	return key.mac(useMAC, purpose, fields), nil
+}
+
+func (k *secretKey) digest(purpose string, fields []string) string {
+	return k.id + "." + encode(k.mac(useDigest, purpose, fields))
+}
+
+func (k *secretKey) mac(u use, purpose string, fields []string) []byte {
+	d := k.derive(u, purpose)
+	h, ok := d.macs.Get().(hash.Hash)
+	if !ok {
+		h = hmac.New(sha256.New, d.key)
+	}
+	defer d.macs.Put(h)
+	h.Reset()
+	h.Write(Join(fields...))
+	return h.Sum(nil)
+}

@@ -1,0 +1,139 @@
+package seal
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+const ringFormat = 1
+
+// ringRecord is a ring's plaintext. Ids are there to be checked: each follows from its key.
+type ringRecord struct {
+	Format  int            `json:"format"`
+	Secrets []secretRecord `json:"secrets"`
+	Signers []signerRecord `json:"signers"`
+}
+
+type secretRecord struct {
+	ID      string    `json:"id"`
+	Created time.Time `json:"created"`
+	Secret  string    `json:"secret"`
+}
+
+type signerRecord struct {
+	Kid       string    `json:"kid"`
+	NotBefore time.Time `json:"not_before"`
+	Private   string    `json:"private"`
+}
+
+// Marshal gives all that the ring holds, keys in the clear, as JSON with a format number. A keeper wraps it before it is stored.
+func (r *Ring) Marshal() Secret {
+	record := ringRecord{Format: ringFormat}
+	for _, k := range r.secrets {
+		record.Secrets = append(record.Secrets, secretRecord{k.id, k.created, encode(k.master)})
+	}
+	for _, s := range r.signers {
+		scalar, err := s.private.Bytes()
+		if err != nil {
+			panic("seal: a signing key of the ring is not valid: " + err.Error())
+		}
+		record.Signers = append(record.Signers, signerRecord{s.kid, s.notBefore, encode(scalar)})
+	}
+	plain, err := json.Marshal(record)
+	if err != nil {
+		panic("seal: the ring doesn't marshal: " + err.Error())
+	}
+	return NewSecret(string(plain))
+}
+
+// Unmarshal reads what Marshal gave, and nothing else: not another spelling of the same JSON, nor a format it doesn't know. It refuses
+// a list that is empty or too long, a key that isn't the one its id was derived from, and two of one id. Its errors hold nothing of what it read.
+func Unmarshal(plain Secret) (*Ring, error) {
+	record, err := readRecord([]byte(plain.Reveal()))
+	if err != nil {
+		return nil, err
+	}
+	if n := len(record.Secrets); n == 0 || n > maxKeys {
+		return nil, fmt.Errorf("seal: read the key ring: %d secrets, want 1 to %d", n, maxKeys)
+	}
+	if n := len(record.Signers); n == 0 || n > maxKeys {
+		return nil, fmt.Errorf("seal: read the key ring: %d signing keys, want 1 to %d", n, maxKeys)
+	}
+	held := &keys{}
+	seen := map[string]bool{}
+	for i, s := range record.Secrets {
+		key, ok := s.key()
+		if !ok || seen[key.id] {
+			return nil, fmt.Errorf("seal: read the key ring: secret %d is damaged", i+1)
+		}
+		seen[key.id] = true
+		held.secrets = append(held.secrets, key)
+	}
+	for i, s := range record.Signers {
+		key, ok := s.key()
+		if !ok || seen[key.kid] {
+			return nil, fmt.Errorf("seal: read the key ring: signing key %d is damaged", i+1)
+		}
+		seen[key.kid] = true
+		held.signers = append(held.signers, key)
+	}
+	return &Ring{held}, nil
+}
+
+// readRecord leaves out what encoding/json says went wrong, because that quotes from the input.
+func readRecord(plain []byte) (ringRecord, error) {
+	var head struct {
+		Format int `json:"format"`
+	}
+	if json.Unmarshal(plain, &head) != nil {
+		return ringRecord{}, errors.New("seal: read the key ring: not JSON, or cut short")
+	}
+	if head.Format != ringFormat {
+		return ringRecord{}, fmt.Errorf("seal: read the key ring: format %d, and this program reads format %d", head.Format, ringFormat)
+	}
+	var record ringRecord
+	if json.Unmarshal(plain, &record) != nil {
+		return ringRecord{}, errors.New("seal: read the key ring: a field has the wrong type")
+	}
+	// encoding/json passes over unknown and repeated fields, and the case of letters.
+	again, err := json.Marshal(record)
+	if err != nil || !bytes.Equal(again, plain) {
+		return ringRecord{}, errors.New("seal: read the key ring: not as it was written")
+	}
+	return record, nil
+}
+
+func (s secretRecord) key() (*secretKey, bool) {
+	master, ok := decode(s.Secret)
+	if !ok || len(master) != secretSize {
+		return nil, false
+	}
+	key := newSecretKey(master, s.Created)
+	return key, key.id == s.ID && written(key.created)
+}
+
+func (s signerRecord) key() (*signer, bool) {
+	scalar, ok := decode(s.Private)
+	if !ok || len(scalar) != scalarSize {
+		return nil, false
+	}
+	private, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), scalar)
+	if err != nil {
+		return nil, false
+	}
+	key, err := newSigner(private, s.NotBefore)
+	if err != nil {
+		return nil, false
+	}
+	return key, key.kid == s.Kid && written(key.notBefore)
+}
+
+// written says whether t is as a ring has it: in UTC and whole seconds.
+func written(t time.Time) bool {
+	return t.Location() == time.UTC && t.Equal(whole(t))
+}

@@ -1,0 +1,148 @@
+package seal
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/big"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	headerStart = `{"alg":"ES256","typ":"countersign+jwt","kid":"`
+	headerEnd   = `"}`
+)
+
+// maxToken bounds what Verify looks at, in bytes.
+const maxToken = 8 << 10
+
+const scalarSize = 32
+
+// signer is one signing key of a ring.
+type signer struct {
+	kid       string
+	notBefore time.Time
+	private   *ecdsa.PrivateKey
+	x, y      string // The public key's coordinates, base64url.
+}
+
+// Sign makes a JWT (RFC 7519) of claims, which must marshal to a JSON object, under the newest signing key whose
+// publishing is over at now, or if there is none (a clock that is behind) the oldest.
+func (r *Ring) Sign(now time.Time, claims any) (string, error) {
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		return "", fmt.Errorf("seal: sign: claims: %w", err)
+	}
+	if payload[0] != '{' {
+		return "", errors.New("seal: sign: claims are not an object")
+	}
+	key := r.signing(now)
+	signed := encode([]byte(headerStart+key.kid+headerEnd)) + "." + encode(payload)
+	sum := sha256.Sum256([]byte(signed))
+	first, second, err := ecdsa.Sign(rand.Reader, key.private, sum[:])
+	if err != nil {
+		return "", fmt.Errorf("seal: sign: %w", err)
+	}
+	var signature [2 * scalarSize]byte
+	first.FillBytes(signature[:scalarSize])
+	second.FillBytes(signature[scalarSize:])
+	return signed + "." + encode(signature[:]), nil
+}
+
+// Verify gives the claims, as JSON, of a token that Sign made under any signing key of the ring. It takes one algorithm,
+// one type and one spelling of the header. It doesn't judge the claims: issuer, audience, times and purpose are the
+// caller's to check. It fails with ErrUnknownKey or ErrOpen.
+func (r *Ring) Verify(token string) (claims []byte, err error) {
+	parts := strings.Split(token[:min(len(token), maxToken+1)], ".")
+	if len(token) > maxToken || len(parts) != 3 {
+		return nil, ErrOpen
+	}
+	header, okHeader := decode(parts[0])
+	claims, okClaims := decode(parts[1])
+	signature, okSignature := decode(parts[2])
+	if !okHeader || !okClaims || !okSignature || len(signature) != 2*scalarSize {
+		return nil, ErrOpen
+	}
+	kid, okStart := strings.CutPrefix(string(header), headerStart)
+	kid, okEnd := strings.CutSuffix(kid, headerEnd)
+	rawKid, okKid := decode(kid)
+	if !okStart || !okEnd || !okKid || len(rawKid) != sha256.Size {
+		return nil, ErrOpen
+	}
+	i := slices.IndexFunc(r.signers, func(s *signer) bool { return s.kid == kid })
+	if i < 0 {
+		return nil, ErrUnknownKey
+	}
+	sum := sha256.Sum256([]byte(parts[0] + "." + parts[1]))
+	first, second := new(big.Int).SetBytes(signature[:scalarSize]), new(big.Int).SetBytes(signature[scalarSize:])
+	if !ecdsa.Verify(&r.signers[i].private.PublicKey, sum[:], first, second) {
+		return nil, ErrOpen
+	}
+	return claims, nil
+}
+
+// JWKS is the JSON Web Key Set (RFC 7517) of the public keys of all signing keys of the ring, published, in use and kept,
+// oldest first. Verifiers may keep it for JWKSAge.
+func (r *Ring) JWKS() []byte {
+	type jwk struct {
+		Kty string `json:"kty"`
+		Crv string `json:"crv"`
+		X   string `json:"x"`
+		Y   string `json:"y"`
+		Use string `json:"use"`
+		Alg string `json:"alg"`
+		Kid string `json:"kid"`
+	}
+	var set struct {
+		Keys []jwk `json:"keys"`
+	}
+	for _, s := range r.signers {
+		set.Keys = append(set.Keys, jwk{"EC", "P-256", s.x, s.y, "sig", "ES256", s.kid})
+	}
+	jwks, err := json.Marshal(set)
+	if err != nil {
+		panic("seal: strings that don't marshal: " + err.Error())
+	}
+	return jwks
+}
+
+// signing goes by the order of the list, not of the times: a key that a wrong clock made far in the future must not
+// hold up those that come after it.
+func (r *Ring) signing(now time.Time) *signer {
+	for _, s := range slices.Backward(r.signers) {
+		if !now.Before(s.notBefore) {
+			return s
+		}
+	}
+	return r.signers[0]
+}
+
+func freshSigner(notBefore time.Time) *signer {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic("seal: no P-256 key: " + err.Error())
+	}
+	s, err := newSigner(private, notBefore)
+	if err != nil {
+		panic("seal: a fresh key is not valid: " + err.Error())
+	}
+	return s
+}
+
+func newSigner(private *ecdsa.PrivateKey, notBefore time.Time) (*signer, error) {
+	point, err := private.PublicKey.Bytes()
+	if err != nil {
+		return nil, err
+	}
+	// SEC 1 section 2.3.3: 4, then both coordinates.
+	x, y := encode(point[1:1+scalarSize]), encode(point[1+scalarSize:])
+	// RFC 7638 section 3: the required members, in this order, without white space.
+	thumbprint := sha256.Sum256([]byte(`{"crv":"P-256","kty":"EC","x":"` + x + `","y":"` + y + `"}`))
+	return &signer{kid: encode(thumbprint[:]), notBefore: notBefore, private: private, x: x, y: y}, nil
+}
