@@ -1,0 +1,218 @@
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"countersign/pkg/store"
+)
+
+// A Model is the contract of package store in its simplest form, in memory: a backend differs from it in nothing but
+// durability and speed. It implements store.Store and store.Feed, and holds what expired until it is written over.
+type Model struct {
+	now func() time.Time
+
+	delivering sync.Mutex // held through a Deliver
+
+	mu     sync.Mutex
+	items  map[store.Key]held
+	counts map[store.Key]count
+	outbox []store.Record
+}
+
+// held is an item as it was written. Its body is never written to again.
+type held struct {
+	version store.Version
+	expiry  int64 // Unix second, 0: never
+	body    string
+}
+
+type count struct{ number, expiry int64 }
+
+// NewModel is an empty store that tells the time by now.
+func NewModel(now func() time.Time) *Model {
+	return &Model{now: now, items: map[store.Key]held{}, counts: map[store.Key]count{}}
+}
+
+// Clone is a store of its own that holds what m holds, and tells the time by now.
+func (m *Model) Clone(now func() time.Time) *Model {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return &Model{now: now, items: maps.Clone(m.items), counts: maps.Clone(m.counts), outbox: slices.Clone(m.outbox)}
+}
+
+// Items is all there is, without what has expired and without counts, in order of partition and sort.
+func (m *Model) Items() []store.Item {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var items []store.Item
+	for key := range m.items {
+		if item := m.item(key); !item.Absent() {
+			items = append(items, item)
+		}
+	}
+	slices.SortFunc(items, func(a, b store.Item) int {
+		if c := strings.Compare(a.Key.Partition, b.Key.Partition); c != 0 {
+			return c
+		}
+		return strings.Compare(a.Key.Sort, b.Key.Sort)
+	})
+	return items
+}
+
+// item is what a read sees under key. m.mu is held.
+func (m *Model) item(key store.Key) store.Item {
+	h, ok := m.items[key]
+	if !ok || store.Expired(h.expiry, m.now()) {
+		return store.Item{Key: key}
+	}
+	item := store.Item{Key: key, Version: h.version, Body: []byte(h.body)}
+	if h.expiry != 0 {
+		item.Expires = time.Unix(h.expiry, 0).UTC()
+	}
+	return item
+}
+
+// Get implements store.Store.
+func (m *Model) Get(ctx context.Context, key store.Key) (store.Item, error) {
+	if err := store.CheckKey(key); err != nil {
+		return store.Item{}, err
+	}
+	if err := ctx.Err(); err != nil {
+		return store.Item{}, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.item(key), nil
+}
+
+// Query implements store.Store.
+func (m *Model) Query(ctx context.Context, q store.Query) (store.Page, error) {
+	limit, err := store.CheckQuery(q)
+	if err != nil {
+		return store.Page{}, err
+	}
+	if err := ctx.Err(); err != nil {
+		return store.Page{}, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+
+	var sorts []string
+	for key := range m.items {
+		beyond := q.After == "" || (!q.Reverse && key.Sort > q.After) || (q.Reverse && key.Sort < q.After)
+		if key.Partition == q.Partition && strings.HasPrefix(key.Sort, q.Prefix) && beyond {
+			sorts = append(sorts, key.Sort)
+		}
+	}
+	slices.Sort(sorts)
+	if q.Reverse {
+		slices.Reverse(sorts)
+	}
+	var page store.Page
+	if len(sorts) > limit {
+		sorts = sorts[:limit]
+		page.More, page.Last = true, sorts[limit-1]
+	}
+	for _, sort := range sorts {
+		if item := m.item(store.Key{Partition: q.Partition, Sort: sort}); !item.Absent() {
+			page.Items = append(page.Items, item)
+		}
+	}
+	return page, nil
+}
+
+// Commit implements store.Store.
+func (m *Model) Commit(ctx context.Context, token store.Version, writes ...store.Write) error {
+	if err := store.CheckCommit(token, writes); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+
+	conflict := false
+	for _, w := range writes {
+		version := m.item(w.Key).Version
+		if version == token {
+			return nil
+		}
+		conflict = conflict || version != w.Expect
+	}
+	if conflict {
+		return store.ErrConflict
+	}
+	for _, w := range writes {
+		if w.Delete {
+			delete(m.items, w.Key)
+			continue
+		}
+		m.items[w.Key] = held{version: token, expiry: store.ExpirySecond(w.Expires), body: string(w.Body)}
+		if w.Events != "" {
+			m.outbox = append(m.outbox, store.Record{Key: w.Key, Version: token, Events: w.Events})
+		}
+	}
+	return nil
+}
+
+// Count implements store.Store.
+func (m *Model) Count(ctx context.Context, key store.Key, n, cap int64, expires time.Time) (int64, error) {
+	if err := store.CheckCount(key, n, cap, expires); err != nil {
+		return 0, err
+	}
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+
+	c, ok := m.counts[key]
+	if !ok || store.Expired(c.expiry, m.now()) {
+		c = count{expiry: store.ExpirySecond(expires)}
+	}
+	if n == 0 {
+		return c.number, nil
+	}
+	if n > cap-c.number {
+		return c.number, store.ErrFull
+	}
+	c.number += n
+	m.counts[key] = c
+	return c.number, nil
+}
+
+// Deliver implements store.Feed.
+func (m *Model) Deliver(ctx context.Context, limit int, fn func(context.Context, []store.Record) error) error {
+	if limit < 1 {
+		return fmt.Errorf("%w: delivery of %d at a time", store.ErrInvalid, limit)
+	}
+	m.delivering.Lock()
+	defer m.delivering.Unlock()
+
+	m.mu.Lock()
+	left := len(m.outbox)
+	m.mu.Unlock()
+	for left > 0 {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		m.mu.Lock()
+		records := slices.Clone(m.outbox[:min(limit, left)])
+		m.mu.Unlock()
+		if err := fn(ctx, records); err != nil {
+			return err
+		}
+		m.mu.Lock()
+		m.outbox = slices.Clone(m.outbox[len(records):])
+		m.mu.Unlock()
+		left -= len(records)
+	}
+	return nil
+}

@@ -1,0 +1,235 @@
+// Package storetest holds what proves a store: Run, the contract of package store as a test that every backend passes;
+// Clock, a clock that moves only when told to; and Model, the contract in its simplest possible form, in memory.
+//
+// What Run checks is the contract and nothing beyond it, so a backend may be slow, page as it likes and hand the same
+// record on twice, but it may not differ in what it decides. Run keeps to partitions of its own, with random names, so
+// it can be run over a table that others use.
+//
+// It refuses to sleep, and to look behind the interface.
+package storetest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"countersign/pkg/store"
+)
+
+// Run checks that what open gives keeps the contract of package store. It calls open once for each of its subtests; all
+// of the stores may share one table. open must see to it that the store is closed when the test ends (t.Cleanup), and
+// must have it and its feed tell the time by now.
+func Run(t *testing.T, open func(t testing.TB, now func() time.Time) (store.Store, store.Feed)) {
+	for _, cases := range [][]contractCase{commitCases, againCases, expiryCases, queryCases, countCases, limitCases, feedCases} {
+		for _, c := range cases {
+			t.Run(c.name, func(t *testing.T) {
+				// A real day, because a table may have a TTL of its own that deletes what expired long ago.
+				clock := NewClock(time.Now().Truncate(time.Second))
+				s, feed := open(t, clock.Now)
+				c.check(&rig{T: t, store: s, feed: feed, clock: clock, home: "storetest-" + string(store.NewVersion())})
+			})
+		}
+	}
+}
+
+// A contractCase is one sentence of the contract and how it is checked.
+type contractCase struct {
+	name  string
+	check func(*rig)
+}
+
+// A rig is one subtest's store, clock and private part of the table.
+type rig struct {
+	*testing.T
+	store store.Store
+	feed  store.Feed
+	clock *Clock
+	home  string // the partition of this test, and the beginning of any other it makes
+}
+
+// key is the key of this test's partition with that sort.
+func (r *rig) key(sort string) store.Key { return store.Key{Partition: r.home, Sort: sort} }
+
+// in is the expiry d from now.
+func (r *rig) in(d time.Duration) time.Time { return r.clock.Now().Add(d) }
+
+// commit does a Commit with a new token and answers the token.
+func (r *rig) commit(writes ...store.Write) (store.Version, error) {
+	token := store.NewVersion()
+	return token, r.store.Commit(r.Context(), token, writes...)
+}
+
+// mustCommit does a Commit with a new token that must succeed.
+func (r *rig) mustCommit(writes ...store.Write) store.Version {
+	r.Helper()
+	token, err := r.commit(writes...)
+	if err != nil {
+		r.Fatalf("Commit: got %v, want nil", err)
+	}
+	return token
+}
+
+// wantCommit does a Commit with a new token that must answer want.
+func (r *rig) wantCommit(want error, what string, writes ...store.Write) {
+	r.Helper()
+	if _, err := r.commit(writes...); !errors.Is(err, want) {
+		r.Fatalf("Commit, %s: got %v, want %v", what, err, want)
+	}
+}
+
+// get reads one item.
+func (r *rig) get(key store.Key) store.Item {
+	r.Helper()
+	item, err := r.store.Get(r.Context(), key)
+	if err != nil {
+		r.Fatalf("Get: %v", err)
+	}
+	if item.Key != key {
+		r.Fatalf("Get: got key %q, want %q", item.Key, key)
+	}
+	return item
+}
+
+// want checks what is under key: version is zero for an absent item.
+func (r *rig) want(key store.Key, version store.Version, body string) {
+	r.Helper()
+	item := r.get(key)
+	if item.Version != version || string(item.Body) != body {
+		r.Fatalf("Get %q: got version %q and body %.40q, want %q and %.40q", key.Sort, item.Version, item.Body, version, body)
+	}
+	if item.Absent() != (version == "") {
+		r.Fatalf("Get %q: got absent %t", key.Sort, item.Absent())
+	}
+	if item.Absent() && (item.Body != nil || !item.Expires.IsZero()) {
+		r.Fatalf("Get %q: an absent item has contents: %+v", key.Sort, item)
+	}
+}
+
+// all follows the pages of q to their end.
+func (r *rig) all(q store.Query) []store.Item {
+	r.Helper()
+	limit := q.Limit
+	if limit == 0 {
+		limit = store.MaxLimit
+	}
+	var items []store.Item
+	for {
+		page, err := r.store.Query(r.Context(), q)
+		if err != nil {
+			r.Fatalf("Query %+v: %v", q, err)
+		}
+		if len(page.Items) > limit {
+			r.Fatalf("Query %+v: got %d items, want at most %d", q, len(page.Items), limit)
+		}
+		items = append(items, page.Items...)
+		if !page.More {
+			return items
+		}
+		forward := page.Last > q.After
+		if q.Reverse {
+			forward = page.Last != "" && (q.After == "" || page.Last < q.After)
+		}
+		if !forward {
+			r.Fatalf("Query %+v: More, but going on after %q leads nowhere", q, page.Last)
+		}
+		q.After = page.Last
+	}
+}
+
+// sorts is what Query finds, through all pages.
+func (r *rig) sorts(q store.Query) []string {
+	r.Helper()
+	sorts := []string{}
+	for _, item := range r.all(q) {
+		if item.Key.Partition != q.Partition {
+			r.Fatalf("Query %+v: got an item of partition %q", q, item.Key.Partition)
+		}
+		if item.Absent() {
+			r.Fatalf("Query %+v: got an absent item %q", q, item.Key.Sort)
+		}
+		sorts = append(sorts, item.Key.Sort)
+	}
+	return sorts
+}
+
+// wantSorts checks what Query finds, through all pages.
+func (r *rig) wantSorts(q store.Query, want ...string) {
+	r.Helper()
+	if got := r.sorts(q); !slices.Equal(got, want) {
+		r.Fatalf("Query of prefix %q after %q, limit %d, reverse %t:\n got %q\nwant %q", q.Prefix, q.After, q.Limit, q.Reverse, got, want)
+	}
+}
+
+// mine keeps the records of this test, for a table may bring those of others.
+func (r *rig) mine(records []store.Record) []store.Record {
+	return slices.DeleteFunc(slices.Clone(records), func(record store.Record) bool {
+		return !strings.HasPrefix(record.Key.Partition, r.home)
+	})
+}
+
+// deliver has the feed hand on all that waits, and answers those records of this test.
+func (r *rig) deliver(limit int) []store.Record {
+	r.Helper()
+	var got []store.Record
+	err := r.feed.Deliver(r.Context(), limit, func(_ context.Context, records []store.Record) error {
+		if len(records) == 0 || len(records) > limit {
+			r.Errorf("Deliver: got %d records at a time, want 1 to %d", len(records), limit)
+		}
+		got = append(got, r.mine(records)...)
+		return nil
+	})
+	if err != nil {
+		r.Fatalf("Deliver: %v", err)
+	}
+	return got
+}
+
+// together runs fn in n goroutines that start at once, and answers what each returned.
+func together[T any](n int, fn func(i int) T) []T {
+	var done sync.WaitGroup
+	start, got := make(chan struct{}), make([]T, n)
+	for i := range n {
+		done.Go(func() {
+			<-start
+			got[i] = fn(i)
+		})
+	}
+	close(start)
+	done.Wait()
+	return got
+}
+
+// put is a Put that expects absence.
+func put(key store.Key, body string) store.Write {
+	return store.Write{Key: key, Body: []byte(body)}
+}
+
+// over is a Put over a version.
+func over(key store.Key, version store.Version, body string) store.Write {
+	return store.Write{Key: key, Expect: version, Body: []byte(body)}
+}
+
+// remove is a Delete of a version.
+func remove(key store.Key, version store.Version) store.Write {
+	return store.Write{Key: key, Expect: version, Delete: true}
+}
+
+// until is write with an expiry.
+func until(expires time.Time, write store.Write) store.Write {
+	write.Expires = expires
+	return write
+}
+
+// telling is write with events.
+func telling(events string, write store.Write) store.Write {
+	write.Events = events
+	return write
+}
+
+// filled is a body of n bytes.
+func filled(n int) string { return string(bytes.Repeat([]byte{'x'}, n)) }
