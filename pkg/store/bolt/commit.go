@@ -1,0 +1,186 @@
+package bolt
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"countersign/pkg/store"
+)
+
+// A change is a Write as the file will hold it.
+type change struct {
+	key    []byte
+	value  []byte // nil: delete
+	expect store.Version
+	expiry int64  // of the value
+	held   int64  // the expiry of what was there, whether expired or not
+	record []byte // for the outbox; nil: nothing
+}
+
+// Commit implements store.Store. When ctx ends it stops waiting, and the commit may still happen.
+func (d *DB) Commit(ctx context.Context, token store.Version, writes ...store.Write) error {
+	if err := store.CheckCommit(token, writes); err != nil {
+		return err
+	}
+	if err := d.enter(); err != nil {
+		return err
+	}
+	defer d.active.Done()
+
+	// Encoded here and not by the writer, which all others wait for; and because writes are the caller's again if it
+	// stops waiting.
+	changes, bytes := encodeChanges(token, writes)
+	_, err := d.submit(ctx, bytes, func(t *tables) (int64, error) {
+		return 0, t.commit(token, changes, d.now())
+	})
+	return err
+}
+
+func encodeChanges(token store.Version, writes []store.Write) (changes []change, bytes int) {
+	changes = make([]change, len(writes))
+	for i, w := range writes {
+		c := change{key: encodeKey(w.Key), expect: w.Expect}
+		if !w.Delete {
+			c.expiry = store.ExpirySecond(w.Expires)
+			c.value = encodeItem(c.expiry, token, w.Body)
+		}
+		if w.Events != "" {
+			c.record = encodeRecord(c.key, token, w.Events)
+		}
+		changes[i] = c
+		bytes += len(c.key) + len(c.value) + len(c.record)
+	}
+	return changes, bytes
+}
+
+// commit does all changes, or answers store.ErrConflict and does none. It does none either, and answers nil, if the
+// token says that it has done them before.
+func (t *tables) commit(token store.Version, changes []change, now time.Time) error {
+	conflict := false
+	for i := range changes {
+		c := &changes[i]
+		var version []byte
+		if value := t.items.Get(c.key); value != nil {
+			expiry, held, _, err := decodeItem(value)
+			if err != nil {
+				return err
+			}
+			c.held = expiry
+			if !store.Expired(expiry, now) {
+				version = held
+			}
+		}
+		if string(version) == string(token) {
+			return nil
+		}
+		conflict = conflict || string(version) != string(c.expect)
+	}
+	if conflict {
+		return store.ErrConflict
+	}
+	for _, c := range changes {
+		t.moveExpiry(kindItem, c.key, c.held, c.expiry)
+		if c.value == nil {
+			t.remove(t.items, c.key)
+			continue
+		}
+		t.put(t.items, c.key, c.value)
+		if c.record != nil {
+			t.append(c.record)
+		}
+	}
+	return nil
+}
+
+// append puts a record at the end of the outbox.
+func (t *tables) append(record []byte) {
+	sequence, err := t.outbox.NextSequence()
+	if err != nil {
+		t.failed = err
+		return
+	}
+	t.put(t.outbox, binary.BigEndian.AppendUint64(nil, sequence), record)
+}
+
+// Deliver implements store.Feed. Records come in the order of their commits, whatever their keys.
+func (d *DB) Deliver(ctx context.Context, limit int, fn func(context.Context, []store.Record) error) error {
+	if limit < 1 {
+		return fmt.Errorf("%w: delivery of %d at a time", store.ErrInvalid, limit)
+	}
+	if err := d.enter(); err != nil {
+		return err
+	}
+	defer d.active.Done()
+	select {
+	case d.turn <- struct{}{}:
+		defer func() { <-d.turn }()
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-d.closing:
+		return ErrClosed
+	}
+
+	end, err := d.outboxEnd()
+	if err != nil {
+		return fmt.Errorf("bolt: deliver: %w", err)
+	}
+	for {
+		select {
+		case <-d.closing:
+			return ErrClosed
+		default:
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		keys, records, err := d.waiting(limit, end)
+		if err != nil {
+			return fmt.Errorf("bolt: deliver: %w", err)
+		}
+		if len(records) == 0 {
+			return nil
+		}
+		if err := fn(ctx, records); err != nil {
+			return err
+		}
+		// What was taken is noted even if ctx has just ended, or it would come again for nothing.
+		if _, err := d.submit(context.WithoutCancel(ctx), 0, func(t *tables) (int64, error) {
+			for _, key := range keys {
+				t.remove(t.outbox, key)
+			}
+			return 0, nil
+		}); err != nil {
+			return fmt.Errorf("bolt: deliver: %w", err)
+		}
+	}
+}
+
+// outboxEnd is the sequence of the last record committed so far.
+func (d *DB) outboxEnd() (end uint64, err error) {
+	err = d.view(bucketOutbox, func(outbox *bbolt.Bucket) error {
+		end = outbox.Sequence()
+		return nil
+	})
+	return end, err
+}
+
+// waiting is the first records of the outbox, up to limit and to the sequence end, with their keys.
+func (d *DB) waiting(limit int, end uint64) (keys [][]byte, records []store.Record, err error) {
+	err = d.view(bucketOutbox, func(outbox *bbolt.Bucket) error {
+		cursor := outbox.Cursor()
+		for k, v := cursor.First(); k != nil && len(records) < limit && binary.BigEndian.Uint64(k) <= end; k, v = cursor.Next() {
+			record, err := decodeRecord(v)
+			if err != nil {
+				return err
+			}
+			keys, records = append(keys, slices.Clone(k)), append(records, record)
+		}
+		return nil
+	})
+	return keys, records, err
+}
