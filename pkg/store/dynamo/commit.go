@@ -1,0 +1,240 @@
+package dynamo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"golang.org/x/sync/errgroup"
+
+	"countersign/pkg/store"
+)
+
+const (
+	// commitAttempts bounds how often a Commit is tried while other transactions hold its items.
+	commitAttempts = 5
+	// commitPause is the longest pause before the second attempt. It doubles with each further one.
+	commitPause = 20 * time.Millisecond
+)
+
+// Reasons that DynamoDB gives for each item of a transaction it cancelled.
+// https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_CancellationReason.html
+const (
+	reasonNone       = "None"
+	reasonCondition  = "ConditionalCheckFailed"
+	reasonConflict   = "TransactionConflict"
+	reasonThrottled  = "ThrottlingError"
+	reasonThroughput = "ProvisionedThroughputExceeded"
+)
+
+// Commit puts one item with a PutItem, and writes several with a TransactWriteItems. When it is refused it looks for
+// its token in the items, first in what the refusal brought along, before it answers ErrConflict. Other transactions
+// that hold its items through all attempts (DynamoDB's TransactionConflict) are a conflict too.
+func (t *Table) Commit(ctx context.Context, token store.Version, writes ...store.Write) error {
+	if err := checkCommit(token, writes); err != nil {
+		return err
+	}
+	var refused *refusal
+	for attempt := range commitAttempts {
+		if err := pause(ctx, attempt); err != nil {
+			return fmt.Errorf("dynamo: commit: %w", err)
+		}
+		err := t.write(ctx, token, writes)
+		if err == nil {
+			return nil
+		}
+		refused = refusalOf(err, len(writes))
+		if refused == nil {
+			return fmt.Errorf("dynamo: commit: %w", err)
+		}
+		if !refused.passing {
+			break
+		}
+	}
+	landed, err := t.landed(ctx, token, writes, refused.found)
+	if err != nil {
+		return fmt.Errorf("dynamo: commit: look for its token: %w", err)
+	}
+	if landed {
+		return nil
+	}
+	if refused.throttled != nil {
+		return fmt.Errorf("dynamo: commit: %w", refused.throttled)
+	}
+	return store.ErrConflict
+}
+
+// checkCommit refuses what CheckCommit does, and text that DynamoDB would not keep as it is.
+func checkCommit(token store.Version, writes []store.Write) error {
+	if err := store.CheckCommit(token, writes); err != nil {
+		return err
+	}
+	for _, w := range writes {
+		if err := checkText(w.Key.Partition, w.Key.Sort, w.Events, string(w.Expect)); err != nil {
+			return err
+		}
+	}
+	return checkText(string(token))
+}
+
+// write sends the writes once, as far as the client's own attempts go.
+func (t *Table) write(ctx context.Context, token store.Version, writes []store.Write) error {
+	now := numberValue(t.now().Unix())
+	if len(writes) == 1 {
+		put := t.put(token, writes[0], now)
+		_, err := t.client.PutItem(ctx, &dynamodb.PutItemInput{
+			TableName:                           put.TableName,
+			Item:                                put.Item,
+			ConditionExpression:                 put.ConditionExpression,
+			ExpressionAttributeValues:           put.ExpressionAttributeValues,
+			ReturnValuesOnConditionCheckFailure: put.ReturnValuesOnConditionCheckFailure,
+		})
+		return err
+	}
+	// Each call gets a ClientRequestToken of its own from the client, which sends it again with each of its attempts.
+	in := &dynamodb.TransactWriteItemsInput{TransactItems: make([]types.TransactWriteItem, len(writes))}
+	for i, w := range writes {
+		if w.Delete {
+			in.TransactItems[i].Delete = t.delete(w, now)
+		} else {
+			in.TransactItems[i].Put = t.put(token, w, now)
+		}
+	}
+	_, err := t.client.TransactWriteItems(ctx, in)
+	return err
+}
+
+func (t *Table) put(token store.Version, w store.Write, now types.AttributeValue) *types.Put {
+	item := keyImage(w.Key)
+	item[versionName] = textValue(string(token))
+	if expiry := store.ExpirySecond(w.Expires); expiry != 0 {
+		item[expiryName] = numberValue(expiry)
+	}
+	if len(w.Body) > 0 {
+		item[bodyName] = &types.AttributeValueMemberB{Value: w.Body}
+	}
+	if w.Events != "" {
+		item[eventsName] = textValue(w.Events)
+	}
+	condition, values := expectation(w.Expect, now)
+	return &types.Put{
+		TableName:                           t.name,
+		Item:                                item,
+		ConditionExpression:                 condition,
+		ExpressionAttributeValues:           values,
+		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+	}
+}
+
+func (t *Table) delete(w store.Write, now types.AttributeValue) *types.Delete {
+	condition, values := expectation(w.Expect, now)
+	return &types.Delete{
+		TableName:                           t.name,
+		Key:                                 keyImage(w.Key),
+		ConditionExpression:                 condition,
+		ExpressionAttributeValues:           values,
+		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+	}
+}
+
+// expectation is the condition that an item is at a version, or absent, at the second now.
+func expectation(v store.Version, now types.AttributeValue) (*string, map[string]types.AttributeValue) {
+	if v == "" {
+		return aws.String(isAbsent), map[string]types.AttributeValue{":now": now}
+	}
+	return aws.String(isVersion), map[string]types.AttributeValue{":now": now, ":v": textValue(string(v))}
+}
+
+// A refusal is DynamoDB's word that one attempt wrote nothing, and what it found instead.
+type refusal struct {
+	found     []map[string]types.AttributeValue // as they were, by write; nil where it didn't say
+	passing   bool                              // no condition failed: another attempt may succeed
+	throttled error                             // that some item's throughput was exceeded, and no condition failed
+}
+
+// refusalOf reads a refusal of n writes out of err. It is nil if err is something else.
+func refusalOf(err error, n int) *refusal {
+	r := &refusal{found: make([]map[string]types.AttributeValue, n)}
+	if failed, ok := errors.AsType[*types.ConditionalCheckFailedException](err); ok {
+		r.found[0] = failed.Item
+		return r
+	}
+	if _, ok := errors.AsType[*types.TransactionConflictException](err); ok {
+		r.passing = true
+		return r
+	}
+	cancelled, ok := errors.AsType[*types.TransactionCanceledException](err)
+	if !ok || len(cancelled.CancellationReasons) != n {
+		return nil
+	}
+	r.passing = true
+	for i, reason := range cancelled.CancellationReasons {
+		r.found[i] = reason.Item
+		switch aws.ToString(reason.Code) {
+		case reasonNone, "", reasonConflict:
+		case reasonThrottled, reasonThroughput:
+			r.throttled = err
+		case reasonCondition:
+			r.passing = false
+		default:
+			return nil
+		}
+	}
+	if !r.passing {
+		r.throttled = nil
+	}
+	return r
+}
+
+// landed reports whether any item of the writes carries token, and so an earlier attempt at them was carried out; one
+// that has expired is as good as gone. What was not found with the refusal is read: an item may be missing there because
+// its own condition held, although its neighbours have been overwritten since.
+func (t *Table) landed(
+	ctx context.Context, token store.Version, writes []store.Write, found []map[string]types.AttributeValue,
+) (bool, error) {
+	now := t.now()
+	shows := func(image map[string]types.AttributeValue) bool {
+		item, there := decodeItem(image, now)
+		return there && item.Version == token
+	}
+	if slices.ContainsFunc(found, shows) {
+		return true, nil
+	}
+	rest := make([]map[string]types.AttributeValue, len(writes))
+	group, ctx := errgroup.WithContext(ctx)
+	for i, w := range writes {
+		if w.Delete || found[i] != nil {
+			continue
+		}
+		group.Go(func() (err error) {
+			rest[i], err = t.read(ctx, w.Key)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(rest, shows), nil
+}
+
+// pause waits before an attempt: not before the first, and before the others for a random time, so that those who
+// collided don't meet again.
+func pause(ctx context.Context, attempt int) error {
+	if attempt == 0 {
+		return nil
+	}
+	timer := time.NewTimer(rand.N(commitPause << (attempt - 1)))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}

@@ -1,0 +1,117 @@
+package dynamo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"countersign/pkg/store"
+)
+
+// countRounds bounds how often Count goes from adding to starting and back.
+const countRounds = 4
+
+// Count adds with one UpdateItem; where there is no number yet it takes a second request to start it. A count of 0 is a
+// GetItem.
+func (t *Table) Count(ctx context.Context, key store.Key, n, cap int64, expires time.Time) (int64, error) {
+	if err := store.CheckCount(key, n, cap, expires); err != nil {
+		return 0, err
+	}
+	if err := checkText(key.Partition, key.Sort); err != nil {
+		return 0, err
+	}
+	if n == 0 {
+		return t.readCount(ctx, key)
+	}
+	for range countRounds {
+		now := t.now()
+		have, found, err := t.add(ctx, key, n, cap, now)
+		if err != nil {
+			return 0, fmt.Errorf("dynamo: count: %w", err)
+		}
+		if found == roomFor {
+			return have, nil
+		}
+		if found == full || n > cap {
+			return have, store.ErrFull
+		}
+		started, err := t.startCount(ctx, key, n, expires, now)
+		if err != nil {
+			return 0, fmt.Errorf("dynamo: count: %w", err)
+		}
+		if started {
+			return n, nil
+		}
+	}
+	return 0, errors.New("dynamo: count: the number was started and expired too often meanwhile")
+}
+
+// A finding is what add found under its key.
+type finding int
+
+const (
+	nothing finding = iota
+	roomFor
+	full
+)
+
+// add adds n to the number under key if it found room for it, and returns the number as it now is.
+func (t *Table) add(ctx context.Context, key store.Key, n, cap int64, now time.Time) (int64, finding, error) {
+	out, err := t.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName:           t.name,
+		Key:                 keyImage(key),
+		UpdateExpression:    aws.String("ADD n :n"),
+		ConditionExpression: aws.String("x > :now AND n <= :room"),
+		ExpressionAttributeValues: map[string]types.AttributeValue{
+			":n":    numberValue(n),
+			":room": numberValue(cap - n),
+			":now":  numberValue(now.Unix()),
+		},
+		ReturnValues:                        types.ReturnValueUpdatedNew,
+		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+	})
+	if failed, ok := errors.AsType[*types.ConditionalCheckFailedException](err); ok {
+		if _, there := decodeItem(failed.Item, now); !there {
+			return 0, nothing, nil
+		}
+		return number(failed.Item[countName]), full, nil
+	}
+	if err != nil {
+		return 0, nothing, err
+	}
+	return number(out.Attributes[countName]), roomFor, nil
+}
+
+// readCount reads the number under key, 0 if there is none.
+func (t *Table) readCount(ctx context.Context, key store.Key) (int64, error) {
+	image, err := t.read(ctx, key)
+	if err != nil {
+		return 0, fmt.Errorf("dynamo: count: %w", err)
+	}
+	if _, there := decodeItem(image, t.now()); !there {
+		return 0, nil
+	}
+	return number(image[countName]), nil
+}
+
+// startCount puts a number of n where none is. It answers false if there is one.
+func (t *Table) startCount(ctx context.Context, key store.Key, n int64, expires, now time.Time) (bool, error) {
+	item := keyImage(key)
+	item[countName] = numberValue(n)
+	item[expiryName] = numberValue(store.ExpirySecond(expires))
+	_, err := t.client.PutItem(ctx, &dynamodb.PutItemInput{
+		TableName:                 t.name,
+		Item:                      item,
+		ConditionExpression:       aws.String(isAbsent),
+		ExpressionAttributeValues: map[string]types.AttributeValue{":now": numberValue(now.Unix())},
+	})
+	if _, ok := errors.AsType[*types.ConditionalCheckFailedException](err); ok {
+		return false, nil
+	}
+	return err == nil, err
+}
