@@ -1,0 +1,167 @@
+package mfa
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"slices"
+	"strings"
+	"time"
+
+	"countersign/pkg/seal"
+	"countersign/pkg/store"
+)
+
+// An account is all the store holds of one user, as one Query reads it.
+type account struct {
+	route    route
+	item     store.Item // the guard's
+	guard    *guard     // nil: the user was never seen, or was erased
+	browsers []held
+}
+
+// held is a browser with the item it is in.
+type held struct {
+	item store.Item
+	browser
+}
+
+func (s *Service) readAccount(r route, into **account) read {
+	return func(ctx context.Context) error {
+		a := &account{route: r, item: store.Item{Key: guardKey(r)}}
+		q := store.Query{Partition: userPartition(r)}
+		for more := true; more; {
+			page, err := s.Store.Query(ctx, q)
+			if err != nil {
+				return err
+			}
+			for _, item := range page.Items {
+				if err := a.take(item); err != nil {
+					return err
+				}
+			}
+			q.After, more = page.Last, page.More
+		}
+		*into = a
+		return nil
+	}
+}
+
+func (a *account) take(item store.Item) error {
+	switch {
+	case item.Key.Sort == "guard":
+		a.item, a.guard = item, &guard{}
+		return decode(item, a.guard)
+	case strings.HasPrefix(item.Key.Sort, "browser#"):
+		h := held{item: item}
+		if err := decode(item, &h.browser); err != nil {
+			return err
+		}
+		a.browsers = append(a.browsers, h)
+	}
+	return nil
+}
+
+// known reports whether the user exists.
+func (a *account) known() bool { return a.guard != nil }
+
+func newEpoch() string { return string(store.NewVersion()) }
+
+// meet makes the guard of a user who is seen for the first time.
+func (a *account) meet(org, user string) {
+	a.guard = &guard{Org: org, User: user, Epoch: newEpoch()}
+}
+
+// slot finds what the guard knows of a challenge; nil: nothing yet.
+func (g *guard) slot(id string) *slot {
+	for i := range g.Slots {
+		if g.Slots[i].ID == shortID(id) {
+			return &g.Slots[i]
+		}
+	}
+	return nil
+}
+
+// mostSlots bounds the guard. Challenges come to it with their first send or answer, and both are limited per user, so
+// only a user who signs in more than twice a minute ever gets there.
+const mostSlots = 32
+
+// open finds or makes the slot of a challenge. Making one forgets those whose time is over and, when there are too
+// many, the one begun first; what was begun no later and has no slot is dead from then on.
+func (g *guard) open(ch *challenge, now time.Time) *slot {
+	if s := g.slot(ch.ID); s != nil {
+		return s
+	}
+	g.Slots = slices.DeleteFunc(g.Slots, func(s slot) bool { return !now.Before(s.Until) })
+	for len(g.Slots) >= mostSlots {
+		first := 0
+		for i, s := range g.Slots {
+			if s.Begun.Before(g.Slots[first].Begun) {
+				first = i
+			}
+		}
+		if g.Slots[first].Begun.After(g.Floor) {
+			g.Floor = g.Slots[first].Begun
+		}
+		g.Slots = slices.Delete(g.Slots, first, first+1)
+	}
+	g.Slots = append(g.Slots, slot{ID: shortID(ch.ID), Begun: ch.Begun, Until: ch.Expires})
+	return &g.Slots[len(g.Slots)-1]
+}
+
+// renew kills everything the user has open or has earned, in one write: challenges and trust carry the epoch.
+// Limits and locks stay.
+func (g *guard) renew() {
+	g.Epoch = newEpoch()
+	g.Slots, g.Floor = nil, time.Time{}
+}
+
+// A factor that the user could answer with now.
+type factor struct {
+	ID      string
+	Kind    Kind
+	Label   string
+	Contact string // where its codes go
+}
+
+func (f factor) hint() string {
+	if f.Kind == Email {
+		return maskEmail(f.Contact)
+	}
+	return ""
+}
+
+// factors are those that p lets the user answer with, strongest first.
+func (a *account) factors(p *Policy) []factor {
+	if a.guard == nil || p.method(Email) != Implicit || a.guard.Profile.Email == "" {
+		return nil
+	}
+	return []factor{{ID: a.implicitEmail(), Kind: Email, Contact: a.guard.Profile.Email}}
+}
+
+// implicitEmail is the id of the account's address as a factor: the same for as long as the user is the same.
+func (a *account) implicitEmail() string {
+	sum := sha256.Sum256(seal.Join(string(a.route), "implicit email"))
+	return "fa_" + base64.RawURLEncoding.EncodeToString(sum[:16])
+}
+
+// maskEmail shows enough of an address to recognise one's own: the first letter and the domain.
+func maskEmail(address string) string {
+	local, domain, ok := strings.Cut(address, "@")
+	if !ok || local == "" {
+		return ""
+	}
+	return local[:1] + "***@" + domain
+}
+
+// required reports whether the user has to give a second factor, whether or not it was turned on.
+func (g *guard) required(p *Policy) bool { return p.Require == Everyone || g.Enforced }
+
+// list writes the user's line in the org's roster. It comes before the guard is put, which notes the line's version.
+func (u *unit) list(a *account) {
+	line := store.Item{Key: rosterKey(a.route), Version: a.guard.Listed}
+	a.guard.Listed = u.token
+	u.put(line, &listed{
+		User: a.guard.User, Email: a.guard.Profile.Email != "", Enabled: a.guard.Enabled, Enforced: a.guard.Enforced,
+	}, time.Time{})
+}

@@ -1,0 +1,232 @@
+package mfa
+
+import (
+	"context"
+	"time"
+
+	"countersign/pkg/seal"
+	"countersign/pkg/store"
+)
+
+// A StartAnswer is a decision carried out. For allow it holds the token; for challenge, the challenge.
+type StartAnswer struct {
+	Decision
+	IssuedAt   *time.Time         `json:"issued_at,omitempty"`
+	Token      *seal.Secret       `json:"token,omitempty"`
+	TrustToken *seal.Secret       `json:"trust_token,omitempty"` // the successor, when trust rotated
+	Challenge  *ChallengeToAnswer `json:"challenge,omitempty"`
+}
+
+// WithoutShownOnce is the answer as it is repeated once what is shown once may no longer be.
+func (a StartAnswer) WithoutShownOnce() any {
+	a.TrustToken = nil
+	if a.Challenge != nil {
+		c := *a.Challenge
+		c.Token = nil
+		a.Challenge = &c
+	}
+	return a
+}
+
+// A ChallengeToAnswer is a challenge as the client and its pages get it.
+type ChallengeToAnswer struct {
+	ID          string       `json:"id"`
+	Token       *seal.Secret `json:"token,omitempty"` // bearer for this challenge only
+	URL         *string      `json:"url"`             // hosted page; null: this version has none
+	Expires     time.Time    `json:"expires"`
+	Methods     []Method     `json:"methods"` // strongest first
+	Default     string       `json:"default"` // a factor id
+	Sent        *Sent        `json:"sent"`    // the default's code, if it went out
+	SendError   Code         `json:"send_error,omitempty"`
+	RetryAfterS int          `json:"retry_after_s,omitempty"`
+	Recovery    bool         `json:"recovery"`
+	Trust       *TrustOffer  `json:"trust"`
+}
+
+// A Method is a factor that the challenge can be answered with.
+type Method struct {
+	Factor string `json:"factor"`
+	Kind   Kind   `json:"kind"`
+	Label  string `json:"label"`
+	Hint   string `json:"hint"`
+}
+
+// A TrustOffer says that the browser may be trusted, and for how long.
+type TrustOffer struct {
+	Days int `json:"days"`
+}
+
+// StartChallenge decides whether the user is asked, and if so begins a challenge and sends its code.
+//
+// It answers NothingToSend or MethodForbidden where the user must be asked and there is nothing to ask with, and Locked
+// where nothing that the user could answer would be looked at. A code that couldn't be sent is no error: SendError tells.
+func (s *Service) StartChallenge(ctx context.Context, call Call, q StartRequest) (StartAnswer, error) {
+	if err := q.check(); err != nil {
+		return StartAnswer{}, err
+	}
+	r := routeOf(q.Org, q.User.ID)
+	var (
+		a   *account
+		p   *orgPolicy
+		out *outgoing
+		ch  *challenge
+	)
+	answer, err := run(ctx, s, call, step[StartAnswer]{
+		scope: ScopeSignIn, org: q.Org,
+		reads: []read{s.readAccount(r, &a), s.readPolicy(r, q.Org, &p)},
+		decide: func(u *unit) (StartAnswer, error) {
+			out, ch = nil, nil
+			if err := u.mayReturn(q.ReturnURL); err != nil {
+				return StartAnswer{}, err
+			}
+			changed, relist := u.follow(a, p, &q)
+			v, err := u.decide(&q, a, p)
+			if err == nil && v.Decision.Decision == Challenge {
+				err = a.guard.askedInVain(v.factors, u.now)
+			}
+			if err != nil {
+				u.events = nil
+				return StartAnswer{}, err
+			}
+			answer := StartAnswer{Decision: v.Decision}
+			if v.trust == trustStolen {
+				changed = true
+				u.theft(a, v.browser, p)
+			}
+			if v.Decision.Decision == Allow {
+				err = u.allow(&answer, &q, a, p, &v)
+			} else {
+				ch, out, err = u.challenge(&answer, &q, a, p, &v)
+				changed = changed || out != nil
+			}
+			if relist {
+				u.list(a)
+			}
+			if changed {
+				u.put(a.item, a.guard, time.Time{})
+			}
+			return answer, err
+		},
+	})
+	if err != nil || out == nil {
+		return answer, err
+	}
+	if err := s.deliver(ctx, out); err != nil {
+		answer.Challenge.Sent, answer.Challenge.SendError = nil, DeliveryFailed
+		return undelivered(ctx, s, call, ch, answer, nil)
+	}
+	return answer, nil
+}
+
+// allow completes the answer to a user who isn't asked, and moves a trusted line on.
+func (u *unit) allow(answer *StartAnswer, q *StartRequest, a *account, p *orgPolicy, v *verdict) error {
+	c := claims{
+		Audience: u.caller.key.Client, Org: q.Org, User: q.User.ID, ID: seal.ID("dc_", nil),
+		Purpose: SignIn, Action: q.Action, Nonce: q.Nonce, Decision: Allow, Reason: v.Reason,
+		FirstFactor: q.FirstFactor, AuthTime: u.now, MFATime: a.guard.MFATime, PolicyVersion: p.Version,
+	}
+	if v.browser != nil {
+		c.MFATime = v.browser.Created
+		if err := u.rotate(answer, a.guard, v, p); err != nil {
+			return err
+		}
+	}
+	token, err := u.sign(c)
+	if err != nil {
+		return err
+	}
+	now := u.now
+	answer.Token, answer.IssuedAt = &token, &now
+	return nil
+}
+
+// rotate gives the browser its next token, where the policy has tokens rotate.
+func (u *unit) rotate(answer *StartAnswer, g *guard, v *verdict, p *orgPolicy) error {
+	b := v.browser
+	if v.trust == trustGood {
+		if !p.Trust.Rotate {
+			return nil
+		}
+		b.Generation++
+		b.Key = u.ring.Newest()
+		b.LastUsed = u.now
+		u.put(b.item, &b.browser, b.Ends.Add(expiredFor))
+	}
+	token, err := b.token(u.ring, g)
+	if err != nil {
+		return err
+	}
+	answer.TrustToken = &token
+	return nil
+}
+
+// theft kills a line whose old token came back after its successor was used, and tells the user. It changes the guard.
+func (u *unit) theft(a *account, h *held, p *orgPolicy) {
+	u.delete(h.item)
+	e := u.event(Event{Type: BrowserTheft, Org: a.guard.Org, User: a.guard.User, Actor: serviceActor, PolicyVersion: p.Version,
+		Data: map[string]any{"browser": h.ID}})
+	e.Notify = a.guard.tell(u.now)
+}
+
+// challenge begins one, and plans the sending of its code.
+func (u *unit) challenge(answer *StartAnswer, q *StartRequest, a *account, p *orgPolicy, v *verdict) (*challenge, *outgoing, error) {
+	f := v.preferred(q)
+	bearer := seal.NewBearer(seal.ChallengeToken, nil)
+	q.Context.UserAgent = cut(q.Context.UserAgent, 256)
+	ch := &challenge{
+		ID: seal.ID("ch_", []byte(a.route)), Epoch: a.guard.Epoch, Org: q.Org, User: q.User.ID,
+		Client: u.caller.key.Client, Bearer: seal.HashBearer(bearer.Reveal()),
+		Purpose: q.Purpose, Action: q.Action, Nonce: q.Nonce, Reason: v.Reason, PolicyVersion: p.Version,
+		FirstFactor: q.FirstFactor, Begun: u.now, Default: f.ID, Context: q.Context,
+		Expires: u.now.Add(time.Duration(p.Challenge.WindowS) * time.Second),
+	}
+	if q.Purpose == StepUp && q.Method != nil {
+		ch.Only = *q.Method
+	}
+	shown := &ChallengeToAnswer{ID: ch.ID, Token: &bearer, Expires: ch.Expires, Default: f.ID}
+	for _, f := range v.factors {
+		shown.Methods = append(shown.Methods, Method{Factor: f.ID, Kind: f.Kind, Label: f.Label, Hint: f.hint()})
+	}
+	if q.Purpose == SignIn && p.Trust.Days > 0 {
+		shown.Trust = &TrustOffer{Days: p.Trust.Days}
+	}
+	answer.Challenge = shown
+	u.event(ch.event(ChallengeStarted, map[string]any{"reason": v.Reason, "ip": q.Context.IP, "user_agent": q.Context.UserAgent}))
+	out, err := u.newCode(a, ch, f, p)
+	if err != nil {
+		refused := AsError(err)
+		shown.SendError, shown.RetryAfterS = refused.Code, seconds(refused.RetryAfter)
+	} else {
+		shown.Sent = ch.sent(f, p)
+	}
+	u.put(store.Item{Key: challengeKey(ch.ID)}, ch, ch.Expires.Add(shownFor))
+	return ch, out, nil
+}
+
+func (ch *challenge) event(kind string, data map[string]any) Event {
+	data["challenge"] = ch.ID
+	return Event{Type: kind, Org: ch.Org, User: ch.User, Actor: userActor(ch.User), PolicyVersion: ch.PolicyVersion, Data: data}
+}
+
+// tell counts an email that tells the user of something, if the user's limit has room for it.
+func (g *guard) tell(now time.Time) bool {
+	if g.Profile.Email == "" || g.mayEmail(now) > 0 {
+		return false
+	}
+	g.countEmail(now)
+	return true
+}
+
+// seconds rounds a wait up to whole seconds.
+func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
+
+// cut shortens text to at most n bytes, at a rune's start.
+func cut(text string, n int) string {
+	if len(text) <= n {
+		return text
+	}
+	for n > 0 && text[n]&0xC0 == 0x80 {
+		n--
+	}
+	return text[:n]
+}

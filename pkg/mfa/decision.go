@@ -1,0 +1,250 @@
+package mfa
+
+import (
+	"context"
+	"time"
+
+	"countersign/pkg/seal"
+	"countersign/pkg/store"
+)
+
+// A StartRequest is what a client says when its user has given the first factor. Only Org and User.ID are required.
+type StartRequest struct {
+	Org         string      `json:"org"`
+	User        Person      `json:"user"`
+	FirstFactor FirstFactor `json:"first_factor"`
+	Purpose     string      `json:"purpose"` // sign_in (when empty) or step_up
+	Action      *string     `json:"action"`  // what a step-up confirms
+	Nonce       *string     `json:"nonce"`   // comes back in the token
+	Method      *Kind       `json:"method"`  // a preference at sign-in, binding at step-up
+	TrustToken  seal.Secret `json:"trust_token"`
+	Context     Context     `json:"context"`
+	ReturnURL   *string     `json:"return_url"`
+}
+
+// The purposes of a challenge.
+const (
+	SignIn = "sign_in"
+	StepUp = "step_up"
+)
+
+func (q *StartRequest) check() error {
+	if err := checkID("org", q.Org); err != nil {
+		return err
+	}
+	if err := checkID("user.id", q.User.ID); err != nil {
+		return err
+	}
+	switch q.Purpose {
+	case "":
+		q.Purpose = SignIn
+	case SignIn, StepUp:
+	default:
+		return invalid("purpose", "One of sign_in, step_up.")
+	}
+	if q.Method != nil && !q.Method.known() {
+		return invalid("method", "One of webauthn, totp, sms, email.")
+	}
+	for param, text := range map[string]*string{"action": q.Action, "nonce": q.Nonce} {
+		if text == nil {
+			continue
+		}
+		if err := checkText(param, *text, 256); err != nil {
+			return err
+		}
+	}
+	if err := q.FirstFactor.check(); err != nil {
+		return err
+	}
+	return q.Context.check()
+}
+
+// What a decision comes to.
+const (
+	Allow     = "allow"
+	Challenge = "challenge"
+)
+
+// The reasons of a decision.
+const (
+	NotRequired    = "not_required"
+	BrowserTrust   = "trusted_browser"
+	SSO            = "sso"
+	EnabledByUser  = "enabled"
+	Required       = "required"
+	NewBrowser     = "new_browser"
+	TrustExpired   = "trust_expired"
+	StepUpDemanded = "step_up"
+)
+
+// A Decision says whether the user is asked, and why.
+type Decision struct {
+	Decision      string `json:"decision"`
+	Reason        string `json:"reason"`
+	PolicyVersion int    `json:"policy_version"`
+}
+
+// verdict is a decision with what it rests on.
+type verdict struct {
+	Decision
+	trust   trustVerdict
+	browser *held
+	factors []factor // what the user can be asked for; set when asked
+}
+
+// decide is the heart of a sign-in. It looks at what the store holds and what the client said, and changes nothing.
+func (u *unit) decide(q *StartRequest, a *account, p *orgPolicy) (verdict, error) {
+	v := verdict{Decision: Decision{Decision: Challenge, PolicyVersion: p.Version}}
+	v.factors = a.factors(&p.Policy)
+	if q.Purpose == StepUp {
+		v.Reason = StepUpDemanded
+		return v, v.askable(q, p)
+	}
+	required := a.guard.required(&p.Policy)
+	enabled := a.guard.Enabled && len(v.factors) > 0
+	if !required && !enabled {
+		v.Decision.Decision, v.Reason = Allow, NotRequired
+		return v, nil
+	}
+	if q.FirstFactor.Kind == "sso" && p.SSO == Bypass {
+		v.Decision.Decision, v.Reason = Allow, SSO
+		return v, nil
+	}
+	if p.Trust.Days > 0 {
+		var err error
+		if v.trust, v.browser, err = u.judge(a, q.TrustToken, p); err != nil {
+			return v, err
+		}
+	}
+	switch {
+	case v.trust == trustGood || v.trust == trustEarlier:
+		v.Decision.Decision, v.Reason = Allow, BrowserTrust
+		return v, nil
+	case v.trust == trustExpired:
+		v.Reason = TrustExpired
+	case p.Trust.Days > 0:
+		v.Reason = NewBrowser
+	case required:
+		v.Reason = Required
+	default:
+		v.Reason = EnabledByUser
+	}
+	return v, v.askable(q, p)
+}
+
+// askable refuses where the user would have to be asked and there is nothing to ask with.
+func (v *verdict) askable(q *StartRequest, p *orgPolicy) error {
+	if q.Purpose == StepUp && q.Method != nil {
+		kept := v.factors[:0:0]
+		for _, f := range v.factors {
+			if f.Kind == *q.Method {
+				kept = append(kept, f)
+			}
+		}
+		if v.factors = kept; len(kept) == 0 {
+			return refuse(MethodForbidden, "The user has no factor of the kind that this step-up needs.")
+		}
+	}
+	if len(v.factors) > 0 {
+		return nil
+	}
+	if p.Methods.Email == Implicit {
+		return refuse(NothingToSend, "The user has no email address to send a code to.")
+	}
+	return refuse(MethodForbidden, "The user has no factor, and enrolling one is not yet supported.")
+}
+
+// preferred is the factor to ask for first.
+func (v *verdict) preferred(q *StartRequest) factor {
+	if q.Method != nil {
+		for _, f := range v.factors {
+			if f.Kind == *q.Method {
+				return f
+			}
+		}
+	}
+	return v.factors[0]
+}
+
+// Decide says what StartChallenge would say to the same request, and has no effect at all.
+func (s *Service) Decide(ctx context.Context, call Call, q StartRequest) (Decision, error) {
+	if err := q.check(); err != nil {
+		return Decision{}, err
+	}
+	call.Replay = nil // there is no work to do twice
+	r := routeOf(q.Org, q.User.ID)
+	var a *account
+	var p *orgPolicy
+	return run(ctx, s, call, step[Decision]{
+		scope: ScopeSignIn, org: q.Org,
+		reads: []read{s.readAccount(r, &a), s.readPolicy(r, q.Org, &p)},
+		decide: func(u *unit) (Decision, error) {
+			if err := u.mayReturn(q.ReturnURL); err != nil {
+				return Decision{}, err
+			}
+			u.follow(a, p, &q)
+			v, err := u.decide(&q, a, p)
+			if err == nil && v.Decision.Decision == Challenge {
+				err = a.guard.askedInVain(v.factors, u.now)
+			}
+			u.writes, u.events = nil, nil
+			return v.Decision, err
+		},
+	})
+}
+
+// follow brings the account up to what the client says of the user, making it when it is new. It reports what has to
+// be written for that.
+func (u *unit) follow(a *account, p *orgPolicy, q *StartRequest) (changed, relist bool) {
+	met := !a.known()
+	if met {
+		a.meet(q.Org, q.User.ID)
+	}
+	before := a.guard.Profile
+	bad := a.guard.Profile.follow(q.User)
+	if cause := a.guard.Profile.moved(before); cause != "" {
+		u.endAll(a, p, cause)
+	}
+	for _, field := range bad {
+		u.event(Event{Type: UserUpdated, Org: q.Org, User: q.User.ID, PolicyVersion: p.Version,
+			Data: map[string]any{"dropped": field}})
+	}
+	relist = met || (before.Email == "") != (a.guard.Profile.Email == "")
+	return met || len(bad) > 0 || a.guard.Profile != before, relist
+}
+
+// mayReturn refuses a return_url that isn't under one of the client's origins.
+func (u *unit) mayReturn(url *string) error {
+	if url == nil || u.caller.key != nil && len(*url) <= 2048 && underOrigin(*url, u.caller.key.Origins) {
+		return nil
+	}
+	return invalid("return_url", "An absolute URL under one of the client's registered origins.")
+}
+
+// askedInVain answers Locked when none of factors would be looked at now.
+func (g *guard) askedInVain(factors []factor, now time.Time) error {
+	until, locked := g.Guesses.locked(now)
+	if !locked {
+		return nil
+	}
+	for _, f := range factors {
+		if f.Kind == WebAuthn {
+			return nil
+		}
+	}
+	return lockedUntil(until, now)
+}
+
+func lockedUntil(until, now time.Time) *Error {
+	e := refuse(Locked, "Too many wrong codes; no code is looked at until the wait is over.")
+	if until.Before(forever) {
+		e.RetryAfter = until.Sub(now)
+	}
+	return e
+}
+
+// An orgPolicy is a policy as the store holds it, with what it and its forerunners did to trust.
+type orgPolicy struct {
+	item store.Item
+	policyRecord
+}

@@ -1,0 +1,86 @@
+// Package mfa decides whether a user must give a second factor, and looks at what they give. It is the whole domain of
+// Countersign: it knows neither HTTP nor AWS, only a store (four methods), a key ring, a mailer, a bus and a clock.
+//
+// # What it keeps
+//
+//   - One success per secret: of all requests with one right code exactly one gets a token.
+//   - Attempts never exceed their cap, whatever arrives at once, over all challenges, processes and restarts.
+//   - Nothing succeeds after a lock, an expiry or a revocation has been answered.
+//   - Nothing crosses an org, a user, a client, a challenge or a purpose.
+//   - No outcome leaves before the Commit that records it: read, decide, one Commit, answer. A wrong answer is a Commit too.
+//   - An honest retry never hears that its code was used: a commit whose answer was lost is found again by its token.
+//   - Whatever can't be read, opened or written means that nobody gets in.
+//
+// # The guard
+//
+// One item per user, the guard, is the only thing that decides. Two requests that could both succeed write the same item
+// under the same version, so one of them loses, reads again and decides again. Everything else is facts: it may be read
+// beside the guard and is believed only where the guard agrees.
+//
+//   - Challenges, trusted browsers and what is due carry the guard's epoch, a random word. A new epoch kills them all in
+//     one write, and a user who is erased and made again inherits nothing.
+//   - A code is live only while the guard holds its sequence number, so that a verify which read the challenge before a
+//     resend and the guard after it sees that they don't belong together.
+//   - The guard keeps a slot for each challenge that something was sent for or tried against. Slots are bounded; when one
+//     has to go, every challenge begun no later that has none is dead.
+//
+// # The table
+//
+// U is the route of a user (base64url of the first 16 bytes of SHA-256 of the org, then of org and user, each
+// length-prefixed), O its first half. Ids and bearers carry the route, so all reads of a step start at once. Every body is JSON with
+// a format number. Times are UTC. In DynamoDB an item is pk, sk, v (version: the token of its commit), x (TTL second),
+// b (body), e (events).
+//
+//	partition        sort              item                                          gone           written by                         read by
+//	u#U              guard             guard: epoch, profile, 2FA on or off,         never          start, send, verify, account,      every step
+//	                                   enforcement, slots, wrong answers and lock,                  enrol, recover, admin
+//	                                   emails sent; live factors with last TOTP
+//	                                   step or signature counter; recovery set
+//	u#U              browser#tb_…      trusted browser: epoch, name, kind that       end + 30 days  verify; start (rotation)           start, verify, account, sweep
+//	                                   earned it, fixed end, newest generation
+//	u#U              factor#fa_…       enrolled factor: sealed secret or public key, never          enrol, account                     every step (with enrolment)
+//	                                   label, contact it was proven with
+//	u#U              erased#token      carries the event of an erasure               1 hour         account                            nobody
+//	ch_…             challenge         challenge: who, why, policy version, hash of  end + 10 min   start, send                        send, verify, recover, look
+//	                                   its token, digest and sequence of the code
+//	en_…             enrolment         pending enrolment: sealed secret, code digest 10 min         enrol                              enrol (with enrolment)
+//	org#O            policy            policy in force, with what earlier versions   never          policy                             every step
+//	                                   did to trust
+//	org#O            policy#version    policy of that version                        never          policy                             admin
+//	org#O            cutoff#version    sign-out cut-off: at, rule                    never          policy (with sign_out_now)         introspect
+//	roster#O#shard   rest of U         a user's line: facts, no status               never          with each change of them           policy, admin
+//	due#hour#shard   U#tb_…            trusted browser that ends in that hour        end + 30 days  verify                             sweep
+//	sweep            mark              hour up to which all ends are announced       never          sweep                              sweep
+//	key#hash         key               API key: client, scopes, org, origins         never          ctl, local server                  every step
+//	idem#client#hash answer            remembered answer, sealed under the ring and  24 hours       any POST                           the same POST again
+//	                                   the Idempotency-Key itself
+//	act#O#day#shard  page number       activity page, hash-chained                   retention      publish (with activity)            admin, account
+//	count#…          -                 shared budgets (Count): SMS per prefix, org   their window   send (with SMS)                    send
+//	ring             ring              key ring, wrapped by KMS                      never          first start, sweep (on AWS)        every function
+//
+// The rows marked "with …" belong to parts that are still to come; their place is fixed here.
+//
+// # Trust that dies
+//
+// A trusted browser's end is fixed when it is granted and never moves later. Before that it dies of:
+//
+//	cause                                what happens
+//	email or phone changed               new epoch: every browser and open challenge of the user
+//	user erased                          the guard is gone, then the browsers
+//	policy with fewer trust days         every end moves to at most that many days after the grant; none moves back later
+//	policy with trust days 0             all of the org's
+//	policy forbids the kind that earned  those it earned
+//	more browsers than trust.cap         the oldest
+//	a superseded token, used again after its successor was    its line (theft)
+//
+// # Limits
+//
+// Wrong codes: 10 in 15 minutes, 20 in a day, 100 in a row, per user. Emails: 10 an hour, 30 a day, per user, over
+// everything. A resend resets nothing. A lock waits 15 minutes, then twice as long each time until a right answer, at
+// most a day; at 100 in a row it has no end of its own. The user is told of every lock, within the limit of emails.
+//
+// # What it refuses to do
+//
+// It stores no code, no bearer and no trust token, only digests and hashes bound to what they are for. It takes no time,
+// caller or address from a request's body where one of the three decides. It never asks which profile a policy came from.
+package mfa

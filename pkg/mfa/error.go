@@ -1,0 +1,97 @@
+package mfa
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// A Code is one of the closed list of answers that are not a success. The HTTP door has one table that turns each into a
+// status; nothing else leaves the service.
+type Code string
+
+// The codes, as callers see them.
+const (
+	InvalidRequest          Code = "invalid_request"
+	Unauthenticated         Code = "unauthenticated"
+	Forbidden               Code = "forbidden"
+	MethodForbidden         Code = "method_forbidden"
+	NotFound                Code = "not_found"
+	ChallengeInvalid        Code = "challenge_invalid"
+	Busy                    Code = "busy"
+	AcknowledgementRequired Code = "acknowledgement_required"
+	NothingToSend           Code = "nothing_to_send"
+	VersionMismatch         Code = "version_mismatch"
+	PreconditionRequired    Code = "precondition_required"
+	WrongCode               Code = "wrong_code"
+	IdempotencyMismatch     Code = "idempotency_mismatch"
+	Locked                  Code = "locked"
+	TooManySends            Code = "too_many_sends"
+	DeliveryFailed          Code = "delivery_failed"
+	Unavailable             Code = "unavailable"
+)
+
+// An Error is an answer with a Code. Detail is for people and never holds a secret, a contact or another user's data.
+type Error struct {
+	Code         Code
+	Param        string        // the field that is wrong, as a path: "user.id"
+	Detail       string        // a sentence
+	AttemptsLeft *int          // after a wrong answer
+	RetryAfter   time.Duration // zero: not said; rounded up to whole seconds on the wire
+	Preview      *Preview      // with AcknowledgementRequired
+
+	cause error // what the log may say of an Unavailable; never sent
+}
+
+// Error gives the code and, for the log, what caused it.
+func (e *Error) Error() string {
+	text := string(e.Code)
+	if e.Param != "" {
+		text += " (" + e.Param + ")"
+	}
+	if e.Detail != "" {
+		text += ": " + e.Detail
+	}
+	if e.cause != nil {
+		text += ": " + e.cause.Error()
+	}
+	return text
+}
+
+// Unwrap gives what caused an Unavailable, if anything did.
+func (e *Error) Unwrap() error { return e.cause }
+
+// AsError finds the answer in err. Whatever isn't an answer of this package becomes Unavailable: nobody gets in because
+// something broke (law 8), and nobody hears how it broke (law 6).
+func AsError(err error) *Error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return &Error{Code: Unavailable, Detail: "The service can't answer right now. Nothing was decided; try again.", cause: err}
+}
+
+func invalid(param, format string, args ...any) *Error {
+	return &Error{Code: InvalidRequest, Param: param, Detail: fmt.Sprintf(format, args...)}
+}
+
+func refuse(code Code, detail string) *Error { return &Error{Code: code, Detail: detail} }
+
+func notYet(param string) *Error {
+	return invalid(param, "This value is not yet supported.")
+}
+
+// The answer for a challenge that is missing, expired, spent or someone else's: one code and one text for all of them.
+func challengeInvalid() *Error {
+	return refuse(ChallengeInvalid, "There is no such challenge to answer; start again.")
+}
+
+// remembered reports whether an answer is what a later call with the same Idempotency-Key must hear again. What
+// passes by itself (busy, limits, outages) and what never got as far as being decided are tried anew.
+func (e *Error) remembered() bool {
+	switch e.Code {
+	case Busy, Locked, TooManySends, DeliveryFailed, Unavailable, InvalidRequest, Unauthenticated, IdempotencyMismatch:
+		return false
+	}
+	return true
+}

@@ -1,0 +1,103 @@
+package mfa
+
+// words is all that our messages say in one language, and how it writes a moment. Texts hold {sender}, {name},
+// {sequence}, {minutes} and {time} where English does.
+type words struct {
+	greeting, greetingByName string
+
+	codeSubject  string
+	codeWarning  string
+	codeIs       string // the six digits follow
+	underAMinute string
+	oneMinute    string
+	minutes      string // two and more
+	codeLatest   string
+	codeSpam     string
+	codeNotYou   string
+
+	lockSubject string
+	lockWhat    string
+	lockUntil   string
+	lockForever string // until another factor or an administrator helps
+	lockOver    string // an administrator was faster than the message
+	lockNotYou  string
+
+	theftSubject string
+	theftWhat    string
+	theftEnded   string
+	theftYou     string
+	theftNotYou  string
+
+	moments  string // of {day}, {month}, {year}, {hour} (9), {hh} (09) and {mm}
+	firstDay string // of a month
+	months   [12]string
+}
+
+// languages are those we write, by their ISO 639-1 code. A language is complete or it isn't here.
+var languages = map[string]*words{
+	"en": {
+		greeting:       "Hello,",
+		greetingByName: "Hello {name},",
+
+		codeSubject:  "Your {sender} security code (code {sequence})",
+		codeWarning:  "Nobody from {sender} will ever ask for this code. Never give it to anyone, by phone, by message or in any other way.",
+		codeIs:       "Here is your security code (code {sequence}):",
+		underAMinute: "It is good for less than a minute.",
+		oneMinute:    "It is good for 1 minute.",
+		minutes:      "It is good for {minutes} minutes.",
+		codeLatest:   "If you receive several codes, only the latest one works. The letter tells them apart: this one is code {sequence}.",
+		codeSpam:     "If you can’t find one of our messages, look in your spam folder.",
+		codeNotYou:   "If you are not signing in or confirming something right now, someone may know your password: change it without delay.",
+
+		lockSubject: "Too many wrong codes for your {sender} account",
+		lockWhat:    "Too many wrong codes were entered for your account.",
+		lockUntil:   "To protect it, no code will be looked at until {time}, not even a right one.",
+		lockForever: "To protect it, no code will be looked at any more, not even a right one, until you prove in another way that it is you, or until an administrator unlocks your account.",
+		lockOver:    "To protect it, no code was looked at for a while. That is over now.",
+		lockNotYou:  "If it wasn’t you, someone may know your password: change it without delay and tell your administrator.",
+
+		theftSubject: "A trusted browser was used in two places ({sender})",
+		theftWhat:    "A browser that you chose to trust was used in two places. This happens when someone copies what a browser has stored.",
+		theftEnded:   "We have ended that trust. You will be asked for a code there again.",
+		theftYou:     "If you have just restored or moved that browser’s data yourself, you have nothing to do.",
+		theftNotYou:  "If it wasn’t you, someone may be using your account: change your password without delay, on a device that you are sure of, and tell your administrator.",
+
+		moments:  "{day} {month} {year} at {hh}:{mm} UTC",
+		firstDay: "1",
+		months: [12]string{"January", "February", "March", "April", "May", "June",
+			"July", "August", "September", "October", "November", "December"},
+	},
+	// French puts a no-break space, \u00a0, before : ; ! and ?, and between a number and what it counts.
+	"fr": {
+		greeting:       "Bonjour,",
+		greetingByName: "Bonjour {name},",
+
+		codeSubject:  "Votre code de sécurité {sender} (code\u00a0{sequence})",
+		codeWarning:  "Personne chez {sender} ne vous demandera jamais ce code. Ne le communiquez à personne, ni par téléphone, ni par message, ni autrement.",
+		codeIs:       "Voici votre code de sécurité (code\u00a0{sequence})\u00a0:",
+		underAMinute: "Il est valable moins d’une minute.",
+		oneMinute:    "Il est valable 1\u00a0minute.",
+		minutes:      "Il est valable {minutes}\u00a0minutes.",
+		codeLatest:   "Si vous recevez plusieurs codes, seul le dernier fonctionne. La lettre permet de les distinguer\u00a0: celui-ci est le code\u00a0{sequence}.",
+		codeSpam:     "Si vous ne trouvez pas l’un de nos messages, regardez dans votre dossier de courrier indésirable (spam).",
+		codeNotYou:   "Si vous n’êtes pas en train de vous connecter ou de confirmer une opération, quelqu’un connaît peut-être votre mot de passe\u00a0: changez-le sans attendre.",
+
+		lockSubject: "Trop de codes erronés pour votre compte {sender}",
+		lockWhat:    "Trop de codes erronés ont été saisis pour votre compte.",
+		lockUntil:   "Pour le protéger, aucun code ne sera examiné avant le {time}, pas même un code correct.",
+		lockForever: "Pour le protéger, aucun code ne sera plus examiné, pas même un code correct, jusqu’à ce que vous prouviez d’une autre manière que c’est bien vous, ou qu’un administrateur déverrouille votre compte.",
+		lockOver:    "Pour le protéger, aucun code n’a été examiné pendant un certain temps. C’est maintenant terminé.",
+		lockNotYou:  "Si ce n’était pas vous, quelqu’un connaît peut-être votre mot de passe\u00a0: changez-le sans attendre et prévenez votre administrateur.",
+
+		theftSubject: "Un navigateur de confiance a été utilisé à deux endroits ({sender})",
+		theftWhat:    "Un navigateur auquel vous aviez choisi de faire confiance a été utilisé à deux endroits. Cela arrive lorsque quelqu’un copie les données enregistrées par un navigateur.",
+		theftEnded:   "Nous avons mis fin à cette confiance. Un code vous y sera de nouveau demandé.",
+		theftYou:     "Si vous venez de restaurer ou de transférer vous-même les données de ce navigateur, vous n’avez rien à faire.",
+		theftNotYou:  "Si ce n’était pas vous, quelqu’un utilise peut-être votre compte\u00a0: changez votre mot de passe sans attendre, depuis un appareil dont vous êtes sûr, et prévenez votre administrateur.",
+
+		moments:  "{day}\u00a0{month} {year} à {hour}\u00a0h\u00a0{mm} (UTC)",
+		firstDay: "1er",
+		months: [12]string{"janvier", "février", "mars", "avril", "mai", "juin",
+			"juillet", "août", "septembre", "octobre", "novembre", "décembre"},
+	},
+}

@@ -1,0 +1,212 @@
+// Package mfatest is a whole Countersign for a test: the real domain over a real embedded store, with a clock that the
+// test moves, an outbox and a bus that record, and faults to order. Nothing in it stands in for something that runs here.
+package mfatest
+
+import (
+	"context"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"countersign/pkg/mfa"
+	"countersign/pkg/seal"
+	"countersign/pkg/store"
+	"countersign/pkg/store/bolt"
+	"countersign/pkg/store/fault"
+	"countersign/pkg/store/storetest"
+)
+
+// A World is a service with all that surrounds it. Client holds an API key of every scope.
+type World struct {
+	*mfa.Service
+	Clock  *storetest.Clock
+	Faults *fault.Store // between the service and its store
+	Feed   store.Feed
+	Keys   *Keys
+	Outbox *Outbox
+	Events *Events
+	Client mfa.Call
+}
+
+// New makes a world over a bolt file of its own, closed when the test ends.
+func New(tb testing.TB) *World {
+	tb.Helper()
+	clock := storetest.NewClock(time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC))
+	db, err := bolt.Open(filepath.Join(tb.TempDir(), "countersign.db"), bolt.Options{Now: clock.Now})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { db.Close() })
+	return Over(tb, db, db, clock)
+}
+
+// Over makes a world over a store that the test chose.
+func Over(tb testing.TB, db store.Store, feed store.Feed, clock *storetest.Clock) *World {
+	tb.Helper()
+	w := &World{
+		Clock: clock, Faults: fault.New(db), Feed: feed, Keys: &Keys{ring: seal.NewRing(clock.Now())},
+		Outbox: &Outbox{now: clock.Now}, Events: &Events{},
+	}
+	w.Service = &mfa.Service{
+		Store: w.Faults, Keys: w.Keys, Mail: w.Outbox, Bus: w.Events, Now: clock.Now, Issuer: "https://countersign.example",
+	}
+	w.Client = w.NewClient(tb, mfa.NewKey{Client: "app", Scopes: mfa.Scopes(), Origins: []string{"https://app.example"}})
+	return w
+}
+
+// NewClient makes an API key and gives a call with it.
+func (w *World) NewClient(tb testing.TB, k mfa.NewKey) mfa.Call {
+	tb.Helper()
+	key, err := w.CreateKey(tb.Context(), k)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return mfa.Call{Bearer: key.Reveal()}
+}
+
+// SetPolicy puts a profile's policy, changed by change if that isn't nil, in force for org.
+func (w *World) SetPolicy(tb testing.TB, org, profile string, change func(*mfa.Policy)) mfa.OrgPolicy {
+	tb.Helper()
+	now, err := w.GetPolicy(tb.Context(), w.Client, org)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	p, err := mfa.ProfilePolicy(profile)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if change != nil {
+		change(&p)
+	}
+	put, err := w.PutPolicy(tb.Context(), w.Client, org, mfa.PolicyChange{Policy: p, Version: &now.Version, Acknowledge: true})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return put
+}
+
+// Drain publishes all that was committed.
+func (w *World) Drain(tb testing.TB) {
+	tb.Helper()
+	if err := w.Feed.Deliver(tb.Context(), 100, w.Service.Publish); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// Keys is a keeper whose ring can be out of reach.
+type Keys struct {
+	mu   sync.Mutex
+	ring *seal.Ring
+	err  error
+}
+
+// Fail makes every later request for the ring fail with err; nil ends that.
+func (k *Keys) Fail(err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.err = err
+}
+
+// Ring gives the ring.
+func (k *Keys) Ring(context.Context) (*seal.Ring, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.ring, k.err
+}
+
+// Reload gives the ring.
+func (k *Keys) Reload(ctx context.Context) (*seal.Ring, error) { return k.Ring(ctx) }
+
+// Outbox records what would have been sent.
+type Outbox struct {
+	now      func() time.Time
+	mu       sync.Mutex
+	messages []mfa.Message
+	err      error
+	lost     bool
+}
+
+// Fail makes every later send fail with err, after the message was taken if lost is set; nil ends that.
+func (o *Outbox) Fail(err error, lost bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.err, o.lost = err, lost
+}
+
+// SendMail records m.
+func (o *Outbox) SendMail(_ context.Context, m mfa.Message) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.err == nil || o.lost {
+		o.messages = append(o.messages, m)
+	}
+	return o.err
+}
+
+// To gives the messages to an address, oldest first.
+func (o *Outbox) To(address string) []mfa.Message {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var to []mfa.Message
+	for _, m := range o.messages {
+		if m.To == address {
+			to = append(to, m)
+		}
+	}
+	return to
+}
+
+// Code gives the code last sent to an address.
+func (o *Outbox) Code(tb testing.TB, address string) seal.Secret {
+	tb.Helper()
+	messages := o.To(address)
+	for i := len(messages) - 1; i >= 0; i-- {
+		if !messages[i].Code.IsZero() {
+			return messages[i].Code
+		}
+	}
+	tb.Fatalf("no code was sent to %s", address)
+	return seal.Secret{}
+}
+
+// Events records what the bus got.
+type Events struct {
+	mu     sync.Mutex
+	events []mfa.Event
+}
+
+// PutEvents records events.
+func (e *Events) PutEvents(_ context.Context, events []mfa.Event) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.events = append(e.events, events...)
+	return nil
+}
+
+// Types gives the types of all events so far that are about user, oldest first.
+func (e *Events) Types(user string) []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var types []string
+	for _, event := range e.events {
+		if event.User == user {
+			types = append(types, event.Type)
+		}
+	}
+	return types
+}
+
+// All gives all events so far, oldest first.
+func (e *Events) All() []mfa.Event {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return append([]mfa.Event(nil), e.events...)
+}
+
+// Wrong gives a well-formed code that isn't code.
+func Wrong(code seal.Secret) seal.Secret {
+	text := []byte(code.Reveal())
+	text[0] = '0' + (text[0]-'0'+1)%10
+	return seal.NewSecret(string(text))
+}

@@ -1,0 +1,231 @@
+package mfa
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"time"
+
+	"countersign/pkg/store"
+)
+
+// readPolicy reads an org's policy; an org never seen has the default policy, version 0.
+func (s *Service) readPolicy(r route, org string, into **orgPolicy) read {
+	return func(ctx context.Context) error {
+		item, err := s.Store.Get(ctx, policyKey(r))
+		if err != nil {
+			return err
+		}
+		p := &orgPolicy{item: item}
+		if item.Absent() {
+			p.Org, p.Policy = org, DefaultPolicy()
+		} else if err := decode(item, &p.policyRecord); err != nil {
+			return err
+		}
+		*into = p
+		return nil
+	}
+}
+
+// An OrgPolicy is an org's policy as it is in force.
+type OrgPolicy struct {
+	Org     string     `json:"org"`
+	Version int        `json:"version"`
+	Updated *time.Time `json:"updated"` // null: never
+	Policy
+}
+
+func (p *orgPolicy) shown() OrgPolicy {
+	shown := OrgPolicy{Org: p.Org, Version: p.Version, Policy: p.Policy}
+	if p.Version > 0 {
+		shown.Updated = &p.Updated
+	}
+	return shown
+}
+
+// GetPolicy shows an org's policy.
+func (s *Service) GetPolicy(ctx context.Context, call Call, org string) (OrgPolicy, error) {
+	if err := checkID("org", org); err != nil {
+		return OrgPolicy{}, err
+	}
+	var p *orgPolicy
+	return run(ctx, s, call, step[OrgPolicy]{
+		scope: ScopeAdmin, org: org,
+		reads:  []read{s.readPolicy(routeOf(org, ""), org, &p)},
+		decide: func(*unit) (OrgPolicy, error) { return p.shown(), nil },
+	})
+}
+
+// A PolicyChange replaces the whole policy of an org.
+type PolicyChange struct {
+	Policy      Policy
+	Version     *int // the version it is based on; nil: not said, PreconditionRequired
+	Acknowledge bool // the administrator has seen what it does
+}
+
+// A Preview says what a change of policy does to an org's users.
+type Preview struct {
+	Users          int      `json:"users"`
+	WithoutFactor  int      `json:"without_factor"`
+	SignedOut      int      `json:"signed_out"`
+	MustEnrol      int      `json:"must_enrol"`
+	LosingOnlyKind int      `json:"losing_only_kind"`
+	Sample         []string `json:"sample"`
+
+	forced int // users who would be asked from now on and were not before
+}
+
+// PutPolicy replaces an org's policy. It answers VersionMismatch when the policy moved on, and AcknowledgementRequired,
+// with the Preview, for a change that newly forces anyone and was not acknowledged.
+func (s *Service) PutPolicy(ctx context.Context, call Call, org string, change PolicyChange) (OrgPolicy, error) {
+	if err := checkID("org", org); err != nil {
+		return OrgPolicy{}, err
+	}
+	if err := change.Policy.Check(); err != nil {
+		return OrgPolicy{}, err
+	}
+	var p *orgPolicy
+	r := routeOf(org, "")
+	return run(ctx, s, call, step[OrgPolicy]{
+		scope: ScopeAdmin, org: org,
+		reads: []read{s.readPolicy(r, org, &p)},
+		decide: func(u *unit) (OrgPolicy, error) {
+			switch {
+			case change.Version == nil:
+				return OrgPolicy{}, refuse(PreconditionRequired, "Say in If-Match which version this replaces.")
+			case *change.Version != p.Version:
+				return OrgPolicy{}, refuse(VersionMismatch, "The policy is at version "+strconv.Itoa(p.Version)+".")
+			}
+			if err := s.acknowledged(u, r, p, &change); err != nil {
+				return OrgPolicy{}, err
+			}
+			from := p.Policy
+			p.Version, p.Updated, p.Policy = p.Version+1, u.now, change.Policy
+			p.tighten(&from)
+			u.put(p.item, &p.policyRecord, time.Time{})
+			past := p.policyRecord
+			u.put(store.Item{Key: policyVersionKey(r, p.Version)}, &past, time.Time{})
+			u.event(Event{Type: PolicyChanged, Org: org, PolicyVersion: p.Version,
+				Data: map[string]any{"changed": changedSettings(&from, &p.Policy)}})
+			return p.shown(), nil
+		},
+	})
+}
+
+// acknowledged refuses a change that newly forces anyone, unless the administrator has said to know.
+func (s *Service) acknowledged(u *unit, r route, p *orgPolicy, change *PolicyChange) error {
+	if change.Acknowledge || p.Require == Everyone || change.Policy.Require != Everyone {
+		return nil
+	}
+	preview, err := s.preview(u.ctx, r, &p.Policy, &change.Policy)
+	if err != nil {
+		return AsError(err)
+	}
+	if preview.forced == 0 {
+		return nil
+	}
+	e := refuse(AcknowledgementRequired, "The change makes users answer who were not asked before; send it with \"acknowledge\": true.")
+	e.Preview = preview
+	return e
+}
+
+// mostSampled is how many user ids a preview names.
+const mostSampled = 20
+
+// preview goes through the org's roster, all shards side by side.
+func (s *Service) preview(ctx context.Context, r route, from, to *Policy) (*Preview, error) {
+	var shards [rosterShards]Preview
+	reads := make([]read, rosterShards)
+	for i := range reads {
+		reads[i] = func(ctx context.Context) error {
+			return s.previewShard(ctx, rosterPartition(r, i), from, to, &shards[i])
+		}
+	}
+	if err := side(ctx, reads...); err != nil {
+		return nil, err
+	}
+	total := &Preview{Sample: []string{}}
+	for _, shard := range shards {
+		total.Users += shard.Users
+		total.WithoutFactor += shard.WithoutFactor
+		total.forced += shard.forced
+		total.MustEnrol += shard.MustEnrol
+		total.Sample = append(total.Sample, shard.Sample...)
+	}
+	slices.Sort(total.Sample)
+	total.Sample = total.Sample[:min(len(total.Sample), mostSampled)]
+	return total, nil
+}
+
+func (s *Service) previewShard(ctx context.Context, partition string, from, to *Policy, into *Preview) error {
+	q := store.Query{Partition: partition}
+	for more := true; more; {
+		page, err := s.Store.Query(ctx, q)
+		if err != nil {
+			return err
+		}
+		for _, item := range page.Items {
+			var l listed
+			if err := decode(item, &l); err != nil {
+				return err
+			}
+			into.add(&l, from, to)
+		}
+		q.After, more = page.Last, page.More
+	}
+	return nil
+}
+
+func (v *Preview) add(l *listed, from, to *Policy) {
+	v.Users++
+	has := to.Methods.Email == Implicit && l.Email
+	if !has {
+		v.WithoutFactor++
+	}
+	if from.Require == Everyone || l.Enforced || to.Require != Everyone {
+		return
+	}
+	v.forced++
+	if !has {
+		v.MustEnrol++
+	}
+	if len(v.Sample) < mostSampled {
+		v.Sample = append(v.Sample, l.User)
+	}
+}
+
+// tighten notes what this version does to trust granted under the ones before it, so that a later, looser one doesn't
+// bring it back. What a newer note covers, an older one no longer needs to say.
+func (p *policyRecord) tighten(from *Policy) {
+	if p.Trust.Days < from.Trust.Days {
+		p.note(tightening{Version: p.Version, Days: p.Trust.Days})
+	}
+	for _, kind := range []Kind{WebAuthn, TOTP, SMS, Email} {
+		if p.method(kind) == NotAllowed && from.method(kind) != NotAllowed {
+			p.note(tightening{Version: p.Version, Kind: kind})
+		}
+	}
+}
+
+func (p *policyRecord) note(n tightening) {
+	p.Ends = slices.DeleteFunc(slices.Clone(p.Ends), func(t tightening) bool { return t.Kind == n.Kind && t.Days >= n.Days })
+	p.Ends = append(p.Ends, n)
+}
+
+// changedSettings names what differs between two policies.
+func changedSettings(from, to *Policy) []string {
+	changed := []string{}
+	for name, differs := range map[string]bool{
+		"methods": from.Methods != to.Methods, "email_backup": from.EmailBackup != to.EmailBackup,
+		"require": from.Require != to.Require, "effect": from.Effect != to.Effect, "challenge": from.Challenge != to.Challenge,
+		"trust": from.Trust != to.Trust, "recovery": from.Recovery != to.Recovery, "sso": from.SSO != to.SSO,
+		"enrolment_proof": from.EnrolmentProof != to.EnrolmentProof, "webauthn": from.WebAuthn != to.WebAuthn,
+		"totp": from.TOTP != to.TOTP, "reset": from.Reset != to.Reset, "locale": from.Locale != to.Locale,
+	} {
+		if differs {
+			changed = append(changed, name)
+		}
+	}
+	slices.Sort(changed)
+	return changed
+}

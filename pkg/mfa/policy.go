@@ -1,0 +1,267 @@
+package mfa
+
+import (
+	"embed"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A Kind of factor.
+type Kind string
+
+// The kinds, strongest first.
+const (
+	WebAuthn Kind = "webauthn"
+	TOTP     Kind = "totp"
+	SMS      Kind = "sms"
+	Email    Kind = "email"
+)
+
+func (k Kind) known() bool { return slices.Contains([]Kind{WebAuthn, TOTP, SMS, Email}, k) }
+
+// The words a policy's settings are made of.
+const (
+	Allowed    = "allowed"
+	NotAllowed = "forbidden"
+	Implicit   = "implicit" // the account's address is a factor without enrolment
+	Enrolled   = "enrolled"
+	Pinned     = "pinned"
+	Everyone   = "everyone"
+	Nobody     = "nobody"
+	Bypass     = "bypass"
+)
+
+// A Policy is what an org demands. It is data: nothing in this module asks which profile it came from.
+// Durations are whole seconds, trust is in days of 24 hours.
+type Policy struct {
+	Methods struct {
+		TOTP     string `json:"totp"`
+		WebAuthn string `json:"webauthn"`
+		SMS      string `json:"sms"`
+		Email    string `json:"email"`
+	} `json:"methods"`
+	EmailBackup string     `json:"email_backup"`
+	Require     string     `json:"require"`
+	Effect      string     `json:"effect"`
+	GraceUntil  *time.Time `json:"grace_until"`
+	MaxSkips    *int       `json:"max_skips"`
+	Challenge   struct {
+		WindowS      int `json:"window_s"`
+		EmailCodeS   int `json:"email_code_s"`
+		SMSCodeS     int `json:"sms_code_s"`
+		Attempts     int `json:"attempts"`
+		Sends        int `json:"sends"`
+		ResendAfterS int `json:"resend_after_s"`
+	} `json:"challenge"`
+	Trust struct {
+		Days   int  `json:"days"`
+		Cap    int  `json:"cap"`
+		Rotate bool `json:"rotate"`
+	} `json:"trust"`
+	Recovery struct {
+		Count  int    `json:"count"`
+		Effect string `json:"effect"`
+	} `json:"recovery"`
+	SSO            string   `json:"sso"`
+	SSOAMR         []string `json:"sso_amr"`
+	SSOACR         []string `json:"sso_acr"`
+	SSOMaxAgeS     int      `json:"sso_max_age_s"`
+	EnrolmentProof string   `json:"enrolment_proof"`
+	WebAuthn       struct {
+		UserVerification string `json:"user_verification"`
+	} `json:"webauthn"`
+	TOTP struct {
+		Skew int `json:"skew"`
+	} `json:"totp"`
+	SMS struct {
+		Countries    []string `json:"countries"` // ISO 3166-1 alpha-2
+		DailyCap     int      `json:"daily_cap"`
+		UserDailyCap int      `json:"user_daily_cap"`
+	} `json:"sms"`
+	Reset struct {
+		Reason         string `json:"reason"`
+		SecondApprover bool   `json:"second_approver"`
+		HoldS          int    `json:"hold_s"`
+	} `json:"reset"`
+	Locale string `json:"locale"`
+}
+
+//go:embed profiles/*.json
+var profiles embed.FS
+
+// DefaultPolicy is what an org has that was never seen.
+func DefaultPolicy() Policy {
+	p, err := ProfilePolicy("default")
+	if err != nil {
+		panic(err) // the file is part of the program
+	}
+	return p
+}
+
+// ProfilePolicy is the policy that a named profile stands for: the defaults, with what the profile's file says instead.
+func ProfilePolicy(name string) (Policy, error) {
+	var p Policy
+	if name != "default" {
+		p = DefaultPolicy()
+	}
+	body, err := profiles.ReadFile("profiles/" + name + ".json")
+	if err != nil || !goodLocale(name) {
+		return Policy{}, invalid("profile", "There is no such profile.")
+	}
+	if err := json.Unmarshal(body, &p); err != nil {
+		return Policy{}, fmt.Errorf("profile %s: %w", name, err)
+	}
+	return p, nil
+}
+
+// method is the policy's word on a kind.
+func (p *Policy) method(k Kind) string {
+	switch k {
+	case WebAuthn:
+		return p.Methods.WebAuthn
+	case TOTP:
+		return p.Methods.TOTP
+	case SMS:
+		return p.Methods.SMS
+	case Email:
+		return p.Methods.Email
+	}
+	return NotAllowed
+}
+
+// Check answers with the first setting that is out of its range, or whose behaviour this version doesn't have yet.
+// A setting is never accepted and then ignored.
+func (p *Policy) Check() error {
+	words := []struct {
+		param, value string
+		of           []string
+	}{
+		{"methods.totp", p.Methods.TOTP, []string{Allowed, NotAllowed}},
+		{"methods.webauthn", p.Methods.WebAuthn, []string{Allowed, NotAllowed}},
+		{"methods.sms", p.Methods.SMS, []string{Allowed, NotAllowed}},
+		{"methods.email", p.Methods.Email, []string{Implicit, Enrolled, NotAllowed}},
+		{"email_backup", p.EmailBackup, []string{Pinned, Allowed, NotAllowed}},
+		{"require", p.Require, []string{Nobody, Everyone}},
+		{"effect", p.Effect, []string{"next_sign_in", "sign_out_now"}},
+		{"recovery.effect", p.Recovery.Effect, []string{"sign_in", "reset", "reenrol"}},
+		{"sso", p.SSO, []string{Bypass, "ask", "proven"}},
+		{"enrolment_proof", p.EnrolmentProof, []string{"email", "none"}},
+		{"webauthn.user_verification", p.WebAuthn.UserVerification, []string{"discouraged", "preferred", "required"}},
+		{"reset.reason", p.Reset.Reason, []string{"required"}},
+		{"locale", p.Locale, slices.Sorted(maps.Keys(languages))},
+	}
+	for _, w := range words {
+		if !slices.Contains(w.of, w.value) {
+			return invalid(w.param, "One of %v.", w.of)
+		}
+	}
+	numbers := []struct {
+		param              string
+		value, least, most int
+	}{
+		{"challenge.window_s", p.Challenge.WindowS, 300, 900},
+		{"challenge.email_code_s", p.Challenge.EmailCodeS, 60, 900},
+		{"challenge.sms_code_s", p.Challenge.SMSCodeS, 60, 600},
+		{"challenge.attempts", p.Challenge.Attempts, 3, 10},
+		{"challenge.sends", p.Challenge.Sends, 1, 10},
+		{"challenge.resend_after_s", p.Challenge.ResendAfterS, 10, 300},
+		{"trust.days", p.Trust.Days, 0, 90},
+		{"trust.cap", p.Trust.Cap, 1, 50},
+		{"recovery.count", p.Recovery.Count, 0, 20},
+		{"sso_max_age_s", p.SSOMaxAgeS, 60, 86400},
+		{"totp.skew", p.TOTP.Skew, 0, 1},
+		{"sms.daily_cap", p.SMS.DailyCap, 0, 1_000_000},
+		{"sms.user_daily_cap", p.SMS.UserDailyCap, 0, 1000},
+		{"reset.hold_s", p.Reset.HoldS, 0, 604800},
+	}
+	for _, n := range numbers {
+		if n.value < n.least || n.value > n.most {
+			return invalid(n.param, "From %d to %d.", n.least, n.most)
+		}
+	}
+	if p.MaxSkips != nil && (*p.MaxSkips < 0 || *p.MaxSkips > 1000) {
+		return invalid("max_skips", "From 0 to 1000, or null.")
+	}
+	if err := p.checkLists(); err != nil {
+		return err
+	}
+	return p.supported()
+}
+
+func (p *Policy) checkLists() error {
+	for param, list := range map[string][]string{"sso_amr": p.SSOAMR, "sso_acr": p.SSOACR} {
+		if len(list) > 32 {
+			return invalid(param, "At most 32 values.")
+		}
+		for _, v := range list {
+			if err := checkText(param, v, 128); err != nil || v == "" {
+				return invalid(param, "Values of 1 to 128 bytes.")
+			}
+		}
+	}
+	if len(p.SMS.Countries) > 300 {
+		return invalid("sms.countries", "At most 300 countries.")
+	}
+	for _, c := range p.SMS.Countries {
+		if len(c) != 2 || c[0] < 'A' || c[0] > 'Z' || c[1] < 'A' || c[1] > 'Z' {
+			return invalid("sms.countries", "ISO 3166-1 codes of two capital letters.")
+		}
+	}
+	return nil
+}
+
+// supported refuses what this version can't yet do. That totp or webauthn is allowed is accepted: it takes effect for
+// whoever has such a factor, and nobody can have one before they can be enrolled.
+func (p *Policy) supported() error {
+	standard := DefaultPolicy()
+	switch {
+	case p.Methods.SMS != NotAllowed:
+		return notYet("methods.sms")
+	case p.EmailBackup == Pinned:
+		return notYet("email_backup")
+	case p.Require == Everyone && p.Methods.Email != Implicit:
+		return notYet("require")
+	case p.Effect != standard.Effect:
+		return notYet("effect")
+	case p.GraceUntil != nil:
+		return notYet("grace_until")
+	case p.MaxSkips != nil:
+		return notYet("max_skips")
+	case p.Recovery.Count != 0 && p.Recovery != standard.Recovery:
+		return notYet("recovery")
+	case p.SSO == "proven":
+		return notYet("sso")
+	case !slices.Equal(p.SSOAMR, standard.SSOAMR):
+		return notYet("sso_amr")
+	case !slices.Equal(p.SSOACR, standard.SSOACR):
+		return notYet("sso_acr")
+	case p.SSOMaxAgeS != standard.SSOMaxAgeS:
+		return notYet("sso_max_age_s")
+	case p.WebAuthn != standard.WebAuthn:
+		return notYet("webauthn.user_verification")
+	case p.TOTP != standard.TOTP:
+		return notYet("totp.skew")
+	case len(p.SMS.Countries) > 0:
+		return notYet("sms.countries")
+	case p.SMS.DailyCap != standard.SMS.DailyCap || p.SMS.UserDailyCap != standard.SMS.UserDailyCap:
+		return notYet("sms")
+	case p.Reset != standard.Reset:
+		return notYet("reset")
+	}
+	return nil
+}
+
+// language is the one of ours that a locale asks for, by its first subtag (RFC 5646), or else the policy's.
+func (p *Policy) language(locale string) string {
+	for _, l := range []string{locale, p.Locale} {
+		first, _, _ := strings.Cut(strings.ToLower(l), "-")
+		if _, ok := languages[first]; ok {
+			return first
+		}
+	}
+	return "en"
+}

@@ -1,0 +1,101 @@
+package mfa
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"countersign/pkg/store"
+)
+
+// Publish hands on what was committed: events to the bus, and notices to the users they concern. It is called with
+// records as the store's Feed gives them, at least once each, and may do its work twice: an event keeps its id.
+//
+// A notice that can't be handed over is recorded as delivery.failed and not tried again, so that one bad address doesn't
+// hold up everything behind it.
+func (s *Service) Publish(ctx context.Context, records []store.Record) error {
+	var events []Event
+	for _, r := range records {
+		batch, err := decodeEvents(r)
+		if err != nil {
+			return err
+		}
+		for _, e := range batch {
+			if e.Notify {
+				if err := s.notify(ctx, e.Event); err != nil {
+					return err
+				}
+			}
+			events = append(events, e.Event)
+		}
+	}
+	if len(events) == 0 {
+		return nil
+	}
+	if err := s.Bus.PutEvents(ctx, events); err != nil {
+		return fmt.Errorf("put %d events: %w", len(events), err)
+	}
+	return nil
+}
+
+// notify tells a user by email what an event says. The commit that recorded the event has counted the email.
+func (s *Service) notify(ctx context.Context, e Event) error {
+	r := routeOf(e.Org, e.User)
+	var a *account
+	var p *orgPolicy
+	if err := side(ctx, s.readAccount(r, &a), s.readPolicy(r, e.Org, &p)); err != nil {
+		return fmt.Errorf("notify of %s: %w", e.ID, err)
+	}
+	if !a.known() || a.guard.Profile.Email == "" {
+		return nil
+	}
+	profile := a.guard.Profile
+	language := p.language(profile.Locale)
+	n := notice{to: profile.Email, name: profile.Name, until: a.guard.Guesses.Until}
+	var m Message
+	switch e.Type {
+	case ChallengeLocked:
+		m = lockMessage(s.sender(), language, n)
+	case BrowserTheft:
+		m = theftMessage(s.sender(), language, n)
+	default:
+		return fmt.Errorf("notify of %s: no message for %s", e.ID, e.Type)
+	}
+	if err := s.Mail.SendMail(ctx, m); err != nil {
+		s.log().WarnContext(ctx, "a notice was not handed over", "event", e.ID, "error", err)
+		return s.recordUndelivered(ctx, r, e)
+	}
+	return nil
+}
+
+// recordUndelivered records that a notice didn't go out, on the user's guard; a user erased meanwhile needs no record.
+func (s *Service) recordUndelivered(ctx context.Context, r route, about Event) error {
+	return s.alone(ctx, func(u *unit) error {
+		var a *account
+		if err := s.readAccount(r, &a)(ctx); err != nil || !a.known() {
+			return err
+		}
+		u.put(a.item, a.guard, time.Time{})
+		u.event(Event{Type: DeliveryFailure, Org: about.Org, User: about.User, Actor: serviceActor, PolicyVersion: about.PolicyVersion,
+			Data: map[string]any{"channel": "email", "about": about.ID}})
+		return nil
+	})
+}
+
+// alone runs a piece of the service's own work, for no caller: it reads, decides and commits, again where it lost a race.
+func (s *Service) alone(ctx context.Context, work func(*unit) error) error {
+	u := &unit{s: s, ctx: ctx}
+	for try := 1; ; try++ {
+		u.begin(nil)
+		if err := work(u); err != nil {
+			return err
+		}
+		err := u.commit(ctx)
+		if err == nil || !isConflict(err) || try == mostTries {
+			return err
+		}
+		if err := s.pause(ctx, try); err != nil {
+			return err
+		}
+	}
+}

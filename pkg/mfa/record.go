@@ -1,0 +1,245 @@
+package mfa
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"countersign/pkg/store"
+)
+
+// The format of the records this code writes. Code reads the formats up to its own and refuses a later one, so that an
+// older function beside a newer one fails closed instead of dropping what it doesn't know.
+const format = 1
+
+var errFormat = errors.New("record of a later format")
+
+// A record is what an item's body holds.
+type record interface{ header() *head }
+
+type head struct {
+	Format int `json:"format"`
+}
+
+func (h *head) header() *head { return h }
+
+func encode(r record) ([]byte, error) {
+	r.header().Format = format
+	return json.Marshal(r)
+}
+
+func decode(item store.Item, r record) error {
+	if err := json.Unmarshal(item.Body, r); err != nil {
+		return fmt.Errorf("decode %s: %w", item.Key.Sort, err)
+	}
+	if r.header().Format < 1 || r.header().Format > format {
+		return fmt.Errorf("decode %s: %w", item.Key.Sort, errFormat)
+	}
+	return nil
+}
+
+// The guard: the one item of a user that decides. See the package comment.
+type guard struct {
+	head
+	Org     string  `json:"org"`
+	User    string  `json:"user"`
+	Epoch   string  `json:"epoch"` // random; what carries another one is dead
+	Profile Profile `json:"profile,omitzero"`
+
+	Enabled  bool `json:"enabled,omitempty"`  // 2FA turned on by the user
+	Enforced bool `json:"enforced,omitempty"` // by an administrator, whatever the policy requires
+
+	Slots   []slot    `json:"slots,omitempty"`
+	Floor   time.Time `json:"floor,omitzero"` // a challenge without a slot, begun then or before, was evicted: dead
+	Guesses tries     `json:"guesses,omitzero"`
+	Sends   []int64   `json:"sends,omitempty"`   // emails of the last 24 hours, Unix milliseconds, oldest first
+	MFATime time.Time `json:"mfa_time,omitzero"` // last real second factor
+
+	Listed store.Version `json:"listed,omitempty"` // the commit that last wrote the user's line in the roster
+}
+
+// A slot is what the guard knows of an open challenge: what was tried, and how it ended.
+type slot struct {
+	ID       string        `json:"id"` // the challenge's, without prefix and route
+	Begun    time.Time     `json:"begun"`
+	Until    time.Time     `json:"until"`              // may be forgotten then
+	Sequence int           `json:"sequence,omitempty"` // of the code that is live
+	Wrong    int           `json:"wrong,omitempty"`
+	State    string        `json:"state,omitempty"` // empty: pending
+	At       time.Time     `json:"at,omitzero"`     // when State was reached
+	By       store.Version `json:"by,omitempty"`    // the commit that reached it
+	Kind     Kind          `json:"kind,omitempty"`  // of the factor that answered
+	Browser  string        `json:"browser,omitempty"`
+}
+
+// A challenge's states.
+const (
+	pending  = "pending"
+	verified = "verified"
+	failed   = "failed"
+	expired  = "expired"
+)
+
+// A challenge: facts, and the digest of the code that went out last. What was tried against it is in the guard.
+type challenge struct {
+	head
+	ID            string      `json:"id"`
+	Epoch         string      `json:"epoch"`
+	Org           string      `json:"org"`
+	User          string      `json:"user"`
+	Client        string      `json:"client"`
+	Bearer        string      `json:"bearer"` // hash of the challenge token
+	Purpose       string      `json:"purpose"`
+	Action        *string     `json:"action,omitempty"`
+	Nonce         *string     `json:"nonce,omitempty"`
+	Reason        string      `json:"reason"`
+	PolicyVersion int         `json:"policy_version"`
+	FirstFactor   FirstFactor `json:"first_factor"`
+	Begun         time.Time   `json:"begun"`
+	Expires       time.Time   `json:"expires"`
+	Default       string      `json:"default"`        // the factor asked for
+	Only          Kind        `json:"only,omitempty"` // the one kind that a step-up takes; empty: any
+	Context       Context     `json:"context,omitzero"`
+	Code          *sentCode   `json:"code,omitempty"`
+}
+
+// sentCode is a code that went out: never the code, only a keyed digest of it bound to this challenge.
+type sentCode struct {
+	Factor   string    `json:"factor"`
+	Sequence int       `json:"sequence"` // 1 for the first of its challenge
+	Digest   string    `json:"digest"`
+	Sent     time.Time `json:"sent"`
+	Again    time.Time `json:"again"` // when the next may be asked for
+	Expires  time.Time `json:"expires"`
+}
+
+// A browser that is trusted: one line of tokens, of which generation Generation is the newest.
+type browser struct {
+	head
+	ID            string    `json:"id"` // tb_…
+	Epoch         string    `json:"epoch"`
+	Name          string    `json:"name,omitempty"`
+	Kind          Kind      `json:"kind"` // of the factor that earned it
+	PolicyVersion int       `json:"policy_version"`
+	Created       time.Time `json:"created"`
+	Ends          time.Time `json:"ends"` // fixed when it was granted
+	LastUsed      time.Time `json:"last_used"`
+	Generation    uint32    `json:"generation"`
+	Key           string    `json:"key"` // ring key of the newest token
+}
+
+// due is a trusted browser whose end falls in an hour. It names its user by the route only, so that an erasure, which
+// can't find it, leaves nothing of the user in it.
+type due struct {
+	head
+	Route     []byte    `json:"route"`
+	Browser   string    `json:"browser"`
+	Epoch     string    `json:"epoch"`
+	Ends      time.Time `json:"ends"`
+	Announced bool      `json:"announced,omitempty"`
+}
+
+// listed is a user's line in the roster of its org: facts only, status is computed under the policy of the moment.
+type listed struct {
+	head
+	User     string `json:"user"`
+	Email    bool   `json:"email,omitempty"` // has an address
+	Enabled  bool   `json:"enabled,omitempty"`
+	Enforced bool   `json:"enforced,omitempty"`
+}
+
+// policyRecord is an org's policy as it is, or as it was in one version.
+type policyRecord struct {
+	head
+	Org     string       `json:"org"`
+	Version int          `json:"version"`
+	Updated time.Time    `json:"updated"`
+	Ends    []tightening `json:"ends,omitempty"`
+	Policy
+}
+
+// apiKey is what a bearer csk_… may do.
+type apiKey struct {
+	head
+	Client  string    `json:"client"`
+	Scopes  []Scope   `json:"scopes"`
+	Org     string    `json:"org,omitempty"`     // empty: every org
+	Origins []string  `json:"origins,omitempty"` // that a return_url may have
+	Created time.Time `json:"created"`
+}
+
+// remembered is the answer to a call that came with an Idempotency-Key.
+type remembered struct {
+	head
+	Body   string    `json:"body"` // digest of the request's
+	Until  time.Time `json:"until"`
+	Full   []byte    `json:"full"`  // sealed: the answer, repeated until Until
+	Later  []byte    `json:"later"` // sealed: without what is shown once
+	Failed bool      `json:"failed,omitempty"`
+}
+
+// mark is how far the sweep has come.
+type mark struct {
+	head
+	Hour time.Time `json:"hour"` // every hour before it is done
+}
+
+func b64(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
+
+func userPartition(r route) string { return "u#" + b64(string(r)) }
+
+func orgPartition(r route) string { return "org#" + b64(string(r[:16])) }
+
+func guardKey(r route) store.Key { return store.Key{Partition: userPartition(r), Sort: "guard"} }
+
+func browserKey(r route, id string) store.Key {
+	return store.Key{Partition: userPartition(r), Sort: "browser#" + id}
+}
+
+func challengeKey(id string) store.Key { return store.Key{Partition: id, Sort: "challenge"} }
+
+func policyKey(r route) store.Key { return store.Key{Partition: orgPartition(r), Sort: "policy"} }
+
+func policyVersionKey(r route, version int) store.Key {
+	return store.Key{Partition: orgPartition(r), Sort: fmt.Sprintf("policy#%010d", version)}
+}
+
+func apiKeyKey(hash string) store.Key { return store.Key{Partition: "key#" + hash, Sort: "key"} }
+
+// The roster is cut in shards, so that an org of many users is written and read at many partitions.
+const rosterShards = 16
+
+func rosterPartition(r route, shard int) string {
+	return fmt.Sprintf("roster#%s#%x", b64(string(r[:16])), shard)
+}
+
+func rosterKey(r route) store.Key {
+	return store.Key{Partition: rosterPartition(r, int(r[16])%rosterShards), Sort: b64(string(r[16:]))}
+}
+
+const dueShards = 4
+
+func duePartition(hour time.Time, shard int) string {
+	return fmt.Sprintf("due#%s#%d", hour.UTC().Format("2006-01-02T15"), shard)
+}
+
+func dueKey(r route, b *browser) store.Key {
+	return store.Key{Partition: duePartition(b.Ends, int(r[16])%dueShards), Sort: b64(string(r)) + "#" + b.ID}
+}
+
+var markKey = store.Key{Partition: "sweep", Sort: "mark"}
+
+// shortID is an id without its prefix and route: enough to name it beside its user.
+func shortID(id string) string {
+	_, rest, _ := strings.Cut(id, "_")
+	return rest[max(0, len(rest)-22):]
+}
+
+// erased stands where a user was, for as long as the event of the erasure takes to be handed on.
+type erased struct {
+	head
+	At time.Time `json:"at"`
+}

@@ -1,0 +1,99 @@
+package mfa
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+
+	"countersign/pkg/seal"
+	"countersign/pkg/store"
+)
+
+// A replay is the Idempotency-Key of one try: the item that remembers its answer, read beside everything else and
+// written in the same Commit as the work. The answer lies sealed under a key that needs the Idempotency-Key itself, so
+// who can only read the table reads nothing. A nil replay is a call without one.
+type replay struct {
+	*Replay
+	s    *Service
+	key  store.Key
+	aad  []string
+	item store.Item
+}
+
+func (u *unit) replay(call Call, who *caller) (*replay, error) {
+	if call.Replay == nil {
+		return nil, nil
+	}
+	if k := call.Replay.Key; k == "" || len(k) > replayedSize {
+		return nil, invalid("Idempotency-Key", "1 to %d bytes.", replayedSize)
+	}
+	owner := who.client
+	if owner == nil {
+		sum := sha256.Sum256([]byte(who.hash))
+		owner = sum[:]
+	}
+	sum := sha256.Sum256(seal.Join(call.Replay.Method, call.Replay.Path, call.Replay.Key))
+	partition := "idem#" + base64.RawURLEncoding.EncodeToString(owner)
+	sort := base64.RawURLEncoding.EncodeToString(sum[:])
+	return &replay{Replay: call.Replay, s: u.s, key: store.Key{Partition: partition + "#" + sort, Sort: "answer"}, aad: []string{partition, sort}}, nil
+}
+
+func (r *replay) read(ctx context.Context) (err error) {
+	if r == nil {
+		return nil
+	}
+	r.item, err = r.s.Store.Get(ctx, r.key)
+	return err
+}
+
+// earlier answers with what is remembered, if anything is.
+func (r *replay) earlier(u *unit) error {
+	if r == nil || r.item.Absent() {
+		return nil
+	}
+	var m remembered
+	if err := decode(r.item, &m); err != nil {
+		return AsError(err)
+	}
+	same, err := u.ring.Check(m.Body, "idempotency", r.Key, string(r.Body))
+	if err != nil {
+		return err
+	}
+	if !same {
+		return refuse(IdempotencyMismatch, "This Idempotency-Key came with another body before.")
+	}
+	sealed, purpose := m.Later, "later"
+	if u.now.Before(m.Until) {
+		sealed, purpose = m.Full, "full"
+	}
+	answer, err := u.ring.OpenWith([]byte(r.Key), "idempotency "+purpose, r.aad, sealed)
+	if err != nil {
+		return err
+	}
+	return &Remembered{Answer: answer}
+}
+
+// remember adds the answer to what the unit commits. Where the step amends an earlier commit of the same call, the
+// answer takes the earlier one's place, or drops it so that the next try does the work again.
+func (r *replay) remember(u *unit, answer any, refused *Error, amends bool) error {
+	if r == nil || u.caller.key == nil && !u.known {
+		return nil
+	}
+	if refused != nil && !refused.remembered() {
+		if amends && !r.item.Absent() {
+			u.delete(r.item)
+		}
+		return nil
+	}
+	full, later, err := r.Encode(answer, refused)
+	if err != nil {
+		return err
+	}
+	u.put(r.item, &remembered{
+		Body:  u.ring.Digest("idempotency", r.Key, string(r.Body)),
+		Until: u.now.Add(shownFor),
+		Full:  u.ring.SealWith([]byte(r.Key), "idempotency full", r.aad, full),
+		Later: u.ring.SealWith([]byte(r.Key), "idempotency later", r.aad, later),
+	}, u.now.Add(rememberFor))
+	return nil
+}

@@ -1,0 +1,287 @@
+package mfa
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"countersign/pkg/seal"
+	"countersign/pkg/store"
+)
+
+// A Service answers the calls of this package. Its fields are set before the first call and not changed after it.
+type Service struct {
+	Store store.Store
+	Keys  seal.Keeper
+	Mail  Mailer
+	Bus   Bus
+	Now   func() time.Time
+
+	Issuer string // the deployment's base URL: the tokens' iss, and what messages link to
+	Sender string // the name under which messages go out; empty: Countersign
+
+	Log *slog.Logger // nil: nothing is logged
+
+	// Pause is how long to wait before a call that lost a race decides again, the first time with try 1.
+	// Nil: a few milliseconds, random, growing.
+	Pause func(try int) time.Duration
+}
+
+// A Mailer hands email over to a provider. It answers when the provider has taken the message, or with an error that
+// says nothing of what the message said.
+type Mailer interface {
+	SendMail(ctx context.Context, m Message) error
+}
+
+// A Bus takes events for programs, at least once each.
+type Bus interface {
+	PutEvents(ctx context.Context, events []Event) error
+}
+
+// A Call is how a request came in, as the door saw it.
+type Call struct {
+	Bearer string  // from the Authorization header; empty: none
+	Replay *Replay // from the Idempotency-Key header; nil: none
+}
+
+// A Replay asks that a call with the same Idempotency-Key does its work once.
+type Replay struct {
+	Method, Path string
+	Key          string
+	Body         []byte
+
+	// Encode turns the outcome into the bytes that will be given out again: full for as long as what is shown once may
+	// be repeated, later without it.
+	Encode func(answer any, err *Error) (full, later []byte, encodeErr error)
+}
+
+// A Remembered is the outcome of an earlier call with the same Idempotency-Key. It comes as an error, since it takes
+// the place of the answer: the door writes Answer out as it is.
+type Remembered struct{ Answer []byte }
+
+// Error says that the answer is an earlier one.
+func (*Remembered) Error() string { return "the answer is a remembered one" }
+
+const (
+	mostTries    = 12 // decisions on one call before it is busy
+	commitTries  = 3  // of one commit whose answer was lost
+	shownFor     = 10 * time.Minute
+	rememberFor  = 24 * time.Hour
+	replayedSize = 1 << 10 // longest Idempotency-Key, bytes
+)
+
+// A read fills something in from the store. All reads of a step run side by side.
+type read func(context.Context) error
+
+// A step is one call: what it reads, and how it decides. decide runs again, on fresh reads, when its commit lost a race.
+// It only looks and plans: whatever it wants written it gives to the unit, and nothing of its answer leaves before that
+// is committed (law 2).
+type step[T any] struct {
+	scope  Scope  // what an API key needs; empty: API keys can't do this
+	org    string // that an API key limited to one org must be for; empty: decide checks
+	open   bool   // a challenge token may do it, decide checks which
+	amends bool   // it corrects what an earlier commit of the same call recorded
+	reads  []read
+	decide func(*unit) (T, error)
+}
+
+func run[T any](ctx context.Context, s *Service, call Call, st step[T]) (T, error) {
+	var none T
+	ring, err := s.Keys.Ring(ctx)
+	if err != nil {
+		return none, AsError(err)
+	}
+	u := &unit{s: s, ctx: ctx}
+	for try := 1; try <= mostTries; try++ {
+		if try > 1 {
+			if err := s.pause(ctx, try-1); err != nil {
+				return none, AsError(err)
+			}
+		}
+		u.begin(ring)
+		answer, err := once(ctx, u, call, st)
+		switch {
+		case isConflict(err):
+			continue
+		case errors.Is(err, seal.ErrUnknownKey) && !u.reloaded:
+			u.reloaded = true
+			if ring, err = s.Keys.Reload(ctx); err != nil {
+				return none, AsError(err)
+			}
+			continue
+		}
+		return answer, err
+	}
+	return none, refuse(Busy, "Too many calls at once for this user; try again.")
+}
+
+// once reads, decides and commits, one time. What it answers has been committed.
+func once[T any](ctx context.Context, u *unit, call Call, st step[T]) (T, error) {
+	var none T
+	who, reads, err := u.s.authenticate(call, st.scope, st.open)
+	if err != nil {
+		return none, err
+	}
+	u.caller = who
+	replay, err := u.replay(call, who)
+	if err != nil {
+		return none, err
+	}
+	reads = append(append(reads, st.reads...), replay.read)
+	if err := side(ctx, reads...); err != nil {
+		return none, AsError(err)
+	}
+	if err := who.check(st.scope, st.org); err != nil {
+		return none, err
+	}
+	if !st.amends {
+		if err := replay.earlier(u); err != nil {
+			return none, err
+		}
+	}
+	answer, decided := st.decide(u)
+	if errors.Is(decided, seal.ErrUnknownKey) || isConflict(decided) {
+		return none, decided
+	}
+	var refused *Error
+	if decided != nil {
+		refused = AsError(decided)
+	}
+	if err := replay.remember(u, answer, refused, st.amends); err != nil {
+		return none, AsError(err)
+	}
+	if err := u.commit(ctx); err != nil {
+		if isConflict(err) {
+			return none, err
+		}
+		return none, AsError(err)
+	}
+	if refused != nil {
+		return answer, refused
+	}
+	return answer, nil
+}
+
+// side runs reads side by side.
+func side(ctx context.Context, reads ...read) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, r := range reads {
+		if r != nil {
+			g.Go(func() error { return r(ctx) })
+		}
+	}
+	return g.Wait()
+}
+
+func (s *Service) pause(ctx context.Context, try int) error {
+	var d time.Duration
+	if s.Pause != nil {
+		d = s.Pause(try)
+	} else {
+		d = rand.N(2 * time.Millisecond << min(try, 6))
+	}
+	if d <= 0 {
+		return ctx.Err()
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// A unit is one try at one call: the moment it is decided at, and what it wants committed.
+type unit struct {
+	s        *Service
+	ctx      context.Context
+	ring     *seal.Ring
+	reloaded bool
+	now      time.Time // in UTC, whole microseconds
+	caller   *caller
+	known    bool // decide has seen that a challenge token belongs to the challenge
+
+	token  store.Version
+	tokens []store.Version // of all tries of this call, this one's included
+	writes []store.Write
+	events []carried
+	err    error
+}
+
+func (u *unit) begin(ring *seal.Ring) {
+	u.ring = ring
+	u.now = u.s.Now().UTC().Truncate(time.Microsecond)
+	u.token = store.NewVersion()
+	u.tokens = append(u.tokens, u.token)
+	u.writes, u.events, u.err = nil, nil, nil
+}
+
+// put writes r over item. expires zero: never.
+func (u *unit) put(item store.Item, r record, expires time.Time) {
+	body, err := encode(r)
+	if err != nil {
+		u.err = errors.Join(u.err, err)
+	}
+	u.writes = append(u.writes, store.Write{Key: item.Key, Expect: item.Version, Body: body, Expires: expires})
+}
+
+func (u *unit) delete(item store.Item) {
+	u.writes = append(u.writes, store.Write{Key: item.Key, Expect: item.Version, Delete: true})
+}
+
+// event records what this commit makes true. It rides on one of the commit's puts.
+func (u *unit) event(e Event) *carried {
+	e.ID = newEventID()
+	e.Time = u.now
+	if e.Actor == (Actor{}) && u.caller != nil {
+		e.Actor = u.caller.actor()
+	}
+	if e.Data == nil {
+		e.Data = map[string]any{}
+	}
+	u.events = append(u.events, carried{Event: e})
+	return &u.events[len(u.events)-1]
+}
+
+func (u *unit) commit(ctx context.Context) error {
+	if u.err != nil {
+		return u.err
+	}
+	events, err := encodeEvents(u.events)
+	if err != nil {
+		return err
+	}
+	if len(u.writes) == 0 {
+		return nil
+	}
+	for i := range u.writes {
+		if !u.writes[i].Delete {
+			u.writes[i].Events = events
+			break
+		}
+	}
+	for try := 1; ; try++ {
+		err := u.s.Store.Commit(ctx, u.token, u.writes...)
+		switch {
+		case err == nil, isConflict(err), errors.Is(err, store.ErrInvalid), ctx.Err() != nil, try == commitTries:
+			return err
+		}
+		// The commit may have happened: the same token asks again without doing it twice.
+		if err := u.s.pause(ctx, try); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *Service) log() *slog.Logger {
+	if s.Log != nil {
+		return s.Log
+	}
+	return slog.New(slog.DiscardHandler)
+}

@@ -1,0 +1,90 @@
+package mfa
+
+import (
+	"time"
+
+	"countersign/pkg/seal"
+)
+
+// tokenLife is how long a result token is good for: the client checks it at once.
+const tokenLife = 120 * time.Second
+
+// claims is what a result token says, before it is put in JWT terms.
+type claims struct {
+	Audience, Org, User, ID   string
+	Purpose, Decision, Reason string
+	Action, Nonce             *string
+	Verified                  bool
+	Kind                      Kind // of the factor given, when Verified
+	FirstFactor               FirstFactor
+	AuthTime, MFATime         time.Time // of the first factor, where the client didn't say; of the last second one
+	PolicyVersion             int
+}
+
+// tokenClaims is the payload of the JWT (RFC 7519; amr per RFC 8176).
+type tokenClaims struct {
+	Issuer        string   `json:"iss"`
+	Audience      string   `json:"aud"`
+	Subject       string   `json:"sub"`
+	Org           string   `json:"org"`
+	Verified      bool     `json:"verified"`
+	IssuedAt      int64    `json:"iat"`
+	Expires       int64    `json:"exp"`
+	ID            string   `json:"jti"`
+	Nonce         *string  `json:"nonce"`
+	Purpose       string   `json:"purpose"`
+	Action        *string  `json:"action"`
+	Decision      string   `json:"decision"`
+	Reason        string   `json:"reason"`
+	AMR           []string `json:"amr"`
+	ACR           string   `json:"acr"`
+	AuthTime      int64    `json:"auth_time"`
+	MFATime       *int64   `json:"mfa_time"`
+	PolicyVersion int      `json:"policy_version"`
+}
+
+// sign makes the token. It says verified only of a second factor that was really given, and aal2 only of one that
+// isn't email (NIST SP 800-63B-4 section 3.1.3.1).
+func (u *unit) sign(c claims) (seal.Secret, error) {
+	t := tokenClaims{
+		Issuer: u.s.Issuer, Audience: c.Audience, Subject: c.User, Org: c.Org, Verified: c.Verified,
+		IssuedAt: u.now.Unix(), Expires: u.now.Add(tokenLife).Unix(), ID: c.ID, Nonce: c.Nonce, Purpose: c.Purpose,
+		Action: c.Action, Decision: c.Decision, Reason: c.Reason, AMR: c.amr(), ACR: "aal1",
+		AuthTime: c.AuthTime.Unix(), PolicyVersion: c.PolicyVersion,
+	}
+	if c.FirstFactor.At != nil {
+		t.AuthTime = c.FirstFactor.At.Unix()
+	}
+	if !c.MFATime.IsZero() {
+		at := c.MFATime.Unix()
+		t.MFATime = &at
+	}
+	if c.Verified && c.Kind != Email {
+		t.ACR = "aal2"
+	}
+	text, err := u.ring.Sign(u.now, t)
+	return seal.NewSecret(text), err
+}
+
+// amr lists how the user came in: what the client said of the first factor, and what was given here.
+func (c *claims) amr() []string {
+	amr := []string{}
+	switch c.FirstFactor.Kind {
+	case "password":
+		amr = append(amr, "pwd")
+	case "sso":
+		amr = append(amr, c.FirstFactor.AMR...)
+	}
+	if !c.Verified {
+		return amr
+	}
+	switch c.Kind {
+	case Email:
+		return append(amr, "otp")
+	case TOTP:
+		return append(amr, "otp", "mfa")
+	case SMS:
+		return append(amr, "sms", "mfa")
+	}
+	return append(amr, "hwk", "mfa")
+}

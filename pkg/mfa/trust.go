@@ -1,0 +1,225 @@
+package mfa
+
+import (
+	"crypto/hmac"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"strconv"
+	"time"
+
+	"countersign/pkg/seal"
+	"countersign/pkg/store"
+)
+
+// A trusted browser is a line of tokens. The token of a generation is an HMAC of line and generation, so that it is
+// stored nowhere and can be given again when an answer was lost. With rotation, using the newest generation makes the
+// next. The one before it goes on giving the same successor until that successor has been used. Anything older is
+// known to have been copied: it kills the line.
+
+// expiredFor is how long an ended browser is remembered, to say trust_expired instead of new_browser.
+const expiredFor = 30 * 24 * time.Hour
+
+const trustPrefix = "cbt_"
+
+// A tightening is what a policy of that version did to trust granted under the versions before it.
+type tightening struct {
+	Version int  `json:"version"`
+	Days    int  `json:"days"`           // it ends at most that long after it was granted
+	Kind    Kind `json:"kind,omitempty"` // if set, instead: what this kind earned has ended
+}
+
+// end says when trust in b ends, under all policies since it was granted, and whether a policy took it away.
+func (b *browser) end(p *orgPolicy) (ends time.Time, taken bool) {
+	ends = b.Ends
+	for _, t := range p.Ends {
+		switch {
+		case b.PolicyVersion >= t.Version:
+		case t.Kind == "":
+			if e := b.Created.Add(time.Duration(t.Days) * 24 * time.Hour); e.Before(ends) {
+				ends = e
+			}
+		case t.Kind == b.Kind:
+			taken = true
+		}
+	}
+	return ends, taken
+}
+
+// live reports whether b may spare its user the question.
+func (b *browser) live(epoch string, p *orgPolicy, now time.Time) bool {
+	ends, taken := b.end(p)
+	return b.Epoch == epoch && !taken && now.Before(ends)
+}
+
+// A trustToken's parts. Its text is exactly 80 base64url characters after the prefix.
+type trustToken struct {
+	line       [16]byte
+	generation uint32
+	key        [trustKeyLen]byte
+	mac        [32]byte
+}
+
+const trustKeyLen = 8
+
+func (t *trustToken) id() string { return "tb_" + base64.RawURLEncoding.EncodeToString(t.line[:]) }
+
+func parseTrustToken(s string) (t trustToken, ok bool) {
+	if len(s) != len(trustPrefix)+80 || s[:len(trustPrefix)] != trustPrefix {
+		return t, false
+	}
+	b, err := base64.RawURLEncoding.DecodeString(s[len(trustPrefix):])
+	if err != nil || len(b) != 60 { // the decoder skips line ends
+
+		return t, false
+	}
+	copy(t.line[:], b)
+	t.generation = binary.BigEndian.Uint32(b[16:])
+	copy(t.key[:], b[20:])
+	copy(t.mac[:], b[28:])
+	return t, true
+}
+
+// trustMAC binds a token to org, user, line, epoch and generation.
+func trustMAC(ring *seal.Ring, g *guard, b *browser, key string, generation uint32) ([]byte, error) {
+	return ring.MAC(key, "trust", g.Org, g.User, b.ID, b.Epoch, strconv.FormatUint(uint64(generation), 10))
+}
+
+// token is the text of the line's newest generation.
+func (b *browser) token(ring *seal.Ring, g *guard) (seal.Secret, error) {
+	mac, err := trustMAC(ring, g, b, b.Key, b.Generation)
+	if err != nil {
+		return seal.Secret{}, err
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(b.ID[len("tb_"):])
+	if err != nil {
+		return seal.Secret{}, err
+	}
+	key, err := base64.RawURLEncoding.DecodeString(b.Key)
+	if err != nil {
+		return seal.Secret{}, err
+	}
+	raw = binary.BigEndian.AppendUint32(raw, b.Generation)
+	raw = append(append(raw, key...), mac...)
+	return seal.NewSecret(trustPrefix + base64.RawURLEncoding.EncodeToString(raw)), nil
+}
+
+// What a token that came with a sign-in turned out to be.
+type trustVerdict int
+
+const (
+	noTrust      trustVerdict = iota // none, not this user's, altered, revoked
+	trustExpired                     // genuine, and its end has passed
+	trustGood                        // the newest of its line
+	trustEarlier                     // the one before the newest, which nobody has used yet
+	trustStolen                      // older: somebody has a copy
+)
+
+// judge looks up the browser of a token and says what the token is worth.
+func (u *unit) judge(a *account, token seal.Secret, p *orgPolicy) (trustVerdict, *held, error) {
+	t, ok := parseTrustToken(token.Reveal())
+	if !ok || a.guard == nil {
+		return noTrust, nil, nil
+	}
+	h := a.browser(t.id())
+	if h == nil || h.Epoch != a.guard.Epoch || t.generation > h.Generation {
+		return noTrust, nil, nil
+	}
+	mac, err := trustMAC(u.ring, a.guard, &h.browser, base64.RawURLEncoding.EncodeToString(t.key[:]), t.generation)
+	switch {
+	case errors.Is(err, seal.ErrUnknownKey) && u.reloaded:
+		return noTrust, nil, nil // no ring of ours has that key: an altered token must not keep its bearer out
+	case err != nil:
+		return noTrust, nil, err
+	case !hmac.Equal(mac, t.mac[:]):
+		return noTrust, nil, nil
+	case h.Generation-t.generation > 1:
+		return trustStolen, h, nil
+	}
+	ends, taken := h.end(p)
+	switch {
+	case taken, !u.now.Before(ends.Add(expiredFor)):
+		return noTrust, nil, nil
+	case !u.now.Before(ends):
+		return trustExpired, h, nil
+	case t.generation == h.Generation:
+		return trustGood, h, nil
+	}
+	return trustEarlier, h, nil
+}
+
+func (a *account) browser(id string) *held {
+	for i := range a.browsers {
+		if a.browsers[i].ID == id {
+			return &a.browsers[i]
+		}
+	}
+	return nil
+}
+
+// mostEnded is how many lines one commit ends: where a policy's cap fell far, the next grants end the rest.
+const mostEnded = 15
+
+// trust begins a line for the browser that just answered, ends the oldest ones over the cap, and notes when the new
+// one's end is to be announced.
+func (u *unit) trust(a *account, name string, kind Kind, p *orgPolicy) *browser {
+	b := &browser{
+		ID: seal.ID("tb_", nil), Epoch: a.guard.Epoch, Name: name, Kind: kind, PolicyVersion: p.Version,
+		Created: u.now, Ends: u.now.Add(time.Duration(p.Trust.Days) * 24 * time.Hour), LastUsed: u.now,
+		Generation: 1, Key: u.ring.Newest(),
+	}
+	var lives []*held
+	for i := range a.browsers {
+		if h := &a.browsers[i]; h.live(a.guard.Epoch, p, u.now) {
+			lives = append(lives, h)
+		}
+	}
+	for ended := 0; len(lives) >= p.Trust.Cap && ended < mostEnded; ended, lives = ended+1, lives[1:] {
+		for i, h := range lives {
+			if h.Created.Before(lives[0].Created) {
+				lives[0], lives[i] = h, lives[0]
+			}
+		}
+		u.end(lives[0], a.guard, "cap", p.Version)
+	}
+	u.put(store.Item{Key: browserKey(a.route, b.ID)}, b, b.Ends.Add(expiredFor))
+	u.put(store.Item{Key: dueKey(a.route, b)}, &due{
+		Route: []byte(a.route), Browser: b.ID, Epoch: b.Epoch, Ends: b.Ends,
+	}, b.Ends.Add(expiredFor))
+	u.event(Event{Type: BrowserTrusted, Org: a.guard.Org, User: a.guard.User, Actor: userActor(a.guard.User), PolicyVersion: p.Version,
+		Data: map[string]any{"browser": b.ID, "expires": b.Ends}})
+	a.browsers = append(a.browsers, held{browser: *b})
+	return b
+}
+
+// end ends one line before its time. The guard is in the same commit and carries the event.
+func (u *unit) end(h *held, g *guard, cause string, policyVersion int) {
+	u.delete(h.item)
+	u.event(Event{Type: BrowserRevoked, Org: g.Org, User: g.User, PolicyVersion: policyVersion,
+		Data: map[string]any{"browser": h.ID, "cause": cause}})
+}
+
+// endAll gives the user a new epoch, which ends every line and kills every open challenge in the guard's own write.
+func (u *unit) endAll(a *account, p *orgPolicy, cause string) {
+	for i := range a.browsers {
+		if h := &a.browsers[i]; h.live(a.guard.Epoch, p, u.now) {
+			u.event(Event{Type: BrowserRevoked, Org: a.guard.Org, User: a.guard.User, PolicyVersion: p.Version,
+				Data: map[string]any{"browser": h.ID, "cause": cause}})
+		}
+	}
+	a.guard.renew()
+}
+
+// A TrustedBrowser is a browser as its user and the client see it.
+type TrustedBrowser struct {
+	ID       string    `json:"id"`
+	Name     string    `json:"name"`
+	Created  time.Time `json:"created"`
+	LastUsed time.Time `json:"last_used"`
+	Expires  time.Time `json:"expires"`
+}
+
+func (b *browser) shown(p *orgPolicy) *TrustedBrowser {
+	ends, _ := b.end(p)
+	return &TrustedBrowser{ID: b.ID, Name: b.Name, Created: b.Created, LastUsed: b.LastUsed, Expires: ends}
+}

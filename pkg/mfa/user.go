@@ -1,0 +1,186 @@
+package mfa
+
+import (
+	"context"
+	"time"
+
+	"countersign/pkg/store"
+)
+
+// A User is a user's account as the client sees it.
+type User struct {
+	ID              string           `json:"id"`
+	Email           *string          `json:"email"`
+	Phone           *string          `json:"phone"`
+	Name            *string          `json:"name"`
+	Locale          *string          `json:"locale"`
+	Enabled         bool             `json:"enabled"`
+	Enforced        bool             `json:"enforced"`
+	Required        bool             `json:"required"`
+	Status          string           `json:"status"` // protected, unprotected, grace or locked
+	Factors         []Factor         `json:"factors"`
+	Recovery        RecoveryState    `json:"recovery"`
+	TrustedBrowsers []TrustedBrowser `json:"trusted_browsers"`
+	GraceUntil      *time.Time       `json:"grace_until"`
+	LockedUntil     *time.Time       `json:"locked_until"`
+}
+
+// A Factor is an enrolled authenticator. An implicit email isn't enrolled and isn't listed.
+type Factor struct {
+	ID    string `json:"id"`
+	Kind  Kind   `json:"kind"`
+	Label string `json:"label"`
+	Hint  string `json:"hint"`
+}
+
+// A RecoveryState says how many recovery codes are left, and when their set was made.
+type RecoveryState struct {
+	CodesLeft int        `json:"codes_left"`
+	Created   *time.Time `json:"created"`
+}
+
+// The statuses of a user.
+const (
+	Protected    = "protected"
+	Unprotected  = "unprotected"
+	StatusLocked = "locked"
+)
+
+// GetUser shows a user's account; NotFound for one never seen, or erased.
+func (s *Service) GetUser(ctx context.Context, call Call, org, user string) (User, error) {
+	if err := checkUser(org, user); err != nil {
+		return User{}, err
+	}
+	var a *account
+	var p *orgPolicy
+	r := routeOf(org, user)
+	return run(ctx, s, call, step[User]{
+		scope: ScopeManage, org: org,
+		reads: []read{s.readAccount(r, &a), s.readPolicy(r, org, &p)},
+		decide: func(u *unit) (User, error) {
+			if !a.known() {
+				return User{}, refuse(NotFound, "There is no such user.")
+			}
+			return a.shown(p, u.now), nil
+		},
+	})
+}
+
+func checkUser(org, user string) error {
+	if err := checkID("org", org); err != nil {
+		return err
+	}
+	return checkID("user", user)
+}
+
+func (a *account) shown(p *orgPolicy, now time.Time) User {
+	g := a.guard
+	u := User{
+		ID: g.User, Email: known(g.Profile.Email), Phone: known(g.Profile.Phone), Name: known(g.Profile.Name),
+		Locale: known(g.Profile.Locale), Enabled: g.Enabled, Enforced: g.Enforced, Required: g.required(&p.Policy),
+		Status: Unprotected, Factors: []Factor{}, TrustedBrowsers: []TrustedBrowser{},
+	}
+	if len(a.factors(&p.Policy)) > 0 {
+		u.Status = Protected
+	}
+	if until, locked := g.Guesses.locked(now); locked {
+		u.Status, u.LockedUntil = StatusLocked, &until
+	}
+	if p.Trust.Days > 0 {
+		for i := range a.browsers {
+			if b := &a.browsers[i].browser; b.live(g.Epoch, p, now) {
+				u.TrustedBrowsers = append(u.TrustedBrowsers, *b.shown(p))
+			}
+		}
+	}
+	return u
+}
+
+func known(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// PutUser makes a user, or brings an existing one up to the client's directory: a field that is absent stays, null
+// clears it. A changed email or phone ends trust and open challenges. A bad value is InvalidRequest.
+func (s *Service) PutUser(ctx context.Context, call Call, org string, said Person) (User, error) {
+	if err := checkUser(org, said.ID); err != nil {
+		return User{}, err
+	}
+	if bad := new(Profile).follow(said); len(bad) > 0 {
+		return User{}, invalid(bad[0], "This is no valid %s.", bad[0])
+	}
+	var a *account
+	var p *orgPolicy
+	r := routeOf(org, said.ID)
+	return run(ctx, s, call, step[User]{
+		scope: ScopeManage, org: org,
+		reads: []read{s.readAccount(r, &a), s.readPolicy(r, org, &p)},
+		decide: func(u *unit) (User, error) {
+			if changed, relist := u.follow(a, p, &StartRequest{Org: org, User: said}); changed {
+				if relist {
+					u.list(a)
+				}
+				u.put(a.item, a.guard, time.Time{})
+			}
+			return a.shown(p, u.now), nil
+		},
+	})
+}
+
+// erasedFor is how long the event of an erasure may take to be handed on.
+const erasedFor = time.Hour
+
+// EraseUser removes everything about a user: challenges and trust are dead with the first commit, and what is left of
+// facts is removed by the ones after it. A user made again under the same id inherits nothing. Erasing nobody is done.
+func (s *Service) EraseUser(ctx context.Context, call Call, org, user string) error {
+	if err := checkUser(org, user); err != nil {
+		return err
+	}
+	var a *account
+	var p *orgPolicy
+	r := routeOf(org, user)
+	for more := true; more; {
+		_, err := run(ctx, s, call, step[struct{}]{
+			scope: ScopeManage, org: org,
+			reads: []read{s.readAccount(r, &a), s.readPolicy(r, org, &p)},
+			decide: func(u *unit) (struct{}, error) {
+				more = u.erase(a, p.Version)
+				return struct{}{}, nil
+			},
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// erase plans one commit's worth of an erasure, and reports whether more is to come. The guard goes last, so that an
+// erasure that was cut short is taken up by the next.
+func (u *unit) erase(a *account, policyVersion int) (more bool) {
+	if !a.known() {
+		return false
+	}
+	const batch = store.MaxWrites - 4
+	for i := range a.browsers {
+		if i == batch {
+			break
+		}
+		u.delete(a.browsers[i].item)
+	}
+	if len(a.browsers) > batch {
+		a.guard.renew()
+		u.put(a.item, a.guard, time.Time{})
+		return true
+	}
+	u.delete(a.item)
+	if a.guard.Listed != "" {
+		u.delete(store.Item{Key: rosterKey(a.route), Version: a.guard.Listed})
+	}
+	u.put(store.Item{Key: store.Key{Partition: userPartition(a.route), Sort: "erased#" + string(u.token)}}, &erased{At: u.now}, u.now.Add(erasedFor))
+	u.event(Event{Type: UserErased, Org: a.guard.Org, User: a.guard.User, PolicyVersion: policyVersion})
+	return false
+}

@@ -1,0 +1,201 @@
+package mfa
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"countersign/pkg/seal"
+)
+
+// A VerifyRequest is one answer to a challenge.
+type VerifyRequest struct {
+	Challenge string       `json:"-"`
+	Factor    string       `json:"factor"` // empty: the one last sent to, else the default
+	Code      seal.Secret  `json:"code"`
+	Trust     *TrustChoice `json:"trust"` // nil: don't trust this browser
+}
+
+// A TrustChoice asks that the browser be trusted.
+type TrustChoice struct {
+	Name string `json:"name"` // for the user's own list of browsers; up to 100 bytes
+}
+
+// A VerifyAnswer is a challenge that was answered rightly.
+type VerifyAnswer struct {
+	Verified       bool            `json:"verified"`
+	IssuedAt       time.Time       `json:"issued_at"`
+	Token          seal.Secret     `json:"token"`
+	TrustToken     *seal.Secret    `json:"trust_token,omitempty"`
+	TrustedBrowser *TrustedBrowser `json:"trusted_browser,omitempty"`
+}
+
+// WithoutShownOnce is the answer as it is repeated once what is shown once may no longer be.
+func (a VerifyAnswer) WithoutShownOnce() any {
+	a.TrustToken = nil
+	return a
+}
+
+// Verify looks at one answer. Right or wrong, what follows from it is recorded before anything is said: of all that
+// arrive at once only those that the guard has counted are ever compared.
+//
+// It answers WrongCode with the attempts left, ChallengeInvalid for a challenge that isn't there to be answered, Locked
+// when the user's budget of wrong codes is spent, and InvalidRequest, uncounted, for what isn't six digits.
+func (s *Service) Verify(ctx context.Context, call Call, q VerifyRequest) (VerifyAnswer, error) {
+	if err := checkCode(q.Code); err != nil {
+		return VerifyAnswer{}, err
+	}
+	if q.Trust != nil {
+		if err := checkText("trust.name", q.Trust.Name, 100); err != nil {
+			return VerifyAnswer{}, err
+		}
+	}
+	var v sight
+	return run(ctx, s, call, step[VerifyAnswer]{
+		scope: ScopeSignIn, open: true, reads: s.lookAt(q.Challenge, &v),
+		decide: func(u *unit) (VerifyAnswer, error) { return v.verify(u, &q) },
+	})
+}
+
+func (v *sight) verify(u *unit, q *VerifyRequest) (VerifyAnswer, error) {
+	slot, err := v.open(u)
+	if err != nil {
+		if slot == nil || !slices.Contains(u.tokens, slot.By) {
+			return VerifyAnswer{}, err
+		}
+		// It was this very call that ended the challenge, and the answer to its commit was lost.
+		if slot.State == verified {
+			return v.outcome(u, slot)
+		}
+		return VerifyAnswer{}, wrongCode(0)
+	}
+	if !v.settled(slot) {
+		return VerifyAnswer{}, errUnsettled
+	}
+	f, err := v.factor(q.Factor)
+	if err != nil {
+		return VerifyAnswer{}, err
+	}
+	g := v.a.guard
+	if until, locked := g.Guesses.locked(u.now); locked {
+		return VerifyAnswer{}, lockedUntil(until, u.now)
+	}
+	right, err := v.matches(u, f, q.Code)
+	if err != nil {
+		return VerifyAnswer{}, err
+	}
+	slot = g.open(&v.ch.challenge, u.now)
+	if !right {
+		return VerifyAnswer{}, v.wrong(u, slot)
+	}
+	g.Guesses.right()
+	g.MFATime = u.now
+	slot.State, slot.At, slot.By, slot.Kind = verified, u.now, u.token, f.Kind
+	slot.Until = v.ch.Expires.Add(shownFor)
+	u.event(v.ch.event(ChallengeVerified, map[string]any{"kind": f.Kind, "factor": f.ID}))
+	if q.Trust != nil && v.ch.Purpose == SignIn && v.p.Trust.Days > 0 {
+		slot.Browser = u.trust(v.a, q.Trust.Name, f.Kind, v.p).ID
+	}
+	u.put(v.a.item, g, time.Time{})
+	return v.outcome(u, slot)
+}
+
+// matches compares a code with the one that was sent last, if that is to f, at the address f has now, and in time.
+// Everything else is no match, and counts as one tried.
+func (v *sight) matches(u *unit, f factor, code seal.Secret) (bool, error) {
+	sent := v.ch.Code
+	if sent == nil || sent.Factor != f.ID || !u.now.Before(sent.Expires) {
+		return false, nil
+	}
+	return u.ring.Check(sent.Digest, "code", codeFields(&v.ch.challenge, f, sent.Sequence, code)...)
+}
+
+// wrong counts a wrong answer against the challenge and the user.
+func (v *sight) wrong(u *unit, s *slot) error {
+	g := v.a.guard
+	s.Wrong++
+	locked := g.Guesses.wrong(u.now)
+	left := max(0, v.p.Challenge.Attempts-s.Wrong)
+	if left == 0 {
+		s.State, s.At, s.By = failed, u.now, u.token
+		s.Until = v.ch.Expires.Add(shownFor)
+	}
+	left = min(left, g.Guesses.left(u.now))
+	u.event(v.ch.event(ChallengeFailed, map[string]any{"attempts_left": left}))
+	if locked {
+		until := g.Guesses.Until
+		notify := g.tell(u.now)
+		u.event(v.ch.event(ChallengeLocked, map[string]any{"until": until})).Notify = notify
+	}
+	u.put(v.a.item, g, time.Time{})
+	return wrongCode(left)
+}
+
+func wrongCode(left int) *Error {
+	e := refuse(WrongCode, "The code is not right.")
+	e.AttemptsLeft = &left
+	return e
+}
+
+// outcome is what a verified challenge answers: at once, again to a retry, and for ten minutes to the client.
+func (v *sight) outcome(u *unit, s *slot) (VerifyAnswer, error) {
+	ch := &v.ch.challenge
+	token, err := u.sign(claims{
+		Audience: ch.Client, Org: ch.Org, User: ch.User, ID: ch.ID, Verified: true, Kind: s.Kind,
+		Purpose: ch.Purpose, Action: ch.Action, Nonce: ch.Nonce, Decision: Challenge, Reason: ch.Reason,
+		FirstFactor: ch.FirstFactor, AuthTime: ch.Begun, MFATime: s.At, PolicyVersion: ch.PolicyVersion,
+	})
+	if err != nil {
+		return VerifyAnswer{}, err
+	}
+	answer := VerifyAnswer{Verified: true, IssuedAt: s.At, Token: token}
+	if s.Browser == "" {
+		return answer, nil
+	}
+	if h := v.a.browser(s.Browser); h != nil {
+		trust, err := h.token(u.ring, v.a.guard)
+		if err != nil {
+			return VerifyAnswer{}, err
+		}
+		answer.TrustToken, answer.TrustedBrowser = &trust, h.shown(v.p)
+	}
+	return answer, nil
+}
+
+// A ChallengeState is how far a challenge has come.
+type ChallengeState struct {
+	State   string        `json:"state"` // pending, verified, expired or failed
+	Outcome *VerifyAnswer `json:"outcome,omitempty"`
+}
+
+// LookAtChallenge tells a client how far a challenge of its own has come. For ten minutes after it was verified it has
+// the outcome, its token signed anew with the same jti. A challenge that is gone, or another client's, is
+// ChallengeInvalid.
+func (s *Service) LookAtChallenge(ctx context.Context, call Call, id string) (ChallengeState, error) {
+	var v sight
+	return run(ctx, s, call, step[ChallengeState]{
+		scope: ScopeSignIn, reads: s.lookAt(id, &v),
+		decide: func(u *unit) (ChallengeState, error) {
+			slot, err := v.open(u)
+			if err == nil {
+				return ChallengeState{State: pending}, nil
+			}
+			if !u.known {
+				return ChallengeState{}, err
+			}
+			if v.a.known() && v.ch.Epoch == v.a.guard.Epoch {
+				slot = v.a.guard.slot(v.ch.ID)
+			}
+			if slot == nil || slot.State == "" {
+				return ChallengeState{State: expired}, nil
+			}
+			state := ChallengeState{State: slot.State}
+			if slot.State == verified && u.now.Before(slot.At.Add(shownFor)) {
+				outcome, err := v.outcome(u, slot)
+				state.Outcome = &outcome
+				return state, err
+			}
+			return state, nil
+		},
+	})
+}
