@@ -27,6 +27,7 @@ import (
 	"errors"
 	"fmt"
 	"time"
+	"unicode/utf8"
 )
 
 // Limits that every backend enforces alike, chosen to stay inside DynamoDB's.
@@ -117,7 +118,7 @@ type Store interface {
 	// Count adds n (0 or more) to the number kept under key, starting from nothing if it is absent or expired, unless
 	// that would make it more than cap: then it answers ErrFull and adds nothing. It returns the number as it now is.
 	// expires applies when the number is started and doesn't move it later. A call that failed may have counted:
-	// over-counting is the safe side. A key is used with Count or with the other methods, never both.
+	// over-counting is the safe side. With n 0 it only reads. A key is used with Count or with the other methods, never both.
 	Count(ctx context.Context, key Key, n, cap int64, expires time.Time) (int64, error)
 }
 
@@ -160,6 +161,8 @@ func CheckCommit(token Version, writes []Write) error {
 			return fmt.Errorf("%w: delete without a version", ErrInvalid)
 		case w.Delete && (w.Body != nil || w.Events != "" || !w.Expires.IsZero()):
 			return fmt.Errorf("%w: delete with contents", ErrInvalid)
+		case !utf8.ValidString(w.Events):
+			return fmt.Errorf("%w: events that are not UTF-8", ErrInvalid)
 		case len(w.Body)+len(w.Events) > MaxItem:
 			return fmt.Errorf("%w: item of %d bytes, at most %d", ErrInvalid, len(w.Body)+len(w.Events), MaxItem)
 		}
@@ -173,10 +176,11 @@ func CheckCommit(token Version, writes []Write) error {
 	return nil
 }
 
-// CheckKey answers ErrInvalid unless both parts of key are there and short enough.
+// CheckKey answers ErrInvalid unless both parts of key are there, short enough and UTF-8.
 func CheckKey(key Key) error {
-	if key.Partition == "" || key.Sort == "" || len(key.Partition) > MaxPartition || len(key.Sort) > MaxSort {
-		return fmt.Errorf("%w: key with a part that is empty or too long", ErrInvalid)
+	if key.Partition == "" || key.Sort == "" || len(key.Partition) > MaxPartition || len(key.Sort) > MaxSort ||
+		!utf8.ValidString(key.Partition) || !utf8.ValidString(key.Sort) {
+		return fmt.Errorf("%w: key with a part that is empty, too long or not UTF-8", ErrInvalid)
 	}
 	return nil
 }

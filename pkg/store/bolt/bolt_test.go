@@ -9,7 +9,6 @@ import (
 	"runtime"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -391,81 +390,6 @@ func TestADeliveryThatWaitsForAnotherEndsWithItsContext(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
-	}
-}
-
-// Readers run beside commits that move an amount between two items of one partition, and never see it half moved.
-func TestReadsBesideCommitsSeeWholeCommits(t *testing.T) {
-	db := openNew(t, storetest.NewClock(start))
-	version := store.NewVersion()
-	if err := db.Commit(t.Context(), version, put(key("a"), "0"), put(key("b"), "0")); err != nil {
-		t.Fatal(err)
-	}
-	var readers sync.WaitGroup
-	var done atomic.Bool
-	for range 4 {
-		readers.Go(func() {
-			for last := ""; !done.Load(); {
-				page, err := db.Query(t.Context(), store.Query{Partition: "p"})
-				if err != nil || len(page.Items) != 2 || page.Items[0].Version != page.Items[1].Version {
-					t.Errorf("got %+v, %v, want two items of one version", page.Items, err)
-					return
-				}
-				if body := string(page.Items[0].Body); len(body) < len(last) {
-					t.Errorf("got %q after %q", body, last)
-					return
-				} else {
-					last = body
-				}
-			}
-		})
-	}
-	for turn := range 100 {
-		next, body := store.NewVersion(), []byte(fmt.Sprintf("%09d", turn))
-		if err := db.Commit(t.Context(), next, store.Write{Key: key("a"), Expect: version, Body: body}, store.Write{Key: key("b"), Expect: version, Body: body}); err != nil {
-			t.Fatal(err)
-		}
-		version = next
-	}
-	done.Store(true)
-	readers.Wait()
-}
-
-// Keys of bytes that are no text are nothing special to a file. DynamoDB can't have them, so Run doesn't either.
-func TestSortsOfTheHighestBytesKeepTheirOrder(t *testing.T) {
-	db := openNew(t, storetest.NewClock(start))
-	for _, partition := range []string{"p", "p\xff", "\xff"} {
-		for _, sort := range []string{"\xff", "\xff\xff", "a\xff", "a\xff\x00", "b"} {
-			if err := db.Commit(t.Context(), store.NewVersion(), put(store.Key{Partition: partition, Sort: sort}, "")); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	for _, c := range []struct {
-		q    store.Query
-		want []string
-	}{
-		{store.Query{}, []string{"a\xff", "a\xff\x00", "b", "\xff", "\xff\xff"}},
-		{store.Query{Prefix: "\xff"}, []string{"\xff", "\xff\xff"}},
-		{store.Query{Prefix: "\xff", Reverse: true}, []string{"\xff\xff", "\xff"}},
-		{store.Query{Prefix: "a\xff"}, []string{"a\xff", "a\xff\x00"}},
-		{store.Query{After: "b"}, []string{"\xff", "\xff\xff"}},
-		{store.Query{After: "\xff", Reverse: true}, []string{"b", "a\xff\x00", "a\xff"}},
-	} {
-		for _, partition := range []string{"p", "p\xff", "\xff"} {
-			c.q.Partition = partition
-			page, err := db.Query(t.Context(), c.q)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var got []string
-			for _, item := range page.Items {
-				got = append(got, item.Key.Sort)
-			}
-			if !slices.Equal(got, c.want) {
-				t.Errorf("%+v: got %q, want %q", c.q, got, c.want)
-			}
-		}
 	}
 }
 

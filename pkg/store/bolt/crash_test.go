@@ -115,14 +115,15 @@ func TestNoAcknowledgedCommitIsLostAndNoneIsHalfDoneWhenTheProcessIsKilled(t *te
 					t.Fatal(err)
 				}
 			}
-			// What was printed before the kill is read to its end.
+			// What was printed before the kill is read to its end. A pipe takes a short line whole or not at all.
 			var worker, turn int
-			if n, _ := fmt.Sscanf(out.Text()+"\n", "%d %d\n", &worker, &turn); n == 2 {
-				if turn != acknowledged[worker]+1 {
-					t.Fatalf("worker %d: got turn %d after %d", worker, turn, acknowledged[worker])
-				}
-				acknowledged[worker] = turn
+			if _, err := fmt.Sscan(out.Text(), &worker, &turn); err != nil {
+				t.Fatalf("got line %q: %v", out.Text(), err)
 			}
+			if turn != acknowledged[worker]+1 {
+				t.Fatalf("worker %d: got turn %d after %d", worker, turn, acknowledged[worker])
+			}
+			acknowledged[worker] = turn
 		}
 		child.Wait()
 		checkAfterKill(t, path, round, &acknowledged)

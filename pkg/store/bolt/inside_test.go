@@ -404,6 +404,14 @@ func TestARandomWalkIsAnsweredAsByTheModel(t *testing.T) {
 	}
 }
 
+func TestASuccessorIsTheFirstKeyAfterAllThatBeginSo(t *testing.T) {
+	for prefix, want := range map[string]string{"\x00a": "\x00b", "\x00a\xff": "\x00b", "\x00\xff\xff": "\x01", "\x00a\xfe": "\x00a\xff"} {
+		if got := string(successor([]byte(prefix))); got != want {
+			t.Errorf("%q: got %q, want %q", prefix, got, want)
+		}
+	}
+}
+
 func FuzzDamagedValuesAreErrorsAndWholeOnesComeBack(f *testing.F) {
 	f.Add([]byte{}, "p", "s", "v", int64(1))
 	f.Add(encodeItem(1, "v", []byte("body")), "p", "s", "v", int64(-1))

@@ -51,7 +51,7 @@ var limitCases = []contractCase{
 		r.want(b, version, filled(store.MaxItem/2))
 	}},
 
-	{"a key's parts are 1 to 512 bytes", func(r *rig) {
+	{"a key's parts are 1 to 512 bytes of UTF-8", func(r *rig) {
 		long := strings.Repeat("é", store.MaxPartition) // twice as many bytes
 		longest := store.Key{Partition: r.home + long[:(store.MaxPartition-len(r.home))&^1], Sort: long[:store.MaxSort]}
 		longest.Partition += strings.Repeat("x", store.MaxPartition-len(longest.Partition))
@@ -68,6 +68,8 @@ var limitCases = []contractCase{
 			{Sort: "a"},
 			{Partition: longest.Partition + "x", Sort: "a"},
 			{Partition: r.home, Sort: longest.Sort + "x"},
+			{Partition: r.home, Sort: "no text \xff"},
+			{Partition: r.home + "\xc3", Sort: "a"},
 		} {
 			r.wantCommit(store.ErrInvalid, "put with a bad key", put(key, ""))
 			r.wantCommit(store.ErrInvalid, "delete with a bad key", put(r.key("a"), ""), remove(key, store.NewVersion()))

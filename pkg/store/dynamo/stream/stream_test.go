@@ -129,6 +129,21 @@ func TestWhatWasCommittedBeforeDeliverBeganIsDeliveredByIt(t *testing.T) {
 	}
 }
 
+func TestMoreRecordsThanOneRequestBringsAreDeliveredAtOnce(t *testing.T) {
+	s, feed := open(t, dynamolocaltest.Endpoint(t))
+	const commits = 44 // of 25 items: more than the 1000 records of one GetRecords
+	for i := range commits {
+		var writes []store.Write
+		for j := range store.MaxWrites {
+			writes = append(writes, store.Write{Key: store.Key{Partition: fmt.Sprint(i), Sort: fmt.Sprint(j)}, Events: "made"})
+		}
+		commit(t, s, writes...)
+	}
+	if got, want := len(deliver(t, feed())), commits*store.MaxWrites; got != want {
+		t.Errorf("got %d records, want %d", got, want)
+	}
+}
+
 func TestARefusedBatchComesAgainAndNothingBeforeIt(t *testing.T) {
 	s, feed := open(t, dynamolocaltest.Endpoint(t))
 	f := feed()
