@@ -1,0 +1,143 @@
+package api_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v4"
+
+	"countersign/pkg/api"
+	"countersign/pkg/api/openapi"
+	"countersign/pkg/mfa"
+)
+
+func TestTheRoutesAndTheDocumentAgree(t *testing.T) {
+	check, err := document()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got, want []string
+	for _, step := range api.Steps {
+		for _, r := range step.Routes {
+			got = append(got, fmt.Sprint(r.Method, " ", r.Pattern, " ", r.Operation, " open ", r.Open))
+		}
+	}
+	for _, o := range check.Operations() {
+		want = append(want, fmt.Sprint(o.Method, " ", o.Pattern, " ", o.ID, " open ", o.Open))
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("the steps have\n%s\nand the document has\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if names := slices.CompactFunc(slices.Sorted(slices.Values(got)), func(a, b string) bool {
+		return strings.Fields(a)[2] == strings.Fields(b)[2]
+	}); len(names) != len(got) {
+		t.Error("two routes have one operation")
+	}
+}
+
+func TestEveryCodeOfTheTableIsDocumented(t *testing.T) {
+	var doc struct {
+		Components struct {
+			Schemas struct {
+				Code struct {
+					Description string
+					Enum        []mfa.Code
+				} `yaml:"Code"`
+			}
+		}
+	}
+	if err := yaml.Unmarshal(openapi.Document, &doc); err != nil {
+		t.Fatal(err)
+	}
+	code := doc.Components.Schemas.Code
+	var want []mfa.Code
+	rows := 0
+	for _, p := range api.Problems {
+		want = append(want, p.Code)
+		if row := fmt.Sprintf("| %d | `%s` | %s |\n", p.Status, p.Code, p.Title); strings.Contains(code.Description, row) {
+			rows++
+		} else {
+			t.Errorf("the document has no row %s", row)
+		}
+		if p.Title == "" || p.Explanation == "" || p.Advice == "" {
+			t.Errorf("%s isn't explained", p.Code)
+		}
+	}
+	if !slices.Equal(code.Enum, want) {
+		t.Errorf("the document has %v, want %v", code.Enum, want)
+	}
+	if got := strings.Count(code.Description, "\n| "); got != rows+1 {
+		t.Errorf("the document has %d rows, want %d", got, rows+1)
+	}
+}
+
+// Each code stands in the table of one place only, and each of the domain's has its place in it.
+func TestEveryCodeOfTheDomainIsInTheTableOnce(t *testing.T) {
+	seen := map[mfa.Code]bool{}
+	for _, p := range api.Problems {
+		if seen[p.Code] {
+			t.Errorf("%s stands twice", p.Code)
+		}
+		seen[p.Code] = true
+	}
+	for _, code := range []mfa.Code{
+		mfa.InvalidRequest, mfa.Unauthenticated, mfa.Forbidden, mfa.MethodForbidden, mfa.NotFound, mfa.ChallengeInvalid, mfa.Busy,
+		mfa.AcknowledgementRequired, mfa.NothingToSend, mfa.VersionMismatch, mfa.PreconditionRequired, mfa.WrongCode,
+		mfa.IdempotencyMismatch, mfa.Locked, mfa.TooManySends, mfa.DeliveryFailed, mfa.Unavailable,
+	} {
+		if !seen[code] {
+			t.Errorf("%s isn't in the table", code)
+		}
+	}
+}
+
+func TestNullIsTakenWhereTheDocumentHasItAndNowhereElse(t *testing.T) {
+	w := newWorld(t)
+	w.asks()
+	verify := "/v1/challenges/" + w.start().word("challenge.id") + "/verify"
+	for _, c := range []struct {
+		method, path, body string // with %s where a field can be added
+		within             map[string][]string
+	}{
+		{"POST", "/v1/decisions", `{"org":"acme","user":{"id":"u"%s}}`, map[string][]string{"": {"email", "phone", "name", "locale"}}},
+		{"POST", "/v1/decisions", `{"org":"acme","user":{"id":"u","email":"a@b.example"},%s}`, map[string][]string{
+			"":             {"first_factor", "purpose", "action", "nonce", "method", "trust_token", "context", "return_url"},
+			"first_factor": {"kind", "at", "idp", "amr", "acr"},
+			"context":      {"ip", "user_agent"},
+		}},
+		{"PUT", "/v1/orgs/acme/users/u", `{%s}`, map[string][]string{"": {"id", "email", "phone", "name", "locale"}}},
+		{"POST", strings.Replace(verify, "/verify", "/send", 1), `{%s}`, map[string][]string{"": {"factor"}}},
+		{"POST", verify, `{"code":"x",%s}`, map[string][]string{"": {"factor", "trust"}, "trust": {"name"}}},
+		{"PUT", "/v1/orgs/other/policy", `{%s}`, map[string][]string{
+			"": {"email_backup", "require", "effect", "grace_until", "max_skips", "sso", "sso_amr", "sso_acr", "sso_max_age_s",
+				"enrolment_proof", "locale", "methods", "trust", "profile", "acknowledge", "org", "version", "updated"},
+			"methods":   {"totp", "webauthn", "sms", "email"},
+			"challenge": {"window_s", "email_code_s", "sms_code_s", "attempts", "sends", "resend_after_s"},
+			"trust":     {"days", "cap", "rotate"}, "recovery": {"count", "effect"}, "webauthn": {"user_verification"},
+			"totp": {"skew"}, "sms": {"countries", "daily_cap", "user_daily_cap"}, "reset": {"reason", "second_approver", "hold_s"},
+		}},
+	} {
+		for group, fields := range c.within {
+			for _, field := range fields {
+				path, said := field, `"`+field+`":null`
+				if group != "" {
+					path, said = group+"."+field, `"`+group+`":{`+said+`}`
+				}
+				if strings.Contains(c.body, `"u"%s`) {
+					path, said = "user."+field, ","+said
+				}
+				body := fmt.Sprintf(c.body, said)
+				documented := w.check.Request(c.method, c.path, []byte(strings.Replace(body, `"code":"x"`, `"code":"123456"`, 1))) == nil
+				got := w.do(c.method, c.path, body, at("99"))
+				taken := got.word("param") != path
+				if taken != documented {
+					t.Errorf("%s %s with null for %s: taken %v, documented %v\n%s", c.method, c.path, path, taken, documented, got.text)
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,52 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"countersign/pkg/mfa"
+)
+
+// What a sign-in may say null of: the same as leaving it out, and for the user's own fields that they are cleared.
+var nullableAtStart = []string{
+	"user.email", "user.phone", "user.name", "user.locale",
+	"first_factor", "first_factor.kind", "first_factor.at", "first_factor.idp", "first_factor.amr", "first_factor.acr",
+	"action", "nonce", "method", "trust_token", "context", "context.ip", "context.user_agent", "return_url",
+}
+
+// Challenge binds the step "challenge" to s.
+func Challenge(s *mfa.Service) Handlers {
+	return Handlers{step: "challenge", bound: map[string]handler{
+		"decide": serve(operation[mfa.StartRequest, mfa.Decision]{
+			nullable: nullableAtStart,
+			repeats:  true,
+			do: func(ctx context.Context, call mfa.Call, _ target, q mfa.StartRequest) (mfa.Decision, error) {
+				return s.Decide(ctx, call, q)
+			},
+		}),
+		"startChallenge": serve(operation[mfa.StartRequest, mfa.StartAnswer]{
+			nullable: nullableAtStart,
+			do: func(ctx context.Context, call mfa.Call, _ target, q mfa.StartRequest) (mfa.StartAnswer, error) {
+				return s.StartChallenge(ctx, call, q)
+			},
+			present: func(res mfa.StartAnswer, a *answer) {
+				if res.Challenge != nil {
+					a.status = http.StatusCreated
+				}
+			},
+		}),
+		"sendCode": serve(operation[mfa.SendRequest, mfa.SendAnswer]{
+			nullable: []string{"factor"},
+			do: func(ctx context.Context, call mfa.Call, at target, q mfa.SendRequest) (mfa.SendAnswer, error) {
+				q.Challenge = at.challenge
+				return s.SendCode(ctx, call, q)
+			},
+		}),
+		"getChallenge": serve(operation[struct{}, mfa.ChallengeState]{
+			bodiless: true,
+			do: func(ctx context.Context, call mfa.Call, at target, _ struct{}) (mfa.ChallengeState, error) {
+				return s.LookAtChallenge(ctx, call, at.challenge)
+			},
+		}),
+	}}
+}

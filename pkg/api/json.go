@@ -1,0 +1,89 @@
+package api
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	jsonv1 "github.com/go-json-experiment/json/v1"
+
+	"countersign/pkg/mfa"
+	"countersign/pkg/seal"
+)
+
+// decode reads a body into what into already holds: objects merge, everything else is replaced. A null is refused but
+// for the fields in nullable.
+func decode(body []byte, into any, nullable []string) error {
+	if jsontext.NewDecoder(bytes.NewReader(body)).PeekKind() != '{' {
+		return invalid("", "The body must be a JSON object.")
+	}
+	if err := json.Unmarshal(body, into, json.RejectUnknownMembers(true)); err != nil {
+		return misread(err)
+	}
+	if param, found := uselessNull(body, nullable); found {
+		return invalid(param, "This can't be null.")
+	}
+	return nil
+}
+
+// misread says where a body is wrong and in which way. It never repeats what was there.
+func misread(err error) *mfa.Error {
+	var syntax *jsontext.SyntacticError
+	var meaning *json.SemanticError
+	switch {
+	case errors.Is(err, jsontext.ErrDuplicateName) && errors.As(err, &syntax):
+		return invalid(dotted(syntax.JSONPointer), "The name stands twice in one object.")
+	case errors.As(err, &meaning) && errors.Is(meaning.Err, json.ErrUnknownName):
+		return invalid(dotted(meaning.JSONPointer), "There is no such field.")
+	case errors.As(err, &meaning):
+		return invalid(dotted(meaning.JSONPointer), "The value is of the wrong type, or out of its range.")
+	}
+	return invalid("", "The body is not valid JSON in UTF-8 (RFC 8259), or something follows it.")
+}
+
+// uselessNull finds the first null that isn't in the place of a nullable field. The body is known to be well formed.
+func uselessNull(body []byte, nullable []string) (param string, found bool) {
+	for d := jsontext.NewDecoder(bytes.NewReader(body)); ; {
+		token, err := d.ReadToken()
+		if err != nil {
+			return "", false
+		}
+		if token.Kind() != 'n' {
+			continue
+		}
+		if param := dotted(d.StackPointer()); !slices.Contains(nullable, param) {
+			return param, true
+		}
+	}
+}
+
+// longestParam bounds a param, in bytes: the names in it are the caller's.
+const longestParam = 128
+
+// dotted writes a pointer as "user.id". What would make it too long is left out, and names the part that holds it.
+func dotted(p jsontext.Pointer) string {
+	path := ""
+	for name := range p.Tokens() {
+		name = strings.ToValidUTF8(name, "\uFFFD")
+		if path != "" {
+			name = "." + name
+		}
+		if len(path)+len(name) > longestParam {
+			break
+		}
+		path += name
+	}
+	return path
+}
+
+// encode writes an answer. It is the only place where a secret is written in the clear.
+func encode(answer any) ([]byte, error) {
+	return json.Marshal(answer,
+		jsonv1.OmitEmptyWithLegacySemantics(true), // the domain's omitempty is that of encoding/json: a zero is left out
+		json.WithMarshalers(json.MarshalToFunc(func(e *jsontext.Encoder, s seal.Secret) error {
+			return e.WriteToken(jsontext.String(s.Reveal()))
+		})))
+}

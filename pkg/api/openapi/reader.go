@@ -1,0 +1,127 @@
+package openapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"go.yaml.in/yaml/v4"
+)
+
+// base is the address that the document has for the schema compiler; nothing is fetched from it.
+const base = "openapi:document"
+
+// A reader compiles what the document says. Its first error stays.
+type reader struct {
+	root     map[string]any
+	compiler *jsonschema.Compiler
+	err      error
+}
+
+func read() (*reader, error) {
+	var parsed any
+	if err := yaml.Unmarshal(Document, &parsed); err != nil {
+		return nil, err
+	}
+	// By way of JSON, the values are those that the schema compiler knows.
+	text, err := json.Marshal(parsed)
+	if err != nil {
+		return nil, err
+	}
+	root, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	if err != nil {
+		return nil, err
+	}
+	r := &reader{compiler: jsonschema.NewCompiler()}
+	r.root, _ = root.(map[string]any)
+	r.compiler.DefaultDraft(jsonschema.Draft2020)
+	r.compiler.AssertFormat()
+	return r, r.compiler.AddResource(base, root)
+}
+
+func (r *reader) fail(pointer, what string) {
+	if r.err == nil {
+		r.err = fmt.Errorf("%s: %s", pointer, what)
+	}
+}
+
+// at finds what a pointer leads to, through references, and where that is.
+func (r *reader) at(pointer string) (map[string]any, string) {
+	var here any = r.root
+	for token := range strings.SplitSeq(strings.TrimPrefix(pointer, "#/"), "/") {
+		token = strings.NewReplacer("~1", "/", "~0", "~").Replace(token)
+		within, _ := here.(map[string]any)
+		here = within[token]
+	}
+	object, ok := here.(map[string]any)
+	if !ok {
+		r.fail(pointer, "there is no such object")
+		return nil, pointer
+	}
+	if to, ok := object["$ref"].(string); ok {
+		return r.at(to)
+	}
+	return object, pointer
+}
+
+func below(pointer, name string) string {
+	return pointer + "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
+}
+
+func (r *reader) schema(pointer string) *jsonschema.Schema {
+	s, err := r.compiler.Compile(base + pointer)
+	if err != nil {
+		r.fail(pointer, err.Error())
+	}
+	return s
+}
+
+func (r *reader) operations() (all []operation) {
+	paths, _ := r.at("#/paths")
+	for _, pattern := range slices.Sorted(maps.Keys(paths)) {
+		item, where := r.at(below("#/paths", pattern))
+		for _, method := range []string{"get", "put", "post", "delete", "patch", "head", "options", "trace"} {
+			if _, ok := item[method]; ok {
+				all = append(all, r.operation(pattern, method, below(where, method)))
+			}
+		}
+	}
+	return all
+}
+
+func (r *reader) operation(pattern, method, pointer string) operation {
+	said, _ := r.at(pointer)
+	o := operation{Operation: Operation{Method: strings.ToUpper(method), Pattern: pattern}, answers: map[string]answer{}}
+	o.ID, _ = said["operationId"].(string)
+	security, overrides := said["security"].([]any)
+	o.Open = overrides && len(security) == 0
+	if _, ok := said["requestBody"]; ok {
+		_, where := r.at(below(pointer, "requestBody"))
+		o.request = r.schema(where + "/content/application~1json/schema")
+	}
+	responses, where := r.at(below(pointer, "responses"))
+	for status := range responses {
+		o.answers[status] = r.answer(below(where, status))
+	}
+	return o
+}
+
+func (r *reader) answer(pointer string) answer {
+	a := answer{types: map[string]*jsonschema.Schema{}, headers: map[string]header{}}
+	said, where := r.at(pointer)
+	content, _ := said["content"].(map[string]any)
+	for _, kind := range slices.Sorted(maps.Keys(content)) {
+		a.types[kind] = r.schema(below(where+"/content", kind) + "/schema")
+	}
+	headers, _ := said["headers"].(map[string]any)
+	for _, name := range slices.Sorted(maps.Keys(headers)) {
+		about, at := r.at(below(where+"/headers", name))
+		required, _ := about["required"].(bool)
+		a.headers[name] = header{required: required, schema: r.schema(at + "/schema")}
+	}
+	return a
+}

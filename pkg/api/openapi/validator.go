@@ -1,0 +1,201 @@
+// Package openapi holds the reference of the HTTP API, an OpenAPI 3.1 document, and checks messages against it.
+//
+// What it keeps: a message is good only where the document says so. A status, content type, header or field that isn't
+// in the document is an error, so that the document can't fall behind. It refuses to serve traffic: functions don't
+// link it.
+package openapi
+
+import (
+	"bytes"
+	_ "embed"
+	"fmt"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+)
+
+// Document is the OpenAPI document, in YAML.
+//
+//go:embed openapi.yaml
+var Document []byte
+
+// An Operation is one method of one path in the document.
+type Operation struct {
+	Method  string
+	Pattern string // the path, with names in braces
+	ID      string // its operationId
+	Open    bool   // needs no bearer
+}
+
+// A Validator checks messages against the document. It may be used from many goroutines.
+type Validator struct {
+	operations []operation
+	elsewhere  map[string]answer // what paths answer that the document doesn't have
+}
+
+type operation struct {
+	Operation
+	request *jsonschema.Schema // nil: it has no body
+	answers map[string]answer  // by status
+}
+
+// An answer is what the document says of one status.
+type answer struct {
+	types   map[string]*jsonschema.Schema // by content type; empty: there is no body
+	headers map[string]header             // by name
+}
+
+type header struct {
+	required bool
+	schema   *jsonschema.Schema
+}
+
+// New reads the document. It fails if the document or one of its schemas isn't well formed.
+func New() (*Validator, error) {
+	r, err := read()
+	if err != nil {
+		return nil, fmt.Errorf("read the OpenAPI document: %w", err)
+	}
+	v := &Validator{operations: r.operations(), elsewhere: map[string]answer{
+		"404": r.answer("#/components/responses/NotFound"),
+	}}
+	if r.err != nil {
+		return nil, fmt.Errorf("read the OpenAPI document: %w", r.err)
+	}
+	return v, nil
+}
+
+// Operations are all those of the document.
+func (v *Validator) Operations() (all []Operation) {
+	for _, o := range v.operations {
+		all = append(all, o.Operation)
+	}
+	return all
+}
+
+// Response checks an answer to a request of that method and path. A path that the document doesn't have must be
+// answered by 404, and a method that a path doesn't have by the 405 of that path.
+func (v *Validator) Response(method, path string, status int, h http.Header, body []byte) error {
+	a, err := v.answerFor(method, path, strconv.Itoa(status))
+	if err == nil {
+		err = a.check(h, body)
+	}
+	if err != nil {
+		return fmt.Errorf("%s %s answered %d: %w", method, path, status, err)
+	}
+	return nil
+}
+
+// Request checks the body of a request. What the door refuses in a body beyond the document is what no schema can say:
+// names that stand twice, and values that only the domain can judge.
+func (v *Validator) Request(method, path string, body []byte) error {
+	o, _ := v.find(method, path)
+	if o == nil {
+		return fmt.Errorf("%s %s: the document has no such operation", method, path)
+	}
+	if o.request == nil {
+		if len(body) > 0 {
+			return fmt.Errorf("%s %s: the request has no body", method, path)
+		}
+		return nil
+	}
+	if err := validate(o.request, body); err != nil {
+		return fmt.Errorf("%s %s: %w", method, path, err)
+	}
+	return nil
+}
+
+// find is the operation of a request, and whether its path is there at all.
+func (v *Validator) find(method, path string) (found, samePath *operation) {
+	for i := range v.operations {
+		o := &v.operations[i]
+		if !fits(o.Pattern, path) {
+			continue
+		}
+		samePath = o
+		if o.Method == method {
+			return o, o
+		}
+	}
+	return nil, samePath
+}
+
+func (v *Validator) answerFor(method, path, status string) (answer, error) {
+	answers := v.elsewhere
+	found, samePath := v.find(method, path)
+	switch {
+	case found != nil:
+		answers = found.answers
+	case samePath != nil:
+		answers = map[string]answer{"405": samePath.answers["405"]}
+	}
+	a, ok := answers[status]
+	if !ok {
+		return a, fmt.Errorf("the document doesn't have this status here")
+	}
+	return a, nil
+}
+
+func fits(pattern, path string) bool {
+	want, got := strings.Split(pattern, "/"), strings.Split(path, "/")
+	if len(want) != len(got) {
+		return false
+	}
+	for i := range want {
+		named := strings.HasPrefix(want[i], "{") && got[i] != ""
+		if !named && want[i] != got[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func (a *answer) check(h http.Header, body []byte) error {
+	for name, said := range a.headers {
+		values := h.Values(name)
+		switch {
+		case len(values) == 0 && said.required:
+			return fmt.Errorf("the header %s is missing", name)
+		case len(values) > 1:
+			return fmt.Errorf("the header %s stands more than once", name)
+		case len(values) == 1:
+			if err := said.schema.Validate(values[0]); err != nil {
+				return fmt.Errorf("the header %s: %w", name, err)
+			}
+		}
+	}
+	for _, name := range []string{"ETag", "Retry-After", "Allow", "WWW-Authenticate", "Location", "Set-Cookie"} {
+		if _, said := a.headers[name]; !said && h.Get(name) != "" {
+			return fmt.Errorf("the document doesn't have the header %s here", name)
+		}
+	}
+	if len(a.types) == 0 {
+		if len(body) > 0 {
+			return fmt.Errorf("there is a body, and the document has none")
+		}
+		return nil
+	}
+	kind, _, err := mime.ParseMediaType(h.Get("Content-Type"))
+	if err != nil {
+		return fmt.Errorf("the Content-Type: %w", err)
+	}
+	schema, ok := a.types[kind]
+	switch {
+	case !ok:
+		return fmt.Errorf("the document doesn't have the Content-Type %s here", kind)
+	case !strings.HasSuffix(kind, "json"):
+		return schema.Validate(string(body))
+	}
+	return validate(schema, body)
+}
+
+func validate(schema *jsonschema.Schema, body []byte) error {
+	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(body))
+	if err != nil {
+		return fmt.Errorf("the body is no JSON: %w", err)
+	}
+	return schema.Validate(value)
+}

@@ -1,0 +1,85 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"countersign/pkg/mfa"
+)
+
+// A policyRequest is a whole policy: what it doesn't say is the default's, or the profile's.
+type policyRequest struct {
+	mfa.Policy
+	Profile     *string `json:"profile"`
+	Acknowledge bool    `json:"acknowledge"`
+
+	// A GET shows these, and they may come back as they are.
+	Org     jsontext.Value `json:"org"`
+	Version jsontext.Value `json:"version"`
+	Updated jsontext.Value `json:"updated"`
+
+	version *int // from If-Match
+}
+
+// Policy binds the step "policy" to s.
+func Policy(s *mfa.Service) Handlers {
+	return Handlers{step: "policy", bound: map[string]handler{
+		"getPolicy": serve(operation[struct{}, mfa.OrgPolicy]{
+			bodiless: true,
+			do: func(ctx context.Context, call mfa.Call, at target, _ struct{}) (mfa.OrgPolicy, error) {
+				return s.GetPolicy(ctx, call, at.org)
+			},
+			present: tagged,
+		}),
+		"putPolicy": serve(operation[policyRequest, mfa.OrgPolicy]{
+			read:    readPolicy,
+			headers: ifMatch,
+			do: func(ctx context.Context, call mfa.Call, at target, q policyRequest) (mfa.OrgPolicy, error) {
+				return s.PutPolicy(ctx, call, at.org, mfa.PolicyChange{
+					Policy: q.Policy, Version: q.version, Acknowledge: q.Acknowledge,
+				})
+			},
+			present: tagged,
+		}),
+	}}
+}
+
+// readPolicy reads the body twice: what it says is laid over a profile, and which one that is, is in it.
+func readPolicy(body []byte, into *policyRequest) error {
+	nullable := []string{"grace_until", "max_skips", "org", "version", "updated"}
+	var said policyRequest
+	if err := decode(body, &said, nullable); err != nil {
+		return err
+	}
+	into.Policy = mfa.DefaultPolicy()
+	if said.Profile != nil {
+		var err error
+		if into.Policy, err = mfa.ProfilePolicy(*said.Profile); err != nil {
+			return err
+		}
+	}
+	return decode(body, into, nullable)
+}
+
+// tagged gives the answer its version as entity tag.
+func tagged(p mfa.OrgPolicy, a *answer) { a.etag = `"` + strconv.Itoa(p.Version) + `"` }
+
+// ifMatch reads the version that a policy is based on: one strong entity tag as a GET gave it. Without one, the domain
+// asks for it.
+func ifMatch(h http.Header, q *policyRequest) error {
+	sent := h.Values("If-Match")
+	if len(sent) == 0 {
+		return nil
+	}
+	digits := strings.TrimSuffix(strings.TrimPrefix(sent[0], `"`), `"`)
+	version, err := strconv.Atoi(digits)
+	if err != nil || len(sent) > 1 || sent[0] != `"`+strconv.Itoa(version)+`"` || version < 0 {
+		return invalid("If-Match", "One entity tag, as the policy's ETag gave it: \"3\".")
+	}
+	q.version = &version
+	return nil
+}

@@ -1,0 +1,115 @@
+package api
+
+import "countersign/pkg/mfa"
+
+// An Explanation is what a code means, and what to do about it.
+type Explanation struct {
+	Code        mfa.Code
+	Status      int
+	Title       string
+	Explanation string // what happened
+	Advice      string // what the caller does now
+}
+
+// Problems is the closed list of codes, by status: the one table that turns a code into a status.
+var Problems = []Explanation{
+	{"invalid_request", 400, "The request is not valid",
+		"A field, a header or an id in the path doesn't have the form it must have. The param names it where one is to blame. Nothing was done, and nothing was counted.",
+		"Correct the request. Sent again as it is, it will be refused again."},
+	{"unauthenticated", 401, "No valid bearer token",
+		"The Authorization header is missing, isn't of the form \"Bearer\", a space and a token, or holds a token that isn't good for this call.",
+		"Send a live API key, or the challenge token where the call takes one. Check that the key wasn't cut short when it was copied."},
+	{"forbidden", 403, "The caller may not do this",
+		"The bearer is known but doesn't cover the call: the API key lacks the scope or is limited to another organisation, or the client has said that this user is deprovisioned.",
+		"Use a key with the scope that the call needs. For a deprovisioned user, PUT the user again first."},
+	{"method_forbidden", 403, "This kind of factor is not allowed",
+		"The organisation's policy, or this step-up, doesn't allow a factor of this kind. Nothing was sent or spent.",
+		"Use one of the challenge's methods, or have an administrator change the policy."},
+	{"reauthentication_required", 403, "The password has to be checked again",
+		"The call changes somebody's account, and Countersign-Reauthenticated-At is missing, more than 10 minutes old, or in the future.",
+		"Check the user's password (or other first factor) again, and repeat the call with the time of that check."},
+	{"step_up_required", 403, "A fresh second factor is needed",
+		"The call changes the account of a user whose 2FA is on, and Countersign-Proof isn't the token of a step-up of this user that is at most 10 minutes old.",
+		"Start a challenge with the purpose step_up, have it verified, and repeat the call with its token in Countersign-Proof."},
+	{"country_forbidden", 403, "No messages to this country",
+		"The organisation's policy doesn't open the country of this phone number.",
+		"Offer another kind of factor, or have an administrator open the country in the policy's sms.countries."},
+	{"not_found", 404, "There is no such thing",
+		"The path names nothing that there is: no such route, user, factor or other item. Paths are compared letter by letter, without a slash at the end.",
+		"Check the path and the ids in it. A user is there once a sign-in or a PUT has made it, and until it is erased."},
+	{"challenge_invalid", 404, "There is no such challenge to answer",
+		"The challenge is missing, over, already answered or someone else's. Which of these is never said.",
+		"Start again, from the first factor, with a new challenge."},
+	{"enrolment_invalid", 404, "There is no such enrolment to finish",
+		"The enrolment is missing, over, already finished or someone else's. Which of these is never said.",
+		"Begin a new enrolment."},
+	{"busy", 409, "Too many calls at once for one user",
+		"Other calls for the same user kept changing what this one was about to change. Nothing was done.",
+		"Try again after a moment. The same Idempotency-Key can be used."},
+	{"email_pinned", 409, "The email factor can't be removed alone",
+		"The organisation's policy keeps email as the backup of every user with 2FA.",
+		"Turn 2FA off, or reset it, to remove all factors together."},
+	{"last_factor", 409, "The last factor can't be removed",
+		"The user must use 2FA, and this is the only factor left.",
+		"Enrol another factor first."},
+	{"required_by_policy", 409, "2FA is required",
+		"The organisation, or the user's own setting, requires 2FA: it can't be turned off.",
+		"An administrator can lift the requirement."},
+	{"acknowledgement_required", 409, "The change has to be acknowledged",
+		"The change of policy signs users out, or makes users answer who weren't asked before. The preview says how many.",
+		"Show the preview to the administrator, and send the same change with \"acknowledge\": true."},
+	{"nothing_to_send", 409, "There is nowhere to send a code",
+		"The user must be asked, and the only way to ask is a message; but no address is known.",
+		"Send the user's email with the sign-in, or PUT it. Otherwise an administrator has to help."},
+	{"already_exists", 409, "This is there already",
+		"Something with this identity has been made before, and can be made once only.",
+		"Use the one that is there."},
+	{"method_not_allowed", 405, "The path has no such method",
+		"There is such a path, but not with this method. The Allow header lists those it has. HEAD and OPTIONS are not among them.",
+		"Use one of the methods in Allow."},
+	{"version_mismatch", 412, "The policy has changed meanwhile",
+		"The version in If-Match isn't the one in force: somebody else saved the policy after it was read.",
+		"GET the policy again, apply the change to that, and PUT it with the new ETag."},
+	{"too_large", 413, "The body is too large",
+		"A body has at most 64 KiB (65536 bytes).",
+		"Send less."},
+	{"unsupported_media_type", 415, "The body is not declared as JSON",
+		"A body comes with the Content-Type application/json, in UTF-8, and without a Content-Encoding.",
+		"Set Content-Type: application/json."},
+	{"wrong_code", 422, "The code is not right",
+		"The code doesn't match, is over, or is an earlier one than the last that was sent. It was counted as an attempt; attempts_left says how many remain.",
+		"Let the user try again while attempts are left. At none, the challenge is over: start again."},
+	{"wrong_credential", 422, "The security key's answer is not right",
+		"The credential doesn't answer this challenge, or isn't this user's.",
+		"Ask for new options with a send, and try again."},
+	{"idempotency_mismatch", 422, "The Idempotency-Key was used for another body",
+		"A call with this Idempotency-Key, method and path came with another body within the last 24 hours.",
+		"Use a new key for a new request. A retry has to send the very same bytes."},
+	{"precondition_required", 428, "If-Match is missing",
+		"A policy is only replaced by who says which version they have seen, so that no change is lost.",
+		"GET the policy, and send its ETag as If-Match."},
+	{"locked", 429, "Too many wrong codes",
+		"The user's budget of wrong codes, counted over all challenges, is spent. No code is looked at until the wait is over; retry_after_s, where it is there, says how long that is.",
+		"Wait, or let the user answer with a security key or a recovery code where they have one."},
+	{"too_many_sends", 429, "No further code can be sent yet",
+		"A code was just sent, or a limit on messages is reached: of this challenge, or of this user. Codes that were sent remain good.",
+		"Wait for retry_after_s. Without it the challenge has no more sends: start again."},
+	{"too_many_requests", 429, "Too many requests",
+		"The caller sends more requests than the service takes from one caller.",
+		"Slow down, and wait for retry_after_s where it is there."},
+	{"delivery_failed", 502, "The message could not be handed over",
+		"The provider of email or SMS didn't take the message. The wait before the next one is given back.",
+		"Try again, or let the user choose another method."},
+	{"unavailable", 503, "The service can't answer right now",
+		"The store, the keys or something else that the answer needs is out of reach, or the answer took too long. Nobody gets in because of it.",
+		"Try again, POSTs with the same Idempotency-Key. If it goes on, give the request_id to whoever runs the service."},
+}
+
+func problemOf(code mfa.Code) *Explanation {
+	for i := range Problems {
+		if Problems[i].Code == code {
+			return &Problems[i]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,230 @@
+package api_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"countersign/pkg/mfa"
+)
+
+func TestARequestThatIsNotWhatTheContractSaysIsRefusedAndDoesNothing(t *testing.T) {
+	w := newWorld(t)
+	w.asks()
+	verify := "/v1/challenges/" + w.start().word("challenge.id") + "/verify"
+	const (
+		start  = "/v1/challenges"
+		user   = "/v1/orgs/acme/users/u-17"
+		policy = "/v1/orgs/acme/policy"
+	)
+	long := strings.Repeat("n", 300)
+	for _, c := range []struct {
+		name, method, path, body, param string
+		beyond                          bool // no schema can say it
+	}{
+		{"no code", "POST", verify, `{}`, "code", false},
+		{"null for a code", "POST", verify, `{"code":null}`, "code", false},
+		{"a number for a code", "POST", verify, `{"code":123456}`, "code", false},
+		{"true for a code", "POST", verify, `{"code":true}`, "code", false},
+		{"an array for a code", "POST", verify, `{"code":["123456"]}`, "code", false},
+		{"an object for a code", "POST", verify, `{"code":{"$ne":""}}`, "code", false},
+		{"five digits", "POST", verify, `{"code":"12345"}`, "code", false},
+		{"seven digits", "POST", verify, `{"code":"1234567"}`, "code", false},
+		{"a space before a code", "POST", verify, `{"code":" 123456"}`, "code", false},
+		{"other digits", "POST", verify, `{"code":"١٢٣٤٥٦"}`, "code", false},
+		{"two codes", "POST", verify, `{"code":"123456","code":"123457"}`, "code", true},
+		{"two codes, one spelled by escapes", "POST", verify, `{"code":"123456","\u0063ode":"123457"}`, "code", true},
+		{"a code in another case", "POST", verify, `{"Code":"123456"}`, "Code", false},
+		{"a verdict", "POST", verify, `{"code":"123456","verified":true}`, "verified", false},
+		{"a credential, which isn't there yet", "POST", verify, `{"credential":{}}`, "credential", false},
+		{"an org", "POST", verify, `{"code":"123456","org":"acme"}`, "org", false},
+		{"a number for a factor", "POST", verify, `{"code":"123456","factor":1}`, "factor", false},
+		{"an array for trust", "POST", verify, `{"code":"123456","trust":[]}`, "trust", false},
+		{"true for trust", "POST", verify, `{"code":"123456","trust":true}`, "trust", false},
+		{"null for a name", "POST", verify, `{"code":"123456","trust":{"name":null}}`, "trust.name", false},
+		{"a name that is too long", "POST", verify, `{"code":"123456","trust":{"name":"` + long + `"}}`, "trust.name", false},
+		{"days of trust", "POST", verify, `{"code":"123456","trust":{"days":90}}`, "trust.days", false},
+
+		{"no org", "POST", start, `{"user":{"id":"u"}}`, "org", false},
+		{"no user", "POST", start, `{"org":"acme"}`, "user.id", false},
+		{"null for the org", "POST", start, `{"org":null,"user":{"id":"u"}}`, "org", false},
+		{"null for the user", "POST", start, `{"org":"acme","user":null}`, "user", false},
+		{"null for the user's id", "POST", start, `{"org":"acme","user":{"id":null}}`, "user.id", false},
+		{"a string for the user", "POST", start, `{"org":"acme","user":"u"}`, "user", false},
+		{"a number for the user's id", "POST", start, `{"org":"acme","user":{"id":17}}`, "user.id", false},
+		{"an array for the user's id", "POST", start, `{"org":"acme","user":{"id":["u"]}}`, "user.id", false},
+		{"an org in the user", "POST", start, `{"org":"acme","user":{"id":"u","org":"other"}}`, "user.org", false},
+		{"two orgs", "POST", start, `{"org":"acme","org":"other","user":{"id":"u"}}`, "org", true},
+		{"two ids in the user", "POST", start, `{"org":"acme","user":{"id":"u","id":"v"}}`, "user.id", true},
+		{"a number for the email", "POST", start, `{"org":"acme","user":{"id":"u","email":1}}`, "user.email", false},
+		{"an object for the email", "POST", start, `{"org":"acme","user":{"id":"u","email":{"a":"b"}}}`, "user.email", false},
+		{"a verified email", "POST", start, `{"org":"acme","user":{"id":"u","email_verified":true}}`, "user.email_verified", false},
+		{"a control character in an id", "POST", start, `{"org":"acme","user":{"id":"u\u0000"}}`, "user.id", true},
+		{"a space around an id", "POST", start, `{"org":"acme","user":{"id":" u"}}`, "user.id", true},
+		{"an id that is too long", "POST", start, `{"org":"acme","user":{"id":"` + long + `"}}`, "user.id", false},
+		{"another purpose", "POST", start, `{"org":"acme","user":{"id":"u"},"purpose":"recover"}`, "purpose", false},
+		{"null for the purpose", "POST", start, `{"org":"acme","user":{"id":"u"},"purpose":null}`, "purpose", false},
+		{"another method", "POST", start, `{"org":"acme","user":{"id":"u"},"method":"pigeon"}`, "method", false},
+		{"a method in another case", "POST", start, `{"org":"acme","user":{"id":"u"},"method":"EMAIL"}`, "method", false},
+		{"a nonce that is too long", "POST", start, `{"org":"acme","user":{"id":"u"},"nonce":"` + long + `"}`, "nonce", false},
+		{"another first factor", "POST", start, `{"org":"acme","user":{"id":"u"},"first_factor":{"kind":"trust me"}}`, "first_factor.kind", false},
+		{"a time that is none", "POST", start, `{"org":"acme","user":{"id":"u"},"first_factor":{"at":"yesterday"}}`, "first_factor.at", false},
+		{"a number for a time", "POST", start, `{"org":"acme","user":{"id":"u"},"first_factor":{"at":1763805600}}`, "first_factor.at", false},
+		{"null in a list", "POST", start, `{"org":"acme","user":{"id":"u"},"first_factor":{"amr":[null]}}`, "first_factor.amr.0", false},
+		{"an address that is none", "POST", start, `{"org":"acme","user":{"id":"u"},"context":{"ip":"localhost"}}`, "context.ip", true},
+		{"another's return URL", "POST", start, `{"org":"acme","user":{"id":"u"},"return_url":"https://evil.example/"}`, "return_url", true},
+		{"a decision", "POST", start, `{"org":"acme","user":{"id":"u"},"decision":"allow"}`, "decision", false},
+
+		{"verified on a user", "PUT", user, `{"verified":true}`, "verified", false},
+		{"enabled on a user", "PUT", user, `{"enabled":false}`, "enabled", false},
+		{"an org on a user", "PUT", user, `{"org":"other"}`, "org", false},
+		{"null for a user's id", "PUT", user, `{"id":null}`, "id", false},
+		{"an array for an email", "PUT", user, `{"email":["a@b.example"]}`, "email", false},
+		{"a phone without a plus", "PUT", user, `{"phone":"0612345678"}`, "phone", false},
+
+		{"null for a setting", "PUT", policy, `{"require":null}`, "require", false},
+		{"null for a group", "PUT", policy, `{"trust":null}`, "trust", false},
+		{"null for a number", "PUT", policy, `{"trust":{"days":null}}`, "trust.days", false},
+		{"null for a yes or no", "PUT", policy, `{"trust":{"rotate":null}}`, "trust.rotate", false},
+		{"null for a list", "PUT", policy, `{"sso_amr":null}`, "sso_amr", false},
+		{"null for a profile", "PUT", policy, `{"profile":null}`, "profile", false},
+		{"null for an acknowledgement", "PUT", policy, `{"acknowledge":null}`, "acknowledge", false},
+		{"a string for a number", "PUT", policy, `{"trust":{"days":"7"}}`, "trust.days", false},
+		{"a fraction", "PUT", policy, `{"trust":{"days":7.5}}`, "trust.days", false},
+		{"a number that is out of bounds", "PUT", policy, `{"trust":{"days":91}}`, "trust.days", false},
+		{"a number that no integer holds", "PUT", policy, `{"trust":{"days":1e400}}`, "trust.days", false},
+		{"a setting that isn't there", "PUT", policy, `{"trust":{"weeks":1}}`, "trust.weeks", false},
+		{"a profile that isn't there", "PUT", policy, `{"profile":"none"}`, "profile", false},
+		{"a file for a profile", "PUT", policy, `{"profile":"../profiles/kls"}`, "profile", false},
+		{"a string for an acknowledgement", "PUT", policy, `{"acknowledge":"true"}`, "acknowledge", false},
+		{"two groups of one name", "PUT", policy, `{"trust":{"days":7},"trust":{"days":0}}`, "trust", true},
+
+		{"an array", "POST", start, `[]`, "", false},
+		{"a string", "POST", start, `"acme"`, "", false},
+		{"null", "POST", start, `null`, "", false},
+		{"something after the object", "POST", start, ana + `{}`, "", true},
+		{"a comma after the object", "POST", start, ana + `,`, "", true},
+		{"a comma too many", "POST", start, `{"org":"acme","user":{"id":"u"},}`, "", true},
+		{"a comment", "POST", start, `{/**/"org":"acme","user":{"id":"u"}}`, "", true},
+		{"a byte order mark", "POST", start, "\uFEFF" + ana, "", true},
+		{"bytes that are no UTF-8", "POST", start, "{\"org\":\"acme\",\"user\":{\"id\":\"u\xff\"}}", "", true},
+		{"half a surrogate pair", "POST", start, `{"org":"acme","user":{"id":"u\ud800"}}`, "", true},
+		{"UTF-16", "POST", start, "{\x00}\x00", "", true},
+		{"an object that isn't closed", "POST", start, `{"org":"acme"`, "", true},
+		{"space", "POST", start, "  ", "", true},
+		{"deep nesting", "POST", start, `{"org":"acme","user":` + strings.Repeat(`{"a":`, 9000) + "1" + strings.Repeat("}", 9000) + `}`, "user.a", false},
+		{"deeper nesting than any decoder takes", "POST", start, `{"org":` + strings.Repeat("[", 60000) + `}`, "", true},
+		{"a field of an endless name", "POST", start, `{"org":"acme","user":{"id":"u","` + strings.Repeat("x", 9000) + `":1}}`, "user", false},
+	} {
+		got := w.do(c.method, c.path, c.body, with("Content-Type", "application/json"), with("If-Match", `"1"`))
+		if c.name == "deeper nesting than any decoder takes" {
+			c.param = got.word("param") // where it gave up doesn't matter
+		}
+		w.refused(c.name, got, 400, mfa.InvalidRequest, c.param)
+		if len(got.text) > 4096 {
+			t.Errorf("%s: the answer has %d bytes", c.name, len(got.text))
+		}
+		if err := w.check.Request(c.method, c.path, []byte(c.body)); err == nil && !c.beyond {
+			t.Errorf("%s: the document takes it", c.name)
+		}
+	}
+	for _, body := range []string{"[]", "null", "7", ""} {
+		if got := w.do("POST", start, body, with("Content-Type", "application/json")); got.word("detail") != "The body must be a JSON object." {
+			t.Errorf("%q: got %s", body, got.text)
+		}
+	}
+	w.wants("a verify after all that", w.do("POST", verify, `{"code":"`+w.mail.last()+`"}`), 200)
+}
+
+func TestARequestIsTakenInEveryFormThatTheContractGivesIt(t *testing.T) {
+	w := newWorld(t)
+	for _, c := range []struct {
+		name, method, path, body string
+		status                   int
+	}{
+		{"the least", "POST", "/v1/challenges", `{"org":"acme","user":{"id":"u"}}`, 200},
+		{"the whole", "POST", "/v1/challenges", `{"org":"acme",
+			"user":{"id":"u-17","email":"ana@acme.example","phone":"+33612345678","name":"Ana","locale":"fr"},
+			"first_factor":{"kind":"password","at":"2026-11-22T10:00:00Z","idp":null,"amr":[],"acr":null},
+			"purpose":"sign_in","action":null,"nonce":"n","method":null,"trust_token":null,
+			"context":{"ip":"203.0.113.9","user_agent":"x"},"return_url":null}`, 200},
+		{"null wherever null is taken", "POST", "/v1/decisions", `{"org":"acme",
+			"user":{"id":"u-17","email":null,"phone":null,"name":null,"locale":null},
+			"first_factor":{"kind":null,"at":null,"idp":null,"amr":null,"acr":null},
+			"action":null,"nonce":null,"method":null,"trust_token":null,
+			"context":{"ip":null,"user_agent":null},"return_url":null}`, 200},
+		{"null for whole groups", "POST", "/v1/decisions", `{"org":"acme","user":{"id":"u"},"first_factor":null,"context":null}`, 200},
+		{"a time elsewhere", "POST", "/v1/decisions", `{"org":"acme","user":{"id":"u"},"first_factor":{"at":"2026-11-22T11:00:00+01:00"}}`, 200},
+		{"a bad email, at sign-in", "POST", "/v1/challenges", `{"org":"acme","user":{"id":"u","email":"nobody"}}`, 200},
+		{"a trust token that is none", "POST", "/v1/decisions", `{"org":"acme","user":{"id":"u"},"trust_token":"x"}`, 200},
+		{"the client's own page", "POST", "/v1/decisions", `{"org":"acme","user":{"id":"u"},"return_url":"https://app.example/back"}`, 200},
+		{"space around", "POST", "/v1/decisions", " \r\n\t" + ana + "\n", 200},
+		{"escapes", "POST", "/v1/decisions", `{"\u006frg":"acme","user":{"id":"\ud83d\ude00"}}`, 200},
+		{"nothing to change", "PUT", "/v1/orgs/acme/users/u", `{}`, 200},
+	} {
+		w.wants(c.name, w.do(c.method, c.path, c.body), c.status)
+		if err := w.check.Request(c.method, c.path, []byte(c.body)); err != nil {
+			t.Errorf("%s: the document refuses it: %v", c.name, err)
+		}
+	}
+}
+
+func TestABodyHasAtMost64KiB(t *testing.T) {
+	w := newWorld(t)
+	padded := func(size int) string { return ana + strings.Repeat(" ", size-len(ana)) }
+	w.wants("64 KiB", w.do("POST", "/v1/decisions", padded(64<<10)), 200)
+	w.refused("one byte more", w.do("POST", "/v1/decisions", padded(64<<10+1)), 413, "too_large", "")
+	unsized := func(r *http.Request) { r.ContentLength = -1 }
+	w.wants("64 KiB, chunked", w.do("POST", "/v1/decisions", padded(64<<10), unsized), 200)
+	w.refused("one byte more, chunked", w.do("POST", "/v1/decisions", padded(64<<10+1), unsized), 413, "too_large", "")
+	w.refused("a megabyte of a GET", w.do("GET", "/v1/orgs/acme/policy", padded(1<<20)), 400, mfa.InvalidRequest, "")
+}
+
+func TestABodyIsDeclaredAsPlainJSON(t *testing.T) {
+	w := newWorld(t)
+	for _, good := range []string{"application/json", "application/json; charset=utf-8", "Application/JSON;charset=\"UTF-8\""} {
+		w.wants(good, w.do("POST", "/v1/decisions", ana, with("Content-Type", good)), 200)
+	}
+	for _, bad := range []string{"", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x",
+		"application/json; charset=utf-16", "application/json; charset=utf-8; x=y", "application/json, text/plain",
+		"application/problem+json", "application/jsonp", "json", ";"} {
+		w.refused(bad, w.do("POST", "/v1/decisions", ana, with("Content-Type", bad)), 415, "unsupported_media_type", "")
+	}
+	w.refused("none", w.do("POST", "/v1/decisions", ana, without("Content-Type")), 415, "unsupported_media_type", "")
+	w.refused("two", w.do("POST", "/v1/decisions", ana, func(r *http.Request) { r.Header.Add("Content-Type", "text/plain") }),
+		415, "unsupported_media_type", "")
+	w.refused("packed", w.do("POST", "/v1/decisions", ana, with("Content-Encoding", "gzip")), 415, "unsupported_media_type", "")
+	w.refused("a PUT without", w.do("PUT", "/v1/orgs/acme/users/u", `{}`, without("Content-Type")), 415, "unsupported_media_type", "")
+}
+
+func TestACallThatHasNoBodyTakesNone(t *testing.T) {
+	w := newWorld(t)
+	for _, method := range []string{"GET", "DELETE"} {
+		w.refused(method, w.do(method, "/v1/orgs/acme/users/u", `{}`), 400, mfa.InvalidRequest, "")
+	}
+	w.wants("an empty one", w.do("GET", "/v1/orgs/acme/policy", "", with("Content-Type", "application/json")), 200)
+}
+
+func TestABearerIsOneTokenOfTheBearerScheme(t *testing.T) {
+	w := newWorld(t)
+	for _, good := range []string{"Bearer " + w.key, "bearer " + w.key, "BEARER " + w.key} {
+		w.wants("a good one", w.do("GET", "/v1/orgs/acme/policy", "", with("Authorization", good)), 200)
+	}
+	for name, bad := range map[string]string{
+		"empty": "", "the scheme alone": "Bearer", "no token": "Bearer ", "the token alone": w.key, "two spaces": "Bearer  " + w.key,
+		"another scheme": "Basic " + w.key, "a tab": "Bearer\t" + w.key, "two tokens": "Bearer " + w.key + " " + w.key,
+		"two bearers": "Bearer " + w.key + ",Bearer " + w.key, "padding": "Bearer " + w.key + "=", "padding alone": "Bearer ===",
+		"cut short": "Bearer " + w.key[:len(w.key)-1], "one more": "Bearer " + w.key + "A", "endless": "Bearer " + strings.Repeat("a", 5000),
+		"another kind": "Bearer cst_" + w.key[4:], "odd bytes": "Bearer csk_\xff",
+	} {
+		got := w.do("GET", "/v1/orgs/acme/policy", "", with("Authorization", bad))
+		w.refused(name, got, 401, mfa.Unauthenticated, "")
+	}
+	w.refused("none", w.do("GET", "/v1/orgs/acme/policy", "", without("Authorization")), 401, mfa.Unauthenticated, "")
+	w.refused("two", w.do("GET", "/v1/orgs/acme/policy", "", func(r *http.Request) {
+		r.Header.Add("Authorization", "Bearer "+w.key)
+	}), 401, mfa.Unauthenticated, "")
+	w.refused("in the query", w.do("GET", "/v1/orgs/acme/policy?access_token="+w.key, "", without("Authorization")), 401, mfa.Unauthenticated, "")
+	w.refused("a bearer comes before all else", w.do("POST", "/v1/challenges", "x", without("Authorization"), with("Content-Type", "x")),
+		401, mfa.Unauthenticated, "")
+}

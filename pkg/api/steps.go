@@ -1,0 +1,44 @@
+package api
+
+// A Step is what one function serves. Its name is that of the function's folder.
+type Step struct {
+	Name   string
+	Routes []Route
+}
+
+// A Route is one operation of the API. A segment of the pattern in braces stands for any one segment of a path.
+type Route struct {
+	Method    string
+	Pattern   string
+	Operation string // its operationId in the OpenAPI document, and the name that a handler is bound by
+	Open      bool   // needs no bearer
+}
+
+// Steps is every route there is.
+//
+// What needs no bearer is a step of its own: whoever floods it takes nothing from the functions that people sign in by.
+var Steps = []Step{
+	{Name: "challenge", Routes: []Route{
+		{Method: "POST", Pattern: "/v1/decisions", Operation: "decide"},
+		{Method: "POST", Pattern: "/v1/challenges", Operation: "startChallenge"},
+		{Method: "POST", Pattern: "/v1/challenges/{id}/send", Operation: "sendCode"},
+		{Method: "GET", Pattern: "/v1/challenges/{id}", Operation: "getChallenge"},
+	}},
+	{Name: "verify", Routes: []Route{
+		{Method: "POST", Pattern: "/v1/challenges/{id}/verify", Operation: "verifyChallenge"},
+	}},
+	{Name: "account", Routes: []Route{
+		{Method: "GET", Pattern: "/v1/orgs/{org}/users/{user}", Operation: "getUser"},
+		{Method: "PUT", Pattern: "/v1/orgs/{org}/users/{user}", Operation: "putUser"},
+		{Method: "DELETE", Pattern: "/v1/orgs/{org}/users/{user}", Operation: "eraseUser"},
+	}},
+	{Name: "policy", Routes: []Route{
+		{Method: "GET", Pattern: "/v1/orgs/{org}/policy", Operation: "getPolicy"},
+		{Method: "PUT", Pattern: "/v1/orgs/{org}/policy", Operation: "putPolicy"},
+	}},
+	{Name: "pages", Routes: []Route{
+		{Method: "GET", Pattern: "/.well-known/jwks.json", Operation: "getKeys", Open: true},
+		{Method: "GET", Pattern: "/health", Operation: "getHealth", Open: true},
+		{Method: "GET", Pattern: "/problems/{code}", Operation: "explainProblem", Open: true},
+	}},
+}

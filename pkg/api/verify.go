@@ -1,0 +1,20 @@
+package api
+
+import (
+	"context"
+
+	"countersign/pkg/mfa"
+)
+
+// Verify binds the step "verify" to s.
+func Verify(s *mfa.Service) Handlers {
+	return Handlers{step: "verify", bound: map[string]handler{
+		"verifyChallenge": serve(operation[mfa.VerifyRequest, mfa.VerifyAnswer]{
+			nullable: []string{"factor", "trust"},
+			do: func(ctx context.Context, call mfa.Call, at target, q mfa.VerifyRequest) (mfa.VerifyAnswer, error) {
+				q.Challenge = at.challenge
+				return s.Verify(ctx, call, q)
+			},
+		}),
+	}}
+}

@@ -1,0 +1,206 @@
+package api_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"countersign/pkg/api"
+	"countersign/pkg/api/openapi"
+	"countersign/pkg/mfa"
+	"countersign/pkg/seal"
+	"countersign/pkg/store"
+	"countersign/pkg/store/bolt"
+	"countersign/pkg/store/storetest"
+)
+
+// A world is the whole service behind its door. Whatever it answers is checked against the OpenAPI document.
+type world struct {
+	t       testing.TB
+	clock   *storetest.Clock
+	service *mfa.Service
+	door    http.Handler
+	mail    *postbox
+	log     *bytes.Buffer
+	key     string // an API key with every scope
+	healthy func(context.Context) error
+	check   *openapi.Validator
+}
+
+// document is read once for all tests.
+var document = sync.OnceValues(openapi.New)
+
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	clock := storetest.NewClock(time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC))
+	db, err := bolt.Open(filepath.Join(t.TempDir(), "store"), bolt.Options{Now: clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return newWorldOver(t, clock, db)
+}
+
+func newWorldOver(t testing.TB, clock *storetest.Clock, db store.Store) *world {
+	t.Helper()
+	check, err := document()
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := seal.OpenFile(filepath.Join(t.TempDir(), "keys"), seal.FileOptions{Now: clock.Now, Create: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t, clock: clock, mail: &postbox{}, log: &bytes.Buffer{}, check: check}
+	w.service = &mfa.Service{Store: db, Keys: keys, Mail: w.mail, Now: clock.Now, Issuer: "http://localhost:8080"}
+	w.door = api.New(api.Options{Now: clock.Now, Log: slog.New(slog.NewTextHandler(w.log, nil))},
+		api.Challenge(w.service), api.Verify(w.service), api.Account(w.service), api.Policy(w.service),
+		api.Pages(keys, func(ctx context.Context) error {
+			if w.healthy != nil {
+				return w.healthy(ctx)
+			}
+			_, err := db.Get(ctx, store.Key{Partition: "health", Sort: "health"})
+			return err
+		}))
+	w.key = w.newKey(mfa.Scopes(), "")
+	return w
+}
+
+func (w *world) newKey(scopes []mfa.Scope, org string) string {
+	w.t.Helper()
+	key, err := w.service.CreateKey(context.Background(), mfa.NewKey{
+		Client: "portal", Scopes: scopes, Org: org, Origins: []string{"https://app.example"},
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return key.Reveal()
+}
+
+// A postbox takes every message, or none.
+type postbox struct {
+	mu     sync.Mutex
+	broken bool
+	codes  []string
+}
+
+func (p *postbox) SendMail(_ context.Context, m mfa.Message) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.broken {
+		return errors.New("the provider is down")
+	}
+	p.codes = append(p.codes, m.Code.Reveal())
+	return nil
+}
+
+func (p *postbox) last() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.codes[len(p.codes)-1]
+}
+
+// A reply is an answer as it was received.
+type reply struct {
+	status int
+	header http.Header
+	text   string
+	body   map[string]any // of JSON
+}
+
+// An alteration changes a request before it is sent.
+type alteration func(*http.Request)
+
+func with(name, value string) alteration {
+	return func(r *http.Request) { r.Header.Set(name, value) }
+}
+
+func without(name string) alteration {
+	return func(r *http.Request) { r.Header.Del(name) }
+}
+
+func as(bearer string) alteration { return with("Authorization", "Bearer "+bearer) }
+
+// do sends a request as a good client would, but for the alterations.
+func (w *world) do(method, target, body string, alterations ...alteration) reply {
+	w.t.Helper()
+	r := httptest.NewRequest(method, target, strings.NewReader(body))
+	r.Header.Set("Authorization", "Bearer "+w.key)
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	for _, alter := range alterations {
+		alter(r)
+	}
+	recorder := httptest.NewRecorder()
+	w.door.ServeHTTP(recorder, r)
+	got := reply{status: recorder.Code, header: recorder.Result().Header, text: recorder.Body.String()}
+	if err := w.check.Response(r.Method, r.URL.Path, got.status, got.header, []byte(got.text)); err != nil {
+		w.t.Errorf("the answer isn't as documented: %v\n%s", err, got.text)
+	}
+	if strings.HasSuffix(strings.Split(got.header.Get("Content-Type"), ";")[0], "json") {
+		if err := json.Unmarshal([]byte(got.text), &got.body); err != nil {
+			w.t.Fatalf("the answer %q: %v", got.text, err)
+		}
+	}
+	return got
+}
+
+// at reads a field of an answer by its dotted path.
+func (r reply) at(path string) any {
+	var here any = r.body
+	for name := range strings.SplitSeq(path, ".") {
+		within, _ := here.(map[string]any)
+		here = within[name]
+	}
+	return here
+}
+
+func (r reply) word(path string) string {
+	s, _ := r.at(path).(string)
+	return s
+}
+
+// refused reports an error unless the answer is a problem with that code, about that param.
+func (w *world) refused(what string, got reply, status int, code mfa.Code, param string) {
+	w.t.Helper()
+	if got.status != status || got.at("code") != string(code) || got.word("param") != param {
+		w.t.Errorf("%s: got %d %v about %q, want %d %s about %q\n%s",
+			what, got.status, got.at("code"), got.word("param"), status, code, param, got.text)
+	}
+}
+
+func (w *world) wants(what string, got reply, status int) reply {
+	w.t.Helper()
+	if got.status != status {
+		w.t.Fatalf("%s: got %d %s, want %d", what, got.status, got.text, status)
+	}
+	return got
+}
+
+// asks gives the org acme a policy under which everyone is asked by email.
+func (w *world) asks() {
+	w.t.Helper()
+	w.wants("the policy", w.do("PUT", "/v1/orgs/acme/policy", `{"profile":"kls","acknowledge":true}`, with("If-Match", `"0"`)), 200)
+}
+
+const ana = `{"org":"acme","user":{"id":"u-17","email":"ana@acme.example"}}`
+
+// start begins a challenge for Ana.
+func (w *world) start() reply {
+	w.t.Helper()
+	return w.wants("start", w.do("POST", "/v1/challenges", ana), 201)
+}
