@@ -1,0 +1,173 @@
+package demo
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+)
+
+// What the application knows of Countersign's answers. It ignores the fields that it doesn't know.
+
+type started struct {
+	Decision   string
+	Reason     string
+	Token      string
+	TrustToken string `json:"trust_token"`
+	Challenge  *challenge
+}
+
+type challenge struct {
+	ID          string
+	Token       string
+	Expires     time.Time
+	Sent        *sent
+	SendError   string `json:"send_error"`
+	RetryAfterS int    `json:"retry_after_s"`
+	Methods     []struct{ Kind, Hint string }
+	Trust       *struct{ Days int }
+}
+
+type sent struct {
+	Hint        string
+	Sequence    string
+	Expires     time.Time
+	ResendAfter time.Time `json:"resend_after"`
+	SendsLeft   int       `json:"sends_left"`
+}
+
+type verified struct {
+	Token          string
+	TrustToken     string                       `json:"trust_token"`
+	TrustedBrowser *struct{ Expires time.Time } `json:"trusted_browser"`
+}
+
+type mail struct {
+	At                time.Time
+	To, Subject, Text string
+	Code              string
+}
+
+// A problem is what Countersign answers when it doesn't do what it was asked (RFC 9457).
+type problem struct {
+	Status       int
+	Code         string
+	Detail       string
+	AttemptsLeft *int `json:"attempts_left"`
+	RetryAfterS  int  `json:"retry_after_s"`
+}
+
+// Error implements error.
+func (p *problem) Error() string { return fmt.Sprintf("%d %s: %s", p.Status, p.Code, p.Detail) }
+
+// A request is one call of Countersign.
+type request struct {
+	method, path string
+	bearer       string
+	ifMatch      string
+	body         any
+}
+
+// call makes a request and reads its answer into what into points at. Any answer but a 2xx is a *problem.
+func (d *Demo) call(ctx context.Context, q request, into any) error {
+	var body io.Reader
+	if q.body != nil {
+		text, err := json.Marshal(q.body)
+		if err != nil {
+			return err
+		}
+		body = bytes.NewReader(text)
+	}
+	r, err := http.NewRequestWithContext(ctx, q.method, d.o.Issuer+q.path, body)
+	if err != nil {
+		return err
+	}
+	if q.body != nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	if q.bearer != "" {
+		r.Header.Set("Authorization", "Bearer "+q.bearer)
+	}
+	if q.ifMatch != "" {
+		r.Header.Set("If-Match", q.ifMatch)
+	}
+	answer, err := d.http.Do(r)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode/100 != 2 {
+		p := &problem{Status: answer.StatusCode}
+		if err := json.NewDecoder(answer.Body).Decode(p); err != nil {
+			return fmt.Errorf("%s %s: status %d without a problem document", q.method, q.path, answer.StatusCode)
+		}
+		return p
+	}
+	if into == nil {
+		return nil
+	}
+	if err := json.NewDecoder(answer.Body).Decode(into); err != nil {
+		return fmt.Errorf("%s %s: read the answer: %w", q.method, q.path, err)
+	}
+	return nil
+}
+
+// inside makes requests to a handler of this process as if over the network.
+type inside struct{ http.Handler }
+
+// RoundTrip implements http.RoundTripper.
+func (i inside) RoundTrip(r *http.Request) (*http.Response, error) {
+	in := r.Clone(r.Context())
+	in.RequestURI = r.URL.RequestURI()
+	in.Host = r.URL.Host
+	in.RemoteAddr = "127.0.0.1:0"
+	if in.Body == nil {
+		in.Body = http.NoBody
+	}
+	w := &written{header: http.Header{}, status: http.StatusOK}
+	i.ServeHTTP(w, in)
+	return &http.Response{
+		StatusCode: w.status, Status: http.StatusText(w.status), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: w.header, Body: io.NopCloser(&w.body), ContentLength: int64(w.body.Len()), Request: r,
+	}, nil
+}
+
+// written is an answer that was written by a handler.
+type written struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+// Header implements http.ResponseWriter.
+func (w *written) Header() http.Header { return w.header }
+
+// WriteHeader implements http.ResponseWriter.
+func (w *written) WriteHeader(status int) { w.status = status }
+
+// Write implements http.ResponseWriter.
+func (w *written) Write(b []byte) (int, error) { return w.body.Write(b) }
+
+// setPolicy gives the application's org its rules: an emailed code, and browsers that can be trusted. One that was set
+// before stays.
+func (d *Demo) setPolicy(ctx context.Context) error {
+	path := "/v1/orgs/" + Org + "/policy"
+	var policy struct{ Version int }
+	if err := d.call(ctx, request{method: "GET", path: path, bearer: d.o.Key.Reveal()}, &policy); err != nil {
+		return fmt.Errorf("look up the demo's policy: %w", err)
+	}
+	if policy.Version > 0 {
+		return nil
+	}
+	err := d.call(ctx, request{
+		method: "PUT", path: path, bearer: d.o.Key.Reveal(), ifMatch: `"0"`,
+		body: map[string]any{"profile": "kls", "acknowledge": true},
+	}, nil)
+	if err != nil {
+		return fmt.Errorf("set the demo's policy: %w", err)
+	}
+	return nil
+}

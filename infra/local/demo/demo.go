@@ -1,0 +1,134 @@
+// Package demo is a small application that signs people in with Countersign, to be looked at in a browser: "Demo desk",
+// which has a login of its own and asks Countersign, over its HTTP API and with an API key, for the second question.
+// Beside the login it shows the mailbox that a code arrives in, and moves the server's clock.
+//
+// It is written as a client should be: it takes nobody in before it has verified the token that Countersign signed, holds
+// challenge tokens on its own side, and gives the browser nothing but cookies that scripts can't read.
+//
+// It refuses to be a login: any password will do, and sessions end with the process.
+package demo
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"net/http"
+	"sync"
+	"time"
+
+	"countersign/pkg/seal"
+)
+
+const (
+	// Org is the organisation that the application's users are in.
+	Org = "demo"
+	// Prefix is what all paths of the demo but its page, /, begin with.
+	Prefix = "/demo/"
+)
+
+// Options say where Countersign is, and who the application is to it.
+type Options struct {
+	Countersign http.Handler     // what answers at Issuer
+	Issuer      string           // base URL of Countersign
+	Key         seal.Secret      // API key with the scopes sign_in and admin
+	Client      string           // the client that Key is of
+	Now         func() time.Time // Countersign's time
+}
+
+// A Demo is an http.Handler for / and what is under Prefix.
+type Demo struct {
+	o     Options
+	http  *http.Client
+	pages *template.Template
+	mux   *http.ServeMux
+
+	mu       sync.Mutex
+	sessions map[string]session
+	keys     map[string]*ecdsa.PublicKey // of Countersign, by id
+}
+
+//go:embed html static
+var files embed.FS
+
+// New makes the application, and gives its org a policy if it has none.
+func New(ctx context.Context, o Options) (*Demo, error) {
+	d := &Demo{o: o, http: &http.Client{Transport: inside{o.Countersign}}, sessions: map[string]session{}}
+	var err error
+	if d.pages, err = template.ParseFS(files, "html/*.html"); err != nil {
+		return nil, fmt.Errorf("demo: %w", err)
+	}
+	static, err := fs.Sub(files, "static")
+	if err != nil {
+		return nil, fmt.Errorf("demo: %w", err)
+	}
+	if err := d.setPolicy(ctx); err != nil {
+		return nil, fmt.Errorf("demo: %w", err)
+	}
+	sameOrigin := http.NewCrossOriginProtection()
+	d.mux = http.NewServeMux()
+	d.mux.HandleFunc("GET /{$}", d.page)
+	d.mux.HandleFunc("GET /demo/mailbox", d.mailbox)
+	d.mux.Handle("GET /demo/static/", http.StripPrefix("/demo/static/", http.FileServerFS(static)))
+	for path, act := range map[string]action{
+		"/demo/sign-in": d.signIn, "/demo/code": d.enterCode, "/demo/send": d.sendAgain,
+		"/demo/sign-out": d.signOut, "/demo/clock": d.moveClock,
+	} {
+		d.mux.Handle("POST "+path, sameOrigin.Handler(d.acting(act)))
+	}
+	return d, nil
+}
+
+// ServeHTTP implements http.Handler.
+func (d *Demo) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "+
+		"form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Referrer-Policy", "same-origin")
+	h.Set("X-Content-Type-Options", "nosniff")
+	d.mux.ServeHTTP(w, r)
+}
+
+// An action is what a form does. It answers with the session that the browser has from then on.
+type action func(w http.ResponseWriter, r *http.Request, s session) session
+
+// acting carries out a form's action and sends the browser back to the page.
+func (d *Demo) acting(act action) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, 16<<10)
+		if err := r.ParseForm(); err != nil {
+			http.Error(w, "The form could not be read.", http.StatusBadRequest)
+			return
+		}
+		id, s := d.session(r)
+		d.keep(w, id, s, act(w, r, s))
+		http.Redirect(w, r, "/", http.StatusSeeOther)
+	})
+}
+
+const (
+	sessionCookie = "demo_session"
+	trustCookie   = "demo_trust_"
+
+	// A browser's token is sent for as long as Countersign tells an ended trust from none: 30 days of trust and 30 more.
+	trustKept = 60 * 24 * time.Hour
+)
+
+func setCookie(w http.ResponseWriter, name, value string, life time.Duration) {
+	http.SetCookie(w, &http.Cookie{
+		Name: name, Value: value, Path: "/", MaxAge: int(life / time.Second), HttpOnly: true, SameSite: http.SameSiteStrictMode,
+	})
+}
+
+// trustCookieOf is the cookie for one user's trust: several people may share a browser.
+func trustCookieOf(user string) string {
+	sum := sha256.Sum256([]byte(user))
+	return trustCookie + hex.EncodeToString(sum[:8])
+}

@@ -1,0 +1,190 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"countersign/pkg/mfa"
+	"countersign/pkg/seal"
+	"countersign/pkg/store"
+)
+
+// What a fault can befall, and how.
+const (
+	targetEmail  = "email"
+	targetSMS    = "sms"
+	targetStore  = "store"
+	targetKeys   = "keys"
+	targetEvents = "events"
+
+	modeFail      = "fail"       // not done
+	modeSlow      = "slow"       // done late
+	modeLostReply = "lost_reply" // done, and the answer lost
+)
+
+// slowFor is how long a slow call takes.
+const slowFor = 2 * time.Second
+
+// mostFaults is the most calls that one fault may befall.
+const mostFaults = 1_000_000
+
+// errTold is what a call answers that was told to fail.
+var errTold = errors.New("told to fail")
+
+// A fault befalls the next calls of one target.
+type fault struct {
+	Target string `json:"target"`
+	Mode   string `json:"mode"`
+	Count  int64  `json:"count"`
+}
+
+// faults holds at most one fault for each target; a new one takes the earlier one's place.
+type faults struct {
+	slow time.Duration // zero: slowFor
+
+	mu      sync.Mutex
+	waiting map[string]fault
+}
+
+func (f *faults) set(told fault) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.waiting == nil {
+		f.waiting = map[string]fault{}
+	}
+	f.waiting[told.Target] = told
+}
+
+// take uses up one call's worth of what waits for target, and says its mode. Reads leave a lost reply of the store to the
+// next commit: what a lost reply puts in doubt is whether something was written.
+func (f *faults) take(target string, reads bool) (mode string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	waits := f.waiting[target]
+	if waits.Count == 0 || reads && waits.Mode == modeLostReply {
+		return ""
+	}
+	waits.Count--
+	f.waiting[target] = waits
+	return waits.Mode
+}
+
+// befall makes one call of target, with what befalls it.
+func (f *faults) befall(ctx context.Context, target string, reads bool, call func() error) error {
+	mode := f.take(target, reads)
+	switch mode {
+	case modeFail:
+		return fmt.Errorf("%s: %w", target, errTold)
+	case modeSlow:
+		if err := f.wait(ctx); err != nil {
+			return err
+		}
+	}
+	err := call()
+	if mode == modeLostReply {
+		return fmt.Errorf("%s: %w once the work was done", target, errTold)
+	}
+	return err
+}
+
+func (f *faults) wait(ctx context.Context) error {
+	slow := f.slow
+	if slow == 0 {
+		slow = slowFor
+	}
+	timer := time.NewTimer(slow)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// faultyStore is a store that faults befall.
+type faultyStore struct {
+	store.Store
+	faults *faults
+}
+
+// Get implements store.Store.
+func (s faultyStore) Get(ctx context.Context, key store.Key) (item store.Item, err error) {
+	err = s.faults.befall(ctx, targetStore, true, func() error {
+		item, err = s.Store.Get(ctx, key)
+		return err
+	})
+	return item, err
+}
+
+// Query implements store.Store.
+func (s faultyStore) Query(ctx context.Context, q store.Query) (page store.Page, err error) {
+	err = s.faults.befall(ctx, targetStore, true, func() error {
+		page, err = s.Store.Query(ctx, q)
+		return err
+	})
+	return page, err
+}
+
+// Commit implements store.Store.
+func (s faultyStore) Commit(ctx context.Context, token store.Version, writes ...store.Write) error {
+	return s.faults.befall(ctx, targetStore, false, func() error { return s.Store.Commit(ctx, token, writes...) })
+}
+
+// Count implements store.Store.
+func (s faultyStore) Count(ctx context.Context, key store.Key, n, cap int64, expires time.Time) (number int64, err error) {
+	err = s.faults.befall(ctx, targetStore, true, func() error {
+		number, err = s.Store.Count(ctx, key, n, cap, expires)
+		return err
+	})
+	return number, err
+}
+
+// faultyKeys is a keeper that faults befall.
+type faultyKeys struct {
+	seal.Keeper
+	faults *faults
+}
+
+// Ring implements seal.Keeper.
+func (k faultyKeys) Ring(ctx context.Context) (ring *seal.Ring, err error) {
+	err = k.faults.befall(ctx, targetKeys, false, func() error {
+		ring, err = k.Keeper.Ring(ctx)
+		return err
+	})
+	return ring, err
+}
+
+// Reload implements seal.Keeper.
+func (k faultyKeys) Reload(ctx context.Context) (ring *seal.Ring, err error) {
+	err = k.faults.befall(ctx, targetKeys, false, func() error {
+		ring, err = k.Keeper.Reload(ctx)
+		return err
+	})
+	return ring, err
+}
+
+// faultyMail is a mailer that faults befall.
+type faultyMail struct {
+	mfa.Mailer
+	faults *faults
+}
+
+// SendMail implements mfa.Mailer.
+func (m faultyMail) SendMail(ctx context.Context, message mfa.Message) error {
+	return m.faults.befall(ctx, targetEmail, false, func() error { return m.Mailer.SendMail(ctx, message) })
+}
+
+// faultyBus is a bus that faults befall.
+type faultyBus struct {
+	mfa.Bus
+	faults *faults
+}
+
+// PutEvents implements mfa.Bus.
+func (b faultyBus) PutEvents(ctx context.Context, events []mfa.Event) error {
+	return b.faults.befall(ctx, targetEvents, false, func() error { return b.Bus.PutEvents(ctx, events) })
+}

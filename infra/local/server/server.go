@@ -1,0 +1,302 @@
+// Package server is the whole of Countersign in one process, for one person's machine: the same domain and the same HTTP
+// door as in the cloud, over a store in one file, with everything that a newcomer or a test needs to see what it does. It
+// sends nothing: what would have been sent is recorded, as is what the event bus would have got. Its clock can be moved,
+// and parts of it told to fail.
+//
+// What it keeps:
+//
+//   - What was answered outlives a SIGKILL: users, locks and trust in the store, and also the recorded messages, the
+//     events and the clock.
+//   - One process at a time works on a data folder.
+//   - The clock only moves forward.
+//   - The /local/* calls and the demo answer nobody who speaks to another host than this machine, and no page of another
+//     origin.
+//
+// What only this server has, and no deployment:
+//
+//	GET    /local/outbox?to=   what would have been sent, oldest first: {"messages":[{"at","channel","to","subject",
+//	                           "text","html","code"}]}; without to, to everybody
+//	DELETE /local/outbox       forget it
+//	GET    /local/events       what the bus got, oldest first: {"events":[…]}
+//	GET    /local/clock        the server's time: {"now"}
+//	POST   /local/clock        {"advance_s":n} moves it forward
+//	POST   /local/sweep        runs the sweep now: {"announced":n}
+//	POST   /local/faults       {"target":"email|sms|store|keys|events","mode":"fail|slow|lost_reply","count":n}: the next n
+//	                           calls of it fail, take 2 seconds more, or are done and then fail; a lost reply of the store
+//	                           is one of a commit. 0 takes back what waits. One fault at a time for each target
+//	POST   /local/keys         {"scopes":[…],"org":null,"client":"local"} makes an API key: {"key":"csk_…"}; these are the
+//	                           defaults, with every scope
+//
+// The outbox and the events are those of all that was committed before the call. Faults of the store and the keys befall
+// calls and not the server's own work, so that they hit what they are meant for.
+//
+// The data folder holds codes, keys and an API key of every scope in the clear, readable by its owner only. So this is a
+// laptop's tool, never a deployment: whoever reads the outbox can sign in as anybody. It refuses to make new keys for a
+// folder that has data already.
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"countersign/infra/local/demo"
+	"countersign/pkg/api"
+	"countersign/pkg/mfa"
+	"countersign/pkg/seal"
+	"countersign/pkg/store"
+	"countersign/pkg/store/bolt"
+)
+
+// ErrInUse means that another process, or another Server of this one, has the data folder open.
+var ErrInUse = errors.New("the data folder is in use")
+
+// Options say where a server keeps its data and how it is reached.
+type Options struct {
+	// Dir is the data folder. It is made if there is none.
+	Dir string
+	// Port is the one that the server is reached at. Its issuer is http://localhost:<Port>.
+	Port int
+	// Backend opens another store than the one in the folder. What it opens must tell the time by now.
+	Backend func(now func() time.Time) (Backend, error)
+	// Log says what goes wrong inside. Nil: nothing is logged.
+	Log *slog.Logger
+}
+
+// A Backend is a store with its feed.
+type Backend struct {
+	Store store.Store
+	Feed  store.Feed
+	Close func() error // nil: nothing is to be closed
+	// Purge removes what has expired and answers how many items that were. Nil: the backend does so by itself.
+	Purge func(context.Context) (int, error)
+}
+
+// A Server is an http.Handler: the API, the /local/* calls, and the demo at /.
+type Server struct {
+	clock   *clock
+	outbox  outbox
+	bus     bus
+	faults  faults
+	backend Backend
+	service *mfa.Service // what calls come to: faults befall it
+	own     *mfa.Service // the server's own work: faults meant for a call's reads and writes don't
+	apiKey  seal.Secret
+	origins []string // of the server, as a browser on this machine knows it
+	log     *slog.Logger
+
+	api, local, demo http.Handler
+
+	wake     chan struct{} // something was committed
+	ended    sync.WaitGroup
+	closings []func() error
+}
+
+// Client is the client that the server's own API key is of.
+const Client = "local"
+
+// Open opens the data folder, or makes it, and starts the server's own work: handing events on, the sweep, and removing
+// what has expired. It answers ErrInUse when somebody else has the folder open.
+func Open(o Options) (_ *Server, err error) {
+	s := &Server{log: o.Log, wake: make(chan struct{}, 1)}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.closeAll())
+		}
+	}()
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, err
+	}
+	s.clock = &clock{path: filepath.Join(o.Dir, "clock")}
+	if err := s.clock.load(); err != nil {
+		return nil, err
+	}
+	keys, err := s.openStore(o)
+	if err != nil {
+		return nil, err
+	}
+	// Before the folder was ours, whoever had it may have moved the clock once more.
+	if err := s.clock.load(); err != nil {
+		return nil, err
+	}
+	if err := s.openRecords(o.Dir); err != nil {
+		return nil, err
+	}
+	port := strconv.Itoa(o.Port)
+	s.origins = []string{"http://localhost:" + port, "http://127.0.0.1:" + port}
+	s.assemble(keys, s.origins[0])
+
+	ctx, stop := context.WithCancel(context.Background())
+	s.closings = append(s.closings, func() error { stop(); s.ended.Wait(); return nil })
+	if err := s.keepAPIKey(ctx, o); err != nil {
+		return nil, err
+	}
+	s.demo, err = demo.New(ctx, demo.Options{
+		Countersign: http.HandlerFunc(s.calls), Key: s.apiKey, Client: Client, Issuer: s.service.Issuer, Now: s.clock.now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.ended.Go(func() { s.handOn(ctx) })
+	s.ended.Go(func() { s.sweep(ctx) })
+	s.ended.Go(func() { s.purge(ctx) })
+	return s, nil
+}
+
+// openStore opens the store and the keys. A folder that has a database and no keys has lost them: new ones would open
+// nothing of what is there.
+func (s *Server) openStore(o Options) (*seal.File, error) {
+	database := filepath.Join(o.Dir, "countersign.db")
+	_, err := os.Stat(database)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	fresh := err != nil
+	keys, err := seal.OpenFile(filepath.Join(o.Dir, "keys.json"), seal.FileOptions{Now: s.clock.now, Create: fresh})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s has a database but no keys.json: put the file back, or start with an empty folder: %w", o.Dir, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if o.Backend != nil {
+		if s.backend, err = o.Backend(s.clock.now); err != nil {
+			return nil, err
+		}
+	} else {
+		db, err := bolt.Open(database, bolt.Options{Now: s.clock.now})
+		if errors.Is(err, bolt.ErrInUse) {
+			return nil, fmt.Errorf("%w: another process works on %s; end it, or give this one another folder", ErrInUse, o.Dir)
+		}
+		if err != nil {
+			return nil, err
+		}
+		s.backend = Backend{Store: db, Feed: db, Close: db.Close, Purge: db.Purge}
+	}
+	if s.backend.Close != nil {
+		s.closings = append(s.closings, s.backend.Close)
+	}
+	return keys, nil
+}
+
+func (s *Server) openRecords(dir string) error {
+	messages, err := openJournal[message](filepath.Join(dir, "outbox.jsonl"))
+	if err != nil {
+		return fmt.Errorf("open the outbox: %w", err)
+	}
+	s.outbox = outbox{messages, s.clock.now}
+	s.closings = append(s.closings, messages.close)
+	events, err := openJournal[json.RawMessage](filepath.Join(dir, "events.jsonl"))
+	if err != nil {
+		return fmt.Errorf("open the events: %w", err)
+	}
+	s.bus = bus{events}
+	s.closings = append(s.closings, events.close)
+	return nil
+}
+
+func (s *Server) assemble(keys seal.Keeper, issuer string) {
+	watched := watchedStore{s.backend.Store, s.wake}
+	s.own = &mfa.Service{
+		Store: watched, Keys: keys, Mail: faultyMail{s.outbox, &s.faults}, Bus: faultyBus{s.bus, &s.faults},
+		Now: s.clock.now, Issuer: issuer, Log: s.log,
+	}
+	exposed := *s.own
+	exposed.Store, exposed.Keys = faultyStore{watched, &s.faults}, faultyKeys{keys, &s.faults}
+	s.service = &exposed
+	s.api = api.New(api.Options{Now: s.clock.now, Log: s.log},
+		api.Challenge(s.service), api.Verify(s.service), api.Account(s.service), api.Policy(s.service),
+		api.Pages(s.service.Keys, s.health))
+	s.local = s.localCalls()
+}
+
+// health finds out whether the store answers.
+func (s *Server) health(ctx context.Context) error {
+	_, err := s.service.Store.Get(ctx, store.Key{Partition: "health", Sort: "health"})
+	return err
+}
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch path := r.URL.Path; {
+	case path == "/" || strings.HasPrefix(path, demo.Prefix):
+		if !loopback(r.Host) {
+			http.Error(w, "The demo answers at "+s.Issuer()+" only.", http.StatusForbidden)
+			return
+		}
+		s.demo.ServeHTTP(w, r)
+	default:
+		s.calls(w, r)
+	}
+}
+
+// calls is everything but the demo, and what the demo itself is a client of.
+func (s *Server) calls(w http.ResponseWriter, r *http.Request) {
+	if strings.HasPrefix(r.URL.Path, "/local/") {
+		s.local.ServeHTTP(w, r)
+		return
+	}
+	s.api.ServeHTTP(w, r)
+}
+
+// keepAPIKey sees to it that DIR/api-key holds a key that is good.
+func (s *Server) keepAPIKey(ctx context.Context, o Options) error {
+	path := filepath.Join(o.Dir, "api-key")
+	text, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("read the API key: %w", err)
+	}
+	if err == nil {
+		key := strings.TrimSpace(string(text))
+		_, err := s.own.GetPolicy(ctx, mfa.Call{Bearer: key}, demo.Org)
+		if err == nil {
+			s.apiKey = seal.NewSecret(key)
+			return os.Chmod(path, 0o600)
+		}
+		if mfa.AsError(err).Code == mfa.Unavailable {
+			return fmt.Errorf("look up the API key: %w", err)
+		}
+	}
+	s.apiKey, err = s.own.CreateKey(ctx, mfa.NewKey{
+		Client: Client, Scopes: mfa.Scopes(), Origins: s.origins,
+	})
+	if err != nil {
+		return fmt.Errorf("make an API key: %w", err)
+	}
+	if err := replaceFile(path, s.apiKey.Reveal()+"\n"); err != nil {
+		return fmt.Errorf("keep the API key: %w", err)
+	}
+	return nil
+}
+
+// Issuer is the base URL by which this machine reaches the server, and the iss of its tokens.
+func (s *Server) Issuer() string { return s.service.Issuer }
+
+// APIKey is the one in DIR/api-key: every scope, every org.
+func (s *Server) APIKey() seal.Secret { return s.apiKey }
+
+// Close ends the server's own work and closes the store. Calls that are under way should have ended.
+func (s *Server) Close() error { return s.closeAll() }
+
+// closeAll undoes in reverse what Open did.
+func (s *Server) closeAll() error {
+	var errs []error
+	for i := len(s.closings) - 1; i >= 0; i-- {
+		errs = append(errs, s.closings[i]())
+	}
+	s.closings = nil
+	return errors.Join(errs...)
+}
