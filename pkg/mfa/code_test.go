@@ -353,3 +353,34 @@ func TestTheOutcomeIsThereForTenMinutes(t *testing.T) {
 	_, err = w.LookAtChallenge(t.Context(), w.Client, ch.ID)
 	wantCode(t, err, mfa.ChallengeInvalid)
 }
+
+func TestAnEndIsRememberedThoughOtherChallengesAreBegunAfterTheWindow(t *testing.T) {
+	w := kls(t, nil)
+	right, wrong := started(t, w, ana()), started(t, w, ana())
+	code := w.Outbox.To(mail)[0].Code
+	w.Clock.Advance(14 * time.Minute)
+	if _, err := verify(t, w, right.ID, code, false); err != nil {
+		t.Fatal(err)
+	}
+	wrongs(t, w, wrong.ID, 5)
+	w.Clock.Advance(time.Minute)
+	started(t, w, ana())
+	if state, err := w.LookAtChallenge(t.Context(), w.Client, right.ID); err != nil || state.State != "verified" || state.Outcome == nil {
+		t.Errorf("got %+v, %v, want verified and the outcome", state, err)
+	}
+	if state, err := w.LookAtChallenge(t.Context(), w.Client, wrong.ID); err != nil || state.State != "failed" {
+		t.Errorf("got %+v, %v, want failed", state, err)
+	}
+}
+
+func TestAnOutcomeDiesWithItsUsersContact(t *testing.T) {
+	w := kls(t, nil)
+	ch := started(t, w, ana())
+	if _, err := verify(t, w, ch.ID, w.Outbox.Code(t, mail), true); err != nil {
+		t.Fatal(err)
+	}
+	put(t, w, mfa.Person{ID: user, Email: mfa.Some("ana@other.example")})
+	if state, err := w.LookAtChallenge(t.Context(), w.Client, ch.ID); err != nil || state.Outcome != nil {
+		t.Errorf("got %+v, %v, want no outcome", state, err)
+	}
+}

@@ -1,6 +1,7 @@
 package mfa_test
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -13,14 +14,15 @@ import (
 	"countersign/pkg/mfa"
 	"countersign/pkg/mfa/mfatest"
 	"countersign/pkg/seal"
+	"countersign/pkg/store/fault"
 )
 
-// rounds is how often a race is run: a handful of times, or 200 with COUNTERSIGN_ROUNDS=full.
+// rounds is how often a race is run: a handful of times, or 200 times with COUNTERSIGN_ROUNDS=full.
 func rounds() int {
 	if os.Getenv("COUNTERSIGN_ROUNDS") == "full" {
 		return 200
 	}
-	return 3
+	return 2
 }
 
 // A tally counts what callers heard; a success is heard as the empty code.
@@ -255,7 +257,7 @@ func TestT4NoTrustIsGoodOnceItsRevocationWasAnswered(t *testing.T) {
 				put(t, w, mfa.Person{ID: user, Email: mfa.Some(mail)})
 				var revoked atomic.Bool
 				var before, after atomic.Int32
-				atOnce(64, func(i int) {
+				atOnce(32, func(i int) {
 					if i == 20 {
 						err := revoke(services[0], w.Client)
 						for mfa.AsError(err).Code == mfa.Busy {
@@ -354,4 +356,31 @@ func TestOneUserUnderAttackLeavesOthersAlone(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// A verify reads the challenge, then a resend is answered, then the verify reads the guard: the old code is dead.
+func TestR12ACodeReadBeforeAResendIsNotTakenAfterIt(t *testing.T) {
+	w := kls(t, nil)
+	ch := started(t, w, ana())
+	old := w.Outbox.Code(t, mail)
+	w.Clock.Advance(30 * time.Second)
+	var read sync.WaitGroup
+	read.Add(3) // the key, the policy, the challenge
+	w.Faults.Inject(fault.Get, 3, fault.Fault{After: func(context.Context) error {
+		read.Done()
+		return nil
+	}})
+	w.Faults.Inject(fault.Query, 1, fault.Fault{Before: func(context.Context) error {
+		read.Wait()
+		if _, err := send(t, w, ch.ID); err != nil {
+			t.Error(err)
+		}
+		return nil
+	}})
+	if _, err := verify(t, w, ch.ID, old, false); !w.Outbox.Code(t, mail).Equal(old) {
+		wantCode(t, err, mfa.WrongCode)
+	}
+	if _, err := verify(t, w, ch.ID, w.Outbox.Code(t, mail), false); err != nil {
+		t.Errorf("the new code: %v", err)
+	}
 }

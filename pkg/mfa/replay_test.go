@@ -15,6 +15,7 @@ import (
 	"countersign/pkg/mfa/mfatest"
 	"countersign/pkg/seal"
 	"countersign/pkg/store/bolt"
+	"countersign/pkg/store/fault"
 	"countersign/pkg/store/storetest"
 )
 
@@ -206,21 +207,19 @@ func TestAKeyIsOneClientsMethodsAndPathsOwn(t *testing.T) {
 	put.Replay.Method = "PUT"
 	for name, call := range map[string]mfa.Call{
 		"another client": keyed(other, "/a", "k", "{}"), "another path": keyed(w.Client, "/b", "k", "{}"), "another method": put,
-		"another key": keyed(w.Client, "/a", "K", "{}"), "a path that runs into the key": keyed(w.Client, "/ak", "", "{}"),
+		"another key":                   keyed(w.Client, "/a", "K", "{}"),
+		"a path that runs into the key": keyed(w.Client, "/", "ak", "{}"),
 	} {
 		got := startKeyed(t, w, call, ana())
-		if name == "a path that runs into the key" {
-			if got.Code != mfa.InvalidRequest || got.Param != "Idempotency-Key" {
-				t.Errorf("an empty key: got %+v", got)
-			}
-			continue
-		}
 		if got.Said["id"] == first.Said["id"] || got.Said["id"] == "" {
 			t.Errorf("%s: got %+v, want another challenge", name, got)
 		}
 	}
-	if got := startKeyed(t, w, keyed(w.Client, "/a", strings.Repeat("k", 1025), "{}"), ana()); got.Code != mfa.InvalidRequest {
-		t.Errorf("a key of 1025 bytes: got %+v", got)
+	for _, n := range []int{0, 1025} {
+		got := startKeyed(t, w, keyed(w.Client, "/a", strings.Repeat("k", n), "{}"), ana())
+		if got.Code != mfa.InvalidRequest || got.Param != "Idempotency-Key" {
+			t.Errorf("a key of %d bytes: got %+v", n, got)
+		}
 	}
 	if got := startKeyed(t, w, keyed(w.Client, "/a", strings.Repeat("k", 1024), "{}"), ana()); got.Code != "" {
 		t.Errorf("a key of 1024 bytes: got %+v", got)
@@ -276,6 +275,18 @@ func TestWhatPassesByItselfIsNotRemembered(t *testing.T) {
 	w.Keys.Fail(nil)
 	if got := startKeyed(t, w, away, ana()); got.Said["id"] == "" {
 		t.Errorf("after that: got %+v, want a challenge", got)
+	}
+	version := 1
+	change := mfa.PolicyChange{Policy: profile(t, "kls"), Version: &version}
+	w.SetPolicy(t, "globex", "default", nil)
+	away = keyed(w.Client, "/policy", "k", "{}")
+	failLater(w, fault.Query, 0)
+	if _, err := w.PutPolicy(t.Context(), away, "globex", change); mfa.AsError(err).Code != mfa.Unavailable {
+		t.Fatalf("got %v, want unavailable", err)
+	}
+	w.Faults.Clear()
+	if _, err := w.PutPolicy(t.Context(), away, "globex", change); err != nil {
+		t.Errorf("after that: got %v, want the policy put", err)
 	}
 	bad := keyed(w.Client, "/v", "bad", "{}")
 	if got := verifyKeyed(t, w, bad, ch.ID, seal.NewSecret("12 456")); got.Code != mfa.InvalidRequest {

@@ -152,14 +152,6 @@ func TestTrustThatEndedBeforeItsTimeIsNotAnnounced(t *testing.T) {
 			trusted(t, w)
 			return nil
 		},
-		"taken by zero days": func(t *testing.T, w *mfatest.World) error {
-			w.SetPolicy(t, org, "kls", func(p *mfa.Policy) { p.Trust.Days = 0 })
-			return nil
-		},
-		"taken with its kind": func(t *testing.T, w *mfatest.World) error {
-			w.SetPolicy(t, org, "kls", func(p *mfa.Policy) { p.Methods.Email, p.Require = mfa.NotAllowed, mfa.Nobody })
-			return nil
-		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := kls(t, nil)
@@ -173,6 +165,22 @@ func TestTrustThatEndedBeforeItsTimeIsNotAnnounced(t *testing.T) {
 				t.Errorf("got %d announced, want none", n)
 			}
 		})
+	}
+}
+
+func TestTrustThatAPolicyTookIsNotAnnouncedAsExpired(t *testing.T) {
+	for name, change := range map[string]func(*mfa.Policy){
+		"zero days": func(p *mfa.Policy) { p.Trust.Days = 0 },
+		"its kind":  func(p *mfa.Policy) { p.Methods.Email, p.Require = mfa.NotAllowed, mfa.Nobody },
+	} {
+		w := kls(t, nil)
+		trusted(t, w)
+		sweep(t, w)
+		w.SetPolicy(t, org, "kls", change)
+		w.Clock.Advance(30 * day)
+		if n := sweep(t, w); n != 0 {
+			t.Errorf("%s: got %d announced, want none", name, n)
+		}
 	}
 }
 

@@ -86,6 +86,11 @@ func TestB2ATokenOfAnAllowSaysThatNothingWasVerified(t *testing.T) {
 		"verified": false, "decision": "allow", "reason": "trusted_browser", "acr": "aal1", "amr": []any{"pwd"}, "mfa_time": float64(verifiedAt),
 	})
 
+	if answer, err = w.StartChallenge(t.Context(), w.Client, sso); err != nil || answer.Reason != mfa.SSO {
+		t.Fatalf("got %+v, %v, want sso", answer, err)
+	}
+	wantClaims(t, w, *answer.Token, map[string]any{"verified": false, "mfa_time": float64(verifiedAt)})
+
 	w.SetPolicy(t, org, "default", nil)
 	if answer, err = w.StartChallenge(t.Context(), w.Client, ana()); err != nil || answer.Reason != mfa.NotRequired {
 		t.Fatalf("got %+v, %v, want not_required", answer, err)

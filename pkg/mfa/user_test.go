@@ -320,9 +320,9 @@ func TestL4AUserMadeAgainInheritsNothing(t *testing.T) {
 
 func TestAnErasureThatWasCutOffIsTakenUpByTheNext(t *testing.T) {
 	w := kls(t, func(p *mfa.Policy) { p.Trust.Cap = 50 })
-	var token seal.Secret
+	var tokens []seal.Secret
 	for range 30 {
-		token = trusted(t, w)
+		tokens = append(tokens, trusted(t, w))
 		w.Clock.Advance(time.Hour)
 	}
 	failLater(w, "commit", 1)
@@ -330,7 +330,9 @@ func TestAnErasureThatWasCutOffIsTakenUpByTheNext(t *testing.T) {
 		t.Fatalf("got %v, want unavailable", err)
 	}
 	w.Faults.Clear()
-	wantReason(t, w, token, mfa.NewBrowser)
+	for _, token := range tokens {
+		wantReason(t, w, token, mfa.NewBrowser)
+	}
 	if err := w.EraseUser(t.Context(), w.Client, org, user); err != nil {
 		t.Fatal(err)
 	}
