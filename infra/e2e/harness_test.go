@@ -1,0 +1,398 @@
+package e2e
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"countersign/infra/dynamolocal/dynamolocaltest"
+	"countersign/infra/local/server"
+	"countersign/pkg/api/openapi"
+	"countersign/pkg/store/dynamo"
+	"countersign/pkg/store/dynamo/stream"
+)
+
+// A world is a server that a story talks to.
+type world struct {
+	base     string
+	key      string
+	http     *http.Client
+	document *openapi.Validator
+	log      *lockedBuffer // all that the server logged, for the search for secrets
+}
+
+// everywhere runs a story on each store, in a world of its own.
+func everywhere(t *testing.T, story func(t *testing.T, w *world)) {
+	t.Parallel()
+	t.Run("bolt", func(t *testing.T) { t.Parallel(); story(t, open(t, nil)) })
+	t.Run("dynamo", func(t *testing.T) { t.Parallel(); story(t, open(t, dynamoBackend(t))) })
+}
+
+var document = sync.OnceValues(openapi.New)
+
+func open(t *testing.T, backend func(func() time.Time) (server.Backend, error)) *world {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := &lockedBuffer{}
+	s, err := server.Open(server.Options{
+		Dir: t.TempDir(), Port: listener.Addr().(*net.TCPAddr).Port, Backend: backend,
+		Log: slog.New(slog.NewTextHandler(log, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	web := &httptest.Server{Listener: listener, Config: &http.Server{Handler: s}}
+	web.Start()
+	t.Cleanup(func() {
+		web.Close()
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return newWorld(t, web.URL, s.APIKey().Reveal(), log)
+}
+
+func newWorld(t *testing.T, base, key string, log *lockedBuffer) *world {
+	t.Helper()
+	validator, err := document()
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 256}}
+	t.Cleanup(client.CloseIdleConnections)
+	return &world{base: base, key: key, http: client, document: validator, log: log}
+}
+
+// dynamoBackend makes a table of its own in DynamoDB Local.
+func dynamoBackend(t *testing.T) func(func() time.Time) (server.Backend, error) {
+	endpoint := dynamolocaltest.Endpoint(t)
+	return func(now func() time.Time) (server.Backend, error) {
+		client := dynamo.LocalClient(endpoint)
+		table := fmt.Sprintf("e2e-%d-%d", os.Getpid(), tables.next())
+		if err := dynamo.CreateTable(t.Context(), client, table); err != nil {
+			return server.Backend{}, err
+		}
+		return server.Backend{
+			Store: dynamo.New(dynamo.Options{Client: client, Table: table, Now: now}),
+			Feed:  stream.New(stream.Options{Client: stream.LocalClient(endpoint), Table: table}),
+		}, nil
+	}
+}
+
+type sequence struct {
+	mu sync.Mutex
+	n  int
+}
+
+func (s *sequence) next() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.n++
+	return s.n
+}
+
+var tables sequence
+
+// A doc is a JSON object as a stranger's program sees it.
+type doc map[string]any
+
+// at follows a path of names; nil where there is nothing.
+func (d doc) at(path ...string) any {
+	var v any = map[string]any(d)
+	for _, name := range path {
+		m, ok := v.(map[string]any)
+		if !ok {
+			return nil
+		}
+		v = m[name]
+	}
+	return v
+}
+
+func (d doc) text(path ...string) string { s, _ := d.at(path...).(string); return s }
+
+func (d doc) number(path ...string) int { n, _ := d.at(path...).(float64); return int(n) }
+
+func (d doc) list(path ...string) []any { l, _ := d.at(path...).([]any); return l }
+
+func (d doc) time(t *testing.T, path ...string) time.Time {
+	t.Helper()
+	at, err := time.Parse(time.RFC3339Nano, d.text(path...))
+	if err != nil {
+		t.Fatalf("%v is no time: %v", path, err)
+	}
+	return at
+}
+
+// An answer is what came back.
+type answer struct {
+	status int
+	header http.Header
+	raw    []byte
+	doc
+}
+
+// A call is a request to come. bearer empty: the API key.
+type call struct {
+	method, path string
+	bearer       string
+	body         any // a string or []byte goes as it is, anything else as JSON; nil: none
+	header       map[string]string
+}
+
+func (w *world) do(t *testing.T, c call) answer {
+	t.Helper()
+	a, err := w.try(c)
+	if err != nil {
+		t.Fatalf("%s %s: %v", c.method, c.path, err)
+	}
+	return a
+}
+
+// try is do for goroutines, where a test can't be ended.
+func (w *world) try(c call) (answer, error) {
+	var body io.Reader
+	switch b := c.body.(type) {
+	case nil:
+	case string:
+		body = strings.NewReader(b)
+	case []byte:
+		body = bytes.NewReader(b)
+	default:
+		text, err := json.Marshal(b)
+		if err != nil {
+			return answer{}, err
+		}
+		body = bytes.NewReader(text)
+	}
+	request, err := http.NewRequest(c.method, w.base+c.path, body)
+	if err != nil {
+		return answer{}, err
+	}
+	if body != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	request.Header.Set("Authorization", "Bearer "+cmp.Or(c.bearer, w.key))
+	for name, value := range c.header {
+		if value == "" {
+			request.Header.Del(name)
+		} else {
+			request.Header.Set(name, value)
+		}
+	}
+	response, err := w.http.Do(request)
+	if err != nil {
+		return answer{}, err
+	}
+	defer response.Body.Close()
+	raw, err := io.ReadAll(response.Body)
+	if err != nil {
+		return answer{}, err
+	}
+	a := answer{status: response.StatusCode, header: response.Header, raw: raw}
+	if len(raw) > 0 && strings.Contains(response.Header.Get("Content-Type"), "json") {
+		if err := json.Unmarshal(raw, &a.doc); err != nil {
+			return answer{}, fmt.Errorf("answer %q: %w", raw, err)
+		}
+	}
+	if !strings.HasPrefix(c.path, "/local/") {
+		path, _, _ := strings.Cut(c.path, "?")
+		if err := w.document.Response(c.method, path, a.status, response.Header, raw); err != nil {
+			return answer{}, fmt.Errorf("answer %d %s breaks the OpenAPI document: %w", a.status, raw, err)
+		}
+		if response.Header.Get("X-Request-Id") == "" || response.Header.Get("Cache-Control") != "no-store" {
+			return answer{}, fmt.Errorf("answer without request id or no-store: %v", response.Header)
+		}
+	}
+	return a, nil
+}
+
+// want fails the test unless the answer has this status and, for a problem, this code.
+func (a answer) want(t *testing.T, status int, code string) answer {
+	t.Helper()
+	if a.status != status || code != "" && a.text("code") != code {
+		t.Fatalf("got %d %s, want %d %s", a.status, a.raw, status, code)
+	}
+	return a
+}
+
+// policy puts a profile, with some settings changed, in force.
+func (w *world) policy(t *testing.T, org string, settings doc) answer {
+	t.Helper()
+	path := "/v1/orgs/" + org + "/policy"
+	now := w.do(t, call{method: "GET", path: path}).want(t, 200, "")
+	body := doc{"acknowledge": true}
+	for name, value := range settings {
+		body[name] = value
+	}
+	return w.do(t, call{method: "PUT", path: path, body: body, header: map[string]string{"If-Match": now.header.Get("ETag")}}).want(t, 200, "")
+}
+
+// A person is somebody who signs in.
+type person struct{ org, id, email string }
+
+var ana = person{"acme", "u-17", "ana@acme.example"}
+
+// signIn is a start's body; more is laid over it.
+func (p person) signIn(more doc) doc {
+	body := doc{"org": p.org, "user": doc{"id": p.id, "email": p.email, "name": "Ana"}}
+	for name, value := range more {
+		body[name] = value
+	}
+	return body
+}
+
+func (w *world) start(t *testing.T, p person, more doc) answer {
+	t.Helper()
+	return w.do(t, call{method: "POST", path: "/v1/challenges", body: p.signIn(more)})
+}
+
+// asked starts a sign-in that must end in a challenge.
+func (w *world) asked(t *testing.T, p person, more doc) answer {
+	t.Helper()
+	return w.start(t, p, more).want(t, 201, "")
+}
+
+func (w *world) verify(t *testing.T, id string, body doc) answer {
+	t.Helper()
+	return w.do(t, call{method: "POST", path: "/v1/challenges/" + id + "/verify", body: body})
+}
+
+// trusted signs in from a new browser, trusts it, and gives its token.
+func (w *world) trusted(t *testing.T, p person) string {
+	t.Helper()
+	id := w.asked(t, p, nil).text("challenge", "id")
+	a := w.verify(t, id, doc{"code": w.code(t, p.email), "trust": doc{"name": "Firefox"}}).want(t, 200, "")
+	if a.text("trust_token") == "" {
+		t.Fatalf("no trust token in %s", a.raw)
+	}
+	return a.text("trust_token")
+}
+
+// messages are what went to an address, oldest first.
+func (w *world) messages(t *testing.T, to string) []doc {
+	t.Helper()
+	a := w.do(t, call{method: "GET", path: "/local/outbox?to=" + url.QueryEscape(to)}).want(t, 200, "")
+	var messages []doc
+	for _, m := range a.list("messages") {
+		messages = append(messages, m.(map[string]any))
+	}
+	return messages
+}
+
+// code is the last one that went to an address.
+func (w *world) code(t *testing.T, to string) string {
+	t.Helper()
+	messages := w.messages(t, to)
+	for i := len(messages) - 1; i >= 0; i-- {
+		if code := messages[i].text("code"); code != "" {
+			return code
+		}
+	}
+	t.Fatalf("no code went to %s", to)
+	return ""
+}
+
+func (w *world) advance(t *testing.T, d time.Duration) {
+	t.Helper()
+	w.do(t, call{method: "POST", path: "/local/clock", body: doc{"advance_s": int(d / time.Second)}}).want(t, 200, "")
+}
+
+// now is the server's time.
+func (w *world) now(t *testing.T) time.Time {
+	t.Helper()
+	return w.do(t, call{method: "GET", path: "/local/clock"}).want(t, 200, "").time(t, "now")
+}
+
+func (w *world) fault(t *testing.T, target, mode string, count int) {
+	t.Helper()
+	a := w.do(t, call{method: "POST", path: "/local/faults", body: doc{"target": target, "mode": mode, "count": count}})
+	if a.status/100 != 2 {
+		t.Fatalf("fault: got %d %s", a.status, a.raw)
+	}
+}
+
+// events are those of a type that the bus got about a user.
+func (w *world) events(t *testing.T, user, kind string) []doc {
+	t.Helper()
+	a := w.do(t, call{method: "GET", path: "/local/events"}).want(t, 200, "")
+	var events []doc
+	for _, e := range a.list("events") {
+		if event := doc(e.(map[string]any)); event.text("user") == user && event.text("type") == kind {
+			events = append(events, event)
+		}
+	}
+	return events
+}
+
+// wrong is a code that isn't code.
+func wrong(code string) string {
+	n, _ := strconv.Atoi(code)
+	return fmt.Sprintf("%06d", (n+1)%1_000_000)
+}
+
+// rounds is how often a race is run: often, when COUNTERSIGN_ROUNDS=full says so.
+func rounds(few, full int) int {
+	if os.Getenv("COUNTERSIGN_ROUNDS") == "full" {
+		return full
+	}
+	return few
+}
+
+// atOnce makes n calls that start together, and gives their answers by status.
+func (w *world) atOnce(t *testing.T, n int, build func(i int) call) map[int][]answer {
+	t.Helper()
+	answers, errs := make([]answer, n), make([]error, n)
+	gate := make(chan struct{})
+	var all sync.WaitGroup
+	for i := range n {
+		all.Go(func() {
+			<-gate
+			answers[i], errs[i] = w.try(build(i))
+		})
+	}
+	close(gate)
+	all.Wait()
+	byStatus := map[int][]answer{}
+	for i, a := range answers {
+		if errs[i] != nil {
+			t.Fatal(errs[i])
+		}
+		byStatus[a.status] = append(byStatus[a.status], a)
+	}
+	return byStatus
+}
+
+// A lockedBuffer is a log that many write to.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}

@@ -1,0 +1,129 @@
+package e2e
+
+import (
+	"fmt"
+	"testing"
+)
+
+// onlyOrderly fails on any answer that a crowd of verifies must never get.
+func onlyOrderly(t *testing.T, answers map[int][]answer) {
+	t.Helper()
+	for status, some := range answers {
+		switch status {
+		case 200, 404, 409, 422, 429:
+		default:
+			t.Fatalf("%d answers of %d, such as %s", len(some), status, some[0].raw)
+		}
+	}
+}
+
+func TestR6SixtyFourRightCodesAtOnceGetOneToken(t *testing.T) {
+	t.Parallel()
+	for store, n := range map[string]int{"bolt": rounds(5, 200), "dynamo": rounds(3, 50)} {
+		t.Run(store, func(t *testing.T) {
+			t.Parallel()
+			w := worldOn(t, store)
+			w.policy(t, "acme", doc{"profile": "kls"})
+			total := map[int]int{}
+			for round := range n {
+				p := person{"acme", fmt.Sprintf("u-%d", round), fmt.Sprintf("u%d@acme.example", round)}
+				id := w.asked(t, p, nil).text("challenge", "id")
+				right := doc{"code": w.code(t, p.email), "trust": doc{"name": "Firefox"}}
+				answers := w.atOnce(t, 64, func(int) call {
+					return call{method: "POST", path: "/v1/challenges/" + id + "/verify", body: right}
+				})
+				onlyOrderly(t, answers)
+				if got := len(answers[200]); got != 1 {
+					t.Fatalf("round %d: %d tokens, want 1", round, got)
+				}
+				for status, some := range answers {
+					total[status] += len(some)
+				}
+				outcome := w.do(t, call{method: "GET", path: "/v1/challenges/" + id}).want(t, 200, "")
+				if outcome.text("state") != "verified" || outcome.text("outcome", "trust_token") != answers[200][0].text("trust_token") {
+					t.Fatalf("round %d: the outcome is %s", round, outcome.raw)
+				}
+			}
+			t.Logf("%d rounds of 64 on %s, answers by status: %v", n, store, total)
+		})
+	}
+}
+
+func TestR10WrongCodesAtOnceNeverPassTheCap(t *testing.T) {
+	t.Parallel()
+	for store, n := range map[string]int{"bolt": rounds(3, 200), "dynamo": rounds(2, 50)} {
+		t.Run(store, func(t *testing.T) {
+			t.Parallel()
+			w := worldOn(t, store)
+			w.policy(t, "acme", doc{"profile": "kls"})
+			for round := range n {
+				p := person{"acme", fmt.Sprintf("u-%d", round), fmt.Sprintf("u%d@acme.example", round)}
+				id := w.asked(t, p, nil).text("challenge", "id")
+				code := w.code(t, p.email)
+				answers := w.atOnce(t, 200, func(i int) call {
+					body := doc{"code": wrong(code)}
+					if i == 100 {
+						body["code"] = code
+					}
+					return call{method: "POST", path: "/v1/challenges/" + id + "/verify", body: body}
+				})
+				onlyOrderly(t, answers)
+				evaluated, right := len(answers[422]), len(answers[200])
+				if evaluated > 5 || right > 1 {
+					t.Fatalf("round %d: %d wrong codes looked at, want at most 5; %d tokens, want at most 1", round, evaluated, right)
+				}
+				after := w.verify(t, id, doc{"code": code})
+				if after.status != 404 && after.status != 429 {
+					t.Fatalf("round %d: afterwards the challenge is open: %s", round, after.raw)
+				}
+				if failed := len(w.events(t, p.id, "challenge.failed")); failed != evaluated {
+					t.Fatalf("round %d: %d failures recorded, %d answered", round, failed, evaluated)
+				}
+			}
+		})
+	}
+}
+
+func TestR4ATrustTokenUsedByManyAtOnceKeepsItsLine(t *testing.T) {
+	klsWorld(t, func(t *testing.T, w *world) {
+		token := w.trusted(t, ana)
+		for round := range rounds(3, 50) {
+			answers := w.atOnce(t, 32, func(int) call {
+				return call{method: "POST", path: "/v1/challenges", body: ana.signIn(doc{"trust_token": token})}
+			})
+			onlyOrderly(t, answers)
+			next := answers[200][0].text("trust_token")
+			for _, a := range answers[200] {
+				if a.text("reason") != "trusted_browser" || a.text("trust_token") != next {
+					t.Fatalf("round %d: got %s, want one successor for all", round, a.raw)
+				}
+			}
+			token = next
+		}
+	})
+}
+
+func TestT4NothingIsTrustedAfterTheRevokeHasAnswered(t *testing.T) {
+	klsWorld(t, func(t *testing.T, w *world) {
+		for round := range rounds(3, 50) {
+			p := person{"acme", fmt.Sprintf("u-%d", round), fmt.Sprintf("u%d@acme.example", round)}
+			token := w.trusted(t, p)
+			w.do(t, call{method: "PUT", path: "/v1/orgs/acme/users/" + p.id, body: doc{"email": "new-" + p.email}}).want(t, 200, "")
+			answers := w.atOnce(t, 32, func(int) call {
+				return call{method: "POST", path: "/v1/challenges", body: doc{"org": p.org, "user": doc{"id": p.id}, "trust_token": token}}
+			})
+			if got := len(answers[200]); got != 0 {
+				t.Fatalf("round %d: %d let in after the revoke", round, got)
+			}
+		}
+	})
+}
+
+// worldOn is a world on one of the stores.
+func worldOn(t *testing.T, store string) *world {
+	t.Helper()
+	if store == "dynamo" {
+		return open(t, dynamoBackend(t))
+	}
+	return open(t, nil)
+}
