@@ -84,19 +84,17 @@ func (s *Service) StartChallenge(ctx context.Context, call Call, q StartRequest)
 			if err == nil && v.Decision.Decision == Challenge {
 				err = a.guard.askedInVain(v.factors, u.now)
 			}
-			if err != nil {
-				u.events = nil
-				return StartAnswer{}, err
-			}
-			answer := StartAnswer{Decision: v.Decision}
 			if v.trust == trustStolen {
 				changed = true
 				u.theft(a, v.browser, p)
 			}
-			if v.Decision.Decision == Allow {
+			answer := StartAnswer{Decision: v.Decision}
+			switch {
+			case err != nil: // what the client told and what the token gave away is recorded all the same
+			case v.Decision.Decision == Allow:
 				err = u.allow(&answer, &q, a, p, &v)
-			} else {
-				ch, out, err = u.challenge(&answer, &q, a, p, &v)
+			default:
+				ch, out = u.challenge(&answer, &q, a, p, &v)
 				changed = changed || out != nil
 			}
 			if relist {
@@ -169,7 +167,7 @@ func (u *unit) theft(a *account, h *held, p *orgPolicy) {
 }
 
 // challenge begins one, and plans the sending of its code.
-func (u *unit) challenge(answer *StartAnswer, q *StartRequest, a *account, p *orgPolicy, v *verdict) (*challenge, *outgoing, error) {
+func (u *unit) challenge(answer *StartAnswer, q *StartRequest, a *account, p *orgPolicy, v *verdict) (*challenge, *outgoing) {
 	f := v.preferred(q)
 	bearer := seal.NewBearer(seal.ChallengeToken, nil)
 	q.Context.UserAgent = cut(q.Context.UserAgent, 256)
@@ -200,7 +198,7 @@ func (u *unit) challenge(answer *StartAnswer, q *StartRequest, a *account, p *or
 		shown.Sent = ch.sent(f, p)
 	}
 	u.put(store.Item{Key: challengeKey(ch.ID)}, ch, ch.Expires.Add(shownFor))
-	return ch, out, nil
+	return ch, out
 }
 
 func (ch *challenge) event(kind string, data map[string]any) Event {

@@ -1,6 +1,7 @@
 package mfa_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -8,9 +9,10 @@ import (
 	"countersign/pkg/mfa"
 	"countersign/pkg/mfa/mfatest"
 	"countersign/pkg/seal"
+	"countersign/pkg/store"
 )
 
-// spent fails the test unless nothing was counted against the challenge: its next wrong answer is its first.
+// wantUnspent fails the test unless nothing was counted against the challenge: its next wrong answer is its first.
 func wantUnspent(t *testing.T, w *mfatest.World, id string, code seal.Secret) {
 	t.Helper()
 	_, err := verify(t, w, id, mfatest.Wrong(code), false)
@@ -135,6 +137,40 @@ func TestR11ACodeIsGoodForItsOwnChallengeOnly(t *testing.T) {
 	}
 	if _, err := verify(t, w, mine.ID, code, false); err != nil {
 		t.Errorf("its own: %v", err)
+	}
+}
+
+func TestR11ADigestThatIsMovedToAnotherChallengeMatchesNothing(t *testing.T) {
+	w := kls(t, nil)
+	from := started(t, w, ana())
+	code := w.Outbox.Code(t, mail)
+	to := started(t, w, ana())
+	record := func(id string) (store.Item, map[string]any) {
+		item, err := w.Store.Get(t.Context(), store.Key{Partition: id, Sort: "challenge"})
+		if err != nil || item.Absent() {
+			t.Fatal("no challenge", err)
+		}
+		var fields map[string]any
+		if err := json.Unmarshal(item.Body, &fields); err != nil {
+			t.Fatal(err)
+		}
+		return item, fields
+	}
+	_, a := record(from.ID)
+	item, b := record(to.ID)
+	b["code"] = a["code"]
+	body, err := json.Marshal(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	moved := store.Write{Key: item.Key, Expect: item.Version, Body: body, Expires: item.Expires}
+	if err := w.Store.Commit(t.Context(), store.NewVersion(), moved); err != nil {
+		t.Fatal(err)
+	}
+	_, err = verify(t, w, to.ID, code, false)
+	wantCode(t, err, mfa.WrongCode)
+	if _, err := verify(t, w, from.ID, code, false); err != nil {
+		t.Errorf("where it belongs: %v", err)
 	}
 }
 

@@ -34,7 +34,7 @@ func wrongs(t *testing.T, w *mfatest.World, id string, n int) {
 // lock answers wrongly, in as many challenges as it takes, until ana is locked. It says how many answers were wrong.
 func lock(t *testing.T, w *mfatest.World) (n int) {
 	t.Helper()
-	for {
+	for n < 200 {
 		answer, err := w.StartChallenge(t.Context(), w.Client, ana())
 		if err != nil {
 			wantCode(t, err, mfa.Locked)
@@ -45,6 +45,8 @@ func lock(t *testing.T, w *mfatest.World) (n int) {
 			left = *wantCode(t, err, mfa.WrongCode).AttemptsLeft
 		}
 	}
+	t.Fatalf("%d answers were wrong, and no lock came", n)
+	return n
 }
 
 // wait is how long a locked user has to wait.

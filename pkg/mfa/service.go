@@ -144,12 +144,12 @@ func once[T any](ctx context.Context, u *unit, call Call, st step[T]) (T, error)
 		}
 	}
 	answer, decided := st.decide(u)
-	if errors.Is(decided, seal.ErrUnknownKey) || isConflict(decided) {
-		return none, decided
-	}
 	var refused *Error
-	if decided != nil {
-		refused = AsError(decided)
+	if decided != nil && !errors.As(decided, &refused) {
+		if errors.Is(decided, seal.ErrUnknownKey) || isConflict(decided) {
+			return none, decided
+		}
+		return none, AsError(decided) // it broke; whatever it had planned is not to be written
 	}
 	if err := replay.remember(u, answer, refused, st.amends); err != nil {
 		return none, AsError(err)

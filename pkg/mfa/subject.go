@@ -188,8 +188,8 @@ type Context struct {
 
 func (c *Context) check() error {
 	if c.IP != "" {
-		if _, err := netip.ParseAddr(c.IP); err != nil {
-			return invalid("context.ip", "An IPv4 or IPv6 address.")
+		if addr, err := netip.ParseAddr(c.IP); err != nil || addr.Zone() != "" {
+			return invalid("context.ip", "An IPv4 or IPv6 address, without a zone.")
 		}
 	}
 	if !utf8.ValidString(c.UserAgent) || len(c.UserAgent) > 2048 {

@@ -107,10 +107,12 @@ func (s *Service) announce(ctx context.Context, item store.Item, now time.Time) 
 		return 0, nil
 	}
 	var g guard
-	if err := decode(guardItem, &g); err != nil {
+	var b browser
+	if err := errors.Join(decode(guardItem, &g), decode(browserItem, &b)); err != nil {
 		return 0, err
 	}
-	if g.Epoch != d.Epoch {
+	ended, taken := b.end(p)
+	if g.Epoch != d.Epoch || taken {
 		return 0, nil
 	}
 	d.Announced = true
@@ -118,7 +120,7 @@ func (s *Service) announce(ctx context.Context, item store.Item, now time.Time) 
 	u.begin(nil)
 	u.put(item, &d, d.Ends.Add(expiredFor))
 	u.event(Event{Type: BrowserExpired, Org: g.Org, User: g.User, Actor: serviceActor, PolicyVersion: p.Version,
-		Data: map[string]any{"browser": d.Browser, "ended": d.Ends}})
+		Data: map[string]any{"browser": d.Browser, "ended": ended}})
 	if err := u.commit(ctx); err != nil {
 		if isConflict(err) {
 			return 0, nil

@@ -99,14 +99,16 @@ func TestT5ARunThatWasCutOffIsGoneOnWith(t *testing.T) {
 			if lost {
 				failure = fault.Lose(nil)
 			}
-			for after := range 12 {
+			for after := range 16 {
 				w := kls(t, nil)
 				for range 4 {
 					trusted(t, w)
 				}
 				sweep(t, w)
-				w.Clock.Advance(30 * day)
-				w.Faults.Inject(method, after*3, fault.Fault{})
+				w.Clock.Advance(30*day - time.Hour)
+				sweep(t, w)
+				w.Clock.Advance(time.Hour)
+				w.Faults.Inject(method, after, fault.Fault{})
 				w.Faults.Inject(method, -1, failure)
 				_, err := w.Sweep(t.Context())
 				w.Faults.Clear()
@@ -119,11 +121,11 @@ func TestT5ARunThatWasCutOffIsGoneOnWith(t *testing.T) {
 					seen[e.Data["browser"]]++
 				}
 				if len(seen) != 4 || len(w.Events.All()) == 0 || seen[nil] > 0 {
-					t.Errorf("%s after %d, lost %v: got %v, want 4 browsers", method, after*3, lost, seen)
+					t.Errorf("%s after %d, lost %v: got %v, want 4 browsers", method, after, lost, seen)
 				}
 				for id, n := range seen {
 					if n != 1 {
-						t.Errorf("%s after %d, lost %v: %v was announced %d times", method, after*3, lost, id, n)
+						t.Errorf("%s after %d, lost %v: %v was announced %d times", method, after, lost, id, n)
 					}
 				}
 			}

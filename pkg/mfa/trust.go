@@ -35,6 +35,8 @@ func (b *browser) end(p *orgPolicy) (ends time.Time, taken bool) {
 	for _, t := range p.Ends {
 		switch {
 		case b.PolicyVersion >= t.Version:
+		case t.Kind == "" && t.Days == 0:
+			taken = true
 		case t.Kind == "":
 			if e := b.Created.Add(time.Duration(t.Days) * 24 * time.Hour); e.Before(ends) {
 				ends = e

@@ -99,6 +99,13 @@ func TestTrustExpiredIsSaidForThirtyDays(t *testing.T) {
 	wantReason(t, w, token, mfa.TrustExpired)
 	w.Clock.Advance(time.Second)
 	wantReason(t, w, token, mfa.NewBrowser)
+
+	token = trusted(t, w)
+	w.SetPolicy(t, org, "kls", func(p *mfa.Policy) { p.Trust.Days = 5 })
+	w.Clock.Advance(35*day - time.Second)
+	wantReason(t, w, token, mfa.TrustExpired)
+	w.Clock.Advance(time.Second)
+	wantReason(t, w, token, mfa.NewBrowser)
 }
 
 func TestK4TrustIsGivenOnlyWhereItWasChosen(t *testing.T) {
@@ -292,9 +299,9 @@ func TestACapThatFellEndsTheOldestAtTheNextGrant(t *testing.T) {
 		w.Clock.Advance(time.Hour)
 	}
 	w.SetPolicy(t, org, "kls", func(p *mfa.Policy) { p.Trust.Cap = 1 })
-	last := trusted(t, w)
+	trusted(t, w)
 	w.Clock.Advance(time.Hour)
-	last = trusted(t, w)
+	last := trusted(t, w)
 	if got := browsers(t, w); len(got) != 1 {
 		t.Errorf("got %d browsers, want 1", len(got))
 	}

@@ -102,6 +102,9 @@ type Server struct {
 	closings []func() error
 }
 
+// callTime is how long a call may take: what API Gateway would wait for.
+const callTime = 29 * time.Second
+
 // Client is the client that the server's own API key is of.
 const Client = "local"
 
@@ -217,7 +220,7 @@ func (s *Server) assemble(keys seal.Keeper, issuer string) {
 	exposed := *s.own
 	exposed.Store, exposed.Keys = faultyStore{watched, &s.faults}, faultyKeys{keys, &s.faults}
 	s.service = &exposed
-	s.api = api.New(api.Options{Now: s.clock.now, Log: s.log},
+	s.api = api.New(api.Options{Timeout: callTime, Now: time.Now, Log: s.log},
 		api.Challenge(s.service), api.Verify(s.service), api.Account(s.service), api.Policy(s.service),
 		api.Pages(s.service.Keys, s.health))
 	s.local = s.localCalls()
