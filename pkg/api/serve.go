@@ -6,6 +6,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"countersign/pkg/mfa"
@@ -15,6 +16,7 @@ import (
 type operation[Req, Res any] struct {
 	do       func(context.Context, mfa.Call, target, Req) (Res, error)
 	headers  func(http.Header, *Req) error      // what the headers add to the body; nil: nothing
+	query    func(url.Values, *Req) error       // what the query adds to the body; nil: nothing
 	read     func(body []byte, into *Req) error // nil: as JSON, into a zero Req
 	nullable []string                           // fields, dotted, that null leaves out
 	present  func(Res, *answer)                 // nil: 200 and the body
@@ -50,6 +52,11 @@ func serve[Req, Res any](op operation[Req, Res]) handler {
 		}
 		if op.headers != nil {
 			if err := op.headers(x.r.Header, &q); err != nil {
+				return answer{}, err
+			}
+		}
+		if op.query != nil {
+			if err := op.query(x.r.URL.Query(), &q); err != nil {
 				return answer{}, err
 			}
 		}

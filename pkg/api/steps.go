@@ -31,6 +31,8 @@ var Steps = []Step{
 		{Method: "GET", Pattern: "/v1/orgs/{org}/users/{user}", Operation: "getUser"},
 		{Method: "PUT", Pattern: "/v1/orgs/{org}/users/{user}", Operation: "putUser"},
 		{Method: "DELETE", Pattern: "/v1/orgs/{org}/users/{user}", Operation: "eraseUser"},
+		{Method: "GET", Pattern: "/v1/orgs/{org}/users/{user}/activity", Operation: "getUserActivity"},
+		{Method: "GET", Pattern: "/v1/orgs/{org}/activity", Operation: "getOrgActivity"},
 	}},
 	{Name: "policy", Routes: []Route{
 		{Method: "GET", Pattern: "/v1/orgs/{org}/policy", Operation: "getPolicy"},

@@ -8,29 +8,36 @@ import (
 	"countersign/pkg/store"
 )
 
-// Publish hands on what was committed: events to the bus, and notices to the users they concern. It is called with
-// records as the store's Feed gives them, at least once each, and may do its work twice: an event keeps its id.
+// Publish hands on what was committed: events to the activity of their org and to the bus, and notices to the users they
+// concern. It is called with records as the store's Feed gives them, at least once each, and may do its work twice: an
+// event keeps its id.
 //
 // A notice that can't be handed over is recorded as delivery.failed and not tried again, so that one bad address doesn't
 // hold up everything behind it.
 func (s *Service) Publish(ctx context.Context, records []store.Record) error {
-	var events []Event
+	var events, notices []Event
 	for _, r := range records {
 		batch, err := decodeEvents(r)
 		if err != nil {
 			return err
 		}
 		for _, e := range batch {
-			if e.Notify {
-				if err := s.notify(ctx, e.Event); err != nil {
-					return err
-				}
-			}
 			events = append(events, e.Event)
+			if e.Notify {
+				notices = append(notices, e.Event)
+			}
 		}
 	}
 	if len(events) == 0 {
 		return nil
+	}
+	if err := s.file(ctx, events); err != nil {
+		return err
+	}
+	for _, e := range notices {
+		if err := s.notify(ctx, e); err != nil {
+			return err
+		}
 	}
 	if err := s.Bus.PutEvents(ctx, events); err != nil {
 		return fmt.Errorf("put %d events: %w", len(events), err)

@@ -252,6 +252,9 @@ func (s *Server) calls(w http.ResponseWriter, r *http.Request) {
 		s.local.ServeHTTP(w, r)
 		return
 	}
+	if strings.HasSuffix(r.URL.Path, "/activity") {
+		s.settle(r)
+	}
 	s.api.ServeHTTP(w, r)
 }
 

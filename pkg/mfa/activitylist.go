@@ -1,0 +1,222 @@
+package mfa
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+
+	"countersign/pkg/store"
+)
+
+// An ActivityQuery asks for events of an org, newest first. Zero fields don't narrow it.
+type ActivityQuery struct {
+	Org      string
+	User     string
+	Type     string    // all that is before the dot, or a whole type: "challenge", "challenge.failed"
+	From, To time.Time // From included, To not
+	Cursor   string    // from the page before
+}
+
+// An Activity is one page of events.
+type Activity struct {
+	Items  []json.RawMessage `json:"items"`
+	Cursor *string           `json:"cursor"` // null: there are no more
+}
+
+const (
+	activityItems = 50  // events of one answer
+	activityReads = 400 // pages that one answer goes through at most; what it didn't reach, the next does
+)
+
+// place is where a listing stands: at an event of a day, or at a day's end when id is empty.
+type place struct {
+	Day string    `json:"day"`
+	At  time.Time `json:"at,omitzero"`
+	ID  string    `json:"id,omitempty"`
+}
+
+// UserActivity lists the events of one user. It needs the scope manage.
+func (s *Service) UserActivity(ctx context.Context, call Call, q ActivityQuery) (Activity, error) {
+	if err := checkID("user", q.User); err != nil {
+		return Activity{}, err
+	}
+	return s.activity(ctx, call, ScopeManage, q)
+}
+
+// OrgActivity lists the events of an org. It needs the scope admin.
+func (s *Service) OrgActivity(ctx context.Context, call Call, q ActivityQuery) (Activity, error) {
+	if q.User != "" {
+		if err := checkID("user", q.User); err != nil {
+			return Activity{}, err
+		}
+	}
+	return s.activity(ctx, call, ScopeAdmin, q)
+}
+
+func (s *Service) activity(ctx context.Context, call Call, scope Scope, q ActivityQuery) (Activity, error) {
+	if err := checkID("org", q.Org); err != nil {
+		return Activity{}, err
+	}
+	if err := checkText("type", q.Type, 64); err != nil {
+		return Activity{}, err
+	}
+	call.Replay = nil
+	return run(ctx, s, call, step[Activity]{
+		scope: scope, org: q.Org,
+		decide: func(u *unit) (Activity, error) {
+			from, err := u.place(&q)
+			if err != nil {
+				return Activity{}, err
+			}
+			l := &listing{s: s, q: &q, r: routeOf(q.Org, ""), from: from}
+			next, err := l.collect(u.ctx)
+			if err != nil {
+				return Activity{}, AsError(err)
+			}
+			answer := Activity{Items: l.found}
+			if next != nil {
+				cursor := u.cursor(&q, next)
+				answer.Cursor = &cursor
+			}
+			return answer, nil
+		},
+	})
+}
+
+// bound is what a cursor is good for: this listing and no other.
+func (q *ActivityQuery) bound() []string {
+	return []string{q.Org, q.User, q.Type, q.From.UTC().Format(time.RFC3339Nano), q.To.UTC().Format(time.RFC3339Nano)}
+}
+
+func (u *unit) cursor(q *ActivityQuery, at *place) string {
+	text, err := json.Marshal(at)
+	if err != nil {
+		panic(err) // a place is two texts and a time of ours
+	}
+	return base64.RawURLEncoding.EncodeToString(u.ring.Seal("activity cursor", q.bound(), text))
+}
+
+// place is where the cursor says to go on; nil: at the newest event.
+func (u *unit) place(q *ActivityQuery) (*place, error) {
+	if q.Cursor == "" {
+		return nil, nil
+	}
+	forged := invalid("cursor", "This is no cursor of this listing.")
+	sealed, err := base64.RawURLEncoding.DecodeString(q.Cursor)
+	if err != nil || len(q.Cursor) > 1024 {
+		return nil, forged
+	}
+	text, err := u.ring.Open("activity cursor", q.bound(), sealed)
+	if err != nil {
+		return nil, forged
+	}
+	at := &place{}
+	if err := json.Unmarshal(text, at); err != nil {
+		return nil, forged
+	}
+	return at, nil
+}
+
+// A listing goes back through the days of an org until it has enough.
+type listing struct {
+	s     *Service
+	q     *ActivityQuery
+	r     route
+	from  *place
+	found []json.RawMessage
+	reads int
+}
+
+// collect fills found, and answers where to go on; nil: there is nothing further back.
+func (l *listing) collect(ctx context.Context) (*place, error) {
+	l.found = []json.RawMessage{}
+	days := store.Query{Partition: daysPartition(l.r), Reverse: true}
+	for more := true; more; {
+		page, err := l.s.Store.Query(ctx, days)
+		if err != nil {
+			return nil, err
+		}
+		for _, item := range page.Items {
+			day := item.Key.Sort
+			if l.from != nil && day > l.from.Day || !l.q.To.IsZero() && day > dayOf(l.q.To) {
+				continue
+			}
+			if !l.q.From.IsZero() && day < dayOf(l.q.From) {
+				return nil, nil
+			}
+			if l.reads >= activityReads {
+				return &place{Day: day}, nil
+			}
+			if next, err := l.day(ctx, day); err != nil || next != nil {
+				return next, err
+			}
+		}
+		days.After, more = page.Last, page.More
+	}
+	return nil, nil
+}
+
+// A filed event with what it is ordered by.
+type filed struct {
+	Event
+	body json.RawMessage
+}
+
+// day adds a day's events. It answers where to go on when they were more than there was room for.
+func (l *listing) day(ctx context.Context, day string) (*place, error) {
+	var events []filed
+	seen := map[string]bool{}
+	err := l.s.eachPage(ctx, l.r, day, func(h *heldPage) error {
+		l.reads++
+		for _, e := range h.Entries {
+			if e.Body == nil {
+				continue
+			}
+			f := filed{body: e.Body}
+			if err := json.Unmarshal(e.Body, &f.Event); err != nil {
+				return err
+			}
+			if !seen[f.ID] && l.wanted(&f.Event) {
+				seen[f.ID] = true
+				events = append(events, f)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(events, func(a, b filed) int { return newerFirst(&a.Event, b.Time, b.ID) })
+	for i, e := range events {
+		if l.from != nil && l.from.Day == day && l.from.ID != "" && newerFirst(&e.Event, l.from.At, l.from.ID) <= 0 {
+			continue
+		}
+		if len(l.found) == activityItems {
+			last := events[i-1]
+			if i == 0 {
+				return &place{Day: day}, nil
+			}
+			return &place{Day: day, At: last.Time, ID: last.ID}, nil
+		}
+		l.found = append(l.found, e.body)
+	}
+	return nil, nil
+}
+
+// newerFirst orders events by time, the newest first, and within a moment by id.
+func newerFirst(e *Event, at time.Time, id string) int {
+	if c := at.Compare(e.Time); c != 0 {
+		return c
+	}
+	return strings.Compare(id, e.ID)
+}
+
+func (l *listing) wanted(e *Event) bool {
+	kind, _, _ := strings.Cut(e.Type, ".")
+	return (l.q.User == "" || e.User == l.q.User) &&
+		(l.q.Type == "" || e.Type == l.q.Type || kind == l.q.Type) &&
+		(l.q.From.IsZero() || !e.Time.Before(l.q.From)) && (l.q.To.IsZero() || e.Time.Before(l.q.To))
+}
