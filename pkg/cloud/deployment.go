@@ -1,0 +1,179 @@
+package cloud
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"countersign/pkg/api"
+	"countersign/pkg/mfa"
+	"countersign/pkg/seal"
+	"countersign/pkg/store/dynamo"
+)
+
+// How long things may take. A function's own time-out must be longer than callTime; the template gives it functionTime.
+const (
+	functionTime = 10 * time.Second
+	callTime     = 8 * time.Second         // of one call at the door, whatever it waits for
+	attemptTime  = 1500 * time.Millisecond // of one attempt at the table, KMS or EventBridge
+	attempts     = 3                       // at the same
+	longestPause = 200 * time.Millisecond  // before another attempt
+	mailTime     = 4 * time.Second         // of one attempt at SES
+	warmTime     = 3 * time.Second         // of what is made ready before the first call
+)
+
+// A Deployment is what one function knows of where it runs, read from its environment:
+//
+//	AWS_REGION                        set by Lambda, as are AWS_ACCESS_KEY_ID,
+//	                                  AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN
+//	COUNTERSIGN_TABLE                 name of the table
+//	COUNTERSIGN_KMS_KEY               id or ARN of the KMS key that wraps the key ring
+//	COUNTERSIGN_ISSUER                base URL of the deployment, without a slash at its end
+//	COUNTERSIGN_SENDER_NAME           name that messages come from; else Countersign
+//	COUNTERSIGN_SENDER                address that messages come from (Mail)
+//	COUNTERSIGN_SES_CONFIGURATION_SET SES configuration set; may be missing (Mail)
+//	COUNTERSIGN_BUS                   name or ARN of the event bus (Bus)
+//	COUNTERSIGN_ROUTINE_EVENTS        true: routine events go on the bus too (Bus)
+//
+// and, for playing a deployment on one machine, at loopback addresses only,
+//
+//	COUNTERSIGN_DYNAMODB_ENDPOINT, COUNTERSIGN_KMS_ENDPOINT, COUNTERSIGN_SES_ENDPOINT, COUNTERSIGN_EVENTBRIDGE_ENDPOINT
+//	COUNTERSIGN_CLOCK_OFFSET          seconds by which the service's clock is ahead; refused unless the
+//	                                  table's endpoint is such an address
+//
+// Those with a method in brackets are read when it is called. A Deployment is made by Serve, Stream or Schedule, for the
+// function that they are given.
+type Deployment struct {
+	step        string
+	environment func(string) string
+	out         *output
+	log         *slog.Logger
+	wall        func() time.Time // this machine's clock, which requests are signed by
+	now         func() time.Time // the service's
+
+	region string
+	signer aws.Credentials
+	http   *http.Client // for what may be asked again
+	faults []fault
+
+	table *dynamo.Table // nil until it is asked for, as is
+	keys  *Keys
+}
+
+// open reads what every function needs.
+func open(step string, environment func(string) string, out io.Writer) *Deployment {
+	d := &Deployment{step: step, environment: environment, out: &output{w: out}, wall: time.Now}
+	d.log = newLog(d.out).With("step", step)
+	offset := d.clockOffset()
+	// Without the monotonic reading, which stands still while Lambda keeps the process frozen.
+	d.now = func() time.Time { return d.wall().Round(0).Add(offset) }
+	d.region = d.setting("AWS_REGION", "a region such as eu-central-1", word("-"))
+	d.signer = d.credentials()
+	d.http = &http.Client{Transport: newTransport(), Timeout: attemptTime, CheckRedirect: stay}
+	return d
+}
+
+// Door is how the function's HTTP door behaves.
+func (d *Deployment) Door() api.Options {
+	return api.Options{Timeout: callTime, Now: d.now, Log: d.log}
+}
+
+// Service is the domain on this deployment's table and keys. It has no Mail and no Bus: who needs them sets them, to Mail
+// and Bus.
+func (d *Deployment) Service() *mfa.Service {
+	return &mfa.Service{
+		Store:  d.store(),
+		Keys:   d.Keys(),
+		Now:    d.now,
+		Issuer: d.setting("COUNTERSIGN_ISSUER", "an https URL without a slash at its end", issuerURL),
+		Sender: d.optional("COUNTERSIGN_SENDER_NAME", "one line of text", line),
+		Log:    d.log,
+	}
+}
+
+// Keys is the keeper of the deployment's key ring. Serve has it ready before the first call.
+func (d *Deployment) Keys() *Keys {
+	if d.keys == nil {
+		key := d.setting("COUNTERSIGN_KMS_KEY", "the id or ARN of a KMS key", word(":/_-"))
+		d.keys = &Keys{store: d.store(), master: masterKey{d.service("kms", "COUNTERSIGN_KMS_ENDPOINT"), key}, now: d.now}
+	}
+	return d.keys
+}
+
+// Health asks the table for one item, for api.Pages.
+func (d *Deployment) Health(ctx context.Context) error {
+	_, err := d.store().Get(ctx, ringKey)
+	return err
+}
+
+func (d *Deployment) store() *dynamo.Table {
+	if d.table == nil {
+		o := dynamodb.Options{
+			Region:      d.region,
+			Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return d.signer, nil }),
+			HTTPClient:  d.http,
+			Retryer: retry.NewStandard(func(o *retry.StandardOptions) {
+				o.MaxAttempts = attempts
+				o.Backoff = retry.BackoffDelayerFunc(func(attempt int, _ error) (time.Duration, error) { return pauseBefore(attempt), nil })
+			}),
+		}
+		if local := d.endpoint("COUNTERSIGN_DYNAMODB_ENDPOINT"); local != "" {
+			o.BaseEndpoint = &local
+		}
+		name := d.setting("COUNTERSIGN_TABLE", "the name of a table", word("_.-"))
+		d.table = dynamo.New(dynamo.Options{Client: dynamodb.New(o), Table: name, Now: d.now})
+	}
+	return d.table
+}
+
+// service is one of Amazon's, by the name that requests to it are signed for.
+func (d *Deployment) service(name, endpointSetting string) service {
+	s := service{
+		client: d.http, name: name, region: d.region, signer: d.signer, now: d.wall,
+		endpoint: d.endpoint(endpointSetting), attempts: attempts, again: passing,
+	}
+	if s.endpoint == "" {
+		s.endpoint = amazonEndpoint(name, d.region)
+	}
+	return s
+}
+
+// amazonEndpoint is where a region has a service.
+// https://docs.aws.amazon.com/general/latest/gr/rande.html
+func amazonEndpoint(name, region string) string {
+	host, domain := name, "amazonaws.com"
+	if name == "ses" {
+		host = "email"
+	}
+	if strings.HasPrefix(region, "cn-") {
+		domain = "amazonaws.com.cn"
+	}
+	return "https://" + host + "." + region + "." + domain
+}
+
+// broken tells of each setting that is missing or malformed, in the log, and answers what to say to whoever calls.
+func (d *Deployment) broken() error {
+	if len(d.faults) == 0 {
+		return nil
+	}
+	names := make([]string, len(d.faults))
+	for i, f := range d.faults {
+		names[i] = f.name
+		d.log.Error("a setting is wrong: "+f.name+" "+f.what, "setting", f.name)
+	}
+	return fmt.Errorf("not configured: %s", strings.Join(names, ", "))
+}
+
+// unready is a keeper without a ring.
+type unready struct{ why error }
+
+func (u unready) Ring(context.Context) (*seal.Ring, error)   { return nil, u.why }
+func (u unready) Reload(context.Context) (*seal.Ring, error) { return nil, u.why }

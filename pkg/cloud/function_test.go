@@ -1,0 +1,270 @@
+package cloud
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"countersign/pkg/api"
+	"countersign/pkg/mfa"
+	"countersign/pkg/store"
+	"countersign/pkg/store/dynamo"
+	"countersign/pkg/store/dynamo/stream"
+)
+
+// invoke calls a function as API Gateway would.
+func invoke(t testing.TB, h interface {
+	Invoke(context.Context, []byte) ([]byte, error)
+}, method, path, bearer, body string) proxyResponse {
+	t.Helper()
+	headers := map[string]string{"content-type": "application/json", "authorization": "Bearer " + bearer}
+	if method == "PUT" {
+		headers["if-match"] = `"0"`
+	}
+	out, err := h.Invoke(t.Context(), payload(t, method, path, headers, body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var res proxyResponse
+	decodeJSON(t, out, &res)
+	return res
+}
+
+func TestASignInGoesThroughTheFunctionsAndItsEventsOntoTheBus(t *testing.T) {
+	w := newWorldWithTable(t)
+	w.env["COUNTERSIGN_ROUTINE_EVENTS"] = "true"
+	w.amazon.answer = func(q asked) (int, string) {
+		if strings.Contains(q.Target, "PutEvents") {
+			return takes(nil)(q)
+		}
+		return 200, "{}"
+	}
+	challenge := w.open().serve(func(d *Deployment) http.Handler {
+		s := d.Service()
+		s.Mail = d.Mail()
+		return api.New(d.Door(), api.Challenge(s))
+	})
+	key, err := w.open().Service().CreateKey(t.Context(), mfa.NewKey{Client: "web", Scopes: mfa.Scopes()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	policy := w.open().serve(func(d *Deployment) http.Handler { return api.New(d.Door(), api.Policy(d.Service())) })
+	if res := invoke(t, policy, "PUT", "/v1/orgs/acme/policy", key.Reveal(), `{"profile":"kls"}`); res.StatusCode != 200 {
+		t.Fatalf("got %d %s, want 200", res.StatusCode, res.Body)
+	}
+	started := invoke(t, challenge, "POST", "/v1/challenges", key.Reveal(),
+		`{"org":"acme","user":{"id":"bob","email":"bob@example.com"},"first_factor":{"kind":"password"}}`)
+	if started.StatusCode != 201 {
+		t.Fatalf("got %d %s, want 201", started.StatusCode, started.Body)
+	}
+	var answer struct{ Challenge struct{ ID string } }
+	decodeJSON(t, []byte(started.Body), &answer)
+	code := sentCode(t, w)
+	path := "/v1/challenges/" + answer.Challenge.ID + "/verify"
+	verified := invoke(t, w.open().serve(verify), "POST", path, key.Reveal(), `{"code":"`+code+`"}`)
+	again := invoke(t, w.open().serve(verify), "POST", path, key.Reveal(), `{"code":"`+code+`"}`)
+	if verified.StatusCode != 200 || again.StatusCode == 200 {
+		t.Fatalf("got %d %s, then %d, want one success", verified.StatusCode, verified.Body, again.StatusCode)
+	}
+
+	publisher := w.open().stream(publish)
+	poller := stream.New(stream.Options{Client: stream.LocalClient(w.env["COUNTERSIGN_DYNAMODB_ENDPOINT"]), Table: w.env["COUNTERSIGN_TABLE"]})
+	err = poller.Deliver(t.Context(), 10, func(ctx context.Context, records []store.Record) error {
+		out, err := publisher.Invoke(ctx, streamPayload(records))
+		if err == nil && string(out) != `{"batchItemFailures":[]}` {
+			t.Errorf("got %s, want no failures", out)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kinds []string
+	for _, q := range w.amazon.requests() {
+		if !strings.Contains(q.Target, "PutEvents") {
+			continue
+		}
+		var in struct {
+			Entries []struct{ Source, DetailType string }
+		}
+		decodeJSON(t, q.Body, &in)
+		for _, e := range in.Entries {
+			kinds = append(kinds, e.DetailType)
+		}
+	}
+	for _, want := range []string{mfa.ChallengeStarted, mfa.ChallengeVerified} {
+		if !slices.Contains(kinds, want) {
+			t.Errorf("got %v on the bus, want %s in it", kinds, want)
+		}
+	}
+	for _, secret := range []string{code, "bob", key.Reveal(), answer.Challenge.ID, "192.0.2.1"} {
+		if strings.Contains(w.log.String(), secret) {
+			t.Errorf("the log has %q", secret)
+		}
+	}
+}
+
+// sentCode is the code in the message that SES got last.
+func sentCode(t testing.TB, w *world) string {
+	t.Helper()
+	for _, q := range slices.Backward(w.amazon.requests()) {
+		var in sendEmail
+		if q.Path != "/v2/email/outbound-emails" {
+			continue
+		}
+		decodeJSON(t, q.Body, &in)
+		for line := range strings.Lines(in.Content.Simple.Body.Text.Data) {
+			if line = strings.TrimSpace(line); len(line) == 6 && strings.Trim(line, "0123456789") == "" {
+				return line
+			}
+		}
+	}
+	t.Fatal("no code was sent")
+	return ""
+}
+
+// streamPayload is what Lambda would send of records.
+func streamPayload(records []store.Record) []byte {
+	type s struct{ S string }
+	var list []any
+	for _, r := range records {
+		list = append(list, map[string]any{"eventName": "INSERT", "dynamodb": map[string]any{
+			"SequenceNumber": string(r.Version),
+			"NewImage":       map[string]s{"pk": {r.Key.Partition}, "sk": {r.Key.Sort}, "v": {string(r.Version)}, "e": {r.Events}},
+		}})
+	}
+	b, _ := json.Marshal(map[string]any{"Records": list})
+	return b
+}
+
+func TestTheRingIsReadyBeforeTheFirstCall(t *testing.T) {
+	w := newWorldWithTable(t)
+	pages := func(d *Deployment) http.Handler { return api.New(d.Door(), api.Pages(d.Keys(), d.Health)) }
+	h := w.open().serve(pages)
+	if got, want := w.amazon.targets(), "GenerateDataKey"; got != want {
+		t.Errorf("got %q asked of KMS at the start, want %s", got, want)
+	}
+	for _, path := range []string{"/health", "/.well-known/jwks.json"} {
+		if res := invoke(t, h, "GET", path, "", ""); res.StatusCode != 200 {
+			t.Errorf("%s: got %d %s, want 200", path, res.StatusCode, res.Body)
+		}
+	}
+	if got := len(w.amazon.requests()); got != 1 {
+		t.Errorf("got %d requests to KMS, want the one at the start", got)
+	}
+}
+
+func TestAFunctionThatStartsWithoutItsTableLetsNobodyInUntilItIsBack(t *testing.T) {
+	w := newWorldWithTable(t)
+	back := w.env["COUNTERSIGN_DYNAMODB_ENDPOINT"]
+	w.env["COUNTERSIGN_DYNAMODB_ENDPOINT"] = closedPort(t)
+	d := w.open()
+	pages := func(d *Deployment) http.Handler { return api.New(d.Door(), api.Pages(d.Keys(), nil)) }
+	h := d.serve(pages)
+	if res := invoke(t, h, "GET", "/health", "", ""); res.StatusCode != 503 {
+		t.Errorf("without the table: got %d %s, want 503", res.StatusCode, res.Body)
+	}
+	if !strings.Contains(w.log.String(), "the key ring could not be had at the start") {
+		t.Errorf("the log doesn't say so: %s", w.log.String())
+	}
+	d.keys.store = dynamo.New(dynamo.Options{Client: dynamo.LocalClient(back), Table: w.env["COUNTERSIGN_TABLE"], Now: d.now})
+	if res := invoke(t, h, "GET", "/health", "", ""); res.StatusCode != 200 {
+		t.Errorf("with the table: got %d %s, want 200", res.StatusCode, res.Body)
+	}
+}
+
+// tries counts the attempts that go through it.
+type tries struct {
+	http.RoundTripper
+	n atomic.Int32
+}
+
+func (c *tries) RoundTrip(r *http.Request) (*http.Response, error) {
+	c.n.Add(1)
+	return c.RoundTripper.RoundTrip(r)
+}
+
+func TestARequestToTheTableIsTriedAFewTimesWithinBounds(t *testing.T) {
+	for name, test := range map[string]struct {
+		answer  http.HandlerFunc
+		timeout time.Duration
+	}{
+		"a server error": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }, time.Minute},
+		"an answer lost": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, time.Minute},
+		"no answer in time": {func(_ http.ResponseWriter, r *http.Request) {
+			io.Copy(io.Discard, r.Body) // until then the server doesn't notice that the caller has gone
+			<-r.Context().Done()
+		}, 20 * time.Millisecond},
+	} {
+		s := httptest.NewServer(test.answer)
+		w := newWorld(t)
+		w.env["COUNTERSIGN_DYNAMODB_ENDPOINT"] = s.URL
+		d := w.open()
+		if d.http.Timeout != attemptTime {
+			t.Errorf("got a time-out of %s for each attempt, want %s", d.http.Timeout, attemptTime)
+		}
+		count := &tries{RoundTripper: d.http.Transport}
+		d.http.Transport, d.http.Timeout = count, test.timeout
+		_, err := d.store().Get(t.Context(), ringKey)
+		s.Close()
+		if got := count.n.Load(); err == nil || got != attempts {
+			t.Errorf("%s: got %v after %d tries, want an error after %d", name, err, got, attempts)
+		}
+	}
+}
+
+func TestARunSweepsAndTendsTheRingAndOneFailingLeavesTheOther(t *testing.T) {
+	w := newWorldWithTable(t)
+	run := func(d *Deployment) Job { return d.Sweep(d.Service()) }
+	if _, err := w.open().schedule(run).Invoke(t.Context(), []byte(`{"any":"payload"}`)); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"message":"swept"`, `"message":"the key ring was changed"`} {
+		if !strings.Contains(w.log.String(), want) {
+			t.Errorf("the log has no %s: %s", want, w.log.String())
+		}
+	}
+	w.at = w.at.Add(rotateEvery)
+	w.amazon.kms.broken = true
+	w.log.Reset()
+	if _, err := w.open().schedule(run).Invoke(t.Context(), nil); err == nil {
+		t.Error("without KMS: the run did not fail, although the ring was due")
+	}
+	if !strings.Contains(w.log.String(), `"message":"swept"`) {
+		t.Errorf("without KMS nothing was swept: %s", w.log.String())
+	}
+	w.amazon.kms.broken = false
+	w.log.Reset()
+	broken := func(d *Deployment) Job {
+		s := d.Service()
+		s.Store = &fixed{body: []byte("{}")}
+		return d.Sweep(s)
+	}
+	if _, err := w.open().schedule(broken).Invoke(t.Context(), nil); err == nil {
+		t.Error("a sweep that reads nonsense did not fail")
+	}
+	if !strings.Contains(w.log.String(), "the key ring was changed") {
+		t.Errorf("after the sweep failed the ring was not tended: %s", w.log.String())
+	}
+}
+
+func TestASweepBeginsNoMoreWorkNearTheEndOfItsTime(t *testing.T) {
+	d := newWorld(t).open()
+	for left, want := range map[time.Duration]bool{time.Minute: true, sweepMargin / 2: false, -time.Second: false} {
+		ctx, cancel := context.WithDeadline(t.Context(), d.wall().Add(left))
+		if got := d.timeLeft(ctx); got != want {
+			t.Errorf("with %s left: got %v, want %v", left, got, want)
+		}
+		cancel()
+	}
+	if !d.timeLeft(t.Context()) {
+		t.Error("without an end there is no time left")
+	}
+}

@@ -1,0 +1,218 @@
+package cloud
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"countersign/pkg/seal"
+	"countersign/pkg/store"
+)
+
+const (
+	// rotateEvery is how old a ring's newest keys become before the sweep adds newer ones. A ring has room for 100 secrets,
+	// which is eight years.
+	rotateEvery = 30 * 24 * time.Hour
+	// retireAfter is when, after a rotation, the signing key before it may be dropped.
+	retireAfter = seal.Published + seal.SignerKept + time.Minute
+
+	// Anybody can cause reloads, by forged key ids. So many may follow each other, then one per reloadEvery; what is asked
+	// for beyond that gets the cached ring.
+	reloadBurst = 5
+	reloadEvery = time.Second
+
+	ringFormat = 1
+)
+
+// ringKey is where the table has the ring.
+var ringKey = store.Key{Partition: "ring", Sort: "ring"}
+
+// Keys keeps the deployment's key ring, in an item of its table, wrapped under a data key that KMS wraps. It is a
+// seal.Keeper.
+//
+// The first process of a deployment that asks for the ring makes it; of several at once one does, and all get its ring.
+// KMS is asked once per process, and again when the ring was changed. An item that was there and is gone is an error: a
+// new ring would open nothing that was sealed under the old one.
+type Keys struct {
+	store  store.Store
+	master masterKey
+	now    func() time.Time
+
+	mu     sync.Mutex
+	ring   *seal.Ring // nil: none yet
+	item   ringItem   // that ring was in
+	loaded time.Time  // when the read that gave ring began
+
+	reloads time.Time // when the reloads so far will have been made up for
+}
+
+var _ seal.Keeper = (*Keys)(nil)
+
+// A ringItem is the body of the ring's item, and the version that it has.
+type ringItem struct {
+	Format  int       `json:"format"`
+	DataKey []byte    `json:"data_key"` // as KMS wrapped it
+	Sealed  []byte    `json:"sealed"`   // the ring, under the data key
+	Rotated time.Time `json:"rotated"`  // when the newest keys came
+	Retired bool      `json:"retired"`  // the signing key before the newest has been dropped, or there is none
+
+	version store.Version
+}
+
+// Ring gives the cached ring, or reads the item if that one is older than seal.RingAge.
+func (k *Keys) Ring(ctx context.Context) (*seal.Ring, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if age := k.now().Sub(k.loaded); k.ring != nil && age >= 0 && age <= seal.RingAge {
+		return k.ring, nil
+	}
+	return k.load(ctx)
+}
+
+// Reload reads the item, and unwraps the ring if that changed. When it was called too often it gives the cached ring.
+func (k *Keys) Reload(ctx context.Context) (*seal.Ring, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.ring != nil && !k.mayReload() {
+		return k.ring, nil
+	}
+	return k.load(ctx)
+}
+
+// Rotate adds new keys to the ring. Where another process does so at the same time, that one's are enough.
+func (k *Keys) Rotate(ctx context.Context) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if _, err := k.load(ctx); err != nil {
+		return err
+	}
+	return k.rotate(ctx)
+}
+
+// Tend does what the ring needs by now: new keys every 30 days, and some hours later the end of the signing key before
+// them. It asks KMS only when it has something to do.
+func (k *Keys) Tend(ctx context.Context) (changed bool, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	item, err := k.read(ctx)
+	if err != nil {
+		return false, err
+	}
+	age := k.now().Sub(item.Rotated)
+	if item.version != "" && age < rotateEvery && (item.Retired || age < retireAfter) {
+		return false, nil
+	}
+	made := item.version == ""
+	ring, err := k.load(ctx)
+	if err != nil || made {
+		return err == nil, err
+	}
+	age = k.now().Sub(k.item.Rotated) // another process may have tended it since
+	switch {
+	case age >= rotateEvery:
+		return true, k.rotate(ctx)
+	case !k.item.Retired && age >= retireAfter:
+		return true, k.write(ctx, ring.Drop(k.now()), k.item.Rotated, true)
+	}
+	return false, nil
+}
+
+func (k *Keys) rotate(ctx context.Context) error {
+	now := k.now().UTC()
+	next, err := k.ring.Rotate(now)
+	if err != nil {
+		return err
+	}
+	return k.write(ctx, next, now, false)
+}
+
+// mayReload takes one of the reloads that there is room for.
+func (k *Keys) mayReload() bool {
+	now := k.now()
+	ahead := k.reloads.Sub(now)
+	if ahead < 0 || ahead > reloadBurst*reloadEvery { // the clock went back
+		ahead = 0
+	}
+	if ahead > (reloadBurst-1)*reloadEvery {
+		return false
+	}
+	k.reloads = now.Add(ahead + reloadEvery)
+	return true
+}
+
+// load has the ring that the table has. The caller holds the lock, here and below.
+func (k *Keys) load(ctx context.Context) (*seal.Ring, error) {
+	began := k.now()
+	item, err := k.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if item.version == "" {
+		if k.ring != nil {
+			return nil, errors.New("keys: the key ring is gone from the table: restore its item ring/ring")
+		}
+		now := k.now().UTC()
+		err := k.write(ctx, seal.NewRing(now), now, true)
+		return k.ring, err
+	}
+	if k.ring == nil || item.version != k.item.version {
+		ring, err := k.unwrap(ctx, &item)
+		if err != nil {
+			return nil, err
+		}
+		k.ring, k.item = ring, item
+	}
+	k.loaded = began
+	return k.ring, nil
+}
+
+// read reads the item. One that is absent has no version.
+func (k *Keys) read(ctx context.Context) (ringItem, error) {
+	found, err := k.store.Get(ctx, ringKey)
+	if err != nil {
+		return ringItem{}, fmt.Errorf("keys: read the key ring: %w", err)
+	}
+	if found.Absent() {
+		return ringItem{}, nil
+	}
+	item := ringItem{version: found.Version}
+	if json.Unmarshal(found.Body, &item) != nil {
+		return ringItem{}, errors.New("keys: the key ring's item is damaged")
+	}
+	if item.Format != ringFormat {
+		return ringItem{}, fmt.Errorf("keys: the key ring's item has format %d, and this program reads format %d", item.Format, ringFormat)
+	}
+	return item, nil
+}
+
+// write puts ring in the place of the one that was read last. Of several at once one wins, and the others get its ring.
+func (k *Keys) write(ctx context.Context, ring *seal.Ring, rotated time.Time, retired bool) error {
+	began := k.now()
+	next := ringItem{Format: ringFormat, Rotated: rotated.Truncate(time.Second), Retired: retired, version: store.NewVersion()}
+	if err := k.wrap(ctx, &next, ring); err != nil {
+		return err
+	}
+	body, err := json.Marshal(&next)
+	if err != nil {
+		return fmt.Errorf("keys: write the key ring: %w", err)
+	}
+	for range attempts {
+		// After a lost answer the same token asks whether it was done.
+		err = k.store.Commit(ctx, next.version, store.Write{Key: ringKey, Expect: k.item.version, Body: body})
+		if err == nil || errors.Is(err, store.ErrConflict) {
+			break
+		}
+	}
+	if errors.Is(err, store.ErrConflict) {
+		_, err := k.load(ctx)
+		return err
+	}
+	if err != nil {
+		return fmt.Errorf("keys: write the key ring: %w", err)
+	}
+	k.ring, k.item, k.loaded = ring, next, began
+	return nil
+}

@@ -1,0 +1,354 @@
+package cloud
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"countersign/pkg/seal"
+	"countersign/pkg/store"
+)
+
+func TestTheFirstProcessMakesTheRingAndTheOthersGetIt(t *testing.T) {
+	w := newWorldWithTable(t)
+	first := ringOf(t, w.open().Keys())
+	second := ringOf(t, w.open().Keys())
+	if first.Newest() != second.Newest() {
+		t.Errorf("got rings %s and %s, want one", first.Newest(), second.Newest())
+	}
+	if got, want := w.amazon.targets(), "GenerateDataKey Decrypt"; got != want {
+		t.Errorf("got %s asked of KMS, want %s", got, want)
+	}
+}
+
+func TestOfManyFirstProcessesAtOnceOneMakesTheRing(t *testing.T) {
+	w := newWorldWithTable(t)
+	ids := make([]string, 16)
+	var all sync.WaitGroup
+	for i := range ids {
+		d := open("verify", func(name string) string { return w.env[name] }, &bytes.Buffer{})
+		all.Go(func() {
+			ring, err := d.Keys().Ring(t.Context())
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			ids[i] = ring.Newest()
+		})
+	}
+	all.Wait()
+	for _, id := range ids {
+		if id != ids[0] {
+			t.Fatalf("got rings %v, want one", ids)
+		}
+	}
+}
+
+func TestAWarmProcessAsksNobodyUntilTheRingIsOld(t *testing.T) {
+	w := newWorldWithTable(t)
+	ringOf(t, w.open().Keys()) // the one that makes it isn't the one that is looked at
+	keys := w.open().Keys()
+	first := ringOf(t, keys)
+	w.amazon.kms.broken = true
+	w.at = w.at.Add(seal.RingAge)
+	table := keys.store
+	keys.store = nil // to be asked would be a panic
+	if ring := ringOf(t, keys); ring != first {
+		t.Error("got another ring while the first was fresh")
+	}
+	keys.store = table
+	w.amazon.kms.broken = false
+	if err := w.open().Keys().Rotate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.at = w.at.Add(time.Second)
+	if ring := ringOf(t, keys); ring == first {
+		t.Error("got the old ring, want what the table has by now")
+	}
+}
+
+func TestAnUnchangedRingIsReadAgainButNotUnwrapped(t *testing.T) {
+	w := newWorldWithTable(t)
+	keys := w.open().Keys()
+	first := ringOf(t, keys)
+	w.amazon.kms.broken = true
+	w.at = w.at.Add(time.Hour)
+	if ring := ringOf(t, keys); ring != first {
+		t.Error("got another ring, want the same pointer: nothing changed")
+	}
+	again, err := keys.Reload(t.Context())
+	if err != nil || again != first {
+		t.Errorf("got %v, %v, want the same pointer", again, err)
+	}
+}
+
+func TestWhatAnotherProcessSealedUnderNewKeysOpensAfterOneReload(t *testing.T) {
+	w := newWorldWithTable(t)
+	old, other := w.open().Keys(), w.open().Keys()
+	before := ringOf(t, old).Seal("test", nil, []byte("old"))
+	if err := other.Rotate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	after := ringOf(t, other).Seal("test", nil, []byte("new"))
+	for want, sealed := range map[string][]byte{"old": before, "new": after} {
+		for name, keys := range map[string]*Keys{"the old process": old, "the other": other} {
+			err := seal.WithReload(t.Context(), keys, func(r *seal.Ring) error {
+				plain, err := r.Open("test", nil, sealed)
+				if err == nil && string(plain) != want {
+					t.Errorf("got %q, want %q", plain, want)
+				}
+				return err
+			})
+			if err != nil {
+				t.Errorf("%s, sealed under the %s keys: %v", name, want, err)
+			}
+		}
+	}
+}
+
+func TestARingFromTheFutureIsReadAgain(t *testing.T) {
+	w := newWorldWithTable(t)
+	keys, other := w.open().Keys(), w.open().Keys()
+	ringOf(t, keys)
+	if err := other.Rotate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.at = w.at.Add(-time.Minute)
+	if got, want := ringOf(t, keys).Newest(), ringOf(t, other).Newest(); got != want {
+		t.Errorf("after the clock went back: got %s, want %s, which the table has", got, want)
+	}
+}
+
+// counting counts the reads of a store.
+type counting struct {
+	store.Store
+	gets int
+}
+
+func (c *counting) Get(ctx context.Context, key store.Key) (store.Item, error) {
+	c.gets++
+	return c.Store.Get(ctx, key)
+}
+
+func TestForgedKeyIdsCauseAFewReadsASecond(t *testing.T) {
+	w := newWorldWithTable(t)
+	keys := w.open().Keys()
+	ringOf(t, keys)
+	reads := &counting{Store: keys.store}
+	keys.store = reads
+	flood := func() {
+		for range 100 {
+			if _, err := keys.Reload(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, step := range []struct {
+		after time.Duration
+		want  int
+	}{
+		{0, reloadBurst}, {0, 0}, {reloadEvery, 1}, {3 * reloadEvery, 3}, {time.Hour, reloadBurst},
+		{-2 * time.Hour, reloadBurst}, // a clock that goes back doesn't shut them off
+	} {
+		w.at = w.at.Add(step.after)
+		reads.gets = 0
+		if flood(); reads.gets != step.want {
+			t.Errorf("after %s: got %d reads, want %d", step.after, reads.gets, step.want)
+		}
+	}
+	if got, want := w.amazon.targets(), "GenerateDataKey"; got != want {
+		t.Errorf("got %s asked of KMS, want %s", got, want)
+	}
+}
+
+func TestTheRingIsTendedWhenItIsDueAndKMSIsNotAskedBefore(t *testing.T) {
+	w := newWorldWithTable(t)
+	for _, step := range []struct {
+		name    string
+		after   time.Duration
+		changed bool
+		keys    int // secrets then
+		signers int // in the JWKS then
+	}{
+		{"made", 0, true, 1, 1},
+		{"nothing to do", time.Minute, false, 1, 1},
+		{"still nothing", rotateEvery - 2*time.Minute, false, 1, 1},
+		{"rotated", time.Minute, true, 2, 2},
+		{"the old signer is in use", seal.Published, false, 2, 2},
+		{"and kept", seal.SignerKept, false, 2, 2},
+		{"and dropped", time.Minute, true, 2, 1},
+		{"nothing to do", time.Hour, false, 2, 1},
+		{"rotated again", rotateEvery, true, 3, 2},
+	} {
+		w.at = w.at.Add(step.after)
+		keys := w.open().Keys() // each run may be a new process
+		asked := len(w.amazon.requests())
+		changed, err := keys.Tend(t.Context())
+		if err != nil || changed != step.changed {
+			t.Errorf("%s: got changed %v, %v, want %v", step.name, changed, err, step.changed)
+		}
+		if got := len(w.amazon.requests()) - asked; got > 0 != step.changed {
+			t.Errorf("%s: asked KMS %d times", step.name, got)
+		}
+		ring := ringOf(t, w.open().Keys())
+		if got := len(ring.KeyIDs()); got != step.keys {
+			t.Errorf("%s: got %d secrets, want %d", step.name, got, step.keys)
+		}
+		if got := strings.Count(string(ring.JWKS()), `"kid"`); got != step.signers {
+			t.Errorf("%s: got %d signing keys published, want %d", step.name, got, step.signers)
+		}
+	}
+}
+
+func TestOfTwoRotationsAtOnceOneIsDone(t *testing.T) {
+	w := newWorldWithTable(t)
+	a, b := w.open().Keys(), w.open().Keys()
+	ringOf(t, a)
+	ringOf(t, b)
+	// b rotates after a has read the ring and before it writes.
+	a.store = &before{Store: a.store, commit: func() error { return b.Rotate(t.Context()) }}
+	if err := a.Rotate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := ringOf(t, a).Newest(), ringOf(t, b).Newest(); got != want {
+		t.Errorf("got %s and %s, want one newest key", got, want)
+	}
+	if got := len(ringOf(t, w.open().Keys()).KeyIDs()); got != 2 {
+		t.Errorf("got %d secrets, want 2", got)
+	}
+}
+
+// before does something once before a commit, and loses answers of commits.
+type before struct {
+	store.Store
+	commit func() error
+	lost   int
+}
+
+func (b *before) Commit(ctx context.Context, token store.Version, writes ...store.Write) error {
+	if do := b.commit; do != nil {
+		b.commit = nil
+		if err := do(); err != nil {
+			return err
+		}
+	}
+	err := b.Store.Commit(ctx, token, writes...)
+	if b.lost > 0 {
+		b.lost--
+		return errors.New("no answer")
+	}
+	return err
+}
+
+func TestALostAnswerOfTheTableDoesNotMakeAnotherRing(t *testing.T) {
+	w := newWorldWithTable(t)
+	keys := w.open().Keys()
+	keys.store = &before{Store: keys.store, lost: 2}
+	if got, want := ringOf(t, keys).Newest(), ringOf(t, w.open().Keys()).Newest(); got != want {
+		t.Errorf("got %s, want %s, which the table has", got, want)
+	}
+}
+
+func TestARingThatIsGoneIsNotMadeAnew(t *testing.T) {
+	w := newWorldWithTable(t)
+	keys := w.open().Keys()
+	ringOf(t, keys)
+	table := keys.store
+	keys.store = &absent{table}
+	w.at = w.at.Add(time.Hour)
+	if ring, err := keys.Ring(t.Context()); err == nil {
+		t.Errorf("got %v, want an error", ring)
+	}
+}
+
+// absent is a store in which nothing is.
+type absent struct{ store.Store }
+
+func (a *absent) Get(_ context.Context, key store.Key) (store.Item, error) {
+	return store.Item{Key: key}, nil
+}
+
+func TestWithoutKMSOrTheTableNobodyGetsARing(t *testing.T) {
+	w := newWorldWithTable(t)
+	w.amazon.kms.broken = true
+	if ring, err := w.open().Keys().Ring(t.Context()); err == nil || strings.Contains(err.Error(), "arn:") {
+		t.Errorf("without KMS: got %v, %v, want an error without KMS's own words", ring, err)
+	}
+	w.amazon.kms.broken = false
+	keys := w.open().Keys()
+	ringOf(t, keys)
+	w.env["COUNTERSIGN_DYNAMODB_ENDPOINT"] = closedPort(t)
+	keys.store = w.open().store()
+	if ring, err := keys.Ring(t.Context()); err != nil {
+		t.Errorf("without the table, and a fresh ring: got %v, %v", ring, err)
+	}
+	w.at = w.at.Add(time.Hour)
+	if ring, err := keys.Ring(t.Context()); err == nil {
+		t.Errorf("without the table, and an old ring: got %v, want an error", ring)
+	}
+}
+
+func TestARingItemThatWasTamperedWithIsRefused(t *testing.T) {
+	w := newWorldWithTable(t)
+	ringOf(t, w.open().Keys())
+	table := w.open().store()
+	good, err := table.Get(t.Context(), ringKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, secret := range []string{`"secrets"`, `"signers"`} {
+		if bytes.Contains(good.Body, []byte(secret)) {
+			t.Fatalf("the item holds the ring in the clear: %s", good.Body)
+		}
+	}
+	for name, change := range map[string]func(*ringItem){
+		"format":   func(i *ringItem) { i.Format = 2 },
+		"data key": func(i *ringItem) { i.DataKey[3] ^= 1 },
+		"sealed":   func(i *ringItem) { i.Sealed[3] ^= 1 },
+		"empty":    func(i *ringItem) { i.Sealed = nil },
+		"rotated":  func(i *ringItem) { i.Rotated = i.Rotated.Add(time.Hour) },
+		"retired":  func(i *ringItem) { i.Retired = !i.Retired },
+	} {
+		var item ringItem
+		decodeJSON(t, good.Body, &item)
+		change(&item)
+		body, _ := json.Marshal(&item)
+		keys := w.open().Keys()
+		keys.store = &fixed{body: body}
+		ring, err := keys.Ring(t.Context())
+		if err == nil {
+			t.Errorf("%s: got %v, want an error", name, ring)
+		} else if name == "format" && !strings.Contains(err.Error(), "format 2") {
+			t.Errorf("got %v, want the format named", err)
+		}
+	}
+	keys := w.open().Keys()
+	keys.store = &fixed{body: []byte(`{"format":`)}
+	if ring, err := keys.Ring(t.Context()); err == nil {
+		t.Errorf("cut short: got %v, want an error", ring)
+	}
+}
+
+// fixed is a store that has one body under every key.
+type fixed struct {
+	store.Store
+	body []byte
+}
+
+func (f *fixed) Get(_ context.Context, key store.Key) (store.Item, error) {
+	return store.Item{Key: key, Version: "v", Body: f.body}, nil
+}
+
+func ringOf(t testing.TB, k *Keys) *seal.Ring {
+	t.Helper()
+	ring, err := k.Ring(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ring
+}

@@ -1,0 +1,123 @@
+package cloud
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"countersign/pkg/mfa"
+)
+
+var anyMessage = mfa.Message{To: "bob@example.com", Subject: "The subject", Text: "code 123456", HTML: "<b>123456</b>"}
+
+func TestAMessageThatMayHaveBeenTakenIsNotSentAgain(t *testing.T) {
+	quoting := `{"message":"Email address is not verified: bob@example.com, 123456"}`
+	for name, test := range map[string]struct {
+		answer func(asked) (int, string)
+		sends  int
+		reason string // empty: it was taken
+	}{
+		"taken":        {func(asked) (int, string) { return 200, `{"MessageId":"1"}` }, 1, ""},
+		"answer lost":  {func(asked) (int, string) { return lose, "" }, 1, "no_answer"},
+		"server error": {func(asked) (int, string) { return 500, quoting }, 1, "refused"},
+		"unavailable":  {func(asked) (int, string) { return 503, quoting }, 1, "refused"},
+		"one too many, then taken": {func(q asked) (int, string) {
+			if q.nth == 1 {
+				return 429, `{"__type":"TooManyRequestsException"}`
+			}
+			return 200, "{}"
+		}, 2, ""},
+		"always one too many": {func(asked) (int, string) { return 429, quoting }, 2, "throttled"},
+		"throttled by code":   {func(asked) (int, string) { return 400, `{"__type":"ThrottlingException"}` }, 2, "throttled"},
+		"suspended":           {func(asked) (int, string) { return 400, `{"__type":"AccountSuspendedException"}` }, 1, "account"},
+		"unverified sender":   {func(asked) (int, string) { return 400, `{"__type":"MailFromDomainNotVerifiedException"}` }, 1, "sender"},
+		"rejected":            {func(asked) (int, string) { return 400, `{"__type":"MessageRejected","message":"bob@example.com"}` }, 1, "rejected"},
+	} {
+		w := newWorld(t)
+		w.amazon.answer = test.answer
+		err := w.open().Mail().SendMail(t.Context(), anyMessage)
+		if (err == nil) != (test.reason == "") {
+			t.Errorf("%s: got %v", name, err)
+		}
+		if got := len(w.amazon.requests()); got != test.sends {
+			t.Errorf("%s: got %d requests, want %d", name, got, test.sends)
+		}
+		want := `"step":"verify","reason":"` + test.reason + `","DeliveryFailures":1}`
+		if counted := w.log.String(); strings.Contains(counted, "DeliveryFailures") != (err != nil) || err != nil && !strings.Contains(counted, want) {
+			t.Errorf("%s: got %s counted, want %s", name, counted, want)
+		}
+		checkNothingOfTheMessage(t, name, w, err)
+	}
+}
+
+func checkNothingOfTheMessage(t *testing.T, name string, w *world, err error) {
+	t.Helper()
+	said := w.log.String()
+	if err != nil {
+		said += err.Error()
+	}
+	for _, secret := range []string{"bob", "example.com", "123456", "subject", "127.0.0.1"} {
+		if strings.Contains(said, secret) {
+			t.Errorf("%s: %q is in %s", name, secret, said)
+		}
+	}
+}
+
+func TestWhereNoConnectionCameAboutAMessageIsTriedAgain(t *testing.T) {
+	w := newWorld(t)
+	w.env["COUNTERSIGN_SES_ENDPOINT"] = closedPort(t)
+	d := w.open()
+	m := d.Mail()
+	tries := 0
+	again := m.ses.again
+	m.ses.again = func(err error) bool { tries++; return again(err) }
+	err := m.SendMail(t.Context(), anyMessage)
+	if err == nil || tries != 1 || !strings.Contains(w.log.String(), `"reason":"unconnected"`) {
+		t.Errorf("got %v, asked %d times whether again; log %s", err, tries, w.log.String())
+	}
+	if !notTaken(err) {
+		t.Errorf("got %v, want that it says that nothing was sent", err)
+	}
+}
+
+func TestAMessageToMoreOrLessThanOneAddressIsNotSent(t *testing.T) {
+	w := newWorld(t)
+	m := w.open().Mail()
+	for _, to := range []string{"", "bob", "bob@example.com,eve@example.com", "Bob <bob@example.com>", "bob@example.com\r\nBcc: eve@example.com", " bob@example.com"} {
+		err := m.SendMail(t.Context(), mfa.Message{To: to, Subject: "s", Text: "t", HTML: "h"})
+		if err == nil {
+			t.Errorf("%q: got no error", to)
+		}
+		checkNothingOfTheMessage(t, to, w, err)
+	}
+	if got := len(w.amazon.requests()); got > 0 {
+		t.Errorf("got %d requests, want none", got)
+	}
+}
+
+func TestEachMessageGetsAConnectionOfItsOwn(t *testing.T) {
+	w := newWorld(t)
+	m := w.open().Mail()
+	for range 3 {
+		if err := m.SendMail(t.Context(), anyMessage); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// One that was kept would be given up by the other end while the process is frozen, and an answer be lost on it.
+	seen := map[string]bool{}
+	for _, q := range w.amazon.requests() {
+		seen[q.From] = true
+	}
+	if len(seen) != 3 {
+		t.Errorf("got %d connections for 3 messages, want 3", len(seen))
+	}
+}
+
+func TestACancelledCallSendsNothing(t *testing.T) {
+	w := newWorld(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := w.open().Mail().SendMail(ctx, anyMessage); err == nil || len(w.amazon.requests()) > 0 {
+		t.Errorf("got %v after %d requests", err, len(w.amazon.requests()))
+	}
+}

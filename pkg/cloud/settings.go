@@ -1,0 +1,117 @@
+package cloud
+
+import (
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+)
+
+// setting reads a setting that must be there, and be good. What it must be is told if it isn't; its value never is.
+func (d *Deployment) setting(name, mustBe string, good func(string) bool) string {
+	value := d.environment(name)
+	switch {
+	case value == "":
+		d.fault(name, "is missing; it must be "+mustBe)
+	case !good(value):
+		d.fault(name, "is not "+mustBe)
+	}
+	return value
+}
+
+// optional reads a setting that may be missing.
+func (d *Deployment) optional(name, mustBe string, good func(string) bool) string {
+	if d.environment(name) == "" {
+		return ""
+	}
+	return d.setting(name, mustBe, good)
+}
+
+// fault notes once what is wrong with a setting.
+func (d *Deployment) fault(name, what string) {
+	for _, f := range d.faults {
+		if f.name == name {
+			return
+		}
+	}
+	d.faults = append(d.faults, fault{name, what})
+}
+
+// A fault is what is wrong with one setting.
+type fault struct{ name, what string }
+
+// endpoint reads where a service is to be reached instead of at Amazon.
+func (d *Deployment) endpoint(name string) string {
+	return strings.TrimSuffix(d.optional(name, "an http or https URL of this machine, by its loopback address", loopbackURL), "/")
+}
+
+// credentials reads what Lambda gives a function.
+func (d *Deployment) credentials() aws.Credentials {
+	return aws.Credentials{
+		AccessKeyID:     d.setting("AWS_ACCESS_KEY_ID", "an access key id", word("")),
+		SecretAccessKey: d.setting("AWS_SECRET_ACCESS_KEY", "a secret access key", word("/+=")),
+		SessionToken:    d.optional("AWS_SESSION_TOKEN", "a session token", word("/+=-_.")),
+	}
+}
+
+// clockOffset reads how far the service's clock is from this machine's. Only where the table is a plaything may it be moved:
+// it would reopen what has expired.
+func (d *Deployment) clockOffset() time.Duration {
+	const name = "COUNTERSIGN_CLOCK_OFFSET"
+	value := d.optional(name, "a whole number of seconds", func(v string) bool {
+		_, err := strconv.ParseInt(v, 10, 32)
+		return err == nil
+	})
+	if value == "" {
+		return 0
+	}
+	if !loopbackURL(d.environment("COUNTERSIGN_DYNAMODB_ENDPOINT")) {
+		d.fault(name, "is refused: the table is not on this machine")
+		return 0
+	}
+	seconds, _ := strconv.ParseInt(value, 10, 32)
+	return time.Duration(seconds) * time.Second
+}
+
+// loopbackURL reports whether v is the base URL of something on this machine. A name is none: it may be made to mean
+// another machine.
+func loopbackURL(v string) bool {
+	u, err := url.Parse(v)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || !bare(u) {
+		return false
+	}
+	address, err := netip.ParseAddr(u.Hostname())
+	return err == nil && address.IsLoopback()
+}
+
+// issuerURL reports whether v can be a deployment's base URL: https, or http on the machine that calls it.
+func issuerURL(v string) bool {
+	u, err := url.Parse(v)
+	if err != nil || u.Host == "" || !bare(u) || strings.HasSuffix(v, "/") {
+		return false
+	}
+	return u.Scheme == "https" || u.Scheme == "http" && (u.Hostname() == "localhost" || loopbackURL(v))
+}
+
+// bare reports whether a URL is no more than a scheme, a host and a path.
+func bare(u *url.URL) bool {
+	return u.User == nil && u.RawQuery == "" && !u.ForceQuery && u.Fragment == "" && u.Opaque == ""
+}
+
+// word gives what reports whether all of a value is letters, digits and those of more.
+func word(more string) func(string) bool {
+	return func(v string) bool {
+		return len(v) <= 4096 && !strings.ContainsFunc(v, func(c rune) bool {
+			return !('A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || strings.ContainsRune(more, c))
+		})
+	}
+}
+
+func line(v string) bool {
+	return len(v) <= 200 && !strings.ContainsFunc(v, func(c rune) bool { return c < ' ' || c == 0x7f })
+}
+
+func truth(v string) bool { return v == "true" || v == "false" }

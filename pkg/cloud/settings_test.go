@@ -1,0 +1,200 @@
+package cloud
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"countersign/pkg/api"
+	"countersign/pkg/store"
+)
+
+func verify(d *Deployment) http.Handler { return api.New(d.Door(), api.Verify(d.Service())) }
+
+func publish(d *Deployment) Deliver {
+	s := d.Service()
+	s.Mail, s.Bus = d.Mail(), d.Bus()
+	return s.Publish
+}
+
+func faultNames(d *Deployment) []string {
+	var names []string
+	for _, f := range d.faults {
+		names = append(names, f.name)
+	}
+	return names
+}
+
+func TestWhatIsMissingIsNamedAndNothingElseIsAskedFor(t *testing.T) {
+	for _, test := range []struct {
+		build func(*Deployment)
+		want  string
+	}{
+		{func(d *Deployment) { verify(d) },
+			"AWS_REGION AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY COUNTERSIGN_TABLE COUNTERSIGN_KMS_KEY COUNTERSIGN_ISSUER"},
+		{func(d *Deployment) { publish(d) },
+			"AWS_REGION AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY COUNTERSIGN_TABLE COUNTERSIGN_KMS_KEY COUNTERSIGN_ISSUER " +
+				"COUNTERSIGN_SENDER COUNTERSIGN_BUS"},
+	} {
+		w := newWorld(t)
+		clear(w.env)
+		d := w.open()
+		test.build(d)
+		if got := strings.Join(faultNames(d), " "); got != test.want {
+			t.Errorf("got faults of %s, want of %s", got, test.want)
+		}
+	}
+}
+
+func TestAWholeConfigurationHasNoFault(t *testing.T) {
+	w := newWorld(t)
+	w.env["COUNTERSIGN_CLOCK_OFFSET"] = "-90"
+	w.env["COUNTERSIGN_SENDER_NAME"] = "Zoë’s bank"
+	w.env["COUNTERSIGN_SES_CONFIGURATION_SET"] = "mfa_set-1"
+	w.env["COUNTERSIGN_ROUTINE_EVENTS"] = "false"
+	d := w.open()
+	verify(d)
+	publish(d)
+	if got := faultNames(d); len(got) > 0 {
+		t.Errorf("got faults of %v, want none", got)
+	}
+}
+
+func TestAMalformedSettingIsRefused(t *testing.T) {
+	for name, values := range map[string][]string{
+		"AWS_REGION":                       {"eu-west-1/../x", "a.b"},
+		"COUNTERSIGN_TABLE":                {"my table", "a\nb"},
+		"COUNTERSIGN_KMS_KEY":              {"key id", `"`},
+		"COUNTERSIGN_ISSUER":               {"mfa.example.com", "http://mfa.example.com", "https://mfa.example.com/", "https://a:b@c", "https://a?b", "https://", "https://a#b"},
+		"COUNTERSIGN_SENDER":               {"nobody", "Bob <bob@example.com>", "a@b.example,c@d.example", "a@b.example\nBcc: c@d.example"},
+		"COUNTERSIGN_SENDER_NAME":          {"two\nlines", strings.Repeat("x", 201)},
+		"COUNTERSIGN_BUS":                  {"the bus"},
+		"COUNTERSIGN_ROUTINE_EVENTS":       {"yes", "1", "TRUE"},
+		"COUNTERSIGN_CLOCK_OFFSET":         {"1h", "1.5", "99999999999"},
+		"COUNTERSIGN_DYNAMODB_ENDPOINT":    {"http://dynamodb.eu-west-1.amazonaws.com", "http://localhost:8000", "127.0.0.1:8000", "ftp://127.0.0.1", "http://10.0.0.1:80", "http://user@127.0.0.1", "http://127.0.0.1.example.com", "http://127.0.0.1/?x"},
+		"COUNTERSIGN_KMS_ENDPOINT":         {"https://kms.example.com", "http://169.254.169.254"},
+		"COUNTERSIGN_SES_ENDPOINT":         {"https://example.com"},
+		"COUNTERSIGN_EVENTBRIDGE_ENDPOINT": {"https://[2001:db8::1]"},
+	} {
+		for _, value := range values {
+			w := newWorld(t)
+			w.env[name] = value
+			d := w.open()
+			publish(d)
+			if got := faultNames(d); !slices.Equal(got, []string{name}) {
+				t.Errorf("%s=%q: got faults of %v, want of it alone", name, value, got)
+			}
+			if d.broken(); strings.Contains(w.log.String(), strings.Trim(value, `"`)) && len(value) > 4 {
+				t.Errorf("%s=%q: the log has the value", name, value)
+			}
+		}
+	}
+}
+
+func TestTheIssuerMayBePlainHTTPOnlyOnThisMachine(t *testing.T) {
+	for issuer, want := range map[string]bool{
+		"https://mfa.example.com": true, "https://example.com/mfa": true,
+		"http://127.0.0.1:8081": true, "http://localhost:8081": true, "http://[::1]:1": true,
+		"http://localhost.example.com": false,
+	} {
+		if got := issuerURL(issuer); got != want {
+			t.Errorf("%s: got %v, want %v", issuer, got, want)
+		}
+	}
+}
+
+func TestTheClockIsMovedOnlyWhereTheTableIsOnThisMachine(t *testing.T) {
+	w := newWorld(t)
+	w.env["COUNTERSIGN_CLOCK_OFFSET"] = "3600"
+	d := open("verify", func(name string) string { return w.env[name] }, &w.log)
+	if ahead := d.now().Sub(d.wall()); ahead < 59*time.Minute || ahead > time.Hour {
+		t.Errorf("got a clock ahead by %s, want an hour", ahead)
+	}
+	if now := d.now(); strings.Contains(now.String(), " m=") {
+		t.Errorf("got %s, with a reading that stands still while the process is frozen", now)
+	}
+	delete(w.env, "COUNTERSIGN_DYNAMODB_ENDPOINT")
+	d = open("verify", func(name string) string { return w.env[name] }, &w.log)
+	if ahead := d.now().Sub(d.wall()); ahead > time.Second {
+		t.Errorf("off this machine: got a clock ahead by %s, want none", ahead)
+	}
+	if got, want := faultNames(d), []string{"COUNTERSIGN_CLOCK_OFFSET"}; !slices.Equal(got, want) {
+		t.Errorf("off this machine: got faults of %v, want of %v", got, want)
+	}
+}
+
+func TestAnUnconfiguredFunctionAnswersEveryCallAsUnavailable(t *testing.T) {
+	w := newWorld(t)
+	delete(w.env, "COUNTERSIGN_TABLE")
+	w.env["COUNTERSIGN_KMS_KEY"] = "not a key"
+	h := w.open().serve(verify)
+	if log := w.log.String(); !strings.Contains(log, `"setting":"COUNTERSIGN_TABLE"`) || !strings.Contains(log, `"setting":"COUNTERSIGN_KMS_KEY"`) {
+		t.Errorf("the log at the start doesn't name both settings: %s", log)
+	}
+	for _, call := range []string{"POST /v1/challenges/ch_x/verify", "GET /", "DELETE /v1/orgs/x/users/y"} {
+		method, path, _ := strings.Cut(call, " ")
+		out, err := h.Invoke(t.Context(), payload(t, method, path, nil, "{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var res proxyResponse
+		var problem struct {
+			Code      string `json:"code"`
+			RequestID string `json:"request_id"`
+		}
+		decodeJSON(t, out, &res)
+		decodeJSON(t, []byte(res.Body), &problem)
+		if res.StatusCode != 503 || problem.Code != "unavailable" || problem.RequestID != "gw-1" ||
+			res.Headers["Content-Type"] != "application/problem+json" {
+			t.Errorf("%s: got %d %s, want an unavailable problem of request gw-1", call, res.StatusCode, res.Body)
+		}
+		if strings.Contains(res.Body, "COUNTERSIGN") {
+			t.Errorf("%s: the answer says what is wrong inside: %s", call, res.Body)
+		}
+	}
+	if len(w.amazon.requests()) > 0 {
+		t.Errorf("an unconfigured function asked Amazon for %s", w.amazon.targets())
+	}
+}
+
+func TestAnUnconfiguredFunctionTakesNoBatchAndFailsItsRun(t *testing.T) {
+	w := newWorld(t)
+	w.env["COUNTERSIGN_BUS"] = ""
+	out, err := w.open().stream(publish).Invoke(t.Context(), batch("7", "8"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := string(out), `{"batchItemFailures":[{"itemIdentifier":"7"}]}`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	w.env["COUNTERSIGN_ISSUER"] = ""
+	h := w.open().schedule(func(d *Deployment) Job { return d.Sweep(d.Service()) })
+	if _, err := h.Invoke(t.Context(), []byte("{}")); err == nil {
+		t.Error("the run of an unconfigured sweep did not fail")
+	}
+}
+
+func TestARunThatFailsSaysWhyInTheLogOnly(t *testing.T) {
+	w := newWorld(t)
+	h := w.open().schedule(func(*Deployment) Job {
+		return func(context.Context) error { return store.ErrConflict }
+	})
+	_, err := h.Invoke(t.Context(), nil)
+	if err == nil || strings.Contains(err.Error(), "conflict") {
+		t.Errorf("got %v, want an error without its cause", err)
+	}
+	if !strings.Contains(w.log.String(), "store: conflict") {
+		t.Errorf("the log has no cause: %s", w.log.String())
+	}
+}
+
+func decodeJSON(t testing.TB, b []byte, into any) {
+	t.Helper()
+	if err := json.Unmarshal(b, into); err != nil {
+		t.Fatalf("%v in %s", err, b)
+	}
+}

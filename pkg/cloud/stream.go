@@ -1,0 +1,109 @@
+package cloud
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"countersign/pkg/store"
+	"countersign/pkg/store/dynamo"
+)
+
+// A streamEvent is a batch of a DynamoDB stream, as far as it is used: strings of new images.
+// https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html
+type streamEvent struct {
+	Records []struct {
+		EventName string `json:"eventName"` // INSERT, MODIFY or REMOVE
+		Change    struct {
+			SequenceNumber string `json:"SequenceNumber"`
+			NewImage       map[string]struct {
+				S string `json:"S"`
+			} `json:"NewImage"`
+		} `json:"dynamodb"`
+	} `json:"Records"`
+}
+
+// A batchResponse names the first record that wasn't taken; Lambda sends it and all after it again. Empty: all were taken.
+// https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html
+type batchResponse struct {
+	BatchItemFailures []batchItemFailure `json:"batchItemFailures"`
+}
+
+type batchItemFailure struct {
+	ItemIdentifier string `json:"itemIdentifier"` // a sequence number
+}
+
+// A feed hands batches of a stream on.
+type feed struct {
+	deliver Deliver
+	log     *slog.Logger
+}
+
+// A streamed record is one that hands something on, and its place in the stream.
+type streamed struct {
+	sequence string
+	record   store.Record
+}
+
+// Invoke hands one batch on. It fails, and so has the whole batch sent again, only where the batch can't be read.
+func (f *feed) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
+	batch, err := readBatch(payload)
+	if err != nil {
+		return nil, err
+	}
+	res := batchResponse{BatchItemFailures: []batchItemFailure{}}
+	if taken, err := f.take(ctx, batch); err != nil {
+		f.log.ErrorContext(ctx, "a record could not be handed on", "sequence", batch[taken].sequence, "error", err)
+		res.BatchItemFailures = append(res.BatchItemFailures, batchItemFailure{batch[taken].sequence})
+	}
+	return json.Marshal(res)
+}
+
+// readBatch leaves out removals and what hands nothing on.
+func readBatch(payload []byte) ([]streamed, error) {
+	var e streamEvent
+	if err := json.Unmarshal(payload, &e); err != nil {
+		return nil, errors.New("the payload is not a batch of a DynamoDB stream") // the decoder's own error quotes it
+	}
+	var batch []streamed
+	for _, r := range e.Records {
+		if r.EventName != "INSERT" && r.EventName != "MODIFY" {
+			continue
+		}
+		image := map[string]types.AttributeValue{}
+		for name, value := range r.Change.NewImage {
+			image[name] = &types.AttributeValueMemberS{Value: value.S}
+		}
+		if record, ok := dynamo.Decode(image); ok {
+			batch = append(batch, streamed{r.Change.SequenceNumber, record})
+		}
+	}
+	return batch, nil
+}
+
+// take hands a batch on whole, and if that fails by ever smaller parts, in order, until the one that fails is alone. It
+// answers how many were taken before that one.
+func (f *feed) take(ctx context.Context, batch []streamed) (taken int, err error) {
+	if len(batch) == 0 {
+		return 0, nil
+	}
+	records := make([]store.Record, len(batch))
+	for i, s := range batch {
+		records[i] = s.record
+	}
+	if err = f.deliver(ctx, records); err == nil {
+		return len(batch), nil
+	}
+	if len(batch) == 1 || ctx.Err() != nil {
+		return 0, err
+	}
+	half := len(batch) / 2
+	if taken, err = f.take(ctx, batch[:half]); err != nil {
+		return taken, err
+	}
+	taken, err = f.take(ctx, batch[half:])
+	return half + taken, err
+}
