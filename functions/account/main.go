@@ -1,0 +1,15 @@
+// Command account is the function that shows, makes and erases users.
+package main
+
+import (
+	"net/http"
+
+	"countersign/pkg/api"
+	"countersign/pkg/cloud"
+)
+
+func main() {
+	cloud.Serve("account", func(d *cloud.Deployment) http.Handler {
+		return api.New(d.Door(), api.Account(d.Service()))
+	})
+}

@@ -1,0 +1,17 @@
+// Command challenge is the function that decides whether a user is asked, starts challenges, and sends their codes.
+package main
+
+import (
+	"net/http"
+
+	"countersign/pkg/api"
+	"countersign/pkg/cloud"
+)
+
+func main() {
+	cloud.Serve("challenge", func(d *cloud.Deployment) http.Handler {
+		s := d.Service()
+		s.Mail = d.Mail()
+		return api.New(d.Door(), api.Challenge(s))
+	})
+}

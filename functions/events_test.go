@@ -1,0 +1,159 @@
+package functions
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"countersign/pkg/api/openapi"
+	"countersign/pkg/seal"
+	"countersign/pkg/store"
+)
+
+func TestEveryEventIsOneThatItsFunctionGets(t *testing.T) {
+	deployed := readTemplate(t)
+	document, err := openapi.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for step, f := range deployed.functions(t) {
+		if len(f.routes) == 0 {
+			continue
+		}
+		var e events.APIGatewayV2HTTPRequest
+		strictly(t, step, eventFile(t, step), &e)
+		at := e.RequestContext.HTTP
+		switch {
+		case e.Version != "2.0" || e.RequestContext.Stage != "$default" || e.IsBase64Encoded:
+			t.Errorf("%s: not a request in payload 2.0 as this API sends it", step)
+		case !slices.Contains(f.routes, e.RouteKey) || e.RequestContext.RouteKey != e.RouteKey:
+			t.Errorf("%s: route %q, want one of %q", step, e.RouteKey, f.routes)
+		case e.RawPath != at.Path || at.Method+" "+patternOf(at.Method, at.Path) != e.RouteKey:
+			t.Errorf("%s: %s %s isn't on the route %s", step, at.Method, at.Path, e.RouteKey)
+		case e.Headers["content-length"] != fmt.Sprint(len(e.Body)):
+			t.Errorf("%s: content-length %s, want %d", step, e.Headers["content-length"], len(e.Body))
+		case e.Headers["x-forwarded-for"] != at.SourceIP:
+			t.Errorf("%s: two addresses of the caller", step)
+		}
+		if err := document.Request(at.Method, at.Path, []byte(e.Body)); err != nil {
+			t.Errorf("%s: %v", step, err)
+		}
+		_, route, _ := strings.Cut(e.RouteKey, " ")
+		for name, value := range e.PathParameters {
+			route = strings.ReplaceAll(route, "{"+name+"}", value)
+		}
+		if route != at.Path {
+			t.Errorf("%s: its path parameters make %s of the route, want %s", step, route, at.Path)
+		}
+	}
+}
+
+func TestTheSweepsEventIsWhatTheSchedulerSends(t *testing.T) {
+	var e events.EventBridgeEvent
+	strictly(t, "sweep", eventFile(t, "sweep"), &e)
+	if e.Source != "aws.scheduler" || e.DetailType != "Scheduled Event" || string(e.Detail) != `"{}"` || len(e.Resources) != 1 {
+		t.Errorf("got %+v, want what EventBridge Scheduler sends by default", e)
+	}
+}
+
+func TestThePublishEventIsABatchThatTheFilterLetsThrough(t *testing.T) {
+	f := readTemplate(t).functions(t)["publish"]
+	filters, _ := of(f.properties, "Events", "Stream", "Properties", "FilterCriteria", "Filters").([]any)
+	if len(filters) != 1 {
+		t.Fatalf("%d filters, want 1", len(filters))
+	}
+	var pattern struct {
+		EventName []string `json:"eventName"`
+		Dynamodb  struct {
+			NewImage map[string]map[string][]map[string]bool
+		} `json:"dynamodb"`
+	}
+	strictly(t, "the filter", []byte(fmt.Sprint(of(filters[0], "Pattern"))), &pattern)
+	if !slices.Equal(pattern.EventName, []string{"INSERT", "MODIFY"}) {
+		t.Errorf("lets %v through, want INSERT and MODIFY", pattern.EventName)
+	}
+	var batch events.DynamoDBEvent
+	strictly(t, "publish", eventFile(t, "publish"), &batch)
+	if len(batch.Records) < 2 {
+		t.Errorf("a batch of %d records", len(batch.Records))
+	}
+	for _, r := range batch.Records {
+		if !slices.Contains(pattern.EventName, r.EventName) || r.EventSource != "aws:dynamodb" || r.Change.StreamViewType != "NEW_IMAGE" {
+			t.Errorf("a record that the filter keeps back: %s of %s", r.EventName, r.EventSource)
+		}
+		for name, types := range pattern.Dynamodb.NewImage {
+			value, there := r.Change.NewImage[name]
+			if !there || value.DataType() != events.DataTypeString || !types["S"][0]["exists"] {
+				t.Errorf("a record that the filter keeps back: %s is %v", name, value)
+			}
+		}
+	}
+}
+
+// The events are what somebody who tries a function by hand sends it, so each has to come to something. Their API key is
+// never issued: here it is put into the table.
+func TestEveryEventIsAnsweredByItsFunction(t *testing.T) {
+	functions := readTemplate(t).functions(t)
+	d := deploy(t, functions)
+	var start events.APIGatewayV2HTTPRequest
+	strictly(t, "challenge", eventFile(t, "challenge"), &start)
+	hash := seal.HashBearer(strings.TrimPrefix(start.Headers["authorization"], "Bearer "))
+	err := d.store().Commit(t.Context(), store.NewVersion(), store.Write{
+		Key:  store.Key{Partition: "key#" + hash, Sort: "key"},
+		Body: []byte(`{"format":1,"client":"my-app","scopes":["sign_in","manage","admin"]}`),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		step   string
+		status int
+		want   string // in the body
+	}{
+		{"policy", http.StatusOK, `"version":1`},
+		{"challenge", http.StatusCreated, `"sent":{`},
+		{"account", http.StatusOK, `"email":"ana@acme.example"`},
+		{"verify", http.StatusNotFound, "challenge_invalid"}, // nobody can know a challenge beforehand
+		{"pages", http.StatusOK, `"keys":[`},
+	} {
+		var response events.APIGatewayV2HTTPResponse
+		d.invoke(c.step, eventFile(t, c.step), &response)
+		if response.StatusCode != c.status || !strings.Contains(response.Body, c.want) {
+			t.Errorf("%s: got %d %s, want %d and %s", c.step, response.StatusCode, response.Body, c.status, c.want)
+		}
+		delete(functions, c.step)
+	}
+	d.invoke("sweep", eventFile(t, "sweep"), nil)
+	var said events.DynamoDBEventResponse
+	d.invoke("publish", eventFile(t, "publish"), &said)
+	if len(said.BatchItemFailures) > 0 {
+		t.Errorf("publish gives back %v", said.BatchItemFailures)
+	}
+	if want := []string{"policy.changed", "challenge.verified", "browser.trusted"}; !slices.Equal(d.account.put, want) {
+		t.Errorf("on the bus: got %q, want %q", d.account.put, want)
+	}
+	delete(functions, "sweep")
+	delete(functions, "publish")
+	for step := range functions {
+		t.Errorf("%s: its event isn't tried here", step)
+	}
+}
+
+// eventFile is a function's event.
+func eventFile(t *testing.T, step string) []byte {
+	t.Helper()
+	content, err := os.ReadFile("../events/" + step + ".json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !json.Valid(content) {
+		t.Fatalf("%s: no JSON", step)
+	}
+	return content
+}

@@ -1,0 +1,212 @@
+// Package functions checks that what is deployed agrees with the code: template.yaml with the route table, the OpenAPI
+// document, the folders of the functions and the events to try them with; what each function finds in its environment
+// with what it reads there; and what each may do with what it does.
+//
+// The invariant: whatever one of these knows and another doesn't is an error with a name.
+package functions
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"go/parser"
+	"go/token"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"countersign/pkg/api"
+	"countersign/pkg/api/openapi"
+)
+
+// same tells what two sets don't share.
+func same(t *testing.T, one string, in []string, other string, also []string) {
+	t.Helper()
+	for _, name := range in {
+		if !slices.Contains(also, name) {
+			t.Errorf("%s: in %s, but not in %s", name, one, other)
+		}
+	}
+	for _, name := range also {
+		if !slices.Contains(in, name) {
+			t.Errorf("%s: in %s, but not in %s", name, other, one)
+		}
+	}
+}
+
+func TestTemplateRouteTableAndDocumentHaveTheSameRoutes(t *testing.T) {
+	var deployed, documented, table, operations []string
+	for step, f := range readTemplate(t).functions(t) {
+		for _, route := range f.routes {
+			deployed = append(deployed, step+": "+route)
+		}
+	}
+	for _, s := range api.Steps {
+		for _, r := range s.Routes {
+			table = append(table, s.Name+": "+r.Method+" "+r.Pattern)
+			operations = append(operations, fmt.Sprintf("%s %s is %s, open: %t", r.Method, r.Pattern, r.Operation, r.Open))
+		}
+	}
+	document, err := openapi.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range document.Operations() {
+		documented = append(documented, fmt.Sprintf("%s %s is %s, open: %t", o.Method, o.Pattern, o.ID, o.Open))
+	}
+	same(t, "template.yaml", deployed, "the route table", table)
+	same(t, "the OpenAPI document", documented, "the route table", operations)
+	if n := len(readTemplate(t).named("AWS::ApiGatewayV2::Route")); n != len(deployed) {
+		t.Errorf("%d routes in template.yaml lead to functions, want %d", len(deployed), n)
+	}
+}
+
+func TestEveryFunctionHasAFolderAnEventAndAPartOfTheTemplate(t *testing.T) {
+	deployed := slices.Collect(maps.Keys(readTemplate(t).functions(t)))
+	same(t, "template.yaml", deployed, "functions/*/main.go", matching(t, "*/main.go", func(path string) string { return filepath.Dir(path) }))
+	same(t, "template.yaml", deployed, "events/*.json", matching(t, "../events/*", func(path string) string {
+		return strings.TrimSuffix(filepath.Base(path), ".json")
+	}))
+	for _, s := range api.Steps {
+		if !slices.Contains(deployed, s.Name) {
+			t.Errorf("%s: in the route table, but not in template.yaml", s.Name)
+		}
+	}
+}
+
+func matching(t *testing.T, pattern string, name func(path string) string) (names []string) {
+	t.Helper()
+	paths, err := filepath.Glob(pattern)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range paths {
+		names = append(names, name(path))
+	}
+	return names
+}
+
+func TestEveryFunctionIsBuiltRunAndReachedAlike(t *testing.T) {
+	deployed := readTemplate(t)
+	global := deployed.Globals.Function
+	for _, c := range []struct {
+		path string
+		want any
+	}{{"Runtime", "provided.al2023"}, {"Architectures", []any{"arm64"}}, {"Handler", "bootstrap"}} {
+		if got := global[c.path]; fmt.Sprint(got) != fmt.Sprint(c.want) {
+			t.Errorf("%s of all functions: got %v, want %v", c.path, got, c.want)
+		}
+	}
+	roles, logs := map[string]string{}, map[string]string{}
+	for step, f := range deployed.functions(t) {
+		if got := deployed.Resources[f.resource].Metadata["BuildMethod"]; got != "go1.x" {
+			t.Errorf("%s: is built by %v, want go1.x", step, got)
+		}
+		for part := range f.properties {
+			if !slices.Contains([]string{
+				"CodeUri", "Description", "Environment", "EventInvokeConfig", "Events", "FunctionName", "LoggingConfig",
+				"ReservedConcurrentExecutions", "Role", "Timeout",
+			}, part) {
+				t.Errorf("%s: has a %s of its own", step, part)
+			}
+		}
+		group := reference(of(f.properties, "LoggingConfig", "LogGroup"))
+		if of(deployed.Resources[group].Properties, "RetentionInDays") == nil {
+			t.Errorf("%s: its logs are kept for ever", step)
+		}
+		for name, owner := range map[string]map[string]string{f.role: roles, group: logs} {
+			if other := owner[name]; other != "" {
+				t.Errorf("%s and %s share %s", step, other, name)
+			}
+			owner[name] = step
+		}
+		reached := slices.ContainsFunc(deployed.named("AWS::Lambda::Permission"), func(name string) bool {
+			p := deployed.Resources[name].Properties
+			return reference(p["FunctionName"]) == f.resource && p["Principal"] == "apigateway.amazonaws.com"
+		})
+		if reached != (len(f.routes) > 0) {
+			t.Errorf("%s: the API may call it: %t, and has routes to it: %v", step, reached, f.routes)
+		}
+	}
+	same(t, "the roles of functions", slices.Collect(maps.Keys(roles)), "template.yaml", deployed.named("AWS::IAM::Role"))
+	for _, name := range deployed.named("AWS::ApiGatewayV2::Integration") {
+		if got := deployed.Resources[name].Properties["PayloadFormatVersion"]; got != "2.0" {
+			t.Errorf("%s: payload format %v, want 2.0", name, got)
+		}
+	}
+}
+
+func TestAMainOnlyBindsItsStep(t *testing.T) {
+	for _, path := range matching(t, "*/main.go", filepath.ToSlash) {
+		source, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, source, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, i := range file.Imports {
+			imported, _ := strconv.Unquote(i.Path.Value)
+			if !slices.Contains([]string{"net/http", "countersign/pkg/api", "countersign/pkg/cloud"}, imported) {
+				t.Errorf("%s: imports %s", path, imported)
+			}
+		}
+		_, body, _ := bytes.Cut(source, []byte("func main() {\n"))
+		if lines := bytes.Count(body, []byte("\n")) - 1; lines < 1 || lines > 10 {
+			t.Errorf("%s: %d lines in main, want 1 to 10", path, lines)
+		}
+		step := filepath.Dir(path)
+		if !bytes.Contains(body, []byte(`("`+step+`", `)) {
+			t.Errorf("%s: doesn't say that it is %s", path, step)
+		}
+	}
+}
+
+func TestNoFunctionLinksWhatIsForTestsOrOneMachine(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "./...").Output()
+	if err != nil {
+		t.Fatal("go list:", err)
+	}
+	for path := range strings.FieldsSeq(string(out)) {
+		if path == "testing" || strings.HasPrefix(path, "countersign/infra/") || path == "countersign/pkg/store/bolt" ||
+			path == "countersign/pkg/api/openapi" || path == "os/exec" {
+			t.Errorf("some function links %s", path)
+		}
+	}
+}
+
+// strictly reads JSON. What the type has no place for is an error.
+func strictly(t *testing.T, what string, content []byte, into any) {
+	t.Helper()
+	d := json.NewDecoder(bytes.NewReader(content))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+}
+
+// patternOf finds the route that a path is on.
+func patternOf(method, path string) string {
+	_, pattern := routeOf(method, path)
+	return pattern
+}
+
+// routeOf finds the step and the pattern that a request is for.
+func routeOf(method, path string) (step, pattern string) {
+	for _, s := range api.Steps {
+		for _, r := range s.Routes {
+			like := regexp.MustCompile(`\\\{\w+\\\}`).ReplaceAllString(regexp.QuoteMeta(r.Pattern), `[^/]+`)
+			if r.Method == method && regexp.MustCompile(`^`+like+`$`).MatchString(path) {
+				return s.Name, r.Pattern
+			}
+		}
+	}
+	return "", ""
+}

@@ -1,0 +1,167 @@
+package functions
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// A use is one call to AWS as IAM sees it. Names of what the template makes stand as in the template: ${Table.Arn}.
+type use struct {
+	action   string
+	resource string
+	keys     map[string][]string // condition keys, and their values in this call
+}
+
+func (u use) String() string {
+	said := u.action + " on " + u.resource
+	for _, key := range slices.Sorted(maps.Keys(u.keys)) {
+		said += fmt.Sprintf(" with %s %s", key, strings.Join(u.keys[key], ", "))
+	}
+	return said
+}
+
+// A statement is one of a policy that says who may do what.
+type statement struct {
+	in        string // the resource whose policy it stands in
+	sid       string
+	actions   []string
+	resources []string
+	condition map[string]map[string][]string // by operator and key
+}
+
+func (s statement) String() string { return s.in + "'s statement " + s.sid }
+
+// statements are all those that let a function do something: its role's, and the key's that name the role.
+func (t *template) statements(tb testing.TB, f *function) (all []statement) {
+	tb.Helper()
+	role := t.Resources[f.role]
+	if role.Type != "AWS::IAM::Role" || role.Properties["ManagedPolicyArns"] != nil {
+		tb.Fatalf("%s: its role is not one of the template with all its statements in it", f.resource)
+	}
+	policies, _ := role.Properties["Policies"].([]any)
+	for _, policy := range policies {
+		said, _ := of(policy, "PolicyDocument", "Statement").([]any)
+		for _, s := range said {
+			all = append(all, readStatement(tb, f.role, s))
+		}
+	}
+	for _, name := range t.named("AWS::KMS::Key") {
+		said, _ := of(t.Resources[name].Properties, "KeyPolicy", "Statement").([]any)
+		for _, s := range said {
+			if !slices.Contains(several(of(s, "Principal", "AWS")), "${"+f.role+".Arn}") {
+				continue
+			}
+			use := readStatement(tb, name, s)
+			use.resources = []string{"${" + name + ".Arn}"} // in a key's policy the star is the key
+			all = append(all, use)
+		}
+	}
+	return all
+}
+
+func readStatement(tb testing.TB, in string, said any) statement {
+	tb.Helper()
+	s := statement{
+		in: in, sid: fmt.Sprint(of(said, "Sid")), actions: several(of(said, "Action")), resources: several(of(said, "Resource")),
+		condition: map[string]map[string][]string{},
+	}
+	for part := range said.(object) {
+		if !slices.Contains([]string{"Sid", "Effect", "Principal", "Action", "Resource", "Condition"}, part) {
+			tb.Fatalf("%s: this test doesn't read %s", s, part)
+		}
+	}
+	if of(said, "Effect") != "Allow" {
+		tb.Fatalf("%s: this test reads statements that allow", s)
+	}
+	operators, _ := of(said, "Condition").(object)
+	for operator, keys := range operators {
+		s.condition[operator] = map[string][]string{}
+		for key, values := range keys.(object) {
+			s.condition[operator][key] = several(values)
+		}
+	}
+	return s
+}
+
+// allows reports whether the statement lets a call through, by IAM's rules for what the template says.
+func (s statement) allows(tb testing.TB, u use) bool {
+	tb.Helper()
+	if !anyMatches(s.actions, u.action) || !anyMatches(s.resources, u.resource) {
+		return false
+	}
+	for operator, keys := range s.condition {
+		for key, want := range keys {
+			got := u.keys[key]
+			holds := false
+			switch operator {
+			case "ForAllValues:StringLike":
+				holds = !slices.ContainsFunc(got, func(v string) bool { return !anyMatches(want, v) })
+			case "StringEquals":
+				holds = len(got) == 1 && slices.Contains(want, got[0])
+			case "Null":
+				holds = slices.Equal(want, []string{fmt.Sprint(len(got) == 0)})
+			default:
+				tb.Fatalf("%s: this test doesn't know the operator %s", s, operator)
+			}
+			if !holds {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// anyMatches reports whether a text fits one of some patterns with IAM's wildcards.
+func anyMatches(patterns []string, text string) bool {
+	return slices.ContainsFunc(patterns, func(pattern string) bool {
+		quoted := strings.NewReplacer(`\*`, `.*`, `\?`, `.`).Replace(regexp.QuoteMeta(pattern))
+		return regexp.MustCompile(`(?s)^` + quoted + `$`).MatchString(text)
+	})
+}
+
+// parts splits a statement into the least it could be: one action on one resource, in one partition where it names those.
+func (s statement) parts() (all []statement) {
+	for _, action := range s.actions {
+		for _, resource := range s.resources {
+			one := s
+			one.actions, one.resources = []string{action}, []string{resource}
+			partitions := s.condition["ForAllValues:StringLike"][leadingKeys]
+			if len(partitions) == 0 {
+				all = append(all, one)
+			}
+			for _, partition := range partitions {
+				in := one
+				in.condition = maps.Clone(s.condition)
+				in.condition["ForAllValues:StringLike"] = map[string][]string{leadingKeys: {partition}}
+				in.sid += ", " + action + " in " + partition
+				all = append(all, in)
+			}
+		}
+	}
+	return all
+}
+
+const leadingKeys = "dynamodb:LeadingKeys"
+
+// compare tells what was done without being allowed, and what is allowed without being done.
+func compare(tb testing.TB, allowed []statement, done []use) (found []string) {
+	tb.Helper()
+	for _, u := range done {
+		if !slices.ContainsFunc(allowed, func(s statement) bool { return s.allows(tb, u) }) {
+			found = append(found, "uses, but isn't allowed: "+u.String())
+		}
+	}
+	for _, s := range allowed {
+		for _, part := range s.parts() {
+			if !slices.ContainsFunc(done, func(u use) bool { return part.allows(tb, u) }) {
+				found = append(found, fmt.Sprintf("is allowed, but never uses: %s (%s on %s)", part, strings.Join(part.actions, ""), strings.Join(part.resources, "")))
+			}
+		}
+	}
+	slices.Sort(found)
+	return slices.Compact(found)
+}

@@ -1,0 +1,15 @@
+// Command pages is the function for what anybody may fetch: public keys, health, and what the codes of problems mean.
+package main
+
+import (
+	"net/http"
+
+	"countersign/pkg/api"
+	"countersign/pkg/cloud"
+)
+
+func main() {
+	cloud.Serve("pages", func(d *cloud.Deployment) http.Handler {
+		return api.New(d.Door(), api.Pages(d.Keys(), d.Health))
+	})
+}

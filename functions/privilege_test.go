@@ -1,0 +1,115 @@
+package functions
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestEveryFunctionMayDoWhatItDoesAndNothingElse(t *testing.T) {
+	deployed := readTemplate(t)
+	functions := deployed.functions(t)
+	d := deploy(t, functions)
+	d.story()
+	if t.Failed() {
+		t.Log("what the functions logged:\n" + d.logs())
+		t.FailNow()
+	}
+	for _, step := range slices.Sorted(maps.Keys(functions)) {
+		t.Run(step, func(t *testing.T) {
+			allowed := deployed.statements(t, functions[step])
+			done := append(slices.Clone(d.account.done[step]), inItsName(functions[step].properties)...)
+			for _, difference := range compare(t, allowed, done) {
+				t.Error(difference)
+			}
+			for i, s := range allowed {
+				if len(compare(t, slices.Delete(slices.Clone(allowed), i, i+1), done)) == 0 {
+					t.Errorf("nothing is missed without %s", s)
+				}
+			}
+			for _, more := range []statement{
+				{in: "a mistake", actions: []string{"dynamodb:Scan"}, resources: []string{"${Table.Arn}"}},
+				{in: "a mistake", actions: []string{"kms:Encrypt"}, resources: []string{"*"}},
+			} {
+				if len(compare(t, append(slices.Clone(allowed), more), done)) == 0 {
+					t.Errorf("nothing is too much with %s", more.actions)
+				}
+			}
+		})
+	}
+}
+
+// inItsName is what Lambda does with a function's role for what the template says of the function.
+func inItsName(properties object) (done []use) {
+	for _, action := range []string{"logs:CreateLogStream", "logs:PutLogEvents"} {
+		group := reference(of(properties, "LoggingConfig", "LogGroup"))
+		done = append(done, use{action: action, resource: "${" + group + ".Arn}"})
+	}
+	sources, _ := properties["Events"].(object)
+	failures := []any{of(properties, "EventInvokeConfig", "DestinationConfig", "OnFailure")}
+	for _, source := range sources {
+		if of(source, "Type") != "DynamoDB" {
+			continue
+		}
+		// https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html
+		stream := fmt.Sprint(of(source, "Properties", "Stream"))
+		for _, action := range []string{"DescribeStream", "GetRecords", "GetShardIterator"} {
+			done = append(done, use{action: "dynamodb:" + action, resource: stream})
+		}
+		done = append(done, use{action: "dynamodb:ListStreams", resource: "*"})
+		failures = append(failures, of(source, "Properties", "DestinationConfig", "OnFailure"))
+	}
+	for _, failure := range failures {
+		to := fmt.Sprint(of(failure, "Destination"))
+		switch of(failure, "Type") {
+		case "SQS":
+			done = append(done, use{action: "sqs:SendMessage", resource: to})
+		case "S3":
+			done = append(done, use{action: "s3:ListBucket", resource: to}, use{action: "s3:PutObject", resource: to + "/a-batch"})
+		}
+	}
+	return done
+}
+
+func TestAStatementIsReadAsIAMReadsIt(t *testing.T) {
+	s := statement{
+		sid: "Write", actions: []string{"dynamodb:PutItem"}, resources: []string{"${Table.Arn}"},
+		condition: map[string]map[string][]string{
+			"ForAllValues:StringLike": {leadingKeys: {"u#*", "ring"}}, "Null": {leadingKeys: {"false"}},
+		},
+	}
+	in := func(partitions ...string) use {
+		return use{action: "dynamodb:PutItem", resource: "${Table.Arn}", keys: map[string][]string{leadingKeys: partitions}}
+	}
+	other := in("ring")
+	other.action = "dynamodb:GetItem"
+	elsewhere := in("ring")
+	elsewhere.resource = "${Other.Arn}"
+	for _, c := range []struct {
+		name string
+		use  use
+		want bool
+	}{
+		{"one partition", in("u#ana"), true},
+		{"two that are both named", in("u#ana", "ring"), true},
+		{"one that isn't named", in("org#acme"), false},
+		{"one of two that isn't named", in("u#ana", "org#acme"), false},
+		{"a longer name than one without a star", in("ring#2"), false},
+		{"none, as a scan has", in(), false},
+		{"another action", other, false},
+		{"another table", elsewhere, false},
+	} {
+		if got := s.allows(t, c.use); got != c.want {
+			t.Errorf("%s: got %t, want %t", c.name, got, c.want)
+		}
+	}
+	if got := len(s.parts()); got != 2 {
+		t.Errorf("got %d parts, want 2", got)
+	}
+	if got := compare(t, []statement{s}, []use{in("u#ana"), in("org#acme")}); len(got) != 2 ||
+		!strings.Contains(got[0], "never uses") || !strings.Contains(got[0], "ring") || !strings.Contains(got[1], "isn't allowed") || !strings.Contains(got[1], "org#acme") {
+		t.Errorf("got %q, want that ring is never used and org#acme not allowed", got)
+	}
+}

@@ -1,0 +1,92 @@
+package functions
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// A function that finds a setting missing or malformed says so when it starts, by name. So one that finds every setting
+// malformed says which it reads.
+func TestEveryFunctionFindsTheSettingsItReads(t *testing.T) {
+	known := settings(t)
+	deployed := readTemplate(t)
+	global, _ := of(deployed.Globals.Function, "Environment", "Variables").(object)
+	readBySome := map[string]bool{}
+	for step, f := range deployed.functions(t) {
+		var malformed []string
+		for _, name := range known {
+			malformed = append(malformed, name+"=\x01")
+		}
+		read := complaints(t, step, malformed)
+		for _, name := range read {
+			readBySome[name] = true
+			if f.environment[name] == nil && !strings.HasPrefix(name, "AWS_") && !onOneMachine(name) {
+				t.Errorf("%s: reads %s, which template.yaml doesn't give it", step, name)
+			}
+		}
+		for name := range f.environment {
+			_, shared := global[name]
+			switch {
+			case onOneMachine(name):
+				t.Errorf("%s: is given %s, which is for playing on one machine", step, name)
+			case !shared && !slices.Contains(read, name):
+				t.Errorf("%s: is given %s, and doesn't read it", step, name)
+			}
+		}
+	}
+	for _, name := range known {
+		if !readBySome[name] {
+			t.Errorf("%s: known to pkg/cloud, but read by no function", name)
+		}
+	}
+	for name := range global {
+		if !readBySome[name] {
+			t.Errorf("%s: given to all functions, but read by none", name)
+		}
+	}
+}
+
+// onOneMachine reports whether a setting is for playing a deployment on one machine.
+func onOneMachine(name string) bool {
+	return strings.HasSuffix(name, "_ENDPOINT") || name == "COUNTERSIGN_CLOCK_OFFSET"
+}
+
+// settings are the names of all settings that pkg/cloud speaks of.
+func settings(t *testing.T) []string {
+	t.Helper()
+	found := map[string]bool{}
+	for _, path := range matching(t, "../pkg/cloud/*.go", filepath.ToSlash) {
+		if strings.HasSuffix(path, "_test.go") {
+			continue
+		}
+		source, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range regexp.MustCompile(`\bCOUNTERSIGN_[A-Z_]+[A-Z]\b`).FindAllString(string(source), -1) {
+			found[name] = true
+		}
+	}
+	if len(found) == 0 {
+		t.Fatal("pkg/cloud reads no settings")
+	}
+	return slices.Sorted(maps.Keys(found))
+}
+
+// complaints are the settings that a function finds wrong with an environment.
+func complaints(t *testing.T, step string, environment []string) []string {
+	t.Helper()
+	r := launch(t, step, environment)
+	<-r.ready
+	defer r.stop()
+	found := map[string]bool{}
+	for _, m := range regexp.MustCompile(`"setting":"(\w+)"`).FindAllStringSubmatch(r.log.String(), -1) {
+		found[m[1]] = true
+	}
+	return slices.Sorted(maps.Keys(found))
+}

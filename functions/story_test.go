@@ -1,0 +1,459 @@
+package functions
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"countersign/pkg/mfa"
+	"countersign/pkg/store"
+	"countersign/pkg/store/dynamo"
+	"countersign/pkg/store/dynamo/stream"
+)
+
+// A deployment is every function of the template, each in processes of its own as Lambda would run them, on one account.
+type deployment struct {
+	t         testing.TB
+	functions map[string]*function
+	account   *account
+	endpoints map[string]string // by function
+	admin     *dynamodb.Client  // of the table, beside the functions
+	feed      store.Feed
+	key       string // an API key of every scope
+
+	mu     sync.Mutex
+	offset time.Duration         // of the functions' clocks
+	idle   map[string][]*runtime // by function
+	ran    []*runtime            // all that ever were
+}
+
+// deploy makes the table and an API key, and starts every function, each as if it were the first.
+func deploy(t testing.TB, functions map[string]*function) *deployment {
+	d := &deployment{
+		t: t, functions: functions, account: newAccount(t), endpoints: map[string]string{}, idle: map[string][]*runtime{},
+	}
+	d.admin = dynamo.LocalClient(d.account.dynamo)
+	if err := dynamo.CreateTable(t.Context(), d.admin, d.account.name); err != nil {
+		t.Fatal(err)
+	}
+	d.feed = stream.New(stream.Options{Client: stream.LocalClient(d.account.dynamo), Table: d.account.name})
+	operator := &mfa.Service{Store: d.store(), Now: time.Now}
+	key, err := operator.CreateKey(t.Context(), mfa.NewKey{Client: "my-app", Scopes: mfa.Scopes()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.key = key.Reveal()
+	for _, step := range slices.Sorted(maps.Keys(functions)) {
+		d.endpoints[step] = d.account.endpoint(step)
+		d.remove("ring", "ring")
+		d.release(step, d.take(step))
+	}
+	d.remove("ring", "ring")
+	d.sweep()
+	d.restart() // now they all have one ring
+	return d
+}
+
+// store is the table, beside the functions.
+func (d *deployment) store() store.Store {
+	return dynamo.New(dynamo.Options{Client: d.admin, Table: d.account.name})
+}
+
+// environment is what a function's process finds: what the template says, and where AWS is played.
+func (d *deployment) environment(f *function) []string {
+	all := []string{
+		"AWS_REGION=eu-west-1", "AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local",
+		fmt.Sprintf("COUNTERSIGN_CLOCK_OFFSET=%d", d.offset/time.Second),
+	}
+	for _, service := range []string{"DYNAMODB", "KMS", "SES", "EVENTBRIDGE"} {
+		all = append(all, "COUNTERSIGN_"+service+"_ENDPOINT="+d.endpoints[f.step])
+	}
+	for name, value := range f.environment {
+		all = append(all, name+"="+d.filled(value))
+	}
+	return all
+}
+
+// filled is what CloudFormation would make of a value: the first side, where there is a condition.
+func (d *deployment) filled(value any) string {
+	d.t.Helper()
+	text := several(value)[0]
+	for name, is := range map[string]string{
+		"Table": d.account.name, "Key.Arn": keyARN, "Bus": busName, "Issuer": "https://countersign.example",
+		"SenderAddress": senderAddress, "SenderName": "Countersign", "SesConfigurationSet": configurationSet, "RoutineEvents": "true",
+	} {
+		text = strings.ReplaceAll(text, "${"+name+"}", is)
+	}
+	if strings.Contains(text, "${") {
+		d.t.Fatalf("this test doesn't know what %s would be", text)
+	}
+	return text
+}
+
+// take gives a process of a function that has nothing to do.
+func (d *deployment) take(step string) *runtime {
+	d.t.Helper()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if waiting := d.idle[step]; len(waiting) > 0 {
+		d.idle[step] = waiting[1:]
+		return waiting[0]
+	}
+	f := d.functions[step]
+	if f == nil {
+		d.t.Fatalf("the template has no function %s", step)
+	}
+	r := launch(d.t, step, d.environment(f))
+	d.ran = append(d.ran, r)
+	select {
+	case <-r.ready:
+	case <-r.ended:
+		d.t.Fatalf("%s ended: %s", step, r.log.String())
+	}
+	return r
+}
+
+func (d *deployment) release(step string, r *runtime) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.idle[step] = append(d.idle[step], r)
+}
+
+// advance moves the functions' clocks, which takes new processes.
+func (d *deployment) advance(by time.Duration) {
+	d.offset += by
+	d.restart()
+}
+
+// restart ends every process, so that the next calls are cold starts. None may be busy.
+func (d *deployment) restart() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, waiting := range d.idle {
+		for _, r := range waiting {
+			r.stop()
+		}
+	}
+	clear(d.idle)
+}
+
+// logs are what all processes wrote.
+func (d *deployment) logs() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var all strings.Builder
+	for _, r := range d.ran {
+		all.WriteString(r.log.String())
+	}
+	return all.String()
+}
+
+// remove takes an item out of the table, as its time to live would.
+func (d *deployment) remove(partition, sort string) {
+	d.t.Helper()
+	_, err := d.admin.DeleteItem(context.Background(), &dynamodb.DeleteItemInput{
+		TableName: aws.String(d.account.name),
+		Key: map[string]types.AttributeValue{
+			"pk": &types.AttributeValueMemberS{Value: partition}, "sk": &types.AttributeValueMemberS{Value: sort},
+		},
+	})
+	if err != nil {
+		d.t.Error(err)
+	}
+}
+
+// An answer is what came back of a call.
+type answer struct {
+	status int
+	body   string
+	object
+}
+
+func (a answer) text(path ...string) string { s, _ := of(a.object, path...).(string); return s }
+
+func (a answer) want(t testing.TB, status int) answer {
+	t.Helper()
+	if a.status != status {
+		t.Errorf("got %d %s, want %d", a.status, a.body, status)
+	}
+	return a
+}
+
+// call makes a request as the API would hand it to the function that has its route. headers come in pairs.
+func (d *deployment) call(method, path string, body object, headers ...string) answer {
+	d.t.Helper()
+	step, route := routeOf(method, path)
+	if step == "" {
+		d.t.Fatalf("no route for %s %s", method, path)
+	}
+	request := events.APIGatewayV2HTTPRequest{
+		Version: "2.0", RouteKey: method + " " + route, RawPath: path,
+		Headers: map[string]string{"authorization": "Bearer " + d.key},
+	}
+	request.RequestContext.RouteKey, request.RequestContext.Stage = request.RouteKey, "$default"
+	request.RequestContext.HTTP.Method, request.RequestContext.HTTP.Path = method, path
+	request.RequestContext.HTTP.SourceIP = "203.0.113.9"
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		request.Body, request.Headers["content-type"] = string(text), "application/json"
+	}
+	for i := 0; i < len(headers); i += 2 {
+		request.Headers[headers[i]] = headers[i+1]
+	}
+	var response events.APIGatewayV2HTTPResponse
+	d.run(step, request, &response)
+	a := answer{status: response.StatusCode, body: response.Body}
+	if strings.HasPrefix(a.body, "{") {
+		if err := json.Unmarshal([]byte(a.body), &a.object); err != nil {
+			d.t.Fatal(err)
+		}
+	}
+	return a
+}
+
+// run invokes a function with an event.
+func (d *deployment) run(step string, event, into any) {
+	d.t.Helper()
+	payload, err := json.Marshal(event)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.invoke(step, payload, into)
+}
+
+// invoke hands a function a payload as it is. into nil: its answer is of no interest.
+func (d *deployment) invoke(step string, payload []byte, into any) {
+	d.t.Helper()
+	r := d.take(step)
+	defer d.release(step, r)
+	out, err := r.invoke(payload)
+	if err != nil {
+		d.t.Errorf("%s: %v", step, err)
+		return
+	}
+	if into == nil {
+		return
+	}
+	if err := json.Unmarshal(out, into); err != nil {
+		d.t.Errorf("%s: %v in %s", step, err, out)
+	}
+}
+
+// publish hands all that waits in the stream to the function that follows it, as its trigger would.
+func (d *deployment) publish() {
+	d.t.Helper()
+	err := d.feed.Deliver(context.Background(), 100, func(_ context.Context, records []store.Record) error {
+		var batch events.DynamoDBEvent
+		for i, r := range records {
+			record := events.DynamoDBEventRecord{EventName: "MODIFY", EventSource: "aws:dynamodb"}
+			record.Change.SequenceNumber = fmt.Sprint(1000 + i)
+			record.Change.StreamViewType = "NEW_IMAGE"
+			record.Change.Keys = map[string]events.DynamoDBAttributeValue{
+				"pk": events.NewStringAttribute(r.Key.Partition), "sk": events.NewStringAttribute(r.Key.Sort),
+			}
+			record.Change.NewImage = maps.Clone(record.Change.Keys)
+			record.Change.NewImage["v"] = events.NewStringAttribute(string(r.Version))
+			record.Change.NewImage["e"] = events.NewStringAttribute(r.Events)
+			batch.Records = append(batch.Records, record)
+		}
+		var said events.DynamoDBEventResponse
+		d.run("publish", batch, &said)
+		if len(said.BatchItemFailures) > 0 {
+			d.t.Errorf("publish gives back %v", said.BatchItemFailures)
+		}
+		return nil
+	})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+func (d *deployment) sweep() {
+	d.t.Helper()
+	d.run("sweep", events.EventBridgeEvent{Source: "aws.scheduler", DetailType: "Scheduled Event", Detail: json.RawMessage(`"{}"`)}, nil)
+}
+
+// person is a user's part of a start.
+func person(id, email string) object { return object{"id": id, "email": email} }
+
+func (d *deployment) begin(user, more object, headers ...string) answer {
+	d.t.Helper()
+	body := object{"org": "acme", "user": user}
+	maps.Copy(body, more)
+	return d.call("POST", "/v1/challenges", body, headers...)
+}
+
+func (d *deployment) verify(challenge, code string, more object, headers ...string) answer {
+	d.t.Helper()
+	body := object{"code": code}
+	maps.Copy(body, more)
+	return d.call("POST", "/v1/challenges/"+challenge+"/verify", body, headers...)
+}
+
+// code is the one last sent to an address.
+func (d *deployment) code(to string) string {
+	d.t.Helper()
+	code := regexp.MustCompile(`\b\d{6}\b`).FindString(d.account.lastMail(to))
+	if code == "" {
+		d.t.Errorf("no code was sent to %s", to)
+		return "000000"
+	}
+	return code
+}
+
+func wrong(code string) string { return string('0'+(code[0]-'0'+1)%10) + code[1:] }
+
+// trusted signs a user in with a new browser, and gives the trust token.
+func (d *deployment) trusted(user object) string {
+	d.t.Helper()
+	id := d.begin(user, nil).want(d.t, http.StatusCreated).text("challenge", "id")
+	return d.verify(id, d.code(user["email"].(string)), object{"trust": object{"name": "Firefox"}}).want(d.t, http.StatusOK).text("trust_token")
+}
+
+// story is what a deployment goes through, with everything in it that makes a function ask for something else than it
+// otherwise does. A story that leaves something out shows as a statement that is never used.
+func (d *deployment) story() {
+	t := d.t
+	d.setPolicy(object{"profile": "kls", "acknowledge": true, "trust": object{"days": 1, "cap": 1}})
+	ana := person("ana", "ana@acme.example")
+
+	// Two sign-ins of a new user at once: the one that loses reads what it wanted to write.
+	d.account.beforeNextWrite("challenge", func() { d.begin(ana, nil).want(t, http.StatusCreated) })
+	first := d.begin(ana, nil, "idempotency-key", "first").want(t, http.StatusCreated)
+	id := first.text("challenge", "id")
+	d.begin(ana, nil, "idempotency-key", "first").want(t, http.StatusCreated)
+	d.call("POST", "/v1/decisions", object{"org": "acme", "user": ana}).want(t, http.StatusOK)
+	d.call("GET", "/v1/challenges/"+id, nil).want(t, http.StatusOK)
+
+	// A code that isn't taken by the provider, with a remembered answer to be taken back.
+	d.advance(time.Minute)
+	d.account.mailWorks(false)
+	d.call("POST", "/v1/challenges/"+id+"/send", object{}, "idempotency-key", "again").want(t, http.StatusBadGateway)
+	d.account.mailWorks(true)
+	d.advance(time.Minute)
+	d.call("POST", "/v1/challenges/"+id+"/send", object{}, "idempotency-key", "again").want(t, http.StatusOK)
+
+	// A right answer that meets a wrong one, and trusts the browser.
+	code := d.code("ana@acme.example")
+	d.account.beforeNextWrite("verify", func() { d.verify(id, wrong(code), nil) })
+	verified := d.verify(id, code, object{"trust": object{"name": "Firefox"}}, "idempotency-key", "answer").want(t, http.StatusOK)
+
+	// Trust that rotates, and a token that comes back after its successor was used.
+	old := verified.text("trust_token")
+	next := d.begin(ana, object{"trust_token": old}).want(t, http.StatusOK).text("trust_token")
+	d.begin(ana, object{"trust_token": next}).want(t, http.StatusOK)
+	d.begin(ana, object{"trust_token": old}).want(t, http.StatusCreated)
+	d.trusted(ana)
+	d.trusted(ana) // over the cap, so that the earlier browser ends
+
+	// Activity that somebody else files at the same moment.
+	d.account.beforeNextWriteTo("publish", "act#", func(partitions []string) { d.filePage(slices.Max(partitions)) })
+	d.publish()
+	d.call("GET", "/v1/orgs/acme/activity", nil).want(t, http.StatusOK)
+	d.call("GET", "/v1/orgs/acme/users/ana/activity", nil).want(t, http.StatusOK)
+
+	// Accounts: a profile that changes while its user signs in, and the other way round.
+	d.put("ben", object{"name": "Ben"})
+	d.account.beforeNextWrite("challenge", func() { d.put("ben", object{"name": "Benedict"}) })
+	ben := person("ben", "ben@acme.example")
+	id = d.begin(ben, nil).want(t, http.StatusCreated).text("challenge", "id")
+	d.account.beforeNextWrite("account", func() { d.verify(id, wrong(d.code("ben@acme.example")), nil) })
+	d.put("ben", object{"email": nil})
+	d.call("GET", "/v1/orgs/acme/users/ben", nil).want(t, http.StatusOK)
+	d.account.beforeNextWrite("account", func() { d.begin(ben, nil).want(t, http.StatusCreated) })
+	d.erase("ben")
+
+	// A user who is erased while somebody signs in, answers, or is told of a lock.
+	cleo := person("cleo", "cleo@acme.example")
+	d.put("cleo", object{"email": "cleo@acme.example"})
+	d.account.beforeNextWrite("challenge", func() { d.erase("cleo") })
+	id = d.begin(person("cleo", "new@acme.example"), nil).want(t, http.StatusCreated).text("challenge", "id")
+	d.account.beforeNextWrite("verify", func() { d.erase("cleo") })
+	d.verify(id, d.code("new@acme.example"), nil).want(t, http.StatusNotFound)
+	for range 2 {
+		d.advance(time.Minute)
+		id := d.begin(cleo, nil).want(t, http.StatusCreated).text("challenge", "id")
+		for range 5 {
+			d.verify(id, wrong(d.code("cleo@acme.example")), nil).want(t, http.StatusUnprocessableEntity)
+		}
+	}
+	d.account.mailWorks(false)
+	d.account.beforeNextWriteTo("publish", "u#", func([]string) { d.erase("cleo") })
+	d.publish()
+	d.account.mailWorks(true)
+
+	// The end of trust: one that is announced, and one whose mark is gone meanwhile.
+	d.sweep()
+	d.advance(25 * time.Hour)
+	d.account.beforeNextWrite("sweep", func() { d.removePartitions("due#") })
+	d.sweep()
+	d.publish()
+
+	// A month later the keys are changed.
+	d.remove("sweep", "mark") // or the run looks at every hour of it
+	d.advance(31 * 24 * time.Hour)
+	d.sweep()
+
+	d.call("GET", "/v1/orgs/acme/policy", nil).want(t, http.StatusOK)
+	d.call("GET", "/.well-known/jwks.json", nil).want(t, http.StatusOK)
+	d.call("GET", "/health", nil).want(t, http.StatusOK)
+	d.call("GET", "/problems/busy", nil).want(t, http.StatusOK)
+}
+
+// filePage puts the first page of a day there, empty.
+func (d *deployment) filePage(partition string) {
+	d.t.Helper()
+	err := d.store().Commit(context.Background(), store.NewVersion(), store.Write{
+		Key: store.Key{Partition: partition, Sort: "00000001"}, Body: []byte(`{"format":1,"entries":[]}`),
+	})
+	if err != nil {
+		d.t.Error(err)
+	}
+}
+
+func (d *deployment) setPolicy(policy object) {
+	d.t.Helper()
+	d.call("PUT", "/v1/orgs/acme/policy", policy, "if-match", `"0"`).want(d.t, http.StatusOK)
+}
+
+func (d *deployment) put(user string, profile object) {
+	d.t.Helper()
+	d.call("PUT", "/v1/orgs/acme/users/"+user, profile).want(d.t, http.StatusOK)
+}
+
+func (d *deployment) erase(user string) {
+	d.t.Helper()
+	d.call("DELETE", "/v1/orgs/acme/users/"+user, nil).want(d.t, http.StatusNoContent)
+}
+
+// removePartitions takes out all items of the partitions that begin so.
+func (d *deployment) removePartitions(prefix string) {
+	d.t.Helper()
+	all, err := d.admin.Scan(context.Background(), &dynamodb.ScanInput{TableName: aws.String(d.account.name)})
+	if err != nil {
+		d.t.Error(err)
+		return
+	}
+	for _, item := range all.Items {
+		partition, sort := item["pk"].(*types.AttributeValueMemberS).Value, item["sk"].(*types.AttributeValueMemberS).Value
+		if strings.HasPrefix(partition, prefix) {
+			d.remove(partition, sort)
+		}
+	}
+}
