@@ -71,15 +71,15 @@ func (v *sight) open(u *unit) (*slot, error) {
 		return nil, challengeInvalid()
 	}
 	u.known = true
-	if !v.a.known() || ch.Epoch != v.a.guard.Epoch || !u.now.Before(ch.Expires) {
+	if !v.a.known() || ch.Epoch != v.a.guard.Epoch {
 		return nil, challengeInvalid()
 	}
 	s := v.a.guard.slot(ch.ID)
 	switch {
-	case s == nil && !ch.Begun.After(v.a.guard.Floor):
-		return nil, challengeInvalid()
 	case s != nil && s.State != "":
 		return s, challengeInvalid()
+	case s == nil && !ch.Begun.After(v.a.guard.Floor), !u.now.Before(ch.Expires):
+		return nil, challengeInvalid()
 	}
 	return s, nil
 }

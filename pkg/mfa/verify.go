@@ -177,16 +177,12 @@ func (s *Service) LookAtChallenge(ctx context.Context, call Call, id string) (Ch
 		scope: ScopeSignIn, reads: s.lookAt(id, &v),
 		decide: func(u *unit) (ChallengeState, error) {
 			slot, err := v.open(u)
-			if err == nil {
+			switch {
+			case err == nil:
 				return ChallengeState{State: pending}, nil
-			}
-			if !u.known {
+			case !u.known:
 				return ChallengeState{}, err
-			}
-			if v.a.known() && v.ch.Epoch == v.a.guard.Epoch {
-				slot = v.a.guard.slot(v.ch.ID)
-			}
-			if slot == nil || slot.State == "" {
+			case slot == nil:
 				return ChallengeState{State: expired}, nil
 			}
 			state := ChallengeState{State: slot.State}

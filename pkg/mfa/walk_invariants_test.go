@@ -1,0 +1,305 @@
+package mfa_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math/bits"
+	"slices"
+	"strings"
+	"time"
+
+	"countersign/pkg/mfa"
+	"countersign/pkg/store"
+)
+
+// A deed is what a call was for.
+type deed struct {
+	kind      string // one of those below
+	user      string
+	challenge string
+	code      string    // that was typed
+	right     bool      // it is the one that was sent for this challenge before the calls began
+	until     time.Time // when that code, and a success with it, ends
+	replay    string    // Idempotency-Key
+	before    bool      // what it could succeed with was there before the calls
+	closes    bool      // an answer that isn't a refusal closes something
+}
+
+// The kinds of deed.
+const (
+	verifies = "verifies"
+	sends    = "sends" // supersedes code
+	starts   = "starts"
+	erases   = "erases"
+	moves    = "moves" // to another address
+	looks    = "looks"
+)
+
+// guardSeen is what a test reads of a guard.
+type guardSeen struct {
+	User  string `json:"user"`
+	Slots []struct {
+		ID      string        `json:"id"`
+		Wrong   int           `json:"wrong"`
+		State   string        `json:"state"`
+		By      store.Version `json:"by"`
+		Browser string        `json:"browser"`
+	} `json:"slots"`
+	Guesses struct {
+		At []int64 `json:"at"`
+	} `json:"guesses"`
+	Sends []int64 `json:"sends"`
+}
+
+// An ending is how a schedule came out.
+type ending struct {
+	*schedule
+	calls    []*call
+	guards   map[string]guardSeen // by user
+	browsers int
+}
+
+func (s *schedule) ending() (*ending, error) {
+	e := &ending{schedule: s, guards: map[string]guardSeen{}}
+	for _, a := range s.actors {
+		e.calls = append(e.calls, a.calls...)
+	}
+	for _, item := range s.model.Items() {
+		if strings.HasPrefix(item.Key.Sort, "browser#") {
+			e.browsers++
+		}
+		if item.Key.Sort != "guard" {
+			continue
+		}
+		var g guardSeen
+		if err := json.Unmarshal(item.Body, &g); err != nil {
+			return nil, err
+		}
+		e.guards[g.User] = g
+	}
+	return e, nil
+}
+
+func (c *call) refusal() mfa.Code {
+	if c.err == nil {
+		return ""
+	}
+	return c.err.Code
+}
+
+// success reports whether the caller was let in.
+func (c *call) success() bool {
+	return !c.dead && c.err == nil && (strings.HasPrefix(c.text, "verified") || strings.HasPrefix(c.text, "{allow"))
+}
+
+// closing reports whether the answer said that something is closed.
+func (c *call) closing() bool {
+	switch c.refusal() {
+	case "":
+		return c.closes
+	case mfa.Locked, mfa.ChallengeInvalid:
+		return true
+	case mfa.WrongCode:
+		return *c.err.AttemptsLeft == 0
+	}
+	return false
+}
+
+// judge says which invariant does not hold at the end of a schedule.
+func (s *schedule) judge() error {
+	if len(s.faults) > 0 {
+		return fmt.Errorf("the stage is at fault: %s", s.faults[0])
+	}
+	e, err := s.ending()
+	if err != nil {
+		return err
+	}
+	for _, c := range e.calls {
+		if err := e.honest(c); err != nil {
+			return fmt.Errorf("%s: %w; the answer was %.40q", c.what, err, c.text)
+		}
+		if err := e.closed(c); err != nil {
+			return fmt.Errorf("%s: %w", c.what, err)
+		}
+	}
+	if err := e.bounded(); err != nil {
+		return err
+	}
+	return s.props.check(e)
+}
+
+const (
+	attempts    = 3  // per challenge, on every stage
+	commitTries = 3  // of one commit, in one call
+	wrongTries  = 10 // per user, within the time that any schedule takes
+	wrongWindow = 15 * time.Minute
+)
+
+// honest checks one call: that its answer is true, that it was recorded, and that retries of its own have neither hidden
+// a success nor been charged for.
+func (e *ending) honest(c *call) error {
+	switch {
+	case !c.over:
+		return fmt.Errorf("it never ended")
+	case c.refusal() == mfa.Busy:
+		return fmt.Errorf("I10: %d calls at once make it busy", len(e.calls))
+	case c.refusal() == mfa.Unavailable && c.lost < commitTries:
+		return fmt.Errorf("unavailable after %d lost answers: %w", c.lost, c.err)
+	case c.kind != verifies || c.silent():
+		return nil
+	}
+	g, known := e.guards[c.user]
+	wrong, verified, by := 0, false, false
+	for _, slot := range g.Slots {
+		if strings.HasSuffix(c.challenge, slot.ID) {
+			wrong, verified, by = slot.Wrong, slot.State == "verified", slices.Contains(c.tokens, slot.By)
+		}
+	}
+	late := !c.now.Before(c.until)
+	switch {
+	case c.success() && !c.right:
+		return fmt.Errorf("I1: a wrong code succeeded")
+	case c.success() && c.landed == 0 && c.replay == "":
+		return fmt.Errorf("law 2: success without a commit")
+	case c.success() && c.landed > 0 && !c.decided.Before(c.until):
+		return fmt.Errorf("I3: success, decided at %s, of what ended at %s", c.decided, c.until)
+	case c.refusal() == mfa.WrongCode && c.landed == 0 && c.replay == "":
+		return fmt.Errorf("I2: a wrong code was not counted")
+	case verified && by && !c.success():
+		return fmt.Errorf("I10: it succeeded and doesn't hear so")
+	case c.right && c.refusal() == mfa.WrongCode && !late && !e.happened(sends, c):
+		return fmt.Errorf("I10: the right code is called wrong")
+	case c.right && c.refusal() == mfa.ChallengeInvalid && !late && !verified && wrong < attempts && known && !e.happened(moves, c) && !e.happened(erases, c):
+		return fmt.Errorf("I10: nothing ended the challenge")
+	case c.refusal() == mfa.Locked && len(g.Guesses.At) < wrongTries:
+		return fmt.Errorf("I10: locked after %d wrong codes", len(g.Guesses.At))
+	}
+	return nil
+}
+
+// happened reports whether a deed of this kind took effect on what c is about.
+func (e *ending) happened(kind string, c *call) bool {
+	return slices.ContainsFunc(e.calls, func(x *call) bool {
+		return x.kind == kind && x.user == c.user && x.landed > 0
+	})
+}
+
+// closed checks I3 for the answer of one call: what it has closed stays closed to whatever begins, or is recorded, after
+// it. A call that had decided in time may be recorded after the end of a code or of trust: what counts is when it decided.
+func (e *ending) closed(by *call) error {
+	if by.silent() {
+		return nil
+	}
+	g := e.guards[by.user]
+	for _, c := range e.calls {
+		if !c.success() || c.user != by.user || c == by {
+			continue
+		}
+		shut := false
+		switch code := by.refusal(); {
+		case code == mfa.Locked:
+			shut = c.kind == verifies && c.decided.Before(by.now.Add(by.err.RetryAfter))
+		case code == mfa.WrongCode && *by.err.AttemptsLeft == 0 && len(g.Guesses.At) >= wrongTries:
+			shut = c.kind == verifies && c.decided.Before(by.decided.Add(wrongWindow))
+		case code == mfa.WrongCode && *by.err.AttemptsLeft == 0, code == mfa.ChallengeInvalid && by.now.Before(by.until):
+			shut = c.kind == verifies && c.challenge == by.challenge && c.replay == ""
+		case code != "":
+		case by.kind == erases, by.kind == moves:
+			shut = c.before
+		case by.kind == sends:
+			shut = c.kind == verifies && c.code == by.code && c.challenge == by.challenge
+		}
+		after := c.began
+		if c.kind == verifies {
+			after |= c.landedAfter
+		}
+		if shut && after&by.bit != 0 {
+			return fmt.Errorf("I3: answered %.40q, and then %s succeeded", by.text, c.what)
+		}
+	}
+	return nil
+}
+
+// bounded checks I1 and I2: one success for each challenge, and no more answers looked at than may be.
+func (e *ending) bounded() error {
+	for user, g := range e.guards {
+		if n := len(g.Guesses.At); n > wrongTries {
+			return fmt.Errorf("I2: %d wrong codes were looked at for %s, at most %d", n, user, wrongTries)
+		}
+		for _, slot := range g.Slots {
+			if (slot.State == "failed") != (slot.Wrong == attempts) || slot.Wrong > attempts {
+				return fmt.Errorf("I2: %d wrong codes for one challenge, which is %q", slot.Wrong, slot.State)
+			}
+		}
+	}
+	successes, left := map[string]string{}, map[string]bool{}
+	for i, c := range e.calls {
+		if c.kind != verifies {
+			continue
+		}
+		if c.success() {
+			work := c.replay
+			if work == "" {
+				work = fmt.Sprint(i)
+			}
+			if by, twice := successes[c.challenge]; twice && by != work {
+				return fmt.Errorf("I1: a second success: %s", c.what)
+			}
+			successes[c.challenge] = work
+		}
+		if c.landed > 1+min(c.lost, c.overtaken) {
+			return fmt.Errorf("I10: %s was counted %d times; it lost %d answers and was overtaken %d times", c.what, c.landed, c.lost, c.overtaken)
+		}
+		if c.refusal() == mfa.WrongCode && c.landed == 1 {
+			key := fmt.Sprint(c.challenge, *c.err.AttemptsLeft)
+			if left[key] {
+				return fmt.Errorf("I2: %d attempts left, twice", *c.err.AttemptsLeft)
+			}
+			left[key] = true
+		}
+	}
+	return e.counted()
+}
+
+// lost is how many commits were.
+func (e *ending) lost() (n int) {
+	for _, c := range e.calls {
+		n += c.lost
+	}
+	return n
+}
+
+// actor is the index of the actor that made the call.
+func (c *call) actor() int { return bits.TrailingZeros64(c.bit) / 8 }
+
+// counted checks that what was recorded is what was counted, for each challenge and for each user.
+func (e *ending) counted() error {
+	answers := maps.Clone(e.props.spent) // recorded, by challenge and by user
+	for _, c := range e.calls {
+		if c.kind == verifies {
+			answers[c.challenge] += c.landed
+			answers[c.user] += c.landed
+		}
+	}
+	for user, g := range e.guards {
+		counted := len(g.Guesses.At)
+		for _, slot := range g.Slots {
+			n := slot.Wrong
+			if slot.State == "verified" {
+				n++
+				counted++
+			}
+			for id := range answers {
+				if strings.HasSuffix(id, slot.ID) && answers[id] != n {
+					return fmt.Errorf("I2: %d answers to a challenge were recorded, and %d counted", answers[id], n)
+				}
+			}
+		}
+		about := &call{deed: deed{user: user}}
+		if answers[user] != counted && !e.happened(moves, about) && !e.happened(erases, about) {
+			return fmt.Errorf("I2: %d answers of %s were recorded, and %d counted", answers[user], user, counted)
+		}
+	}
+	return nil
+}

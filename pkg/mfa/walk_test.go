@@ -1,0 +1,138 @@
+package mfa_test
+
+import (
+	"maps"
+	"os"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"countersign/pkg/mfa"
+	"countersign/pkg/mfa/mfatest"
+	"countersign/pkg/seal"
+	"countersign/pkg/store/storetest"
+)
+
+// TestNoScheduleBreaksAnInvariant goes through all states of small worlds, with the real calls: every order of what they
+// ask of the store, every commit done, lost or landing late, every process dying there, every jump of the clock.
+//
+//	I1   one success for each challenge, with its right code only
+//	I2   what is looked at is counted, and never more than the caps of a challenge and of a user
+//	I3   no success that begins or is recorded after a lock, an end or a revocation was answered
+//	I10  a retry, in a call or by its caller, is told the truth, and is charged for once unless others came in between
+//
+// What is decided in time may be answered after the end of a code or of trust. A sign-in by trusted browser writes no
+// guard: one that began before a revocation was answered may succeed after it.
+func TestNoScheduleBreaksAnInvariant(t *testing.T) {
+	for _, g := range stages() {
+		t.Run(g.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := &walker{TB: t, stage: &g, props: g.props(t, everyRound()), losses: g.losses()}
+				w.walk(t.Context())
+				t.Logf("%d states and %d outcomes in %d walks, which stand for %.3g schedules with up to %d lost commits",
+					len(w.seen), len(w.ends), w.walks, w.all, w.losses)
+			})
+		})
+	}
+}
+
+// losses is how many commits may be lost in one schedule: fewer under the race detector, with which a walk takes eight
+// times as long.
+func (g *stage) losses() int {
+	if everyRound() {
+		return g.full
+	}
+	info, _ := debug.ReadBuildInfo()
+	if info != nil && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+		return min(g.lost, 1)
+	}
+	return g.lost
+}
+
+// TestTurningBackMissesNoOutcome compares the walk with one that leaves nothing out, where that can still be done.
+func TestTurningBackMissesNoOutcome(t *testing.T) {
+	losses := map[string]int{"two tabs of a trusted browser": 1, "two send a code again": 0, "the code ends": 0}
+	if everyRound() {
+		losses["the user moves"], losses["a code is sent again"] = 1, 0
+	}
+	for _, g := range stages() {
+		n, ok := losses[g.name]
+		if !ok {
+			continue
+		}
+		delete(losses, g.name)
+		t.Run(g.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				p := g.props(t, false)
+				short, long := &walker{TB: t, stage: &g, props: p, losses: n}, &walker{TB: t, stage: &g, props: p, losses: n, naive: true}
+				short.walk(t.Context())
+				long.walk(t.Context())
+				if !maps.Equal(short.ends, long.ends) {
+					t.Errorf("got %d outcomes, want %d", len(short.ends), len(long.ends))
+				}
+				t.Logf("%d walks instead of %d", short.walks, long.walks)
+			})
+		})
+	}
+	for name := range losses {
+		t.Errorf("there is no stage %q", name)
+	}
+}
+
+func everyRound() bool { return os.Getenv("COUNTERSIGN_ROUNDS") == "full" }
+
+// A stage is a small world: what there is before anybody calls, who calls at once, and what must hold at the end besides
+// what must hold on every stage.
+type stage struct {
+	name   string
+	lost   int             // commits whose answer may be lost, or whose process may die, in one schedule
+	full   int             // the same with COUNTERSIGN_ROUNDS=full
+	jumps  []time.Duration // by one of which the clock may move, once, at any moment
+	resend bool            // challenges are written to, so the moment at which they are read counts
+	policy func(*mfa.Policy)
+	set    func(*props)
+}
+
+// Props are what a stage is set with.
+type props struct {
+	testing.TB
+	*mfatest.World
+	full    bool // with COUNTERSIGN_ROUNDS=full: more calls
+	model   *storetest.Model
+	scripts []func(*actor)
+	check   func(*ending) error
+	typed   map[string]bool // codes that somebody types
+	before  map[string]bool // challenges begun before the calls
+	spent   map[string]int  // answers before the calls, by challenge and by user
+	words   map[string]bool // in the store before the calls
+	stolen  seal.Secret     // a trust token whose use ends its line
+}
+
+// props sets the stage.
+func (g *stage) props(t testing.TB, full bool) *props {
+	clock := storetest.NewClock(time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC))
+	model := storetest.NewModel(clock.Now)
+	p := &props{
+		TB: t, full: full, World: mfatest.Over(t, model, model, clock), model: model, check: func(*ending) error { return nil },
+		typed: map[string]bool{}, before: map[string]bool{}, spent: map[string]int{}, words: map[string]bool{},
+	}
+	p.SetPolicy(t, "acme", "kls", func(policy *mfa.Policy) {
+		policy.Challenge.Attempts = attempts
+		policy.Challenge.ResendAfterS = 10
+		if g.policy != nil {
+			g.policy(policy)
+		}
+	})
+	g.set(p)
+	for _, item := range model.Items() {
+		for word := range strings.FieldsFuncSeq(written(item), func(r rune) bool { return r > 255 || !inWord[r] }) {
+			p.words[word] = true
+		}
+	}
+	return p
+}
