@@ -187,7 +187,6 @@ func (s *Service) Decide(ctx context.Context, call Call, q StartRequest) (Decisi
 			if err == nil && v.Decision.Decision == Challenge {
 				err = a.guard.askedInVain(v.factors, u.now)
 			}
-			u.writes, u.events = nil, nil
 			return v.Decision, err
 		},
 	})
@@ -204,6 +203,10 @@ func (u *unit) follow(a *account, p *orgPolicy, q *StartRequest) (changed, relis
 	bad := a.guard.Profile.follow(q.User)
 	if cause := a.guard.Profile.moved(before); cause != "" {
 		u.endAll(a, p, cause)
+	}
+	if changed := a.guard.Profile.differs(before); !met && len(changed) > 0 {
+		u.event(Event{Type: UserUpdated, Org: q.Org, User: q.User.ID, PolicyVersion: p.Version,
+			Data: map[string]any{"changed": changed}})
 	}
 	for _, field := range bad {
 		u.event(Event{Type: UserUpdated, Org: q.Org, User: q.User.ID, PolicyVersion: p.Version,

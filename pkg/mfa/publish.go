@@ -9,8 +9,8 @@ import (
 )
 
 // Publish hands on what was committed: events to the activity of their org and to the bus, and notices to the users they
-// concern. It is called with records as the store's Feed gives them, at least once each, and may do its work twice: an
-// event keeps its id.
+// concern, these last so that nothing that fails after them has them sent again. It is called with records as the store's
+// Feed gives them, at least once each, and may do its work twice: an event keeps its id.
 //
 // A notice that can't be handed over is recorded as delivery.failed and not tried again, so that one bad address doesn't
 // hold up everything behind it.
@@ -34,13 +34,13 @@ func (s *Service) Publish(ctx context.Context, records []store.Record) error {
 	if err := s.file(ctx, events); err != nil {
 		return err
 	}
+	if err := s.Bus.PutEvents(ctx, events); err != nil {
+		return fmt.Errorf("put %d events: %w", len(events), err)
+	}
 	for _, e := range notices {
 		if err := s.notify(ctx, e); err != nil {
 			return err
 		}
-	}
-	if err := s.Bus.PutEvents(ctx, events); err != nil {
-		return fmt.Errorf("put %d events: %w", len(events), err)
 	}
 	return nil
 }

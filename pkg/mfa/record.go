@@ -70,7 +70,7 @@ type slot struct {
 	Wrong    int           `json:"wrong,omitempty"`
 	State    string        `json:"state,omitempty"` // empty: pending
 	At       time.Time     `json:"at,omitzero"`     // when State was reached
-	By       store.Version `json:"by,omitempty"`    // the commit that reached it
+	By       store.Version `json:"by,omitempty"`    // the commit of the last answer
 	Kind     Kind          `json:"kind,omitempty"`  // of the factor that answered
 	Browser  string        `json:"browser,omitempty"`
 }

@@ -113,6 +113,8 @@ func run[T any](ctx context.Context, s *Service, call Call, st step[T]) (T, erro
 				return none, AsError(err)
 			}
 			continue
+		case errors.Is(err, seal.ErrUnknownKey):
+			return none, AsError(err)
 		}
 		return answer, err
 	}

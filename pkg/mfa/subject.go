@@ -99,6 +99,16 @@ func (p Profile) moved(from Profile) string {
 	return ""
 }
 
+// differs names the fields that are not as in from.
+func (p Profile) differs(from Profile) (fields []string) {
+	for i, f := range p.fields(Person{}) {
+		if *f.value != *from.fields(Person{})[i].value {
+			fields = append(fields, f.name)
+		}
+	}
+	return fields
+}
+
 // goodEmail takes addresses that every mail system takes (RFC 5321 section 4.1.2, dot-string local part, ASCII domain).
 func goodEmail(s string) bool {
 	local, domain, ok := strings.Cut(s, "@")

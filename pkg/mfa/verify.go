@@ -76,6 +76,9 @@ func (v *sight) verify(u *unit, q *VerifyRequest) (VerifyAnswer, error) {
 	if err != nil {
 		return VerifyAnswer{}, err
 	}
+	if slot != nil && slices.Contains(u.tokens, slot.By) {
+		return VerifyAnswer{}, wrongCode(v.left(slot, u.now)) // counted by this very call, whose commit's answer was lost
+	}
 	g := v.a.guard
 	if until, locked := g.Guesses.locked(u.now); locked {
 		return VerifyAnswer{}, lockedUntil(until, u.now)
@@ -114,13 +117,13 @@ func (v *sight) matches(u *unit, f factor, code seal.Secret) (bool, error) {
 func (v *sight) wrong(u *unit, s *slot) error {
 	g := v.a.guard
 	s.Wrong++
+	s.By = u.token
 	locked := g.Guesses.wrong(u.now)
-	left := max(0, v.p.Challenge.Attempts-s.Wrong)
-	if left == 0 {
-		s.State, s.At, s.By = failed, u.now, u.token
+	if s.Wrong >= v.p.Challenge.Attempts {
+		s.State, s.At = failed, u.now
 		s.Until = v.ch.Expires.Add(shownFor)
 	}
-	left = min(left, g.Guesses.left(u.now))
+	left := v.left(s, u.now)
 	u.event(v.ch.event(ChallengeFailed, map[string]any{"attempts_left": left}))
 	if locked {
 		until := g.Guesses.Until
@@ -129,6 +132,11 @@ func (v *sight) wrong(u *unit, s *slot) error {
 	}
 	u.put(v.a.item, g, time.Time{})
 	return wrongCode(left)
+}
+
+// left is how many wrong answers the challenge and its user still have.
+func (v *sight) left(s *slot, now time.Time) int {
+	return max(0, min(v.p.Challenge.Attempts-s.Wrong, v.a.guard.Guesses.left(now)))
 }
 
 func wrongCode(left int) *Error {
