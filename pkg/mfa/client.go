@@ -38,7 +38,8 @@ func clientRoute(client string) []byte {
 	return sum[:clientRouteLen]
 }
 
-// CreateKey makes an API key. Only its hash is kept: the key is in the answer and nowhere else.
+// CreateKey makes an API key. Only its hash is kept: the key is in the answer and nowhere else. The same commit writes the
+// line that the key is listed by.
 func (s *Service) CreateKey(ctx context.Context, k NewKey) (seal.Secret, error) {
 	if err := checkID("client", k.Client); err != nil {
 		return seal.Secret{}, err
@@ -56,12 +57,18 @@ func (s *Service) CreateKey(ctx context.Context, k NewKey) (seal.Secret, error) 
 			return seal.Secret{}, err
 		}
 	}
+	for _, origin := range k.Origins {
+		if err := checkOrigin(origin); err != nil {
+			return seal.Secret{}, err
+		}
+	}
 	bearer := seal.NewBearer(seal.APIKey, clientRoute(k.Client))
+	hash := seal.HashBearer(bearer.Reveal())
 	u := &unit{s: s}
 	u.begin(nil)
-	u.put(store.Item{Key: apiKeyKey(seal.HashBearer(bearer.Reveal()))}, &apiKey{
-		Client: k.Client, Scopes: k.Scopes, Org: k.Org, Origins: k.Origins, Created: u.now,
-	}, time.Time{})
+	record := &apiKey{Client: k.Client, Scopes: k.Scopes, Org: k.Org, Origins: k.Origins, Created: u.now}
+	u.put(store.Item{Key: apiKeyKey(hash)}, record, time.Time{})
+	u.put(store.Item{Key: keyLineKey(hash)}, record, time.Time{})
 	if err := u.commit(ctx); err != nil {
 		return seal.Secret{}, AsError(err)
 	}

@@ -52,9 +52,14 @@
 //	due#hour#shard   U#tb_…            trusted browser that ends in that hour        end + 30 days  verify                             sweep
 //	sweep            mark              hour up to which all ends are announced       never          sweep                              sweep
 //	key#hash         key               API key: client, scopes, org, origins         never          ctl, local server                  every step
+//	key#hash         revoked           nothing, where a key was                      1 hour         ctl                                nobody
+//	keys             hash              an API key's line: the same, no secret        never          with each key                      ctl
 //	idem#client#hash answer            remembered answer, sealed under the ring and  24 hours       any POST                           the same POST again
 //	                                   the Idempotency-Key itself
-//	act#O#day#shard  page number       activity page, hash-chained                   retention      publish (with activity)            admin, account
+//	act#O#day        page number       activity page of a day of events: the hash    400 days       publish                            account
+//	                                   of the page before, entries with salted
+//	                                   digests
+//	act#O            day               that the org has pages of that day            400 days       publish                            publish, account
 //	count#…          -                 shared budgets (Count): SMS per prefix, org   their window   send (with SMS)                    send
 //	ring             ring              key ring, wrapped by KMS                      never          first start, sweep (on AWS)        every function
 //

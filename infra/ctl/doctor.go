@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+
+	"fmt"
+	"net/mail"
+	"strings"
+)
+
+type doctor struct {
+	Sender string `placeholder:"ADDRESS" help:"The address that the deployment sends from: the parameter SenderAddress of its stack. Needed, unless with --local or --endpoint."`
+}
+
+// Run looks at everything, and tells of each thing.
+func (d *doctor) Run(ctx context.Context, p *program, where place) error {
+	amazon := where.Local == "" && where.Endpoint == ""
+	switch address, err := mail.ParseAddress(d.Sender); {
+	case amazon && (err != nil || address.Address != d.Sender):
+		return wrongCall("--sender must be the address that the deployment sends from: the parameter SenderAddress of its stack")
+	case !amazon && d.Sender != "":
+		return wrongCall("--sender is for a deployment at Amazon: nothing else sends")
+	}
+	var found findings
+	var err error
+	switch {
+	case where.Local != "":
+		found = lookAtFolder(ctx, where.Local, p.now)
+	default:
+		found, err = lookAtDeployment(ctx, p, where, d.Sender)
+	}
+	if err != nil {
+		return err
+	}
+	return found.tell(p)
+}
+
+// A finding is what was found out about one thing.
+type finding struct {
+	verdict verdict
+	about   string // the thing
+	what    string // how it is
+	do      string // what to do about it; empty if it is well
+}
+
+type verdict string
+
+const (
+	well   verdict = "ok"
+	wrong  verdict = "WRONG"
+	unseen verdict = "unseen" // it can't be looked at there
+)
+
+// findings are in the order in which they are told.
+type findings []finding
+
+func (f *findings) ok(about, format string, args ...any) {
+	*f = append(*f, finding{verdict: well, about: about, what: fmt.Sprintf(format, args...)})
+}
+
+func (f *findings) wrong(about, what, do string) {
+	*f = append(*f, finding{wrong, about, what, do})
+}
+
+func (f *findings) unseen(about, what, do string) {
+	*f = append(*f, finding{unseen, about, what, do})
+}
+
+// failed is for what could not be found out though it should.
+func (f *findings) failed(about string, err error) {
+	f.wrong(about, "can't be looked at: "+explain(err), "see to that, and run doctor again")
+}
+
+// tell prints the findings, and answers errFound if one of them is wrong.
+func (f findings) tell(p *program) error {
+	var text strings.Builder
+	count := 0
+	for _, one := range f {
+		if one.verdict == wrong {
+			count++
+		}
+		fmt.Fprintf(&text, "%-7s %s: %s\n", one.verdict, one.about, one.what)
+		if one.do != "" {
+			fmt.Fprintf(&text, "        %s\n", one.do)
+		}
+	}
+	switch count {
+	case 0:
+		fmt.Fprintln(&text, "\nNothing is wrong.")
+	case 1:
+		fmt.Fprintln(&text, "\n1 thing is wrong.")
+	default:
+		fmt.Fprintf(&text, "\n%d things are wrong.\n", count)
+	}
+	if _, err := p.out.Write([]byte(text.String())); err != nil {
+		return err
+	}
+	if count > 0 {
+		return errFound
+	}
+	return nil
+}
+
+// lookAtDeployment looks at the table and what is in it, and at SES where there is one.
+func lookAtDeployment(ctx context.Context, p *program, where place, sender string) (findings, error) {
+	client, err := where.client(p)
+	if err != nil {
+		return nil, err
+	}
+	t := &tableDoctor{client: client, name: where.Table, local: where.Endpoint != ""}
+	if !t.look(ctx) {
+		return t.findings, nil // nothing else can be there
+	}
+	c := &contentDoctor{store: where.store(client, p), now: p.now(), played: where.Endpoint != "", findings: t.findings}
+	c.lookAtRing(ctx)
+	c.lookAtKeys(ctx)
+	c.lookAtSweep(ctx)
+	if where.Endpoint != "" {
+		c.unseen("email", "a deployment on this machine sends none", "")
+		return c.findings, nil
+	}
+	account, err := where.account(p)
+	if err != nil {
+		return nil, err
+	}
+	m := &mailDoctor{client: newSES(account, p), account: account, sender: sender, findings: c.findings}
+	m.look(ctx)
+	return m.findings, nil
+}

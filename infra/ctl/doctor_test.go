@@ -1,0 +1,329 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"countersign/pkg/mfa"
+	"countersign/pkg/seal"
+	"countersign/pkg/store"
+	"countersign/pkg/store/dynamo"
+)
+
+// oneRing is a keeper that has a ring and nothing to get it from.
+type oneRing struct{ ring *seal.Ring }
+
+func (o oneRing) Ring(context.Context) (*seal.Ring, error)   { return o.ring, nil }
+func (o oneRing) Reload(context.Context) (*seal.Ring, error) { return o.ring, nil }
+
+// put writes an item, whatever is there.
+func put(t *testing.T, s store.Store, key store.Key, body any) {
+	t.Helper()
+	was, err := s.Get(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Commit(t.Context(), store.NewVersion(), store.Write{Key: key, Expect: was.Version, Body: text}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func putRing(t *testing.T, s store.Store, rotated time.Time) {
+	put(t, s, store.Key{Partition: "ring", Sort: "ring"}, map[string]any{"format": 1, "rotated": rotated})
+}
+
+func sweep(t *testing.T, s store.Store, at time.Time) {
+	t.Helper()
+	if _, err := (&mfa.Service{Store: s, Now: func() time.Time { return at }}).Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A patient is a deployment at Amazon in which all is well, until something is done to it.
+type patient struct {
+	*operator
+	*amazon
+	db     store.Store
+	client *dynamodb.Client
+}
+
+func newPatient(t *testing.T) *patient {
+	t.Helper()
+	o := newOperator()
+	a := newAmazon(t, o)
+	p := &patient{o, a, a.store(o), dynamo.LocalClient(a.endpoint)}
+	a.tell("DescribeContinuousBackups", 200, backups("ENABLED"))
+	a.tell("DescribeTimeToLive", 200, expiry("ENABLED", "x"))
+	p.protect(t, true)
+	a.tell("GET /v2/email/account", 200, sesAccount(true, true, "HEALTHY"))
+	a.tell("GET /v2/email/identities/example.com", 200, identity(true))
+	putRing(t, p.db, someday)
+	o.must(t, "keys", "create", "--client", "app", "--scope", "sign_in", "--table", a.table, "--region", "eu-west-1")
+	sweep(t, p.db, someday)
+	return p
+}
+
+func backups(status string) string {
+	return fmt.Sprintf(`{"ContinuousBackupsDescription":{"ContinuousBackupsStatus":"ENABLED","PointInTimeRecoveryDescription":{"PointInTimeRecoveryStatus":%q}}}`, status)
+}
+
+func expiry(status, attribute string) string {
+	return fmt.Sprintf(`{"TimeToLiveDescription":{"TimeToLiveStatus":%q,"AttributeName":%q}}`, status, attribute)
+}
+
+func sesAccount(production, sending bool, enforcement string) string {
+	return fmt.Sprintf(`{"ProductionAccessEnabled":%t,"SendingEnabled":%t,"EnforcementStatus":%q}`, production, sending, enforcement)
+}
+
+func identity(verified bool) string { return fmt.Sprintf(`{"VerifiedForSendingStatus":%t}`, verified) }
+
+func (p *patient) protect(t *testing.T, on bool) {
+	t.Helper()
+	_, err := p.client.UpdateTable(t.Context(), &dynamodb.UpdateTableInput{TableName: &p.table, DeletionProtectionEnabled: &on})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (p *patient) doctor(t *testing.T) int {
+	t.Helper()
+	return p.run(t, "doctor", "--table", p.table, "--region", "eu-west-1", "--sender", "codes@mail.example.com")
+}
+
+// wrongs are the things that doctor found wrong.
+func wrongs(said string) (found []string) {
+	for line := range strings.SplitSeq(said, "\n") {
+		if what, ok := strings.CutPrefix(line, "WRONG   "); ok {
+			about, _, _ := strings.Cut(what, ":")
+			found = append(found, about)
+		}
+	}
+	return found
+}
+
+func TestDoctorFindsNothingWrongWhereNothingIs(t *testing.T) {
+	p := newPatient(t)
+	if code := p.doctor(t); code != 0 || strings.Contains(p.said, "unseen") || !strings.HasSuffix(p.said, "\nNothing is wrong.\n") {
+		t.Fatalf("got %d and\n%s%s, want 0", code, p.said, p.told)
+	}
+	for _, about := range []string{"table", "key schema", "stream", "expiry", "recovery", "deletion protection", "key ring", "API keys", "sweep", "SES account", "sender"} {
+		if !strings.Contains("\n"+p.said, "\nok      "+about+": ") {
+			t.Errorf("nothing is said of %s:\n%s", about, p.said)
+		}
+	}
+}
+
+func TestDoctorFindsWhatIsWrongAndNothingElse(t *testing.T) {
+	stream := func(t *testing.T, p *patient, s *types.StreamSpecification) {
+		if _, err := p.client.UpdateTable(t.Context(), &dynamodb.UpdateTableInput{TableName: &p.table, StreamSpecification: s}); err != nil {
+			t.Fatal(err)
+		}
+		p.protect(t, true) // DynamoDB Local forgets it
+	}
+	const denied = `{"__type":"AccessDeniedException","message":"not you"}`
+	for name, test := range map[string]struct {
+		harm func(*testing.T, *patient)
+		want string // what is wrong
+		says string // among what is told of it
+	}{
+		"another table's name": {func(t *testing.T, p *patient) { p.table += "x" }, "table", "TableName"},
+		"another table": {func(t *testing.T, p *patient) {
+			p.tell("DescribeTable", 200, `{"Table":{"TableStatus":"ACTIVE","KeySchema":[{"AttributeName":"id","KeyType":"HASH"}],"AttributeDefinitions":[{"AttributeName":"id","AttributeType":"N"}]}}`)
+		}, "key schema", "id N HASH"},
+		"a table under way": {func(t *testing.T, p *patient) {
+			p.tell("DescribeTable", 200, `{"Table":{"TableStatus":"CREATING"}}`)
+		}, "table", "CREATING"},
+		"no stream": {func(t *testing.T, p *patient) {
+			stream(t, p, &types.StreamSpecification{StreamEnabled: aws.Bool(false)})
+		}, "stream", "off"},
+		"a stream of keys": {func(t *testing.T, p *patient) {
+			stream(t, p, &types.StreamSpecification{StreamEnabled: aws.Bool(false)})
+			stream(t, p, &types.StreamSpecification{StreamEnabled: aws.Bool(true), StreamViewType: types.StreamViewTypeKeysOnly})
+		}, "stream", "KEYS_ONLY"},
+		"expiry off":         {func(t *testing.T, p *patient) { p.tell("DescribeTimeToLive", 200, expiry("DISABLED", "")) }, "expiry", "update-time-to-live"},
+		"expiry by another":  {func(t *testing.T, p *patient) { p.tell("DescribeTimeToLive", 200, expiry("ENABLED", "ttl")) }, "expiry", "must be for x"},
+		"expiry unknown":     {func(t *testing.T, p *patient) { p.tell("DescribeTimeToLive", 400, denied) }, "expiry", "administrator"},
+		"no recovery":        {func(t *testing.T, p *patient) { p.tell("DescribeContinuousBackups", 200, backups("DISABLED")) }, "recovery", "update-continuous-backups"},
+		"recovery unknown":   {func(t *testing.T, p *patient) { p.tell("DescribeContinuousBackups", 400, denied) }, "recovery", "administrator"},
+		"no protection":      {func(t *testing.T, p *patient) { p.protect(t, false) }, "deletion protection", "--deletion-protection-enabled"},
+		"a ring not rotated": {func(t *testing.T, p *patient) { putRing(t, p.db, someday.AddDate(0, 0, -33)) }, "key ring", "2026-10-20"},
+		"a damaged ring":     {func(t *testing.T, p *patient) { put(t, p.db, store.Key{Partition: "ring", Sort: "ring"}, "x") }, "key ring", "restore"},
+		"no key": {func(t *testing.T, p *patient) {
+			lines, err := (&mfa.Service{Store: p.db, Now: p.now}).ListKeys(t.Context())
+			if err != nil || len(lines) != 1 {
+				t.Fatal(lines, err)
+			}
+			p.must(t, "keys", "revoke", lines[0].ID, "--table", p.table, "--region", "eu-west-1")
+		}, "API keys", "keys create"},
+		"keys unknown": {func(t *testing.T, p *patient) { p.tell("Query", 400, denied) }, "API keys", "administrator"},
+		"a sweep that stopped": {func(t *testing.T, p *patient) {
+			p.now = func() time.Time { return someday.Add(time.Hour + 11*time.Minute) }
+		}, "sweep", "2026-11-22 10:00 UTC"},
+		"a mark to come": {func(t *testing.T, p *patient) { sweep(t, p.db, someday.Add(time.Hour)) }, "sweep", "clock"},
+		"a damaged mark": {func(t *testing.T, p *patient) { put(t, p.db, store.Key{Partition: "sweep", Sort: "mark"}, "x") }, "sweep", "restore"},
+		"the sandbox": {func(t *testing.T, p *patient) {
+			p.tell("GET /v2/email/account", 200, sesAccount(false, true, "HEALTHY"))
+		}, "SES account", "production access"},
+		"a pause": {func(t *testing.T, p *patient) {
+			p.tell("GET /v2/email/account", 200, sesAccount(true, false, "HEALTHY"))
+		}, "SES account", "paused"},
+		"a shutdown": {func(t *testing.T, p *patient) {
+			p.tell("GET /v2/email/account", 200, sesAccount(true, true, "SHUTDOWN"))
+		}, "SES account", "paused"},
+		"a review": {func(t *testing.T, p *patient) {
+			p.tell("GET /v2/email/account", 200, sesAccount(true, true, "PROBATION"))
+		}, "SES account", "review"},
+		"SES unknown": {func(t *testing.T, p *patient) { p.tell("GET /v2/email/account", 403, denied) }, "SES account", "administrator"},
+		"no identity": {func(t *testing.T, p *patient) {
+			p.tell("GET /v2/email/identities/example.com", 404, `{"__type":"NotFoundException"}`)
+		}, "sender", "create-email-identity"},
+		"an identity to be verified": {func(t *testing.T, p *patient) {
+			p.tell("GET /v2/email/identities/example.com", 200, identity(false))
+		}, "sender", "not verified yet"},
+		"identities unknown": {func(t *testing.T, p *patient) {
+			p.tell("GET /v2/email/identities/mail.example.com", 403, denied)
+		}, "sender", "administrator"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPatient(t)
+			test.harm(t, p)
+			code := p.doctor(t)
+			if got := wrongs(p.said); code != 1 || !slices.Equal(got, []string{test.want}) || !strings.Contains(p.said, test.says) {
+				t.Errorf("got %d and\n%s%s, want 1 and only %s, with %q", code, p.said, p.told, test.want, test.says)
+			}
+			if !strings.HasSuffix(p.said, "\n1 thing is wrong.\n") || p.told != "" {
+				t.Errorf("got %q and %q, want the sum of it", p.said, p.told)
+			}
+		})
+	}
+}
+
+func TestASweepOfTheLastHalfHourIsWell(t *testing.T) {
+	p := newPatient(t)
+	p.now = func() time.Time { return someday.Add(time.Hour + 9*time.Minute) } // 11:29; the mark says 10:00
+	if code := p.doctor(t); code != 0 {
+		t.Errorf("got %d and\n%s, want 0", code, p.said)
+	}
+}
+
+func TestAnAddressIsAsGoodAsItsDomain(t *testing.T) {
+	p := newPatient(t)
+	p.tell("GET /v2/email/identities/example.com", 404, `{"__type":"NotFoundException"}`)
+	p.tell("GET /v2/email/identities/codes@mail.example.com", 200, identity(true))
+	p.tell("GET /v2/email/identities/codes%40mail.example.com", 200, identity(true))
+	if code := p.doctor(t); code != 0 || !strings.Contains(p.said, "ok      sender: codes@mail.example.com is verified") {
+		t.Errorf("got %d and\n%s, want 0", code, p.said)
+	}
+}
+
+func TestAnEmptyTableLacksWhatNobodyHasMadeYet(t *testing.T) {
+	o := newOperator()
+	a := newAmazon(t, o)
+	code := o.run(t, "doctor", "--table", a.table, "--endpoint", a.endpoint)
+	if got, want := wrongs(o.said), []string{"key ring", "API keys", "sweep"}; code != 1 || !slices.Equal(got, want) {
+		t.Errorf("got %d and\n%s%s, want 1 and %v", code, o.said, o.told, want)
+	}
+	if !strings.HasSuffix(o.said, "\n3 things are wrong.\n") {
+		t.Errorf("got\n%s, want the sum of it", o.said)
+	}
+	db := a.store(o)
+	putRing(t, db, someday)
+	sweep(t, db, someday.Add(48*time.Hour)) // its clock was moved
+	o.must(t, "keys", "create", "--client", "app", "--scope", "sign_in", "--table", a.table, "--endpoint", a.endpoint)
+	o.must(t, "doctor", "--table", a.table, "--endpoint", a.endpoint)
+	if got := strings.Count(o.said, "unseen"); got != 2 {
+		t.Errorf("got\n%s, want two things that only Amazon has", o.said)
+	}
+}
+
+func TestAKeyThatCannotSignAnybodyInIsNotEnough(t *testing.T) {
+	o := newOperator()
+	a := newAmazon(t, o)
+	o.must(t, "keys", "create", "--client", "app", "--scope", "manage", "--table", a.table, "--endpoint", a.endpoint)
+	o.run(t, "doctor", "--table", a.table, "--endpoint", a.endpoint)
+	if !strings.Contains(o.said, "WRONG   API keys: there are 1, and none with the scope sign_in") {
+		t.Errorf("got\n%s, want that no key is good for sign-ins", o.said)
+	}
+}
+
+func TestDoctorLooksAtALocalServersFolder(t *testing.T) {
+	file := func(name, content string, mode os.FileMode) func(*testing.T, string) {
+		return func(t *testing.T, dir string) {
+			path := filepath.Join(dir, name)
+			if err := os.WriteFile(path, []byte(content), mode); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chmod(path, mode); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for name, test := range map[string]struct {
+		harm func(*testing.T, string)
+		want []string
+		says string
+	}{
+		"nothing":          {func(*testing.T, string) {}, nil, "Nothing is wrong."},
+		"a clock ahead":    {file("clock", "7200\n", 0o600), nil, "2h0m0s ahead"},
+		"a broken clock":   {file("clock", "soon\n", 0o600), []string{"data folder"}, "clock"},
+		"no key file":      {func(t *testing.T, dir string) { os.Remove(filepath.Join(dir, "keys.json")) }, []string{"key file"}, "put the file back"},
+		"an open key file": {func(t *testing.T, dir string) { os.Chmod(filepath.Join(dir, "keys.json"), 0o644) }, []string{"key file"}, "0600"},
+		"a broken one":     {file("keys.json", "{}", 0o600), []string{"key file"}, "keys.json"},
+		"no database":      {func(t *testing.T, dir string) { os.Remove(filepath.Join(dir, "countersign.db")) }, []string{"data folder"}, "go run ./infra/local"},
+		"another file":     {file("countersign.db", strings.Repeat("not a database ", 4000), 0o600), []string{"database"}, "put back a copy"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := newOperator()
+			o.now = time.Now // which the server went by
+			dir := newFolder(t)
+			// The server sweeps when it starts, beside the rest; the folder is to have been swept for sure.
+			sweepFolder(t, dir, o.now)
+			test.harm(t, dir)
+			code := o.run(t, "doctor", "--local", dir)
+			if got := wrongs(o.said); (code != 0) != (test.want != nil) || !slices.Equal(got, test.want) || !strings.Contains(o.said, test.says) {
+				t.Errorf("got %d and\n%s%s, want %v, with %q", code, o.said, o.told, test.want, test.says)
+			}
+		})
+	}
+}
+
+func TestAFolderWhoseClockWentBackIsNotWell(t *testing.T) {
+	o := newOperator()
+	o.now = time.Now
+	dir := newFolder(t)
+	sweepFolder(t, dir, func() time.Time { return time.Now().Add(3 * time.Hour) })
+	if code := o.run(t, "doctor", "--local", dir); code != 1 || !slices.Equal(wrongs(o.said), []string{"sweep"}) || !strings.Contains(o.said, "clock") {
+		t.Errorf("got %d and\n%s, want 1 and the sweep's mark to come", code, o.said)
+	}
+}
+
+func sweepFolder(t *testing.T, dir string, now func() time.Time) {
+	t.Helper()
+	f, err := openFolder(dir, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := f.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sweep(t, db, now())
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"countersign/pkg/mfa"
+)
+
+type createKey struct {
+	Client string      `required:"" placeholder:"NAME" help:"The application that the key is for. Several keys may be for one; what one of them began, the others may finish."`
+	Scope  []mfa.Scope `required:"" enum:"${scopes}" placeholder:"SCOPE" help:"What it may do: ${enum}. Once for each; none includes another."`
+	Org    string      `placeholder:"ORG" help:"The one org that it may act for; else every org."`
+	Origin []string    `sep:"none" placeholder:"URL" help:"An origin that a return_url may have, such as https://app.example.com. Once for each."`
+}
+
+// Run makes the key.
+func (c *createKey) Run(ctx context.Context, p *program, where place) error {
+	err := where.use(p, func(s *site) error {
+		slices.Sort(c.Scope)
+		key, err := s.service.CreateKey(ctx, mfa.NewKey{
+			Client: c.Client, Scopes: slices.Compact(c.Scope), Org: c.Org, Origins: c.Origin,
+		})
+		if err != nil {
+			return err
+		}
+		id := mfa.KeyID(key)
+		if _, err := fmt.Fprintln(p.out, key.Reveal()); err != nil {
+			// Nobody has seen it, whole or at all.
+			if _, undo := s.service.RevokeKey(context.WithoutCancel(ctx), id); undo != nil {
+				return fmt.Errorf("the key could not be printed (%w), and is there all the same: revoke %s (%s)", err, id, explain(undo))
+			}
+			return fmt.Errorf("the key could not be printed, and was revoked: %w", err)
+		}
+		fmt.Fprintf(p.errs, "This key won't be shown again. Its id is %s; to end it: keys revoke %[1]s\n", id)
+		return nil
+	})
+	if inUse(err) {
+		return fmt.Errorf("%w. End it first, or ask it for the key, at the address where it listens:\n%s", err, c.overHTTP())
+	}
+	return err
+}
+
+// overHTTP is the call by which a running local server makes a key like this one.
+func (c *createKey) overHTTP() string {
+	org := "null"
+	if c.Org != "" {
+		org = jsonText(c.Org)
+	}
+	scopes := make([]string, len(c.Scope))
+	for i, scope := range c.Scope {
+		scopes[i] = jsonText(string(scope))
+	}
+	body := fmt.Sprintf(`{"client":%s,"scopes":[%s],"org":%s}`, jsonText(c.Client), strings.Join(scopes, ","), org)
+	return "  curl http://localhost:8080/local/keys -H 'Content-Type: application/json' -d " + quoted(body)
+}
+
+type listKeys struct{}
+
+// Run lists the keys, oldest first.
+func (listKeys) Run(ctx context.Context, p *program, where place) error {
+	return endFirst(where.use(p, func(s *site) error {
+		lines, err := s.service.ListKeys(ctx)
+		if err != nil {
+			return err
+		}
+		if len(lines) == 0 {
+			fmt.Fprintln(p.errs, "There is no API key. To make one: keys create")
+			return nil
+		}
+		slices.SortFunc(lines, func(a, b mfa.KeyLine) int {
+			return cmp.Or(a.Created.Compare(b.Created), strings.Compare(a.ID, b.ID))
+		})
+		table := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(table, "ID\tCLIENT\tSCOPES\tORG\tCREATED\tORIGINS")
+		for _, l := range lines {
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", l.ID, l.Client, scopeNames(l.Scopes, ","), cmp.Or(l.Org, "every"),
+				l.Created.UTC().Format(time.RFC3339), cmp.Or(strings.Join(l.Origins, ","), "none"))
+		}
+		return table.Flush()
+	}))
+}
+
+type revokeKey struct {
+	ID string `arg:"" placeholder:"ID" help:"The key's id, as keys list shows it: ak_…"`
+}
+
+// Run revokes the key.
+func (c *revokeKey) Run(ctx context.Context, p *program, where place) error {
+	return endFirst(where.use(p, func(s *site) error {
+		line, err := s.service.RevokeKey(ctx, c.ID)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(p.out, "revoked %s of %s, made %s\n", line.ID, line.Client, line.Created.UTC().Format(time.RFC3339))
+		return err
+	}))
+}
+
+// endFirst says what to do about a folder that is in use.
+func endFirst(err error) error {
+	if inUse(err) {
+		return fmt.Errorf("%w. End it first", err)
+	}
+	return err
+}
+
+func scopeNames(scopes []mfa.Scope, between string) string {
+	names := make([]string, len(scopes))
+	for i, s := range scopes {
+		names[i] = string(s)
+	}
+	return strings.Join(names, between)
+}
+
+func jsonText(text string) string {
+	b, _ := json.Marshal(text) // a string always can be
+	return string(b)
+}

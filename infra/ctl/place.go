@@ -1,0 +1,127 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"regexp"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"countersign/pkg/mfa"
+	"countersign/pkg/store"
+	"countersign/pkg/store/dynamo"
+)
+
+// A place is what a verb works on: a deployment, by its table, or the data folder of a local server.
+type place struct {
+	Table    string `placeholder:"NAME" help:"Work on the deployment that has this table: the output TableName of its stack."`
+	Region   string `placeholder:"REGION" help:"The region that the deployment is in; else what AWS_REGION or AWS_DEFAULT_REGION says."`
+	Endpoint string `placeholder:"URL" help:"A DynamoDB Local on this machine, such as http://127.0.0.1:8000, in place of Amazon's DynamoDB."`
+	Local    string `placeholder:"DIR" help:"Work on the data folder of a local server that isn't running, instead."`
+}
+
+var (
+	tableName  = regexp.MustCompile(`^[A-Za-z0-9_.-]{3,255}$`)
+	regionName = regexp.MustCompile(`^[a-z]{2,4}(-[a-z0-9]{1,12}){1,4}$`) // it becomes part of a host's name
+)
+
+// check finds flags that don't go together, or hold nothing that they can.
+func (p place) check() error {
+	switch {
+	case (p.Local == "") == (p.Table == ""):
+		return errors.New("say what to work on: a deployment with --table and --region, or a local server's data with --local")
+	case p.Local != "" && (p.Region != "" || p.Endpoint != ""):
+		return errors.New("--region and --endpoint are for a table, and --local names a folder")
+	case p.Local != "":
+		return nil
+	case !tableName.MatchString(p.Table):
+		return errors.New("--table must be the name of a table, not its ARN: 3 to 255 letters, digits, _, . and -")
+	case p.Region != "" && !regionName.MatchString(p.Region):
+		return errors.New("--region must be a region such as eu-central-1")
+	case p.Endpoint != "" && !loopbackURL(p.Endpoint):
+		return errors.New("--endpoint must be an http or https URL of this machine, by its loopback address")
+	}
+	return nil
+}
+
+// A site is a place that was opened.
+type site struct {
+	store   store.Store
+	service *mfa.Service // good for API keys only: it has no keys, mail and bus
+	close   func() error
+}
+
+// open makes ready to work on the place. Of a deployment it asks nothing yet.
+func (p place) open(o *program) (*site, error) {
+	if p.Local != "" {
+		folder, err := openFolder(p.Local, o.now)
+		if err != nil {
+			return nil, err
+		}
+		db, err := folder.open()
+		if err != nil {
+			return nil, err
+		}
+		return &site{db, &mfa.Service{Store: db, Now: folder.now}, db.Close}, nil
+	}
+	client, err := p.client(o)
+	if err != nil {
+		return nil, err
+	}
+	table := p.store(client, o)
+	return &site{table, &mfa.Service{Store: table, Now: o.now}, func() error { return nil }}, nil
+}
+
+func (p place) store(client *dynamodb.Client, o *program) *dynamo.Table {
+	return dynamo.New(dynamo.Options{Client: client, Table: p.Table, Now: o.now})
+}
+
+// client is one of the DynamoDB that the table is in.
+func (p place) client(o *program) (*dynamodb.Client, error) {
+	if p.Endpoint != "" {
+		// A DynamoDB Local may keep tables apart by credentials and region, so it gets those that the rest of the tree gives it.
+		return dynamo.LocalClient(p.Endpoint, func(d *dynamodb.Options) {
+			if p.Region != "" {
+				d.Region = p.Region
+			}
+		}), nil
+	}
+	account, err := p.account(o)
+	if err != nil {
+		return nil, err
+	}
+	options := dynamodb.Options{Region: account.region, Credentials: account}
+	if o.amazon != nil {
+		options.HTTPClient = o.amazon
+	}
+	return dynamodb.New(options), nil
+}
+
+// use opens the place for do, and closes it.
+func (p place) use(o *program, do func(*site) error) error {
+	s, err := p.open(o)
+	if err != nil {
+		return err
+	}
+	if err := do(s); err != nil {
+		return errors.Join(err, s.close())
+	}
+	if err := s.close(); err != nil {
+		return fmt.Errorf("it was done, but: %w", err)
+	}
+	return nil
+}
+
+// loopbackURL reports whether v is the base URL of something on this machine. A name is none: it may be made to mean
+// another machine.
+func loopbackURL(v string) bool {
+	u, err := url.Parse(v)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || u.RawQuery != "" || u.Fragment != "" ||
+		u.Path != "" && u.Path != "/" {
+		return false
+	}
+	address, err := netip.ParseAddr(u.Hostname())
+	return err == nil && address.IsLoopback()
+}
