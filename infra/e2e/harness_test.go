@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,6 +21,7 @@ import (
 	"time"
 
 	"countersign/infra/dynamolocal/dynamolocaltest"
+	"countersign/infra/emulator/emulator"
 	"countersign/infra/local/server"
 	"countersign/pkg/api/openapi"
 	"countersign/pkg/store/dynamo"
@@ -34,11 +37,27 @@ type world struct {
 	log      *lockedBuffer // all that the server logged, for the search for secrets
 }
 
-// everywhere runs a story on each store, in a world of its own.
+// everywhere runs a story in each kind of world.
 func everywhere(t *testing.T, story func(t *testing.T, w *world)) {
 	t.Parallel()
-	t.Run("bolt", func(t *testing.T) { t.Parallel(); story(t, open(t, nil)) })
-	t.Run("dynamo", func(t *testing.T) { t.Parallel(); story(t, open(t, dynamoBackend(t))) })
+	for _, kind := range []string{"bolt", "dynamo", "emulator"} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			story(t, worldOn(t, kind))
+		})
+	}
+}
+
+// worldOn makes a world of its own: the local server on its file or on DynamoDB Local, or the built functions.
+func worldOn(t *testing.T, kind string) *world {
+	t.Helper()
+	switch kind {
+	case "dynamo":
+		return open(t, dynamoBackend(t))
+	case "emulator":
+		return emulated(t)
+	}
+	return open(t, nil)
 }
 
 var document = sync.OnceValues(openapi.New)
@@ -77,6 +96,41 @@ func newWorld(t *testing.T, base, key string, log *lockedBuffer) *world {
 	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 256}}
 	t.Cleanup(client.CloseIdleConnections)
 	return &world{base: base, key: key, http: client, document: validator, log: log}
+}
+
+// bootstraps are the functions, built once.
+var bootstraps = sync.OnceValues(func() (string, error) {
+	dir := filepath.Join(scratch, "functions")
+	return dir, emulator.Build(context.Background(), "../..", dir)
+})
+
+// emulated is a world of the built functions, each in processes of its own, behind an API Gateway that is emulated.
+func emulated(t *testing.T) *world {
+	t.Helper()
+	endpoint := dynamolocaltest.Endpoint(t)
+	dir, err := bootstraps()
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := &lockedBuffer{}
+	e, err := emulator.Open(t.Context(), emulator.Options{
+		Dir: t.TempDir(), Port: listener.Addr().(*net.TCPAddr).Port, Root: "../..", Functions: dir, DynamoDB: endpoint,
+		Output: log, Log: slog.New(slog.NewTextHandler(log, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	web := &httptest.Server{Listener: listener, Config: &http.Server{Handler: e}}
+	web.Start()
+	t.Cleanup(func() {
+		web.Close()
+		e.Close()
+	})
+	return newWorld(t, web.URL, e.APIKey().Reveal(), log)
 }
 
 // dynamoBackend makes a table of its own in DynamoDB Local.

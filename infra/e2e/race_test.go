@@ -19,7 +19,7 @@ func onlyOrderly(t *testing.T, answers map[int][]answer) {
 
 func TestR6SixtyFourRightCodesAtOnceGetOneToken(t *testing.T) {
 	t.Parallel()
-	for store, n := range map[string]int{"bolt": rounds(5, 200), "dynamo": rounds(3, 50)} {
+	for store, n := range map[string]int{"bolt": rounds(5, 200), "dynamo": rounds(3, 50), "emulator": rounds(2, 20)} {
 		t.Run(store, func(t *testing.T) {
 			t.Parallel()
 			w := worldOn(t, store)
@@ -51,7 +51,7 @@ func TestR6SixtyFourRightCodesAtOnceGetOneToken(t *testing.T) {
 
 func TestR10WrongCodesAtOnceNeverPassTheCap(t *testing.T) {
 	t.Parallel()
-	for store, n := range map[string]int{"bolt": rounds(3, 200), "dynamo": rounds(2, 50)} {
+	for store, n := range map[string]int{"bolt": rounds(3, 200), "dynamo": rounds(2, 50), "emulator": rounds(1, 20)} {
 		t.Run(store, func(t *testing.T) {
 			t.Parallel()
 			w := worldOn(t, store)
@@ -117,13 +117,4 @@ func TestT4NothingIsTrustedAfterTheRevokeHasAnswered(t *testing.T) {
 			}
 		}
 	})
-}
-
-// worldOn is a world on one of the stores.
-func worldOn(t *testing.T, store string) *world {
-	t.Helper()
-	if store == "dynamo" {
-		return open(t, dynamoBackend(t))
-	}
-	return open(t, nil)
 }

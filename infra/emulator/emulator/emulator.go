@@ -1,0 +1,296 @@
+// Package emulator runs the functions of template.yaml on one machine, as Lambda would run them: the built bootstraps,
+// each in processes of its own, with the environment that the template gives them; before them a front that speaks what
+// API Gateway speaks; behind them DynamoDB Local, and recorders that speak the wire protocols of KMS, SES and EventBridge.
+// Its stream is handed to publish and its schedule runs the sweep.
+//
+// It has the calls under /local/ that the local server has, so whatever is written against one runs against the other.
+//
+// What it keeps:
+//
+//   - Everything listens on 127.0.0.1, and no process outlives the emulator for longer than it works on its last event.
+//   - A process works on one event at a time; calls that follow each other come to different processes.
+//   - A process that was killed answers nothing, and the next call finds a new one.
+//   - What befalls a call befalls all attempts at it.
+//
+// What it refuses to do: keep anything past its end, and judge what a function may do; the tests of functions/ do that.
+package emulator
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"countersign/infra/dynamolocal"
+	"countersign/pkg/api"
+	"countersign/pkg/mfa"
+	"countersign/pkg/seal"
+	"countersign/pkg/store/dynamo"
+)
+
+// Options say how to run the emulator.
+type Options struct {
+	// Dir holds the built functions and the API key. It is made if there is none.
+	Dir string
+	// Port is the one that the emulator is reached at. Its issuer is http://localhost:<Port>.
+	Port int
+	// Root is the folder of the module; empty: that of the working directory.
+	Root string
+	// Functions is a folder that Build has filled; empty: Dir/cache, which is built.
+	Functions string
+	// DynamoDB is the URL of a DynamoDB Local that runs; empty: one is installed if need be, and started.
+	DynamoDB string
+	// Processes is how many each HTTP function has at most; under 2: 2.
+	Processes int
+	// RIE is the path of Amazon's Runtime Interface Emulator, to run the functions under; empty: the emulator's own.
+	RIE string
+	// Output gets what the functions write. Nil: nobody.
+	Output io.Writer
+	// Log says what goes wrong inside. Nil: nothing is logged.
+	Log *slog.Logger
+}
+
+// Client is the client that the emulator's own API key is of.
+const Client = "local"
+
+// sweepEvery is how often the schedule runs the sweep.
+const sweepEvery = time.Minute
+
+// An Emulator is an http.Handler: the API, and the calls under /local/.
+type Emulator struct {
+	o         Options
+	table     string
+	functions map[string]function
+	pools     map[string]*pool
+	amazon    *amazon
+	amazonURL string
+	trigger   *trigger
+	front     *front
+	local     http.Handler
+	faults    faults
+	deaths    deaths
+	own       *mfa.Service // the operator, beside the functions
+	apiKey    seal.Secret
+	origins   []string
+	client    *http.Client
+	log       *slog.Logger
+
+	generation atomic.Int64 // of what the processes are started with; a new one replaces them all
+	ahead      atomic.Int64 // seconds that the service's clock is ahead
+
+	sweeping sync.Mutex   // held through a run of the sweep
+	sweeps   atomic.Int64 // what its runs announced
+
+	ctx      context.Context
+	running  sync.WaitGroup
+	closings []func()
+}
+
+// Open starts everything. ctx bounds the start only; Close ends what was started.
+func Open(ctx context.Context, o Options) (_ *Emulator, err error) {
+	e := &Emulator{
+		o: o, table: "countersign-" + rand.Text(), pools: map[string]*pool{}, log: o.Log,
+		faults: faults{waiting: map[string]fault{}, befallen: map[string]befallen{}},
+		deaths: deaths{waiting: map[string]Moment{}},
+		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}},
+	}
+	if e.log == nil {
+		e.log = slog.New(slog.DiscardHandler)
+	}
+	defer func() {
+		if err != nil {
+			e.Close()
+		}
+	}()
+	port := strconv.Itoa(o.Port)
+	e.origins = []string{"http://localhost:" + port, "http://127.0.0.1:" + port}
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, err
+	}
+	if err := e.prepare(ctx); err != nil {
+		return nil, err
+	}
+	var stop context.CancelFunc
+	e.ctx, stop = context.WithCancel(context.Background())
+	e.closings = append(e.closings, e.client.CloseIdleConnections, func() {
+		stop()
+		for _, p := range e.pools {
+			p.kill()
+		}
+		e.running.Wait()
+		for _, p := range e.pools { // those that were started meanwhile
+			p.kill()
+		}
+	})
+	if err := e.startAmazon(ctx); err != nil {
+		return nil, err
+	}
+	for step, f := range e.functions {
+		n := 1
+		if e.isHTTP(step) {
+			n = max(2, o.Processes)
+		}
+		e.pools[step] = e.newPool(f, n)
+	}
+	e.front = &front{pools: e.pools, now: time.Now, log: func(m string, a ...any) { e.log.Warn(m, a...) }}
+	e.local = e.localCalls()
+	e.running.Go(func() { e.trigger.follow(e.ctx) })
+	e.running.Go(e.schedule)
+	return e, nil
+}
+
+// prepare reads the template and builds what it names.
+func (e *Emulator) prepare(ctx context.Context) (err error) {
+	if e.o.Root == "" {
+		if e.o.Root, err = moduleRoot(ctx); err != nil {
+			return err
+		}
+	}
+	e.functions, err = readTemplate(e.o.Root, map[string]string{
+		"Table": e.table, "Key.Arn": keyARN, "Bus": busName, "Issuer": e.Issuer(), "SenderAddress": sender,
+		"SenderName": "Countersign", "SesConfigurationSet": "", "RoutineEvents": "true",
+	})
+	if err != nil {
+		return err
+	}
+	for _, s := range api.Steps {
+		if _, there := e.functions[s.Name]; !there {
+			return fmt.Errorf("template.yaml has no function %s", s.Name)
+		}
+	}
+	if e.o.Functions == "" {
+		e.o.Functions = filepath.Join(e.o.Dir, "cache")
+		return Build(ctx, e.o.Root, e.o.Functions)
+	}
+	return nil
+}
+
+// startAmazon starts what the functions find of Amazon, with a table and an API key in it.
+func (e *Emulator) startAmazon(ctx context.Context) error {
+	endpoint := e.o.DynamoDB
+	if endpoint == "" {
+		if _, err := dynamolocal.Install(ctx, func(f string, a ...any) { e.log.Info(fmt.Sprintf(f, a...)) }); err != nil {
+			return err
+		}
+		server, err := dynamolocal.Start(ctx, dynamolocal.Options{})
+		if err != nil {
+			return err
+		}
+		e.closings = append([]func(){server.Stop}, e.closings...)
+		endpoint = server.Endpoint
+	}
+	admin := dynamo.LocalClient(endpoint)
+	if err := dynamo.CreateTable(ctx, admin, e.table); err != nil {
+		return err
+	}
+	e.amazon = &amazon{e: e, dynamo: endpoint, wrapped: map[string]dataKey{}}
+	e.trigger = &trigger{e: e, endpoint: endpoint, table: e.table, wake: make(chan struct{}, 1), shards: map[string]*shard{}}
+	e.own = &mfa.Service{Store: dynamo.New(dynamo.Options{Client: admin, Table: e.table, Now: e.now}), Now: e.now}
+	var err error
+	if e.apiKey, err = e.own.CreateKey(ctx, mfa.NewKey{Client: Client, Scopes: mfa.Scopes(), Origins: e.origins}); err != nil {
+		return fmt.Errorf("make an API key: %w", err)
+	}
+	path := filepath.Join(e.o.Dir, "api-key")
+	if err := errors.Join(os.WriteFile(path, []byte(e.apiKey.Reveal()+"\n"), 0o600), os.Chmod(path, 0o600)); err != nil {
+		return fmt.Errorf("keep the API key: %w", err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	web := &http.Server{Handler: e.amazon, ErrorLog: slog.NewLogLogger(e.log.Handler(), slog.LevelWarn)}
+	go web.Serve(listener)
+	e.closings = append([]func(){func() { web.Close() }}, e.closings...)
+	e.amazonURL = "http://" + listener.Addr().String()
+	return nil
+}
+
+func (e *Emulator) isHTTP(step string) bool {
+	for _, s := range api.Steps {
+		if s.Name == step {
+			return true
+		}
+	}
+	return false
+}
+
+// start starts a process of a function: what the template says is in its environment, and where Amazon is played.
+func (e *Emulator) start(ctx context.Context, f function, name string) (process, error) {
+	environment := []string{
+		"AWS_REGION=" + region, "AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local",
+		"AWS_LAMBDA_FUNCTION_NAME=" + f.step, fmt.Sprintf("COUNTERSIGN_CLOCK_OFFSET=%d", e.ahead.Load()),
+	}
+	for _, service := range []string{"DYNAMODB", "KMS", "SES", "EVENTBRIDGE"} {
+		environment = append(environment, "COUNTERSIGN_"+service+"_ENDPOINT="+e.amazonURL+"/"+name)
+	}
+	for variable, value := range f.environment {
+		environment = append(environment, variable+"="+value)
+	}
+	lines := &recentLines{copy: e.o.Output}
+	if f.step == "sweep" {
+		lines.see = e.noteSwept
+	}
+	path := filepath.Join(e.o.Functions, f.step)
+	if e.o.RIE != "" {
+		return launchRIE(ctx, e.o.RIE, path, f, environment, lines)
+	}
+	return launch(ctx, path, f.step, environment, lines)
+}
+
+// placeOf finds a place by its name.
+func (e *Emulator) placeOf(name string) (*pool, *place) {
+	for _, p := range e.pools {
+		for _, at := range p.all {
+			if at.name == name {
+				return p, at
+			}
+		}
+	}
+	return nil, nil
+}
+
+// now is the service's time.
+func (e *Emulator) now() time.Time {
+	return time.Now().UTC().Round(0).Add(time.Duration(e.ahead.Load()) * time.Second)
+}
+
+// KillAt has SIGKILL end the next process of a step that comes to a moment of its work.
+func (e *Emulator) KillAt(step string, at Moment) { e.deaths.set(step, at) }
+
+// Kill ends every process of a step with SIGKILL, and answers how many there were.
+func (e *Emulator) Kill(step string) int {
+	p := e.pools[step]
+	if p == nil {
+		return 0
+	}
+	return p.kill()
+}
+
+// Steps are the functions of the template.
+func (e *Emulator) Steps() []string { return slices.Sorted(maps.Keys(e.functions)) }
+
+// Issuer is the base URL by which this machine reaches the emulator, and the iss of its tokens.
+func (e *Emulator) Issuer() string { return e.origins[0] }
+
+// APIKey is the one in DIR/api-key: every scope, every org.
+func (e *Emulator) APIKey() seal.Secret { return e.apiKey }
+
+// Close ends everything that Open started, with SIGKILL.
+func (e *Emulator) Close() {
+	for i := len(e.closings) - 1; i >= 0; i-- {
+		e.closings[i]()
+	}
+	e.closings = nil
+}

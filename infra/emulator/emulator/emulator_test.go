@@ -1,0 +1,334 @@
+package emulator_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"countersign/infra/dynamolocal/dynamolocaltest"
+	"countersign/infra/emulator/emulator"
+)
+
+var built struct {
+	once   sync.Once
+	folder string
+	err    error
+}
+
+// functions is a folder with the built functions, for all tests.
+func functions(t *testing.T) string {
+	t.Helper()
+	built.once.Do(func() {
+		if built.folder, built.err = os.MkdirTemp("", "countersign-emulator-"); built.err == nil {
+			built.err = emulator.Build(t.Context(), "../../..", built.folder)
+		}
+	})
+	if built.err != nil {
+		t.Fatal(built.err)
+	}
+	return built.folder
+}
+
+func TestMain(m *testing.M) {
+	status := m.Run()
+	if built.folder != "" {
+		os.RemoveAll(built.folder)
+	}
+	os.Exit(status)
+}
+
+// A world is an emulator that a test talks to over HTTP.
+type world struct {
+	*emulator.Emulator
+	t    *testing.T
+	base string
+}
+
+func open(t *testing.T, o emulator.Options) *world {
+	t.Helper()
+	o.DynamoDB, o.Functions, o.Root, o.Dir = dynamolocaltest.Endpoint(t), functions(t), "../../..", t.TempDir()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Port = listener.Addr().(*net.TCPAddr).Port
+	e, err := emulator.Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	web := &httptest.Server{Listener: listener, Config: &http.Server{Handler: e, MaxHeaderBytes: 64 << 10}}
+	web.Start()
+	t.Cleanup(func() { web.Close(); e.Close() })
+	return &world{e, t, web.URL}
+}
+
+type doc = map[string]any
+
+type answer struct {
+	status int
+	header http.Header
+	raw    string
+	doc
+}
+
+func (a answer) text(path ...string) string {
+	var v any = a.doc
+	for _, name := range path {
+		m, _ := v.(doc)
+		v = m[name]
+	}
+	s, _ := v.(string)
+	return s
+}
+
+func (a answer) want(t *testing.T, status int, part string) answer {
+	t.Helper()
+	if a.status != status || !strings.Contains(a.raw, part) {
+		t.Fatalf("got %d %s, want %d with %q", a.status, a.raw, status, part)
+	}
+	return a
+}
+
+// call makes a request; headers come in pairs.
+func (w *world) call(method, path string, body any, headers ...string) answer {
+	w.t.Helper()
+	var sent io.Reader
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		sent = bytes.NewReader(text)
+	}
+	r, err := http.NewRequest(method, w.base+path, sent)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+w.APIKey().Reveal())
+	r.Header.Set("Content-Type", "application/json")
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	raw, err := io.ReadAll(res.Body)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	a := answer{status: res.StatusCode, header: res.Header, raw: string(raw)}
+	json.Unmarshal(raw, &a.doc)
+	return a
+}
+
+func (w *world) policy(t *testing.T) {
+	t.Helper()
+	w.call("PUT", "/v1/orgs/acme/policy", doc{"profile": "kls", "acknowledge": true}, "If-Match", `"0"`).want(t, 200, "")
+}
+
+func (w *world) start(t *testing.T, user string) string {
+	t.Helper()
+	a := w.call("POST", "/v1/challenges", doc{"org": "acme", "user": doc{"id": user, "email": user + "@acme.example"}})
+	return a.want(t, 201, `"sent":{`).text("challenge", "id")
+}
+
+func (w *world) code(t *testing.T, user string) string {
+	t.Helper()
+	a := w.call("GET", "/local/outbox?to="+url.QueryEscape(user+"@acme.example"), nil).want(t, 200, "")
+	messages, _ := a.doc["messages"].([]any)
+	if len(messages) == 0 {
+		t.Fatalf("nothing went to %s", user)
+	}
+	code, _ := messages[len(messages)-1].(doc)["code"].(string)
+	return code
+}
+
+func (w *world) verify(id, code string) answer {
+	w.t.Helper()
+	return w.call("POST", "/v1/challenges/"+id+"/verify", doc{"code": code, "trust": doc{"name": "Firefox"}})
+}
+
+// wrong is a code that isn't code.
+func wrong(code string) string {
+	if code == "000000" {
+		return "000001"
+	}
+	return "000000"
+}
+
+// events is how many events of a type the bus got about a user.
+func (w *world) events(t *testing.T, user, kind string) (n int) {
+	t.Helper()
+	all, _ := w.call("GET", "/local/events", nil).want(t, 200, "").doc["events"].([]any)
+	for _, e := range all {
+		if e.(doc)["user"] == user && e.(doc)["type"] == kind {
+			n++
+		}
+	}
+	return n
+}
+
+// runtimes are what functions can run behind here.
+func runtimes() map[string]string {
+	all := map[string]string{"own": ""}
+	if rie := emulator.FindRIE(); rie != "" {
+		all["rie"] = rie
+	}
+	return all
+}
+
+func TestK1ANewBrowserIsAskedAndATrustedOneIsNot(t *testing.T) {
+	for name, rie := range runtimes() {
+		t.Run(name, func(t *testing.T) {
+			w := open(t, emulator.Options{RIE: rie})
+			w.policy(t)
+			id := w.start(t, "ana")
+			code := w.code(t, "ana")
+			w.verify(id, wrong(code)).want(t, 422, "wrong_code")
+			token := w.verify(id, code).want(t, 200, "trust_token").text("trust_token")
+			w.verify(id, code).want(t, 404, "challenge_invalid")
+			again := w.call("POST", "/v1/challenges", doc{"org": "acme", "user": doc{"id": "ana", "email": "ana@acme.example"}, "trust_token": token})
+			again.want(t, 200, "trusted_browser")
+			if n := w.events(t, "ana", "challenge.verified"); n != 1 {
+				t.Errorf("challenge.verified: %d times on the bus, want once", n)
+			}
+
+			w.call("POST", "/local/clock", doc{"advance_s": 31 * 24 * 3600}).want(t, 200, "")
+			again = w.call("POST", "/v1/challenges", doc{"org": "acme", "user": doc{"id": "ana", "email": "ana@acme.example"}, "trust_token": token})
+			again.want(t, 201, "trust_expired")
+			w.call("POST", "/local/sweep", nil).want(t, 200, `"announced":1`)
+			w.call("GET", "/health", nil).want(t, 200, "")
+			w.call("GET", "/.well-known/jwks.json", nil).want(t, 200, "keys")
+		})
+	}
+}
+
+func TestAProcessKilledAtAnyMomentIsFollowedByOneThatTellsTheTruth(t *testing.T) {
+	w := open(t, emulator.Options{})
+	w.policy(t)
+	for i, moment := range []emulator.Moment{emulator.BeforeCommit, emulator.AfterCommit, emulator.BeforeAnswer} {
+		user := fmt.Sprintf("u-%d", i)
+		id := w.start(t, user)
+		code := w.code(t, user)
+		w.KillAt("verify", moment)
+		w.verify(id, code).want(t, 500, "Internal Server Error")
+		if moment == emulator.BeforeCommit {
+			w.verify(id, code).want(t, 200, "trust_token")
+		} else {
+			w.verify(id, code).want(t, 404, "challenge_invalid")
+			a := w.call("GET", "/v1/challenges/"+id, nil).want(t, 200, `"verified"`)
+			if a.text("outcome", "trust_token") == "" {
+				t.Errorf("killed %s: the outcome has no trust token: %s", moment, a.raw)
+			}
+		}
+		if n := w.events(t, user, "challenge.verified"); n != 1 {
+			t.Errorf("killed %s: challenge.verified %d times on the bus, want once", moment, n)
+		}
+	}
+}
+
+func TestAKilledPublishLosesNoEvent(t *testing.T) {
+	w := open(t, emulator.Options{})
+	w.policy(t)
+	w.KillAt("publish", emulator.BeforeAnswer)
+	id := w.start(t, "ana")
+	w.verify(id, w.code(t, "ana")).want(t, 200, "")
+	if n := w.events(t, "ana", "challenge.verified"); n < 1 {
+		t.Error("challenge.verified is not on the bus")
+	}
+}
+
+func TestSixtyFourRightCodesAtOnceAreOneSuccess(t *testing.T) {
+	w := open(t, emulator.Options{Processes: 4})
+	w.policy(t)
+	id := w.start(t, "ana")
+	code := w.code(t, "ana")
+	statuses := make([]int, 64)
+	var all sync.WaitGroup
+	for i := range statuses {
+		all.Go(func() { statuses[i] = w.verify(id, code).status })
+	}
+	all.Wait()
+	count := map[int]int{}
+	for _, s := range statuses {
+		count[s]++
+	}
+	if count[200] != 1 || count[500]+count[503] > 0 {
+		t.Errorf("statuses: %v, want 200 once and no failure", count)
+	}
+}
+
+func TestFaultsBefallWholeCalls(t *testing.T) {
+	w := open(t, emulator.Options{})
+	w.policy(t)
+	id := w.start(t, "ana")
+	code := w.code(t, "ana")
+	fault := func(target, mode string, count int) {
+		t.Helper()
+		w.call("POST", "/local/faults", doc{"target": target, "mode": mode, "count": count}).want(t, 200, target)
+	}
+	fault("store", "fail", 1000)
+	w.verify(id, code).want(t, 503, "unavailable")
+	fault("store", "fail", 0)
+	fault("keys", "fail", 1000)
+	w.verify(id, code).want(t, 503, "unavailable")
+	fault("keys", "fail", 0)
+	fault("store", "lost_reply", 1)
+	w.verify(id, code).want(t, 200, "trust_token")
+	fault("email", "fail", 1)
+	a := w.call("POST", "/v1/challenges", doc{"org": "acme", "user": doc{"id": "ben", "email": "ben@acme.example"}})
+	a.want(t, 201, "delivery_failed")
+	fault("events", "fail", 1)
+	if n := w.events(t, "ben", "challenge.started"); n != 1 {
+		t.Errorf("challenge.started: %d times on the bus, want once", n)
+	}
+}
+
+func TestTheFrontHasAPIGatewaysLimits(t *testing.T) {
+	w := open(t, emulator.Options{})
+	w.call("GET", "/nowhere", nil).want(t, 404, `{"message":"Not Found"}`)
+	w.call("DELETE", "/health", nil).want(t, 404, `{"message":"Not Found"}`)
+	w.call("GET", "/health", nil, "X-Long", strings.Repeat("a", 10240)).want(t, 431, `{"message":`)
+	w.call("POST", "/v1/decisions", strings.Repeat("a", 10<<20)).want(t, 413, `{"message":"Request Entity Too Large"}`)
+	w.call("GET", "/problems/busy", nil).want(t, 200, "")
+}
+
+func TestItListensOnThisMachineOnly(t *testing.T) {
+	var errs bytes.Buffer
+	if code := emulator.Run(t.Context(), []string{"-addr", "0.0.0.0:0"}, io.Discard, &errs); code != 1 {
+		t.Errorf("exit code %d, want 1: %s", code, errs.String())
+	}
+	w := open(t, emulator.Options{})
+	r, _ := http.NewRequest("GET", w.base+"/local/outbox", nil)
+	r.Host = "rebound.example"
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if res.StatusCode != http.StatusForbidden {
+		t.Errorf("to another host: got %d, want 403", res.StatusCode)
+	}
+}
+
+func TestCloseEndsWhatIsUnderWay(t *testing.T) {
+	w := open(t, emulator.Options{})
+	w.policy(t)
+	began := time.Now()
+	w.Close()
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("took %s", took)
+	}
+}

@@ -1,0 +1,128 @@
+package emulator
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	goruntime "runtime"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// FindRIE looks for Amazon's Runtime Interface Emulator in the SAM command line that infra/test installs. Empty: it isn't
+// there.
+func FindRIE() string {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	machine := map[string]string{"amd64": "x86_64", "arm64": "arm64"}[goruntime.GOARCH]
+	found, _ := filepath.Glob(filepath.Join(cache, "countersign", "sam-*", "lib", "*", "site-packages", "samcli", "local", "rapid", "aws-lambda-rie-"+machine))
+	if len(found) == 0 || machine == "" || goruntime.GOOS != "linux" {
+		return ""
+	}
+	return slices.Max(found)
+}
+
+// An interfaceEmulator is a process under Amazon's Runtime Interface Emulator.
+type interfaceEmulator struct {
+	command *exec.Cmd
+	url     string
+	ended   chan struct{}
+	client  *http.Client
+	stop    sync.Once
+}
+
+// guarded becomes its arguments, in a process group of which all is killed when its input ends, as it does when whoever
+// holds the other end dies.
+const guarded = `exec 3<&0; { read -r _ <&3; kill -KILL 0; } >/dev/null 2>&1 & exec "$@" </dev/null 3<&-`
+
+// launchRIE starts a bootstrap under the program at rie and waits until it takes events.
+func launchRIE(ctx context.Context, rie, path string, f function, environment []string, lines *recentLines) (process, error) {
+	outer, inner := freeAddress(), freeAddress()
+	r := &interfaceEmulator{
+		url: "http://" + outer + "/2015-03-31/functions/function/invocations", ended: make(chan struct{}), client: &http.Client{},
+	}
+	r.command = exec.Command("/bin/sh", "-c", guarded, "sh",
+		rie, "--log-level", "error", "--runtime-interface-emulator-address", outer, "--runtime-api-address", inner, path)
+	r.command.Env = append(environment, fmt.Sprintf("AWS_LAMBDA_FUNCTION_TIMEOUT=%d", f.timeout/time.Second), "PATH="+os.Getenv("PATH"))
+	r.command.Stdout, r.command.Stderr = lines, lines
+	r.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	r.command.WaitDelay = time.Second
+	if _, err := r.command.StdinPipe(); err != nil {
+		return nil, err
+	}
+	if err := r.command.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", f.step, err)
+	}
+	go func() {
+		r.command.Wait()
+		close(r.ended)
+	}()
+	for pause(ctx, 5*time.Millisecond) {
+		conn, err := net.Dial("tcp", outer)
+		if err == nil {
+			conn.Close()
+			return r, nil
+		}
+		select {
+		case <-r.ended:
+			return nil, fmt.Errorf("start %s: it ended: %s", f.step, lines)
+		default:
+		}
+	}
+	r.kill()
+	return nil, fmt.Errorf("start %s: %w", f.step, ctx.Err())
+}
+
+// freeAddress is one that nobody listens on, as far as can be known.
+func freeAddress() string {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "127.0.0.1:0"
+	}
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+func (r *interfaceEmulator) invoke(ctx context.Context, event []byte, timeout time.Duration) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout+2*time.Second)
+	defer cancel()
+	q, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url, bytes.NewReader(event))
+	if err != nil {
+		return nil, err
+	}
+	res, err := r.client.Do(q)
+	if err != nil {
+		return nil, errors.Join(errDied, err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		return nil, errors.Join(errDied, err)
+	}
+	var failed struct {
+		Type string `json:"errorType"`
+	}
+	if json.Unmarshal(body, &failed) == nil && failed.Type != "" || res.StatusCode != http.StatusOK {
+		return nil, &functionError{string(body)}
+	}
+	return body, nil
+}
+
+func (r *interfaceEmulator) kill() {
+	r.stop.Do(func() { syscall.Kill(-r.command.Process.Pid, syscall.SIGKILL) })
+	<-r.ended
+}
+
+func (r *interfaceEmulator) gone() <-chan struct{} { return r.ended }
