@@ -60,7 +60,7 @@ type call struct {
 	landedAfter uint64    // what had been answered when the last of them did
 	decided     time.Time // when the last of them was
 	lost        int       // commits of it whose answer was lost
-	overtaken   int       // commits of others that took effect after one of it did
+	overtaken   int       // by answers to the same challenge: theirs took effect after its own did
 
 	now    time.Time // the moment of its present try
 	saw    []store.Item
@@ -289,7 +289,7 @@ func (s *schedule) land(f *flight) error {
 	if err == nil && effect {
 		for _, a := range s.actors {
 			for _, c := range a.calls {
-				if c != f.call && c.landed > 0 && !c.over {
+				if c != f.call && c.landed > 0 && !c.over && c.kind == f.call.kind && c.challenge == f.call.challenge {
 					c.overtaken++
 				}
 			}

@@ -18,7 +18,7 @@ func stages() []stage {
 func answerStages() []stage {
 	return []stage{
 		{
-			name: "three answers to one challenge", lost: 2, full: 4,
+			name: "three answers to one challenge", lost: [3]int{1, 2, 4},
 			set: func(p *props) {
 				ch := p.begin("ana")
 				p.call(func(a *actor) { a.verify(ch, ch.code, true, "") })
@@ -27,7 +27,15 @@ func answerStages() []stage {
 			},
 		},
 		{
-			name: "the last attempts at a challenge", lost: 1, full: 2,
+			name: "two answers, and hardly a commit is heard of", lost: [3]int{3, 3, 6},
+			set: func(p *props) {
+				ch := p.begin("ana")
+				p.call(func(a *actor) { a.verify(ch, ch.code, true, "") })
+				p.call(func(a *actor) { a.verify(ch, mfatest.Wrong(ch.code), false, "") })
+			},
+		},
+		{
+			name: "the last attempts at a challenge", lost: [3]int{1, 1, 2},
 			set: func(p *props) {
 				ch := p.begin("ana")
 				p.spend(ch, 1)
@@ -38,7 +46,7 @@ func answerStages() []stage {
 			},
 		},
 		{
-			name: "two challenges before the lock", lost: 1, full: 2,
+			name: "two challenges before the lock", lost: [3]int{1, 1, 2},
 			set: func(p *props) {
 				p.spendElsewhere("ana", wrongTries-2)
 				one, two := p.begin("ana"), p.begin("ana")
@@ -49,7 +57,7 @@ func answerStages() []stage {
 			},
 		},
 		{
-			name: "a right code beside the lock", lost: 2, full: 4,
+			name: "a right code beside the lock", lost: [3]int{1, 2, 4},
 			set: func(p *props) {
 				p.spendElsewhere("ana", wrongTries-1)
 				one, two := p.begin("ana"), p.begin("ana")
@@ -59,7 +67,7 @@ func answerStages() []stage {
 			},
 		},
 		{
-			name: "a code is sent again", lost: 2, full: 2, resend: true,
+			name: "a code is sent again", lost: [3]int{1, 2, 2}, resend: true,
 			set: func(p *props) {
 				ch := p.begin("ana")
 				p.Clock.Advance(10 * time.Second)
@@ -71,7 +79,7 @@ func answerStages() []stage {
 			},
 		},
 		{
-			name: "two send a code again", lost: 1, full: 2, resend: true,
+			name: "two send a code again", lost: [3]int{1, 1, 2}, resend: true,
 			set: func(p *props) {
 				ch := p.begin("ana")
 				p.Clock.Advance(10 * time.Second)
@@ -95,7 +103,7 @@ func answerStages() []stage {
 			},
 		},
 		{
-			name: "codes of two users are swapped", lost: 1, full: 3,
+			name: "codes of two users are swapped", lost: [3]int{1, 1, 3},
 			set: func(p *props) {
 				ana, bob := p.begin("ana"), p.begin("bob")
 				p.call(func(a *actor) { a.verify(ana, bob.code, false, "") })
@@ -127,7 +135,7 @@ func endStages() []stage {
 	short := func(p *mfa.Policy) { p.Challenge.EmailCodeS, p.Challenge.WindowS = 60, 300 }
 	return []stage{
 		{
-			name: "the code ends", lost: 1, full: 2, policy: short, jumps: []time.Duration{time.Minute - time.Microsecond, time.Minute},
+			name: "the code ends", lost: [3]int{1, 1, 2}, policy: short, jumps: []time.Duration{time.Minute - time.Microsecond, time.Minute},
 			set: func(p *props) {
 				ch := p.begin("ana")
 				p.call(func(a *actor) { a.verify(ch, ch.code, true, "") })
@@ -138,7 +146,7 @@ func endStages() []stage {
 			},
 		},
 		{
-			name: "the challenge ends", lost: 1, full: 2, jumps: []time.Duration{15*time.Minute - time.Microsecond, 15 * time.Minute},
+			name: "the challenge ends", lost: [3]int{1, 1, 2}, jumps: []time.Duration{15*time.Minute - time.Microsecond, 15 * time.Minute},
 			set: func(p *props) {
 				ch := p.begin("ana")
 				p.call(func(a *actor) { a.verify(ch, ch.code, false, "") })
@@ -149,7 +157,7 @@ func endStages() []stage {
 			},
 		},
 		{
-			name: "the lock ends", lost: 1, full: 2, jumps: []time.Duration{15*time.Minute - time.Microsecond, 15 * time.Minute},
+			name: "the lock ends", lost: [3]int{1, 1, 2}, jumps: []time.Duration{15*time.Minute - time.Microsecond, 15 * time.Minute},
 			set: func(p *props) {
 				p.spendElsewhere("ana", wrongTries-1)
 				ch := p.begin("ana")
@@ -162,7 +170,7 @@ func endStages() []stage {
 			},
 		},
 		{
-			name: "the user moves", lost: 1, full: 3,
+			name: "the user moves", lost: [3]int{1, 1, 3},
 			set: func(p *props) {
 				token := p.trust("ana")
 				ch := p.begin("ana")
@@ -174,7 +182,7 @@ func endStages() []stage {
 			},
 		},
 		{
-			name: "the user is erased and made again", lost: 1, full: 2,
+			name: "the user is erased and made again", lost: [3]int{1, 1, 2},
 			set: func(p *props) {
 				token := p.trust("ana")
 				ch := p.begin("ana")
@@ -212,7 +220,7 @@ func trustStages() []stage {
 	}
 	return []stage{
 		{
-			name: "two tabs of a trusted browser", lost: 2, full: 4,
+			name: "two tabs of a trusted browser", lost: [3]int{1, 2, 4},
 			set: func(p *props) {
 				token := p.use("ana", p.trust("ana"))
 				for range 2 {
@@ -222,7 +230,7 @@ func trustStages() []stage {
 			},
 		},
 		{
-			name: "a browser whose answers are lost", lost: 3, full: 5,
+			name: "a browser whose answers are lost", lost: [3]int{2, 3, 5},
 			set: func(p *props) {
 				token := p.trust("ana")
 				p.call(func(a *actor) {
@@ -238,7 +246,7 @@ func trustStages() []stage {
 			},
 		},
 		{
-			name: "a superseded token beside the newest", lost: 1, full: 3,
+			name: "a superseded token beside the newest", lost: [3]int{1, 1, 3},
 			set: func(p *props) {
 				old := p.trust("ana")
 				newest := p.use("ana", p.use("ana", old))
@@ -289,7 +297,7 @@ func replayStages() []stage {
 	}
 	return []stage{
 		{
-			name: "one right answer is given twice", lost: 2, full: 3,
+			name: "one right answer is given twice", lost: [3]int{1, 2, 3},
 			set: func(p *props) {
 				ch := p.begin("ana")
 				for range 2 {
@@ -299,7 +307,7 @@ func replayStages() []stage {
 			},
 		},
 		{
-			name: "one wrong answer is given twice", lost: 2, full: 3,
+			name: "one wrong answer is given twice", lost: [3]int{1, 2, 3},
 			set: func(p *props) {
 				ch := p.begin("ana")
 				for range 2 {
@@ -311,7 +319,7 @@ func replayStages() []stage {
 			},
 		},
 		{
-			name: "one sign-in is begun twice", lost: 2, full: 3,
+			name: "one sign-in is begun twice", lost: [3]int{1, 2, 3},
 			set: func(p *props) {
 				for range 2 {
 					p.call(func(a *actor) { untilHeard(func() *call { return a.start(signingIn("bob"), "k") }) })
