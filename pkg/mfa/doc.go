@@ -24,6 +24,11 @@
 //   - The guard keeps a slot for each challenge that something was sent for or tried against. Slots are bounded; when one
 //     has to go, every challenge begun no later that has none is dead.
 //
+// A call is judged at one moment: when it read what it decides on. Whoever began after a revocation, an expiry or a lock
+// was answered is never let in. A call that had read before it may still answer after it: a verify only if its guard
+// wasn't written meanwhile; a trusted browser's rotation, which writes only the browser, even then, with a token that is
+// dead already.
+//
 // # The table
 //
 // U is the route of a user (base64url of the first 16 bytes of SHA-256 of the org, then of org and user, each
@@ -75,7 +80,7 @@
 //	policy with fewer trust days         every end moves to at most that many days after the grant; none moves back later
 //	policy with trust days 0             all of the org's
 //	policy forbids the kind that earned  those it earned
-//	more browsers than trust.cap         the oldest
+//	more browsers than trust.cap         the oldest, at the next grant
 //	a superseded token, used again after its successor was    its line (theft)
 //
 // # Limits

@@ -68,7 +68,7 @@ func AsError(err error) *Error {
 	if errors.As(err, &e) {
 		return e
 	}
-	return &Error{Code: Unavailable, Detail: "The service can't answer right now. Nothing was decided; try again.", cause: err}
+	return &Error{Code: Unavailable, Detail: "The service can't answer right now; try again.", cause: err}
 }
 
 func invalid(param, format string, args ...any) *Error {
