@@ -239,6 +239,60 @@ func TestAProcessKilledAtAnyMomentIsFollowedByOneThatTellsTheTruth(t *testing.T)
 	}
 }
 
+func TestAStartOrSendThatWasKilledIsTriedAgainAndLetsIn(t *testing.T) {
+	w := open(t, emulator.Options{})
+	w.policy(t)
+	for i, moment := range []emulator.Moment{emulator.BeforeCommit, emulator.AfterCommit, emulator.BeforeAnswer} {
+		user := fmt.Sprintf("u-%d", i)
+		start := func() answer {
+			body := doc{"org": "acme", "user": doc{"id": user, "email": user + "@acme.example"}}
+			return w.call("POST", "/v1/challenges", body, "Idempotency-Key", user)
+		}
+		w.KillAt("challenge", moment)
+		start().want(t, 500, "Internal Server Error")
+		id := start().want(t, 201, `"challenge"`).text("challenge", "id")
+		if n := w.events(t, user, "challenge.started"); n != 1 {
+			t.Errorf("start killed %s: begun %d times, want once", moment, n)
+		}
+		send := func() answer { return w.call("POST", "/v1/challenges/"+id+"/send", doc{}, "Idempotency-Key", user) }
+		w.call("POST", "/local/clock", doc{"advance_s": 31}).want(t, 200, "")
+		w.KillAt("challenge", moment)
+		send().want(t, 500, "Internal Server Error")
+		send().want(t, 200, `"sequence":"B"`)
+		if moment == emulator.AfterCommit { // it died between the commit and the mail: the user asks again
+			w.call("POST", "/local/clock", doc{"advance_s": 31}).want(t, 200, "")
+			w.call("POST", "/v1/challenges/"+id+"/send", doc{}).want(t, 200, `"sequence":"C"`)
+		}
+		w.verify(id, w.code(t, user)).want(t, 200, `"verified":true`)
+	}
+}
+
+func TestAnAccountOrPolicyCallThatWasKilledIsToldTheTruth(t *testing.T) {
+	w := open(t, emulator.Options{})
+	for i, moment := range []emulator.Moment{emulator.BeforeCommit, emulator.AfterCommit, emulator.BeforeAnswer} {
+		user := fmt.Sprintf("/v1/orgs/acme/users/u-%d", i)
+		put := func() answer { return w.call("PUT", user, doc{"name": "Ana"}) }
+		w.KillAt("account", moment)
+		put().want(t, 500, "Internal Server Error")
+		put().want(t, 200, `"name":"Ana"`)
+		w.KillAt("account", moment)
+		w.call("DELETE", user, nil).want(t, 500, "Internal Server Error")
+		w.call("DELETE", user, nil).want(t, 204, "")
+		w.call("GET", user, nil).want(t, 404, "not_found")
+
+		policy := fmt.Sprintf("/v1/orgs/org-%d/policy", i)
+		change := func() answer { return w.call("PUT", policy, doc{"profile": "kls"}, "If-Match", `"0"`) }
+		w.KillAt("policy", moment)
+		change().want(t, 500, "Internal Server Error")
+		if moment == emulator.BeforeCommit {
+			change().want(t, 200, `"version":1`)
+		} else {
+			change().want(t, 412, "version_mismatch")
+		}
+		w.call("GET", policy, nil).want(t, 200, `"version":1`)
+	}
+}
+
 func TestAKilledPublishLosesNoEvent(t *testing.T) {
 	w := open(t, emulator.Options{})
 	w.policy(t)
