@@ -278,6 +278,15 @@ func (e *Emulator) Kill(step string) int {
 	return p.kill()
 }
 
+// Invoke has a function work on an event, as sam local invoke would, and gives its answer.
+func (e *Emulator) Invoke(ctx context.Context, step string, event []byte) ([]byte, error) {
+	p, ok := e.pools[step]
+	if !ok {
+		return nil, fmt.Errorf("there is no function %q", step)
+	}
+	return p.invoke(ctx, event)
+}
+
 // Steps are the functions of the template.
 func (e *Emulator) Steps() []string { return slices.Sorted(maps.Keys(e.functions)) }
 
