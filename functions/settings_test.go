@@ -83,7 +83,7 @@ func complaints(t *testing.T, step string, environment []string) []string {
 	t.Helper()
 	r := launch(t, step, environment)
 	<-r.ready
-	defer r.stop()
+	r.stop() // all that it logged has arrived when it has ended
 	found := map[string]bool{}
 	for _, m := range regexp.MustCompile(`"setting":"(\w+)"`).FindAllStringSubmatch(r.log.String(), -1) {
 		found[m[1]] = true
