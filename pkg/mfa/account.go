@@ -2,13 +2,10 @@ package mfa
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
 	"slices"
 	"strings"
 	"time"
 
-	"countersign/pkg/seal"
 	"countersign/pkg/store"
 )
 
@@ -18,6 +15,8 @@ type account struct {
 	item     store.Item // the guard's
 	guard    *guard     // nil: the user was never seen, or was erased
 	browsers []held
+	enrolled []heldFactor // those that the guard doesn't list are none
+	pending  heldEnrolment
 }
 
 // held is a browser with the item it is in.
@@ -26,9 +25,22 @@ type held struct {
 	browser
 }
 
+// heldFactor is an enrolled factor with the item it is in.
+type heldFactor struct {
+	item store.Item
+	factorRecord
+}
+
+// heldEnrolment is the enrolment that is under way, if one is, with the item it is in.
+type heldEnrolment struct {
+	item store.Item
+	enrolment
+}
+
 func (s *Service) readAccount(r route, into **account) read {
 	return func(ctx context.Context) error {
 		a := &account{route: r, item: store.Item{Key: guardKey(r)}}
+		a.pending.item.Key = enrolmentKey(r)
 		q := store.Query{Partition: userPartition(r)}
 		for more := true; more; {
 			page, err := s.Store.Query(ctx, q)
@@ -58,6 +70,15 @@ func (a *account) take(item store.Item) error {
 			return err
 		}
 		a.browsers = append(a.browsers, h)
+	case strings.HasPrefix(item.Key.Sort, "factor#"):
+		h := heldFactor{item: item}
+		if err := decode(item, &h.factorRecord); err != nil {
+			return err
+		}
+		a.enrolled = append(a.enrolled, h)
+	case item.Key == a.pending.item.Key:
+		a.pending.item = item
+		return decode(item, &a.pending.enrolment)
 	}
 	return nil
 }
@@ -109,49 +130,19 @@ func (g *guard) open(ch *challenge, now time.Time) *slot {
 	return &g.Slots[len(g.Slots)-1]
 }
 
-// renew kills everything the user has open or has earned, in one write: challenges and trust carry the epoch.
-// Limits and locks stay.
+// renew kills everything the user has open or has earned, in one write: challenges, enrolments, trust and proofs carry
+// the epoch. Limits, locks and factors stay.
 func (g *guard) renew() {
-	g.Epoch = newEpoch()
-	g.Slots, g.Floor = nil, time.Time{}
+	g.Epoch, g.Trust = newEpoch(), ""
+	g.Slots, g.Floor, g.Pending = nil, time.Time{}, nil
 }
 
-// A factor that the user could answer with now.
-type factor struct {
-	ID      string
-	Kind    Kind
-	Label   string
-	Contact string // where its codes go
-}
-
-func (f factor) hint() string {
-	if f.Kind == Email {
-		return maskEmail(f.Contact)
+// trustEpoch is what a trusted browser must carry to be believed.
+func (g *guard) trustEpoch() string {
+	if g.Trust != "" {
+		return g.Trust
 	}
-	return ""
-}
-
-// factors are those that p lets the user answer with, strongest first.
-func (a *account) factors(p *Policy) []factor {
-	if a.guard == nil || p.method(Email) != Implicit || a.guard.Profile.Email == "" {
-		return nil
-	}
-	return []factor{{ID: a.implicitEmail(), Kind: Email, Contact: a.guard.Profile.Email}}
-}
-
-// implicitEmail is the id of the account's address as a factor: the same for as long as the user is the same.
-func (a *account) implicitEmail() string {
-	sum := sha256.Sum256(seal.Join(string(a.route), "implicit email"))
-	return "fa_" + base64.RawURLEncoding.EncodeToString(sum[:16])
-}
-
-// maskEmail shows enough of an address to recognise one's own: the first letter and the domain.
-func maskEmail(address string) string {
-	local, domain, ok := strings.Cut(address, "@")
-	if !ok || local == "" {
-		return ""
-	}
-	return local[:1] + "***@" + domain
+	return g.Epoch
 }
 
 // required reports whether the user has to give a second factor, whether or not it was turned on.
@@ -162,6 +153,12 @@ func (u *unit) list(a *account) {
 	line := store.Item{Key: rosterKey(a.route), Version: a.guard.Listed}
 	a.guard.Listed = u.token
 	u.put(line, &listed{
-		User: a.guard.User, Email: a.guard.Profile.Email != "", Enabled: a.guard.Enabled, Enforced: a.guard.Enforced,
+		User: a.guard.User, Email: a.guard.Profile.Email != "", Kinds: a.guard.kinds(),
+		Enabled: a.guard.Enabled, Enforced: a.guard.Enforced,
 	}, time.Time{})
+}
+
+// event is one about the user that is no part of a challenge.
+func (a *account) event(kind string, p *orgPolicy, data map[string]any) Event {
+	return Event{Type: kind, Org: a.guard.Org, User: a.guard.User, PolicyVersion: p.Version, Data: data}
 }

@@ -8,13 +8,16 @@ import (
 	"countersign/pkg/store"
 )
 
-// A StartAnswer is a decision carried out. For allow it holds the token; for challenge, the challenge.
+// A StartAnswer is a decision carried out. For allow it holds the token; for challenge, the challenge; for enrol, how to.
 type StartAnswer struct {
 	Decision
+	ID         string             `json:"id,omitempty"` // of the challenge that the enrolment will answer
 	IssuedAt   *time.Time         `json:"issued_at,omitempty"`
 	Token      *seal.Secret       `json:"token,omitempty"`
 	TrustToken *seal.Secret       `json:"trust_token,omitempty"` // the successor, when trust rotated
 	Challenge  *ChallengeToAnswer `json:"challenge,omitempty"`
+	Enrolment  *EnrolmentToDo     `json:"enrolment,omitempty"`
+	Offer      *EnrolmentOffer    `json:"offer,omitempty"` // to a user who isn't asked and has no factor
 }
 
 // WithoutShownOnce is the answer as it is repeated once what is shown once may no longer be.
@@ -25,7 +28,30 @@ func (a StartAnswer) WithoutShownOnce() any {
 		c.Token = nil
 		a.Challenge = &c
 	}
+	a.Enrolment = a.Enrolment.withoutToken()
 	return a
+}
+
+// An EnrolmentToDo lets the user enrol a factor, and nothing else.
+type EnrolmentToDo struct {
+	Token   *seal.Secret `json:"token,omitempty"` // bearer for the calls under /v1/enrolments
+	URL     *string      `json:"url"`             // hosted page; null: this version has none
+	Expires time.Time    `json:"expires"`
+	Kinds   []Kind       `json:"kinds"` // to choose from, strongest first
+}
+
+func (e *EnrolmentToDo) withoutToken() *EnrolmentToDo {
+	if e == nil {
+		return nil
+	}
+	shown := *e
+	shown.Token = nil
+	return &shown
+}
+
+// An EnrolmentOffer is what a user could enrol, who needn't.
+type EnrolmentOffer struct {
+	Kinds []Kind `json:"kinds"`
 }
 
 // A ChallengeToAnswer is a challenge as the client and its pages get it.
@@ -35,7 +61,7 @@ type ChallengeToAnswer struct {
 	URL         *string      `json:"url"`             // hosted page; null: this version has none
 	Expires     time.Time    `json:"expires"`
 	Methods     []Method     `json:"methods"` // strongest first
-	Default     string       `json:"default"` // a factor id
+	Default     *string      `json:"default"` // a factor id; null: only a recovery code would be looked at
 	Sent        *Sent        `json:"sent"`    // the default's code, if it went out
 	SendError   Code         `json:"send_error,omitempty"`
 	RetryAfterS int          `json:"retry_after_s,omitempty"`
@@ -82,7 +108,7 @@ func (s *Service) StartChallenge(ctx context.Context, call Call, q StartRequest)
 			changed, relist := u.follow(a, p, &q)
 			v, err := u.decide(&q, a, p)
 			if err == nil && v.Decision.Decision == Challenge {
-				err = a.guard.askedInVain(v.factors, u.now)
+				err = v.openTo(&q, a.guard, &p.Policy, u.now)
 			}
 			if v.trust == trustStolen {
 				changed = true
@@ -93,6 +119,10 @@ func (s *Service) StartChallenge(ctx context.Context, call Call, q StartRequest)
 			case err != nil: // what the client told and what the token gave away is recorded all the same
 			case v.Decision.Decision == Allow:
 				err = u.allow(&answer, &q, a, p, &v)
+			case v.Decision.Decision == Enrol:
+				ch = u.newChallenge(&q, a, p, v.Reason)
+				answer.ID, answer.Enrolment = ch.ID, ch.letEnrol(v.kinds)
+				u.put(store.Item{Key: challengeKey(ch.ID)}, ch, ch.Expires.Add(shownFor))
 			default:
 				ch, out = u.challenge(&answer, &q, a, p, &v)
 				changed = changed || out != nil
@@ -111,7 +141,7 @@ func (s *Service) StartChallenge(ctx context.Context, call Call, q StartRequest)
 	}
 	if err := s.deliver(ctx, out); err != nil {
 		answer.Challenge.Sent, answer.Challenge.SendError = nil, DeliveryFailed
-		return undelivered(ctx, s, call, ch, answer, nil)
+		s.undelivered(ctx, call, s.amendChallenge(ch), answer, nil)
 	}
 	return answer, nil
 }
@@ -135,6 +165,9 @@ func (u *unit) allow(answer *StartAnswer, q *StartRequest, a *account, p *orgPol
 	}
 	now := u.now
 	answer.Token, answer.IssuedAt = &token, &now
+	if kinds := a.enrollable(&p.Policy); v.Reason == NotRequired && len(v.factors) == 0 && len(kinds) > 0 && len(a.guard.Factors) == 0 {
+		answer.Offer = &EnrolmentOffer{Kinds: kinds}
+	}
 	return nil
 }
 
@@ -166,22 +199,28 @@ func (u *unit) theft(a *account, h *held, p *orgPolicy) {
 	e.Notify = a.guard.tell(u.now)
 }
 
-// challenge begins one, and plans the sending of its code.
-func (u *unit) challenge(answer *StartAnswer, q *StartRequest, a *account, p *orgPolicy, v *verdict) (*challenge, *outgoing) {
-	f := v.preferred(q)
-	bearer := seal.NewBearer(seal.ChallengeToken, nil)
-	q.Context.UserAgent = cut(q.Context.UserAgent, 256)
+// newChallenge begins one, and tells of it.
+func (u *unit) newChallenge(q *StartRequest, a *account, p *orgPolicy, reason string) *challenge {
 	ch := &challenge{
 		ID: seal.ID("ch_", []byte(a.route)), Epoch: a.guard.Epoch, Org: q.Org, User: q.User.ID,
-		Client: u.caller.key.Client, Bearer: seal.HashBearer(bearer.Reveal()),
-		Purpose: q.Purpose, Action: q.Action, Nonce: q.Nonce, Reason: v.Reason, PolicyVersion: p.Version,
-		FirstFactor: q.FirstFactor, Begun: u.now, Default: f.ID, Context: q.Context,
-		Expires: u.now.Add(time.Duration(p.Challenge.WindowS) * time.Second),
+		Client: u.caller.key.Client, Purpose: q.Purpose, Action: q.Action, Nonce: q.Nonce, Reason: reason, PolicyVersion: p.Version,
+		FirstFactor: q.FirstFactor, Begun: u.now, Expires: u.now.Add(time.Duration(p.Challenge.WindowS) * time.Second),
 	}
+	u.event(ch.event(ChallengeStarted, map[string]any{"reason": reason, "ip": q.Context.IP, "user_agent": cut(q.Context.UserAgent, 256)}))
+	return ch
+}
+
+// challenge begins one to be answered with a factor, and plans the sending of its code.
+func (u *unit) challenge(answer *StartAnswer, q *StartRequest, a *account, p *orgPolicy, v *verdict) (*challenge, *outgoing) {
+	ch := u.newChallenge(q, a, p, v.Reason)
+	bearer := seal.NewBearer(seal.ChallengeToken, nil)
+	ch.Bearer = seal.HashBearer(bearer.Reveal())
 	if q.Purpose == StepUp && q.Method != nil {
 		ch.Only = *q.Method
 	}
-	shown := &ChallengeToAnswer{ID: ch.ID, Token: &bearer, Expires: ch.Expires, Default: f.ID}
+	shown := &ChallengeToAnswer{
+		ID: ch.ID, Token: &bearer, Expires: ch.Expires, Methods: []Method{}, Recovery: ch.Only == "" && a.guard.recoverable(&p.Policy, u.now),
+	}
 	for _, f := range v.factors {
 		shown.Methods = append(shown.Methods, Method{Factor: f.ID, Kind: f.Kind, Label: f.Label, Hint: f.hint()})
 	}
@@ -189,13 +228,19 @@ func (u *unit) challenge(answer *StartAnswer, q *StartRequest, a *account, p *or
 		shown.Trust = &TrustOffer{Days: p.Trust.Days}
 	}
 	answer.Challenge = shown
-	u.event(ch.event(ChallengeStarted, map[string]any{"reason": v.Reason, "ip": q.Context.IP, "user_agent": q.Context.UserAgent}))
-	out, err := u.newCode(a, ch, f, p)
-	if err != nil {
-		refused := AsError(err)
-		shown.SendError, shown.RetryAfterS = refused.Code, seconds(refused.RetryAfter)
-	} else {
-		shown.Sent = ch.sent(f, p)
+	var out *outgoing
+	if len(v.factors) > 0 {
+		f := v.preferred(q)
+		ch.Default, shown.Default = f.ID, &f.ID
+		if f.Kind == Email {
+			var err error
+			if out, err = u.newChallengeCode(a, ch, f, p); err != nil {
+				refused := AsError(err)
+				shown.SendError, shown.RetryAfterS = refused.Code, seconds(refused.RetryAfter)
+			} else {
+				shown.Sent = ch.Code.shown(f, p)
+			}
+		}
 	}
 	u.put(store.Item{Key: challengeKey(ch.ID)}, ch, ch.Expires.Add(shownFor))
 	return ch, out

@@ -77,14 +77,14 @@ func (s *Service) CreateKey(ctx context.Context, k NewKey) (seal.Secret, error) 
 
 // A caller is who holds the bearer of a call.
 type caller struct {
-	key    *apiKey // nil: a challenge token
+	key    *apiKey // nil: another bearer
 	item   store.Item
 	hash   string // of the bearer
 	client []byte // the route of the client that an API key says it is of
 }
 
 // authenticate names the reads that will say who calls. It refuses at once what can't be a bearer.
-func (s *Service) authenticate(call Call, scope Scope, open bool) (*caller, []read, error) {
+func (s *Service) authenticate(call Call, scope Scope, token string) (*caller, []read, error) {
 	who := &caller{hash: seal.HashBearer(call.Bearer)}
 	if client, ok := seal.ParseBearer(seal.APIKey, call.Bearer, clientRouteLen); ok && scope != "" {
 		who.client = client
@@ -93,8 +93,15 @@ func (s *Service) authenticate(call Call, scope Scope, open bool) (*caller, []re
 			return err
 		}}, nil
 	}
-	if _, ok := seal.ParseBearer(seal.ChallengeToken, call.Bearer, 0); ok && open {
-		return who, nil, nil
+	switch token {
+	case seal.ChallengeToken:
+		if _, ok := seal.ParseBearer(token, call.Bearer, 0); ok {
+			return who, nil, nil
+		}
+	case seal.EnrolmentToken:
+		if _, ok := seal.ParseBearer(token, call.Bearer, enrolmentRouteLen); ok {
+			return who, nil, nil
+		}
 	}
 	return nil, nil, unauthenticated()
 }
@@ -103,8 +110,9 @@ func unauthenticated() *Error {
 	return refuse(Unauthenticated, "The call needs a bearer token that is valid here.")
 }
 
-// check says whether the caller may make a call that needs scope, for org. A challenge token is judged by the step.
-func (c *caller) check(scope Scope, org string) error {
+// check says whether the caller may make a call that needs scope, or the other one, for org. Any other bearer is judged by
+// the step.
+func (c *caller) check(scope, or Scope, org string) error {
 	if c.client == nil {
 		return nil
 	}
@@ -118,7 +126,7 @@ func (c *caller) check(scope Scope, org string) error {
 	if string(clientRoute(c.key.Client)) != string(c.client) {
 		return unauthenticated()
 	}
-	if !slices.Contains(c.key.Scopes, scope) {
+	if !slices.Contains(c.key.Scopes, scope) && (or == "" || !slices.Contains(c.key.Scopes, or)) {
 		return refuse(Forbidden, "This API key doesn't have the scope "+string(scope)+".")
 	}
 	if org != "" && !c.covers(org) {
@@ -132,17 +140,26 @@ func (c *caller) covers(org string) bool {
 	return c.key != nil && (c.key.Org == "" || c.key.Org == org)
 }
 
-// mayAnswer reports whether the caller may act on ch: with its own token, or as the client that began it.
+// mayAnswer reports whether the caller may act on ch: with a token of its own, or as the client that began it.
 func (c *caller) mayAnswer(ch *challenge) bool {
 	if c.key != nil {
 		return c.key.Client == ch.Client && c.covers(ch.Org)
 	}
-	return seal.NewSecret(c.hash).Equal(seal.NewSecret(ch.Bearer))
+	return c.holds(ch.Bearer) || c.holds(ch.Enrolment)
 }
 
-func (c *caller) actor() Actor {
+// holds reports whether the caller's bearer is the one of that hash.
+func (c *caller) holds(hash string) bool {
+	return hash != "" && seal.NewSecret(c.hash).Equal(seal.NewSecret(hash))
+}
+
+// has reports whether the caller is an API key with scope.
+func (c *caller) has(scope Scope) bool { return c.key != nil && slices.Contains(c.key.Scopes, scope) }
+
+// actor is who did what concerns user: the client, or with any other bearer the user.
+func (c *caller) actor(user string) Actor {
 	if c.key != nil {
 		return Actor{Kind: "client", ID: c.key.Client}
 	}
-	return Actor{Kind: "user"}
+	return userActor(user)
 }

@@ -23,9 +23,40 @@ func checkCode(code seal.Secret) error {
 	return nil
 }
 
-// codeFields binds a code's digest to the one challenge, factor, address and sending it was made for.
-func codeFields(ch *challenge, f factor, sequence int, code seal.Secret) []string {
-	return []string{ch.Org, ch.User, ch.ID, ch.Purpose, f.ID, string(f.Kind), f.Contact, strconv.Itoa(sequence), code.Reveal()}
+// An errand is what a code is sent for.
+type errand struct {
+	id      string    // of the challenge or enrolment that the code answers
+	purpose string    // sign_in, step_up, enrol or prove
+	expires time.Time // nothing answers it then
+	last    *sentCode // nil: none was sent yet
+}
+
+// codeFields binds a code's digest to the one errand, factor, address and sending it was made for.
+func (e errand) codeFields(g *guard, f factor, sequence int, code seal.Secret) []string {
+	return []string{g.Org, g.User, e.id, e.purpose, f.ID, string(f.Kind), f.Contact, strconv.Itoa(sequence), code.Reveal()}
+}
+
+func (ch *challenge) errand() errand {
+	purpose := ch.Purpose
+	if ch.Enrolment != "" {
+		purpose = proving
+	}
+	return errand{id: ch.ID, purpose: purpose, expires: ch.Expires, last: ch.Code}
+}
+
+// What a code is for that answers no challenge.
+const (
+	enrolling = "enrol"
+	proving   = "prove" // that the user has the known address, before a factor is enrolled
+)
+
+// matches compares a code with the one that was sent last, if that is to f, at the address f has now, and in time.
+// Everything else is no match, and counts as one tried.
+func (e errand) matches(u *unit, g *guard, f factor, code seal.Secret) (bool, error) {
+	if e.last == nil || e.last.Factor != f.ID || !u.now.Before(e.last.Expires) {
+		return false, nil
+	}
+	return u.ring.Check(e.last.Digest, "code", e.codeFields(g, f, e.last.Sequence, code)...)
 }
 
 // letter is how a sequence number is written: A for the first code of a challenge, so that a user who got several
@@ -49,51 +80,62 @@ type Sent struct {
 	SendsLeft   int       `json:"sends_left"`
 }
 
-func (ch *challenge) sent(f factor, p *orgPolicy) *Sent {
+func (c *sentCode) shown(f factor, p *orgPolicy) *Sent {
 	return &Sent{
-		Factor: f.ID, Kind: f.Kind, Hint: f.hint(), Sequence: letter(ch.Code.Sequence),
-		Expires: ch.Code.Expires, ResendAfter: ch.Code.Again, SendsLeft: max(0, p.Challenge.Sends-ch.Code.Sequence),
+		Factor: f.ID, Kind: f.Kind, Hint: f.hint(), Sequence: letter(c.Sequence),
+		Expires: c.Expires, ResendAfter: c.Again, SendsLeft: max(0, p.Challenge.Sends-c.Sequence),
 	}
 }
 
-// newCode makes a code for f and plans all that goes with sending it: the digest in the challenge, the sequence that
-// makes every earlier code of it dead, the count against the user's limit. It refuses where a limit is reached.
-func (u *unit) newCode(a *account, ch *challenge, f factor, p *orgPolicy) (*outgoing, error) {
+// newCode makes a code for f and plans all that goes with sending it: the digest, and the count against the user's
+// limit. Whoever asked puts the sequence into the guard's slot, which makes every earlier code of the errand dead. It
+// refuses where a limit is reached.
+func (u *unit) newCode(a *account, e errand, f factor, p *orgPolicy) (*sentCode, *outgoing, error) {
 	sequence := 1
-	if ch.Code != nil {
-		if wait := ch.Code.Again.Sub(u.now); wait > 0 {
-			return nil, tooManySends(wait)
+	if e.last != nil {
+		if wait := e.last.Again.Sub(u.now); wait > 0 {
+			return nil, nil, tooManySends(wait)
 		}
-		sequence = ch.Code.Sequence + 1
+		sequence = e.last.Sequence + 1
 	}
 	if sequence > p.Challenge.Sends {
-		return nil, tooManySends(0)
+		return nil, nil, tooManySends(0)
 	}
 	if wait := a.guard.mayEmail(u.now); wait > 0 {
-		return nil, tooManySends(wait)
+		return nil, nil, tooManySends(wait)
 	}
 	a.guard.countEmail(u.now)
 	code := seal.Code(codeDigits)
 	expires := u.now.Add(time.Duration(p.Challenge.EmailCodeS) * time.Second)
-	if ch.Expires.Before(expires) {
-		expires = ch.Expires
+	if e.expires.Before(expires) {
+		expires = e.expires
 	}
-	ch.Code = &sentCode{
+	sent := &sentCode{
 		Factor: f.ID, Sequence: sequence, Sent: u.now, Expires: expires,
 		Again:  u.now.Add(time.Duration(p.Challenge.ResendAfterS) * time.Second),
-		Digest: u.ring.Digest("code", codeFields(ch, f, sequence, code)...),
+		Digest: u.ring.Digest("code", e.codeFields(a.guard, f, sequence, code)...),
 	}
-	a.guard.open(ch, u.now).Sequence = sequence
-	u.event(ch.event(ChallengeSent, map[string]any{"kind": f.Kind, "factor": f.ID, "sequence": letter(sequence)}))
-	return &outgoing{factor: f, message: codeMessage(u.s.sender(), p.language(a.guard.Profile.Locale), notice{
+	return sent, &outgoing{factor: f, message: codeMessage(u.s.sender(), p.language(a.guard.Profile.Locale), notice{
 		to: f.Contact, name: a.guard.Profile.Name, code: code, sequence: letter(sequence), minutes: int(expires.Sub(u.now) / time.Minute),
 	})}, nil
+}
+
+// newChallengeCode makes a code that answers a challenge, or one that proves an address before it is answered.
+func (u *unit) newChallengeCode(a *account, ch *challenge, f factor, p *orgPolicy) (*outgoing, error) {
+	sent, out, err := u.newCode(a, ch.errand(), f, p)
+	if err != nil {
+		return nil, err
+	}
+	ch.Code = sent
+	a.guard.open(ch, u.now).Sequence = sent.Sequence
+	u.event(ch.event(ChallengeSent, map[string]any{"kind": f.Kind, "factor": f.ID, "sequence": letter(sent.Sequence)}))
+	return out, nil
 }
 
 func tooManySends(wait time.Duration) *Error {
 	e := refuse(TooManySends, "No further code can be sent yet.")
 	if wait <= 0 {
-		e.Detail = "No further code can be sent for this challenge; start again."
+		e.Detail = "No further code can be sent for this; start again."
 	}
 	e.RetryAfter = wait
 	return e

@@ -293,7 +293,7 @@ func TestB5AKindForbiddenSinceTheStartIsRefusedAndNothingIsSpent(t *testing.T) {
 	code := w.Outbox.Code(t, mail)
 	w.SetPolicy(t, org, "kls", func(p *mfa.Policy) { p.Methods.Email, p.Require = mfa.NotAllowed, mfa.Nobody })
 	w.Clock.Advance(30 * time.Second)
-	for _, named := range []string{"", ch.Default} {
+	for _, named := range []string{"", *ch.Default} {
 		for range 6 {
 			_, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Factor: named, Code: code})
 			wantCode(t, err, mfa.MethodForbidden)
@@ -319,14 +319,14 @@ func TestB7AFactorThatIsNotTheUsersIsRefusedAndNothingIsSpent(t *testing.T) {
 	ch := started(t, w, ana())
 	code := w.Outbox.Code(t, mail)
 	w.Clock.Advance(30 * time.Second)
-	for _, named := range []string{bobs.Default, "fa_", "fa_AAAAAAAAAAAAAAAAAAAAAA", ch.Default + "A", ch.ID} {
+	for _, named := range []string{*bobs.Default, "fa_", "fa_AAAAAAAAAAAAAAAAAAAAAA", *ch.Default + "A", ch.ID} {
 		_, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Factor: named, Code: code})
 		wantCode(t, err, mfa.NotFound)
 		_, err = w.SendCode(t.Context(), w.Client, mfa.SendRequest{Challenge: ch.ID, Factor: named})
 		wantCode(t, err, mfa.NotFound)
 	}
 	wantUnspent(t, w, ch.ID, code)
-	if answer, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Factor: ch.Default, Code: code}); err != nil || !answer.Verified {
+	if answer, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Factor: *ch.Default, Code: code}); err != nil || !answer.Verified {
 		t.Errorf("its own: got %+v, %v", answer, err)
 	}
 }
@@ -374,10 +374,11 @@ func TestTheOutcomeIsThereForTenMinutes(t *testing.T) {
 	if err != nil || state.State != "verified" || state.Outcome == nil {
 		t.Fatalf("got %+v, %v, want the outcome", state, err)
 	}
-	if !state.Outcome.IssuedAt.Equal(answer.IssuedAt) || !state.Outcome.TrustToken.Equal(*answer.TrustToken) {
-		t.Errorf("got %+v, want what verify answered", state.Outcome)
+	outcome := state.Outcome.(mfa.VerifyAnswer)
+	if !outcome.IssuedAt.Equal(answer.IssuedAt) || !outcome.TrustToken.Equal(*answer.TrustToken) {
+		t.Errorf("got %+v, want what verify answered", outcome)
 	}
-	before, after := claims(t, w, answer.Token), claims(t, w, state.Outcome.Token)
+	before, after := claims(t, w, answer.Token), claims(t, w, outcome.Token)
 	if before["jti"] != ch.ID || after["jti"] != ch.ID || after["iat"] == before["iat"] {
 		t.Errorf("got claims %v, then %v, want the same jti signed anew", before, after)
 	}

@@ -2,6 +2,7 @@ package mfa
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"countersign/pkg/seal"
@@ -63,6 +64,7 @@ func (q *StartRequest) check() error {
 const (
 	Allow     = "allow"
 	Challenge = "challenge"
+	Enrol     = "enrol"
 )
 
 // The reasons of a decision.
@@ -90,15 +92,19 @@ type verdict struct {
 	trust   trustVerdict
 	browser *held
 	factors []factor // what the user can be asked for; set when asked
+	kinds   []Kind   // what the user could enrol; set when that is the decision
 }
 
 // decide is the heart of a sign-in. It looks at what the store holds and what the client said, and changes nothing.
 func (u *unit) decide(q *StartRequest, a *account, p *orgPolicy) (verdict, error) {
 	v := verdict{Decision: Decision{Decision: Challenge, PolicyVersion: p.Version}}
+	if a.guard.Deprovisioned {
+		return v, refuse(Forbidden, "The user was deprovisioned; put the user again first.")
+	}
 	v.factors = a.factors(&p.Policy)
 	if q.Purpose == StepUp {
 		v.Reason = StepUpDemanded
-		return v, v.askable(q, p)
+		return v, v.askable(q, a, p)
 	}
 	required := a.guard.required(&p.Policy)
 	enabled := a.guard.Enabled && len(v.factors) > 0
@@ -109,6 +115,10 @@ func (u *unit) decide(q *StartRequest, a *account, p *orgPolicy) (verdict, error
 	if q.FirstFactor.Kind == "sso" && p.SSO == Bypass {
 		v.Decision.Decision, v.Reason = Allow, SSO
 		return v, nil
+	}
+	if len(v.factors) == 0 {
+		v.Reason = Required
+		return v, v.askable(q, a, p)
 	}
 	if p.Trust.Days > 0 {
 		var err error
@@ -129,29 +139,33 @@ func (u *unit) decide(q *StartRequest, a *account, p *orgPolicy) (verdict, error
 	default:
 		v.Reason = EnabledByUser
 	}
-	return v, v.askable(q, p)
+	return v, v.askable(q, a, p)
 }
 
-// askable refuses where the user would have to be asked and there is nothing to ask with.
-func (v *verdict) askable(q *StartRequest, p *orgPolicy) error {
-	if q.Purpose == StepUp && q.Method != nil {
-		kept := v.factors[:0:0]
-		for _, f := range v.factors {
-			if f.Kind == *q.Method {
-				kept = append(kept, f)
-			}
-		}
-		if v.factors = kept; len(kept) == 0 {
+// askable makes the decision enrol where the user would have to be asked and has nothing to answer with, and refuses
+// where nothing can be enrolled. A user who has some factor never gets past a step-up by enrolling another.
+func (v *verdict) askable(q *StartRequest, a *account, p *orgPolicy) error {
+	if q.Purpose == StepUp && q.Method != nil && len(v.factors) > 0 {
+		v.factors = slices.DeleteFunc(v.factors, func(f factor) bool { return f.Kind != *q.Method })
+		if len(v.factors) == 0 {
 			return refuse(MethodForbidden, "The user has no factor of the kind that this step-up needs.")
 		}
 	}
 	if len(v.factors) > 0 {
 		return nil
 	}
-	if p.Methods.Email == Implicit {
+	v.kinds = a.enrollable(&p.Policy)
+	if q.Purpose == StepUp && q.Method != nil {
+		v.kinds = slices.DeleteFunc(v.kinds, func(k Kind) bool { return k != *q.Method })
+	}
+	switch {
+	case len(v.kinds) > 0:
+		v.Decision.Decision = Enrol
+		return nil
+	case a.guard.Profile.Email == "" && p.Methods.Email != NotAllowed:
 		return refuse(NothingToSend, "The user has no email address to send a code to.")
 	}
-	return refuse(MethodForbidden, "The user has no factor, and enrolling one is not yet supported.")
+	return refuse(MethodForbidden, "The user has no factor, and the policy leaves none to enrol.")
 }
 
 // preferred is the factor to ask for first.
@@ -185,7 +199,7 @@ func (s *Service) Decide(ctx context.Context, call Call, q StartRequest) (Decisi
 			u.follow(a, p, &q)
 			v, err := u.decide(&q, a, p)
 			if err == nil && v.Decision.Decision == Challenge {
-				err = a.guard.askedInVain(v.factors, u.now)
+				err = v.openTo(&q, a.guard, &p.Policy, u.now)
 			}
 			return v.Decision, err
 		},
@@ -224,16 +238,16 @@ func (u *unit) mayReturn(url *string) error {
 	return invalid("return_url", "An absolute URL under one of the client's registered origins.")
 }
 
-// askedInVain answers Locked when none of factors would be looked at now.
-func (g *guard) askedInVain(factors []factor, now time.Time) error {
+// openTo leaves only the factors that would be looked at now. It answers Locked when there are none, and no recovery
+// code would be looked at either.
+func (v *verdict) openTo(q *StartRequest, g *guard, p *Policy, now time.Time) error {
 	until, locked := g.Guesses.locked(now)
 	if !locked {
 		return nil
 	}
-	for _, f := range factors {
-		if f.Kind == WebAuthn {
-			return nil
-		}
+	v.factors = slices.DeleteFunc(v.factors, func(f factor) bool { return f.Kind != WebAuthn })
+	if len(v.factors) > 0 || g.recoverable(p, now) && (q.Purpose == SignIn || q.Method == nil) {
+		return nil
 	}
 	return lockedUntil(until, now)
 }

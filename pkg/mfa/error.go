@@ -16,9 +16,16 @@ const (
 	Unauthenticated         Code = "unauthenticated"
 	Forbidden               Code = "forbidden"
 	MethodForbidden         Code = "method_forbidden"
+	ReauthenticationNeeded  Code = "reauthentication_required"
+	StepUpNeeded            Code = "step_up_required"
 	NotFound                Code = "not_found"
 	ChallengeInvalid        Code = "challenge_invalid"
+	EnrolmentInvalid        Code = "enrolment_invalid"
 	Busy                    Code = "busy"
+	EmailPinned             Code = "email_pinned"
+	LastFactor              Code = "last_factor"
+	RequiredByPolicy        Code = "required_by_policy"
+	AlreadyExists           Code = "already_exists"
 	AcknowledgementRequired Code = "acknowledgement_required"
 	NothingToSend           Code = "nothing_to_send"
 	VersionMismatch         Code = "version_mismatch"
@@ -84,6 +91,11 @@ func notYet(param string) *Error {
 // The answer for a challenge that is missing, expired, spent or someone else's: one code and one text for all of them.
 func challengeInvalid() *Error {
 	return refuse(ChallengeInvalid, "There is no such challenge to answer; start again.")
+}
+
+// The same for an enrolment.
+func enrolmentInvalid() *Error {
+	return refuse(EnrolmentInvalid, "There is no such enrolment to go on with; begin again.")
 }
 
 // remembered reports whether an answer is what a later call with the same Idempotency-Key must hear again. What

@@ -33,15 +33,15 @@ func TestNoWindowEverHoldsMoreGuessesThanItAllows(t *testing.T) {
 				row = 0
 				continue
 			}
-			lockedNow := tried.wrong(now)
+			lockedNow := tried.wrong(codeBudget(), now)
 			at, row = append(at, now), row+1
-			if _, locked := tried.locked(now); locked != lockedNow || locked != (tried.left(now) == 0) {
-				t.Fatalf("seed %d: got locked %v, told %v, %d left", seed, locked, lockedNow, tried.left(now))
+			if _, locked := tried.locked(now); locked != lockedNow || locked != (tried.left(codeBudget(), now) == 0) {
+				t.Fatalf("seed %d: got locked %v, told %v, %d left", seed, locked, lockedNow, tried.left(codeBudget(), now))
 			}
 			for _, limit := range []struct {
 				n int
 				d time.Duration
-			}{{wrongInWindow, wrongWindow}, {wrongInDay, wrongDay}} {
+			}{{codeBudget().inWindow, wrongWindow}, {codeBudget().inDay, wrongDay}} {
 				// Times are kept to the millisecond.
 				if n := len(at); n > limit.n && now.Sub(at[n-1-limit.n]) < limit.d-time.Millisecond {
 					t.Fatalf("seed %d: %d guesses in %v", seed, limit.n+1, now.Sub(at[n-1-limit.n]))

@@ -1,7 +1,7 @@
 package mfa
 
 // words is all that our messages say in one language, and how it writes a moment. Texts hold {sender}, {name},
-// {sequence}, {minutes} and {time} where English does.
+// {sequence}, {minutes}, {time}, {kind} and {left} where English does.
 type words struct {
 	greeting, greetingByName string
 
@@ -27,6 +27,32 @@ type words struct {
 	theftEnded   string
 	theftYou     string
 	theftNotYou  string
+
+	recoveryLockSubject string
+	recoveryLockWhat    string
+
+	enrolledSubject string
+	enrolledWhat    string // of {kind}
+
+	removedSubject string
+	removedWhat    string // of {kind}
+	removedTrust   string
+
+	recoveryUsedSubject string
+	recoveryUsedWhat    string
+	recoveryNoneLeft    string
+	recoveryOneLeft     string
+	recoveryLeft        string // {left}, two and more
+
+	recoveryMadeSubject string
+	recoveryMadeWhat    string
+
+	disabledSubject string
+	disabledWhat    string
+
+	changeNotYou string // after every change of how the account is protected
+
+	kinds map[Kind]string // with their article
 
 	moments  string // of {day}, {month}, {year}, {hour} (9), {hh} (09) and {mm}
 	firstDay string // of a month
@@ -62,6 +88,34 @@ var languages = map[string]*words{
 		theftYou:     "If you have just restored or moved that browser’s data yourself, you have nothing to do.",
 		theftNotYou:  "If it wasn’t you, someone may be using your account: change your password without delay, on a device that you are sure of, and tell your administrator.",
 
+		recoveryLockSubject: "Too many wrong recovery codes for your {sender} account",
+		recoveryLockWhat:    "Too many wrong recovery codes were entered for your account. To protect it, no recovery code will be looked at for a while.",
+
+		enrolledSubject: "A new way to sign in to your {sender} account",
+		enrolledWhat:    "From now on your account can be confirmed with {kind}.",
+
+		removedSubject: "A way to sign in was removed from your {sender} account",
+		removedWhat:    "Your account can no longer be confirmed with {kind} that was set up for it.",
+		removedTrust:   "No browser is trusted any more.",
+
+		recoveryUsedSubject: "A recovery code of your {sender} account was used",
+		recoveryUsedWhat:    "Someone has just signed in to your account with one of its recovery codes.",
+		recoveryNoneLeft:    "There are no recovery codes left. Make a new set as soon as you can.",
+		recoveryOneLeft:     "One recovery code is left. Make a new set as soon as you can.",
+		recoveryLeft:        "{left} recovery codes are left.",
+
+		recoveryMadeSubject: "New recovery codes for your {sender} account",
+		recoveryMadeWhat:    "A new set of recovery codes was made for your account. The earlier ones no longer work.",
+
+		disabledSubject: "Two-step sign-in was turned off for your {sender} account",
+		disabledWhat:    "Your account no longer asks for a second proof that it is you.",
+
+		changeNotYou: "If it wasn’t you, someone may be using your account: change your password without delay, on a device that you are sure of, and tell your administrator.",
+
+		kinds: map[Kind]string{
+			TOTP: "an authenticator app", WebAuthn: "a security key or passkey", SMS: "codes by text message", Email: "codes by email",
+		},
+
 		moments:  "{day} {month} {year} at {hh}:{mm} UTC",
 		firstDay: "1",
 		months: [12]string{"January", "February", "March", "April", "May", "June",
@@ -94,6 +148,34 @@ var languages = map[string]*words{
 		theftEnded:   "Nous avons mis fin à cette confiance. Un code vous y sera de nouveau demandé.",
 		theftYou:     "Si vous venez de restaurer ou de transférer vous-même les données de ce navigateur, vous n’avez rien à faire.",
 		theftNotYou:  "Si ce n’était pas vous, quelqu’un utilise peut-être votre compte\u00a0: changez votre mot de passe sans attendre, depuis un appareil dont vous êtes sûr, et prévenez votre administrateur.",
+
+		recoveryLockSubject: "Trop de codes de secours erronés pour votre compte {sender}",
+		recoveryLockWhat:    "Trop de codes de secours erronés ont été saisis pour votre compte. Pour le protéger, aucun code de secours ne sera examiné pendant un certain temps.",
+
+		enrolledSubject: "Un nouveau moyen de vous connecter à votre compte {sender}",
+		enrolledWhat:    "Désormais, votre compte peut être confirmé avec {kind}.",
+
+		removedSubject: "Un moyen de connexion a été retiré de votre compte {sender}",
+		removedWhat:    "Votre compte ne peut plus être confirmé avec {kind} comme il avait été configuré.",
+		removedTrust:   "Plus aucun navigateur n’est de confiance.",
+
+		recoveryUsedSubject: "Un code de secours de votre compte {sender} a été utilisé",
+		recoveryUsedWhat:    "Quelqu’un vient de se connecter à votre compte avec l’un de ses codes de secours.",
+		recoveryNoneLeft:    "Il ne reste plus de code de secours. Créez-en de nouveaux dès que possible.",
+		recoveryOneLeft:     "Il reste un code de secours. Créez-en de nouveaux dès que possible.",
+		recoveryLeft:        "Il reste {left}\u00a0codes de secours.",
+
+		recoveryMadeSubject: "De nouveaux codes de secours pour votre compte {sender}",
+		recoveryMadeWhat:    "De nouveaux codes de secours ont été créés pour votre compte. Les précédents ne fonctionnent plus.",
+
+		disabledSubject: "La connexion en deux étapes a été désactivée pour votre compte {sender}",
+		disabledWhat:    "Votre compte ne demande plus de seconde preuve que c’est bien vous.",
+
+		changeNotYou: "Si ce n’était pas vous, quelqu’un utilise peut-être votre compte\u00a0: changez votre mot de passe sans attendre, depuis un appareil dont vous êtes sûr, et prévenez votre administrateur.",
+
+		kinds: map[Kind]string{
+			TOTP: "une application d’authentification", WebAuthn: "une clé de sécurité ou une clé d’accès", SMS: "des codes par SMS", Email: "des codes par e-mail",
+		},
 
 		moments:  "{day}\u00a0{month} {year} à {hour}\u00a0h\u00a0{mm} (UTC)",
 		firstDay: "1er",

@@ -5,17 +5,22 @@ import (
 	"time"
 )
 
-// What no policy can loosen. Wrong codes are counted per user, over all challenges, factors and processes.
+// What no policy can loosen. Wrong answers are counted per user, over all challenges, factors and processes: one budget
+// for codes, another for recovery codes.
 const (
-	wrongWindow   = 15 * time.Minute
-	wrongInWindow = 10
-	wrongDay      = 24 * time.Hour
-	wrongInDay    = 20
-	wrongInARow   = 100 // NIST SP 800-63B-4 section 3.2.2
+	wrongWindow = 15 * time.Minute
+	wrongDay    = 24 * time.Hour
+	wrongInARow = 100 // NIST SP 800-63B-4 section 3.2.2
 
 	sendsInHour = 10
 	sendsInDay  = 30
 )
+
+// A budget is how many wrong answers of one sort a user has.
+type budget struct{ inWindow, inDay int }
+
+func codeBudget() budget     { return budget{10, 20} }
+func recoveryBudget() budget { return budget{5, 10} }
 
 // forever is the end of a lock that only another factor or an administrator lifts.
 var forever = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
@@ -32,19 +37,19 @@ type tries struct {
 func (t *tries) locked(now time.Time) (time.Time, bool) { return t.Until, now.Before(t.Until) }
 
 // left is how many wrong answers can still come before a lock.
-func (t *tries) left(now time.Time) int {
+func (t *tries) left(b budget, now time.Time) int {
 	return max(0, min(
-		wrongInWindow-within(t.At, now, wrongWindow),
-		wrongInDay-within(t.At, now, wrongDay),
+		b.inWindow-within(t.At, now, wrongWindow),
+		b.inDay-within(t.At, now, wrongDay),
 		wrongInARow-t.Row))
 }
 
 // wrong counts one, and locks when that reached a limit. The wait is at least until the limit allows another try, and
 // doubles with each lock since the last right answer, from 15 minutes to a day.
-func (t *tries) wrong(now time.Time) (lockedNow bool) {
+func (t *tries) wrong(b budget, now time.Time) (lockedNow bool) {
 	t.At = append(recent(t.At, now, wrongDay), now.UnixMilli())
 	t.Row++
-	if t.left(now) > 0 {
+	if t.left(b, now) > 0 {
 		return false
 	}
 	t.Locks++
@@ -52,7 +57,7 @@ func (t *tries) wrong(now time.Time) (lockedNow bool) {
 	for _, limit := range []struct {
 		n int
 		d time.Duration
-	}{{wrongInWindow, wrongWindow}, {wrongInDay, wrongDay}} {
+	}{{b.inWindow, wrongWindow}, {b.inDay, wrongDay}} {
 		if n := len(t.At); n >= limit.n {
 			if frees := time.UnixMilli(t.At[n-limit.n]).Add(limit.d).UTC(); frees.After(t.Until) {
 				t.Until = frees

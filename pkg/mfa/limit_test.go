@@ -418,7 +418,7 @@ func TestG9OneUserIsOneCountHoweverCalled(t *testing.T) {
 		}
 		for range 2 {
 			_, err = w.Verify(t.Context(), call, mfa.VerifyRequest{
-				Challenge: answer.Challenge.ID, Factor: answer.Challenge.Default, Code: mfatest.Wrong(w.Outbox.Code(t, address)),
+				Challenge: answer.Challenge.ID, Factor: *answer.Challenge.Default, Code: mfatest.Wrong(w.Outbox.Code(t, address)),
 			})
 			wantCode(t, err, mfa.WrongCode)
 		}

@@ -27,6 +27,8 @@ type notice struct {
 	sequence string    // the letter of the code
 	minutes  int       // that the code is good for
 	until    time.Time // end of a lock
+	kind     string    // of a factor
+	left     int       // recovery codes
 }
 
 // The warning comes before the code, so that a lock screen, which shows how a message begins, doesn't show the code.
@@ -76,6 +78,58 @@ func theftMessage(sender, language string, n notice) Message {
 	return d.message(d.words.theftSubject)
 }
 
+func recoveryLockMessage(sender, language string, n notice) Message {
+	d := begin(sender, language, n)
+	d.say(d.words.recoveryLockWhat)
+	d.say(d.words.lockNotYou)
+	return d.message(d.words.recoveryLockSubject)
+}
+
+func enrolledMessage(sender, language string, n notice) Message {
+	d := begin(sender, language, n)
+	d.say(d.words.enrolledWhat)
+	d.say(d.words.changeNotYou)
+	return d.message(d.words.enrolledSubject)
+}
+
+func removedMessage(sender, language string, n notice) Message {
+	d := begin(sender, language, n)
+	d.say(d.words.removedWhat)
+	d.say(d.words.removedTrust)
+	d.say(d.words.changeNotYou)
+	return d.message(d.words.removedSubject)
+}
+
+func recoveryUsedMessage(sender, language string, n notice) Message {
+	d := begin(sender, language, n)
+	d.say(d.words.recoveryUsedWhat)
+	switch n.left {
+	case 0:
+		d.say(d.words.recoveryNoneLeft)
+	case 1:
+		d.say(d.words.recoveryOneLeft)
+	default:
+		d.say(d.words.recoveryLeft)
+	}
+	d.say(d.words.changeNotYou)
+	return d.message(d.words.recoveryUsedSubject)
+}
+
+func recoveryMadeMessage(sender, language string, n notice) Message {
+	d := begin(sender, language, n)
+	d.say(d.words.recoveryMadeWhat)
+	d.say(d.words.changeNotYou)
+	return d.message(d.words.recoveryMadeSubject)
+}
+
+func disabledMessage(sender, language string, n notice) Message {
+	d := begin(sender, language, n)
+	d.say(d.words.disabledWhat)
+	d.say(d.words.removedTrust)
+	d.say(d.words.changeNotYou)
+	return d.message(d.words.disabledSubject)
+}
+
 // A draft is a message being written. Text and HTML are both made of its passages, so that they can't differ.
 type draft struct {
 	language string
@@ -101,6 +155,8 @@ func begin(sender, language string, n notice) *draft {
 		"{sequence}", n.sequence,
 		"{minutes}", strconv.Itoa(n.minutes),
 		"{time}", w.moment(n.until),
+		"{kind}", w.kinds[Kind(n.kind)],
+		"{left}", strconv.Itoa(n.left),
 	)}
 	if name == "" {
 		d.say(w.greeting)

@@ -75,6 +75,30 @@ type Preview struct {
 	forced int // users who would be asked from now on and were not before
 }
 
+// PreviewPolicy says what PutPolicy would do to an org's users with the same policy. Nothing changes.
+func (s *Service) PreviewPolicy(ctx context.Context, call Call, org string, to Policy) (Preview, error) {
+	if err := checkID("org", org); err != nil {
+		return Preview{}, err
+	}
+	if err := to.Check(); err != nil {
+		return Preview{}, err
+	}
+	call.Replay = nil // there is no work to do twice
+	var p *orgPolicy
+	r := routeOf(org, "")
+	return run(ctx, s, call, step[Preview]{
+		scope: ScopeAdmin, org: org,
+		reads: []read{s.readPolicy(r, org, &p)},
+		decide: func(u *unit) (Preview, error) {
+			preview, err := s.preview(u.ctx, r, &p.Policy, &to)
+			if err != nil {
+				return Preview{}, err
+			}
+			return *preview, nil
+		},
+	})
+}
+
 // PutPolicy replaces an org's policy. It answers VersionMismatch when the policy moved on, and AcknowledgementRequired,
 // with the Preview, for a change that newly forces anyone and was not acknowledged.
 func (s *Service) PutPolicy(ctx context.Context, call Call, org string, change PolicyChange) (OrgPolicy, error) {
@@ -114,7 +138,7 @@ func (s *Service) PutPolicy(ctx context.Context, call Call, org string, change P
 
 // acknowledged refuses a change that newly forces anyone, unless the administrator has said to know.
 func (s *Service) acknowledged(u *unit, r route, p *orgPolicy, change *PolicyChange) error {
-	if change.Acknowledge || p.Require == Everyone || change.Policy.Require != Everyone {
+	if change.Acknowledge || !change.Policy.asksMore(&p.Policy) {
 		return nil
 	}
 	preview, err := s.preview(u.ctx, r, &p.Policy, &change.Policy)
@@ -127,6 +151,16 @@ func (s *Service) acknowledged(u *unit, r route, p *orgPolicy, change *PolicyCha
 	e := refuse(AcknowledgementRequired, "The change makes users answer who were not asked before; send it with \"acknowledge\": true.")
 	e.Preview = preview
 	return e
+}
+
+// asksMore reports whether p could make anyone answer, or enrol, who needn't under from.
+func (p *Policy) asksMore(from *Policy) bool {
+	if p.Require == Everyone && from.Require != Everyone || from.Methods.Email == Implicit && p.Methods.Email != Implicit {
+		return true
+	}
+	return slices.ContainsFunc([]Kind{WebAuthn, TOTP, SMS, Email}, func(k Kind) bool {
+		return p.method(k) == NotAllowed && from.method(k) != NotAllowed
+	})
 }
 
 // mostSampled is how many user ids a preview names.
@@ -150,6 +184,7 @@ func (s *Service) preview(ctx context.Context, r route, from, to *Policy) (*Prev
 		total.WithoutFactor += shard.WithoutFactor
 		total.forced += shard.forced
 		total.MustEnrol += shard.MustEnrol
+		total.LosingOnlyKind += shard.LosingOnlyKind
 		total.Sample = append(total.Sample, shard.Sample...)
 	}
 	slices.Sort(total.Sample)
@@ -178,20 +213,39 @@ func (s *Service) previewShard(ctx context.Context, partition string, from, to *
 
 func (v *Preview) add(l *listed, from, to *Policy) {
 	v.Users++
-	has := to.Methods.Email == Implicit && l.Email
-	if !has {
+	before, after := l.usable(from), l.usable(to)
+	if len(after) == 0 {
 		v.WithoutFactor++
+		if len(before) == 1 {
+			v.LosingOnlyKind++
+		}
 	}
-	if from.Require == Everyone || l.Enforced || to.Require != Everyone {
+	asked, must := l.Enforced || from.Require == Everyone, l.Enforced || to.Require == Everyone
+	mustEnrol := must && len(after) == 0
+	if mustEnrol {
+		v.MustEnrol++
+	}
+	if !must || asked && !(mustEnrol && len(before) > 0) {
 		return
 	}
 	v.forced++
-	if !has {
-		v.MustEnrol++
-	}
 	if len(v.Sample) < mostSampled {
 		v.Sample = append(v.Sample, l.User)
 	}
+}
+
+// usable are the kinds that p lets the user of a roster's line answer with.
+func (l *listed) usable(p *Policy) []Kind {
+	var kinds []Kind
+	for _, k := range l.Kinds {
+		if p.method(k) != NotAllowed {
+			kinds = append(kinds, k)
+		}
+	}
+	if p.Methods.Email == Implicit && l.Email && !slices.Contains(kinds, Email) {
+		kinds = append(kinds, Email)
+	}
+	return kinds
 }
 
 // tighten notes what this version does to trust granted under the ones before it, so that a later, looser one doesn't

@@ -214,16 +214,12 @@ func (p *Policy) checkLists() error {
 	return nil
 }
 
-// supported refuses what this version can't yet do. That totp or webauthn is allowed is accepted: it takes effect for
+// supported refuses what this version can't yet do. That webauthn or sms is allowed is accepted: it takes effect for
 // whoever has such a factor, and nobody can have one before they can be enrolled.
 func (p *Policy) supported() error {
 	standard := DefaultPolicy()
 	switch {
-	case p.Methods.SMS != NotAllowed:
-		return notYet("methods.sms")
-	case p.EmailBackup == Pinned:
-		return notYet("email_backup")
-	case p.Require == Everyone && p.Methods.Email != Implicit:
+	case p.Require == Everyone && p.Methods.TOTP == NotAllowed && p.Methods.Email == NotAllowed:
 		return notYet("require")
 	case p.Effect != standard.Effect:
 		return notYet("effect")
@@ -231,8 +227,6 @@ func (p *Policy) supported() error {
 		return notYet("grace_until")
 	case p.MaxSkips != nil:
 		return notYet("max_skips")
-	case p.Recovery.Count != 0 && p.Recovery != standard.Recovery:
-		return notYet("recovery")
 	case p.SSO == "proven":
 		return notYet("sso")
 	case !slices.Equal(p.SSOAMR, standard.SSOAMR):
@@ -243,8 +237,6 @@ func (p *Policy) supported() error {
 		return notYet("sso_max_age_s")
 	case p.WebAuthn != standard.WebAuthn:
 		return notYet("webauthn.user_verification")
-	case p.TOTP != standard.TOTP:
-		return notYet("totp.skew")
 	case len(p.SMS.Countries) > 0:
 		return notYet("sms.countries")
 	case p.SMS.DailyCap != standard.SMS.DailyCap || p.SMS.UserDailyCap != standard.SMS.UserDailyCap:

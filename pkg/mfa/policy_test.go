@@ -87,9 +87,9 @@ func TestEverySettingKeepsToItsRange(t *testing.T) {
 	}{
 		{path: "methods.totp", good: []string{`"allowed"`, `"forbidden"`}, bad: []string{`""`, `"enrolled"`, `"Allowed"`}},
 		{path: "methods.webauthn", good: []string{`"allowed"`, `"forbidden"`}, bad: []string{`"implicit"`}},
-		{path: "methods.sms", good: []string{`"forbidden"`}, notYet: []string{`"allowed"`}, bad: []string{`"yes"`}},
-		{path: "methods.email", good: []string{`"implicit"`}, bad: []string{`"allowed"`, `""`}},
-		{path: "email_backup", good: []string{`"allowed"`, `"forbidden"`}, notYet: []string{`"pinned"`}, bad: []string{`"enrolled"`}},
+		{path: "methods.sms", good: []string{`"allowed"`, `"forbidden"`}, bad: []string{`"yes"`}},
+		{path: "methods.email", good: []string{`"implicit"`, `"enrolled"`}, bad: []string{`"allowed"`, `""`}},
+		{path: "email_backup", good: []string{`"pinned"`, `"allowed"`, `"forbidden"`}, bad: []string{`"enrolled"`}},
 		{path: "require", good: []string{`"nobody"`, `"everyone"`}, bad: []string{`""`, `"all"`}},
 		{path: "effect", good: []string{`"next_sign_in"`}, notYet: []string{`"sign_out_now"`}, bad: []string{`"now"`}},
 		{path: "grace_until", good: []string{`null`}, notYet: []string{`"2027-01-01T00:00:00Z"`}},
@@ -103,15 +103,15 @@ func TestEverySettingKeepsToItsRange(t *testing.T) {
 		{path: "trust.days", good: []string{`0`, `90`}, bad: []string{`-1`, `91`}},
 		{path: "trust.cap", good: []string{`1`, `50`}, bad: []string{`0`, `51`}},
 		{path: "trust.rotate", good: []string{`true`, `false`}},
-		{path: "recovery.count", good: []string{`0`, `10`}, notYet: []string{`1`, `20`}, bad: []string{`-1`, `21`}, says: "recovery"},
-		{path: "recovery.effect", good: []string{`"sign_in"`}, bad: []string{`"sign-in"`}},
+		{path: "recovery.count", good: []string{`0`, `20`}, bad: []string{`-1`, `21`}},
+		{path: "recovery.effect", good: []string{`"sign_in"`, `"reset"`, `"reenrol"`}, bad: []string{`"sign-in"`}},
 		{path: "sso", good: []string{`"bypass"`, `"ask"`}, notYet: []string{`"proven"`}, bad: []string{`"never"`}},
 		{path: "sso_amr", good: []string{`["mfa"]`}, notYet: []string{`[]`, `["mfa","hwk"]`}, bad: []string{`[""]`, `["a\u0000"]`}},
 		{path: "sso_acr", good: []string{`[]`}, notYet: []string{`["aal2"]`}, bad: []string{`[""]`}},
 		{path: "sso_max_age_s", good: []string{`43200`}, notYet: []string{`60`, `86400`}, bad: []string{`59`, `86401`}},
 		{path: "enrolment_proof", good: []string{`"email"`, `"none"`}, bad: []string{`"sms"`}},
 		{path: "webauthn.user_verification", good: []string{`"preferred"`}, notYet: []string{`"discouraged"`, `"required"`}, bad: []string{`"no"`}},
-		{path: "totp.skew", good: []string{`1`}, notYet: []string{`0`}, bad: []string{`-1`, `2`}},
+		{path: "totp.skew", good: []string{`0`, `1`}, bad: []string{`-1`, `2`}},
 		{path: "sms.countries", good: []string{`[]`}, notYet: []string{`["FR"]`}, bad: []string{`["fr"]`, `["FRA"]`, `[""]`}},
 		{path: "sms.daily_cap", good: []string{`500`}, notYet: []string{`0`, `1000000`}, bad: []string{`-1`, `1000001`}, says: "sms"},
 		{path: "sms.user_daily_cap", good: []string{`10`}, notYet: []string{`0`, `1000`}, bad: []string{`-1`, `1001`}, says: "sms"},
@@ -150,15 +150,24 @@ func TestEverySettingKeepsToItsRange(t *testing.T) {
 }
 
 func TestWhatEveryoneMustDoHasToBePossible(t *testing.T) {
-	for _, email := range []string{mfa.Enrolled, mfa.NotAllowed} {
+	for _, c := range []struct {
+		totp, email string
+		possible    bool
+	}{
+		{mfa.NotAllowed, mfa.Implicit, true}, {mfa.NotAllowed, mfa.Enrolled, true}, {mfa.Allowed, mfa.NotAllowed, true},
+		{mfa.NotAllowed, mfa.NotAllowed, false},
+	} {
 		p := profile(t, "kls")
-		p.Methods.Email = email
-		if e := wantCode(t, p.Check(), mfa.InvalidRequest); e.Param != "require" {
-			t.Errorf("%s: got param %q, want require", email, e.Param)
+		p.Methods.TOTP, p.Methods.Email = c.totp, c.email
+		err := p.Check()
+		if c.possible && err != nil {
+			t.Errorf("%+v: %v", c, err)
+		} else if !c.possible && wantCode(t, err, mfa.InvalidRequest).Param != "require" {
+			t.Errorf("%+v: got %v, want it to name require", c, err)
 		}
 		p.Require = mfa.Nobody
 		if err := p.Check(); err != nil {
-			t.Errorf("%s: %v", email, err)
+			t.Errorf("%+v, of nobody: %v", c, err)
 		}
 	}
 }

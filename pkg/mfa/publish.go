@@ -45,6 +45,17 @@ func (s *Service) Publish(ctx context.Context, records []store.Record) error {
 	return nil
 }
 
+// noticeOf is what a user is told of an event.
+var noticeOf = map[string]func(sender, language string, n notice) Message{
+	ChallengeLocked: lockMessage,
+	BrowserTheft:    theftMessage,
+	FactorEnrolled:  enrolledMessage,
+	FactorRemoved:   removedMessage,
+	RecoveryUsed:    recoveryUsedMessage,
+	RecoveryMade:    recoveryMadeMessage,
+	UserDisabled:    disabledMessage,
+}
+
 // notify tells a user by email what an event says. The commit that recorded the event has counted the email.
 func (s *Service) notify(ctx context.Context, e Event) error {
 	r := routeOf(e.Org, e.User)
@@ -58,16 +69,16 @@ func (s *Service) notify(ctx context.Context, e Event) error {
 	}
 	profile := a.guard.Profile
 	language := p.language(profile.Locale)
-	n := notice{to: profile.Email, name: profile.Name, until: a.guard.Guesses.Until}
-	var m Message
-	switch e.Type {
-	case ChallengeLocked:
-		m = lockMessage(s.sender(), language, n)
-	case BrowserTheft:
-		m = theftMessage(s.sender(), language, n)
-	default:
+	n := notice{to: profile.Email, name: profile.Name, until: a.guard.Guesses.Until, left: a.guard.codesLeft(&p.Policy)}
+	n.kind, _ = e.Data["kind"].(string)
+	write, ok := noticeOf[e.Type]
+	if !ok {
 		return fmt.Errorf("notify of %s: no message for %s", e.ID, e.Type)
 	}
+	if e.Type == ChallengeLocked && e.Data["recovery"] == true {
+		write = recoveryLockMessage
+	}
+	m := write(s.sender(), language, n)
 	if err := s.Mail.SendMail(ctx, m); err != nil {
 		s.log().WarnContext(ctx, "a notice was not handed over", "event", e.ID, "error", err)
 		return s.recordUndelivered(ctx, r, e)

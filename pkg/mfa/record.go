@@ -49,19 +49,43 @@ type guard struct {
 	Epoch   string  `json:"epoch"` // random; what carries another one is dead
 	Profile Profile `json:"profile,omitzero"`
 
-	Enabled  bool `json:"enabled,omitempty"`  // 2FA turned on by the user
-	Enforced bool `json:"enforced,omitempty"` // by an administrator, whatever the policy requires
+	Trust string `json:"trust,omitempty"` // random; what trusted browsers carry instead, once trust has died alone
+
+	Enabled       bool `json:"enabled,omitempty"`       // 2FA turned on by the user
+	Enforced      bool `json:"enforced,omitempty"`      // by an administrator, whatever the policy requires
+	Deprovisioned bool `json:"deprovisioned,omitempty"` // the client said so, and hasn't put the user again since
+
+	Factors  []live       `json:"factors,omitempty"`  // a factor that isn't here is none
+	Recovery *recoverySet `json:"recovery,omitempty"` // nil: there is none
+	Owed     bool         `json:"owed,omitempty"`     // the next verify makes a set of recovery codes and shows it
 
 	Slots   []slot    `json:"slots,omitempty"`
-	Floor   time.Time `json:"floor,omitzero"` // a challenge without a slot, begun then or before, was evicted: dead
+	Floor   time.Time `json:"floor,omitzero"`    // a challenge without a slot, begun then or before, was evicted: dead
+	Pending *slot     `json:"pending,omitempty"` // of the enrolment that something was sent for or tried against
 	Guesses tries     `json:"guesses,omitzero"`
+	Looked  tries     `json:"looked,omitzero"`   // wrong recovery codes
 	Sends   []int64   `json:"sends,omitempty"`   // emails of the last 24 hours, Unix milliseconds, oldest first
 	MFATime time.Time `json:"mfa_time,omitzero"` // last real second factor
 
 	Listed store.Version `json:"listed,omitempty"` // the commit that last wrote the user's line in the roster
 }
 
-// A slot is what the guard knows of an open challenge: what was tried, and how it ended.
+// live is an enrolled factor that counts. What else there is to know of it is in an item of its own.
+type live struct {
+	ID   string    `json:"id"`
+	Kind Kind      `json:"kind"`
+	Used time.Time `json:"used,omitzero"`
+	Step int64     `json:"step,omitempty"` // of totp: the last one accepted; no code of it or before it is good again
+}
+
+// recoverySet is the codes that are left of one set, as keyed digests.
+type recoverySet struct {
+	ID    string    `json:"id"` // random
+	Made  time.Time `json:"made"`
+	Codes []string  `json:"codes"`
+}
+
+// A slot is what the guard knows of an open challenge or enrolment: what was tried, and how it ended.
 type slot struct {
 	ID       string        `json:"id"` // the challenge's, without prefix and route
 	Begun    time.Time     `json:"begun"`
@@ -73,6 +97,10 @@ type slot struct {
 	By       store.Version `json:"by,omitempty"`    // the commit of the last answer
 	Kind     Kind          `json:"kind,omitempty"`  // of the factor that answered
 	Browser  string        `json:"browser,omitempty"`
+	Proven   bool          `json:"proven,omitempty"` // an enrolment's address was
+	Factor   string        `json:"factor,omitempty"` // that an enrolment brought
+	Effect   string        `json:"effect,omitempty"` // of the recovery code that answered
+	Left     int           `json:"left,omitempty"`   // recovery codes, after it
 }
 
 // A challenge's states.
@@ -102,8 +130,38 @@ type challenge struct {
 	Expires       time.Time   `json:"expires"`
 	Default       string      `json:"default"`        // the factor asked for
 	Only          Kind        `json:"only,omitempty"` // the one kind that a step-up takes; empty: any
-	Context       Context     `json:"context,omitzero"`
 	Code          *sentCode   `json:"code,omitempty"`
+
+	// Where it can only be answered by enrolling a factor:
+	Enrolment string `json:"enrolment,omitempty"` // hash of the enrolment token
+	Recovered string `json:"recovered,omitempty"` // the effect of the recovery code that led to it
+}
+
+// A factorRecord is all of an enrolled factor but what decides, which is in the guard.
+type factorRecord struct {
+	head
+	ID      string    `json:"id"`
+	Kind    Kind      `json:"kind"`
+	Label   string    `json:"label,omitempty"`
+	Created time.Time `json:"created"`
+	Contact string    `json:"contact,omitempty"` // where its codes go: the one it was proven with
+	Secret  []byte    `json:"secret,omitempty"`  // of totp, sealed
+}
+
+// enrolment is a factor that is being enrolled. A user has one at a time: beginning again puts another in its place.
+type enrolment struct {
+	head
+	ID        string       `json:"id"` // en_…
+	Epoch     string       `json:"epoch"`
+	Client    string       `json:"client"`
+	Challenge string       `json:"challenge,omitempty"` // that its finish answers; empty: none
+	Actor     *Actor       `json:"actor,omitempty"`     // an administrator, on the user's behalf
+	Reason    string       `json:"reason,omitempty"`    // theirs
+	Begun     time.Time    `json:"begun"`
+	Expires   time.Time    `json:"expires"`
+	Proven    bool         `json:"proven,omitempty"` // the address was, by a code that went there before
+	Code      *sentCode    `json:"code,omitempty"`
+	Factor    factorRecord `json:"factor"`
 }
 
 // sentCode is a code that went out: never the code, only a keyed digest of it bound to this challenge.
@@ -147,6 +205,7 @@ type listed struct {
 	head
 	User     string `json:"user"`
 	Email    bool   `json:"email,omitempty"` // has an address
+	Kinds    []Kind `json:"kinds,omitempty"` // of enrolled factors, each once
 	Enabled  bool   `json:"enabled,omitempty"`
 	Enforced bool   `json:"enforced,omitempty"`
 }
@@ -197,6 +256,14 @@ func guardKey(r route) store.Key { return store.Key{Partition: userPartition(r),
 
 func browserKey(r route, id string) store.Key {
 	return store.Key{Partition: userPartition(r), Sort: "browser#" + id}
+}
+
+func factorKey(r route, id string) store.Key {
+	return store.Key{Partition: userPartition(r), Sort: "factor#" + id}
+}
+
+func enrolmentKey(r route) store.Key {
+	return store.Key{Partition: userPartition(r), Sort: "enrolment"}
 }
 
 func challengeKey(id string) store.Key { return store.Key{Partition: id, Sort: "challenge"} }

@@ -71,17 +71,26 @@ func (v *sight) open(u *unit) (*slot, error) {
 		return nil, challengeInvalid()
 	}
 	u.known = true
-	if !v.a.known() || ch.Epoch != v.a.guard.Epoch {
+	if !v.a.known() {
 		return nil, challengeInvalid()
 	}
 	s := v.a.guard.slot(ch.ID)
 	switch {
 	case s != nil && s.State != "":
 		return s, challengeInvalid()
-	case s == nil && !ch.Begun.After(v.a.guard.Floor), !u.now.Before(ch.Expires):
+	case ch.Epoch != v.a.guard.Epoch, s == nil && !ch.Begun.After(v.a.guard.Floor), !u.now.Before(ch.Expires):
 		return nil, challengeInvalid()
 	}
 	return s, nil
+}
+
+// answerable is open to those who answer with a factor or a recovery code: not where only enrolling answers.
+func (v *sight) answerable(u *unit) (*slot, error) {
+	s, err := v.open(u)
+	if err == nil && v.ch.Enrolment != "" {
+		return nil, challengeInvalid()
+	}
+	return s, err
 }
 
 // settled reports whether challenge and guard were read at one moment: a code that was sent meanwhile is in both.
@@ -113,7 +122,7 @@ func (v *sight) factor(named string) (factor, error) {
 			return f, nil
 		}
 	}
-	if id == v.a.implicitEmail() {
+	if id == v.a.implicitEmail() || v.a.factor(id) != nil {
 		return factor{}, refuse(MethodForbidden, "The organisation's policy doesn't allow this factor.")
 	}
 	return factor{}, refuse(NotFound, "The user has no such factor.")
@@ -128,10 +137,10 @@ func (s *Service) SendCode(ctx context.Context, call Call, q SendRequest) (SendA
 	reads := s.lookAt(q.Challenge, &v)
 	var out *outgoing
 	answer, err := run(ctx, s, call, step[SendAnswer]{
-		scope: ScopeSignIn, open: true, reads: reads,
+		scope: ScopeSignIn, token: seal.ChallengeToken, reads: reads,
 		decide: func(u *unit) (SendAnswer, error) {
 			out = nil
-			slot, err := v.open(u)
+			slot, err := v.answerable(u)
 			if err != nil {
 				return SendAnswer{}, err
 			}
@@ -142,25 +151,33 @@ func (s *Service) SendCode(ctx context.Context, call Call, q SendRequest) (SendA
 			if err != nil {
 				return SendAnswer{}, err
 			}
+			if f.Kind != Email {
+				return SendAnswer{}, refuse(NothingToSend, "The code of this factor is not sent: the user's own app shows it.")
+			}
 			if until, locked := v.a.guard.Guesses.locked(u.now); locked {
 				return SendAnswer{}, lockedUntil(until, u.now)
 			}
-			if out, err = u.newCode(v.a, &v.ch.challenge, f, v.p); err != nil {
+			if out, err = u.newChallengeCode(v.a, &v.ch.challenge, f, v.p); err != nil {
 				return SendAnswer{}, err
 			}
 			u.put(v.a.item, v.a.guard, time.Time{})
 			u.put(v.ch.item, &v.ch.challenge, v.ch.Expires.Add(shownFor))
-			return SendAnswer{Sent: v.ch.sent(f, v.p)}, nil
+			return SendAnswer{Sent: v.ch.Code.shown(f, v.p)}, nil
 		},
 	})
 	if err != nil || out == nil {
 		return answer, err
 	}
 	if err := s.deliver(ctx, out); err != nil {
-		return undelivered(ctx, s, call, &v.ch.challenge, SendAnswer{},
-			refuse(DeliveryFailed, "The message could not be handed over to the provider; try again."))
+		refused := notDelivered()
+		s.undelivered(ctx, call, s.amendChallenge(&v.ch.challenge), nil, refused)
+		return SendAnswer{}, refused
 	}
 	return answer, nil
+}
+
+func notDelivered() *Error {
+	return refuse(DeliveryFailed, "The message could not be handed over to the provider; try again.")
 }
 
 // deliver hands a committed code to the provider. The provider's error goes to the log only.
@@ -172,26 +189,28 @@ func (s *Service) deliver(ctx context.Context, out *outgoing) error {
 	return err
 }
 
-// undelivered records that a code which was committed as sent was not taken by the provider, gives its wait back, and
-// puts answer, or refused, in the place of what was to be remembered. The send stays counted: the provider may have
-// taken the message all the same. That the record fails changes nothing for the caller.
-func undelivered[T any](ctx context.Context, s *Service, call Call, sent *challenge, answer T, refused *Error) (T, error) {
-	var ch *heldChallenge
-	_, err := run(ctx, s, call, step[T]{
-		scope: ScopeSignIn, open: true, amends: true,
-		reads: []read{s.readChallenge(sent.ID, &ch)},
-		decide: func(u *unit) (T, error) {
-			if ch.item.Absent() {
-				return answer, challengeInvalid()
+// An amendment records that a code which was committed as sent was not taken by the provider, and gives its wait back.
+// It reports false where there is nothing left to record it on.
+type amendment struct {
+	scope    Scope
+	or       Scope
+	token    string
+	reads    []read
+	giveBack func(*unit) bool
+}
+
+// undelivered carries an amendment out, and puts answer, or refused, in the place of what was to be remembered. The send
+// stays counted: the provider may have taken the message all the same. That the record fails changes nothing for the
+// caller.
+func (s *Service) undelivered(ctx context.Context, call Call, m amendment, answer any, refused *Error) {
+	_, err := run(ctx, s, call, step[any]{
+		scope: m.scope, or: m.or, token: m.token, amends: true, reads: m.reads,
+		decide: func(u *unit) (any, error) {
+			if !m.giveBack(u) {
+				return nil, challengeInvalid()
 			}
-			u.known = true
-			if ch.Code != nil && ch.Code.Sequence == sent.Code.Sequence {
-				ch.Code.Again = u.now
-			}
-			u.put(ch.item, &ch.challenge, ch.Expires.Add(shownFor))
-			u.event(ch.event(DeliveryFailure, map[string]any{"channel": "email", "sequence": letter(sent.Code.Sequence)}))
 			if refused != nil {
-				return answer, refused
+				return nil, refused
 			}
 			return answer, nil
 		},
@@ -199,8 +218,24 @@ func undelivered[T any](ctx context.Context, s *Service, call Call, sent *challe
 	if err != nil && AsError(err).Code != DeliveryFailed {
 		s.log().WarnContext(ctx, "a failed delivery could not be recorded", "error", err)
 	}
-	if refused != nil {
-		return answer, refused
+}
+
+// amendChallenge is for the code of a challenge.
+func (s *Service) amendChallenge(sent *challenge) amendment {
+	var ch *heldChallenge
+	return amendment{
+		scope: ScopeSignIn, token: seal.ChallengeToken, reads: []read{s.readChallenge(sent.ID, &ch)},
+		giveBack: func(u *unit) bool {
+			if ch.item.Absent() {
+				return false
+			}
+			u.known = true
+			if ch.Code != nil && ch.Code.Sequence == sent.Code.Sequence {
+				ch.Code.Again = u.now
+			}
+			u.put(ch.item, &ch.challenge, ch.Expires.Add(shownFor))
+			u.event(ch.event(DeliveryFailure, map[string]any{"channel": "email", "sequence": letter(sent.Code.Sequence)}))
+			return true
+		},
 	}
-	return answer, nil
 }

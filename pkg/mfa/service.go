@@ -46,6 +46,10 @@ type Bus interface {
 type Call struct {
 	Bearer string  // from the Authorization header; empty: none
 	Replay *Replay // from the Idempotency-Key header; nil: none
+
+	// How fresh the person is, for calls that change somebody's account.
+	Reauthenticated string      // from Countersign-Reauthenticated-At: when the password was last checked, RFC 3339
+	Proof           seal.Secret // from Countersign-Proof: the token of a step-up
 }
 
 // A Replay asks that a call with the same Idempotency-Key does its work once.
@@ -82,8 +86,9 @@ type read func(context.Context) error
 // is committed (law 2).
 type step[T any] struct {
 	scope  Scope  // what an API key needs; empty: API keys can't do this
+	or     Scope  // or this one; empty: no other
 	org    string // that an API key limited to one org must be for; empty: decide checks
-	open   bool   // a challenge token may do it, decide checks which
+	token  string // the prefix of the bearers that may do it too, decide checks which; empty: none
 	amends bool   // it corrects what an earlier commit of the same call recorded
 	reads  []read
 	decide func(*unit) (T, error)
@@ -124,7 +129,7 @@ func run[T any](ctx context.Context, s *Service, call Call, st step[T]) (T, erro
 // once reads, decides and commits, one time. What it answers has been committed.
 func once[T any](ctx context.Context, u *unit, call Call, st step[T]) (T, error) {
 	var none T
-	who, reads, err := u.s.authenticate(call, st.scope, st.open)
+	who, reads, err := u.s.authenticate(call, st.scope, st.token)
 	if err != nil {
 		return none, err
 	}
@@ -137,7 +142,7 @@ func once[T any](ctx context.Context, u *unit, call Call, st step[T]) (T, error)
 	if err := side(ctx, reads...); err != nil {
 		return none, AsError(err)
 	}
-	if err := who.check(st.scope, st.org); err != nil {
+	if err := who.check(st.scope, st.or, st.org); err != nil {
 		return none, err
 	}
 	if !st.amends {
@@ -207,7 +212,9 @@ type unit struct {
 	reloaded bool
 	now      time.Time // in UTC, whole microseconds
 	caller   *caller
-	known    bool // decide has seen that a challenge token belongs to the challenge
+	known    bool // decide has seen that the bearer, which is no API key, belongs to what it is for
+
+	codes []seal.Secret // recovery codes made for this call, by whichever try came to it first
 
 	token  store.Version
 	tokens []store.Version // of all tries of this call, this one's included
@@ -242,7 +249,7 @@ func (u *unit) event(e Event) *carried {
 	e.ID = newEventID()
 	e.Time = u.now
 	if e.Actor == (Actor{}) && u.caller != nil {
-		e.Actor = u.caller.actor()
+		e.Actor = u.caller.actor(e.User)
 	}
 	if e.Data == nil {
 		e.Data = map[string]any{}

@@ -112,7 +112,7 @@ func (s *Service) announce(ctx context.Context, item store.Item, now time.Time) 
 		return 0, err
 	}
 	ended, taken := b.end(p)
-	if g.Epoch != d.Epoch || taken {
+	if g.trustEpoch() != d.Epoch || taken {
 		return 0, nil
 	}
 	d.Announced = true

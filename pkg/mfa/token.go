@@ -15,7 +15,9 @@ type claims struct {
 	Purpose, Decision, Reason string
 	Action, Nonce             *string
 	Verified                  bool
-	Kind                      Kind // of the factor given, when Verified
+	Kind                      Kind // of the factor given, when Verified; empty: a recovery code
+	Recovered                 bool // by a recovery code, or by what it led to
+	Epoch                     string
 	FirstFactor               FirstFactor
 	AuthTime, MFATime         time.Time // of the first factor, where the client didn't say; of the last second one
 	PolicyVersion             int
@@ -41,16 +43,20 @@ type tokenClaims struct {
 	AuthTime      int64    `json:"auth_time"`
 	MFATime       *int64   `json:"mfa_time"`
 	PolicyVersion int      `json:"policy_version"`
+
+	// Ours, for the token as a proof: see proof.
+	Recovered bool   `json:"recovered,omitempty"`
+	Epoch     string `json:"epoch,omitempty"`
 }
 
 // sign makes the token. It says verified only of a second factor that was really given, and aal2 only of one that
-// isn't email (NIST SP 800-63B-4 section 3.1.3.1).
+// isn't email (NIST SP 800-63B-4 section 3.1.3.1), nor a recovery code or enrolled with the help of one.
 func (u *unit) sign(c claims) (seal.Secret, error) {
 	t := tokenClaims{
 		Issuer: u.s.Issuer, Audience: c.Audience, Subject: c.User, Org: c.Org, Verified: c.Verified,
 		IssuedAt: u.now.Unix(), Expires: u.now.Add(tokenLife).Unix(), ID: c.ID, Nonce: c.Nonce, Purpose: c.Purpose,
 		Action: c.Action, Decision: c.Decision, Reason: c.Reason, AMR: c.amr(), ACR: "aal1",
-		AuthTime: c.AuthTime.Unix(), PolicyVersion: c.PolicyVersion,
+		AuthTime: c.AuthTime.Unix(), PolicyVersion: c.PolicyVersion, Recovered: c.Recovered, Epoch: epochClaim(c.Epoch),
 	}
 	if c.FirstFactor.At != nil {
 		t.AuthTime = c.FirstFactor.At.Unix()
@@ -59,7 +65,7 @@ func (u *unit) sign(c claims) (seal.Secret, error) {
 		at := c.MFATime.Unix()
 		t.MFATime = &at
 	}
-	if c.Verified && c.Kind != Email {
+	if c.Verified && c.Kind != Email && !c.Recovered {
 		t.ACR = "aal2"
 	}
 	text, err := u.ring.Sign(u.now, t)
@@ -78,8 +84,12 @@ func (c *claims) amr() []string {
 	if !c.Verified {
 		return amr
 	}
-	switch c.Kind {
-	case Email:
+	kind := c.Kind
+	if c.Recovered {
+		kind = ""
+	}
+	switch kind {
+	case "", Email:
 		return append(amr, "otp")
 	case TOTP:
 		return append(amr, "otp", "mfa")

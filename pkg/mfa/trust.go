@@ -124,7 +124,7 @@ func (u *unit) judge(a *account, token seal.Secret, p *orgPolicy) (trustVerdict,
 		return noTrust, nil, nil
 	}
 	h := a.browser(t.id())
-	if h == nil || h.Epoch != a.guard.Epoch || t.generation > h.Generation {
+	if h == nil || h.Epoch != a.guard.trustEpoch() || t.generation > h.Generation {
 		return noTrust, nil, nil
 	}
 	mac, err := trustMAC(u.ring, a.guard, &h.browser, base64.RawURLEncoding.EncodeToString(t.key[:]), t.generation)
@@ -166,13 +166,13 @@ const mostEnded = 15
 // one's end is to be announced.
 func (u *unit) trust(a *account, name string, kind Kind, p *orgPolicy) *browser {
 	b := &browser{
-		ID: seal.ID("tb_", nil), Epoch: a.guard.Epoch, Name: name, Kind: kind, PolicyVersion: p.Version,
+		ID: seal.ID("tb_", nil), Epoch: a.guard.trustEpoch(), Name: name, Kind: kind, PolicyVersion: p.Version,
 		Created: u.now, Ends: u.now.Add(time.Duration(p.Trust.Days) * 24 * time.Hour), LastUsed: u.now,
 		Generation: 1, Key: u.ring.Newest(),
 	}
 	var lives []*held
 	for i := range a.browsers {
-		if h := &a.browsers[i]; h.live(a.guard.Epoch, p, u.now) {
+		if h := &a.browsers[i]; h.live(a.guard.trustEpoch(), p, u.now) {
 			lives = append(lives, h)
 		}
 	}
@@ -201,15 +201,24 @@ func (u *unit) end(h *held, g *guard, cause string, policyVersion int) {
 		Data: map[string]any{"browser": h.ID, "cause": cause}})
 }
 
-// endAll gives the user a new epoch, which ends every line and kills every open challenge in the guard's own write.
-func (u *unit) endAll(a *account, p *orgPolicy, cause string) {
+// endAll gives the user a new epoch, which kills every line, open challenge, enrolment and proof in the guard's own
+// write. It answers how many lines that ended.
+func (u *unit) endAll(a *account, p *orgPolicy, cause string) int {
+	n := u.endTrust(a, p, cause)
+	a.guard.renew()
+	return n
+}
+
+// endTrust ends every line in the guard's own write, and nothing else. It answers how many that were.
+func (u *unit) endTrust(a *account, p *orgPolicy, cause string) (ended int) {
 	for i := range a.browsers {
-		if h := &a.browsers[i]; h.live(a.guard.Epoch, p, u.now) {
-			u.event(Event{Type: BrowserRevoked, Org: a.guard.Org, User: a.guard.User, PolicyVersion: p.Version,
-				Data: map[string]any{"browser": h.ID, "cause": cause}})
+		if h := &a.browsers[i]; h.live(a.guard.trustEpoch(), p, u.now) {
+			ended++
+			u.event(a.event(BrowserRevoked, p, map[string]any{"browser": h.ID, "cause": cause}))
 		}
 	}
-	a.guard.renew()
+	a.guard.Trust = newEpoch()
+	return ended
 }
 
 // A TrustedBrowser is a browser as its user and the client see it.

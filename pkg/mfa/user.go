@@ -25,18 +25,20 @@ type User struct {
 	LockedUntil     *time.Time       `json:"locked_until"`
 }
 
-// A Factor is an enrolled authenticator. An implicit email isn't enrolled and isn't listed.
-type Factor struct {
-	ID    string `json:"id"`
-	Kind  Kind   `json:"kind"`
-	Label string `json:"label"`
-	Hint  string `json:"hint"`
-}
-
 // A RecoveryState says how many recovery codes are left, and when their set was made.
 type RecoveryState struct {
 	CodesLeft int        `json:"codes_left"`
 	Created   *time.Time `json:"created"`
+	FewLeft   bool       `json:"few_left"` // time for a new set
+}
+
+func (g *guard) recoveryState(p *Policy) RecoveryState {
+	if g.Recovery == nil || p.Recovery.Count == 0 {
+		return RecoveryState{}
+	}
+	made := g.Recovery.Made
+	left := g.codesLeft(p)
+	return RecoveryState{CodesLeft: left, Created: &made, FewLeft: left <= fewLeft && left < p.Recovery.Count}
 }
 
 // The statuses of a user.
@@ -78,9 +80,9 @@ func (a *account) shown(p *orgPolicy, now time.Time) User {
 	u := User{
 		ID: g.User, Email: known(g.Profile.Email), Phone: known(g.Profile.Phone), Name: known(g.Profile.Name),
 		Locale: known(g.Profile.Locale), Enabled: g.Enabled, Enforced: g.Enforced, Required: g.required(&p.Policy),
-		Status: Unprotected, Factors: []Factor{}, TrustedBrowsers: []TrustedBrowser{},
+		Status: Unprotected, Factors: a.shownFactors(), TrustedBrowsers: []TrustedBrowser{}, Recovery: g.recoveryState(&p.Policy),
 	}
-	if len(a.factors(&p.Policy)) > 0 {
+	if usable := a.factors(&p.Policy); a.on(&p.Policy) || len(usable) > 0 && usable[len(usable)-1].ID == a.implicitEmail() {
 		u.Status = Protected
 	}
 	if until, locked := g.Guesses.locked(now); locked {
@@ -88,7 +90,7 @@ func (a *account) shown(p *orgPolicy, now time.Time) User {
 	}
 	if p.Trust.Days > 0 {
 		for i := range a.browsers {
-			if b := &a.browsers[i].browser; b.live(g.Epoch, p, now) {
+			if b := &a.browsers[i].browser; b.live(g.trustEpoch(), p, now) {
 				u.TrustedBrowsers = append(u.TrustedBrowsers, *b.shown(p))
 			}
 		}
@@ -119,10 +121,14 @@ func (s *Service) PutUser(ctx context.Context, call Call, org string, said Perso
 		scope: ScopeManage, org: org,
 		reads: []read{s.readAccount(r, &a), s.readPolicy(r, org, &p)},
 		decide: func(u *unit) (User, error) {
-			if changed, relist := u.follow(a, p, &StartRequest{Org: org, User: said}); changed {
-				if relist {
-					u.list(a)
-				}
+			changed, relist := u.follow(a, p, &StartRequest{Org: org, User: said})
+			if a.guard.Deprovisioned {
+				a.guard.Deprovisioned, changed = false, true
+			}
+			if relist {
+				u.list(a)
+			}
+			if changed {
 				u.put(a.item, a.guard, time.Time{})
 			}
 			return a.shown(p, u.now), nil
@@ -165,13 +171,20 @@ func (u *unit) erase(a *account, policyVersion int) (more bool) {
 		return false
 	}
 	const batch = store.MaxWrites - 4
+	var rest []store.Item
 	for i := range a.browsers {
-		if i == batch {
-			break
-		}
-		u.delete(a.browsers[i].item)
+		rest = append(rest, a.browsers[i].item)
 	}
-	if len(a.browsers) > batch {
+	for i := range a.enrolled {
+		rest = append(rest, a.enrolled[i].item)
+	}
+	if !a.pending.item.Absent() {
+		rest = append(rest, a.pending.item)
+	}
+	for _, item := range rest[:min(len(rest), batch)] {
+		u.delete(item)
+	}
+	if len(rest) > batch {
 		a.guard.renew()
 		u.put(a.item, a.guard, time.Time{})
 		return true

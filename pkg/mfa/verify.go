@@ -28,11 +28,12 @@ type VerifyAnswer struct {
 	Token          seal.Secret     `json:"token"`
 	TrustToken     *seal.Secret    `json:"trust_token,omitempty"`
 	TrustedBrowser *TrustedBrowser `json:"trusted_browser,omitempty"`
+	RecoveryCodes  []seal.Secret   `json:"recovery_codes,omitempty"` // to a user whom an administrator has enrolled
 }
 
 // WithoutShownOnce is the answer as it is repeated once what is shown once may no longer be.
 func (a VerifyAnswer) WithoutShownOnce() any {
-	a.TrustToken = nil
+	a.TrustToken, a.RecoveryCodes = nil, nil
 	return a
 }
 
@@ -52,20 +53,22 @@ func (s *Service) Verify(ctx context.Context, call Call, q VerifyRequest) (Verif
 	}
 	var v sight
 	return run(ctx, s, call, step[VerifyAnswer]{
-		scope: ScopeSignIn, open: true, reads: s.lookAt(q.Challenge, &v),
+		scope: ScopeSignIn, token: seal.ChallengeToken, reads: s.lookAt(q.Challenge, &v),
 		decide: func(u *unit) (VerifyAnswer, error) { return v.verify(u, &q) },
 	})
 }
 
 func (v *sight) verify(u *unit, q *VerifyRequest) (VerifyAnswer, error) {
-	slot, err := v.open(u)
+	slot, err := v.answerable(u)
 	if err != nil {
 		if slot == nil || !slices.Contains(u.tokens, slot.By) {
 			return VerifyAnswer{}, err
 		}
 		// It was this very call that ended the challenge, and the answer to its commit was lost.
 		if slot.State == verified {
-			return v.outcome(u, slot)
+			answer, err := v.verified(u, slot)
+			answer.RecoveryCodes = u.codes
+			return answer, err
 		}
 		return VerifyAnswer{}, wrongCode(0)
 	}
@@ -93,24 +96,36 @@ func (v *sight) verify(u *unit, q *VerifyRequest) (VerifyAnswer, error) {
 	}
 	g.Guesses.right()
 	g.MFATime = u.now
-	slot.State, slot.At, slot.By, slot.Kind = verified, u.now, u.token, f.Kind
-	slot.Until = v.ch.Expires.Add(shownFor)
+	if l := g.live(f.ID); l != nil {
+		l.Used = u.now
+	}
+	v.end(u, slot, verified)
+	slot.Kind = f.Kind
 	u.event(v.ch.event(ChallengeVerified, map[string]any{"kind": f.Kind, "factor": f.ID}))
 	if q.Trust != nil && v.ch.Purpose == SignIn && v.p.Trust.Days > 0 {
 		slot.Browser = u.trust(v.a, q.Trust.Name, f.Kind, v.p).ID
 	}
+	if u.codes = nil; g.Owed {
+		u.newRecovery(g, &v.p.Policy)
+	}
 	u.put(v.a.item, g, time.Time{})
-	return v.outcome(u, slot)
+	answer, err := v.verified(u, slot)
+	answer.RecoveryCodes = u.codes
+	return answer, err
 }
 
-// matches compares a code with the one that was sent last, if that is to f, at the address f has now, and in time.
-// Everything else is no match, and counts as one tried.
+// end notes how the challenge ended, in the guard.
+func (v *sight) end(u *unit, s *slot, state string) {
+	s.State, s.At, s.By = state, u.now, u.token
+	s.Until = v.ch.Expires.Add(shownFor)
+}
+
+// matches compares a code with what f says it is now. That a totp code was accepted it notes in the guard.
 func (v *sight) matches(u *unit, f factor, code seal.Secret) (bool, error) {
-	sent := v.ch.Code
-	if sent == nil || sent.Factor != f.ID || !u.now.Before(sent.Expires) {
-		return false, nil
+	if f.Kind == TOTP {
+		return v.a.matchesTOTP(u, f.ID, f.secret, v.p.TOTP.Skew, v.a.guard.live(f.ID), code)
 	}
-	return u.ring.Check(sent.Digest, "code", codeFields(&v.ch.challenge, f, sent.Sequence, code)...)
+	return v.ch.errand().matches(u, v.a.guard, f, code)
 }
 
 // wrong counts a wrong answer against the challenge and the user.
@@ -118,10 +133,9 @@ func (v *sight) wrong(u *unit, s *slot) error {
 	g := v.a.guard
 	s.Wrong++
 	s.By = u.token
-	locked := g.Guesses.wrong(u.now)
+	locked := g.Guesses.wrong(codeBudget(), u.now)
 	if s.Wrong >= v.p.Challenge.Attempts {
-		s.State, s.At = failed, u.now
-		s.Until = v.ch.Expires.Add(shownFor)
+		v.end(u, s, failed)
 	}
 	left := v.left(s, u.now)
 	u.event(v.ch.event(ChallengeFailed, map[string]any{"attempts_left": left}))
@@ -136,7 +150,7 @@ func (v *sight) wrong(u *unit, s *slot) error {
 
 // left is how many wrong answers the challenge and its user still have.
 func (v *sight) left(s *slot, now time.Time) int {
-	return max(0, min(v.p.Challenge.Attempts-s.Wrong, v.a.guard.Guesses.left(now)))
+	return max(0, min(v.p.Challenge.Attempts-s.Wrong, v.a.guard.Guesses.left(codeBudget(), now)))
 }
 
 func wrongCode(left int) *Error {
@@ -145,14 +159,26 @@ func wrongCode(left int) *Error {
 	return e
 }
 
-// outcome is what a verified challenge answers: at once, again to a retry, and for ten minutes to the client.
-func (v *sight) outcome(u *unit, s *slot) (VerifyAnswer, error) {
+// token says how the challenge was answered.
+func (v *sight) token(u *unit, s *slot) (seal.Secret, error) {
 	ch := &v.ch.challenge
-	token, err := u.sign(claims{
-		Audience: ch.Client, Org: ch.Org, User: ch.User, ID: ch.ID, Verified: true, Kind: s.Kind,
-		Purpose: ch.Purpose, Action: ch.Action, Nonce: ch.Nonce, Decision: Challenge, Reason: ch.Reason,
+	c := claims{
+		Audience: ch.Client, Org: ch.Org, User: ch.User, ID: ch.ID, Verified: true, Kind: s.Kind, Recovered: s.Effect != "",
+		Purpose: ch.Purpose, Action: ch.Action, Nonce: ch.Nonce, Decision: Challenge, Reason: ch.Reason, Epoch: ch.Epoch,
 		FirstFactor: ch.FirstFactor, AuthTime: ch.Begun, MFATime: s.At, PolicyVersion: ch.PolicyVersion,
-	})
+	}
+	if s.Factor != "" {
+		c.Decision = Enrol
+	}
+	if s.Kind == "" {
+		c.MFATime = v.a.guard.MFATime
+	}
+	return u.sign(c)
+}
+
+// verified is what a challenge answers that was answered with a factor: at once, and again to a retry.
+func (v *sight) verified(u *unit, s *slot) (VerifyAnswer, error) {
+	token, err := v.token(u, s)
 	if err != nil {
 		return VerifyAnswer{}, err
 	}
@@ -170,15 +196,26 @@ func (v *sight) outcome(u *unit, s *slot) (VerifyAnswer, error) {
 	return answer, nil
 }
 
+// outcome is what the call that ended the challenge answered, for ten minutes to the client.
+func (v *sight) outcome(u *unit, s *slot) (any, error) {
+	switch {
+	case s.Factor != "":
+		return v.enrolled(u, s)
+	case s.Effect != "":
+		return v.recovered(u, s)
+	}
+	return v.verified(u, s)
+}
+
 // A ChallengeState is how far a challenge has come.
 type ChallengeState struct {
-	State   string        `json:"state"` // pending, verified, expired or failed
-	Outcome *VerifyAnswer `json:"outcome,omitempty"`
+	State   string `json:"state"`             // pending, verified, expired or failed
+	Outcome any    `json:"outcome,omitempty"` // VerifyAnswer, RecoverAnswer or FinishAnswer
 }
 
 // LookAtChallenge tells a client how far a challenge of its own has come. For ten minutes after it was verified it has
-// the outcome, its token signed anew with the same jti. A challenge that is gone, or another client's, is
-// ChallengeInvalid.
+// the outcome, its token signed anew with the same jti, without what is shown once but the trust token. A challenge that
+// is gone, or another client's, is ChallengeInvalid.
 func (s *Service) LookAtChallenge(ctx context.Context, call Call, id string) (ChallengeState, error) {
 	var v sight
 	return run(ctx, s, call, step[ChallengeState]{
@@ -195,8 +232,7 @@ func (s *Service) LookAtChallenge(ctx context.Context, call Call, id string) (Ch
 			}
 			state := ChallengeState{State: slot.State}
 			if slot.State == verified && u.now.Before(slot.At.Add(shownFor)) {
-				outcome, err := v.outcome(u, slot)
-				state.Outcome = &outcome
+				state.Outcome, err = v.outcome(u, slot)
 				return state, err
 			}
 			return state, nil

@@ -18,7 +18,7 @@ const (
 
 const (
 	bearerRandom = 32
-	idRandom     = 16
+	IDRandom     = 16
 )
 
 // NewBearer makes a bearer: prefix, then the base64url of route (where it belongs; may be nil) and 32 random bytes.
@@ -41,12 +41,12 @@ func HashBearer(bearer string) string {
 
 // ID makes an id: prefix, then the base64url of route (where it belongs; may be nil) and 16 random bytes.
 func ID(prefix string, route []byte) string {
-	return prefix + encode(withRandom(route, idRandom))
+	return prefix + encode(withRandom(route, IDRandom))
 }
 
 // ParseID gives the route, of routeLen bytes, in an id. It takes only what ID can have made, as ParseBearer does.
 func ParseID(prefix, id string, routeLen int) (route []byte, ok bool) {
-	return parse(prefix, id, routeLen, idRandom)
+	return parse(prefix, id, routeLen, IDRandom)
 }
 
 // Code makes a code of so many decimal digits, each value as likely as any other. It panics if digits isn't positive.

@@ -1,0 +1,339 @@
+package mfa
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"countersign/pkg/seal"
+)
+
+const (
+	enrolFor  = 10 * time.Minute // an enrolment waits to be finished
+	mostLabel = 100              // bytes
+)
+
+// An enrolment token carries the whole id of the challenge that its enrolment answers, so that all reads start at once.
+const enrolmentRouteLen = routeLen + seal.IDRandom
+
+func newEnrolmentToken(challengeID string) seal.Secret {
+	raw, _ := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(challengeID, "ch_")) // nothing is ever begun for what is no id
+	return seal.NewBearer(seal.EnrolmentToken, raw)
+}
+
+// letEnrol makes ch one that only an enrolment answers, and gives the token for that.
+func (ch *challenge) letEnrol(kinds []Kind) *EnrolmentToDo {
+	bearer := newEnrolmentToken(ch.ID)
+	ch.Enrolment = seal.HashBearer(bearer.Reveal())
+	return &EnrolmentToDo{Token: &bearer, Expires: ch.Expires, Kinds: kinds}
+}
+
+// An EnrolRequest begins an enrolment. With an enrolment token Org, User and OnBehalf are absent; with an API key Org and
+// User.ID are required.
+type EnrolRequest struct {
+	Org      string    `json:"org"`
+	User     *Person   `json:"user"`
+	Kind     Kind      `json:"kind"`
+	Label    string    `json:"label"` // for the user's own list of factors; up to 100 bytes
+	Phone    *string   `json:"phone"` // of kind sms
+	OnBehalf *OnBehalf `json:"on_behalf"`
+}
+
+// OnBehalf names the administrator who sets a user up, and why.
+type OnBehalf struct {
+	Actor  string `json:"actor"`
+	Reason string `json:"reason"`
+}
+
+func (q *EnrolRequest) check(byToken bool) error {
+	switch {
+	case !q.Kind.known():
+		return invalid("kind", "One of webauthn, totp, sms, email.")
+	case q.Phone != nil && q.Kind != SMS:
+		return invalid("phone", "Only for the kind sms.")
+	case byToken && q.Org != "":
+		return invalid("org", "The enrolment token says which.")
+	case byToken && q.User != nil:
+		return invalid("user", "The enrolment token says which.")
+	case byToken && q.OnBehalf != nil:
+		return invalid("on_behalf", "Only with an API key.")
+	case !byToken && q.User == nil:
+		return invalid("user.id", "An API key must say whose enrolment it is.")
+	}
+	if err := checkText("label", q.Label, mostLabel); err != nil {
+		return err
+	}
+	if q.OnBehalf != nil {
+		if err := checkID("on_behalf.actor", q.OnBehalf.Actor); err != nil {
+			return err
+		}
+		if err := checkText("on_behalf.reason", q.OnBehalf.Reason, 500); err != nil || q.OnBehalf.Reason == "" {
+			return invalid("on_behalf.reason", "A reason of 1 to 500 bytes.")
+		}
+	}
+	if byToken {
+		return nil
+	}
+	return errors.Join(checkID("org", q.Org), checkID("user.id", q.User.ID))
+}
+
+// An EnrolAnswer is an enrolment that was begun, with what its kind needs; or, with Prove alone, the code that has to come
+// back before one is.
+type EnrolAnswer struct {
+	ID      string      `json:"id,omitempty"`
+	Kind    Kind        `json:"kind,omitempty"`
+	Expires *time.Time  `json:"expires,omitempty"`
+	Proven  bool        `json:"proven,omitempty"` // the address needs no second proof: finish without a code
+	TOTP    *TOTPSecret `json:"totp,omitempty"`
+	Sent    *Sent       `json:"sent,omitempty"`
+	Prove   *SendAnswer `json:"prove,omitempty"`
+}
+
+// WithoutShownOnce is the answer as it is repeated once what is shown once may no longer be.
+func (a EnrolAnswer) WithoutShownOnce() any {
+	a.TOTP = nil
+	return a
+}
+
+// enrolmentSight is what a call under /v1/enrolments sees. Without an enrolment token there is no challenge.
+type enrolmentSight struct {
+	sight
+	byToken bool
+}
+
+// lookAtEnrolment names the reads of a call by that bearer; r is the user, where the bearer doesn't say.
+func (s *Service) lookAtEnrolment(bearer string, r route, into *enrolmentSight) []read {
+	if raw, ok := seal.ParseBearer(seal.EnrolmentToken, bearer, enrolmentRouteLen); ok {
+		into.byToken = true
+		return s.lookAt("ch_"+base64.RawURLEncoding.EncodeToString(raw), &into.sight)
+	}
+	return []read{s.readAccount(r, &into.a), s.readPolicy(r, "", &into.p)}
+}
+
+// open answers EnrolmentInvalid unless the caller's enrolment token is good. The slot may be nil, and always is without a
+// token.
+func (v *enrolmentSight) open(u *unit) (*slot, error) {
+	if !v.byToken {
+		return nil, nil
+	}
+	slot, err := v.sight.open(u)
+	switch {
+	case err != nil || v.ch.Enrolment == "":
+		return slot, enrolmentInvalid()
+	case !v.settled(slot):
+		return slot, errUnsettled
+	}
+	return slot, nil
+}
+
+// enrollee is the user as what they enrol will find them.
+func (v *enrolmentSight) enrollee() *account {
+	if v.byToken && v.ch.Recovered == EffectReenrol {
+		return v.a.bare()
+	}
+	return v.a
+}
+
+// BeginEnrolment begins to enrol a factor. Whatever the user had begun before is dead. With an API key it needs a fresh
+// user, or an administrator's word.
+//
+// Where a user enrols because they must, and the policy wants the known address proven first, it sends a code there
+// instead: see ProveAddress. It answers MethodForbidden for a kind that the policy has no room for, NothingToSend where
+// there is no address, AlreadyExists for one that is enrolled, TooManySends, Locked, and DeliveryFailed.
+func (s *Service) BeginEnrolment(ctx context.Context, call Call, q EnrolRequest) (EnrolAnswer, error) {
+	var v enrolmentSight
+	_, byToken := seal.ParseBearer(seal.EnrolmentToken, call.Bearer, enrolmentRouteLen)
+	if err := q.check(byToken); err != nil {
+		return EnrolAnswer{}, err
+	}
+	var r route
+	if !byToken {
+		r = routeOf(q.Org, q.User.ID)
+	}
+	st := step[EnrolAnswer]{scope: ScopeManage, token: seal.EnrolmentToken, org: q.Org, reads: s.lookAtEnrolment(call.Bearer, r, &v)}
+	if q.OnBehalf != nil {
+		st.scope = ScopeAdmin
+	}
+	var out *outgoing
+	st.decide = func(u *unit) (answer EnrolAnswer, err error) {
+		answer, out, err = v.begin(u, call, &q)
+		return answer, err
+	}
+	answer, err := run(ctx, s, call, st)
+	if err != nil || out == nil {
+		return answer, err
+	}
+	if err := s.deliver(ctx, out); err != nil {
+		refused := notDelivered()
+		m := s.amendEnrolment(call, answer.ID, v.a.pending.Code)
+		if answer.Prove != nil {
+			m = s.amendChallenge(&v.ch.challenge)
+			m.scope, m.token = "", seal.EnrolmentToken
+		}
+		s.undelivered(ctx, call, m, nil, refused)
+		return EnrolAnswer{}, refused
+	}
+	return answer, nil
+}
+
+func (v *enrolmentSight) begin(u *unit, call Call, q *EnrolRequest) (EnrolAnswer, *outgoing, error) {
+	slot, err := v.open(u)
+	if err != nil {
+		return EnrolAnswer{}, nil, err
+	}
+	changed, relist := false, false
+	if !v.byToken {
+		changed, relist = u.follow(v.a, v.p, &StartRequest{Org: q.Org, User: *q.User})
+		if v.a.guard.Deprovisioned {
+			return EnrolAnswer{}, nil, refuse(Forbidden, "The user was deprovisioned; put the user again first.")
+		}
+		if q.OnBehalf == nil {
+			if err := u.fresh(call, v.a, v.p); err != nil {
+				return EnrolAnswer{}, nil, err
+			}
+		}
+	}
+	if err := v.enrollee().mayEnrol(q.Kind, &v.p.Policy); err != nil {
+		return EnrolAnswer{}, nil, err
+	}
+	if q.Kind != Email && v.mustProve(slot) {
+		return v.sendProof(u)
+	}
+	en := &enrolment{
+		ID: seal.ID("en_", []byte(v.a.route)), Epoch: v.a.guard.Epoch, Begun: u.now, Expires: u.now.Add(enrolFor),
+		Factor: factorRecord{ID: seal.ID("fa_", nil), Kind: q.Kind, Label: q.Label},
+	}
+	if v.byToken {
+		en.Client, en.Challenge = v.ch.Client, v.ch.ID
+		if v.ch.Expires.Before(en.Expires) {
+			en.Expires = v.ch.Expires
+		}
+	} else {
+		en.Client = u.caller.key.Client
+	}
+	if q.OnBehalf != nil {
+		en.Actor = &Actor{Kind: "administrator", ID: q.OnBehalf.Actor}
+		en.Reason = q.OnBehalf.Reason
+	}
+	v.a.pending.enrolment = *en
+	en = &v.a.pending.enrolment
+	answer := EnrolAnswer{ID: en.ID, Kind: q.Kind, Expires: &en.Expires}
+	var out *outgoing
+	switch {
+	case q.Kind == TOTP:
+		raw, shown, err := newTOTP(u.s.sender(), v.a.guard.account())
+		if err != nil {
+			return EnrolAnswer{}, nil, err
+		}
+		en.Factor.Secret = u.ring.Seal("totp", v.a.totpFields(en.Factor.ID), raw)
+		answer.TOTP = shown
+	case slot != nil && slot.Proven:
+		en.Factor.Contact, en.Proven, answer.Proven = v.a.guard.Profile.Email, true, true
+	default:
+		en.Factor.Contact = v.a.guard.Profile.Email
+		if until, locked := v.a.guard.Guesses.locked(u.now); locked {
+			return EnrolAnswer{}, nil, lockedUntil(until, u.now)
+		}
+		if out, err = v.sendCode(u); err != nil {
+			return EnrolAnswer{}, nil, err
+		}
+		answer.Sent, changed = en.Code.shown(en.factor(), v.p), true
+	}
+	if relist {
+		u.list(v.a)
+	}
+	if changed {
+		u.put(v.a.item, v.a.guard, time.Time{})
+	}
+	u.put(v.a.pending.item, en, en.Expires)
+	return answer, out, nil
+}
+
+// mustProve reports whether the user enrols because they must, and hasn't yet shown to have the known address. A recovery
+// code has shown more than that.
+func (v *enrolmentSight) mustProve(s *slot) bool {
+	return v.byToken && v.p.EnrolmentProof == "email" && v.ch.Recovered == "" && (s == nil || !s.Proven)
+}
+
+// known is the address that a user who must enrol has to prove first, as if it were a factor.
+func (v *enrolmentSight) known() factor {
+	return factor{ID: v.a.implicitEmail(), Kind: Email, Contact: v.a.guard.Profile.Email}
+}
+
+// sendProof sends a code to the known address.
+func (v *enrolmentSight) sendProof(u *unit) (EnrolAnswer, *outgoing, error) {
+	f := v.known()
+	if f.Contact == "" {
+		return EnrolAnswer{}, nil, refuse(NothingToSend, "The user has no known address to prove first; an administrator can enrol for them.")
+	}
+	if until, locked := v.a.guard.Guesses.locked(u.now); locked {
+		return EnrolAnswer{}, nil, lockedUntil(until, u.now)
+	}
+	out, err := u.newChallengeCode(v.a, &v.ch.challenge, f, v.p)
+	if err != nil {
+		return EnrolAnswer{}, nil, err
+	}
+	u.put(v.a.item, v.a.guard, time.Time{})
+	u.put(v.ch.item, &v.ch.challenge, v.ch.Expires.Add(shownFor))
+	return EnrolAnswer{Prove: &SendAnswer{Sent: v.ch.Code.shown(f, v.p)}}, out, nil
+}
+
+// A ProveRequest is the code that went to the known address.
+type ProveRequest struct {
+	Code seal.Secret `json:"code"`
+}
+
+// A ProveAnswer says that the user may begin to enrol.
+type ProveAnswer struct {
+	Proven  bool      `json:"proven"`
+	Expires time.Time `json:"expires"` // of the enrolment token
+	Kinds   []Kind    `json:"kinds"`
+}
+
+// ProveAddress looks at the code that a user who must enrol got at the known address. Wrong ones count as at Verify.
+func (s *Service) ProveAddress(ctx context.Context, call Call, q ProveRequest) (ProveAnswer, error) {
+	if err := checkCode(q.Code); err != nil {
+		return ProveAnswer{}, err
+	}
+	var v enrolmentSight
+	return run(ctx, s, call, step[ProveAnswer]{
+		token: seal.EnrolmentToken, reads: s.lookAtEnrolment(call.Bearer, "", &v),
+		decide: func(u *unit) (ProveAnswer, error) { return v.prove(u, q.Code) },
+	})
+}
+
+func (v *enrolmentSight) prove(u *unit, code seal.Secret) (ProveAnswer, error) {
+	slot, err := v.open(u)
+	ours := slot != nil && slices.Contains(u.tokens, slot.By)
+	answer := func() ProveAnswer {
+		return ProveAnswer{Proven: true, Expires: v.ch.Expires, Kinds: v.a.enrollable(&v.p.Policy)}
+	}
+	switch {
+	case ours && slot.Proven:
+		return answer(), nil
+	case ours:
+		return ProveAnswer{}, wrongCode(v.left(slot, u.now))
+	case err != nil:
+		return ProveAnswer{}, err
+	case !v.mustProve(slot):
+		return ProveAnswer{}, enrolmentInvalid()
+	}
+	g := v.a.guard
+	if until, locked := g.Guesses.locked(u.now); locked {
+		return ProveAnswer{}, lockedUntil(until, u.now)
+	}
+	right, err := v.ch.errand().matches(u, g, v.known(), code)
+	if err != nil {
+		return ProveAnswer{}, err
+	}
+	slot = g.open(&v.ch.challenge, u.now)
+	if !right {
+		return ProveAnswer{}, v.wrong(u, slot)
+	}
+	slot.Proven, slot.By = true, u.token
+	u.put(v.a.item, g, time.Time{})
+	return answer(), nil
+}

@@ -1,0 +1,338 @@
+package mfa
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"countersign/pkg/seal"
+	"countersign/pkg/store"
+)
+
+func (en *enrolment) factor() factor {
+	return factor{ID: en.Factor.ID, Kind: en.Factor.Kind, Label: en.Factor.Label, Contact: en.Factor.Contact, secret: en.Factor.Secret}
+}
+
+func (en *enrolment) errand() errand {
+	return errand{id: en.ID, purpose: enrolling, expires: en.Expires, last: en.Code}
+}
+
+// slotOf finds what the guard knows of an enrolment; nil: nothing yet.
+func (g *guard) slotOf(en string) *slot {
+	if g.Pending != nil && g.Pending.ID == shortID(en) {
+		return g.Pending
+	}
+	return nil
+}
+
+// openEnrolment finds or makes the slot of the enrolment that is under way. What was there was of one that is dead.
+func (g *guard) openEnrolment(en *enrolment) *slot {
+	if s := g.slotOf(en.ID); s != nil {
+		return s
+	}
+	g.Pending = &slot{ID: shortID(en.ID), Begun: en.Begun, Until: en.Expires}
+	return g.Pending
+}
+
+// sendCode makes a code for the enrolment that is under way.
+func (v *enrolmentSight) sendCode(u *unit) (*outgoing, error) {
+	en := &v.a.pending.enrolment
+	sent, out, err := u.newCode(v.a, en.errand(), en.factor(), v.p)
+	if err != nil {
+		return nil, err
+	}
+	en.Code = sent
+	v.a.guard.openEnrolment(en).Sequence = sent.Sequence
+	u.event(v.a.event(ChallengeSent, v.p, map[string]any{"enrolment": en.ID, "kind": en.Factor.Kind, "sequence": letter(sent.Sequence)}))
+	return out, nil
+}
+
+// underWay answers EnrolmentInvalid unless id is the enrolment that the user has under way, and the caller's. The slot
+// may be nil; with an error it is how the enrolment ended.
+func (v *enrolmentSight) underWay(u *unit, id string) (*slot, error) {
+	if _, err := v.open(u); err != nil && !isConflict(err) {
+		if v.a == nil || v.a.guard == nil {
+			return nil, err
+		}
+		return v.a.guard.slotOf(id), err
+	} else if err != nil {
+		return nil, err
+	}
+	if !v.a.known() {
+		return nil, enrolmentInvalid()
+	}
+	en, slot := &v.a.pending.enrolment, v.a.guard.slotOf(id)
+	switch {
+	case v.a.pending.item.Absent(), en.ID != id, en.Epoch != v.a.guard.Epoch, !u.now.Before(en.Expires), !v.owns(u, en),
+		slot != nil && slot.State != "":
+		return slot, enrolmentInvalid()
+	}
+	return slot, nil
+}
+
+// owns reports whether the caller may go on with en: the one who began it.
+func (v *enrolmentSight) owns(u *unit, en *enrolment) bool {
+	if v.byToken {
+		return en.Challenge == v.ch.ID
+	}
+	return en.Challenge == "" && en.Client == u.caller.key.Client && u.caller.covers(v.a.guard.Org) &&
+		(u.caller.has(ScopeManage) || en.Actor != nil)
+}
+
+// settledEnrolment reports whether enrolment and guard were read at one moment.
+func settledEnrolment(en *enrolment, s *slot) bool {
+	sequence := 0
+	if en.Code != nil {
+		sequence = en.Code.Sequence
+	}
+	return s == nil && sequence == 0 || s != nil && s.Sequence == sequence
+}
+
+// enrolmentStep is what SendEnrolment and FinishEnrolment have in common.
+func enrolmentStep[T any](s *Service, call Call, id string, v *enrolmentSight) step[T] {
+	raw, ok := seal.ParseID("en_", id, routeLen)
+	st := step[T]{scope: ScopeManage, or: ScopeAdmin, token: seal.EnrolmentToken}
+	if st.reads = s.lookAtEnrolment(call.Bearer, route(raw), v); !ok && !v.byToken {
+		*v, st.reads = enrolmentSight{sight: sight{a: &account{}, p: &orgPolicy{}}}, nil
+	}
+	return st
+}
+
+// SendEnrolment sends a fresh code of an enrolment by email; every earlier one is dead. It answers EnrolmentInvalid,
+// NothingToSend for a kind that has no code to send, TooManySends, Locked, and DeliveryFailed.
+func (s *Service) SendEnrolment(ctx context.Context, call Call, id string) (SendAnswer, error) {
+	var v enrolmentSight
+	var out *outgoing
+	st := enrolmentStep[SendAnswer](s, call, id, &v)
+	st.decide = func(u *unit) (answer SendAnswer, err error) {
+		out = nil
+		slot, err := v.underWay(u, id)
+		if err != nil {
+			return SendAnswer{}, err
+		}
+		en := &v.a.pending.enrolment
+		switch until, locked := v.a.guard.Guesses.locked(u.now); {
+		case !settledEnrolment(en, slot):
+			return SendAnswer{}, errUnsettled
+		case en.Factor.Kind != Email || en.Proven:
+			return SendAnswer{}, refuse(NothingToSend, "This enrolment has no code to send.")
+		case locked:
+			return SendAnswer{}, lockedUntil(until, u.now)
+		}
+		if out, err = v.sendCode(u); err != nil {
+			return SendAnswer{}, err
+		}
+		u.put(v.a.item, v.a.guard, time.Time{})
+		u.put(v.a.pending.item, en, en.Expires)
+		return SendAnswer{Sent: en.Code.shown(en.factor(), v.p)}, nil
+	}
+	answer, err := run(ctx, s, call, st)
+	if err != nil || out == nil {
+		return answer, err
+	}
+	if err := s.deliver(ctx, out); err != nil {
+		refused := notDelivered()
+		s.undelivered(ctx, call, s.amendEnrolment(call, id, v.a.pending.Code), nil, refused)
+		return SendAnswer{}, refused
+	}
+	return answer, nil
+}
+
+// amendEnrolment is for the code of an enrolment.
+func (s *Service) amendEnrolment(call Call, id string, sent *sentCode) amendment {
+	var v enrolmentSight
+	st := enrolmentStep[any](s, call, id, &v)
+	return amendment{scope: ScopeManage, or: ScopeAdmin, token: seal.EnrolmentToken, reads: st.reads, giveBack: func(u *unit) bool {
+		if _, err := v.underWay(u, id); err != nil {
+			return false
+		}
+		en := &v.a.pending.enrolment
+		if en.Code != nil && en.Code.Sequence == sent.Sequence {
+			en.Code.Again = u.now
+		}
+		u.put(v.a.pending.item, en, en.Expires)
+		u.event(v.a.event(DeliveryFailure, v.p, map[string]any{"channel": "email", "enrolment": id, "sequence": letter(sent.Sequence)}))
+		return true
+	}}
+}
+
+// A FinishRequest is the first code of the factor that is being enrolled.
+type FinishRequest struct {
+	Enrolment string      `json:"-"`
+	Code      seal.Secret `json:"code"` // empty only where the address was proven before
+}
+
+// A FinishAnswer is an enrolled factor. RecoveryCodes are there when a new set was made, Token when the enrolment was part
+// of a sign-in or a step-up, Offer where email could be enrolled as a backup.
+type FinishAnswer struct {
+	Factor        Factor          `json:"factor"`
+	RecoveryCodes []seal.Secret   `json:"recovery_codes,omitempty"`
+	Token         *seal.Secret    `json:"token,omitempty"`
+	IssuedAt      *time.Time      `json:"issued_at,omitempty"`
+	Offer         *EnrolmentOffer `json:"offer,omitempty"`
+}
+
+// WithoutShownOnce is the answer as it is repeated once what is shown once may no longer be.
+func (a FinishAnswer) WithoutShownOnce() any {
+	a.RecoveryCodes = nil
+	return a
+}
+
+// FinishEnrolment looks at the first code of a factor, and if it is right the factor counts from then on. Wrong ones count
+// against the enrolment and the user as at Verify. The code is spent: it is no good at a sign-in.
+//
+// A user's first factor turns 2FA on and brings recovery codes, where the policy has any. After a recovery whose effect is
+// reenrol it takes the place of all earlier factors, trust and codes.
+func (s *Service) FinishEnrolment(ctx context.Context, call Call, q FinishRequest) (FinishAnswer, error) {
+	if !q.Code.IsZero() {
+		if err := checkCode(q.Code); err != nil {
+			return FinishAnswer{}, err
+		}
+	}
+	var v enrolmentSight
+	st := enrolmentStep[FinishAnswer](s, call, q.Enrolment, &v)
+	st.decide = func(u *unit) (FinishAnswer, error) { return v.finish(u, &q) }
+	return run(ctx, s, call, st)
+}
+
+func (v *enrolmentSight) finish(u *unit, q *FinishRequest) (FinishAnswer, error) {
+	slot, err := v.underWay(u, q.Enrolment)
+	if slot != nil && slices.Contains(u.tokens, slot.By) {
+		// Counted or done by this very call, whose commit's answer was lost.
+		if slot.State == verified {
+			return v.finished(u, slot)
+		}
+		return FinishAnswer{}, wrongCode(v.left(slot, u.now))
+	}
+	if err != nil {
+		return FinishAnswer{}, err
+	}
+	g, en := v.a.guard, &v.a.pending.enrolment
+	if !settledEnrolment(en, slot) {
+		return FinishAnswer{}, errUnsettled
+	}
+	if q.Code.IsZero() && !en.Proven {
+		return FinishAnswer{}, checkCode(q.Code)
+	}
+	if until, locked := g.Guesses.locked(u.now); locked {
+		return FinishAnswer{}, lockedUntil(until, u.now)
+	}
+	if err := v.enrollee().mayEnrol(en.Factor.Kind, &v.p.Policy); err != nil {
+		return FinishAnswer{}, err // the policy or the account has changed since it was begun
+	}
+	l := live{ID: en.Factor.ID, Kind: en.Factor.Kind, Used: u.now}
+	right := en.Proven
+	switch {
+	case right:
+	case en.Factor.Kind == TOTP:
+		right, err = v.a.matchesTOTP(u, en.Factor.ID, en.Factor.Secret, v.p.TOTP.Skew, &l, q.Code)
+	default:
+		right, err = en.errand().matches(u, g, en.factor(), q.Code)
+	}
+	if err != nil {
+		return FinishAnswer{}, err
+	}
+	if !right {
+		return FinishAnswer{}, v.wrongFinish(u)
+	}
+	return v.enrol(u, l)
+}
+
+// wrongFinish counts a wrong code against the enrolment and the user.
+func (v *enrolmentSight) wrongFinish(u *unit) error {
+	g, en := v.a.guard, &v.a.pending.enrolment
+	slot := g.openEnrolment(en)
+	slot.Wrong++
+	slot.By = u.token
+	locked := g.Guesses.wrong(codeBudget(), u.now)
+	if slot.Wrong >= v.p.Challenge.Attempts {
+		slot.State, slot.At = failed, u.now
+	}
+	left := v.left(slot, u.now)
+	u.event(v.a.event(ChallengeFailed, v.p, map[string]any{"enrolment": en.ID, "attempts_left": left}))
+	if locked {
+		notify := g.tell(u.now)
+		u.event(v.a.event(ChallengeLocked, v.p, map[string]any{"enrolment": en.ID, "until": g.Guesses.Until})).Notify = notify
+	}
+	u.put(v.a.item, g, time.Time{})
+	return wrongCode(left)
+}
+
+// enrol makes the factor count.
+func (v *enrolmentSight) enrol(u *unit, l live) (FinishAnswer, error) {
+	g, en := v.a.guard, v.a.pending.enrolment
+	if v.byToken && v.ch.Recovered == EffectReenrol {
+		u.removeAll(v.a, v.p, "reenrolled")
+	}
+	if len(g.Factors) == 0 && !g.Enabled {
+		g.Enabled = true
+		u.event(v.a.event(UserEnabled, v.p, nil))
+	}
+	g.Factors = append(g.Factors, l)
+	record := en.Factor
+	record.Created = u.now
+	v.a.enrolled = append(v.a.enrolled, heldFactor{factorRecord: record})
+	data := map[string]any{"factor": record.ID, "kind": record.Kind}
+	if en.Reason != "" {
+		data["reason"] = en.Reason
+	}
+	e := v.a.event(FactorEnrolled, v.p, data)
+	if en.Actor != nil {
+		e.Actor = *en.Actor
+	}
+	u.event(e).Notify = g.tell(u.now)
+	switch {
+	case g.Recovery != nil:
+		u.codes = nil
+	case en.Actor != nil:
+		u.codes, g.Owed = nil, v.p.Recovery.Count > 0
+	default:
+		u.newRecovery(g, &v.p.Policy)
+	}
+	slot := g.openEnrolment(&en)
+	slot.State, slot.At, slot.By, slot.Kind, slot.Factor = verified, u.now, u.token, l.Kind, l.ID
+	if v.byToken {
+		g.MFATime = u.now
+		ended := g.open(&v.ch.challenge, u.now)
+		v.end(u, ended, verified)
+		ended.Kind, ended.Factor, ended.Effect = l.Kind, l.ID, v.ch.Recovered
+		u.event(v.ch.event(ChallengeVerified, map[string]any{"kind": l.Kind, "factor": l.ID, "enrolled": true}))
+	}
+	u.put(store.Item{Key: factorKey(v.a.route, record.ID)}, &record, time.Time{})
+	u.delete(v.a.pending.item)
+	u.list(v.a)
+	u.put(v.a.item, g, time.Time{})
+	return v.finished(u, slot)
+}
+
+// finished is what the finish of an enrolment answers: at once, and again to its own retry.
+func (v *enrolmentSight) finished(u *unit, s *slot) (FinishAnswer, error) {
+	answer := FinishAnswer{}
+	if v.byToken {
+		var err error
+		if answer, err = v.enrolled(u, v.a.guard.slot(v.ch.ID)); err != nil {
+			return FinishAnswer{}, err
+		}
+	} else {
+		answer.Factor = v.a.factor(s.Factor).shown(v.a.guard.live(s.Factor))
+	}
+	answer.RecoveryCodes = u.codes
+	if v.a.mayEnrol(Email, &v.p.Policy) == nil && answer.Factor.Kind != Email {
+		answer.Offer = &EnrolmentOffer{Kinds: []Kind{Email}}
+	}
+	return answer, nil
+}
+
+// enrolled is what a challenge answers that an enrolment has ended. The factor may have been removed since.
+func (v *sight) enrolled(u *unit, s *slot) (FinishAnswer, error) {
+	token, err := v.token(u, s)
+	if err != nil {
+		return FinishAnswer{}, err
+	}
+	at := s.At
+	answer := FinishAnswer{Token: &token, IssuedAt: &at, Factor: Factor{ID: s.Factor, Kind: s.Kind}}
+	if h := v.a.factor(s.Factor); h != nil {
+		answer.Factor = h.shown(v.a.guard.live(s.Factor))
+	}
+	return answer, nil
+}

@@ -1,0 +1,120 @@
+package mfa
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/base32"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/boombuler/barcode/qr"
+	"github.com/pquerna/otp"
+	"github.com/pquerna/otp/hotp"
+	"github.com/pquerna/otp/totp"
+
+	"countersign/pkg/seal"
+)
+
+// The profile that every authenticator app reads (RFC 6238; the secret's length per RFC 4226 section 4, R6).
+const (
+	totpStep   = 30 // seconds
+	totpSecret = 20 // bytes
+)
+
+// A TOTPSecret is what an authenticator app needs. It is shown once, to whoever enrols it.
+type TOTPSecret struct {
+	Secret seal.Secret `json:"secret"` // base32, without padding
+	URI    seal.Secret `json:"uri"`    // otpauth://totp/…
+	QRSVG  seal.Secret `json:"qr_svg"` // the URI as a picture: a whole SVG document
+}
+
+// newTOTP makes a secret, and what shows it for account at issuer.
+func newTOTP(issuer, account string) (raw []byte, shown *TOTPSecret, err error) {
+	raw = make([]byte, totpSecret)
+	rand.Read(raw)
+	key, err := totp.Generate(totp.GenerateOpts{
+		// A colon would end the issuer in the label.
+		Issuer: inert(strings.ReplaceAll(issuer, ":", " ")), AccountName: account,
+		Secret: raw, Period: totpStep, Digits: otp.DigitsSix, Algorithm: otp.AlgorithmSHA1,
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("make a TOTP key: %w", err)
+	}
+	picture, err := qrSVG(key.URL())
+	if err != nil {
+		return nil, nil, err
+	}
+	return raw, &TOTPSecret{
+		Secret: seal.NewSecret(key.Secret()), URI: seal.NewSecret(key.URL()), QRSVG: seal.NewSecret(picture),
+	}, nil
+}
+
+// account is the name under which an app lists the user.
+func (g *guard) account() string { return cmp.Or(inert(g.Profile.Email), inert(g.User), "user") }
+
+// totpFields binds a sealed secret to the user and factor it belongs to.
+func (a *account) totpFields(id string) []string { return []string{a.guard.Org, a.guard.User, id} }
+
+// totpStepOf finds the step, of those around the moment that skew allows and after the last one accepted, whose code
+// this is; zero: none. It takes as long whichever it is.
+func totpStepOf(raw []byte, code seal.Secret, now time.Time, skew int, last int64) (int64, error) {
+	secret := base32.StdEncoding.EncodeToString(raw)
+	given := []byte(code.Reveal())
+	step, found := now.Unix()/totpStep, 0
+	for at := step - int64(skew); at <= step+int64(skew); at++ {
+		want, err := hotp.GenerateCodeCustom(secret, uint64(at), hotp.ValidateOpts{Digits: otp.DigitsSix, Algorithm: otp.AlgorithmSHA1})
+		if err != nil {
+			return 0, fmt.Errorf("compute a TOTP code: %w", err)
+		}
+		fresh := 1 - subtle.ConstantTimeLessOrEq(int(at), int(last))
+		found = subtle.ConstantTimeSelect(subtle.ConstantTimeCompare(given, []byte(want))&fresh, int(at), found)
+	}
+	return int64(found), nil
+}
+
+// matchesTOTP opens the secret of a factor and looks for code in it. That it was accepted is noted in l.
+func (a *account) matchesTOTP(u *unit, id string, sealed []byte, skew int, l *live, code seal.Secret) (bool, error) {
+	raw, err := u.ring.Open("totp", a.totpFields(id), sealed)
+	if err != nil {
+		return false, err
+	}
+	step, err := totpStepOf(raw, code, u.now, skew, l.Step)
+	if err != nil || step == 0 {
+		return false, err
+	}
+	l.Step = step
+	return true, nil
+}
+
+// quietZone is what must stay free around a QR code, in modules (ISO/IEC 18004).
+const quietZone = 4
+
+// qrSVG draws text as a QR code: dark on light whatever the page's colours, since many readers want it so.
+func qrSVG(text string) (string, error) {
+	code, err := qr.Encode(text, qr.M, qr.Auto)
+	if err != nil {
+		return "", fmt.Errorf("draw a QR code: %w", err)
+	}
+	size := code.Bounds().Dx()
+	var path bytes.Buffer
+	for y := range size {
+		for x := 0; x < size; x++ {
+			from := x
+			for x < size && dark(code.At(x, y).RGBA()) {
+				x++
+			}
+			if x > from {
+				fmt.Fprintf(&path, "M%d %dh%dv1h-%dz", from+quietZone, y+quietZone, x-from, x-from)
+			}
+		}
+	}
+	whole := strconv.Itoa(size + 2*quietZone)
+	return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ` + whole + ` ` + whole + `" shape-rendering="crispEdges" role="img">` +
+		`<rect width="` + whole + `" height="` + whole + `" fill="#fff"/><path fill="#000" d="` + path.String() + `"/></svg>`, nil
+}
+
+func dark(r, _, _, _ uint32) bool { return r < 0x8000 }
