@@ -17,8 +17,10 @@
 // under the same version, so one of them loses, reads again and decides again. Everything else is facts: it may be read
 // beside the guard and is believed only where the guard agrees.
 //
-//   - Challenges, trusted browsers and what is due carry the guard's epoch, a random word. A new epoch kills them all in
-//     one write, and a user who is erased and made again inherits nothing.
+//   - Challenges, enrolments, proofs, trusted browsers and what is due carry the guard's epoch, a random word. A new epoch
+//     kills them all in one write, and a user who is erased and made again inherits nothing. Where trust alone dies, the
+//     guard gets another word for browsers only.
+//   - A factor counts if the guard lists it, and a totp code is good if its step is later than the one the guard has.
 //   - A code is live only while the guard holds its sequence number, so that a verify which read the challenge before a
 //     resend and the guard after it sees that they don't belong together.
 //   - The guard keeps a slot for each challenge that something was sent for or tried against. Slots are bounded; when one
@@ -38,17 +40,18 @@
 //
 //	partition        sort              item                                          gone           written by                         read by
 //	u#U              guard             guard: epoch, profile, 2FA on or off,         never          start, send, verify, account,      every step
-//	                                   enforcement, slots, wrong answers and lock,                  enrol, recover, admin
+//	                                   enforcement, slots, wrong answers and lock,                  enrol, recover
 //	                                   emails sent; live factors with last TOTP
-//	                                   step or signature counter; recovery set
+//	                                   step; digests of recovery codes
 //	u#U              browser#tb_…      trusted browser: epoch, name, kind that       end + 30 days  verify; start (rotation)           start, verify, account, sweep
 //	                                   earned it, fixed end, newest generation
-//	u#U              factor#fa_…       enrolled factor: sealed secret or public key, never          enrol, account                     every step (with enrolment)
-//	                                   label, contact it was proven with
+//	u#U              factor#fa_…       enrolled factor: sealed secret, label,        never          enrol, recover, account            every step
+//	                                   contact it was proven with
+//	u#U              enrolment         the enrolment under way: sealed secret,       10 min         enrol                              enrol
+//	                                   code digest, who began it
 //	u#U              erased#token      carries the event of an erasure               1 hour         account                            nobody
-//	ch_…             challenge         challenge: who, why, policy version, hash of  end + 10 min   start, send                        send, verify, recover, look
-//	                                   its token, digest and sequence of the code
-//	en_…             enrolment         pending enrolment: sealed secret, code digest 10 min         enrol                              enrol (with enrolment)
+//	ch_…             challenge         challenge: who, why, policy version, hash of  end + 10 min   start, send, recover, enrol        send, verify, recover, enrol,
+//	                                   its tokens, digest and sequence of the code                                                     look
 //	org#O            policy            policy in force, with what earlier versions   never          policy                             every step
 //	                                   did to trust
 //	org#O            policy#version    policy of that version                        never          policy                             admin
@@ -68,26 +71,43 @@
 //	count#…          -                 shared budgets (Count): SMS per prefix, org   their window   send (with SMS)                    send
 //	ring             ring              key ring, wrapped by KMS                      never          first start, sweep (on AWS)        every function
 //
-// The rows marked "with …" belong to parts that are still to come; their place is fixed here.
+// The rows marked "with sign_out_now" and "with SMS" belong to parts that are still to come; their place is fixed here.
 //
 // # Trust that dies
 //
 // A trusted browser's end is fixed when it is granted and never moves later. Before that it dies of:
 //
-//	cause                                what happens
-//	email or phone changed               new epoch: every browser and open challenge of the user
-//	user erased                          the guard is gone, then the browsers
-//	policy with fewer trust days         every end moves to at most that many days after the grant; none moves back later
-//	policy with trust days 0             all of the org's
-//	policy forbids the kind that earned  those it earned
-//	more browsers than trust.cap         the oldest, at the next grant
-//	a superseded token, used again after its successor was    its line (theft)
+//	cause                                what happens                                                       event's cause
+//	factor removed                       every browser of the user                                          factor_removed
+//	2FA turned off                       every browser                                                      disabled
+//	email or phone changed               every browser, challenge, enrolment and proof of the user          email_changed, phone_changed
+//	reported: password, email or phone   the same                                                           password_changed, …
+//	changed, signed out (everywhere),
+//	deprovisioned (and no start until
+//	the user is put again)
+//	all browsers revoked                 the same                                                           revoked
+//	recovery that resets                 the same, and factors and recovery codes                           recovery
+//	re-enrolment after a recovery        the same                                                           reenrolled
+//	user erased                          the guard is gone, then the rest                                   none
+//	one browser revoked                  that one                                                           revoked
+//	policy with fewer trust days         every end moves to at most that many days after the grant          none
+//	policy with trust days 0             all of the org's                                                   none
+//	policy forbids the kind that earned  those it earned                                                    none
+//	more browsers than trust.cap         the oldest, at the next grant                                      cap
+//	a superseded token, used again       its line                                                           browser.theft_suspected
+//	after its successor was
+//	its end                              it, announced by the sweep                                         browser.expired
+//
+// A factor that is added or renamed ends nothing. A later, looser policy brings nothing back. No request begun after the
+// call that ended trust had answered is spared the question.
 //
 // # Limits
 //
-// Wrong codes: 10 in 15 minutes, 20 in a day, 100 in a row, per user. Emails: 10 an hour, 30 a day, per user, over
-// everything. A resend resets nothing. A lock waits 15 minutes, then twice as long each time until a right answer, at
-// most a day; at 100 in a row it has no end of its own. The user is told of every lock, within the limit of emails.
+// Wrong codes of any kind, at sign-in, enrolment and proof: 10 in 15 minutes, 20 in a day, 100 in a row, per user. Wrong
+// recovery codes: 5 in 15 minutes, 10 in a day, 100 in a row. Emails: 10 an hour, 30 a day, per user, over everything. A
+// resend resets nothing. A lock waits 15 minutes, then twice as long each time until a right answer, at most a day; at 100
+// in a row it has no end of its own. A lock of codes leaves recovery codes alone, and a right one ends it; the other way
+// round neither. The user is told of every lock, within the limit of emails.
 //
 // # What it refuses to do
 //

@@ -21,6 +21,12 @@ func lacks(w *words) []string {
 					names = append(names, name)
 				}
 			}
+		case field.Kind() == reflect.Map:
+			for _, kind := range want.Field(i).MapKeys() {
+				if text := field.MapIndex(kind); !text.IsValid() || text.String() == "" {
+					names = append(names, name)
+				}
+			}
 		case field.String() == "":
 			names = append(names, name)
 		case name == "moments":
@@ -59,6 +65,7 @@ func TestALanguageThatLacksATextIsFoundOut(t *testing.T) {
 		{"codeSpam", func(w *words) { w.codeSpam = "" }},
 		{"lockUntil", func(w *words) { w.lockUntil = "Bientôt." }},
 		{"codeSubject", func(w *words) { w.codeSubject += "{name}" }},
+		{"kinds", func(w *words) { w.kinds = map[Kind]string{TOTP: "x", SMS: "x", Email: "x"} }},
 		{"months", func(w *words) { w.months[11] = "" }},
 		{"moments {hour}", func(w *words) { w.moments = "{day} {month} {year} {mm}" }},
 	} {

@@ -20,7 +20,7 @@ const testedCode = "493028"
 func testedNotice() notice {
 	return notice{
 		to: "ana@acme.example", name: "Ana", code: seal.NewSecret(testedCode), sequence: "B", minutes: 10,
-		until: time.Date(2026, 6, 3, 14, 5, 0, 0, time.UTC),
+		until: time.Date(2026, 6, 3, 14, 5, 0, 0, time.UTC), kind: string(TOTP), left: 7,
 	}
 }
 
@@ -28,12 +28,22 @@ func testedNotice() notice {
 func everyMessage(sender, language string, n notice) map[string]Message {
 	lasting, over := n, n
 	lasting.until, over.until = forever, time.Time{}
+	one, none := n, n
+	one.left, none.left = 1, 0
 	return map[string]Message{
 		"code":              codeMessage(sender, language, n),
 		"lock":              lockMessage(sender, language, n),
 		"lock for good":     lockMessage(sender, language, lasting),
 		"lock that is over": lockMessage(sender, language, over),
 		"theft":             theftMessage(sender, language, n),
+		"recovery lock":     recoveryLockMessage(sender, language, n),
+		"enrolled":          enrolledMessage(sender, language, n),
+		"removed":           removedMessage(sender, language, n),
+		"recovery used":     recoveryUsedMessage(sender, language, n),
+		"last but one used": recoveryUsedMessage(sender, language, one),
+		"last one used":     recoveryUsedMessage(sender, language, none),
+		"recovery made":     recoveryMadeMessage(sender, language, n),
+		"disabled":          disabledMessage(sender, language, n),
 	}
 }
 
@@ -288,6 +298,29 @@ func TestATheftNoticeSaysWhatWasDoneAndWhatToDo(t *testing.T) {
 		for _, w := range want {
 			if !strings.Contains(m.Text, w) {
 				t.Errorf("in %q not said: %q in\n%s", language, w, m.Text)
+			}
+		}
+	}
+}
+
+func TestANoticeOfAChangeSaysWhatWasDoneAndWhatToDo(t *testing.T) {
+	for language, want := range map[string]map[string]string{
+		"en": {
+			"enrolled": "confirmed with an authenticator app", "removed": "no longer be confirmed with an authenticator app",
+			"recovery used": "7 recovery codes are left", "last but one used": "One recovery code is left", "last one used": "no recovery codes left",
+			"recovery made": "The earlier ones no longer work", "disabled": "no longer asks for a second proof", "recovery lock": "no recovery code will be looked at",
+		},
+		"fr": {
+			"enrolled": "confirmé avec une application d’authentification", "removed": "ne peut plus être confirmé avec une application d’authentification",
+			"recovery used": "Il reste 7\u00a0codes de secours", "last but one used": "Il reste un code de secours", "last one used": "Il ne reste plus de code",
+			"recovery made": "Les précédents ne fonctionnent plus", "disabled": "ne demande plus de seconde preuve", "recovery lock": "aucun code de secours ne sera examiné",
+		},
+	} {
+		for what, said := range want {
+			m := everyMessage("Acme", language, testedNotice())[what]
+			advice := map[string]string{"en": "without delay", "fr": "sans attendre"}[language]
+			if !strings.Contains(m.Text, said) || !strings.Contains(m.Text, advice) {
+				t.Errorf("%s in %q: want %q and %q in\n%s", what, language, said, advice, m.Text)
 			}
 		}
 	}
