@@ -88,10 +88,10 @@ func (s *Service) RemoveFactor(ctx context.Context, call Call, org, user, id str
 			return none, refuse(EmailPinned, "The policy keeps email as a backup: it can't be removed on its own.")
 		}
 		g := a.guard
-		u.remove(a, h, p, "")
-		if g.required(&p.Policy) && len(a.factors(&p.Policy)) == 0 {
+		if g.required(&p.Policy) && len(a.without(id).factors(&p.Policy)) == 0 {
 			return none, refuse(LastFactor, "2FA is required of this user, and this is the last factor.")
 		}
+		u.remove(a, h, p, "")
 		u.endTrust(a, p, "factor_removed")
 		if len(g.Factors) == 0 {
 			g.Recovery, g.Owed = nil, false
@@ -116,7 +116,7 @@ func (u *unit) remove(a *account, h *heldFactor, p *orgPolicy, cause string) {
 	}
 	e := u.event(a.event(FactorRemoved, p, data))
 	e.Notify = cause == "" && a.guard.tell(u.now)
-	a.guard.Factors = slices.DeleteFunc(a.guard.Factors, func(l live) bool { return l.ID == h.ID })
+	a.guard.Factors = a.without(h.ID).guard.Factors
 }
 
 // removeAll takes every factor, the recovery codes and all trust from the user, and turns 2FA off. Locks and counts of
@@ -131,12 +131,20 @@ func (u *unit) removeAll(a *account, p *orgPolicy, cause string) {
 	u.endAll(a, p, cause)
 }
 
-// bare is the account as it would be without its enrolled factors.
+// without is the account as it would be without one enrolled factor.
+func (a *account) without(id string) *account {
+	left, g := *a, *a.guard
+	g.Factors = slices.DeleteFunc(slices.Clone(g.Factors), func(l live) bool { return l.ID == id })
+	left.guard = &g
+	return &left
+}
+
+// bare is the account as it would be without any.
 func (a *account) bare() *account {
-	without, g := *a, *a.guard
+	left, g := *a, *a.guard
 	g.Factors = nil
-	without.guard = &g
-	return &without
+	left.guard = &g
+	return &left
 }
 
 // A Browsers is the list of a user's trusted browsers.

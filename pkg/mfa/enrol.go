@@ -179,7 +179,7 @@ func (s *Service) BeginEnrolment(ctx context.Context, call Call, q EnrolRequest)
 	return answer, nil
 }
 
-func (v *enrolmentSight) begin(u *unit, call Call, q *EnrolRequest) (EnrolAnswer, *outgoing, error) {
+func (v *enrolmentSight) begin(u *unit, call Call, q *EnrolRequest) (answer EnrolAnswer, out *outgoing, err error) {
 	slot, err := v.open(u)
 	if err != nil {
 		return EnrolAnswer{}, nil, err
@@ -187,39 +187,58 @@ func (v *enrolmentSight) begin(u *unit, call Call, q *EnrolRequest) (EnrolAnswer
 	changed, relist := false, false
 	if !v.byToken {
 		changed, relist = u.follow(v.a, v.p, &StartRequest{Org: q.Org, User: *q.User})
-		if v.a.guard.Deprovisioned {
-			return EnrolAnswer{}, nil, refuse(Forbidden, "The user was deprovisioned; put the user again first.")
-		}
-		if q.OnBehalf == nil {
-			if err := u.fresh(call, v.a, v.p); err != nil {
-				return EnrolAnswer{}, nil, err
-			}
-		}
+		err = v.mayBegin(u, call, q)
 	}
+	if err == nil {
+		answer, out, err = v.plan(u, q, slot)
+	}
+	// What the client told is recorded, whatever came of it.
+	if relist {
+		u.list(v.a)
+	}
+	if changed || out != nil {
+		u.put(v.a.item, v.a.guard, time.Time{})
+	}
+	return answer, out, err
+}
+
+// mayBegin judges a client that begins an enrolment for a user.
+func (v *enrolmentSight) mayBegin(u *unit, call Call, q *EnrolRequest) error {
+	switch {
+	case v.a.guard.Deprovisioned:
+		return refuse(Forbidden, "The user was deprovisioned; put the user again first.")
+	case q.OnBehalf != nil:
+		return nil // an administrator's word
+	}
+	return u.fresh(call, v.a, v.p)
+}
+
+// plan begins an enrolment, or sends the code that has to come back before one is. It changes the guard only where it
+// sends something, and leaves putting it to its caller.
+func (v *enrolmentSight) plan(u *unit, q *EnrolRequest, s *slot) (EnrolAnswer, *outgoing, error) {
 	if err := v.enrollee().mayEnrol(q.Kind, &v.p.Policy); err != nil {
 		return EnrolAnswer{}, nil, err
 	}
-	if q.Kind != Email && v.mustProve(slot) {
+	if q.Kind != Email && v.mustProve(s) {
 		return v.sendProof(u)
 	}
-	en := &enrolment{
+	en := &v.a.pending.enrolment
+	*en = enrolment{
 		ID: seal.ID("en_", []byte(v.a.route)), Epoch: v.a.guard.Epoch, Begun: u.now, Expires: u.now.Add(enrolFor),
 		Factor: factorRecord{ID: seal.ID("fa_", nil), Kind: q.Kind, Label: q.Label},
 	}
-	if v.byToken {
+	switch {
+	case v.byToken:
 		en.Client, en.Challenge = v.ch.Client, v.ch.ID
 		if v.ch.Expires.Before(en.Expires) {
 			en.Expires = v.ch.Expires
 		}
-	} else {
+	case q.OnBehalf != nil:
+		en.Actor, en.Reason = &Actor{Kind: "administrator", ID: q.OnBehalf.Actor}, q.OnBehalf.Reason
+		fallthrough
+	default:
 		en.Client = u.caller.key.Client
 	}
-	if q.OnBehalf != nil {
-		en.Actor = &Actor{Kind: "administrator", ID: q.OnBehalf.Actor}
-		en.Reason = q.OnBehalf.Reason
-	}
-	v.a.pending.enrolment = *en
-	en = &v.a.pending.enrolment
 	answer := EnrolAnswer{ID: en.ID, Kind: q.Kind, Expires: &en.Expires}
 	var out *outgoing
 	switch {
@@ -230,23 +249,18 @@ func (v *enrolmentSight) begin(u *unit, call Call, q *EnrolRequest) (EnrolAnswer
 		}
 		en.Factor.Secret = u.ring.Seal("totp", v.a.totpFields(en.Factor.ID), raw)
 		answer.TOTP = shown
-	case slot != nil && slot.Proven:
+	case s != nil && s.Proven:
 		en.Factor.Contact, en.Proven, answer.Proven = v.a.guard.Profile.Email, true, true
 	default:
 		en.Factor.Contact = v.a.guard.Profile.Email
 		if until, locked := v.a.guard.Guesses.locked(u.now); locked {
 			return EnrolAnswer{}, nil, lockedUntil(until, u.now)
 		}
+		var err error
 		if out, err = v.sendCode(u); err != nil {
 			return EnrolAnswer{}, nil, err
 		}
-		answer.Sent, changed = en.Code.shown(en.factor(), v.p), true
-	}
-	if relist {
-		u.list(v.a)
-	}
-	if changed {
-		u.put(v.a.item, v.a.guard, time.Time{})
+		answer.Sent = en.Code.shown(en.factor(), v.p)
 	}
 	u.put(v.a.pending.item, en, en.Expires)
 	return answer, out, nil
@@ -263,7 +277,7 @@ func (v *enrolmentSight) known() factor {
 	return factor{ID: v.a.implicitEmail(), Kind: Email, Contact: v.a.guard.Profile.Email}
 }
 
-// sendProof sends a code to the known address.
+// sendProof sends a code to the known address. It changes the guard.
 func (v *enrolmentSight) sendProof(u *unit) (EnrolAnswer, *outgoing, error) {
 	f := v.known()
 	if f.Contact == "" {
@@ -276,7 +290,6 @@ func (v *enrolmentSight) sendProof(u *unit) (EnrolAnswer, *outgoing, error) {
 	if err != nil {
 		return EnrolAnswer{}, nil, err
 	}
-	u.put(v.a.item, v.a.guard, time.Time{})
 	u.put(v.ch.item, &v.ch.challenge, v.ch.Expires.Add(shownFor))
 	return EnrolAnswer{Prove: &SendAnswer{Sent: v.ch.Code.shown(f, v.p)}}, out, nil
 }

@@ -170,6 +170,8 @@ func (v *sight) recover(u *unit, code, bearer seal.Secret) (RecoverAnswer, error
 		return RecoverAnswer{}, refuse(MethodForbidden, "This step-up needs a factor of the kind it names.")
 	case g.codesLeft(&v.p.Policy) == 0:
 		return RecoverAnswer{}, refuse(MethodForbidden, "The user has no recovery codes.")
+	case v.p.Recovery.Effect == EffectReenrol && len(v.a.bare().enrollable(&v.p.Policy)) == 0:
+		return RecoverAnswer{}, refuse(MethodForbidden, "A recovery code lets in only through a new factor, and the policy leaves no kind to enrol.")
 	case locked:
 		return RecoverAnswer{}, lockedUntil(until, u.now)
 	}
@@ -221,9 +223,7 @@ func (v *sight) effect(u *unit, bearer seal.Secret) (RecoverAnswer, error) {
 		}
 		u.list(v.a)
 	case EffectReenrol:
-		if kinds = v.a.bare().enrollable(&v.p.Policy); len(kinds) == 0 {
-			return RecoverAnswer{}, refuse(MethodForbidden, "The policy leaves no kind of factor to enrol, and a recovery code lets in only through a new one.")
-		}
+		kinds = v.a.bare().enrollable(&v.p.Policy)
 	}
 	ch := &v.ch.challenge
 	ch.Epoch = g.Epoch
