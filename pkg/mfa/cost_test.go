@@ -36,11 +36,7 @@ func TestAStepCostsWhatTheTableSays(t *testing.T) {
 		}
 	}
 	right := func(code seal.Secret) seal.Secret { return code }
-	// prepare brings a world to where the step is next.
-	for name, c := range map[string]struct {
-		want    cost
-		prepare func(t *testing.T, w *mfatest.World) func() error
-	}{
+	wantCosts(t, func(t *testing.T) *mfatest.World { return kls(t, nil) }, map[string]costed{
 		"start, not asked": {cost{1, 0}, func(t *testing.T, w *mfatest.World) func() error {
 			w.SetPolicy(t, org, "default", nil)
 			started := starting(t, w, ana())
@@ -179,9 +175,20 @@ func TestAStepCostsWhatTheTableSays(t *testing.T) {
 				return err
 			}
 		}},
-	} {
+	})
+}
+
+// A costed step has its cost, and prepare that brings a world to where the step is next.
+type costed struct {
+	want    cost
+	prepare func(t *testing.T, w *mfatest.World) func() error
+}
+
+func wantCosts(t *testing.T, world func(*testing.T) *mfatest.World, steps map[string]costed) {
+	t.Helper()
+	for name, c := range steps {
 		t.Run(name, func(t *testing.T) {
-			w := kls(t, nil)
+			w := world(t)
 			step := c.prepare(t, w)
 			w.Faults.Reset()
 			if err := step(); err != nil {
@@ -190,7 +197,7 @@ func TestAStepCostsWhatTheTableSays(t *testing.T) {
 			asked := w.Faults.Counts()
 
 			// Again, with every read held until all of them have begun: reads that wait for each other never end.
-			w = kls(t, nil)
+			w = world(t)
 			step = c.prepare(t, w)
 			meet(w, asked.Get+asked.Query)
 			w.Faults.Reset()
