@@ -1,0 +1,134 @@
+package e2e
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/pquerna/otp"
+)
+
+func karbonWorld(t *testing.T, story func(t *testing.T, w *world)) {
+	everywhere(t, func(t *testing.T, w *world) {
+		w.policy(t, "acme", doc{"profile": "karbon", "require": "everyone"})
+		story(t, w)
+	})
+}
+
+// toEnrol starts a sign-in that must end in an enrolment, and gives the challenge and its enrolment token.
+func (w *world) toEnrol(t *testing.T, p person) (id, token string) {
+	t.Helper()
+	a := w.start(t, p, nil).want(t, 201, "")
+	if a.text("decision") != "enrol" || a.text("enrolment", "token") == "" {
+		t.Fatalf("got %s, want it to enrol", a.raw)
+	}
+	return a.text("id"), a.text("enrolment", "token")
+}
+
+func TestC2WhereTheOrgAsksEnrolmentIsPartOfTheFirstSignIn(t *testing.T) {
+	karbonWorld(t, func(t *testing.T, w *world) {
+		started := w.start(t, ana, doc{"nonce": "n-1"}).want(t, 201, "")
+		if started.text("decision") != "enrol" || started.text("reason") != "required" || len(started.list("enrolment", "kinds")) != 1 {
+			t.Fatalf("got %s", started.raw)
+		}
+		id, token := started.text("id"), started.text("enrolment", "token")
+		pending := w.do(t, call{method: "GET", path: "/v1/challenges/" + id}).want(t, 200, "")
+		if pending.text("state") != "pending" {
+			t.Errorf("got %s", pending.raw)
+		}
+		begun := w.do(t, call{method: "POST", path: "/v1/enrolments", bearer: token, body: doc{"kind": "totp"}}).want(t, 201, "")
+		key, err := otp.NewKeyFromURL(begun.text("totp", "uri"))
+		if err != nil || key.Type() != "totp" || key.Algorithm() != otp.AlgorithmSHA1 || key.Digits() != otp.DigitsSix || key.Period() != 30 ||
+			key.Secret() != begun.text("totp", "secret") || key.AccountName() != ana.email {
+			t.Errorf("uri: got %v, %v", key, err)
+		}
+		if svg := begun.text("totp", "qr_svg"); !strings.HasPrefix(svg, "<svg ") {
+			t.Errorf("qr_svg: got %.40q", svg)
+		}
+		a := app{secret: key.Secret()}
+		done := w.finish(t, token, begun.text("id"), a.code(t, w)).want(t, 201, "")
+		claims := w.claims(t, done.text("token"))
+		for name, want := range map[string]any{"jti": id, "nonce": "n-1", "decision": "enrol", "verified": true, "acr": "aal2", "sub": ana.id} {
+			if claims[name] != want {
+				t.Errorf("claim %s: got %v, want %v", name, claims[name], want)
+			}
+		}
+		outcome := w.do(t, call{method: "GET", path: "/v1/challenges/" + id}).want(t, 200, "")
+		if outcome.text("state") != "verified" || outcome.text("outcome", "token") == "" || outcome.at("outcome", "recovery_codes") != nil {
+			t.Errorf("outcome: got %s", outcome.raw)
+		}
+		w.do(t, call{method: "POST", path: "/v1/enrolments", bearer: token, body: doc{"kind": "totp"}}).want(t, 404, "enrolment_invalid")
+		w.verify(t, w.asked(t, ana, nil).text("challenge", "id"), doc{"code": a.next(t, w)}).want(t, 200, "")
+	})
+}
+
+func TestC3TheFirstCodeMustBeRightBeforeTheFactorCounts(t *testing.T) {
+	karbonWorld(t, func(t *testing.T, w *world) {
+		_, token := w.toEnrol(t, ana)
+		begun := w.do(t, call{method: "POST", path: "/v1/enrolments", bearer: token, body: doc{"kind": "totp"}}).want(t, 201, "")
+		a := app{secret: begun.text("totp", "secret")}
+		if got := w.finish(t, token, begun.text("id"), wrong(a.code(t, w))).want(t, 422, "wrong_code"); got.number("attempts_left") != 4 {
+			t.Errorf("got %s", got.raw)
+		}
+		w.toEnrol(t, ana)
+		code := a.next(t, w)
+		done := w.finish(t, token, begun.text("id"), code).want(t, 201, "")
+		codes := done.list("recovery_codes")
+		seen := map[any]bool{}
+		for _, c := range codes {
+			seen[c] = true
+		}
+		if len(codes) != 10 || len(seen) != 10 {
+			t.Errorf("recovery codes: got %d, %d of them different, want 10", len(codes), len(seen))
+		}
+		// The code that enrolled it is spent.
+		id := w.asked(t, ana, nil).text("challenge", "id")
+		w.verify(t, id, doc{"code": code}).want(t, 422, "wrong_code")
+		w.verify(t, id, doc{"code": a.next(t, w)}).want(t, 200, "")
+	})
+}
+
+func TestC4ARecoveryCodeSignsInOnceAndResetsNothing(t *testing.T) {
+	karbonWorld(t, func(t *testing.T, w *world) {
+		a, done := w.enrolApp(t, ana, "")
+		code := done.list("recovery_codes")[4].(string)
+		id := w.asked(t, ana, nil).text("challenge", "id")
+		got := w.recoverBy(t, id, code).want(t, 200, "")
+		if got.text("effect") != "sign_in" || got.number("codes_left") != 9 || got.text("token") == "" {
+			t.Errorf("got %s", got.raw)
+		}
+		w.recoverBy(t, id, done.list("recovery_codes")[5].(string)).want(t, 404, "challenge_invalid")
+		again := w.asked(t, ana, nil).text("challenge", "id")
+		w.recoverBy(t, again, code).want(t, 422, "wrong_code")
+		w.recoverBy(t, again, "not a recovery code").want(t, 400, "invalid_request")
+		w.verify(t, again, doc{"code": a.next(t, w)}).want(t, 200, "")
+		account := w.account(t, ana)
+		if len(account.list("factors")) != 1 || account.number("recovery", "codes_left") != 9 {
+			t.Errorf("got %s", account.raw)
+		}
+		if len(w.events(t, ana.id, "recovery.used")) != 1 {
+			t.Error("no event tells of the recovery code")
+		}
+		messages := w.messages(t, ana.email)
+		if last := messages[len(messages)-1]; !strings.Contains(last.text("text"), "9 recovery codes are left") {
+			t.Errorf("the last message: %v", last)
+		}
+	})
+}
+
+func TestC6MessagesAreInTheUsersLanguage(t *testing.T) {
+	karbonWorld(t, func(t *testing.T, w *world) {
+		for locale, want := range map[string][2]string{
+			"fr": {"confirmé avec une application d’authentification", "codes de secours"}, "en": {"confirmed with an authenticator app", "recovery codes"},
+		} {
+			p := person{"acme", "u-" + locale, locale + "@acme.example"}
+			w.do(t, call{method: "PUT", path: p.path(""), body: doc{"email": p.email, "locale": locale}}).want(t, 200, "")
+			_, done := w.enrolApp(t, p, "")
+			w.recoverBy(t, w.asked(t, p, nil).text("challenge", "id"), done.list("recovery_codes")[0].(string)).want(t, 200, "")
+			w.events(t, p.id, "factor.enrolled") // what was committed is drained first
+			messages := w.messages(t, p.email)
+			if len(messages) != 2 || !strings.Contains(messages[0].text("html"), want[0]) || !strings.Contains(messages[1].text("text"), want[1]) {
+				t.Errorf("%s: got %v", locale, messages)
+			}
+		}
+	})
+}
