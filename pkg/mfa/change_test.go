@@ -484,3 +484,28 @@ func TestI6TheUserIsToldOfEveryChangeInTheirLanguage(t *testing.T) {
 		}
 	}
 }
+
+func TestG11AnEnrolmentTokenIsNoWayAroundAFactorThatTheUserHasSince(t *testing.T) {
+	w := mfatest.New(t)
+	w.SetPolicy(t, org, "default", func(p *mfa.Policy) { p.Require, p.EnrolmentProof = mfa.Everyone, "none" })
+	var calls [2]mfa.Call // of two sign-ins that were begun while there was no factor
+	for i := range calls {
+		answer, err := w.StartChallenge(t.Context(), w.Client, ana())
+		if err != nil || answer.Decision.Decision != mfa.Enrol {
+			t.Fatalf("got %+v, %v", answer, err)
+		}
+		calls[i] = mfa.Call{Bearer: answer.Enrolment.Token.Reveal()}
+	}
+	begun, err := w.BeginEnrolment(t.Context(), calls[0], mfa.EnrolRequest{Kind: mfa.TOTP})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mine := app{secret: begun.TOTP.Secret.Reveal()}
+	if _, err := w.FinishEnrolment(t.Context(), calls[0], mfa.FinishRequest{Enrolment: begun.ID, Code: mine.code(t, w)}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.BeginEnrolment(t.Context(), calls[1], mfa.EnrolRequest{Kind: mfa.TOTP})
+	wantCode(t, err, mfa.EnrolmentInvalid)
+	_, err = w.ProveAddress(t.Context(), calls[1], mfa.ProveRequest{Code: seal.NewSecret("123456")})
+	wantCode(t, err, mfa.EnrolmentInvalid)
+}

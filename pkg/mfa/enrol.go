@@ -113,15 +113,16 @@ func (s *Service) lookAtEnrolment(bearer string, r route, into *enrolmentSight) 
 	return []read{s.readAccount(r, &into.a), s.readPolicy(r, "", &into.p)}
 }
 
-// open answers EnrolmentInvalid unless the caller's enrolment token is good. The slot may be nil, and always is without a
-// token.
+// open answers EnrolmentInvalid unless the caller's enrolment token is good. It is for a user who has nothing else to
+// answer with: one that was given out before the user had a factor is no way around that factor. The slot may be nil, and
+// always is without a token.
 func (v *enrolmentSight) open(u *unit) (*slot, error) {
 	if !v.byToken {
 		return nil, nil
 	}
 	slot, err := v.sight.open(u)
 	switch {
-	case err != nil || v.ch.Enrolment == "":
+	case err != nil, v.ch.Enrolment == "", len(v.enrollee().factors(&v.p.Policy)) > 0:
 		return slot, enrolmentInvalid()
 	case !v.settled(slot):
 		return slot, errUnsettled

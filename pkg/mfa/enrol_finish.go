@@ -309,8 +309,12 @@ func (v *enrolmentSight) enrol(u *unit, l live) (FinishAnswer, error) {
 func (v *enrolmentSight) finished(u *unit, s *slot) (FinishAnswer, error) {
 	answer := FinishAnswer{}
 	if v.byToken {
+		ended := v.a.guard.slot(v.ch.ID)
+		if ended == nil {
+			return FinishAnswer{}, enrolmentInvalid()
+		}
 		var err error
-		if answer, err = v.enrolled(u, v.a.guard.slot(v.ch.ID)); err != nil {
+		if answer, err = v.enrolled(u, ended); err != nil {
 			return FinishAnswer{}, err
 		}
 	} else {
