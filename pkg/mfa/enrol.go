@@ -122,7 +122,7 @@ func (v *enrolmentSight) open(u *unit) (*slot, error) {
 	}
 	slot, err := v.sight.open(u)
 	switch {
-	case err != nil, v.ch.Enrolment == "", len(v.enrollee().factors(&v.p.Policy)) > 0:
+	case err != nil, v.ch.Enrolment == "", v.ch.Recovered != EffectReenrol && len(v.a.factors(&v.p.Policy)) > 0:
 		return slot, enrolmentInvalid()
 	case !v.settled(slot):
 		return slot, errUnsettled
