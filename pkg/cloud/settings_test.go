@@ -3,6 +3,7 @@ package cloud
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -164,12 +165,16 @@ func TestAnUnconfiguredFunctionAnswersEveryCallAsUnavailable(t *testing.T) {
 func TestAnUnconfiguredFunctionTakesNoBatchAndFailsItsRun(t *testing.T) {
 	w := newWorld(t)
 	w.env["COUNTERSIGN_BUS"] = ""
-	out, err := w.open().stream(publish).Invoke(t.Context(), batch("7", "8"))
+	follower := w.open().stream(publish)
+	out, err := follower.Invoke(t.Context(), batch("7"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got, want := string(out), `{"batchItemFailures":[{"itemIdentifier":"7"}]}`; got != want {
 		t.Errorf("got %s, want %s", got, want)
+	}
+	if out, err := follower.Invoke(t.Context(), batch("7", "8")); !errors.Is(err, errNoneTaken) {
+		t.Errorf("got %s, %v, want %v", out, err, errNoneTaken)
 	}
 	w.env["COUNTERSIGN_ISSUER"] = ""
 	h := w.open().schedule(func(d *Deployment) Job { return d.Sweep(d.Service()) })

@@ -26,7 +26,8 @@ type streamEvent struct {
 	} `json:"Records"`
 }
 
-// A batchResponse names the first record that wasn't taken; Lambda sends it and all after it again. Empty: all were taken.
+// A batchResponse names the first record that wasn't taken; Lambda splits the batch there and sends what is left again.
+// Empty: all were taken.
 // https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html
 type batchResponse struct {
 	BatchItemFailures []batchItemFailure `json:"batchItemFailures"`
@@ -35,6 +36,9 @@ type batchResponse struct {
 type batchItemFailure struct {
 	ItemIdentifier string `json:"itemIdentifier"` // a sequence number
 }
+
+// errNoneTaken has Lambda halve the batch. The log says why none was taken.
+var errNoneTaken = errors.New("none of the batch was taken")
 
 // A feed hands batches of a stream on.
 type feed struct {
@@ -48,7 +52,9 @@ type streamed struct {
 	record   store.Record
 }
 
-// Invoke hands one batch on. It fails, and so has the whole batch sent again, only where the batch can't be read.
+// Invoke hands one batch on. Where the first of several records isn't taken, or the batch can't be read, it fails: then
+// Lambda halves the batch, so that a record that can't be handed on is alone when it is given up, and takes no other along.
+// There is nothing to split off in front of the first, and what Lambda does with its name isn't documented.
 func (f *feed) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	batch, err := readBatch(payload)
 	if err != nil {
@@ -57,6 +63,9 @@ func (f *feed) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	res := batchResponse{BatchItemFailures: []batchItemFailure{}}
 	if taken, err := f.take(ctx, batch); err != nil {
 		f.log.ErrorContext(ctx, "a record could not be handed on", "sequence", batch[taken].sequence, "error", err)
+		if taken == 0 && len(batch) > 1 {
+			return nil, errNoneTaken
+		}
 		res.BatchItemFailures = append(res.BatchItemFailures, batchItemFailure{batch[taken].sequence})
 	}
 	return json.Marshal(res)
