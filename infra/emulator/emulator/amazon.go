@@ -65,7 +65,10 @@ func (a *amazon) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	service, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
 	c := awsCall{step: p.f.step, place: at, operation: operation, body: body}
-	sum := sha256.Sum256(append([]byte(name+"\n"+r.Header.Get("Amz-Sdk-Invocation-Id")+"\n"+operation+"\n"), body...))
+	at.mu.Lock()
+	during := at.events
+	at.mu.Unlock()
+	sum := sha256.Sum256(append(fmt.Appendf(nil, "%s\n%d\n%s\n%s\n", name, during, r.Header.Get("Amz-Sdk-Invocation-Id"), operation), body...))
 	c.id = hex.EncodeToString(sum[:])
 	switch {
 	case service == "DynamoDB_20120810":

@@ -222,9 +222,9 @@ func (e *Emulator) sweep(ctx context.Context) (announced int, err error) {
 	return int(e.sweeps.Load() - before), nil
 }
 
-// schedule runs the sweep now and each minute of the machine's time.
-func (e *Emulator) schedule() {
-	for pause(e.ctx, sweepEvery) {
+// schedule runs the sweep as often as the template says, by the machine's time.
+func (e *Emulator) schedule(every time.Duration) {
+	for pause(e.ctx, every) {
 		if _, err := e.sweep(e.ctx); err != nil && e.ctx.Err() == nil {
 			e.log.Warn("the sweep failed; it will be run again", "error", err)
 		}

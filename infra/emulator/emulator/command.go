@@ -22,7 +22,7 @@ func Run(ctx context.Context, args []string, out, errs io.Writer) int {
 	flags.SetOutput(errs)
 	addr := flags.String("addr", "127.0.0.1:8081", "where to listen, on this machine only; with port 0, at a free one")
 	dir := flags.String("data", "", "the folder for the API key and the built functions (default: countersign/emulator in the user's cache folder)")
-	processes := flags.Int("processes", 2, "how many processes each HTTP function has at most")
+	processes := flags.Int("processes", 2, "how many processes each function has at most")
 	rie := flags.Bool("rie", true, "run the functions under Amazon's Runtime Interface Emulator, where infra/test has installed it")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return 0

@@ -1,7 +1,8 @@
 // Package emulator runs the functions of template.yaml on one machine, as Lambda would run them: the built bootstraps,
 // each in processes of its own, with the environment that the template gives them; before them a front that speaks what
 // API Gateway speaks; behind them DynamoDB Local, and recorders that speak the wire protocols of KMS, SES and EventBridge.
-// Its stream is handed to publish and its schedule runs the sweep.
+// Its stream is handed to publish, by the rules of the template's event source mapping but for the batching window, and its
+// schedule runs the sweep. What publish doesn't take in the end is put into a folder that stands for the bucket.
 //
 // It has the calls under /local/ that the local server has, so whatever is written against one runs against the other.
 //
@@ -11,8 +12,9 @@
 //   - A process works on one event at a time; calls that follow each other come to different processes.
 //   - A process that was killed answers nothing, and the next call finds a new one.
 //   - What befalls a call befalls all attempts at it.
+//   - A record of the stream is taken by publish, or given up into the bucket; it never gets lost.
 //
-// What it refuses to do: keep anything past its end, and judge what a function may do; the tests of functions/ do that.
+// What it refuses to do: read anything of an earlier run, and judge what a function may do; the tests of functions/ do that.
 package emulator
 
 import (
@@ -42,7 +44,7 @@ import (
 
 // Options say how to run the emulator.
 type Options struct {
-	// Dir holds the built functions and the API key. It is made if there is none.
+	// Dir holds the built functions, the API key, and under buckets/ what S3 would get. It is made if there is none.
 	Dir string
 	// Port is the one that the emulator is reached at. Its issuer is http://localhost:<Port>.
 	Port int
@@ -52,7 +54,7 @@ type Options struct {
 	Functions string
 	// DynamoDB is the URL of a DynamoDB Local that runs; empty: one is installed if need be, and started.
 	DynamoDB string
-	// Processes is how many each HTTP function has at most; under 2: 2.
+	// Processes is how many each function has at most; under 2: 2.
 	Processes int
 	// RIE is the path of Amazon's Runtime Interface Emulator, to run the functions under; empty: the emulator's own.
 	RIE string
@@ -64,9 +66,6 @@ type Options struct {
 
 // Client is the client that the emulator's own API key is of.
 const Client = "local"
-
-// sweepEvery is how often the schedule runs the sweep.
-const sweepEvery = time.Minute
 
 // An Emulator is an http.Handler: the API, and the calls under /local/.
 type Emulator struct {
@@ -103,7 +102,7 @@ func Open(ctx context.Context, o Options) (_ *Emulator, err error) {
 	e := &Emulator{
 		o: o, table: "countersign-" + rand.Text(), pools: map[string]*pool{}, log: o.Log,
 		faults: faults{waiting: map[string]fault{}, befallen: map[string]befallen{}},
-		deaths: deaths{waiting: map[string]Moment{}},
+		deaths: deaths{waiting: map[string]Moment{}, died: map[string]int{}},
 		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}},
 	}
 	if e.log == nil {
@@ -138,16 +137,16 @@ func Open(ctx context.Context, o Options) (_ *Emulator, err error) {
 		return nil, err
 	}
 	for step, f := range e.functions {
-		n := 1
-		if e.isHTTP(step) {
-			n = max(2, o.Processes)
-		}
-		e.pools[step] = e.newPool(f, n)
+		e.pools[step] = e.newPool(f, max(2, o.Processes))
+	}
+	every, err := e.functions["sweep"].rate()
+	if err != nil {
+		return nil, err
 	}
 	e.front = &front{pools: e.pools, now: time.Now, log: func(m string, a ...any) { e.log.Warn(m, a...) }}
 	e.local = e.localCalls()
 	e.running.Go(func() { e.trigger.follow(e.ctx) })
-	e.running.Go(e.schedule)
+	e.running.Go(func() { e.schedule(every) })
 	return e, nil
 }
 
@@ -196,9 +195,16 @@ func (e *Emulator) startAmazon(ctx context.Context) error {
 		return err
 	}
 	e.amazon = &amazon{e: e, dynamo: endpoint, wrapped: map[string]dataKey{}}
-	e.trigger = &trigger{e: e, endpoint: endpoint, table: e.table, wake: make(chan struct{}, 1), shards: map[string]*shard{}}
+	mapping, err := newMapping(e.functions["publish"].events)
+	if err != nil {
+		return err
+	}
+	mapping.dir, mapping.now, mapping.log = filepath.Join(e.o.Dir, "buckets"), e.now, e.log
+	if err := os.RemoveAll(mapping.dir); err != nil {
+		return err
+	}
+	e.trigger = &trigger{e: e, endpoint: endpoint, table: e.table, mapping: mapping, wake: make(chan struct{}, 1), shards: map[string]*shard{}}
 	e.own = &mfa.Service{Store: dynamo.New(dynamo.Options{Client: admin, Table: e.table, Now: e.now}), Now: e.now}
-	var err error
 	if e.apiKey, err = e.own.CreateKey(ctx, mfa.NewKey{Client: Client, Scopes: mfa.Scopes(), Origins: e.origins}); err != nil {
 		return fmt.Errorf("make an API key: %w", err)
 	}
@@ -215,15 +221,6 @@ func (e *Emulator) startAmazon(ctx context.Context) error {
 	e.closings = append([]func(){func() { web.Close() }}, e.closings...)
 	e.amazonURL = "http://" + listener.Addr().String()
 	return nil
-}
-
-func (e *Emulator) isHTTP(step string) bool {
-	for _, s := range api.Steps {
-		if s.Name == step {
-			return true
-		}
-	}
-	return false
 }
 
 // start starts a process of a function: what the template says is in its environment, and where Amazon is played.
@@ -266,8 +263,14 @@ func (e *Emulator) now() time.Time {
 	return time.Now().UTC().Round(0).Add(time.Duration(e.ahead.Load()) * time.Second)
 }
 
-// KillAt has SIGKILL end the next process of a step that comes to a moment of its work.
+// Table is the name of the table in DynamoDB Local.
+func (e *Emulator) Table() string { return e.table }
+
+// KillAt has SIGKILL end the next process of a step that comes to a moment of its work; with "", none.
 func (e *Emulator) KillAt(step string, at Moment) { e.deaths.set(step, at) }
+
+// Died is how many processes of a step have ended by KillAt.
+func (e *Emulator) Died(step string) int { return e.deaths.count(step) }
 
 // Kill ends every process of a step with SIGKILL, and answers how many there were.
 func (e *Emulator) Kill(step string) int {

@@ -15,8 +15,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
 	"countersign/infra/dynamolocal/dynamolocaltest"
 	"countersign/infra/emulator/emulator"
+	"countersign/pkg/store/dynamo"
 )
 
 var built struct {
@@ -50,8 +53,10 @@ func TestMain(m *testing.M) {
 // A world is an emulator that a test talks to over HTTP.
 type world struct {
 	*emulator.Emulator
-	t    *testing.T
-	base string
+	t     *testing.T
+	base  string
+	dir   string           // of the emulator's data
+	admin *dynamodb.Client // of the table, beside the functions
 }
 
 func open(t *testing.T, o emulator.Options) *world {
@@ -69,7 +74,7 @@ func open(t *testing.T, o emulator.Options) *world {
 	web := &httptest.Server{Listener: listener, Config: &http.Server{Handler: e, MaxHeaderBytes: 64 << 10}}
 	web.Start()
 	t.Cleanup(func() { web.Close(); e.Close() })
-	return &world{e, t, web.URL}
+	return &world{e, t, web.URL, o.Dir, dynamo.LocalClient(o.DynamoDB)}
 }
 
 type doc = map[string]any
@@ -351,29 +356,52 @@ func TestSixtyFourRightCodesAtOnceAreOneSuccess(t *testing.T) {
 	}
 }
 
+func (w *world) fault(t *testing.T, target, mode string, count int) {
+	t.Helper()
+	w.call("POST", "/local/faults", doc{"target": target, "mode": mode, "count": count}).want(t, 200, target)
+}
+
 func TestFaultsBefallWholeCalls(t *testing.T) {
 	w := open(t, emulator.Options{})
 	w.policy(t)
 	id := w.start(t, "ana")
 	code := w.code(t, "ana")
-	fault := func(target, mode string, count int) {
-		t.Helper()
-		w.call("POST", "/local/faults", doc{"target": target, "mode": mode, "count": count}).want(t, 200, target)
-	}
-	fault("store", "fail", 1000)
+	w.fault(t, "store", "fail", 1)
 	w.verify(id, code).want(t, 503, "unavailable")
-	fault("store", "fail", 0)
-	fault("keys", "fail", 1000)
+	w.verify(id, wrong(code)).want(t, 422, "wrong_code")
+	w.fault(t, "store", "fail", 1000)
 	w.verify(id, code).want(t, 503, "unavailable")
-	fault("keys", "fail", 0)
-	fault("store", "lost_reply", 1)
+	w.fault(t, "store", "fail", 0)
+	w.fault(t, "keys", "fail", 1000)
+	w.verify(id, code).want(t, 503, "unavailable")
+	w.fault(t, "keys", "fail", 0)
+	w.fault(t, "store", "lost_reply", 1)
 	w.verify(id, code).want(t, 200, "trust_token")
-	fault("email", "fail", 1)
+	w.fault(t, "email", "fail", 1)
 	a := w.call("POST", "/v1/challenges", doc{"org": "acme", "user": doc{"id": "ben", "email": "ben@acme.example"}})
 	a.want(t, 201, "delivery_failed")
-	fault("events", "fail", 1)
-	if n := w.events(t, "ben", "challenge.started"); n != 1 {
-		t.Errorf("challenge.started: %d times on the bus, want once", n)
+}
+
+func TestEventsThatTheBusRefusedComeAgain(t *testing.T) {
+	w := open(t, emulator.Options{})
+	w.policy(t)
+	w.events(t, "ana", "")
+	w.fault(t, "events", "fail", 1000)
+	w.start(t, "ana")
+	w.call("GET", "/local/events", nil).want(t, 503, "unavailable")
+	w.fault(t, "events", "fail", 0)
+	for _, kind := range []string{"challenge.started", "challenge.sent"} {
+		if n := w.events(t, "ana", kind); n != 1 {
+			t.Errorf("%s: %d times on the bus, want once", kind, n)
+		}
+	}
+	w.fault(t, "events", "lost_reply", 1)
+	w.start(t, "ben")
+	if n := w.events(t, "ben", "challenge.started"); n < 1 {
+		t.Error("challenge.started is not on the bus")
+	}
+	if left := w.bucket(t, "PublishFailures"); len(left) > 0 {
+		t.Errorf("given up: %+v", left)
 	}
 }
 

@@ -23,6 +23,7 @@ type place struct {
 	process    process
 	generation int64 // of the settings it was started with
 	starting   bool  // and has not asked for its first event
+	events     int64 // that its processes have been given
 }
 
 func (e *Emulator) newPool(f function, n int) *pool {
@@ -69,6 +70,9 @@ func (p *pool) use(at *place, event []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	at.mu.Lock()
+	at.events++
+	at.mu.Unlock()
 	body, err := running.invoke(p.e.ctx, event, p.f.timeout)
 	if err == nil && p.e.deaths.take(p.f.step, BeforeAnswer) {
 		running.kill()
@@ -137,6 +141,7 @@ const (
 type deaths struct {
 	mu      sync.Mutex
 	waiting map[string]Moment // by step
+	died    map[string]int    // by step
 }
 
 func (d *deaths) set(step string, at Moment) {
@@ -152,5 +157,12 @@ func (d *deaths) take(step string, at Moment) bool {
 		return false
 	}
 	delete(d.waiting, step)
+	d.died[step]++
 	return true
+}
+
+func (d *deaths) count(step string) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.died[step]
 }

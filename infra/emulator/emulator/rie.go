@@ -14,7 +14,10 @@ import (
 	"path/filepath"
 	goruntime "runtime"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -41,6 +44,7 @@ type interfaceEmulator struct {
 	ended   chan struct{}
 	client  *http.Client
 	stop    sync.Once
+	killed  atomic.Bool
 }
 
 // guarded becomes its arguments, in a process group of which all is killed when its input ends, as it does when whoever
@@ -104,11 +108,13 @@ func (r *interfaceEmulator) invoke(ctx context.Context, event []byte, timeout ti
 	}
 	res, err := r.client.Do(q)
 	if err != nil {
+		r.kill() // or it would be given the next event while it ends
 		return nil, errors.Join(errDied, err)
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
-	if err != nil {
+	if err != nil || r.killed.Load() { // while it is killed it may still answer, in the place of the function
+		r.kill()
 		return nil, errors.Join(errDied, err)
 	}
 	var failed struct {
@@ -120,9 +126,43 @@ func (r *interfaceEmulator) invoke(ctx context.Context, event []byte, timeout ti
 	return body, nil
 }
 
+// kill ends the bootstrap too, which has a process group of its own, before its parent could start another.
 func (r *interfaceEmulator) kill() {
-	r.stop.Do(func() { syscall.Kill(-r.command.Process.Pid, syscall.SIGKILL) })
+	r.killed.Store(true)
+	r.stop.Do(func() {
+		select {
+		case <-r.ended: // its number may be another's by now
+			return
+		default:
+		}
+		group := -r.command.Process.Pid
+		syscall.Kill(group, syscall.SIGSTOP)
+		for _, child := range children(r.command.Process.Pid) {
+			syscall.Kill(child, syscall.SIGKILL)
+		}
+		syscall.Kill(group, syscall.SIGKILL)
+	})
 	<-r.ended
+}
+
+// children are the processes that a process has started and not waited for.
+// https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
+func children(pid int) (found []int) {
+	all, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, path := range all {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			continue // it has ended
+		}
+		fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:])) // the state, the parent, …
+		if len(fields) < 2 || fields[1] != strconv.Itoa(pid) {
+			continue
+		}
+		if child, err := strconv.Atoi(filepath.Base(filepath.Dir(path))); err == nil {
+			found = append(found, child)
+		}
+	}
+	return found
 }
 
 func (r *interfaceEmulator) gone() <-chan struct{} { return r.ended }

@@ -12,36 +12,45 @@ import (
 	"time"
 )
 
-// A trigger reads the table's stream and has publish work on it, as Lambda's event source mapping does: batches in order,
-// shard by shard; what publish gives back is sent again from there on; a batch that publish fails on is halved.
-// https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html
+// A trigger reads the table's stream and has publish work on it, as Lambda does: batches in order, shard by shard, a shard
+// after its parent.
 type trigger struct {
 	e        *Emulator
 	endpoint string
 	table    string
+	mapping  *mapping
 	wake     chan struct{} // something was committed
 
 	mu     sync.Mutex // held by whoever reads
+	held   bool       // publish gets nothing but by Deliver
 	arn    string
 	shards map[string]*shard
 }
 
 type shard struct {
-	last string // sequence number of the last record taken
-	done bool   // closed, and read to its end
+	last    string   // sequence number of the last record read
+	waiting []*batch // read, and not taken
+	closed  bool     // read to its end
 }
 
-// mostBatch is the BatchSize of template.yaml.
-const mostBatch = 100
+func (s *shard) done() bool { return s.closed && len(s.waiting) == 0 }
 
 // A record is one of the stream, which in Lambda's events has the names it has on the wire.
 type record struct {
-	EventName string `json:"eventName"`
-	Change    struct {
+	Change struct {
 		SequenceNumber string
-		NewImage       map[string]json.RawMessage
+		Arrived        float64 `json:"ApproximateCreationDateTime"` // Unix seconds
 	} `json:"dynamodb"`
 	whole json.RawMessage
+}
+
+func newRecord(whole json.RawMessage) (r record, err error) {
+	r.whole = whole
+	return r, json.Unmarshal(whole, &r)
+}
+
+func (r record) arrived() string {
+	return time.Unix(int64(r.Change.Arrived), 0).UTC().Format(time.RFC3339)
 }
 
 // ask makes one request of DynamoDB Local's streams.
@@ -77,6 +86,18 @@ func (s *trigger) ask(ctx context.Context, operation string, in, out any) error 
 func (s *trigger) drain(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.held {
+		return nil
+	}
+	return s.eachShard(ctx, func(at *shard) error { return s.run(ctx, &at.waiting) })
+}
+
+func (s *trigger) run(ctx context.Context, waiting *[]*batch) error {
+	return s.mapping.run(ctx, waiting, s.arn, s.e.pools["publish"].invoke)
+}
+
+// eachShard reads each shard to its end and calls do with it, its parent before it.
+func (s *trigger) eachShard(ctx context.Context, do func(*shard) error) error {
 	for more := true; more; {
 		more = false
 		listed, err := s.list(ctx)
@@ -85,16 +106,63 @@ func (s *trigger) drain(ctx context.Context) error {
 		}
 		for _, l := range listed {
 			at, parent := s.shards[l.ShardID], s.shards[l.ParentShardID]
-			if at.done || parent != nil && !parent.done {
+			if at.done() || parent != nil && !parent.done() {
 				continue
 			}
 			if err := s.read(ctx, l.ShardID, at); err != nil {
 				return err
 			}
-			more = more || at.done
+			if err := do(at); err != nil {
+				return err
+			}
+			more = more || at.done()
 		}
 	}
 	return nil
+}
+
+// Hold keeps what is committed from publish until Deliver.
+func (e *Emulator) Hold() {
+	e.trigger.mu.Lock()
+	defer e.trigger.mu.Unlock()
+	e.trigger.held = true
+}
+
+// Deliver hands publish what waits since Hold, in the batches that arrange makes of it, and goes on until each was taken or
+// given up. A record is a JSON object as in Lambda's events; arrange gets them in the order of the stream.
+func (e *Emulator) Deliver(ctx context.Context, arrange func(waiting []json.RawMessage) [][]json.RawMessage) error {
+	s := e.trigger
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []json.RawMessage
+	err := s.eachShard(ctx, func(at *shard) error {
+		for _, b := range at.waiting {
+			for _, r := range b.records {
+				all = append(all, r.whole)
+			}
+		}
+		at.waiting = nil
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	var waiting []*batch
+	for _, records := range arrange(all) {
+		b := &batch{shard: "shardId-00000000000000000000-00000000"}
+		for _, whole := range records {
+			r, err := newRecord(whole)
+			if err != nil {
+				return err
+			}
+			b.records = append(b.records, r)
+		}
+		waiting = append(waiting, b)
+	}
+	for err = errGivenBack; errors.Is(err, errGivenBack) && ctx.Err() == nil; {
+		err = s.run(ctx, &waiting)
+	}
+	return err
 }
 
 type listedShard struct {
@@ -137,7 +205,11 @@ func (s *trigger) list(ctx context.Context) (all []listedShard, err error) {
 	}
 }
 
+// read puts what a shard has got with what waits of it.
 func (s *trigger) read(ctx context.Context, id string, at *shard) error {
+	if at.closed {
+		return nil
+	}
 	in := object{"StreamArn": s.arn, "ShardId": id, "ShardIteratorType": "TRIM_HORIZON"}
 	if at.last != "" {
 		in["ShardIteratorType"], in["SequenceNumber"] = "AFTER_SEQUENCE_NUMBER", at.last
@@ -151,99 +223,29 @@ func (s *trigger) read(ctx context.Context, id string, at *shard) error {
 			Records           []json.RawMessage
 			NextShardIterator string
 		}
-		if err := s.ask(ctx, "GetRecords", object{"ShardIterator": next, "Limit": mostBatch}, &out); err != nil {
+		if err := s.ask(ctx, "GetRecords", object{"ShardIterator": next, "Limit": s.mapping.most}, &out); err != nil {
 			return err
 		}
-		var batch []record
-		last := ""
+		b := &batch{shard: id}
 		for _, whole := range out.Records {
-			r := record{whole: whole}
-			if err := json.Unmarshal(whole, &r); err != nil {
+			r, err := newRecord(whole)
+			if err != nil {
 				return err
 			}
-			last = r.Change.SequenceNumber
-			// The filter of template.yaml.
-			if _, there := r.Change.NewImage["e"]; there && r.EventName != "REMOVE" {
-				batch = append(batch, r)
+			at.last = r.Change.SequenceNumber
+			if s.mapping.wants(r) {
+				b.records = append(b.records, r)
 			}
 		}
-		if err := s.handOn(ctx, at, batch); err != nil {
-			return err
-		}
-		if last != "" {
-			at.last = last
+		if len(b.records) > 0 {
+			at.waiting = append(at.waiting, b)
 		}
 		if next = out.NextShardIterator; len(out.Records) == 0 && next != "" {
 			return nil
 		}
 	}
-	at.done = true
+	at.closed = true
 	return nil
-}
-
-// handOn has publish work on a batch, and moves the place in the shard past what it took.
-func (s *trigger) handOn(ctx context.Context, at *shard, batch []record) error {
-	if len(batch) == 0 {
-		return nil
-	}
-	taken, err := s.deliver(ctx, batch)
-	if taken > 0 {
-		at.last = batch[taken-1].Change.SequenceNumber
-	}
-	if err == nil {
-		return nil
-	}
-	if _, failed := errors.AsType[*functionError](err); failed && len(batch) > 1 && taken == 0 {
-		half := len(batch) / 2
-		if err := s.handOn(ctx, at, batch[:half]); err != nil {
-			return err
-		}
-		return s.handOn(ctx, at, batch[half:])
-	}
-	return err
-}
-
-// deliver sends one event and answers how many of its records were taken.
-func (s *trigger) deliver(ctx context.Context, batch []record) (taken int, err error) {
-	records := make([]object, len(batch))
-	for i, r := range batch {
-		one := object{}
-		if err := json.Unmarshal(r.whole, &one); err != nil {
-			return 0, err
-		}
-		one["eventSourceARN"] = s.arn
-		records[i] = one
-	}
-	event, err := json.Marshal(object{"Records": records})
-	if err != nil {
-		return 0, err
-	}
-	answer, err := s.e.pools["publish"].invoke(ctx, event)
-	if err != nil {
-		return 0, fmt.Errorf("publish: %w", err)
-	}
-	var said struct {
-		Failures []struct {
-			Item string `json:"itemIdentifier"`
-		} `json:"batchItemFailures"`
-	}
-	if err := json.Unmarshal(answer, &said); err != nil {
-		return 0, fmt.Errorf("publish: its answer: %w", err)
-	}
-	taken = len(batch)
-	for _, f := range said.Failures {
-		place := 0 // an id that isn't in the batch gives all of it back
-		for i, r := range batch {
-			if r.Change.SequenceNumber == f.Item {
-				place = i
-			}
-		}
-		taken = min(taken, place)
-	}
-	if taken < len(batch) {
-		return taken, errors.New("publish gives records back")
-	}
-	return taken, nil
 }
 
 const (

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -20,6 +21,7 @@ type function struct {
 	step        string        // the name of its folder under functions/
 	timeout     time.Duration // of one invocation
 	environment map[string]string
+	events      any // what it is run by
 }
 
 type object = map[string]any
@@ -66,7 +68,7 @@ func readTemplate(root string, values map[string]string) (map[string]function, e
 			continue
 		}
 		folder, _ := r.Properties["CodeUri"].(string)
-		f := function{step: filepath.Base(folder), timeout: seconds(r.Properties["Timeout"]), environment: map[string]string{}}
+		f := function{step: filepath.Base(folder), timeout: seconds(r.Properties["Timeout"]), environment: map[string]string{}, events: r.Properties["Events"]}
 		if f.timeout == 0 {
 			f.timeout = seconds(of(global, "Timeout"))
 		}
@@ -83,6 +85,17 @@ func readTemplate(root string, values map[string]string) (map[string]function, e
 		found[f.step] = f
 	}
 	return found, nil
+}
+
+// rate is how often a schedule of minutes runs a function.
+// https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html#rate-based
+func (f function) rate() (time.Duration, error) {
+	said := of(f.events, "Schedule", "Properties", "ScheduleExpression")
+	var minutes int
+	if n, err := fmt.Sscanf(fmt.Sprint(said), "rate(%d minutes)", &minutes); n != 1 || err != nil || minutes < 1 {
+		return 0, fmt.Errorf("template.yaml: the schedule of %s is %v, which is no number of minutes", f.step, said)
+	}
+	return time.Duration(minutes) * time.Minute, nil
 }
 
 // plain turns CloudFormation's short forms into what a YAML reader understands: ${Name} for a reference, and a map of one
@@ -127,6 +140,16 @@ func of(in any, path ...string) any {
 		in = m[name]
 	}
 	return in
+}
+
+// reference gives the name in ${Name} or ${Name.Attribute}; empty: it is neither.
+func reference(in any) string {
+	text, _ := in.(string)
+	m := regexp.MustCompile(`^\$\{(\w+)(\.\w+)?\}$`).FindStringSubmatch(text)
+	if m == nil {
+		return ""
+	}
+	return m[1]
 }
 
 func seconds(value any) time.Duration {
