@@ -2,19 +2,6 @@
 // DynamoDB Local: see package emulator below it.
 package main
 
-import (
-	"context"
-	"os"
-	"os/signal"
-	"syscall"
+import "countersign/infra/emulator/emulator"
 
-	"countersign/infra/emulator/emulator"
-)
-
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends it at once
-	code := emulator.Run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
-}
+func main() { emulator.Command().Main() }

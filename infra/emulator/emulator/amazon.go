@@ -11,9 +11,11 @@ import (
 	"maps"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
-	"time"
+
+	"countersign/infra/local/machine"
 )
 
 // What stands for an account of Amazon's.
@@ -34,7 +36,7 @@ type amazon struct {
 
 	mu       sync.Mutex
 	wrapped  map[string]dataKey // by blob
-	messages []message
+	messages []machine.Message
 	events   []json.RawMessage
 }
 
@@ -43,15 +45,23 @@ type dataKey struct {
 	context map[string]string
 }
 
-// A message is one that SES was asked to send, in the shape of the local server's outbox.
-type message struct {
-	At      time.Time `json:"at"`
-	Channel string    `json:"channel"`
-	To      string    `json:"to"`
-	Subject *string   `json:"subject"`
-	Text    string    `json:"text"`
-	HTML    *string   `json:"html"`
-	Code    *string   `json:"code"`
+func (a *amazon) outbox() []machine.Message {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.messages)
+}
+
+func (a *amazon) clearOutbox() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.messages = nil
+	return nil
+}
+
+func (a *amazon) bus() []json.RawMessage {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.events)
 }
 
 // ServeHTTP implements http.Handler.
@@ -72,19 +82,19 @@ func (a *amazon) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.id = hex.EncodeToString(sum[:])
 	switch {
 	case service == "DynamoDB_20120810":
-		c.target = targetStore
+		c.target = machine.TargetStore
 		if bytes.Contains(body, []byte(`{"S":"ring"}`)) {
-			c.target = targetKeys
+			c.target = machine.TargetKeys
 		}
 		a.befall(w, r, c, func(w http.ResponseWriter) { a.table(w, r, p, c) })
 	case service == "TrentService":
-		c.target = targetKeys
+		c.target = machine.TargetKeys
 		a.befall(w, r, c, func(w http.ResponseWriter) { a.kms(w, operation, body) })
 	case service == "AWSEvents" && operation == "PutEvents":
-		c.target = targetEvents
+		c.target = machine.TargetEvents
 		a.befall(w, r, c, func(w http.ResponseWriter) { a.putEvents(w, body) })
 	case r.Method == http.MethodPost && rest == "v2/email/outbound-emails":
-		c.target = targetEmail
+		c.target = machine.TargetEmail
 		a.befall(w, r, c, func(w http.ResponseWriter) { a.sendEmail(w, body) })
 	default:
 		refuse(w, http.StatusBadRequest, "UnknownOperationException")
@@ -111,7 +121,7 @@ func (c awsCall) commits() bool {
 
 // table passes a request on to DynamoDB Local, unless a death is due.
 func (a *amazon) table(w http.ResponseWriter, r *http.Request, p *pool, c awsCall) {
-	if c.commits() && c.target == targetStore && a.e.deaths.take(c.step, BeforeCommit) {
+	if c.commits() && c.target == machine.TargetStore && a.e.deaths.take(c.step, BeforeCommit) {
 		a.die(c)
 	}
 	on, err := http.NewRequestWithContext(r.Context(), r.Method, a.dynamo, bytes.NewReader(c.body))
@@ -135,7 +145,7 @@ func (a *amazon) table(w http.ResponseWriter, r *http.Request, p *pool, c awsCal
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
-	if c.commits() && c.target == targetStore && a.e.deaths.take(c.step, AfterCommit) {
+	if c.commits() && c.target == machine.TargetStore && a.e.deaths.take(c.step, AfterCommit) {
 		a.die(c)
 	}
 	maps.Copy(w.Header(), answer.Header)
@@ -213,7 +223,7 @@ func (a *amazon) sendEmail(w http.ResponseWriter, body []byte) {
 		return
 	}
 	sent := said.Content.Simple
-	m := message{
+	m := machine.Message{
 		At: a.e.now(), Channel: "email", To: said.Destination.ToAddresses[0], Subject: &sent.Subject.Data,
 		Text: sent.Body.Text.Data, HTML: &sent.Body.HTML.Data, Code: codeIn(sent.Body.Text.Data),
 	}

@@ -82,7 +82,7 @@ func running(t *testing.T, part string) (found []string) {
 func TestFlagsThatMakeNoSenseAreRefused(t *testing.T) {
 	for _, args := range [][]string{{"-nonsense"}, {"surplus"}} {
 		var errs strings.Builder
-		if code := emulator.Run(t.Context(), args, &errs, &errs); code != 2 {
+		if code := emulator.Command().Run(t.Context(), args, &errs, &errs); code != 2 {
 			t.Errorf("%q: exit code %d, want 2", args, code)
 		}
 	}

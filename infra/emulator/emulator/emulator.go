@@ -4,7 +4,7 @@
 // Its stream is handed to publish, by the rules of the template's event source mapping but for the batching window, and its
 // schedule runs the sweep. What publish doesn't take in the end is put into a folder that stands for the bucket.
 //
-// It has the calls under /local/ that the local server has, so whatever is written against one runs against the other.
+// It has the calls under /local/ that package machine says, so what is written against the local server runs against it.
 //
 // What it keeps:
 //
@@ -20,7 +20,6 @@ package emulator
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -30,12 +29,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"countersign/infra/dynamolocal"
+	"countersign/infra/local/machine"
 	"countersign/pkg/api"
 	"countersign/pkg/mfa"
 	"countersign/pkg/seal"
@@ -64,8 +63,8 @@ type Options struct {
 	Log *slog.Logger
 }
 
-// Client is the client that the emulator's own API key is of.
-const Client = "local"
+// bucketFolder is the one in the data folder that stands for S3.
+const bucketFolder = "buckets"
 
 // An Emulator is an http.Handler: the API, and the calls under /local/.
 type Emulator struct {
@@ -76,8 +75,7 @@ type Emulator struct {
 	amazon    *amazon
 	amazonURL string
 	trigger   *trigger
-	front     *front
-	local     http.Handler
+	calls     *machine.Calls
 	faults    faults
 	deaths    deaths
 	own       *mfa.Service // the operator, beside the functions
@@ -101,7 +99,7 @@ type Emulator struct {
 func Open(ctx context.Context, o Options) (_ *Emulator, err error) {
 	e := &Emulator{
 		o: o, table: "countersign-" + rand.Text(), pools: map[string]*pool{}, log: o.Log,
-		faults: faults{waiting: map[string]fault{}, befallen: map[string]befallen{}},
+		faults: faults{waiting: map[string]machine.Fault{}, befallen: map[string]befallen{}},
 		deaths: deaths{waiting: map[string]Moment{}, died: map[string]int{}},
 		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}},
 	}
@@ -113,8 +111,7 @@ func Open(ctx context.Context, o Options) (_ *Emulator, err error) {
 			e.Close()
 		}
 	}()
-	port := strconv.Itoa(o.Port)
-	e.origins = []string{"http://localhost:" + port, "http://127.0.0.1:" + port}
+	e.origins = machine.Origins(o.Port)
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -143,9 +140,8 @@ func Open(ctx context.Context, o Options) (_ *Emulator, err error) {
 	if err != nil {
 		return nil, err
 	}
-	e.front = &front{pools: e.pools, now: time.Now, log: func(m string, a ...any) { e.log.Warn(m, a...) }}
-	e.local = e.localCalls()
-	e.running.Go(func() { e.trigger.follow(e.ctx) })
+	e.calls = e.newCalls(&front{pools: e.pools, now: time.Now, log: e.log})
+	e.running.Go(func() { machine.HandOn(e.ctx, e.trigger.wake, e.trigger.drain, e.log) })
 	e.running.Go(func() { e.schedule(every) })
 	return e, nil
 }
@@ -199,18 +195,14 @@ func (e *Emulator) startAmazon(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	mapping.dir, mapping.now, mapping.log = filepath.Join(e.o.Dir, "buckets"), e.now, e.log
+	mapping.dir, mapping.now, mapping.log = filepath.Join(e.o.Dir, bucketFolder), e.now, e.log
 	if err := os.RemoveAll(mapping.dir); err != nil {
 		return err
 	}
 	e.trigger = &trigger{e: e, endpoint: endpoint, table: e.table, mapping: mapping, wake: make(chan struct{}, 1), shards: map[string]*shard{}}
 	e.own = &mfa.Service{Store: dynamo.New(dynamo.Options{Client: admin, Table: e.table, Now: e.now}), Now: e.now}
-	if e.apiKey, err = e.own.CreateKey(ctx, mfa.NewKey{Client: Client, Scopes: mfa.Scopes(), Origins: e.origins}); err != nil {
-		return fmt.Errorf("make an API key: %w", err)
-	}
-	path := filepath.Join(e.o.Dir, "api-key")
-	if err := errors.Join(os.WriteFile(path, []byte(e.apiKey.Reveal()+"\n"), 0o600), os.Chmod(path, 0o600)); err != nil {
-		return fmt.Errorf("keep the API key: %w", err)
+	if e.apiKey, err = machine.MakeKey(ctx, e.own, e.o.Dir, e.origins); err != nil {
+		return err
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -416,7 +416,7 @@ func TestTheFrontHasAPIGatewaysLimits(t *testing.T) {
 
 func TestItListensOnThisMachineOnly(t *testing.T) {
 	var errs bytes.Buffer
-	if code := emulator.Run(t.Context(), []string{"-addr", "0.0.0.0:0"}, io.Discard, &errs); code != 1 {
+	if code := emulator.Command().Run(t.Context(), []string{"-addr", "0.0.0.0:0"}, io.Discard, &errs); code != 1 {
 		t.Errorf("exit code %d, want 1: %s", code, errs.String())
 	}
 	w := open(t, emulator.Options{})

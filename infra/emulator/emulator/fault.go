@@ -5,39 +5,18 @@ import (
 	"net/http/httptest"
 	"sync"
 	"time"
+
+	"countersign/infra/local/machine"
 )
 
-// What a fault can befall, and how: as in the local server.
-const (
-	targetEmail  = "email"
-	targetSMS    = "sms"
-	targetStore  = "store"
-	targetKeys   = "keys" // KMS, and the ring's item in the table
-	targetEvents = "events"
-
-	modeFail      = "fail"
-	modeSlow      = "slow"
-	modeLostReply = "lost_reply"
-)
-
-const (
-	slowFor    = 2 * time.Second
-	mostFaults = 1_000_000
-	// sameCall is for how long attempts that say the same are those of one call.
-	sameCall = 5 * time.Second
-)
-
-type fault struct {
-	Target string `json:"target"`
-	Mode   string `json:"mode"`
-	Count  int64  `json:"count"`
-}
+// sameCall is for how long attempts that say the same are those of one call.
+const sameCall = 5 * time.Second
 
 // faults holds at most one fault for each target. What befalls a call befalls all of its attempts, so that a function's
 // own retries don't undo it.
 type faults struct {
 	mu       sync.Mutex
-	waiting  map[string]fault
+	waiting  map[string]machine.Fault
 	befallen map[string]befallen // by call
 }
 
@@ -46,7 +25,7 @@ type befallen struct {
 	at   time.Time
 }
 
-func (f *faults) set(told fault) {
+func (f *faults) set(told machine.Fault) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.waiting[told.Target] = told
@@ -66,12 +45,12 @@ func (f *faults) take(c awsCall, starting bool) (mode string, again bool) {
 	switch {
 	case waits.Count == 0:
 		return "", false
-	case c.target == targetStore && (starting || own || waits.Mode == modeLostReply && !c.commits()):
+	case c.target == machine.TargetStore && (starting || own || waits.Mode == machine.ModeLostReply && !c.commits()):
 		return "", false
-	case c.target == targetKeys && own:
+	case c.target == machine.TargetKeys && own:
 		return "", false
-	case c.target == targetKeys && starting:
-		return modeFail, false // so that the fault waits for the first call
+	case c.target == machine.TargetKeys && starting:
+		return machine.ModeFail, false // so that the fault waits for the first call
 	}
 	waits.Count--
 	f.waiting[c.target] = waits
@@ -86,18 +65,18 @@ func (a *amazon) befall(w http.ResponseWriter, r *http.Request, c awsCall, answe
 	c.place.mu.Unlock()
 	mode, again := a.e.faults.take(c, starting)
 	switch {
-	case mode == modeFail:
+	case mode == machine.ModeFail:
 		refuse(w, http.StatusInternalServerError, "InternalServerError")
 		return
-	case mode == modeSlow && !again:
-		timer := time.NewTimer(slowFor)
+	case mode == machine.ModeSlow && !again:
+		timer := time.NewTimer(machine.SlowFor)
 		defer timer.Stop()
 		select {
 		case <-timer.C:
 		case <-r.Context().Done():
 			return
 		}
-	case mode == modeLostReply:
+	case mode == machine.ModeLostReply:
 		if !again {
 			answer(httptest.NewRecorder())
 		}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"mime"
 	"net"
 	"net/http"
@@ -34,7 +35,7 @@ const (
 type front struct {
 	pools map[string]*pool
 	now   func() time.Time
-	log   func(msg string, args ...any)
+	log   *slog.Logger
 }
 
 // ServeHTTP implements http.Handler.
@@ -69,7 +70,7 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case errors.Is(err, context.DeadlineExceeded):
 		say(w, http.StatusServiceUnavailable, "Service Unavailable")
 	case err != nil:
-		f.log("a function gave no answer", "step", step, "error", err)
+		f.log.Warn("a function gave no answer", "step", step, "error", err)
 		say(w, http.StatusInternalServerError, "Internal Server Error")
 	default:
 		pass(w, answer)

@@ -20,6 +20,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"countersign/infra/local/machine"
 )
 
 // FindRIE looks for Amazon's Runtime Interface Emulator in the SAM command line that infra/test installs. Empty: it isn't
@@ -73,7 +75,7 @@ func launchRIE(ctx context.Context, rie, path string, f function, environment []
 		r.command.Wait()
 		close(r.ended)
 	}()
-	for pause(ctx, 5*time.Millisecond) {
+	for machine.Pause(ctx, 5*time.Millisecond) {
 		conn, err := net.Dial("tcp", outer)
 		if err == nil {
 			conn.Close()

@@ -7,53 +7,28 @@ import (
 	"sync"
 	"time"
 
+	"countersign/infra/local/machine"
 	"countersign/pkg/mfa"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
 )
 
-// What a fault can befall, and how.
-const (
-	targetEmail  = "email"
-	targetSMS    = "sms"
-	targetStore  = "store"
-	targetKeys   = "keys"
-	targetEvents = "events"
-
-	modeFail      = "fail"       // not done
-	modeSlow      = "slow"       // done late
-	modeLostReply = "lost_reply" // done, and the answer lost
-)
-
-// slowFor is how long a slow call takes.
-const slowFor = 2 * time.Second
-
-// mostFaults is the most calls that one fault may befall.
-const mostFaults = 1_000_000
-
 // errTold is what a call answers that was told to fail.
 var errTold = errors.New("told to fail")
 
-// A fault befalls the next calls of one target.
-type fault struct {
-	Target string `json:"target"`
-	Mode   string `json:"mode"`
-	Count  int64  `json:"count"`
-}
-
 // faults holds at most one fault for each target; a new one takes the earlier one's place.
 type faults struct {
-	slow time.Duration // zero: slowFor
+	slow time.Duration // zero: machine.SlowFor
 
 	mu      sync.Mutex
-	waiting map[string]fault
+	waiting map[string]machine.Fault
 }
 
-func (f *faults) set(told fault) {
+func (f *faults) set(told machine.Fault) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.waiting == nil {
-		f.waiting = map[string]fault{}
+		f.waiting = map[string]machine.Fault{}
 	}
 	f.waiting[told.Target] = told
 }
@@ -64,7 +39,7 @@ func (f *faults) take(target string, reads bool) (mode string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	waits := f.waiting[target]
-	if waits.Count == 0 || reads && waits.Mode == modeLostReply {
+	if waits.Count == 0 || reads && waits.Mode == machine.ModeLostReply {
 		return ""
 	}
 	waits.Count--
@@ -76,15 +51,15 @@ func (f *faults) take(target string, reads bool) (mode string) {
 func (f *faults) befall(ctx context.Context, target string, reads bool, call func() error) error {
 	mode := f.take(target, reads)
 	switch mode {
-	case modeFail:
+	case machine.ModeFail:
 		return fmt.Errorf("%s: %w", target, errTold)
-	case modeSlow:
+	case machine.ModeSlow:
 		if err := f.wait(ctx); err != nil {
 			return err
 		}
 	}
 	err := call()
-	if mode == modeLostReply {
+	if mode == machine.ModeLostReply {
 		return fmt.Errorf("%s: %w once the work was done", target, errTold)
 	}
 	return err
@@ -93,7 +68,7 @@ func (f *faults) befall(ctx context.Context, target string, reads bool, call fun
 func (f *faults) wait(ctx context.Context) error {
 	slow := f.slow
 	if slow == 0 {
-		slow = slowFor
+		slow = machine.SlowFor
 	}
 	timer := time.NewTimer(slow)
 	defer timer.Stop()
@@ -113,7 +88,7 @@ type faultyStore struct {
 
 // Get implements store.Store.
 func (s faultyStore) Get(ctx context.Context, key store.Key) (item store.Item, err error) {
-	err = s.faults.befall(ctx, targetStore, true, func() error {
+	err = s.faults.befall(ctx, machine.TargetStore, true, func() error {
 		item, err = s.Store.Get(ctx, key)
 		return err
 	})
@@ -122,7 +97,7 @@ func (s faultyStore) Get(ctx context.Context, key store.Key) (item store.Item, e
 
 // Query implements store.Store.
 func (s faultyStore) Query(ctx context.Context, q store.Query) (page store.Page, err error) {
-	err = s.faults.befall(ctx, targetStore, true, func() error {
+	err = s.faults.befall(ctx, machine.TargetStore, true, func() error {
 		page, err = s.Store.Query(ctx, q)
 		return err
 	})
@@ -131,12 +106,12 @@ func (s faultyStore) Query(ctx context.Context, q store.Query) (page store.Page,
 
 // Commit implements store.Store.
 func (s faultyStore) Commit(ctx context.Context, token store.Version, writes ...store.Write) error {
-	return s.faults.befall(ctx, targetStore, false, func() error { return s.Store.Commit(ctx, token, writes...) })
+	return s.faults.befall(ctx, machine.TargetStore, false, func() error { return s.Store.Commit(ctx, token, writes...) })
 }
 
 // Count implements store.Store.
 func (s faultyStore) Count(ctx context.Context, key store.Key, n, cap int64, expires time.Time) (number int64, err error) {
-	err = s.faults.befall(ctx, targetStore, true, func() error {
+	err = s.faults.befall(ctx, machine.TargetStore, true, func() error {
 		number, err = s.Store.Count(ctx, key, n, cap, expires)
 		return err
 	})
@@ -151,7 +126,7 @@ type faultyKeys struct {
 
 // Ring implements seal.Keeper.
 func (k faultyKeys) Ring(ctx context.Context) (ring *seal.Ring, err error) {
-	err = k.faults.befall(ctx, targetKeys, false, func() error {
+	err = k.faults.befall(ctx, machine.TargetKeys, false, func() error {
 		ring, err = k.Keeper.Ring(ctx)
 		return err
 	})
@@ -160,7 +135,7 @@ func (k faultyKeys) Ring(ctx context.Context) (ring *seal.Ring, err error) {
 
 // Reload implements seal.Keeper.
 func (k faultyKeys) Reload(ctx context.Context) (ring *seal.Ring, err error) {
-	err = k.faults.befall(ctx, targetKeys, false, func() error {
+	err = k.faults.befall(ctx, machine.TargetKeys, false, func() error {
 		ring, err = k.Keeper.Reload(ctx)
 		return err
 	})
@@ -175,7 +150,7 @@ type faultyMail struct {
 
 // SendMail implements mfa.Mailer.
 func (m faultyMail) SendMail(ctx context.Context, message mfa.Message) error {
-	return m.faults.befall(ctx, targetEmail, false, func() error { return m.Mailer.SendMail(ctx, message) })
+	return m.faults.befall(ctx, machine.TargetEmail, false, func() error { return m.Mailer.SendMail(ctx, message) })
 }
 
 // faultyBus is a bus that faults befall.
@@ -186,5 +161,5 @@ type faultyBus struct {
 
 // PutEvents implements mfa.Bus.
 func (b faultyBus) PutEvents(ctx context.Context, events []mfa.Event) error {
-	return b.faults.befall(ctx, targetEvents, false, func() error { return b.Bus.PutEvents(ctx, events) })
+	return b.faults.befall(ctx, machine.TargetEvents, false, func() error { return b.Bus.PutEvents(ctx, events) })
 }

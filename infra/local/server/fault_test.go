@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"countersign/infra/local/machine"
 )
 
 func (r *running) told(target, mode string, count int) {
@@ -44,7 +46,7 @@ func TestALostReplyOfTheStoreIsOneOfACommit(t *testing.T) {
 	if got := r.verify(b, code, ""); got.status != 200 {
 		t.Errorf("the answer to the commit was lost: got %d %s, want the truth, 200", got.status, got.body)
 	}
-	if got := r.faults.waiting[targetStore].Count; got != 0 {
+	if got := r.faults.waiting[machine.TargetStore].Count; got != 0 {
 		t.Errorf("%d faults still wait: the commit was not hit", got)
 	}
 	if got := count(r.events(), "challenge.verified"); got != 1 {
@@ -135,8 +137,8 @@ func TestASlowCallIsDoneLate(t *testing.T) {
 			t.Errorf("%s: took %s, want at least %s", target, took, r.faults.slow)
 		}
 	}
-	if slowFor != 2*time.Second {
-		t.Errorf("slow is %s, want 2 s", slowFor)
+	if machine.SlowFor != 2*time.Second {
+		t.Errorf("slow is %s, want 2 s", machine.SlowFor)
 	}
 }
 

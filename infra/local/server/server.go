@@ -12,23 +12,7 @@
 //   - The /local/* calls and the demo answer nobody who speaks to another host than this machine, and no page of another
 //     origin.
 //
-// What only this server has, and no deployment:
-//
-//	GET    /local/outbox?to=   what would have been sent, oldest first: {"messages":[{"at","channel","to","subject",
-//	                           "text","html","code"}]}; without to, to everybody
-//	DELETE /local/outbox       forget it
-//	GET    /local/events       what the bus got, oldest first: {"events":[…]}
-//	GET    /local/clock        the server's time: {"now"}
-//	POST   /local/clock        {"advance_s":n} moves it forward
-//	POST   /local/sweep        runs the sweep now: {"announced":n}
-//	POST   /local/faults       {"target":"email|sms|store|keys|events","mode":"fail|slow|lost_reply","count":n}: the next n
-//	                           calls of it fail, take 2 seconds more, or are done and then fail; a lost reply of the store
-//	                           is one of a commit. 0 takes back what waits. One fault at a time for each target
-//	POST   /local/keys         {"scopes":[…],"org":null,"client":"local"} makes an API key: {"key":"csk_…"}; these are the
-//	                           defaults, with every scope
-//
-// The outbox and the events are those of all that was committed before the call. Faults of the store and the keys befall
-// calls and not the server's own work, so that they hit what they are meant for.
+// Package machine says what the calls under /local/ are.
 //
 // The data folder holds codes, keys and an API key of every scope in the clear, readable by its owner only. So this is a
 // laptop's tool, never a deployment: whoever reads the outbox can sign in as anybody. It refuses to make new keys for a
@@ -45,12 +29,12 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"countersign/infra/local/demo"
+	"countersign/infra/local/machine"
 	"countersign/pkg/api"
 	"countersign/pkg/mfa"
 	"countersign/pkg/seal"
@@ -95,7 +79,8 @@ type Server struct {
 	origins []string // of the server, as a browser on this machine knows it
 	log     *slog.Logger
 
-	api, local, demo http.Handler
+	calls http.Handler // everything but the demo, and what the demo itself is a client of
+	demo  http.Handler
 
 	wake     chan struct{} // something was committed
 	ended    sync.WaitGroup
@@ -104,9 +89,6 @@ type Server struct {
 
 // callTime is how long a call may take: what API Gateway would wait for.
 const callTime = 29 * time.Second
-
-// Client is the client that the server's own API key is of.
-const Client = "local"
 
 // Open opens the data folder, or makes it, and starts the server's own work: handing events on, the sweep, and removing
 // what has expired. It answers ErrInUse when somebody else has the folder open.
@@ -138,8 +120,7 @@ func Open(o Options) (_ *Server, err error) {
 	if err := s.openRecords(o.Dir); err != nil {
 		return nil, err
 	}
-	port := strconv.Itoa(o.Port)
-	s.origins = []string{"http://localhost:" + port, "http://127.0.0.1:" + port}
+	s.origins = machine.Origins(o.Port)
 	s.assemble(keys, s.origins[0])
 
 	ctx, stop := context.WithCancel(context.Background())
@@ -148,12 +129,12 @@ func Open(o Options) (_ *Server, err error) {
 		return nil, err
 	}
 	s.demo, err = demo.New(ctx, demo.Options{
-		Countersign: http.HandlerFunc(s.calls), Key: s.apiKey, Client: Client, Issuer: s.service.Issuer, Now: s.clock.now,
+		Countersign: s.calls, Key: s.apiKey, Client: machine.Client, Issuer: s.service.Issuer, Now: s.clock.now,
 	})
 	if err != nil {
 		return nil, err
 	}
-	s.ended.Go(func() { s.handOn(ctx) })
+	s.ended.Go(func() { machine.HandOn(ctx, s.wake, s.drain, s.log) })
 	s.ended.Go(func() { s.sweep(ctx) })
 	s.ended.Go(func() { s.purge(ctx) })
 	return s, nil
@@ -196,7 +177,7 @@ func (s *Server) openStore(o Options) (*seal.File, error) {
 }
 
 func (s *Server) openRecords(dir string) error {
-	messages, err := openJournal[message](filepath.Join(dir, "outbox.jsonl"))
+	messages, err := openJournal[machine.Message](filepath.Join(dir, "outbox.jsonl"))
 	if err != nil {
 		return fmt.Errorf("open the outbox: %w", err)
 	}
@@ -220,10 +201,14 @@ func (s *Server) assemble(keys seal.Keeper, issuer string) {
 	exposed := *s.own
 	exposed.Store, exposed.Keys = faultyStore{watched, &s.faults}, faultyKeys{keys, &s.faults}
 	s.service = &exposed
-	s.api = api.New(api.Options{Timeout: callTime, Now: time.Now, Log: s.log},
+	door := api.New(api.Options{Timeout: callTime, Now: time.Now, Log: s.log},
 		api.Challenge(s.service), api.Verify(s.service), api.Account(s.service), api.Policy(s.service),
 		api.Pages(s.service.Keys, s.health))
-	s.local = s.localCalls()
+	s.calls = &machine.Calls{
+		API: door, Drain: s.drain, Outbox: s.outbox.all, ClearOutbox: s.outbox.clear, Events: s.bus.all, Now: s.clock.now, Advance: s.clock.advance,
+		Sweep:    func(ctx context.Context) (int, error) { return sweepAll(ctx, s.service) },
+		SetFault: s.faults.set, Operator: s.own, Origins: s.origins, Log: s.log,
+	}
 }
 
 // health finds out whether the store answers.
@@ -236,31 +221,19 @@ func (s *Server) health(ctx context.Context) error {
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch path := r.URL.Path; {
 	case path == "/" || strings.HasPrefix(path, demo.Prefix):
-		if !loopback(r.Host) {
+		if !machine.Loopback(r.Host) {
 			http.Error(w, "The demo answers at "+s.Issuer()+" only.", http.StatusForbidden)
 			return
 		}
 		s.demo.ServeHTTP(w, r)
 	default:
-		s.calls(w, r)
+		s.calls.ServeHTTP(w, r)
 	}
-}
-
-// calls is everything but the demo, and what the demo itself is a client of.
-func (s *Server) calls(w http.ResponseWriter, r *http.Request) {
-	if strings.HasPrefix(r.URL.Path, "/local/") {
-		s.local.ServeHTTP(w, r)
-		return
-	}
-	if strings.HasSuffix(r.URL.Path, "/activity") {
-		s.settle(r)
-	}
-	s.api.ServeHTTP(w, r)
 }
 
 // keepAPIKey sees to it that DIR/api-key holds a key that is good.
 func (s *Server) keepAPIKey(ctx context.Context, o Options) error {
-	path := filepath.Join(o.Dir, "api-key")
+	path := machine.KeyFile(o.Dir)
 	text, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("read the API key: %w", err)
@@ -276,16 +249,8 @@ func (s *Server) keepAPIKey(ctx context.Context, o Options) error {
 			return fmt.Errorf("look up the API key: %w", err)
 		}
 	}
-	s.apiKey, err = s.own.CreateKey(ctx, mfa.NewKey{
-		Client: Client, Scopes: mfa.Scopes(), Origins: s.origins,
-	})
-	if err != nil {
-		return fmt.Errorf("make an API key: %w", err)
-	}
-	if err := replaceFile(path, s.apiKey.Reveal()+"\n"); err != nil {
-		return fmt.Errorf("keep the API key: %w", err)
-	}
-	return nil
+	s.apiKey, err = machine.MakeKey(ctx, s.own, o.Dir, s.origins)
+	return err
 }
 
 // Issuer is the base URL by which this machine reaches the server, and the iss of its tokens.

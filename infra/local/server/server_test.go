@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"countersign/infra/local/machine"
 )
 
 // A running is a server that listens, and its data folder.
@@ -120,9 +122,9 @@ func (r *running) verify(b begun, code, rest string) answered {
 	return r.call("POST", "/v1/challenges/"+b.Challenge.ID+"/verify", `{"code":"`+code+`"`+rest+`}`)
 }
 
-func (r *running) messages(to string) []message {
+func (r *running) messages(to string) []machine.Message {
 	r.t.Helper()
-	var got struct{ Messages []message }
+	var got struct{ Messages []machine.Message }
 	path := "/local/outbox"
 	if to != "" {
 		path += "?to=" + to

@@ -5,14 +5,13 @@ import (
 	"errors"
 	"time"
 
+	"countersign/infra/local/machine"
 	"countersign/pkg/mfa"
 	"countersign/pkg/store"
 )
 
 const (
-	gather     = 5 * time.Millisecond // after a commit, so that what comes together is handed on together
-	handOnSize = 100                  // records handed on at a time
-	handOnWait = time.Second          // before what could not be handed on is tried again
+	handOnSize = 100 // records handed on at a time
 	sweepEvery = time.Minute
 	purgeEvery = time.Hour
 )
@@ -41,27 +40,9 @@ func (s *Server) drain(ctx context.Context) error {
 	return s.backend.Feed.Deliver(ctx, handOnSize, s.own.Publish)
 }
 
-// handOn drains soon after each commit, and what an earlier process left.
-func (s *Server) handOn(ctx context.Context) {
-	for pause(ctx, gather) {
-		if err := s.drain(ctx); err != nil && ctx.Err() == nil {
-			s.log.WarnContext(ctx, "events could not be handed on; they will be tried again", "error", err)
-			if !pause(ctx, handOnWait) {
-				return
-			}
-			continue
-		}
-		select {
-		case <-s.wake:
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
 // sweep announces what has ended, now and each minute of the machine's time.
 func (s *Server) sweep(ctx context.Context) {
-	for first := true; first || pause(ctx, sweepEvery); first = false {
+	for first := true; first || machine.Pause(ctx, sweepEvery); first = false {
 		if _, err := sweepAll(ctx, s.own); err != nil && ctx.Err() == nil {
 			s.log.WarnContext(ctx, "the sweep failed; it will be run again", "error", err)
 		}
@@ -86,21 +67,9 @@ func (s *Server) purge(ctx context.Context) {
 	if s.backend.Purge == nil {
 		return
 	}
-	for first := true; first || pause(ctx, purgeEvery); first = false {
+	for first := true; first || machine.Pause(ctx, purgeEvery); first = false {
 		if _, err := s.backend.Purge(ctx); err != nil && ctx.Err() == nil {
 			s.log.WarnContext(ctx, "what has expired could not be removed; it will be tried again", "error", err)
 		}
-	}
-}
-
-// pause waits, and reports whether the work is to go on.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }

@@ -1,4 +1,4 @@
-package server
+package machine
 
 import (
 	"bytes"
@@ -140,7 +140,7 @@ var sane = regexp.MustCompile(`^[A-Za-z0-9._-]{1,128}$`)
 // attacker points at a loopback address (DNS rebinding) is not this machine's.
 func fromHere(r *http.Request) error {
 	switch {
-	case !loopback(r.Host):
+	case !Loopback(r.Host):
 		return refuse(mfa.Forbidden, "Local calls answer at localhost only.")
 	case crossSite(r):
 		return refuse(mfa.Forbidden, "Pages of other sites can't make local calls.")
@@ -159,8 +159,8 @@ func crossSite(r *http.Request) bool {
 	return len(origin) > 1 || len(origin) == 1 && origin[0] != "http://"+r.Host
 }
 
-// loopback reports whether host, with or without a port, is this machine by a name that only this machine answers to.
-func loopback(host string) bool {
+// Loopback reports whether host, with or without a port, is this machine by a name that only this machine answers to.
+func Loopback(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
