@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"countersign/infra/dynamolocal/dynamolocaltest"
+	"countersign/infra/emulator/template"
 )
 
 // An account is AWS as the functions meet it, on loopback: DynamoDB Local for the table, and just enough of KMS, SES and
@@ -133,23 +134,23 @@ func (a *account) table(w http.ResponseWriter, r *http.Request, function, operat
 			joint[action] = together
 		}
 	}
-	table := func(in any) string { return fmt.Sprint(of(in, "TableName")) }
+	table := func(in any) string { return fmt.Sprint(template.Of(in, "TableName")) }
 	switch operation {
 	case "Query":
-		note("Query", table(said), of(said, "ExpressionAttributeValues", ":pk", "S"))
+		note("Query", table(said), template.Of(said, "ExpressionAttributeValues", ":pk", "S"))
 	case "PutItem":
 		writes = true
-		note("PutItem", table(said), of(said, "Item", "pk", "S"))
+		note("PutItem", table(said), template.Of(said, "Item", "pk", "S"))
 	case "UpdateItem", "DeleteItem":
 		writes = true
-		note(operation, table(said), of(said, "Key", "pk", "S"))
+		note(operation, table(said), template.Of(said, "Key", "pk", "S"))
 	case "TransactWriteItems":
 		writes = true
-		for _, item := range of(said, "TransactItems").([]any) {
+		for _, item := range template.Of(said, "TransactItems").([]any) {
 			for kind, one := range item.(object) {
-				partition := of(one, "Key", "pk", "S")
+				partition := template.Of(one, "Key", "pk", "S")
 				if kind == "Put" {
-					partition = of(one, "Item", "pk", "S")
+					partition = template.Of(one, "Item", "pk", "S")
 				}
 				action := kind + "Item"
 				if kind == "ConditionCheck" {
@@ -163,7 +164,7 @@ func (a *account) table(w http.ResponseWriter, r *http.Request, function, operat
 			a.note(function, joint[action])
 		}
 	default:
-		note(operation, table(said), of(said, "Key", "pk", "S"))
+		note(operation, table(said), template.Of(said, "Key", "pk", "S"))
 	}
 	if writes {
 		a.mu.Lock()
@@ -209,7 +210,7 @@ func (a *account) kms(w http.ResponseWriter, function, operation string, said ob
 	if u.resource == keyARN {
 		u.resource = "${Key.Arn}"
 	}
-	for key, value := range of(said, "EncryptionContext").(object) {
+	for key, value := range template.Of(said, "EncryptionContext").(object) {
 		u.keys["kms:EncryptionContext:"+key] = []string{fmt.Sprint(value)}
 	}
 	a.note(function, u)
@@ -261,8 +262,8 @@ func (a *account) ses(w http.ResponseWriter, function string, said object) {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
-	to, _ := of(said, "Destination", "ToAddresses").([]any)
-	a.mails = append(a.mails, mail{to: fmt.Sprint(to...), text: fmt.Sprint(of(said, "Content"))})
+	to, _ := template.Of(said, "Destination", "ToAddresses").([]any)
+	a.mails = append(a.mails, mail{to: fmt.Sprint(to...), text: fmt.Sprint(template.Of(said, "Content"))})
 	reply(w, object{"MessageId": fmt.Sprint(len(a.mails))})
 }
 
@@ -270,14 +271,14 @@ func (a *account) events(w http.ResponseWriter, function string, said object) {
 	entries := said["Entries"].([]any)
 	var ids []object
 	for i, entry := range entries {
-		bus := fmt.Sprint(of(entry, "EventBusName"))
+		bus := fmt.Sprint(template.Of(entry, "EventBusName"))
 		if bus == busName {
 			bus = "${Bus.Arn}"
 		}
 		a.note(function, use{action: "events:PutEvents", resource: bus})
 		ids = append(ids, object{"EventId": fmt.Sprint(i)})
 		a.mu.Lock()
-		a.put = append(a.put, fmt.Sprint(of(entry, "DetailType")))
+		a.put = append(a.put, fmt.Sprint(template.Of(entry, "DetailType")))
 		a.mu.Unlock()
 	}
 	reply(w, object{"Entries": ids, "FailedEntryCount": 0})

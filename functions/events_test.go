@@ -11,19 +11,20 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"countersign/infra/emulator/template"
 	"countersign/pkg/api/openapi"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
 )
 
 func TestEveryEventIsOneThatItsFunctionGets(t *testing.T) {
-	deployed := readTemplate(t)
+	_, functions := readTemplate(t)
 	document, err := openapi.New()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for step, f := range deployed.functions(t) {
-		if len(f.routes) == 0 {
+	for step, f := range functions {
+		if len(f.Routes) == 0 {
 			continue
 		}
 		var e events.APIGatewayV2HTTPRequest
@@ -32,8 +33,8 @@ func TestEveryEventIsOneThatItsFunctionGets(t *testing.T) {
 		switch {
 		case e.Version != "2.0" || e.RequestContext.Stage != "$default" || e.IsBase64Encoded:
 			t.Errorf("%s: not a request in payload 2.0 as this API sends it", step)
-		case !slices.Contains(f.routes, e.RouteKey) || e.RequestContext.RouteKey != e.RouteKey:
-			t.Errorf("%s: route %q, want one of %q", step, e.RouteKey, f.routes)
+		case !slices.Contains(f.Routes, e.RouteKey) || e.RequestContext.RouteKey != e.RouteKey:
+			t.Errorf("%s: route %q, want one of %q", step, e.RouteKey, f.Routes)
 		case e.RawPath != at.Path || at.Method+" "+patternOf(at.Method, at.Path) != e.RouteKey:
 			t.Errorf("%s: %s %s isn't on the route %s", step, at.Method, at.Path, e.RouteKey)
 		case e.Headers["content-length"] != fmt.Sprint(len(e.Body)):
@@ -63,8 +64,8 @@ func TestTheSweepsEventIsWhatTheSchedulerSends(t *testing.T) {
 }
 
 func TestThePublishEventIsABatchThatTheFilterLetsThrough(t *testing.T) {
-	f := readTemplate(t).functions(t)["publish"]
-	filters, _ := of(f.properties, "Events", "Stream", "Properties", "FilterCriteria", "Filters").([]any)
+	_, functions := readTemplate(t)
+	filters, _ := template.Of(functions["publish"].Properties, "Events", "Stream", "Properties", "FilterCriteria", "Filters").([]any)
 	if len(filters) != 1 {
 		t.Fatalf("%d filters, want 1", len(filters))
 	}
@@ -74,7 +75,7 @@ func TestThePublishEventIsABatchThatTheFilterLetsThrough(t *testing.T) {
 			NewImage map[string]map[string][]map[string]bool
 		} `json:"dynamodb"`
 	}
-	strictly(t, "the filter", []byte(fmt.Sprint(of(filters[0], "Pattern"))), &pattern)
+	strictly(t, "the filter", []byte(fmt.Sprint(template.Of(filters[0], "Pattern"))), &pattern)
 	if !slices.Equal(pattern.EventName, []string{"INSERT", "MODIFY"}) {
 		t.Errorf("lets %v through, want INSERT and MODIFY", pattern.EventName)
 	}
@@ -99,7 +100,7 @@ func TestThePublishEventIsABatchThatTheFilterLetsThrough(t *testing.T) {
 // The events are what somebody who tries a function by hand sends it, so each has to come to something. Their API key is
 // never issued: here it is put into the table.
 func TestEveryEventIsAnsweredByItsFunction(t *testing.T) {
-	functions := readTemplate(t).functions(t)
+	_, functions := readTemplate(t)
 	d := deploy(t, functions)
 	var start events.APIGatewayV2HTTPRequest
 	strictly(t, "challenge", eventFile(t, "challenge"), &start)

@@ -21,6 +21,7 @@ import (
 	"strings"
 	"testing"
 
+	"countersign/infra/emulator/template"
 	"countersign/pkg/api"
 	"countersign/pkg/api/openapi"
 )
@@ -42,8 +43,9 @@ func same(t *testing.T, one string, in []string, other string, also []string) {
 
 func TestTemplateRouteTableAndDocumentHaveTheSameRoutes(t *testing.T) {
 	var deployed, documented, table, operations []string
-	for step, f := range readTemplate(t).functions(t) {
-		for _, route := range f.routes {
+	read, functions := readTemplate(t)
+	for step, f := range functions {
+		for _, route := range f.Routes {
 			deployed = append(deployed, step+": "+route)
 		}
 	}
@@ -62,13 +64,14 @@ func TestTemplateRouteTableAndDocumentHaveTheSameRoutes(t *testing.T) {
 	}
 	same(t, "template.yaml", deployed, "the route table", table)
 	same(t, "the OpenAPI document", documented, "the route table", operations)
-	if n := len(readTemplate(t).named("AWS::ApiGatewayV2::Route")); n != len(deployed) {
+	if n := len(read.Named("AWS::ApiGatewayV2::Route")); n != len(deployed) {
 		t.Errorf("%d routes in template.yaml lead to functions, want %d", len(deployed), n)
 	}
 }
 
 func TestEveryFunctionHasAFolderAnEventAndAPartOfTheTemplate(t *testing.T) {
-	deployed := slices.Collect(maps.Keys(readTemplate(t).functions(t)))
+	_, functions := readTemplate(t)
+	deployed := slices.Collect(maps.Keys(functions))
 	same(t, "template.yaml", deployed, "functions/*/main.go", matching(t, "*/main.go", func(path string) string { return filepath.Dir(path) }))
 	same(t, "template.yaml", deployed, "events/*.json", matching(t, "../events/*", func(path string) string {
 		return strings.TrimSuffix(filepath.Base(path), ".json")
@@ -93,7 +96,7 @@ func matching(t *testing.T, pattern string, name func(path string) string) (name
 }
 
 func TestEveryFunctionIsBuiltRunAndReachedAlike(t *testing.T) {
-	deployed := readTemplate(t)
+	deployed, functions := readTemplate(t)
 	global := deployed.Globals.Function
 	for _, c := range []struct {
 		path string
@@ -104,11 +107,11 @@ func TestEveryFunctionIsBuiltRunAndReachedAlike(t *testing.T) {
 		}
 	}
 	roles, logs := map[string]string{}, map[string]string{}
-	for step, f := range deployed.functions(t) {
-		if got := deployed.Resources[f.resource].Metadata["BuildMethod"]; got != "go1.x" {
+	for step, f := range functions {
+		if got := deployed.Resources[f.Resource].Metadata["BuildMethod"]; got != "go1.x" {
 			t.Errorf("%s: is built by %v, want go1.x", step, got)
 		}
-		for part := range f.properties {
+		for part := range f.Properties {
 			if !slices.Contains([]string{
 				"CodeUri", "Description", "Environment", "EventInvokeConfig", "Events", "FunctionName", "LoggingConfig",
 				"ReservedConcurrentExecutions", "Role", "Timeout",
@@ -116,26 +119,26 @@ func TestEveryFunctionIsBuiltRunAndReachedAlike(t *testing.T) {
 				t.Errorf("%s: has a %s of its own", step, part)
 			}
 		}
-		group := reference(of(f.properties, "LoggingConfig", "LogGroup"))
-		if of(deployed.Resources[group].Properties, "RetentionInDays") == nil {
+		group := template.Reference(template.Of(f.Properties, "LoggingConfig", "LogGroup"))
+		if template.Of(deployed.Resources[group].Properties, "RetentionInDays") == nil {
 			t.Errorf("%s: its logs are kept for ever", step)
 		}
-		for name, owner := range map[string]map[string]string{f.role: roles, group: logs} {
+		for name, owner := range map[string]map[string]string{f.Role: roles, group: logs} {
 			if other := owner[name]; other != "" {
 				t.Errorf("%s and %s share %s", step, other, name)
 			}
 			owner[name] = step
 		}
-		reached := slices.ContainsFunc(deployed.named("AWS::Lambda::Permission"), func(name string) bool {
+		reached := slices.ContainsFunc(deployed.Named("AWS::Lambda::Permission"), func(name string) bool {
 			p := deployed.Resources[name].Properties
-			return reference(p["FunctionName"]) == f.resource && p["Principal"] == "apigateway.amazonaws.com"
+			return template.Reference(p["FunctionName"]) == f.Resource && p["Principal"] == "apigateway.amazonaws.com"
 		})
-		if reached != (len(f.routes) > 0) {
-			t.Errorf("%s: the API may call it: %t, and has routes to it: %v", step, reached, f.routes)
+		if reached != (len(f.Routes) > 0) {
+			t.Errorf("%s: the API may call it: %t, and has routes to it: %v", step, reached, f.Routes)
 		}
 	}
-	same(t, "the roles of functions", slices.Collect(maps.Keys(roles)), "template.yaml", deployed.named("AWS::IAM::Role"))
-	for _, name := range deployed.named("AWS::ApiGatewayV2::Integration") {
+	same(t, "the roles of functions", slices.Collect(maps.Keys(roles)), "template.yaml", deployed.Named("AWS::IAM::Role"))
+	for _, name := range deployed.Named("AWS::ApiGatewayV2::Integration") {
 		if got := deployed.Resources[name].Properties["PayloadFormatVersion"]; got != "2.0" {
 			t.Errorf("%s: payload format %v, want 2.0", name, got)
 		}

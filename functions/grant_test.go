@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"countersign/infra/emulator/template"
 )
 
 // A use is one call to AWS as IAM sees it. Names of what the template makes stand as in the template: ${Table.Arn}.
@@ -36,23 +38,23 @@ type statement struct {
 func (s statement) String() string { return s.in + "'s statement " + s.sid }
 
 // statements are all those that let a function do something: its role's, and the key's that name the role.
-func (t *template) statements(tb testing.TB, f *function) (all []statement) {
+func statements(tb testing.TB, t *template.Template, f *template.Function) (all []statement) {
 	tb.Helper()
-	role := t.Resources[f.role]
+	role := t.Resources[f.Role]
 	if role.Type != "AWS::IAM::Role" || role.Properties["ManagedPolicyArns"] != nil {
-		tb.Fatalf("%s: its role is not one of the template with all its statements in it", f.resource)
+		tb.Fatalf("%s: its role is not one of the template with all its statements in it", f.Resource)
 	}
 	policies, _ := role.Properties["Policies"].([]any)
 	for _, policy := range policies {
-		said, _ := of(policy, "PolicyDocument", "Statement").([]any)
+		said, _ := template.Of(policy, "PolicyDocument", "Statement").([]any)
 		for _, s := range said {
-			all = append(all, readStatement(tb, f.role, s))
+			all = append(all, readStatement(tb, f.Role, s))
 		}
 	}
-	for _, name := range t.named("AWS::KMS::Key") {
-		said, _ := of(t.Resources[name].Properties, "KeyPolicy", "Statement").([]any)
+	for _, name := range t.Named("AWS::KMS::Key") {
+		said, _ := template.Of(t.Resources[name].Properties, "KeyPolicy", "Statement").([]any)
 		for _, s := range said {
-			if !slices.Contains(several(of(s, "Principal", "AWS")), "${"+f.role+".Arn}") {
+			if !slices.Contains(template.Several(template.Of(s, "Principal", "AWS")), "${"+f.Role+".Arn}") {
 				continue
 			}
 			use := readStatement(tb, name, s)
@@ -66,7 +68,7 @@ func (t *template) statements(tb testing.TB, f *function) (all []statement) {
 func readStatement(tb testing.TB, in string, said any) statement {
 	tb.Helper()
 	s := statement{
-		in: in, sid: fmt.Sprint(of(said, "Sid")), actions: several(of(said, "Action")), resources: several(of(said, "Resource")),
+		in: in, sid: fmt.Sprint(template.Of(said, "Sid")), actions: template.Several(template.Of(said, "Action")), resources: template.Several(template.Of(said, "Resource")),
 		condition: map[string]map[string][]string{},
 	}
 	for part := range said.(object) {
@@ -74,14 +76,14 @@ func readStatement(tb testing.TB, in string, said any) statement {
 			tb.Fatalf("%s: this test doesn't read %s", s, part)
 		}
 	}
-	if of(said, "Effect") != "Allow" {
+	if template.Of(said, "Effect") != "Allow" {
 		tb.Fatalf("%s: this test reads statements that allow", s)
 	}
-	operators, _ := of(said, "Condition").(object)
+	operators, _ := template.Of(said, "Condition").(object)
 	for operator, keys := range operators {
 		s.condition[operator] = map[string][]string{}
 		for key, values := range keys.(object) {
-			s.condition[operator][key] = several(values)
+			s.condition[operator][key] = template.Several(values)
 		}
 	}
 	return s

@@ -6,11 +6,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"countersign/infra/emulator/template"
 )
 
 func TestEveryFunctionMayDoWhatItDoesAndNothingElse(t *testing.T) {
-	deployed := readTemplate(t)
-	functions := deployed.functions(t)
+	deployed, functions := readTemplate(t)
 	d := deploy(t, functions)
 	d.story()
 	if t.Failed() {
@@ -19,8 +20,8 @@ func TestEveryFunctionMayDoWhatItDoesAndNothingElse(t *testing.T) {
 	}
 	for _, step := range slices.Sorted(maps.Keys(functions)) {
 		t.Run(step, func(t *testing.T) {
-			allowed := deployed.statements(t, functions[step])
-			done := append(slices.Clone(d.account.done[step]), inItsName(functions[step].properties)...)
+			allowed := statements(t, deployed, functions[step])
+			done := append(slices.Clone(d.account.done[step]), inItsName(functions[step].Properties)...)
 			for _, difference := range compare(t, allowed, done) {
 				t.Error(difference)
 			}
@@ -44,26 +45,26 @@ func TestEveryFunctionMayDoWhatItDoesAndNothingElse(t *testing.T) {
 // inItsName is what Lambda does with a function's role for what the template says of the function.
 func inItsName(properties object) (done []use) {
 	for _, action := range []string{"logs:CreateLogStream", "logs:PutLogEvents"} {
-		group := reference(of(properties, "LoggingConfig", "LogGroup"))
+		group := template.Reference(template.Of(properties, "LoggingConfig", "LogGroup"))
 		done = append(done, use{action: action, resource: "${" + group + ".Arn}"})
 	}
 	sources, _ := properties["Events"].(object)
-	failures := []any{of(properties, "EventInvokeConfig", "DestinationConfig", "OnFailure")}
+	failures := []any{template.Of(properties, "EventInvokeConfig", "DestinationConfig", "OnFailure")}
 	for _, source := range sources {
-		if of(source, "Type") != "DynamoDB" {
+		if template.Of(source, "Type") != "DynamoDB" {
 			continue
 		}
 		// https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html
-		stream := fmt.Sprint(of(source, "Properties", "Stream"))
+		stream := fmt.Sprint(template.Of(source, "Properties", "Stream"))
 		for _, action := range []string{"DescribeStream", "GetRecords", "GetShardIterator"} {
 			done = append(done, use{action: "dynamodb:" + action, resource: stream})
 		}
 		done = append(done, use{action: "dynamodb:ListStreams", resource: "*"})
-		failures = append(failures, of(source, "Properties", "DestinationConfig", "OnFailure"))
+		failures = append(failures, template.Of(source, "Properties", "DestinationConfig", "OnFailure"))
 	}
 	for _, failure := range failures {
-		to := fmt.Sprint(of(failure, "Destination"))
-		switch of(failure, "Type") {
+		to := fmt.Sprint(template.Of(failure, "Destination"))
+		switch template.Of(failure, "Type") {
 		case "SQS":
 			done = append(done, use{action: "sqs:SendMessage", resource: to})
 		case "S3":

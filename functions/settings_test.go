@@ -8,16 +8,18 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"countersign/infra/emulator/template"
 )
 
 // A function that finds a setting missing or malformed says so when it starts, by name. So one that finds every setting
 // malformed says which it reads.
 func TestEveryFunctionFindsTheSettingsItReads(t *testing.T) {
 	known := settings(t)
-	deployed := readTemplate(t)
-	global, _ := of(deployed.Globals.Function, "Environment", "Variables").(object)
+	deployed, functions := readTemplate(t)
+	global, _ := template.Of(deployed.Globals.Function, "Environment", "Variables").(object)
 	readBySome := map[string]bool{}
-	for step, f := range deployed.functions(t) {
+	for step, f := range functions {
 		var malformed []string
 		for _, name := range known {
 			malformed = append(malformed, name+"=\x01")
@@ -25,11 +27,11 @@ func TestEveryFunctionFindsTheSettingsItReads(t *testing.T) {
 		read := complaints(t, step, malformed)
 		for _, name := range read {
 			readBySome[name] = true
-			if f.environment[name] == nil && !strings.HasPrefix(name, "AWS_") && !onOneMachine(name) {
+			if f.Environment[name] == nil && !strings.HasPrefix(name, "AWS_") && !onOneMachine(name) {
 				t.Errorf("%s: reads %s, which template.yaml doesn't give it", step, name)
 			}
 		}
-		for name := range f.environment {
+		for name := range f.Environment {
 			_, shared := global[name]
 			switch {
 			case onOneMachine(name):

@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"countersign/infra/emulator/template"
 	"countersign/pkg/mfa"
 	"countersign/pkg/store"
 	"countersign/pkg/store/dynamo"
@@ -27,7 +28,7 @@ import (
 // A deployment is every function of the template, each in processes of its own as Lambda would run them, on one account.
 type deployment struct {
 	t         testing.TB
-	functions map[string]*function
+	functions map[string]*template.Function
 	account   *account
 	endpoints map[string]string // by function
 	admin     *dynamodb.Client  // of the table, beside the functions
@@ -41,7 +42,7 @@ type deployment struct {
 }
 
 // deploy makes the table and an API key, and starts every function, each as if it were the first.
-func deploy(t testing.TB, functions map[string]*function) *deployment {
+func deploy(t testing.TB, functions map[string]*template.Function) *deployment {
 	d := &deployment{
 		t: t, functions: functions, account: newAccount(t), endpoints: map[string]string{}, idle: map[string][]*runtime{},
 	}
@@ -73,15 +74,15 @@ func (d *deployment) store() store.Store {
 }
 
 // environment is what a function's process finds: what the template says, and where AWS is played.
-func (d *deployment) environment(f *function) []string {
+func (d *deployment) environment(f *template.Function) []string {
 	all := []string{
 		"AWS_REGION=eu-west-1", "AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local",
 		fmt.Sprintf("COUNTERSIGN_CLOCK_OFFSET=%d", d.offset/time.Second),
 	}
 	for _, service := range []string{"DYNAMODB", "KMS", "SES", "EVENTBRIDGE"} {
-		all = append(all, "COUNTERSIGN_"+service+"_ENDPOINT="+d.endpoints[f.step])
+		all = append(all, "COUNTERSIGN_"+service+"_ENDPOINT="+d.endpoints[f.Step])
 	}
-	for name, value := range f.environment {
+	for name, value := range f.Environment {
 		all = append(all, name+"="+d.filled(value))
 	}
 	return all
@@ -90,15 +91,12 @@ func (d *deployment) environment(f *function) []string {
 // filled is what CloudFormation would make of a value: the first side, where there is a condition.
 func (d *deployment) filled(value any) string {
 	d.t.Helper()
-	text := several(value)[0]
-	for name, is := range map[string]string{
+	text, err := template.Fill(value, map[string]string{
 		"Table": d.account.name, "Key.Arn": keyARN, "Bus": busName, "Issuer": "https://countersign.example",
 		"SenderAddress": senderAddress, "SenderName": "Countersign", "SesConfigurationSet": configurationSet, "RoutineEvents": "true",
-	} {
-		text = strings.ReplaceAll(text, "${"+name+"}", is)
-	}
-	if strings.Contains(text, "${") {
-		d.t.Fatalf("this test doesn't know what %s would be", text)
+	})
+	if err != nil {
+		d.t.Fatal(err)
 	}
 	return text
 }
@@ -182,7 +180,10 @@ type answer struct {
 	object
 }
 
-func (a answer) text(path ...string) string { s, _ := of(a.object, path...).(string); return s }
+func (a answer) text(path ...string) string {
+	s, _ := template.Of(a.object, path...).(string)
+	return s
+}
 
 func (a answer) want(t testing.TB, status int) answer {
 	t.Helper()

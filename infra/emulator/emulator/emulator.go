@@ -70,7 +70,7 @@ const bucketFolder = "buckets"
 type Emulator struct {
 	o         Options
 	table     string
-	functions map[string]function
+	functions map[string]*function
 	pools     map[string]*pool
 	amazon    *amazon
 	amazonURL string
@@ -153,7 +153,7 @@ func (e *Emulator) prepare(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	e.functions, err = readTemplate(e.o.Root, map[string]string{
+	e.functions, err = readFunctions(e.o.Root, map[string]string{
 		"Table": e.table, "Key.Arn": keyARN, "Bus": busName, "Issuer": e.Issuer(), "SenderAddress": sender,
 		"SenderName": "Countersign", "SesConfigurationSet": "", "RoutineEvents": "true",
 	})
@@ -216,7 +216,7 @@ func (e *Emulator) startAmazon(ctx context.Context) error {
 }
 
 // start starts a process of a function: what the template says is in its environment, and where Amazon is played.
-func (e *Emulator) start(ctx context.Context, f function, name string) (process, error) {
+func (e *Emulator) start(ctx context.Context, f *function, name string) (process, error) {
 	environment := []string{
 		"AWS_REGION=" + region, "AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local",
 		"AWS_LAMBDA_FUNCTION_NAME=" + f.step, fmt.Sprintf("COUNTERSIGN_CLOCK_OFFSET=%d", e.ahead.Load()),
@@ -224,9 +224,7 @@ func (e *Emulator) start(ctx context.Context, f function, name string) (process,
 	for _, service := range []string{"DYNAMODB", "KMS", "SES", "EVENTBRIDGE"} {
 		environment = append(environment, "COUNTERSIGN_"+service+"_ENDPOINT="+e.amazonURL+"/"+name)
 	}
-	for variable, value := range f.environment {
-		environment = append(environment, variable+"="+value)
-	}
+	environment = append(environment, f.environment...)
 	lines := &recentLines{copy: e.o.Output}
 	if f.step == "sweep" {
 		lines.see = e.noteSwept

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"countersign/infra/emulator/template"
 )
 
 // A mapping is what the template says of how publish gets the stream: an event source mapping.
@@ -34,34 +36,34 @@ func newMapping(events any) (*mapping, error) {
 	all, _ := events.(object)
 	var m *mapping
 	for name, event := range all {
-		if of(event, "Type") != "DynamoDB" || m != nil {
+		if template.Of(event, "Type") != "DynamoDB" || m != nil {
 			return nil, fmt.Errorf("template.yaml: publish has %s, which is not its only stream", name)
 		}
-		said := of(event, "Properties")
+		said := template.Of(event, "Properties")
 		m = &mapping{most: 100, retries: -1, id: newUUID()}
-		if n, ok := of(said, "BatchSize").(int); ok {
+		if n, ok := template.Of(said, "BatchSize").(int); ok {
 			m.most = n
 		}
-		if n, ok := of(said, "MaximumRetryAttempts").(int); ok {
+		if n, ok := template.Of(said, "MaximumRetryAttempts").(int); ok {
 			m.retries = n
 		}
-		m.bisects, _ = of(said, "BisectBatchOnFunctionError").(bool)
-		types, _ := of(said, "FunctionResponseTypes").([]any)
+		m.bisects, _ = template.Of(said, "BisectBatchOnFunctionError").(bool)
+		types, _ := template.Of(said, "FunctionResponseTypes").([]any)
 		m.reports = slices.Contains(types, any("ReportBatchItemFailures"))
-		filters, _ := of(said, "FilterCriteria", "Filters").([]any)
+		filters, _ := template.Of(said, "FilterCriteria", "Filters").([]any)
 		for _, f := range filters {
 			var pattern any
-			text, _ := of(f, "Pattern").(string)
+			text, _ := template.Of(f, "Pattern").(string)
 			if err := json.Unmarshal([]byte(text), &pattern); err != nil {
 				return nil, fmt.Errorf("template.yaml: the filter of %s: %w", name, err)
 			}
 			m.filters = append(m.filters, pattern)
 		}
-		failure := of(said, "DestinationConfig", "OnFailure")
+		failure := template.Of(said, "DestinationConfig", "OnFailure")
 		if failure == nil {
 			continue
 		}
-		if m.bucket = reference(of(failure, "Destination")); m.bucket == "" || of(failure, "Type") != "S3" {
+		if m.bucket = template.Reference(template.Of(failure, "Destination")); m.bucket == "" || template.Of(failure, "Type") != "S3" {
 			return nil, fmt.Errorf("template.yaml: what %s gives up goes to no bucket of the template", name)
 		}
 	}
@@ -96,7 +98,7 @@ func fits(pattern, value any, there bool) bool {
 		return true
 	case []any:
 		return slices.ContainsFunc(pattern, func(one any) bool {
-			if exists, ok := of(one, "exists").(bool); ok {
+			if exists, ok := template.Of(one, "exists").(bool); ok {
 				return exists == there
 			}
 			text, ok := one.(string)

@@ -11,7 +11,7 @@ import (
 // follow each other come to different processes. A place gets its process when it is first used, as in Lambda.
 type pool struct {
 	e    *Emulator
-	f    function
+	f    *function
 	free chan *place
 	all  []*place
 }
@@ -26,7 +26,7 @@ type place struct {
 	events     int64 // that its processes have been given
 }
 
-func (e *Emulator) newPool(f function, n int) *pool {
+func (e *Emulator) newPool(f *function, n int) *pool {
 	p := &pool{e: e, f: f, free: make(chan *place, n)}
 	for i := range n {
 		at := &place{name: fmt.Sprintf("%s-%d", f.step, i+1)}

@@ -54,7 +54,7 @@ type interfaceEmulator struct {
 const guarded = `exec 3<&0; { read -r _ <&3; kill -KILL 0; } >/dev/null 2>&1 & exec "$@" </dev/null 3<&-`
 
 // launchRIE starts a bootstrap under the program at rie and waits until it takes events.
-func launchRIE(ctx context.Context, rie, path string, f function, environment []string, lines *recentLines) (process, error) {
+func launchRIE(ctx context.Context, rie, path string, f *function, environment []string, lines *recentLines) (process, error) {
 	outer, inner := freeAddress(), freeAddress()
 	r := &interfaceEmulator{
 		url: "http://" + outer + "/2015-03-31/functions/function/invocations", ended: make(chan struct{}), client: &http.Client{},

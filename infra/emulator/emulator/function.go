@@ -1,0 +1,88 @@
+package emulator
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"countersign/infra/emulator/template"
+)
+
+// A function is what template.yaml says of one.
+type function struct {
+	step        string        // the name of its folder under functions/
+	timeout     time.Duration // of one invocation
+	environment []string      // NAME=value
+	events      any           // what it is run by
+}
+
+type object = template.Object
+
+// moduleRoot is the folder of the module that the working directory is in.
+func moduleRoot(ctx context.Context) (string, error) {
+	out, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
+	if err != nil {
+		return "", fmt.Errorf("find the module: %w", err)
+	}
+	file := strings.TrimSpace(string(out))
+	if filepath.Base(file) != "go.mod" {
+		return "", errors.New("find the module: run this inside of it")
+	}
+	return filepath.Dir(file), nil
+}
+
+// readFunctions reads the functions of root's template.yaml, with values in the place of what CloudFormation fills in.
+func readFunctions(root string, values map[string]string) (map[string]*function, error) {
+	read, err := template.Read(root)
+	if err != nil {
+		return nil, err
+	}
+	all, err := read.Functions()
+	if err != nil {
+		return nil, err
+	}
+	found := map[string]*function{}
+	for step, said := range all {
+		f := &function{step: step, timeout: said.Timeout, events: said.Properties["Events"]}
+		for variable, value := range said.Environment {
+			is, err := template.Fill(value, values)
+			if err != nil {
+				return nil, fmt.Errorf("template.yaml: %s of %s: %w", variable, step, err)
+			}
+			f.environment = append(f.environment, variable+"="+is)
+		}
+		found[step] = f
+	}
+	return found, nil
+}
+
+// rate is how often a schedule of minutes runs a function.
+// https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html#rate-based
+func (f *function) rate() (time.Duration, error) {
+	said := template.Of(f.events, "Schedule", "Properties", "ScheduleExpression")
+	var minutes int
+	if n, err := fmt.Sscanf(fmt.Sprint(said), "rate(%d minutes)", &minutes); n != 1 || err != nil || minutes < 1 {
+		return 0, fmt.Errorf("template.yaml: the schedule of %s is %v, which is no number of minutes", f.step, said)
+	}
+	return time.Duration(minutes) * time.Minute, nil
+}
+
+// Build builds every function of the module at root for this machine, into dir: dir/challenge and so on.
+func Build(ctx context.Context, root, dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	build := exec.CommandContext(ctx, "go", "build", "-tags", "lambda.norpc", "-trimpath", "-ldflags=-s -w",
+		"-o", dir+string(filepath.Separator), "./functions/...")
+	build.Dir = root
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("build the functions: %w\n%s", err, bytes.TrimSpace(out))
+	}
+	return nil
+}
