@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -55,6 +56,9 @@ func (w *world) deliver(t *testing.T, arrange func([]json.RawMessage) [][]json.R
 	t.Helper()
 	err := w.Deliver(t.Context(), func(waiting []json.RawMessage) [][]json.RawMessage {
 		for _, r := range waiting {
+			if look(t, r).DynamoDB.NewImage["e"].S == "" {
+				t.Errorf("a record that the filter keeps back: %s", r)
+			}
 			ids = append(ids, look(t, r).ids()...)
 		}
 		return arrange(waiting)
@@ -287,4 +291,30 @@ func TestAPublishKilledAtAnyMomentLosesNothingAndShowsNothingTwice(t *testing.T)
 			w.wantHandedOn(t, ids, orgs...)
 		})
 	}
+}
+
+func TestABatchThatThreeProcessesGetAtOnceIsShownOnce(t *testing.T) {
+	w := open(t, emulator.Options{Processes: 3})
+	w.Hold()
+	w.policy(t)
+	w.signIn(t, "ana")
+	w.signIn(t, "ben")
+	var event []byte
+	ids := w.deliver(t, func(waiting []json.RawMessage) [][]json.RawMessage {
+		var err error
+		if event, err = json.Marshal(doc{"Records": waiting}); err != nil {
+			t.Error(err)
+		}
+		return nil
+	})
+	var all sync.WaitGroup
+	for range 3 {
+		all.Go(func() {
+			if got, err := w.Invoke(t.Context(), "publish", event); err != nil || string(got) != `{"batchItemFailures":[]}` {
+				t.Errorf("got %s, %v, want that all was taken", got, err)
+			}
+		})
+	}
+	all.Wait()
+	w.wantHandedOn(t, ids, "acme")
 }
