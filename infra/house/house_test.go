@@ -40,7 +40,7 @@ var laws = []law{
 	{under: "pkg/store/bolt", inside: []string{"pkg/store"}, outside: []string{"go.etcd.io/bbolt"}},
 	{under: "pkg/store/dynamo", inside: []string{"pkg/store"}, outside: []string{"github.com/aws/"}},
 	{under: "pkg/seal"},
-	{under: "pkg/mfa", inside: []string{"pkg/store", "pkg/seal"}, outside: []string{"github.com/pquerna/otp"}},
+	{under: "pkg/mfa", inside: []string{"pkg/store", "pkg/seal"}, outside: []string{"github.com/pquerna/otp", "github.com/boombuler/barcode"}},
 	{under: "pkg/mfa/mfatest", inside: []string{"pkg/mfa", "pkg/seal", "pkg/store", "pkg/store/bolt", "pkg/store/fault", "pkg/store/storetest"}},
 	{under: "pkg/passkey", inside: []string{"pkg/mfa"}, outside: []string{"github.com/go-webauthn/webauthn"}},
 	{under: "pkg/phone", inside: []string{"pkg/mfa"}, outside: []string{"github.com/nyaruka/phonenumbers"}},

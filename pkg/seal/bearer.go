@@ -18,7 +18,8 @@ const (
 
 const (
 	bearerRandom = 32
-	IDRandom     = 16
+	// IDRandom is how many random bytes an id holds.
+	IDRandom = 16
 )
 
 // NewBearer makes a bearer: prefix, then the base64url of route (where it belongs; may be nil) and 32 random bytes.
