@@ -147,6 +147,9 @@ func (v *enrolmentSight) enrollee() *account {
 func (s *Service) BeginEnrolment(ctx context.Context, call Call, q EnrolRequest) (EnrolAnswer, error) {
 	var v enrolmentSight
 	_, byToken := seal.ParseBearer(seal.EnrolmentToken, call.Bearer, enrolmentRouteLen)
+	if _, byKey := seal.ParseBearer(seal.APIKey, call.Bearer, clientRouteLen); !byToken && !byKey {
+		return EnrolAnswer{}, unauthenticated()
+	}
 	if err := q.check(byToken); err != nil {
 		return EnrolAnswer{}, err
 	}
