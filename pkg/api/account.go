@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"countersign/pkg/mfa"
 )
 
@@ -28,12 +30,52 @@ func Account(s *mfa.Service) Handlers {
 				return s.PutUser(ctx, call, at.org, q)
 			},
 		}),
-		"eraseUser": serve(operation[struct{}, struct{}]{
-			bodiless: true,
-			do: func(ctx context.Context, call mfa.Call, at target, _ struct{}) (struct{}, error) {
-				return struct{}{}, s.EraseUser(ctx, call, at.org, at.user)
+		"eraseUser": gone(func(ctx context.Context, call mfa.Call, at target) error {
+			return s.EraseUser(ctx, call, at.org, at.user)
+		}),
+		"patchUser": serve(operation[userPatch, mfa.User]{
+			nullable: []string{"grace_until"},
+			do: func(ctx context.Context, call mfa.Call, at target, q userPatch) (mfa.User, error) {
+				if err := q.check(); err != nil {
+					return mfa.User{}, err
+				}
+				return s.SetEnabled(ctx, call, at.org, at.user, *q.Enabled)
 			},
-			present: func(_ struct{}, a *answer) { a.status = http.StatusNoContent },
+		}),
+		"renameFactor": serve(operation[factorPatch, mfa.Factor]{
+			do: func(ctx context.Context, call mfa.Call, at target, q factorPatch) (mfa.Factor, error) {
+				if q.Label == nil {
+					return mfa.Factor{}, invalid("label", "The label is what can be changed.")
+				}
+				return s.RenameFactor(ctx, call, at.org, at.user, at.factor, *q.Label)
+			},
+		}),
+		"removeFactor": gone(func(ctx context.Context, call mfa.Call, at target) error {
+			return s.RemoveFactor(ctx, call, at.org, at.user, at.factor)
+		}),
+		"makeRecoveryCodes": serve(operation[struct{}, mfa.RecoveryCodes]{
+			optional: true,
+			do: func(ctx context.Context, call mfa.Call, at target, _ struct{}) (mfa.RecoveryCodes, error) {
+				return s.NewRecoveryCodes(ctx, call, at.org, at.user)
+			},
+			present: func(_ mfa.RecoveryCodes, a *answer) { a.status = http.StatusCreated },
+		}),
+		"listBrowsers": serve(operation[struct{}, mfa.Browsers]{
+			bodiless: true,
+			do: func(ctx context.Context, call mfa.Call, at target, _ struct{}) (mfa.Browsers, error) {
+				return s.ListBrowsers(ctx, call, at.org, at.user)
+			},
+		}),
+		"revokeBrowsers": gone(func(ctx context.Context, call mfa.Call, at target) error {
+			return s.RevokeBrowsers(ctx, call, at.org, at.user)
+		}),
+		"revokeBrowser": gone(func(ctx context.Context, call mfa.Call, at target) error {
+			return s.RevokeBrowser(ctx, call, at.org, at.user, at.id)
+		}),
+		"reportEvent": serve(operation[userEvent, mfa.Reported]{
+			do: func(ctx context.Context, call mfa.Call, at target, q userEvent) (mfa.Reported, error) {
+				return s.Report(ctx, call, at.org, at.user, q.Kind)
+			},
 		}),
 		"getUserActivity": serve(operation[mfa.ActivityQuery, mfa.Activity]{
 			bodiless: true, query: narrowed,
@@ -53,6 +95,49 @@ func Account(s *mfa.Service) Handlers {
 			},
 		}),
 	}}
+}
+
+// A userPatch changes one setting of a user.
+type userPatch struct {
+	Enabled *bool `json:"enabled"`
+
+	// What an administrator will be able to set.
+	Enforced   jsontext.Value `json:"enforced"`
+	GraceUntil jsontext.Value `json:"grace_until"`
+}
+
+func (q *userPatch) check() error {
+	const notYet = "This value is not yet supported."
+	switch {
+	case q.Enforced != nil:
+		return invalid("enforced", notYet)
+	case q.GraceUntil != nil:
+		return invalid("grace_until", notYet)
+	case q.Enabled == nil:
+		return invalid("enabled", "True or false.")
+	}
+	return nil
+}
+
+// A factorPatch changes a factor.
+type factorPatch struct {
+	Label *string `json:"label"`
+}
+
+// A userEvent is what a client reports of a user.
+type userEvent struct {
+	Kind string `json:"kind"`
+}
+
+// gone serves a call that removes something and has nothing to say of it.
+func gone(remove func(context.Context, mfa.Call, target) error) handler {
+	return serve(operation[struct{}, struct{}]{
+		bodiless: true,
+		do: func(ctx context.Context, call mfa.Call, at target, _ struct{}) (struct{}, error) {
+			return struct{}{}, remove(ctx, call, at)
+		},
+		present: func(_ struct{}, a *answer) { a.status = http.StatusNoContent },
+	})
 }
 
 // narrowed reads what narrows a listing of events.

@@ -85,8 +85,9 @@ func TestEveryCodeOfTheDomainIsInTheTableOnce(t *testing.T) {
 		seen[p.Code] = true
 	}
 	for _, code := range []mfa.Code{
-		mfa.InvalidRequest, mfa.Unauthenticated, mfa.Forbidden, mfa.MethodForbidden, mfa.NotFound, mfa.ChallengeInvalid, mfa.Busy,
-		mfa.AcknowledgementRequired, mfa.NothingToSend, mfa.VersionMismatch, mfa.PreconditionRequired, mfa.WrongCode,
+		mfa.InvalidRequest, mfa.Unauthenticated, mfa.Forbidden, mfa.MethodForbidden, mfa.ReauthenticationNeeded, mfa.StepUpNeeded,
+		mfa.NotFound, mfa.ChallengeInvalid, mfa.EnrolmentInvalid, mfa.Busy, mfa.EmailPinned, mfa.LastFactor, mfa.RequiredByPolicy,
+		mfa.AlreadyExists, mfa.AcknowledgementRequired, mfa.NothingToSend, mfa.VersionMismatch, mfa.PreconditionRequired, mfa.WrongCode,
 		mfa.IdempotencyMismatch, mfa.Locked, mfa.TooManySends, mfa.DeliveryFailed, mfa.Unavailable,
 	} {
 		if !seen[code] {
@@ -109,6 +110,15 @@ func TestNullIsTakenWhereTheDocumentHasItAndNowhereElse(t *testing.T) {
 			"first_factor": {"kind", "at", "idp", "amr", "acr"},
 			"context":      {"ip", "user_agent"},
 		}},
+		{"POST", "/v1/enrolments", `{"kind":"totp",%s}`, map[string][]string{"": {"org", "user", "label", "phone", "on_behalf"}}},
+		{"POST", "/v1/enrolments", `{"org":"acme","user":{"id":"u"%s},"kind":"totp"}`, map[string][]string{"": {"email", "phone", "name", "locale"}}},
+		{"POST", "/v1/enrolments", `{"org":"acme","user":{"id":"u"},%s}`, map[string][]string{"": {"kind"}, "on_behalf": {"actor", "reason"}}},
+		{"POST", "/v1/enrolments/prove", `{%s}`, map[string][]string{"": {"code"}}},
+		{"POST", "/v1/enrolments/en_a/finish", `{%s}`, map[string][]string{"": {"code"}}},
+		{"POST", strings.Replace(verify, "/verify", "/recover", 1), `{%s}`, map[string][]string{"": {"code"}}},
+		{"PATCH", "/v1/orgs/acme/users/u", `{%s}`, map[string][]string{"": {"enabled", "enforced", "grace_until"}}},
+		{"PATCH", "/v1/orgs/acme/users/u/factors/fa_a", `{%s}`, map[string][]string{"": {"label"}}},
+		{"POST", "/v1/orgs/acme/users/u/events", `{%s}`, map[string][]string{"": {"kind"}}},
 		{"PUT", "/v1/orgs/acme/users/u", `{%s}`, map[string][]string{"": {"id", "email", "phone", "name", "locale"}}},
 		{"POST", strings.Replace(verify, "/verify", "/send", 1), `{%s}`, map[string][]string{"": {"factor"}}},
 		{"POST", verify, `{"code":"x",%s}`, map[string][]string{"": {"factor", "trust"}, "trust": {"name"}}},

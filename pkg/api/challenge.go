@@ -30,7 +30,7 @@ func Challenge(s *mfa.Service) Handlers {
 				return s.StartChallenge(ctx, call, q)
 			},
 			present: func(res mfa.StartAnswer, a *answer) {
-				if res.Challenge != nil {
+				if res.Decision.Decision != mfa.Allow {
 					a.status = http.StatusCreated
 				}
 			},
@@ -38,14 +38,14 @@ func Challenge(s *mfa.Service) Handlers {
 		"sendCode": serve(operation[mfa.SendRequest, mfa.SendAnswer]{
 			nullable: []string{"factor"},
 			do: func(ctx context.Context, call mfa.Call, at target, q mfa.SendRequest) (mfa.SendAnswer, error) {
-				q.Challenge = at.challenge
+				q.Challenge = at.id
 				return s.SendCode(ctx, call, q)
 			},
 		}),
 		"getChallenge": serve(operation[struct{}, mfa.ChallengeState]{
 			bodiless: true,
 			do: func(ctx context.Context, call mfa.Call, at target, _ struct{}) (mfa.ChallengeState, error) {
-				return s.LookAtChallenge(ctx, call, at.challenge)
+				return s.LookAtChallenge(ctx, call, at.id)
 			},
 		}),
 	}}

@@ -18,6 +18,8 @@ func TestOnlyTheExactPathOfARouteLeadsToIt(t *testing.T) {
 		"/prod/v1/challenges", "/%2e/v1/challenges", "/v1%2f%2fchallenges", "/v1/challenges%00", "/v1/challenges/a/send/",
 		"/v1/challenges//send", "/v1/challenges/a/verify/b", "/v1/orgs//policy", "/v1/orgs/acme/policy/", "/v1/orgs/acme/Policy",
 		"/v1/orgs/acme/users/", "/v1/orgs//users/u", "/health/", "/Health", "/.well-known/jwks", "/problems", "/problems/",
+		"/v1/enrolments/", "/v1/enrolments/a/b/finish", "/v1/enrolments/prove/", "/v1/enrolments/a/prove", "/v1/orgs/acme/policy/preview/",
+		"/v1/orgs/acme/users/u/recovery_codes", "/v1/orgs/acme/users/u/factors", "/v1/orgs/acme/users/u/factors//", "/v1/orgs/acme/users/u/browsers/",
 		"/v1/orgs/a/b/policy", "/v1/orgs/a%2Fb/users/u",
 	} {
 		for _, method := range []string{"GET", "POST", "PUT"} {
@@ -40,7 +42,7 @@ func TestOnlyTheExactPathOfARouteLeadsToIt(t *testing.T) {
 
 func TestAPathSaysWhichMethodsItHas(t *testing.T) {
 	w := newWorld(t)
-	places := strings.NewReplacer("{id}", "ch_a", "{org}", "acme", "{user}", "u", "{code}", "busy")
+	places := strings.NewReplacer("{id}", "ch_a", "{org}", "acme", "{user}", "u", "{factor}", "fa_a", "{code}", "busy")
 	methods := map[string][]string{}
 	for _, step := range api.Steps {
 		for _, route := range step.Routes {

@@ -45,6 +45,13 @@ func Policy(s *mfa.Service) Handlers {
 			},
 			present: tagged,
 		}),
+		"previewPolicy": serve(operation[policyRequest, mfa.Preview]{
+			read:    readPolicy,
+			repeats: true,
+			do: func(ctx context.Context, call mfa.Call, at target, q policyRequest) (mfa.Preview, error) {
+				return s.PreviewPolicy(ctx, call, at.org, q.Policy)
+			},
+		}),
 	}}
 }
 

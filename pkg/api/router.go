@@ -66,11 +66,16 @@ func (b *boundRoute) values(segments []string) (map[string]string, bool) {
 	return values, true
 }
 
-// A target is what a path names. A challenge's id is left as it came: the domain has one answer for all that are none.
-type target struct{ org, user, challenge string }
+// A target is what a path names. What isn't the client's own is left as it came: the domain has one answer for all that
+// are none.
+type target struct {
+	org, user string
+	id        string // of a challenge, an enrolment or a browser
+	factor    string
+}
 
 func targetOf(values map[string]string) (t target, err error) {
-	t.challenge = values["id"]
+	t.id, t.factor = values["id"], values["factor"]
 	for name, id := range map[string]*string{"org": &t.org, "user": &t.user} {
 		segment, named := values[name]
 		if !named {

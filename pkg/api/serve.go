@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"countersign/pkg/mfa"
+	"countersign/pkg/seal"
 )
 
 // An operation is one call of the domain, as the door makes it. Req is what its body says; Res is its answer.
@@ -21,6 +22,7 @@ type operation[Req, Res any] struct {
 	nullable []string                           // fields, dotted, that null leaves out
 	present  func(Res, *answer)                 // nil: 200 and the body
 	bodiless bool                               // the request has no body
+	optional bool                               // it may have none, which is as an empty object
 	repeats  bool                               // it has no effect, so an Idempotency-Key means nothing
 }
 
@@ -36,6 +38,8 @@ func serve[Req, Res any](op operation[Req, Res]) handler {
 		if call.Bearer, ok = bearer(x.r.Header); !ok {
 			return answer{}, &mfa.Error{Code: mfa.Unauthenticated}
 		}
+		call.Reauthenticated = only(x.r.Header, "Countersign-Reauthenticated-At")
+		call.Proof = seal.NewSecret(only(x.r.Header, "Countersign-Proof"))
 		at, err := targetOf(values)
 		if err != nil {
 			return answer{}, err
@@ -44,7 +48,7 @@ func serve[Req, Res any](op operation[Req, Res]) handler {
 		var body []byte
 		if op.bodiless {
 			err = x.noBody()
-		} else if body, err = x.body(); err == nil {
+		} else if body, err = x.body(op.optional); err == nil && !(op.optional && len(body) == 0) {
 			err = op.parse(body, &q)
 		}
 		if err != nil {
@@ -115,6 +119,14 @@ func bearer(h http.Header) (token string, ok bool) {
 	})
 }
 
+// only is the value of a header that stands once, or nothing.
+func only(h http.Header, name string) string {
+	if sent := h.Values(name); len(sent) == 1 {
+		return sent[0]
+	}
+	return ""
+}
+
 // noBody makes sure that the request has none.
 func (x *exchange) noBody() error {
 	if x.r.Body == nil {
@@ -127,21 +139,23 @@ func (x *exchange) noBody() error {
 	return nil
 }
 
-// body reads the request's body.
-func (x *exchange) body() ([]byte, error) {
-	switch {
-	case !declaredJSON(x.r.Header):
+// body reads the request's body. One that may be missing needs to be declared only if it is there.
+func (x *exchange) body(optional bool) (body []byte, err error) {
+	declared := declaredJSON(x.r.Header)
+	if !declared && !optional {
 		return nil, &mfa.Error{Code: unsupportedMediaType}
-	case x.r.Body == nil:
-		return nil, nil
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(x.w, x.r.Body, maxBody))
+	if x.r.Body != nil {
+		body, err = io.ReadAll(http.MaxBytesReader(x.w, x.r.Body, maxBody))
+	}
 	var long *http.MaxBytesError
 	switch {
 	case errors.As(err, &long):
 		return nil, &mfa.Error{Code: tooLarge}
 	case err != nil:
 		return nil, invalid("", "The body could not be read to its end.")
+	case !declared && len(body) > 0:
+		return nil, &mfa.Error{Code: unsupportedMediaType}
 	}
 	return body, nil
 }

@@ -27,16 +27,34 @@ var Steps = []Step{
 	{Name: "verify", Routes: []Route{
 		{Method: "POST", Pattern: "/v1/challenges/{id}/verify", Operation: "verifyChallenge"},
 	}},
+	{Name: "enrol", Routes: []Route{
+		{Method: "POST", Pattern: "/v1/enrolments", Operation: "beginEnrolment"},
+		{Method: "POST", Pattern: "/v1/enrolments/prove", Operation: "proveAddress"},
+		{Method: "POST", Pattern: "/v1/enrolments/{id}/send", Operation: "sendEnrolmentCode"},
+		{Method: "POST", Pattern: "/v1/enrolments/{id}/finish", Operation: "finishEnrolment"},
+	}},
+	{Name: "recover", Routes: []Route{
+		{Method: "POST", Pattern: "/v1/challenges/{id}/recover", Operation: "recoverChallenge"},
+	}},
 	{Name: "account", Routes: []Route{
 		{Method: "GET", Pattern: "/v1/orgs/{org}/users/{user}", Operation: "getUser"},
 		{Method: "PUT", Pattern: "/v1/orgs/{org}/users/{user}", Operation: "putUser"},
+		{Method: "PATCH", Pattern: "/v1/orgs/{org}/users/{user}", Operation: "patchUser"},
 		{Method: "DELETE", Pattern: "/v1/orgs/{org}/users/{user}", Operation: "eraseUser"},
+		{Method: "PATCH", Pattern: "/v1/orgs/{org}/users/{user}/factors/{factor}", Operation: "renameFactor"},
+		{Method: "DELETE", Pattern: "/v1/orgs/{org}/users/{user}/factors/{factor}", Operation: "removeFactor"},
+		{Method: "POST", Pattern: "/v1/orgs/{org}/users/{user}/recovery-codes", Operation: "makeRecoveryCodes"},
+		{Method: "GET", Pattern: "/v1/orgs/{org}/users/{user}/browsers", Operation: "listBrowsers"},
+		{Method: "DELETE", Pattern: "/v1/orgs/{org}/users/{user}/browsers", Operation: "revokeBrowsers"},
+		{Method: "DELETE", Pattern: "/v1/orgs/{org}/users/{user}/browsers/{id}", Operation: "revokeBrowser"},
+		{Method: "POST", Pattern: "/v1/orgs/{org}/users/{user}/events", Operation: "reportEvent"},
 		{Method: "GET", Pattern: "/v1/orgs/{org}/users/{user}/activity", Operation: "getUserActivity"},
 		{Method: "GET", Pattern: "/v1/orgs/{org}/activity", Operation: "getOrgActivity"},
 	}},
 	{Name: "policy", Routes: []Route{
 		{Method: "GET", Pattern: "/v1/orgs/{org}/policy", Operation: "getPolicy"},
 		{Method: "PUT", Pattern: "/v1/orgs/{org}/policy", Operation: "putPolicy"},
+		{Method: "POST", Pattern: "/v1/orgs/{org}/policy/preview", Operation: "previewPolicy"},
 	}},
 	{Name: "pages", Routes: []Route{
 		{Method: "GET", Pattern: "/.well-known/jwks.json", Operation: "getKeys", Open: true},

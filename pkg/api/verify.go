@@ -12,7 +12,7 @@ func Verify(s *mfa.Service) Handlers {
 		"verifyChallenge": serve(operation[mfa.VerifyRequest, mfa.VerifyAnswer]{
 			nullable: []string{"factor", "trust"},
 			do: func(ctx context.Context, call mfa.Call, at target, q mfa.VerifyRequest) (mfa.VerifyAnswer, error) {
-				q.Challenge = at.challenge
+				q.Challenge = at.id
 				return s.Verify(ctx, call, q)
 			},
 		}),

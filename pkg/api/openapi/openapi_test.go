@@ -57,8 +57,8 @@ func TestEveryExampleIsWhatItsSchemaSays(t *testing.T) {
 	if r.err != nil {
 		t.Fatal(r.err)
 	}
-	if checked < 40 {
-		t.Errorf("found %d examples, want 40 or more", checked)
+	if checked < 90 {
+		t.Errorf("found %d examples, want 90 or more", checked)
 	}
 }
 
@@ -147,6 +147,10 @@ func TestARequestThatTheDocumentDoesNotHaveIsFound(t *testing.T) {
 		{"POST", "/v1/challenges/ch_a/verify", `{"code":"123456"}`, true},
 		{"POST", "/v1/challenges/ch_a/verify", `{"code":123456}`, false},
 		{"POST", "/v1/challenges/ch_a/verify", `{"code":"123456","verified":true}`, false},
+		{"POST", "/v1/challenges/ch_a/verify", ``, false},
+		{"POST", "/v1/enrolments/en_a/send", ``, true},
+		{"POST", "/v1/enrolments/en_a/send", `{}`, true},
+		{"POST", "/v1/enrolments/en_a/send", `{"factor":"fa_a"}`, false},
 		{"PUT", "/v1/orgs/a/policy", `{"trust":{"days":7}}`, true},
 		{"PUT", "/v1/orgs/a/policy", `{"trust":{"weeks":1}}`, false},
 		{"GET", "/v1/orgs/a/policy", ``, true},

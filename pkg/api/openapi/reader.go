@@ -100,7 +100,9 @@ func (r *reader) operation(pattern, method, pointer string) operation {
 	security, overrides := said["security"].([]any)
 	o.Open = overrides && len(security) == 0
 	if _, ok := said["requestBody"]; ok {
-		_, where := r.at(below(pointer, "requestBody"))
+		body, where := r.at(below(pointer, "requestBody"))
+		required, _ := body["required"].(bool)
+		o.optional = !required
 		o.request = r.schema(where + "/content/application~1json/schema")
 	}
 	responses, where := r.at(below(pointer, "responses"))

@@ -38,8 +38,9 @@ type Validator struct {
 
 type operation struct {
 	Operation
-	request *jsonschema.Schema // nil: it has no body
-	answers map[string]answer  // by status
+	request  *jsonschema.Schema // nil: it has no body
+	optional bool               // its body may be missing
+	answers  map[string]answer  // by status
 }
 
 // An answer is what the document says of one status.
@@ -100,6 +101,9 @@ func (v *Validator) Request(method, path string, body []byte) error {
 		if len(body) > 0 {
 			return fmt.Errorf("%s %s: the request has no body", method, path)
 		}
+		return nil
+	}
+	if o.optional && len(body) == 0 {
 		return nil
 	}
 	if err := validate(o.request, body); err != nil {

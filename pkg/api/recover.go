@@ -1,0 +1,19 @@
+package api
+
+import (
+	"context"
+
+	"countersign/pkg/mfa"
+)
+
+// Recover binds the step "recover" to s.
+func Recover(s *mfa.Service) Handlers {
+	return Handlers{step: "recover", bound: map[string]handler{
+		"recoverChallenge": serve(operation[mfa.RecoverRequest, mfa.RecoverAnswer]{
+			do: func(ctx context.Context, call mfa.Call, at target, q mfa.RecoverRequest) (mfa.RecoverAnswer, error) {
+				q.Challenge = at.id
+				return s.Recover(ctx, call, q)
+			},
+		}),
+	}}
+}
