@@ -35,6 +35,9 @@ type world struct {
 	http     *http.Client
 	document *openapi.Validator
 	log      *lockedBuffer // all that the server logged, for the search for secrets
+
+	seen   *ledger
+	stored func(*testing.T) string // all that the store holds; nil: it is not looked at
 }
 
 // everywhere runs a story in each kind of world.
@@ -53,24 +56,26 @@ func worldOn(t *testing.T, kind string) *world {
 	t.Helper()
 	switch kind {
 	case "dynamo":
-		return open(t, dynamoBackend(t))
+		table, backend := dynamoBackend(t)
+		return open(t, table, backend)
 	case "emulator":
 		return emulated(t)
 	}
-	return open(t, nil)
+	return open(t, "", nil)
 }
 
 var document = sync.OnceValues(openapi.New)
 
-func open(t *testing.T, backend func(func() time.Time) (server.Backend, error)) *world {
+func open(t *testing.T, table string, backend func(func() time.Time) (server.Backend, error)) *world {
 	t.Helper()
+	dir := t.TempDir()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	log := &lockedBuffer{}
 	s, err := server.Open(server.Options{
-		Dir: t.TempDir(), Port: listener.Addr().(*net.TCPAddr).Port, Backend: backend,
+		Dir: dir, Port: listener.Addr().(*net.TCPAddr).Port, Backend: backend,
 		Log: slog.New(slog.NewTextHandler(log, nil)),
 	})
 	if err != nil {
@@ -84,7 +89,12 @@ func open(t *testing.T, backend func(func() time.Time) (server.Backend, error)) 
 			t.Error(err)
 		}
 	})
-	return newWorld(t, web.URL, s.APIKey().Reveal(), log)
+	w := newWorld(t, web.URL, s.APIKey().Reveal(), log)
+	if w.stored = filesOf(dir); table != "" {
+		w.stored = itemsOf(dynamolocaltest.Endpoint(t), table)
+	}
+	t.Cleanup(func() { w.search(t) })
+	return w
 }
 
 func newWorld(t *testing.T, base, key string, log *lockedBuffer) *world {
@@ -95,7 +105,7 @@ func newWorld(t *testing.T, base, key string, log *lockedBuffer) *world {
 	}
 	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 256}}
 	t.Cleanup(client.CloseIdleConnections)
-	return &world{base: base, key: key, http: client, document: validator, log: log}
+	return &world{base: base, key: key, http: client, document: validator, log: log, seen: &ledger{shown: map[string]secret{}}}
 }
 
 // bootstraps are the functions, built once.
@@ -130,15 +140,18 @@ func emulated(t *testing.T) *world {
 		web.Close()
 		e.Close()
 	})
-	return newWorld(t, web.URL, e.APIKey().Reveal(), log)
+	w := newWorld(t, web.URL, e.APIKey().Reveal(), log)
+	w.stored = itemsOf(endpoint, e.Table())
+	t.Cleanup(func() { w.search(t) })
+	return w
 }
 
 // dynamoBackend makes a table of its own in DynamoDB Local.
-func dynamoBackend(t *testing.T) func(func() time.Time) (server.Backend, error) {
+func dynamoBackend(t *testing.T) (table string, backend func(func() time.Time) (server.Backend, error)) {
 	endpoint := dynamolocaltest.Endpoint(t)
-	return func(now func() time.Time) (server.Backend, error) {
+	table = fmt.Sprintf("e2e-%d-%d", os.Getpid(), tables.next())
+	return table, func(now func() time.Time) (server.Backend, error) {
 		client := dynamo.LocalClient(endpoint)
-		table := fmt.Sprintf("e2e-%d-%d", os.Getpid(), tables.next())
 		if err := dynamo.CreateTable(t.Context(), client, table); err != nil {
 			return server.Backend{}, err
 		}
@@ -266,6 +279,7 @@ func (w *world) try(c call) (answer, error) {
 		}
 	}
 	if !strings.HasPrefix(c.path, "/local/") {
+		w.seen.note(c, a)
 		path, _, _ := strings.Cut(c.path, "?")
 		if err := w.document.Response(c.method, path, a.status, response.Header, raw); err != nil {
 			return answer{}, fmt.Errorf("answer %d %s breaks the OpenAPI document: %w", a.status, raw, err)
