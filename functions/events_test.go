@@ -121,6 +121,8 @@ func TestEveryEventIsAnsweredByItsFunction(t *testing.T) {
 		{"challenge", http.StatusCreated, `"sent":{`},
 		{"account", http.StatusOK, `"email":"ana@acme.example"`},
 		{"verify", http.StatusNotFound, "challenge_invalid"}, // nobody can know a challenge beforehand
+		{"enrol", http.StatusCreated, `"secret":"`},
+		{"recover", http.StatusNotFound, "challenge_invalid"},
 		{"pages", http.StatusOK, `"keys":[`},
 	} {
 		var response events.APIGatewayV2HTTPResponse

@@ -399,6 +399,8 @@ func (d *deployment) story() {
 	d.publish()
 	d.account.mailWorks(true)
 
+	d.factors()
+
 	// The end of trust: one that is announced, and one whose mark is gone meanwhile.
 	d.sweep()
 	d.advance(25 * time.Hour)

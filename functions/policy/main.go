@@ -1,4 +1,4 @@
-// Command policy is the function that shows and replaces policies.
+// Command policy is the function that shows, previews and replaces policies.
 package main
 
 import (

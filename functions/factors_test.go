@@ -1,0 +1,117 @@
+package functions
+
+import (
+	"maps"
+	"net/http"
+	"time"
+
+	"github.com/pquerna/otp/totp"
+)
+
+// fresh are the headers that say that the user's password was checked now, before more.
+func (d *deployment) fresh(more ...string) []string {
+	return append([]string{"countersign-reauthenticated-at", time.Now().Add(d.offset).UTC().Format(time.RFC3339)}, more...)
+}
+
+// shown is what an authenticator app shows now, or after so many steps.
+func (d *deployment) shown(secret string, later int) string {
+	d.t.Helper()
+	code, err := totp.GenerateCode(secret, time.Now().Add(d.offset).Add(time.Duration(later)*30*time.Second))
+	if err != nil {
+		d.t.Error(err)
+	}
+	return code
+}
+
+// enrol begins an enrolment for a user of globex.
+func (d *deployment) enrol(user, more object, headers ...string) answer {
+	d.t.Helper()
+	body := object{"org": "globex", "user": user, "kind": "totp"}
+	maps.Copy(body, more)
+	return d.call("POST", "/v1/enrolments", body, d.fresh(headers...)...)
+}
+
+func (d *deployment) finish(enrolment, code string, headers ...string) answer {
+	d.t.Helper()
+	return d.call("POST", "/v1/enrolments/"+enrolment+"/finish", object{"code": code}, headers...)
+}
+
+// recovery answers a new sign-in of a user of globex by a recovery code.
+func (d *deployment) recovery(user object, code any, headers ...string) answer {
+	d.t.Helper()
+	id := d.begin(user, object{"org": "globex"}).want(d.t, http.StatusCreated).text("challenge", "id")
+	return d.call("POST", "/v1/challenges/"+id+"/recover", object{"code": code}, headers...)
+}
+
+// setGlobex replaces the policy of globex.
+func (d *deployment) setGlobex(version string, policy object) answer {
+	d.t.Helper()
+	return d.call("PUT", "/v1/orgs/globex/policy", policy, "if-match", `"`+version+`"`)
+}
+
+// rename changes the profile of a user of globex, and with it the guard.
+func (d *deployment) rename(user, name string) {
+	d.t.Helper()
+	d.call("PUT", "/v1/orgs/globex/users/"+user, object{"name": name}).want(d.t, http.StatusOK)
+}
+
+// factors is the part of the story in which users of another org, globex, have factors of their own.
+func (d *deployment) factors() {
+	t := d.t
+	dora := person("dora", "dora@globex.example")
+	const path = "/v1/orgs/globex/users/dora"
+
+	// Two enrolments of a new user at once, and a profile that changes at the moment of the finish.
+	d.account.beforeNextWrite("enrol", func() { d.enrol(dora, nil).want(t, http.StatusCreated) })
+	begun := d.enrol(dora, nil, "idempotency-key", "begin").want(t, http.StatusCreated)
+	secret := begun.text("totp", "secret")
+	d.account.beforeNextWrite("enrol", func() { d.rename("dora", "Dora") })
+	finished := d.finish(begun.text("id"), d.shown(secret, 0), "idempotency-key", "finish").want(t, http.StatusCreated)
+	codes := finished.object["recovery_codes"].([]any)
+
+	// The account of a user with a factor.
+	up := d.begin(dora, object{"org": "globex", "purpose": "step_up"}).want(t, http.StatusCreated).text("challenge", "id")
+	proof := d.verify(up, d.shown(secret, 1), nil).want(t, http.StatusOK).text("token")
+	proven := d.fresh("countersign-proof", proof)
+	d.call("PATCH", path, object{"enabled": true}, proven...).want(t, http.StatusOK)
+	codes = d.call("POST", path+"/recovery-codes", nil, append(proven, "idempotency-key", "codes")...).
+		want(t, http.StatusCreated).object["recovery_codes"].([]any)
+	d.call("PATCH", path+"/factors/"+finished.text("factor", "id"), object{"label": "Phone"}).want(t, http.StatusOK)
+
+	// A code by email that isn't taken by the provider, with a remembered answer to be taken back.
+	more := object{"kind": "email"}
+	d.account.mailWorks(false)
+	d.enrol(dora, more, "countersign-proof", proof, "idempotency-key", "email").want(t, http.StatusBadGateway)
+	d.account.mailWorks(true)
+	email := d.enrol(dora, more, "countersign-proof", proof, "idempotency-key", "email").want(t, http.StatusCreated)
+	d.finish(email.text("id"), d.code("dora@globex.example")).want(t, http.StatusCreated)
+	d.call("DELETE", path+"/factors/"+finished.text("factor", "id"), nil, proven...).want(t, http.StatusNoContent)
+
+	// Recovery codes: of each effect, and for a user who changes or is erased meanwhile.
+	d.recovery(dora, codes[0], "idempotency-key", "recover").want(t, http.StatusOK)
+	d.call("POST", "/v1/orgs/globex/policy/preview", object{"require": "everyone"}).want(t, http.StatusOK)
+	d.setGlobex("0", object{"recovery": object{"effect": "reenrol"}}).want(t, http.StatusOK)
+	token := d.recovery(dora, codes[1]).want(t, http.StatusOK).text("enrolment", "token")
+	begun = d.call("POST", "/v1/enrolments", object{"kind": "totp"}, "authorization", "Bearer "+token).want(t, http.StatusCreated)
+	codes = d.finish(begun.text("id"), d.shown(begun.text("totp", "secret"), 0), "authorization", "Bearer "+token).
+		want(t, http.StatusCreated).object["recovery_codes"].([]any)
+	d.setGlobex("1", object{"recovery": object{"effect": "reset"}}).want(t, http.StatusOK)
+	d.account.beforeNextWrite("recover", func() { d.rename("dora", "Theodora") })
+	d.recovery(dora, codes[0]).want(t, http.StatusOK)
+	begun = d.enrol(dora, nil).want(t, http.StatusCreated)
+	codes = d.finish(begun.text("id"), d.shown(begun.text("totp", "secret"), 0)).want(t, http.StatusCreated).object["recovery_codes"].([]any)
+	d.account.beforeNextWrite("recover", func() { d.call("DELETE", path, nil).want(t, http.StatusNoContent) })
+	d.recovery(dora, codes[0]).want(t, http.StatusNotFound)
+
+	// A user who has to enrol proves the known address first.
+	d.call("PUT", path, dora).want(t, http.StatusOK)
+	d.setGlobex("2", object{"require": "everyone"}).want(t, http.StatusConflict)
+	d.setGlobex("2", object{"require": "everyone", "acknowledge": true}).want(t, http.StatusOK)
+	token = d.begin(dora, object{"org": "globex"}).want(t, http.StatusCreated).text("enrolment", "token")
+	asTold := []string{"authorization", "Bearer " + token}
+	d.call("POST", "/v1/enrolments", object{"kind": "totp"}, asTold...).want(t, http.StatusCreated)
+	d.call("POST", "/v1/enrolments/prove", object{"code": d.code("dora@globex.example")}, asTold...).want(t, http.StatusOK)
+	d.call("POST", path+"/events", object{"kind": "signed_out"}).want(t, http.StatusOK)
+	d.call("GET", path+"/browsers", nil).want(t, http.StatusOK)
+	d.call("DELETE", path+"/browsers", nil).want(t, http.StatusNoContent)
+}
