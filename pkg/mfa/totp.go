@@ -7,6 +7,7 @@ import (
 	"crypto/subtle"
 	"encoding/base32"
 	"fmt"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -14,7 +15,6 @@ import (
 	"github.com/boombuler/barcode/qr"
 	"github.com/pquerna/otp"
 	"github.com/pquerna/otp/hotp"
-	"github.com/pquerna/otp/totp"
 
 	"countersign/pkg/seal"
 )
@@ -32,25 +32,38 @@ type TOTPSecret struct {
 	QRSVG  seal.Secret `json:"qr_svg"` // the URI as a picture: a whole SVG document
 }
 
+func newTOTPSecret() []byte {
+	raw := make([]byte, totpSecret)
+	rand.Read(raw)
+	return raw
+}
+
 // newTOTP makes a secret, and what shows it for account at issuer.
 func newTOTP(issuer, account string) (raw []byte, shown *TOTPSecret, err error) {
-	raw = make([]byte, totpSecret)
-	rand.Read(raw)
-	key, err := totp.Generate(totp.GenerateOpts{
-		// A colon would end the issuer in the label.
-		Issuer: inert(strings.ReplaceAll(issuer, ":", " ")), AccountName: account,
-		Secret: raw, Period: totpStep, Digits: otp.DigitsSix, Algorithm: otp.AlgorithmSHA1,
-	})
-	if err != nil {
-		return nil, nil, fmt.Errorf("make a TOTP key: %w", err)
-	}
-	picture, err := qrSVG(key.URL())
+	raw = newTOTPSecret()
+	secret := base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(raw)
+	uri := otpauth(issuer, account, secret)
+	picture, err := qrSVG(uri)
 	if err != nil {
 		return nil, nil, err
 	}
-	return raw, &TOTPSecret{
-		Secret: seal.NewSecret(key.Secret()), URI: seal.NewSecret(key.URL()), QRSVG: seal.NewSecret(picture),
-	}, nil
+	return raw, &TOTPSecret{Secret: seal.NewSecret(secret), URI: seal.NewSecret(uri), QRSVG: seal.NewSecret(picture)}, nil
+}
+
+// otpauth writes what authenticator apps read (the key URI format of Google Authenticator). Everything is escaped, as
+// pquerna/otp does not: an "&" in a name would begin another parameter. A space is %20, since apps show a "+" as it is.
+func otpauth(issuer, account, secret string) string {
+	// A colon would end the issuer in the label.
+	issuer = cmp.Or(inert(strings.ReplaceAll(issuer, ":", " ")), "Countersign")
+	said := url.Values{
+		"secret": {secret}, "issuer": {issuer},
+		"algorithm": {otp.AlgorithmSHA1.String()}, "digits": {otp.DigitsSix.String()}, "period": {strconv.Itoa(totpStep)},
+	}
+	u := url.URL{
+		Scheme: "otpauth", Host: "totp", Path: "/" + issuer + ":" + account,
+		RawQuery: strings.ReplaceAll(said.Encode(), "+", "%20"),
+	}
+	return u.String()
 }
 
 // account is the name under which an app lists the user.
