@@ -1,0 +1,326 @@
+package mfa_test
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"testing"
+	"time"
+
+	"countersign/pkg/mfa"
+	"countersign/pkg/mfa/mfatest"
+	"countersign/pkg/seal"
+	"countersign/pkg/store"
+)
+
+// withApp is a world in which ana has an app, under the default policy as change leaves it. The code that enrolled it is
+// of the step before this one.
+func withApp(t *testing.T, change func(*mfa.Policy)) (*mfatest.World, *mfatest.Authenticator, mfa.FinishAnswer) {
+	t.Helper()
+	w := mfatest.New(t)
+	w.SetPolicy(t, org, "default", change)
+	a, done := w.EnrolTOTP(t, w.Fresh(), org, ana().User)
+	w.Clock.Advance(mfatest.Step)
+	return w, a, done
+}
+
+// signIn gives a code to a new sign-in of ana.
+func signIn(t *testing.T, w *mfatest.World, code seal.Secret) (mfa.VerifyAnswer, error) {
+	t.Helper()
+	return verify(t, w, started(t, w, ana()).ID, code, false)
+}
+
+func TestASignInByAppEndsInOneToken(t *testing.T) {
+	w, a, _ := withApp(t, nil)
+	ch := started(t, w, ana())
+	if len(ch.Methods) != 1 || ch.Methods[0].Kind != mfa.TOTP || *ch.Default != a.Factor || ch.Sent != nil || !ch.Recovery {
+		t.Errorf("got %+v, want the app asked for and nothing sent", ch)
+	}
+	answer, err := verify(t, w, ch.ID, w.Code(a), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := float64(w.Clock.Now().Unix())
+	wantClaims(t, w, answer.Token, map[string]any{"verified": true, "amr": []any{"pwd", "otp", "mfa"}, "acr": "aal2", "mfa_time": now, "decision": "challenge"})
+	if used := shown(t, w).Factors[0].LastUsed; used == nil || !used.Equal(w.Clock.Now()) {
+		t.Errorf("got last used %v, want now", used)
+	}
+	_, err = verify(t, w, ch.ID, w.NextCode(a), false)
+	wantCode(t, err, mfa.ChallengeInvalid)
+}
+
+func TestR1ACodeIsGoodForOneChallengeInEveryProcess(t *testing.T) {
+	w, a, _ := withApp(t, nil)
+	services := twice(w)
+	code := w.Code(a)
+	if _, err := signIn(t, w, code); err != nil {
+		t.Fatal(err)
+	}
+	for i, s := range services {
+		answer, err := s.StartChallenge(t.Context(), w.Client, ana())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = s.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: answer.Challenge.ID, Code: code})
+		if left := *wantCode(t, err, mfa.WrongCode).AttemptsLeft; left != 4 {
+			t.Errorf("process %d: got %d attempts left, want 4: it is a guess like any other", i, left)
+		}
+		w.Clock.Advance(20 * time.Second) // still within the steps around it
+	}
+	if _, err := signIn(t, w, w.NextCode(a)); err != nil {
+		t.Errorf("the code of a later step: %v", err)
+	}
+}
+
+func TestR3ACodeOfAStepBeforeTheOneAcceptedIsRefused(t *testing.T) {
+	w, a, _ := withApp(t, nil)
+	w.Clock.Advance(10 * mfatest.Step)
+	now := w.Clock.Now()
+	before, at, after := a.Code(now.Add(-mfatest.Step)), a.Code(now), a.Code(now.Add(mfatest.Step))
+	if _, err := signIn(t, w, after); err != nil {
+		t.Fatalf("one step ahead: %v", err)
+	}
+	for name, code := range map[string]seal.Secret{"before": before, "of now": at, "the same": after} {
+		if _, err := signIn(t, w, code); mfa.AsError(err).Code != mfa.WrongCode {
+			t.Errorf("%s: got %v, want wrong_code", name, err)
+		}
+	}
+}
+
+func TestACodeIsTakenOneStepAwayAndNotTwo(t *testing.T) {
+	for _, skew := range []int{0, 1} {
+		w, a, _ := withApp(t, func(p *mfa.Policy) { p.TOTP.Skew = skew; p.Challenge.Attempts = 10 })
+		w.Clock.Advance(10 * mfatest.Step)
+		ch := started(t, w, ana())
+		now := w.Clock.Now()
+		for _, away := range []int{-2, 2, 1, -1} {
+			if max(away, -away) <= skew {
+				continue
+			}
+			if _, err := verify(t, w, ch.ID, a.Code(now.Add(time.Duration(away)*mfatest.Step)), false); mfa.AsError(err).Code != mfa.WrongCode {
+				t.Errorf("skew %d, %d steps away: got %v, want wrong_code", skew, away, err)
+			}
+		}
+		for away := -skew; away <= skew; away++ {
+			if _, err := signIn(t, w, a.Code(now.Add(time.Duration(away)*mfatest.Step))); err != nil {
+				t.Errorf("skew %d, %d steps away: %v", skew, away, err)
+			}
+		}
+	}
+}
+
+func TestR7TheCodeThatEnrolledIsNoGoodAtASignIn(t *testing.T) {
+	w := mfatest.New(t)
+	a, _ := w.EnrolTOTP(t, w.Fresh(), org, ana().User)
+	code := w.Code(a)
+	for range 2 { // in its step, and in the one after
+		_, err := signIn(t, w, code)
+		wantCode(t, err, mfa.WrongCode)
+		w.Clock.Advance(mfatest.Step)
+	}
+	if _, err := signIn(t, w, w.Code(a)); err != nil {
+		t.Errorf("a code of a later step: %v", err)
+	}
+}
+
+func TestR2AMalformedAppCodeIsNoGuessAndStaysGoodOnce(t *testing.T) {
+	w, a, _ := withApp(t, nil)
+	ch := started(t, w, ana())
+	code := w.Code(a).Reveal()
+	var fullWidth, arabic string
+	for _, d := range code {
+		fullWidth += string('０' + d - '0')
+		arabic += string('٠' + d - '0')
+	}
+	malformed := []string{"", " " + code, code + "\n", "\u2003" + code, code[:3] + " " + code[3:], fullWidth, arabic, code[:5], code + "0"}
+	refused := func() {
+		t.Helper()
+		for _, bad := range malformed {
+			_, err := verify(t, w, ch.ID, seal.NewSecret(bad), false)
+			if e := wantCode(t, err, mfa.InvalidRequest); e.Param != "code" {
+				t.Errorf("%q: got param %q, want code", bad, e.Param)
+			}
+		}
+	}
+	refused()
+	_, err := verify(t, w, ch.ID, mfatest.Wrong(seal.NewSecret(code)), false)
+	if left := *wantCode(t, err, mfa.WrongCode).AttemptsLeft; left != 4 {
+		t.Errorf("got %d attempts left, want 4", left)
+	}
+	if _, err := verify(t, w, ch.ID, seal.NewSecret(code), false); err != nil {
+		t.Fatal(err)
+	}
+	ch = started(t, w, ana())
+	refused()
+	_, err = verify(t, w, ch.ID, seal.NewSecret(code), false)
+	wantCode(t, err, mfa.WrongCode)
+}
+
+func TestR11AndB7AnAppAnswersForItsOwnUserInItsOwnOrg(t *testing.T) {
+	w, a, _ := withApp(t, nil)
+	bob := mfa.Person{ID: "u-18", Email: mfa.Some("bob@acme.example")}
+	bobs, _ := w.EnrolTOTP(t, w.Fresh(), org, bob)
+	away, _ := w.EnrolTOTP(t, w.Fresh(), "globex", ana().User)
+	w.Clock.Advance(mfatest.Step)
+	ch := started(t, w, ana())
+	for name, other := range map[string]*mfatest.Authenticator{"another user's": bobs, "another org's": away} {
+		_, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Factor: other.Factor, Code: w.Code(other)})
+		if mfa.AsError(err).Code != mfa.NotFound {
+			t.Errorf("%s factor: got %v, want not_found", name, err)
+		}
+		_, err = verify(t, w, ch.ID, w.Code(other), false)
+		if mfa.AsError(err).Code != mfa.WrongCode {
+			t.Errorf("%s code: got %v, want wrong_code", name, err)
+		}
+		_, err = w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Factor: other.Factor, Code: w.Code(a)})
+		if mfa.AsError(err).Code != mfa.NotFound {
+			t.Errorf("%s factor and her own code: got %v, want not_found", name, err)
+		}
+	}
+	if _, err := verify(t, w, ch.ID, w.Code(a), false); err != nil {
+		t.Errorf("her own: %v", err)
+	}
+}
+
+func TestR11ACodeSpentAtAStepUpIsSpentAtASignIn(t *testing.T) {
+	w, a, _ := withApp(t, nil)
+	w.StepUp(t, org, user, a)
+	_, err := signIn(t, w, w.Code(a))
+	wantCode(t, err, mfa.WrongCode)
+}
+
+// Who can write to the table can't give ana another's secret, nor one factor's to another: they are bound to what they
+// belong to.
+func TestASecretThatIsMovedOpensForNobody(t *testing.T) {
+	w, a, _ := withApp(t, nil)
+	bob := mfa.Person{ID: "u-18"}
+	bobs, _ := w.EnrolTOTP(t, w.Fresh(), org, bob)
+	second, _ := w.EnrolTOTP(t, w.StepUp(t, org, user, a), org, ana().User)
+	w.Clock.Advance(mfatest.Step)
+	secretOf := func(owner, id string) (store.Item, map[string]any) {
+		item, err := w.Store.Get(t.Context(), store.Key{Partition: partition(org, owner), Sort: "factor#" + id})
+		if err != nil || item.Absent() {
+			t.Fatal("no factor", err)
+		}
+		var fields map[string]any
+		if err := json.Unmarshal(item.Body, &fields); err != nil {
+			t.Fatal(err)
+		}
+		return item, fields
+	}
+	for name, from := range map[string]struct {
+		owner string
+		app   *mfatest.Authenticator
+	}{"another user's": {"u-18", bobs}, "another factor's": {user, second}} {
+		item, fields := secretOf(user, a.Factor)
+		_, others := secretOf(from.owner, from.app.Factor)
+		fields["secret"] = others["secret"]
+		body, err := json.Marshal(fields)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Store.Commit(t.Context(), store.NewVersion(), store.Write{Key: item.Key, Expect: item.Version, Body: body}); err != nil {
+			t.Fatal(err)
+		}
+		_, err = w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: started(t, w, ana()).ID, Factor: a.Factor, Code: w.Code(from.app)})
+		if mfa.AsError(err).Code != mfa.Unavailable {
+			t.Errorf("%s: got %v, want unavailable", name, err)
+		}
+	}
+}
+
+func TestB5AnAppThatThePolicyForbidsIsRefusedAndNothingIsSpent(t *testing.T) {
+	w, a, _ := withApp(t, nil)
+	w.EnrolEmail(t, w.StepUp(t, org, user, a), org, ana().User, mail)
+	w.Clock.Advance(mfatest.Step)
+	ch := started(t, w, ana())
+	w.SetPolicy(t, org, "default", func(p *mfa.Policy) { p.Methods.TOTP = mfa.NotAllowed })
+	for range 6 {
+		_, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Factor: a.Factor, Code: mfatest.Wrong(w.Code(a))})
+		wantCode(t, err, mfa.MethodForbidden)
+	}
+	w.SetPolicy(t, org, "default", nil)
+	if _, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Factor: a.Factor, Code: w.Code(a)}); err != nil {
+		t.Errorf("allowed again: %v", err)
+	}
+}
+
+func TestG5OneLockCountsGuessesOverEveryFactorAndEnrolment(t *testing.T) {
+	w, a, _ := withApp(t, manyAttempts)
+	call := w.StepUp(t, org, user, a)
+	byMail := w.EnrolEmail(t, call, org, ana().User, mail)
+	w.Clock.Advance(mfatest.Step)
+	guess := func(name string, want mfa.Code, answer func() error) {
+		t.Helper()
+		if err := answer(); mfa.AsError(err).Code != want {
+			t.Fatalf("%s: got %v, want %s", name, err, want)
+		}
+	}
+	ch, other := started(t, w, ana()), started(t, w, ana())
+	if _, err := w.SendCode(t.Context(), w.Client, mfa.SendRequest{Challenge: ch.ID, Factor: byMail.Factor.ID}); err != nil {
+		t.Fatal(err)
+	}
+	said := ana().User
+	begun, err := w.BeginEnrolment(t.Context(), call, mfa.EnrolRequest{Org: org, User: &said, Kind: mfa.TOTP})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pending, err := mfatest.NewAuthenticator(begun.TOTP.URI.Reveal())
+	if err != nil {
+		t.Fatal(err)
+	}
+	byApp := func() error {
+		_, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Factor: a.Factor, Code: mfatest.Wrong(w.Code(a))})
+		return err
+	}
+	byEmail := func() error {
+		_, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Factor: byMail.Factor.ID, Code: mfatest.Wrong(w.Outbox.Code(t, mail))})
+		return err
+	}
+	finishing := func() error {
+		_, err := w.FinishEnrolment(t.Context(), w.Client, mfa.FinishRequest{Enrolment: begun.ID, Code: mfatest.Wrong(w.Code(pending))})
+		return err
+	}
+	for range 3 {
+		guess("app", mfa.WrongCode, byApp)
+		guess("email", mfa.WrongCode, byEmail)
+		guess("finish", mfa.WrongCode, finishing)
+	}
+	guess("the tenth", mfa.WrongCode, byApp)
+	for name, answer := range map[string]func() error{
+		"app": byApp, "email": byEmail, "finish": finishing,
+		"the right code of the app": func() error {
+			_, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: other.ID, Factor: a.Factor, Code: w.Code(a)})
+			return err
+		},
+		"the right code of the mail": func() error {
+			_, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Code: w.Outbox.Code(t, mail)})
+			return err
+		},
+		"the right code of the new app": func() error {
+			_, err := w.FinishEnrolment(t.Context(), w.Client, mfa.FinishRequest{Enrolment: begun.ID, Code: w.Code(pending)})
+			return err
+		},
+		"another code for the address": func() error {
+			_, err := w.SendCode(t.Context(), w.Client, mfa.SendRequest{Challenge: other.ID, Factor: byMail.Factor.ID})
+			return err
+		},
+	} {
+		guess(name, mfa.Locked, answer)
+	}
+	if got := len(events(t, w, mfa.ChallengeFailed)); got != 10 {
+		t.Errorf("got %d wrong answers recorded, want 10", got)
+	}
+	if got := len(events(t, w, mfa.ChallengeLocked)); got != 1 {
+		t.Errorf("got %d locks recorded, want 1", got)
+	}
+	if left := shown(t, w).Recovery.CodesLeft; left != 10 {
+		t.Errorf("got %d recovery codes, want 10", left)
+	}
+}
+
+// partition is where a user's items are.
+func partition(org, user string) string {
+	o, u := sha256.Sum256(seal.Join(org)), sha256.Sum256(seal.Join(org, user))
+	return "u#" + base64.RawURLEncoding.EncodeToString(append(o[:16:16], u[:16]...))
+}
