@@ -40,12 +40,16 @@ func canonicalRecovery(typed seal.Secret) (seal.Secret, error) {
 	text := typed.Reveal()
 	read := make([]byte, 0, recoveryLen)
 	for _, r := range text[:min(len(text), mostRecoveryText)] {
-		switch r = unicode.ToUpper(r); {
+		switch {
 		case unicode.IsSpace(r), unicode.Is(unicode.Dash, r):
 			continue
-		case r == 'O':
+		case r >= 'a' && r <= 'z': // no others: some letters that aren't ASCII have capitals that are
+			r -= 'a' - 'A'
+		}
+		switch r {
+		case 'O':
 			r = '0'
-		case r == 'I', r == 'L':
+		case 'I', 'L':
 			r = '1'
 		}
 		if r > unicode.MaxASCII || !strings.ContainsRune(recoveryAlphabet, r) || len(read) == recoveryLen {
