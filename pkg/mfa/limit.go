@@ -54,15 +54,8 @@ func (t *tries) wrong(b budget, now time.Time) (lockedNow bool) {
 	}
 	t.Locks++
 	t.Until = now.Add(min(wrongDay, wrongWindow<<min(t.Locks-1, 10)))
-	for _, limit := range []struct {
-		n int
-		d time.Duration
-	}{{b.inWindow, wrongWindow}, {b.inDay, wrongDay}} {
-		if n := len(t.At); n >= limit.n {
-			if frees := time.UnixMilli(t.At[n-limit.n]).Add(limit.d).UTC(); frees.After(t.Until) {
-				t.Until = frees
-			}
-		}
+	if frees := t.frees(b); frees.After(t.Until) {
+		t.Until = frees
 	}
 	if t.Row >= wrongInARow {
 		t.Until = forever
@@ -70,9 +63,32 @@ func (t *tries) wrong(b budget, now time.Time) (lockedNow bool) {
 	return true
 }
 
+// frees is when no window is full any more; in the past, or zero: none is.
+func (t *tries) frees(b budget) (at time.Time) {
+	for _, limit := range []struct {
+		n int
+		d time.Duration
+	}{{b.inWindow, wrongWindow}, {b.inDay, wrongDay}} {
+		if n := len(t.At); n >= limit.n {
+			if frees := time.UnixMilli(t.At[n-limit.n]).Add(limit.d).UTC(); frees.After(at) {
+				at = frees
+			}
+		}
+	}
+	return at
+}
+
 // right ends the row of wrong answers. What was wrong stays counted in its windows: a stranger's guesses beside an
 // honest user's sign-ins never get more than the windows allow.
 func (t *tries) right() { t.Row, t.Locks, t.Until = 0, 0, time.Time{} }
+
+// lift ends the row on the strength of something of another budget. A lock then lasts only as long as a window is full.
+func (t *tries) lift(b budget, now time.Time) {
+	t.right()
+	if frees := t.frees(b); frees.After(now) {
+		t.Until = frees
+	}
+}
 
 // within counts the times of at that lie less than d before now.
 func within(at []int64, now time.Time, d time.Duration) int {

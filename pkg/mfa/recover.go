@@ -84,6 +84,7 @@ func (u *unit) newRecovery(g *guard, p *Policy) {
 		set.Codes = append(set.Codes, u.ring.Digest("recovery", g.recoveryFields(set.ID, canonical)...))
 	}
 	g.Recovery = set
+	g.Looked.lift(recoveryBudget(), u.now) // none of these has been guessed at
 }
 
 // codesLeft is how many recovery codes the user has, under p.
@@ -193,7 +194,7 @@ func (v *sight) recover(u *unit, code, bearer seal.Secret) (RecoverAnswer, error
 		return RecoverAnswer{}, v.wrongRecovery(u)
 	}
 	g.Recovery.Codes = slices.Delete(g.Recovery.Codes, at, at+1)
-	g.Guesses.right()
+	g.Guesses.lift(codeBudget(), u.now)
 	g.Looked.right()
 	e := u.event(v.ch.event(RecoveryUsed, map[string]any{"effect": v.p.Recovery.Effect, "codes_left": len(g.Recovery.Codes)}))
 	e.Notify = g.tell(u.now)
