@@ -93,13 +93,14 @@ func (v *sight) answerable(u *unit) (*slot, error) {
 	return s, err
 }
 
-// settled reports whether challenge and guard were read at one moment: a code that was sent meanwhile is in both.
+// settled reports whether challenge and guard were read at one moment: a code that was sent meanwhile is in both, and so
+// is a recovery that goes on with an enrolment.
 func (v *sight) settled(s *slot) bool {
 	sequence := 0
 	if v.ch.Code != nil {
 		sequence = v.ch.Code.Sequence
 	}
-	return s == nil && sequence == 0 || s != nil && s.Sequence == sequence
+	return s == nil && sequence == 0 || s != nil && s.Sequence == sequence && s.Effect == v.ch.Recovered
 }
 
 // factor finds the factor that a request names, or failing that the one last sent to, or the default. It refuses one
