@@ -206,6 +206,9 @@ func (u *unit) newChallenge(q *StartRequest, a *account, p *orgPolicy, reason st
 		Client: u.caller.key.Client, Purpose: q.Purpose, Action: q.Action, Nonce: q.Nonce, Reason: reason, PolicyVersion: p.Version,
 		FirstFactor: q.FirstFactor, Begun: u.now, Expires: u.now.Add(time.Duration(p.Challenge.WindowS) * time.Second),
 	}
+	if q.Purpose == StepUp && q.Method != nil {
+		ch.Only = *q.Method
+	}
 	u.event(ch.event(ChallengeStarted, map[string]any{"reason": reason, "ip": q.Context.IP, "user_agent": cut(q.Context.UserAgent, 256)}))
 	return ch
 }
@@ -215,9 +218,6 @@ func (u *unit) challenge(answer *StartAnswer, q *StartRequest, a *account, p *or
 	ch := u.newChallenge(q, a, p, v.Reason)
 	bearer := seal.NewBearer(seal.ChallengeToken, nil)
 	ch.Bearer = seal.HashBearer(bearer.Reveal())
-	if q.Purpose == StepUp && q.Method != nil {
-		ch.Only = *q.Method
-	}
 	shown := &ChallengeToAnswer{
 		ID: ch.ID, Token: &bearer, Expires: ch.Expires, Methods: []Method{}, Recovery: ch.Only == "" && a.guard.recoverable(&p.Policy, u.now),
 	}

@@ -138,6 +138,14 @@ func (v *enrolmentSight) enrollee() *account {
 	return v.a
 }
 
+// mayEnrol refuses a kind that the policy or the account leaves no room for, and any but the one that a step-up names.
+func (v *enrolmentSight) mayEnrol(kind Kind) error {
+	if v.byToken && v.ch.Only != "" && v.ch.Only != kind {
+		return refuse(MethodForbidden, "This step-up needs a factor of the kind it names.")
+	}
+	return v.enrollee().mayEnrol(kind, &v.p.Policy)
+}
+
 // BeginEnrolment begins to enrol a factor. Whatever the user had begun before is dead. With an API key it needs a fresh
 // user, or an administrator's word.
 //
@@ -220,7 +228,7 @@ func (v *enrolmentSight) mayBegin(u *unit, call Call, q *EnrolRequest) error {
 // plan begins an enrolment, or sends the code that has to come back before one is. It changes the guard only where it
 // sends something, and leaves putting it to its caller.
 func (v *enrolmentSight) plan(u *unit, q *EnrolRequest, s *slot) (EnrolAnswer, *outgoing, error) {
-	if err := v.enrollee().mayEnrol(q.Kind, &v.p.Policy); err != nil {
+	if err := v.mayEnrol(q.Kind); err != nil {
 		return EnrolAnswer{}, nil, err
 	}
 	if q.Kind != Email && v.mustProve(s) {
@@ -326,7 +334,8 @@ func (v *enrolmentSight) prove(u *unit, code seal.Secret) (ProveAnswer, error) {
 	slot, err := v.open(u)
 	ours := slot != nil && slices.Contains(u.tokens, slot.By)
 	answer := func() ProveAnswer {
-		return ProveAnswer{Proven: true, Expires: v.ch.Expires, Kinds: v.a.enrollable(&v.p.Policy)}
+		kinds := slices.DeleteFunc(v.a.enrollable(&v.p.Policy), func(k Kind) bool { return v.mayEnrol(k) != nil })
+		return ProveAnswer{Proven: true, Expires: v.ch.Expires, Kinds: kinds}
 	}
 	switch {
 	case ours && slot.Proven:

@@ -217,7 +217,7 @@ func (v *enrolmentSight) finish(u *unit, q *FinishRequest) (FinishAnswer, error)
 	if until, locked := g.Guesses.locked(u.now); locked {
 		return FinishAnswer{}, lockedUntil(until, u.now)
 	}
-	if err := v.enrollee().mayEnrol(en.Factor.Kind, &v.p.Policy); err != nil {
+	if err := v.mayEnrol(en.Factor.Kind); err != nil {
 		return FinishAnswer{}, err // the policy or the account has changed since it was begun
 	}
 	l := live{ID: en.Factor.ID, Kind: en.Factor.Kind, Used: u.now}
