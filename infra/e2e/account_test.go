@@ -284,8 +284,10 @@ func TestG5OneLockCountsGuessesOverEmailAndAppTogether(t *testing.T) {
 		if len(locked.list("challenge", "methods")) != 0 || locked.at("challenge", "recovery") != true || locked.at("challenge", "default") != nil {
 			t.Errorf("locked: got %s, want recovery codes alone", locked.raw)
 		}
-		// A recovery code has a budget of its own, and ends the lock.
+		// A recovery code has a budget of its own. It opens no window of guesses.
 		w.recoverBy(t, locked.text("challenge", "id"), done.list("recovery_codes")[0].(string)).want(t, 200, "")
+		w.verify(t, w.asked(t, ana, nil).text("challenge", "id"), doc{"code": a.next(t, w)}).want(t, 429, "locked")
+		w.advance(t, 15*time.Minute)
 		w.verify(t, w.asked(t, ana, nil).text("challenge", "id"), doc{"code": a.next(t, w)}).want(t, 200, "")
 	})
 }

@@ -403,3 +403,36 @@ func TestG11AnEnrolmentTokenIsNoWayAroundAFactorThatTheUserHasSince(t *testing.T
 	_, err = w.ProveAddress(t.Context(), calls[1], mfa.ProveRequest{Code: seal.NewSecret("123456")})
 	wantCode(t, err, mfa.EnrolmentInvalid)
 }
+
+func TestG12ALockKeepsNobodyFromSettingUpAnAppAfterARecovery(t *testing.T) {
+	w, a := protected(t, func(p *mfa.Policy) {
+		p.Require, p.Recovery.Effect, p.Challenge.Attempts = mfa.Everyone, mfa.EffectReset, 10
+	})
+	codes, err := w.NewRecoveryCodes(t.Context(), stepUp(t, w, a), org, user)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ch := started(t, w, ana())
+	for range 10 {
+		_, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Code: mfatest.Wrong(a.code(t, w))})
+		wantCode(t, err, mfa.WrongCode)
+	}
+	answer, err := w.Recover(t.Context(), w.Client, mfa.RecoverRequest{Challenge: started(t, w, ana()).ID, Code: codes.RecoveryCodes[0]})
+	if err != nil || answer.Enrolment == nil {
+		t.Fatalf("got %+v, %v, want an enrolment", answer, err)
+	}
+	call := mfa.Call{Bearer: answer.Enrolment.Token.Reveal()}
+	begun, err := w.BeginEnrolment(t.Context(), call, mfa.EnrolRequest{Kind: mfa.TOTP})
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := app{secret: begun.TOTP.Secret.Reveal()}
+	_, err = w.FinishEnrolment(t.Context(), call, mfa.FinishRequest{Enrolment: begun.ID, Code: mfatest.Wrong(next.code(t, w))})
+	if e := wantCode(t, err, mfa.WrongCode); *e.AttemptsLeft != 9 {
+		t.Errorf("got %d attempts left, want 9", *e.AttemptsLeft)
+	}
+	done, err := w.FinishEnrolment(t.Context(), call, mfa.FinishRequest{Enrolment: begun.ID, Code: next.code(t, w)})
+	if err != nil || done.Token == nil {
+		t.Fatalf("got %+v, %v, want a token", done, err)
+	}
+}

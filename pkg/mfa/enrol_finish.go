@@ -214,7 +214,7 @@ func (v *enrolmentSight) finish(u *unit, q *FinishRequest) (FinishAnswer, error)
 	if q.Code.IsZero() && !en.Proven {
 		return FinishAnswer{}, checkCode(q.Code)
 	}
-	if until, locked := g.Guesses.locked(u.now); locked {
+	if until, locked := g.Guesses.locked(u.now); locked && !v.afterRecovery() {
 		return FinishAnswer{}, lockedUntil(until, u.now)
 	}
 	if err := v.mayEnrol(en.Factor.Kind); err != nil {
@@ -238,17 +238,26 @@ func (v *enrolmentSight) finish(u *unit, q *FinishRequest) (FinishAnswer, error)
 	return v.enrol(u, l)
 }
 
+// afterRecovery reports whether a user who gave a recovery code is setting up an app. What they type is no guess at
+// anything: the secret is theirs already. So a lock that somebody else's guesses brought doesn't keep them out.
+func (v *enrolmentSight) afterRecovery() bool {
+	return v.byToken && v.ch.Recovered != "" && v.a.pending.Factor.Kind == TOTP
+}
+
 // wrongFinish counts a wrong code against the enrolment and the user.
 func (v *enrolmentSight) wrongFinish(u *unit) error {
 	g, en := v.a.guard, &v.a.pending.enrolment
 	slot := g.openEnrolment(en)
 	slot.Wrong++
 	slot.By = u.token
-	locked := g.Guesses.wrong(codeBudget(), u.now)
+	left, locked := v.p.Challenge.Attempts-slot.Wrong, false
+	if !v.afterRecovery() {
+		locked = g.Guesses.wrong(codeBudget(), u.now)
+		left = v.left(slot, u.now)
+	}
 	if slot.Wrong >= v.p.Challenge.Attempts {
 		slot.State, slot.At = failed, u.now
 	}
-	left := v.left(slot, u.now)
 	u.event(v.a.event(ChallengeFailed, v.p, map[string]any{"enrolment": en.ID, "attempts_left": left}))
 	if locked {
 		notify := g.tell(u.now)

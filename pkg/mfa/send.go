@@ -103,8 +103,8 @@ func (v *sight) settled(s *slot) bool {
 	return s == nil && sequence == 0 || s != nil && s.Sequence == sequence && s.Effect == v.ch.Recovered
 }
 
-// factor finds the factor that a request names, or failing that the one last sent to, or the default. It refuses one
-// that isn't the user's or isn't allowed now; nothing is sent or spent.
+// factor finds the factor that a request names, or failing that the one last sent to, or the default, or where there was
+// none the strongest. It refuses one that isn't the user's or isn't allowed now; nothing is sent or spent.
 func (v *sight) factor(named string) (factor, error) {
 	id := named
 	switch {
@@ -116,7 +116,7 @@ func (v *sight) factor(named string) (factor, error) {
 	}
 	for _, f := range v.a.factors(&v.p.Policy) {
 		switch {
-		case f.ID != id:
+		case f.ID != id && id != "":
 		case v.ch.Only != "" && v.ch.Only != f.Kind:
 			return factor{}, refuse(MethodForbidden, "This step-up needs a factor of another kind.")
 		default:
