@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -130,7 +129,7 @@ func (l *local) round(verifies, atOnce int) (f figures, err error) {
 		m := m.(map[string]any)
 		codes[m["to"].(string)] = m["code"].(string)
 	}
-	cpu := l.cpuMS()
+	cpu := cpuMS(l.process.Pid)
 	begun := time.Now()
 	took, err := l.all(verifies, atOnce, func(i int) error {
 		_, err := l.call("POST", "/v1/challenges/"+ids[i]+"/verify", `{"code":"`+codes[fmt.Sprintf("u%d@bench.example", i)]+`"}`)
@@ -140,10 +139,10 @@ func (l *local) round(verifies, atOnce int) (f figures, err error) {
 		return f, err
 	}
 	f.perSecond = float64(verifies) / time.Since(begun).Seconds()
-	f.cpu = (l.cpuMS() - cpu) / float64(verifies)
+	f.cpu = (cpuMS(l.process.Pid) - cpu) / float64(verifies)
 	slices.Sort(took)
 	ms := func(at int) float64 { return float64(took[at].Microseconds()) / 1000 }
-	f.p50, f.p99, f.resident = ms(len(took)/2), ms(len(took)*99/100), l.residentMB()
+	f.p50, f.p99, f.resident = ms(len(took)/2), ms(len(took)*99/100), residentMB(l.process.Pid)
 	return f, nil
 }
 
@@ -197,22 +196,22 @@ func (l *local) call(method, path, body string) (map[string]any, error) {
 	return answer, json.Unmarshal(text, &answer)
 }
 
-// cpuMS is the processor time that the server has used, user and system (proc(5): in hundredths of a second).
-func (l *local) cpuMS() float64 {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", l.process.Pid))
-	if err != nil {
-		return 0
+// cpuMS is the processor time that the threads of a process have used; 0: it can't be told here.
+// https://docs.kernel.org/scheduler/sched-stats.html
+func cpuMS(pid int) (ms float64) {
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+	for _, path := range threads {
+		said, _ := os.ReadFile(path)
+		first, _, _ := strings.Cut(string(said), " ")
+		ns, _ := strconv.ParseFloat(first, 64)
+		ms += ns / 1e6
 	}
-	_, rest, _ := bytes.Cut(stat, []byte(") "))
-	fields := strings.Fields(string(rest))
-	user, _ := strconv.ParseFloat(fields[11], 64)
-	system, _ := strconv.ParseFloat(fields[12], 64)
-	return (user + system) * 10
+	return ms
 }
 
-// residentMB is the server's resident memory.
-func (l *local) residentMB() float64 {
-	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", l.process.Pid))
+// residentMB is a process's resident memory; 0: it can't be told here.
+func residentMB(pid int) float64 {
+	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	_, rest, _ := strings.Cut(string(status), "VmRSS:")
 	kb, _ := strconv.ParseFloat(strings.Fields(rest + " 0")[0], 64)
 	return kb / 1024

@@ -41,6 +41,7 @@ type section struct {
 func sections() []section {
 	return []section{
 		{"steps", func(ctx context.Context, out io.Writer, _ options) error { return countedSteps(ctx, out) }},
+		{"coldstart", coldStart},
 		{"local", func(_ context.Context, out io.Writer, o options) error { return localServer(out, o.verifies, o.rounds) }},
 	}
 }

@@ -1,0 +1,344 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"countersign/pkg/mfa"
+	"countersign/pkg/seal"
+	"countersign/pkg/store"
+)
+
+// A condition is how processes are started.
+type condition struct {
+	name    string
+	evicted bool // the kernel has nothing of the binary in memory
+	memory  int  // whose share of a core they have, in MB; 0: all
+	later   bool // and have only from their first event on
+}
+
+const asInLambda = "256 MB's share from the first event on, as in Lambda"
+
+func conditions() []condition {
+	return []condition{
+		{name: "binary in the page cache"},
+		{name: "binary evicted", evicted: true},
+		{name: "128 MB's share of a core", memory: 128},
+		{name: "256 MB's share", memory: 256},
+		{name: "1024 MB's share", memory: 1024},
+		{name: asInLambda, memory: 256, later: true},
+	}
+}
+
+// A starter is a program that is started again and again.
+type starter struct {
+	name        string
+	path        string
+	environment []string
+	event       func(context.Context) ([]byte, error) // one for each process; nil: it gets none
+}
+
+// A start is what was measured of one process: when it asked for its first event and when it had answered it, the processor
+// time it had used by then, and the memory it has, in ms and MB.
+type start struct{ next, total, nextCPU, totalCPU, resident float64 }
+
+// coldStart measures how long functions take to start and to give their first answer.
+func coldStart(ctx context.Context, out io.Writer, o options) error {
+	r, err := openRig(ctx)
+	if err != nil {
+		return err
+	}
+	defer r.close()
+	starters, err := r.starters(ctx)
+	if err != nil {
+		return err
+	}
+	naive, err := r.naive(ctx)
+	if err != nil {
+		return err
+	}
+	starters = append(starters, naive)
+	fmt.Fprint(out, "| cold start, ms | hello, exec to next | verify, exec to next | of that, without its calls to Amazon | naive, exec to next | "+
+		"verify, exec to first answer | naive, exec to first answer | naive ÷ verify |\n|---|---|---|---|---|---|---|---|\n")
+	measured := map[string]map[string][]start{}
+	for _, c := range conditions() {
+		runs, err := starts(ctx, starters, c, o.rounds)
+		if missing := (*unavailable)(nil); errors.As(err, &missing) {
+			fmt.Fprintf(out, "| %s | not measured: %v |\n", c.name, missing.why)
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", c.name, err)
+		}
+		measured[c.name] = runs
+		fmt.Fprintf(out, "| %s | %.1f | %.1f | %.1f | %.1f | %.1f | %.1f | %.1f |\n", c.name,
+			middle(runs["hello"], next), middle(runs["verify"], next), middle(runs["verify without calls"], next), middle(runs["naive"], next),
+			middle(runs["verify"], total), middle(runs["naive"], total), ratio(runs["naive"], runs["verify"], total))
+	}
+	fmt.Fprintf(out, "\nMedian of %d rounds, in each of which the programs are started in turn, from the exec of the bootstrap to its first `/next` at a "+
+		"Runtime API, and on to its first answer: a right code, over TLS with a chain like Amazon's, on DynamoDB Local. Before its first `/next` verify "+
+		"fetches its key ring (a read of the table and a call of KMS). hello answers a constant. naive makes the same calls, wired by LoadDefaultConfig with a client for "+
+		"each service and the system's %d roots. A share is MB/1769 of a core, by a cgroup's quota over 20 ms. Lambda itself gives a function a whole core "+
+		"until its first event.\n\n", o.rounds, r.systemRoots())
+	cached := measured[conditions()[0].name]
+	fmt.Fprint(out, "| of one process | hello | verify | naive |\n|---|---|---|---|\n")
+	for _, row := range []struct {
+		name string
+		of   func(start) float64
+	}{
+		{"processor time to the first `/next`, ms", func(s start) float64 { return s.nextCPU }},
+		{"processor time to the first answer, ms", func(s start) float64 { return s.totalCPU }},
+		{"resident at the first answer, MB", func(s start) float64 { return s.resident }},
+	} {
+		fmt.Fprintf(out, "| %s | %.1f | %.1f | %.1f |\n", row.name, middle(cached["hello"], row.of), middle(cached["verify"], row.of), middle(cached["naive"], row.of))
+	}
+	fmt.Fprintln(out)
+	return r.targets(ctx, out, measured)
+}
+
+func next(s start) float64  { return s.next }
+func total(s start) float64 { return s.total }
+
+func middle(all []start, of func(start) float64) float64 {
+	var values []float64
+	for _, s := range all {
+		values = append(values, of(s))
+	}
+	slices.Sort(values)
+	return values[len(values)/2]
+}
+
+// ratio is the median of the rounds' ratios.
+func ratio(a, b []start, of func(start) float64) float64 {
+	var values []float64
+	for i := range a {
+		values = append(values, of(a[i])/of(b[i]))
+	}
+	slices.Sort(values)
+	return values[len(values)/2]
+}
+
+// unavailable says what a machine doesn't have to measure with.
+type unavailable struct{ why error }
+
+func (u *unavailable) Error() string { return u.why.Error() }
+
+// starts starts each of the programs once a round under a condition.
+func starts(ctx context.Context, starters []starter, c condition, rounds int) (runs map[string][]start, err error) {
+	var share *slot
+	if c.memory > 0 {
+		if share, err = newSlot(c.memory); err != nil {
+			return nil, &unavailable{err}
+		}
+		defer func() { err = errors.Join(err, share.remove()) }()
+	}
+	runs = map[string][]start{}
+	for range rounds {
+		for _, s := range starters {
+			if c.evicted {
+				if err := evict(s.path); err != nil {
+					return nil, &unavailable{err}
+				}
+			}
+			run, err := s.start(ctx, c, share)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", s.name, err)
+			}
+			runs[s.name] = append(runs[s.name], run)
+		}
+	}
+	return runs, nil
+}
+
+func (s starter) start(ctx context.Context, c condition, share *slot) (run start, err error) {
+	var event []byte
+	if s.event != nil {
+		if event, err = s.event(ctx); err != nil {
+			return run, err
+		}
+	}
+	first := share
+	if c.later {
+		first = nil
+	}
+	f, err := launch(ctx, s.path, s.environment, first)
+	if err != nil {
+		return run, err
+	}
+	defer f.kill()
+	run.next, run.nextCPU = f.ready.Seconds()*1000, cpuMS(f.command.Process.Pid)
+	if event == nil {
+		return run, nil
+	}
+	if c.later {
+		if err := share.add(f.command.Process); err != nil {
+			return run, err
+		}
+	}
+	answer, took, err := f.invoke(ctx, event)
+	if err != nil {
+		return run, err
+	}
+	if _, err := opened(answer); err != nil {
+		return run, err
+	}
+	run.total = run.next + took.Seconds()*1000
+	run.totalCPU, run.resident = cpuMS(f.command.Process.Pid), residentMB(f.command.Process.Pid)
+	return run, nil
+}
+
+// starters are the programs but for naive.
+func (r *rig) starters(ctx context.Context) ([]starter, error) {
+	if err := r.policy(ctx, benchOrg, "kls"); err != nil {
+		return nil, err
+	}
+	verify := func(ctx context.Context) ([]byte, error) {
+		p := r.newPerson(benchOrg)
+		id, err := r.challenged(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		return payload(r.apiKey, "POST", "/v1/challenges/"+id+"/verify", object{"code": r.amazon.code(p.email)})
+	}
+	// A function that finds a setting missing goes to /next without a call, to answer that it is unavailable.
+	without := slices.DeleteFunc(r.environment("verify"), func(v string) bool { return strings.HasPrefix(v, "COUNTERSIGN_TABLE=") })
+	return []starter{
+		{name: "hello", path: r.program("hello"), event: func(context.Context) ([]byte, error) {
+			return payload("", "GET", "/", object{})
+		}},
+		{name: "verify", path: r.program("verify"), environment: r.environment("verify"), event: verify},
+		{name: "verify without calls", path: r.program("verify"), environment: without},
+	}, nil
+}
+
+// naive builds the naive function and gives it a table of its own, with a key ring that the bench made.
+func (r *rig) naive(ctx context.Context) (starter, error) {
+	none := starter{}
+	dir := filepath.Join(r.module, "infra", "bench", "naive")
+	// Its go.mod is used from elsewhere, so that the go command may bring it up to date without writing here.
+	copied := filepath.Join(r.dir, "naive.mod")
+	for from, to := range map[string]string{"go.mod": copied, "go.sum": filepath.Join(r.dir, "naive.sum")} {
+		text, err := os.ReadFile(filepath.Join(dir, from))
+		if err != nil {
+			return none, err
+		}
+		if err := os.WriteFile(to, text, 0o600); err != nil {
+			return none, err
+		}
+	}
+	err := goBuild(ctx, dir, nil, "-modfile", copied, "-mod=mod", "-tags", "lambda.norpc", "-trimpath", "-ldflags", "-s -w", "-o", r.program("naive"), ".")
+	if err != nil {
+		return none, err
+	}
+	bundle, err := systemBundle()
+	if err != nil {
+		return none, err
+	}
+	trusted, nothing := filepath.Join(r.dir, "system.pem"), filepath.Join(r.dir, "nothing")
+	if err := errors.Join(os.WriteFile(trusted, append(bundle, r.amazon.authority.root...), 0o600), os.Mkdir(nothing, 0o700)); err != nil {
+		return none, err
+	}
+	const table = "naive"
+	service, err := r.service(ctx, table)
+	if err != nil {
+		return none, err
+	}
+	w := &world{ctx: ctx, service: service, ring: seal.NewRing(service.Now())}
+	service.Keys, service.Mail = w, w
+	item := store.Write{Key: store.Key{Partition: "ring", Sort: "ring"}, Body: r.amazon.wrap([]byte(w.ring.Marshal().Reveal()))}
+	if err := service.Store.Commit(ctx, store.NewVersion(), item); err != nil {
+		return none, err
+	}
+	key, err := service.CreateKey(ctx, mfa.NewKey{Client: "bench", Scopes: mfa.Scopes()})
+	if err != nil {
+		return none, err
+	}
+	w.client = mfa.Call{Bearer: key.Reveal()}
+	w.policy("kls", nil)
+	if w.err != nil {
+		return none, w.err
+	}
+	return starter{
+		name: "naive", path: r.program("naive"),
+		environment: []string{
+			"AWS_REGION=" + region, "AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local", "AWS_LAMBDA_FUNCTION_NAME=naive",
+			"AWS_ENDPOINT_URL_DYNAMODB=" + r.amazon.table, "AWS_ENDPOINT_URL_KMS=" + r.amazon.services, "COUNTERSIGN_TABLE=" + table,
+			"COUNTERSIGN_KMS_KEY=" + keyARN, "COUNTERSIGN_ISSUER=" + issuer, "SSL_CERT_FILE=" + trusted, "SSL_CERT_DIR=" + nothing,
+		},
+		event: func(ctx context.Context) ([]byte, error) {
+			p := r.newPerson(benchOrg)
+			a, err := service.StartChallenge(ctx, w.client, mfa.StartRequest{Org: p.org, User: mfa.Person{ID: p.id, Email: mfa.Some(p.email)}})
+			if err != nil {
+				return nil, err
+			}
+			return payload(key.Reveal(), "POST", "/v1/challenges/"+a.Challenge.ID+"/verify", object{"code": w.code().Reveal()})
+		},
+	}, nil
+}
+
+// systemBundle is what this machine trusts, from where Go looks for it on Linux.
+func systemBundle() ([]byte, error) {
+	for _, path := range []string{"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"} {
+		if bundle, err := os.ReadFile(path); err == nil {
+			return bundle, nil
+		}
+	}
+	return nil, errors.New("this machine has no file of trusted roots")
+}
+
+func (r *rig) systemRoots() int {
+	bundle, err := systemBundle()
+	if err != nil {
+		return 0
+	}
+	return bytes.Count(bundle, []byte("BEGIN CERTIFICATE"))
+}
+
+// targets prints what the project aims at and whether it is met.
+func (r *rig) targets(ctx context.Context, out io.Writer, measured map[string]map[string][]start) error {
+	fmt.Fprint(out, "| figure | measured | target | |\n|---|---|---|---|\n")
+	row := func(name string, got, most float64, format string) {
+		fmt.Fprintf(out, "| %s | "+format+" | at most "+format+" | %s |\n", name, got, most, met(got <= most))
+	}
+	cached := measured[conditions()[0].name]
+	row("verify, exec to next ÷ hello's, without its calls to Amazon", ratio(cached["verify without calls"], cached["hello"], next), 1.35, "%.2f")
+	row("the same with them", ratio(cached["verify"], cached["hello"], next), 1.35, "%.2f")
+	if share, ok := measured["256 MB's share"]; ok {
+		row("verify, exec to first answer at 256 MB ÷ naive's", ratio(share["verify"], share["naive"], total), 1./15, "%.3f")
+	}
+	if share, ok := measured[asInLambda]; ok {
+		row("the same as in Lambda", ratio(share["verify"], share["naive"], total), 1./15, "%.3f")
+	}
+	row("verify, resident at its first answer, MB", middle(cached["verify"], func(s start) float64 { return s.resident }), 12, "%.1f")
+	for _, size := range []struct {
+		step string
+		most float64
+	}{{"verify", 11}, {"challenge", 9}} {
+		step, most := size.step, size.most
+		path := filepath.Join(r.dir, step+"-arm64")
+		err := goBuild(ctx, r.module, []string{"GOOS=linux", "GOARCH=arm64"}, append(releaseFlags(), "-o", path, "./functions/"+step)...)
+		if err != nil {
+			return err
+		}
+		info, err := os.Stat(path)
+		if err != nil {
+			return err
+		}
+		row(step+", binary for arm64, MB", float64(info.Size())/1e6, most, "%.1f")
+	}
+	return nil
+}
+
+func met(yes bool) string {
+	if yes {
+		return "met"
+	}
+	return "**missed**"
+}

@@ -1,0 +1,270 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"countersign/pkg/mfa"
+	"countersign/pkg/store/dynamo"
+)
+
+// releaseFlags are those that the README has the functions built with.
+func releaseFlags() []string {
+	return []string{"-tags", "lambda.norpc,nethttpomithttp2", "-trimpath", "-ldflags", "-s -w"}
+}
+
+// A rig is the built functions on what stands for Amazon.
+type rig struct {
+	amazon  *amazon
+	dir     string
+	module  string // the folder of the module
+	table   string
+	apiKey  string
+	running map[string]*function
+	in      *slot // that functions are started in by call
+	metered usage // of calls and functions
+	users   int
+}
+
+// openRig starts what stands for Amazon, builds the functions and makes a table with an API key and a policy.
+func openRig(ctx context.Context) (_ *rig, err error) {
+	r := &rig{table: "countersign", running: map[string]*function{}}
+	defer func() {
+		if err != nil {
+			r.close()
+		}
+	}()
+	if r.dir, err = os.MkdirTemp("", "countersign-bench"); err != nil {
+		return nil, err
+	}
+	if r.amazon, err = openAmazon(ctx); err != nil {
+		return nil, err
+	}
+	if err := r.build(ctx); err != nil {
+		return nil, err
+	}
+	service, err := r.service(ctx, r.table)
+	if err != nil {
+		return nil, err
+	}
+	key, err := service.CreateKey(ctx, mfa.NewKey{Client: "bench", Scopes: mfa.Scopes()})
+	if err != nil {
+		return nil, err
+	}
+	r.apiKey = key.Reveal()
+	return r, nil
+}
+
+// service makes a table and gives the domain on it, without keys.
+func (r *rig) service(ctx context.Context, table string) (*mfa.Service, error) {
+	admin := dynamo.LocalClient(r.amazon.local)
+	if err := dynamo.CreateTable(ctx, admin, table); err != nil {
+		return nil, err
+	}
+	return &mfa.Service{Store: dynamo.New(dynamo.Options{Client: admin, Table: table}), Now: time.Now, Issuer: issuer}, nil
+}
+
+const issuer = "https://bench.example"
+
+// build builds the functions as for Amazon, but for this machine, and with the bench's own root in the place of the first
+// of the five that they trust, so that they read as many and find theirs among them.
+func (r *rig) build(ctx context.Context) error {
+	listed, err := exec.CommandContext(ctx, "go", "list", "-f", "{{.Module.Dir}}", "countersign/pkg/cloud").Output()
+	if err != nil {
+		return fmt.Errorf("find the module: %w", err)
+	}
+	r.module = strings.TrimSpace(string(listed))
+	trusted := filepath.Join(r.module, "pkg", "cloud", "roots.pem")
+	roots, err := os.ReadFile(trusted)
+	if err != nil {
+		return err
+	}
+	const end = "-----END CERTIFICATE-----\n"
+	_, rest, found := strings.Cut(string(roots), end)
+	if !found {
+		return fmt.Errorf("%s holds no certificate", trusted)
+	}
+	ours, overlay := filepath.Join(r.dir, "roots.pem"), filepath.Join(r.dir, "overlay.json")
+	replace, err := json.Marshal(object{"Replace": map[string]string{trusted: ours}})
+	if err != nil {
+		return err
+	}
+	err = errors.Join(os.WriteFile(ours, append(r.amazon.authority.root, rest...), 0o600), os.WriteFile(overlay, replace, 0o600))
+	if err != nil {
+		return err
+	}
+	flags := append(releaseFlags(), "-overlay", overlay)
+	return goBuild(ctx, r.module, nil, append(flags, "-o", r.dir+string(filepath.Separator), "./functions/...", "./infra/bench/hello")...)
+}
+
+// goBuild runs go build in a folder, for static binaries.
+func goBuild(ctx context.Context, dir string, environment []string, args ...string) error {
+	build := exec.CommandContext(ctx, "go", append([]string{"build"}, args...)...)
+	build.Dir = dir
+	build.Env = append(append(os.Environ(), "CGO_ENABLED=0"), environment...)
+	if said, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("go build: %w\n%s", err, said)
+	}
+	return nil
+}
+
+// environment is what a function finds in its.
+func (r *rig) environment(step string) []string {
+	return []string{
+		"AWS_REGION=" + region, "AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local", "AWS_LAMBDA_FUNCTION_NAME=" + step,
+		"COUNTERSIGN_DYNAMODB_ENDPOINT=" + r.amazon.table, "COUNTERSIGN_KMS_ENDPOINT=" + r.amazon.services,
+		"COUNTERSIGN_SES_ENDPOINT=" + r.amazon.services, "COUNTERSIGN_EVENTBRIDGE_ENDPOINT=" + r.amazon.services,
+		"COUNTERSIGN_KMS_KEY=" + keyARN, "COUNTERSIGN_ISSUER=" + issuer, "COUNTERSIGN_SENDER=" + sender,
+		"COUNTERSIGN_BUS=countersign", "COUNTERSIGN_ROUTINE_EVENTS=false", "COUNTERSIGN_TABLE=" + r.table,
+	}
+}
+
+// program is the path of a bootstrap.
+func (r *rig) program(step string) string { return filepath.Join(r.dir, step) }
+
+// function is the running process of a step; it is started if there is none.
+func (r *rig) function(ctx context.Context, step string) (*function, error) {
+	if f := r.running[step]; f != nil {
+		return f, nil
+	}
+	f, err := launch(ctx, r.program(step), r.environment(step), r.in)
+	if err == nil {
+		r.running[step] = f
+	}
+	return f, err
+}
+
+// stop ends all functions.
+func (r *rig) stop() {
+	for step, f := range r.running {
+		f.kill()
+		delete(r.running, step)
+	}
+}
+
+func (r *rig) close() {
+	r.stop()
+	if r.amazon != nil {
+		r.amazon.close()
+	}
+	os.RemoveAll(r.dir)
+}
+
+// payload is a call as the HTTP API hands it to a function.
+func payload(key, method, path string, body object) ([]byte, error) {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	e := events.APIGatewayV2HTTPRequest{
+		Version: "2.0", RouteKey: "$default", RawPath: path, Body: string(text),
+		Headers: map[string]string{
+			"authorization": "Bearer " + key, "content-type": "application/json", "host": "bench.example", "user-agent": "bench",
+			"content-length": fmt.Sprint(len(text)), "x-forwarded-for": "203.0.113.9", "x-forwarded-proto": "https", "x-forwarded-port": "443",
+		},
+	}
+	if method == "PUT" {
+		e.Headers["if-match"] = `"0"`
+	}
+	e.RequestContext.AccountID, e.RequestContext.APIID, e.RequestContext.RequestID = "123456789012", "bench", "bench"
+	e.RequestContext.HTTP = events.APIGatewayV2HTTPRequestContextHTTPDescription{
+		Method: method, Path: path, Protocol: "HTTP/1.1", SourceIP: "203.0.113.9", UserAgent: "bench",
+	}
+	return json.Marshal(e)
+}
+
+// opened gives what a function answered to a call; what isn't 2xx is an error.
+func opened(answer []byte) (object, error) {
+	var said events.APIGatewayV2HTTPResponse
+	if err := json.Unmarshal(answer, &said); err != nil {
+		return nil, err
+	}
+	if said.StatusCode/100 != 2 {
+		return nil, fmt.Errorf("answered %d %s", said.StatusCode, said.Body)
+	}
+	var body object
+	return body, json.Unmarshal([]byte(said.Body), &body)
+}
+
+// call makes a call of the HTTP API, and meters it.
+func (r *rig) call(ctx context.Context, step, method, path string, body object) (object, error) {
+	event, err := payload(r.apiKey, method, path, body)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := r.invoke(ctx, step, event)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", step, err)
+	}
+	r.metered.calls++
+	r.metered.answered += len(answer)
+	said, err := opened(answer)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %s %s: %w", step, method, path, err)
+	}
+	return said, nil
+}
+
+// invoke has the function of a step work on an event, and meters it.
+func (r *rig) invoke(ctx context.Context, step string, event []byte) ([]byte, error) {
+	f, err := r.function(ctx, step)
+	if err != nil {
+		return nil, err
+	}
+	before := f.said.bytes()
+	answer, took, err := f.invoke(ctx, event)
+	r.metered.invocations++
+	r.metered.milliseconds += int((took + time.Millisecond - 1) / time.Millisecond)
+	r.metered.logged += f.said.bytes() - before
+	return answer, err
+}
+
+// policy puts a profile in force for an org.
+func (r *rig) policy(ctx context.Context, org, profile string) error {
+	_, err := r.call(ctx, "policy", "PUT", "/v1/orgs/"+org+"/policy", object{"profile": profile, "acknowledge": true})
+	return err
+}
+
+// A person is one who signs in.
+type person struct{ org, id, email string }
+
+func (p person) user() object { return object{"id": p.id, "email": p.email} }
+
+// newPerson is one of an org whom nobody has seen yet.
+func (r *rig) newPerson(org string) person {
+	r.users++
+	id := fmt.Sprintf("user-%d", r.users)
+	return person{org, id, id + "@bench.example"}
+}
+
+// start begins a sign-in and gives the answer.
+func (r *rig) start(ctx context.Context, p person, trust string) (object, error) {
+	body := object{"org": p.org, "user": p.user()}
+	if trust != "" {
+		body["trust_token"] = trust
+	}
+	return r.call(ctx, "challenge", "POST", "/v1/challenges", body)
+}
+
+// challenged begins a sign-in that must end in a challenge, and gives its id.
+func (r *rig) challenged(ctx context.Context, p person) (string, error) {
+	said, err := r.start(ctx, p, "")
+	if err != nil {
+		return "", err
+	}
+	challenge, _ := said["challenge"].(object)
+	id, _ := challenge["id"].(string)
+	if id == "" {
+		return "", fmt.Errorf("the user was not asked: %v", said["reason"])
+	}
+	return id, nil
+}
