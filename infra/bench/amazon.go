@@ -111,7 +111,7 @@ func (a *amazon) passOn(w http.ResponseWriter, r *http.Request) {
 	}
 	_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
 	a.mu.Lock()
-	a.metered.table(operation, said.StatusCode, answer)
+	a.metered.table(operation, body, said.StatusCode, answer)
 	a.mu.Unlock()
 	for _, name := range []string{"Content-Type", "X-Amzn-Requestid", "X-Amz-Crc32"} {
 		w.Header().Set(name, said.Header.Get(name))

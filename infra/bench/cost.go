@@ -1,0 +1,272 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"time"
+
+	"countersign/pkg/store"
+	"countersign/pkg/store/dynamo/stream"
+)
+
+const (
+	perSecond = 10 // sign-ins
+	seconds   = 5  // that are measured
+	// shards is how many a new table on demand has: it takes 4,000 write units a second, and a partition takes 1,000.
+	// Lambda hands on the records of each shard apart, in batches of a second, by template.yaml.
+	// https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/on-demand-capacity-mode.html
+	shards       = 4
+	memoryMB     = 256        // of each function, by template.yaml
+	activityDays = 400        // that activity is kept
+	sweepsAnHour = 4          // by template.yaml
+	monthHours   = 365.25 * 2 // in a month
+)
+
+// A kind is a kind of sign-in. prepare brings a person to where theirs is next and gives what it needs; signIn is measured.
+type kind struct {
+	name    string
+	target  float64 // USD per million, over SES's price
+	prepare func(context.Context, *rig, person) (string, error)
+	signIn  func(context.Context, *rig, person, string) error
+}
+
+// kinds are those that exist.
+func kinds() []kind {
+	known := func(ctx context.Context, r *rig, p person) (string, error) { return r.byEmail(ctx, p, false) }
+	return []kind{
+		{"by email (two calls)", 6, known, func(ctx context.Context, r *rig, p person, _ string) error {
+			_, err := r.byEmail(ctx, p, false)
+			return err
+		}},
+		{"by email, and the browser is trusted", 6, known, func(ctx context.Context, r *rig, p person, _ string) error {
+			_, err := r.byEmail(ctx, p, true)
+			return err
+		}},
+		{"from a trusted browser (one call)", 3, func(ctx context.Context, r *rig, p person) (string, error) {
+			return r.byEmail(ctx, p, true)
+		}, func(ctx context.Context, r *rig, p person, token string) error {
+			said, err := r.start(ctx, p, token)
+			if err == nil && said["decision"] != "allow" {
+				err = fmt.Errorf("a trusted browser was asked: %v", said["reason"])
+			}
+			return err
+		}},
+	}
+}
+
+// byEmail signs a person in by an emailed code, and gives what the browser is trusted by, if it is to be.
+func (r *rig) byEmail(ctx context.Context, p person, trust bool) (string, error) {
+	id, err := r.challenged(ctx, p)
+	if err != nil {
+		return "", err
+	}
+	body := object{"code": r.amazon.code(p.email)}
+	if trust {
+		body["trust"] = object{"name": "Firefox"}
+	}
+	said, err := r.call(ctx, "verify", "POST", "/v1/challenges/"+id+"/verify", body)
+	token, _ := said["trust_token"].(string)
+	if err == nil && trust && token == "" {
+		err = errors.New("the browser was not trusted")
+	}
+	return token, err
+}
+
+// costs meters sign-ins and prints what they cost.
+func costs(ctx context.Context, out io.Writer, _ options) error {
+	r, err := openRig(ctx)
+	if err != nil {
+		return err
+	}
+	defer r.close()
+	how := fmt.Sprintf("at %d MB's share of a core", memoryMB)
+	if share, err := newSlot(memoryMB); err != nil {
+		how = fmt.Sprintf("at a whole core (%v)", err)
+	} else {
+		r.in = share
+		defer share.remove()
+		defer r.stop()
+	}
+	m := &meter{rig: r, feed: stream.New(stream.Options{Client: stream.LocalClient(r.amazon.local), Table: r.table})}
+	fmt.Fprint(out, "| a sign-in costs | read units | write units | API calls | invocations | ms of functions | bus events | requests of KMS | USD per million | "+
+		"target | | keeping its activity, USD per million |\n|---|---|---|---|---|---|---|---|---|---|---|---|\n")
+	for _, k := range kinds() {
+		for _, orgs := range []int{1, perSecond} {
+			u, err := m.measure(ctx, k, orgs)
+			if err != nil {
+				return fmt.Errorf("%s: %w", k.name, err)
+			}
+			n := float64(perSecond * seconds)
+			million := u.usd() / n * 1e6
+			where := "all of one org"
+			if orgs > 1 {
+				where = "each of an org of its own"
+			}
+			fmt.Fprintf(out, "| %s, %s | %.1f | %.1f | %.0f | %.1f | %.0f | %.1f | %.0f | %.2f | at most %.0f | %s | %.2f |\n", k.name, where,
+				u.reads/n, u.writes/n, float64(u.calls)/n, float64(u.invocations)/n, float64(u.milliseconds)/n, float64(u.busEvents)/n, float64(u.kms)/n,
+				million, k.target, met(million <= k.target), keeping(float64(u.activity)/n)*1e6)
+		}
+	}
+	idle, err := m.idle(ctx)
+	if err != nil {
+		return fmt.Errorf("idle: %w", err)
+	}
+	fmt.Fprintf(out, "\nMetered over %d sign-ins of each kind by users who have signed in before, %d a second, on DynamoDB Local, which tells what each request consumes; "+
+		"list prices of %s without free tiers, in [prices.go](infra/bench/prices.go). In it: calls of the HTTP API, functions (arm64's price; their time is that of this machine, %s, each "+
+		"invocation rounded up to a ms), the table's units, KMS, the bus, logs, and answers to the internet; and publish with them, in batches of a second from each of %d shards. "+
+		"Lambda's reads of the stream are free. An email costs %.0f USD per million more, SES's price. Activity is kept for %d days, with backups.\n\n"+
+		"Idle, a month: %.2f USD for the KMS key and %.4f USD for the sweep, which runs %d times an hour.\n",
+		perSecond*seconds, perSecond, pricesOf, how, shards, prices.email.usd*1e6, activityDays, prices.kmsKey.usd, idle, sweepsAnHour)
+	return nil
+}
+
+// usd is what was used costs, over what SES takes.
+func (u usage) usd() float64 {
+	return float64(u.calls)*prices.api.usd + float64(u.invocations)*prices.invocation.usd +
+		float64(u.milliseconds)/1000*memoryMB/1024*prices.gigabyteSecond.usd +
+		u.reads*prices.read.usd + u.writes*prices.write.usd + float64(u.kms)*prices.kms.usd + float64(u.busEvents)*prices.busEvent.usd +
+		float64(u.logged)*prices.logged.usd + float64(u.answered)*prices.out.usd
+}
+
+// keeping is what it costs to keep so many bytes of activity for as long as it is kept.
+func keeping(bytes float64) float64 {
+	return bytes * (prices.stored.usd + prices.backup.usd) * activityDays * 24 / monthHours
+}
+
+// A meter measures sign-ins on a rig, whose stream it hands to publish.
+type meter struct {
+	rig  *rig
+	feed store.Feed
+	orgs int // so far
+}
+
+// measure gives what sign-ins of a kind used, by users of so many orgs.
+func (m *meter) measure(ctx context.Context, k kind, orgs int) (usage, error) {
+	var names []string
+	for range orgs {
+		m.orgs++
+		names = append(names, fmt.Sprintf("org-%d", m.orgs))
+		if err := m.rig.policy(ctx, names[len(names)-1], "kls"); err != nil {
+			return usage{}, err
+		}
+	}
+	var people []person
+	var needs []string
+	for i := range perSecond * seconds {
+		p := m.rig.newPerson(names[i%orgs])
+		need, err := k.prepare(ctx, m.rig, p)
+		if err != nil {
+			return usage{}, err
+		}
+		people, needs = append(people, p), append(needs, need)
+	}
+	if err := m.publish(ctx); err != nil {
+		return usage{}, err
+	}
+	m.take()
+	for second := range seconds {
+		for i := second * perSecond; i < (second+1)*perSecond; i++ {
+			if err := k.signIn(ctx, m.rig, people[i], needs[i]); err != nil {
+				return usage{}, err
+			}
+		}
+		if err := m.publish(ctx); err != nil {
+			return usage{}, err
+		}
+	}
+	used := m.take()
+	if used.refused > 0 {
+		return used, fmt.Errorf("the table refused %d requests, and doesn't tell what they cost", used.refused)
+	}
+	return used, nil
+}
+
+// take gives what was used since it was last called.
+func (m *meter) take() usage {
+	used := m.rig.amazon.take()
+	used.add(m.rig.metered)
+	m.rig.metered = usage{}
+	return used
+}
+
+// publish hands on what was committed, as Lambda would after a second.
+func (m *meter) publish(ctx context.Context) error {
+	var waiting [shards][]object
+	number := 0
+	err := m.feed.Deliver(ctx, store.MaxLimit, func(_ context.Context, records []store.Record) error {
+		for _, r := range records {
+			hash := fnv.New32a()
+			hash.Write([]byte(r.Key.Partition))
+			number++
+			at := hash.Sum32() % shards
+			waiting[at] = append(waiting[at], object{
+				"eventName": "MODIFY", "eventSource": "aws:dynamodb", "awsRegion": region, "dynamodb": object{
+					"SequenceNumber": fmt.Sprint(number), "StreamViewType": "NEW_IMAGE", "NewImage": object{
+						"pk": object{"S": r.Key.Partition}, "sk": object{"S": r.Key.Sort}, "v": object{"S": r.Version}, "e": object{"S": r.Events},
+					},
+				},
+			})
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, batch := range waiting {
+		for len(batch) > 0 {
+			n := min(len(batch), 100) // the BatchSize of template.yaml
+			if err := m.batch(ctx, batch[:n]); err != nil {
+				return err
+			}
+			batch = batch[n:]
+		}
+	}
+	return nil
+}
+
+func (m *meter) batch(ctx context.Context, records []object) error {
+	event, err := json.Marshal(object{"Records": records})
+	if err != nil {
+		return err
+	}
+	answer, err := m.rig.invoke(ctx, "publish", event)
+	if err != nil {
+		return fmt.Errorf("publish: %w", err)
+	}
+	var said struct {
+		Failures []object `json:"batchItemFailures"`
+	}
+	if err := json.Unmarshal(answer, &said); err != nil || len(said.Failures) > 0 {
+		return fmt.Errorf("publish gave %d records back: %w", len(said.Failures), err)
+	}
+	return nil
+}
+
+// idle is what the sweep costs in a month in which nothing happens, in USD: in each hour one run that looks at the hour
+// before, and others that find that done.
+func (m *meter) idle(ctx context.Context) (float64, error) {
+	var runs [3]usage // the first catches up
+	for i := range runs {
+		offset := time.Hour
+		if i == 0 {
+			offset = 0
+		}
+		f, err := launch(ctx, m.rig.program("sweep"), append(m.rig.environment("sweep"), fmt.Sprintf("COUNTERSIGN_CLOCK_OFFSET=%.0f", offset.Seconds())), m.rig.in)
+		if err != nil {
+			return 0, err
+		}
+		m.take()
+		_, took, err := f.invoke(ctx, []byte("{}"))
+		runs[i] = m.take()
+		runs[i].invocations, runs[i].milliseconds, runs[i].logged = 1, int(took.Milliseconds())+1, f.said.bytes()
+		f.kill()
+		if err != nil {
+			return 0, err
+		}
+	}
+	return (runs[1].usd() + (sweepsAnHour-1)*runs[2].usd()) * monthHours, nil
+}
