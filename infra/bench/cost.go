@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
+	"strings"
 	"time"
 
 	"countersign/pkg/store"
@@ -92,25 +93,31 @@ func costs(ctx context.Context, out io.Writer, _ options) error {
 		defer r.stop()
 	}
 	m := &meter{rig: r, feed: stream.New(stream.Options{Client: stream.LocalClient(r.amazon.local), Table: r.table})}
-	fmt.Fprint(out, "| a sign-in costs | read units | write units | API calls | invocations | ms of functions | bus events | requests of KMS | USD per million | "+
-		"target | | keeping its activity, USD per million |\n|---|---|---|---|---|---|---|---|---|---|---|---|\n")
+	fmt.Fprint(out, "| a sign-in uses | read units | write units | of these for activity | API calls | invocations | ms of functions | bus events | requests of KMS |\n"+
+		"|---|---|---|---|---|---|---|---|---|\n")
+	var bill strings.Builder
 	for _, k := range kinds() {
 		for _, orgs := range []int{1, perSecond} {
-			u, err := m.measure(ctx, k, orgs)
+			u, activity, err := m.measure(ctx, k, orgs)
 			if err != nil {
 				return fmt.Errorf("%s: %w", k.name, err)
 			}
-			n := float64(perSecond * seconds)
-			million := u.usd() / n * 1e6
-			where := "all of one org"
+			name := k.name + ", all of one org"
 			if orgs > 1 {
-				where = "each of an org of its own"
+				name = k.name + ", ten orgs"
 			}
-			fmt.Fprintf(out, "| %s, %s | %.1f | %.1f | %.0f | %.1f | %.0f | %.1f | %.0f | %.2f | at most %.0f | %s | %.2f |\n", k.name, where,
-				u.reads/n, u.writes/n, float64(u.calls)/n, float64(u.invocations)/n, float64(u.milliseconds)/n, float64(u.busEvents)/n, float64(u.kms)/n,
-				million, k.target, met(million <= k.target), keeping(float64(u.activity)/n)*1e6)
+			const n = perSecond * seconds
+			fmt.Fprintf(out, "| %s | %.1f | %.1f | %.1f | %.0f | %.1f | %.0f | %.1f | %.0f |\n", name, u.reads/n, u.writes/n, activity.writes/n,
+				float64(u.calls)/n, float64(u.invocations)/n, float64(u.milliseconds)/n, float64(u.busEvents)/n, float64(u.kms)/n)
+			b := u.bill()
+			million := func(usd float64) float64 { return usd / n * 1e6 }
+			fmt.Fprintf(&bill, "| %s | %.2f | %.2f | %.2f | %.2f | %.2f | **%.2f** | at most %.0f | %s | %.2f |\n", name, million(b.api), million(b.functions),
+				million(b.reads), million(b.writes), million(b.rest), million(b.sum()), k.target, met(million(b.sum()) <= k.target),
+				million(keeping(float64(u.activity))))
 		}
 	}
+	fmt.Fprint(out, "\n| USD per million sign-ins | API | functions | reads | writes | bus, KMS, logs, answers | in all | target | | to keep their activity |\n"+
+		"|---|---|---|---|---|---|---|---|---|---|\n", bill.String())
 	idle, err := m.idle(ctx)
 	if err != nil {
 		return fmt.Errorf("idle: %w", err)
@@ -124,13 +131,22 @@ func costs(ctx context.Context, out io.Writer, _ options) error {
 	return nil
 }
 
-// usd is what was used costs, over what SES takes.
-func (u usage) usd() float64 {
-	return float64(u.calls)*prices.api.usd + float64(u.invocations)*prices.invocation.usd +
-		float64(u.milliseconds)/1000*memoryMB/1024*prices.gigabyteSecond.usd +
-		u.reads*prices.read.usd + u.writes*prices.write.usd + float64(u.kms)*prices.kms.usd + float64(u.busEvents)*prices.busEvent.usd +
-		float64(u.logged)*prices.logged.usd + float64(u.answered)*prices.out.usd
+// A bill is what was used costs, over what SES takes, in USD.
+type bill struct{ api, functions, reads, writes, rest float64 }
+
+func (u usage) bill() bill {
+	return bill{
+		api: float64(u.calls) * prices.api.usd,
+		functions: float64(u.invocations)*prices.invocation.usd +
+			float64(u.milliseconds)/1000*memoryMB/1024*prices.gigabyteSecond.usd,
+		reads:  u.reads * prices.read.usd,
+		writes: u.writes * prices.write.usd,
+		rest: float64(u.kms)*prices.kms.usd + float64(u.busEvents)*prices.busEvent.usd +
+			float64(u.logged)*prices.logged.usd + float64(u.answered)*prices.out.usd,
+	}
 }
+
+func (b bill) sum() float64 { return b.api + b.functions + b.reads + b.writes + b.rest }
 
 // keeping is what it costs to keep so many bytes of activity for as long as it is kept.
 func keeping(bytes float64) float64 {
@@ -144,14 +160,14 @@ type meter struct {
 	orgs int // so far
 }
 
-// measure gives what sign-ins of a kind used, by users of so many orgs.
-func (m *meter) measure(ctx context.Context, k kind, orgs int) (usage, error) {
+// measure gives what sign-ins of a kind used, by users of so many orgs, and what of it was for their activity.
+func (m *meter) measure(ctx context.Context, k kind, orgs int) (all, activity usage, err error) {
 	var names []string
 	for range orgs {
 		m.orgs++
 		names = append(names, fmt.Sprintf("org-%d", m.orgs))
 		if err := m.rig.policy(ctx, names[len(names)-1], "kls"); err != nil {
-			return usage{}, err
+			return all, activity, err
 		}
 	}
 	var people []person
@@ -160,29 +176,31 @@ func (m *meter) measure(ctx context.Context, k kind, orgs int) (usage, error) {
 		p := m.rig.newPerson(names[i%orgs])
 		need, err := k.prepare(ctx, m.rig, p)
 		if err != nil {
-			return usage{}, err
+			return all, activity, err
 		}
 		people, needs = append(people, p), append(needs, need)
 	}
 	if err := m.publish(ctx); err != nil {
-		return usage{}, err
+		return all, activity, err
 	}
 	m.take()
 	for second := range seconds {
 		for i := second * perSecond; i < (second+1)*perSecond; i++ {
 			if err := k.signIn(ctx, m.rig, people[i], needs[i]); err != nil {
-				return usage{}, err
+				return all, activity, err
 			}
 		}
+		all.add(m.take())
 		if err := m.publish(ctx); err != nil {
-			return usage{}, err
+			return all, activity, err
 		}
+		activity.add(m.take())
 	}
-	used := m.take()
-	if used.refused > 0 {
-		return used, fmt.Errorf("the table refused %d requests, and doesn't tell what they cost", used.refused)
+	all.add(activity)
+	if all.refused > 0 {
+		err = fmt.Errorf("the table refused %d requests, and doesn't tell what they cost", all.refused)
 	}
-	return used, nil
+	return all, activity, err
 }
 
 // take gives what was used since it was last called.
@@ -268,5 +286,5 @@ func (m *meter) idle(ctx context.Context) (float64, error) {
 			return 0, err
 		}
 	}
-	return (runs[1].usd() + (sweepsAnHour-1)*runs[2].usd()) * monthHours, nil
+	return (runs[1].bill().sum() + (sweepsAnHour-1)*runs[2].bill().sum()) * monthHours, nil
 }

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"countersign/pkg/store/dynamo/stream"
+)
+
+func TestRequestUnitsAreCountedAsDynamoDBChargesThem(t *testing.T) {
+	const page = `"Item":{"pk":{"S":"act#o#d"},"sk":{"S":"1"},"b":{"B":"AAAA"}}` // 2+7 + 2+1 + 1+3 bytes
+	for _, c := range []struct {
+		operation, request, answer string
+		status                     int
+		want                       usage
+	}{
+		{"GetItem", `{}`, `{"ConsumedCapacity":{"CapacityUnits":2}}`, 200, usage{reads: 2}},
+		{"Query", `{}`, `{"ConsumedCapacity":{"CapacityUnits":0}}`, 200, usage{reads: 1}},
+		{"PutItem", `{` + page + `}`, `{"ConsumedCapacity":{"CapacityUnits":3}}`, 200, usage{writes: 3, activity: 16}},
+		{"TransactWriteItems", `{"TransactItems":[{"Put":{` + page + `}},{"Delete":{}}]}`, `{"ConsumedCapacity":[{"CapacityUnits":6}]}`, 200, usage{writes: 6, activity: 16}},
+		{"PutItem", `{}`, `{"__type":"ConditionalCheckFailedException"}`, 400, usage{refused: 1}},
+	} {
+		var got usage
+		got.table(c.operation, []byte(c.request), c.status, []byte(c.answer))
+		if got != c.want {
+			t.Errorf("%s: got %+v, want %+v", c.operation, got, c.want)
+		}
+	}
+}
+
+func TestABillIsWhatWasUsedTimesItsPrice(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		used usage
+		want float64
+	}{
+		{"a million calls", usage{calls: 1e6}, 1},
+		{"a million invocations of 4 ms at 256 MB", usage{invocations: 1e6, milliseconds: 4e6}, 0.2 + 0.0133334},
+		{"a million reads and writes", usage{reads: 1e6, writes: 1e6}, 0.125 + 0.625},
+		{"a million events, requests of KMS, and a GB of logs and of answers", usage{busEvents: 1e6, kms: 1e6, logged: 1e9, answered: 1e9}, 1 + 3 + 0.5 + 0.09},
+		{"emails", usage{emails: 1e6}, 0},
+	} {
+		if got := c.used.bill().sum(); got < c.want-1e-6 || got > c.want+1e-6 {
+			t.Errorf("%s: got %.6f USD, want %.6f", c.name, got, c.want)
+		}
+	}
+}
+
+func TestASignInFromATrustedBrowserIsMeteredToTheUnit(t *testing.T) {
+	r := testRig(t)
+	defer r.stop()
+	m := &meter{rig: r, feed: stream.New(stream.Options{Client: stream.LocalClient(r.amazon.local), Table: r.table})}
+	all, activity, err := m.measure(t.Context(), kinds()[2], 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const n = perSecond * seconds
+	// The policy, the API key and the user are read; the browser is rotated; nothing is told of it.
+	if all.calls != n || all.invocations != n || all.reads != 3*n || all.writes != n || activity.writes != 0 || all.kms != 0 || all.emails != 0 {
+		t.Errorf("got %+v and for activity %+v, want for each of %d a call, an invocation, 3 reads and a write", all, activity, n)
+	}
+	if all.milliseconds < n || all.logged == 0 || all.answered == 0 {
+		t.Errorf("got %+v, want time, logs and answers too", all)
+	}
+}
+
+func TestWhatIsMeteredIsWhatTheTemplateDeploys(t *testing.T) {
+	text, err := os.ReadFile("../../template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := string(text)
+	for _, part := range []string{
+		fmt.Sprintf("MemorySize: %d\n", memoryMB), "Architectures: [arm64]\n", "BatchSize: 100\n", "MaximumBatchingWindowInSeconds: 1\n",
+		fmt.Sprintf("ScheduleExpression: rate(%d minutes)\n", 60/sweepsAnHour),
+	} {
+		if strings.Count(template, part) != 1 {
+			t.Errorf("got %d times %q in template.yaml, want it once", strings.Count(template, part), part)
+		}
+	}
+}
