@@ -38,12 +38,13 @@ type amazon struct {
 	mu      sync.Mutex
 	wrapped map[string][]byte // by blob
 	codes   map[string]string // by address
+	sizes   ledger
 	metered usage
 }
 
 func openAmazon(ctx context.Context) (_ *amazon, err error) {
 	a := &amazon{
-		wrapped: map[string][]byte{}, codes: map[string]string{}, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}},
+		wrapped: map[string][]byte{}, sizes: ledger{}, codes: map[string]string{}, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}},
 	}
 	defer func() {
 		if err != nil {
@@ -111,7 +112,7 @@ func (a *amazon) passOn(w http.ResponseWriter, r *http.Request) {
 	}
 	_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
 	a.mu.Lock()
-	a.metered.table(operation, body, said.StatusCode, answer)
+	a.metered.table(operation, body, said.StatusCode, answer, a.sizes)
 	a.mu.Unlock()
 	for _, name := range []string{"Content-Type", "X-Amzn-Requestid", "X-Amz-Crc32"} {
 		w.Header().Set(name, said.Header.Get(name))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/base64"
 	"fmt"
 	"os"
 	"strings"
@@ -10,7 +11,12 @@ import (
 )
 
 func TestRequestUnitsAreCountedAsDynamoDBChargesThem(t *testing.T) {
-	const page = `"Item":{"pk":{"S":"act#o#d"},"sk":{"S":"1"},"b":{"B":"AAAA"}}` // 2+7 + 2+1 + 1+3 bytes
+	sizes := ledger{}
+	put := func(partition string, bytes int) string { // bytes in all: pk and sk have 4, their values what is given and 1, b 1
+		body := base64.StdEncoding.EncodeToString(make([]byte, bytes-4-len(partition)-1-1))
+		return `"Item":{"pk":{"S":"` + partition + `"},"sk":{"S":"s"},"b":{"B":"` + body + `"}}`
+	}
+	const key = `"Key":{"pk":{"S":"large"},"sk":{"S":"s"}}`
 	for _, c := range []struct {
 		operation, request, answer string
 		status                     int
@@ -18,14 +24,19 @@ func TestRequestUnitsAreCountedAsDynamoDBChargesThem(t *testing.T) {
 	}{
 		{"GetItem", `{}`, `{"ConsumedCapacity":{"CapacityUnits":2}}`, 200, usage{reads: 2}},
 		{"Query", `{}`, `{"ConsumedCapacity":{"CapacityUnits":0}}`, 200, usage{reads: 1}},
-		{"PutItem", `{` + page + `}`, `{"ConsumedCapacity":{"CapacityUnits":3}}`, 200, usage{writes: 3, activity: 16}},
-		{"TransactWriteItems", `{"TransactItems":[{"Put":{` + page + `}},{"Delete":{}}]}`, `{"ConsumedCapacity":[{"CapacityUnits":6}]}`, 200, usage{writes: 6, activity: 16}},
+		{"PutItem", `{` + put("act#o#d", 2500) + `}`, `{"ConsumedCapacity":{"CapacityUnits":3}}`, 200, usage{writes: 3, activity: 2500}},
 		{"PutItem", `{}`, `{"__type":"ConditionalCheckFailedException"}`, 400, usage{refused: 1}},
+		// Three of one size, each twice as much as a plain one.
+		{"TransactWriteItems", `{"TransactItems":[{"Put":{` + put("a", 1024) + `}},{"Put":{` + put("b", 1000) + `}},{"Put":{` + put("large", 800) + `}}]}`, `{}`, 200, usage{writes: 6}},
+		{"TransactWriteItems", `{"TransactItems":[{"Put":{` + put("large", 1025) + `}}]}`, `{}`, 200, usage{writes: 4}},
+		// What an item was counts where it was larger.
+		{"TransactWriteItems", `{"TransactItems":[{"Put":{` + put("large", 100) + `}}]}`, `{}`, 200, usage{writes: 4}},
+		{"TransactWriteItems", `{"TransactItems":[{"Put":{` + put("a", 100) + `}},{"Delete":{` + key + `}}]}`, `{}`, 200, usage{writes: 4}},
 	} {
 		var got usage
-		got.table(c.operation, []byte(c.request), c.status, []byte(c.answer))
+		got.table(c.operation, []byte(c.request), c.status, []byte(c.answer), sizes)
 		if got != c.want {
-			t.Errorf("%s: got %+v, want %+v", c.operation, got, c.want)
+			t.Errorf("%s %.40s: got %+v, want %+v", c.operation, c.request, got, c.want)
 		}
 	}
 }

@@ -26,25 +26,60 @@ func metering(request []byte) []byte {
 	return append([]byte(`{"ReturnConsumedCapacity":"TOTAL",`), bytes.TrimPrefix(request, []byte("{"))...)
 }
 
-// table adds a request to DynamoDB: a read, of an item or a part of a partition, is one unit at least, which DynamoDB
-// Local doesn't charge for a part that is empty.
-func (u *usage) table(operation string, request []byte, status int, answer []byte) {
-	u.activity += activityIn(request)
-	type consumed struct{ CapacityUnits float64 }
-	var one struct{ ConsumedCapacity consumed }
-	var several struct{ ConsumedCapacity []consumed }
-	switch {
-	case status != 200 || json.Unmarshal(answer, &one) != nil && json.Unmarshal(answer, &several) != nil:
-		u.refused++
-	case operation == "GetItem" || operation == "Query":
-		u.reads += max(1, one.ConsumedCapacity.CapacityUnits)
-	default:
-		u.writes += one.ConsumedCapacity.CapacityUnits
-		for _, c := range several.ConsumedCapacity {
-			u.writes += c.CapacityUnits
+// A ledger has the sizes of a table's items, in bytes, by partition and sort key, as far as they were put through it.
+type ledger map[[2]string]int
+
+// table adds a request to DynamoDB, which tells what it consumed, with two exceptions. A read, of an item or of a part of a
+// partition, is one unit at least; DynamoDB Local says none for a part that is empty. And of a transaction's items DynamoDB
+// Local counts those that consume the same once, so these are counted here: by the larger of what an item was and is.
+// https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html
+func (u *usage) table(operation string, request []byte, status int, answer []byte, sizes ledger) {
+	var asked struct {
+		Item          image
+		TransactItems []struct {
+			Put    struct{ Item image }
+			Delete struct{ Key image }
 		}
 	}
+	var told struct{ ConsumedCapacity json.RawMessage }
+	var consumed struct{ CapacityUnits float64 }
+	if status != 200 || json.Unmarshal(request, &asked) != nil || json.Unmarshal(answer, &told) != nil {
+		u.refused++
+		return
+	}
+	json.Unmarshal(told.ConsumedCapacity, &consumed) // a transaction's is a list, and isn't used
+	switch operation {
+	case "GetItem", "Query":
+		u.reads += max(1, consumed.CapacityUnits)
+	case "PutItem":
+		u.writes += consumed.CapacityUnits
+		u.put(asked.Item, sizes)
+	case "TransactWriteItems":
+		for _, t := range asked.TransactItems {
+			if t.Delete.Key != nil {
+				u.writes += 2 * units(sizes[t.Delete.Key.key()])
+				delete(sizes, t.Delete.Key.key())
+				continue
+			}
+			u.writes += 2 * u.put(t.Put.Item, sizes)
+		}
+	default:
+		u.writes += consumed.CapacityUnits
+	}
 }
+
+// put notes an item and gives the units that a plain write of it consumes.
+func (u *usage) put(i image, sizes ledger) float64 {
+	was, is := sizes[i.key()], i.size()
+	sizes[i.key()] = is
+	if strings.HasPrefix(i["pk"].S, "act#") {
+		u.activity += is
+	}
+	return units(max(was, is))
+}
+
+// units are those of a write of so many bytes, one for each KB that is begun.
+func units(bytes int) float64 { return float64(max(1, (bytes+1023)/1024)) }
 
 func (u *usage) add(v usage) {
 	u.reads, u.writes, u.refused = u.reads+v.reads, u.writes+v.writes, u.refused+v.refused
@@ -59,31 +94,15 @@ type image map[string]struct {
 	B    []byte
 }
 
-// size is how many bytes an item has, but for a number's, which has fewer than its digits.
+func (i image) key() [2]string { return [2]string{i["pk"].S, i["sk"].S} }
+
+// size is how many bytes an item has. A number takes one for two digits, and one more.
 // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
 func (i image) size() (n int) {
 	for name, value := range i {
-		n += len(name) + len(value.S) + len(value.N) + len(value.B)
-	}
-	return n
-}
-
-// activityIn is how many bytes of activity a request puts.
-func activityIn(request []byte) (n int) {
-	var q struct {
-		Item          image
-		TransactItems []struct{ Put struct{ Item image } }
-	}
-	if json.Unmarshal(request, &q) != nil {
-		return 0
-	}
-	items := []image{q.Item}
-	for _, t := range q.TransactItems {
-		items = append(items, t.Put.Item)
-	}
-	for _, i := range items {
-		if strings.HasPrefix(i["pk"].S, "act#") {
-			n += i.size()
+		n += len(name) + len(value.S) + len(value.B)
+		if value.N != "" {
+			n += (len(value.N)+1)/2 + 1
 		}
 	}
 	return n
