@@ -43,7 +43,7 @@ func sections() []section {
 		{"steps", func(ctx context.Context, out io.Writer, _ options) error { return countedSteps(ctx, out) }},
 		{"coldstart", coldStart},
 		{"cost", costs},
-		{"local", func(_ context.Context, out io.Writer, o options) error { return localServer(out, o.verifies, o.rounds) }},
+		{"local", localServer},
 	}
 }
 
