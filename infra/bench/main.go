@@ -44,6 +44,7 @@ func sections() []section {
 		{"coldstart", coldStart},
 		{"cost", costs},
 		{"local", localServer},
+		{"peers", peers},
 	}
 }
 

@@ -1,0 +1,288 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha1"
+	"encoding/base32"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+const kratosVersion = "v1.3.1"
+
+// kratosModule builds Ory Kratos in a module of its own, in the versions that its own go.mod asks for. That replaces
+// github.com/ory/client-go by a folder that isn't in the module; the published version that it requires fits.
+const kratosModule = `module kratos
+
+go 1.26.0
+
+require github.com/ory/kratos ` + kratosVersion + `
+
+replace (
+	github.com/gobuffalo/pop/v6 => github.com/ory/pop/v6 v6.2.0
+	github.com/gorilla/sessions => github.com/ory/sessions v1.2.2-0.20220110165800-b09c17334dc2
+	github.com/mattn/go-sqlite3 => github.com/mattn/go-sqlite3 v1.14.22
+)
+`
+
+const kratosMain = `package main
+
+import (
+	"os"
+
+	"github.com/ory/kratos/cmd"
+)
+
+func main() { os.Exit(cmd.Execute()) }
+`
+
+// kratosSettings are the quickstart's where they matter here, without what it writes to a log and with a cheap hash of
+// passwords, which are outside of what is timed.
+const kratosSettings = `version: v1.3.0
+dsn: %s
+serve:
+  public: {host: 127.0.0.1, port: %s, base_url: "http://127.0.0.1:%[2]s/"}
+  admin: {host: 127.0.0.1, port: %s, base_url: "http://127.0.0.1:%[3]s/"}
+selfservice:
+  default_browser_return_url: http://127.0.0.1/
+  methods:
+    password: {enabled: true, config: {haveibeenpwned_enabled: false}}
+    totp: {enabled: true, config: {issuer: bench}}
+  flows:
+    settings: {required_aal: highest_available, privileged_session_max_age: 1h, ui_url: "http://127.0.0.1/"}
+    login: {lifespan: 1h, ui_url: "http://127.0.0.1/"}
+log: {level: error, format: json}
+secrets: {cookie: [a-cookie-secret-for-the-bench-only], cipher: [32-characters-for-the-bench-only]}
+hashers: {algorithm: bcrypt, bcrypt: {cost: 4}}
+identity:
+  default_schema_id: default
+  schemas: [{id: default, url: "file://%s"}]
+courier: {smtp: {connection_uri: "smtp://127.0.0.1:1/"}}
+`
+
+const kratosSchema = `{
+  "$id": "bench", "type": "object",
+  "properties": {"traits": {"type": "object", "properties": {"email": {
+    "type": "string", "format": "email",
+    "ory.sh/kratos": {"credentials": {"password": {"identifier": true}, "totp": {"account_name": true}}}
+  }}}}
+}`
+
+// A kratos is Ory Kratos on a PostgreSQL of its own.
+type kratos struct {
+	binary, dir string
+	store       *postgres
+}
+
+// buildKratos builds it in the user's cache folder, unless it is there, and makes its database.
+func buildKratos(ctx context.Context, dir string) (_ *kratos, err error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return nil, err
+	}
+	home := filepath.Join(cache, "countersign", "kratos-"+kratosVersion)
+	k := &kratos{binary: filepath.Join(home, "kratos"), dir: dir}
+	if _, err := os.Stat(k.binary); err != nil {
+		if err := k.build(ctx, home); err != nil {
+			return nil, err
+		}
+	}
+	if k.store, err = openPostgres(ctx); err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "identity.json"), []byte(kratosSchema), 0o600); err != nil {
+		return nil, errors.Join(err, k.close())
+	}
+	migrate := exec.CommandContext(ctx, k.binary, "migrate", "sql", "-e", "--yes")
+	migrate.Env = append(os.Environ(), "DSN="+k.store.dsn)
+	if said, err := migrate.CombinedOutput(); err != nil {
+		return nil, errors.Join(fmt.Errorf("migrate Kratos: %w\n%s", err, said), k.close())
+	}
+	return k, nil
+}
+
+func (k *kratos) build(ctx context.Context, home string) error {
+	if err := os.MkdirAll(home, 0o755); err != nil {
+		return err
+	}
+	err := errors.Join(os.WriteFile(filepath.Join(home, "go.mod"), []byte(kratosModule), 0o644),
+		os.WriteFile(filepath.Join(home, "main.go"), []byte(kratosMain), 0o644))
+	if err != nil {
+		return err
+	}
+	tidy := exec.CommandContext(ctx, "go", "mod", "tidy")
+	tidy.Dir = home
+	if said, err := tidy.CombinedOutput(); err != nil {
+		return fmt.Errorf("get Kratos: %w\n%s", err, bytes.TrimSpace(said))
+	}
+	made := k.binary + ".new"
+	if err := goBuild(ctx, home, nil, "-trimpath", "-o", made, "."); err != nil {
+		return fmt.Errorf("build Kratos: %w", err)
+	}
+	return os.Rename(made, k.binary)
+}
+
+func (k *kratos) close() error {
+	k.store.close()
+	return nil
+}
+
+// open implements contender.
+func (k *kratos) open(ctx context.Context) (running, error) {
+	public, admin := freePort(), freePort()
+	settings := filepath.Join(k.dir, "kratos.yml")
+	text := fmt.Sprintf(kratosSettings, k.store.dsn+"&max_conns=20", public, admin, filepath.Join(k.dir, "identity.json"))
+	if err := os.WriteFile(settings, []byte(text), 0o600); err != nil {
+		return nil, err
+	}
+	r := &runningKratos{
+		process: exec.Command(k.binary, "serve", "--config", settings), store: k.store.command.Process.Pid,
+		public: "http://127.0.0.1:" + public, admin: "http://127.0.0.1:" + admin,
+		http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}},
+	}
+	said := &logged{}
+	r.process.Stdout, r.process.Stderr = said, said
+	if err := r.process.Start(); err != nil {
+		return nil, err
+	}
+	err := until(ctx, func() error {
+		_, err := ask(r.http, "GET", r.public+"/health/ready", nil, "")
+		return err
+	})
+	if err != nil {
+		r.close()
+		return nil, fmt.Errorf("Kratos didn't start: %w: %s", err, said.text())
+	}
+	return r, nil
+}
+
+// freePort is one that nobody listens on, as far as can be known.
+func freePort() string {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "0"
+	}
+	defer listener.Close()
+	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	return port
+}
+
+// A runningKratos is one that runs.
+type runningKratos struct {
+	process       *exec.Cmd
+	store         int // the process of PostgreSQL
+	public, admin string
+	http          *http.Client
+}
+
+func (r *runningKratos) processes() []int {
+	return append([]int{r.process.Process.Pid}, family(r.store)...)
+}
+
+func (r *runningKratos) close() {
+	r.process.Process.Kill()
+	r.process.Wait()
+}
+
+// prepare makes users with a password and an authenticator, signs them in by the first, and begins the second step.
+func (r *runningKratos) prepare(_ context.Context, n, atOnce int) (complete func(i int) error, err error) {
+	type waiting struct{ session, flow, secret string }
+	users := make([]waiting, n)
+	round := time.Now().UnixNano()
+	_, err = all(n, atOnce, func(i int) error {
+		email, password := fmt.Sprintf("u%d-%d@bench.example", round, i), fmt.Sprintf("a long password %d %d", round, i)
+		_, err := ask(r.http, "POST", r.admin+"/admin/identities", nil, fmt.Sprintf(
+			`{"schema_id":"default","traits":{"email":%q},"credentials":{"password":{"config":{"password":%q}}}}`, email, password))
+		if err != nil {
+			return err
+		}
+		session, err := r.signIn(email, password)
+		if err != nil {
+			return err
+		}
+		if users[i].secret, err = r.enrol(session); err != nil {
+			return err
+		}
+		if users[i].session, err = r.signIn(email, password); err != nil {
+			return err
+		}
+		users[i].flow, _, err = r.flow("login/api?aal=aal2", users[i].session)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("Kratos: %w", err)
+	}
+	return func(i int) error {
+		u := users[i]
+		_, err := r.submit("login", u.flow, u.session, fmt.Sprintf(`{"method":"totp","totp_code":%q}`, totp(u.secret, time.Now())))
+		return err
+	}, nil
+}
+
+// flow begins a flow and gives its id and what it shows.
+func (r *runningKratos) flow(path, session string) (id string, shown object, err error) {
+	shown, err = ask(r.http, "GET", r.public+"/self-service/"+path, http.Header{"X-Session-Token": {session}}, "")
+	id, _ = shown["id"].(string)
+	return id, shown, err
+}
+
+func (r *runningKratos) submit(kind, flow, session, body string) (object, error) {
+	return ask(r.http, "POST", r.public+"/self-service/"+kind+"?flow="+flow, http.Header{"X-Session-Token": {session}}, body)
+}
+
+func (r *runningKratos) signIn(email, password string) (session string, err error) {
+	id, _, err := r.flow("login/api", "")
+	if err != nil {
+		return "", err
+	}
+	said, err := r.submit("login", id, "", fmt.Sprintf(`{"method":"password","identifier":%q,"password":%q}`, email, password))
+	session, _ = said["session_token"].(string)
+	return session, err
+}
+
+// enrol gives a session's user an authenticator, and its secret.
+func (r *runningKratos) enrol(session string) (secret string, err error) {
+	id, shown, err := r.flow("settings/api", session)
+	if err != nil {
+		return "", err
+	}
+	ui, _ := shown["ui"].(object)
+	nodes, _ := ui["nodes"].([]any)
+	for _, n := range nodes {
+		node, _ := n.(object)
+		attributes, _ := node["attributes"].(object)
+		if attributes["id"] != "totp_secret_key" {
+			continue
+		}
+		text, _ := attributes["text"].(object)
+		secret, _ = text["text"].(string)
+	}
+	if secret == "" {
+		return "", errors.New("the settings show no secret")
+	}
+	_, err = r.submit("settings", id, session, fmt.Sprintf(`{"method":"totp","totp_code":%q}`, totp(secret, time.Now())))
+	return secret, err
+}
+
+// totp is the code of a secret (base32) at a time: RFC 6238 with SHA-1, 6 digits and 30 s.
+func totp(secret string, at time.Time) string {
+	key, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(strings.TrimRight(secret, "="))
+	if err != nil {
+		return ""
+	}
+	mac := hmac.New(sha1.New, key)
+	binary.Write(mac, binary.BigEndian, at.Unix()/30)
+	sum := mac.Sum(nil)
+	number := binary.BigEndian.Uint32(sum[sum[19]&15:]) & 0x7fffffff
+	return fmt.Sprintf("%06d", number%1_000_000)
+}

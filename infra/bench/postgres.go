@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// A postgres is a PostgreSQL server on 127.0.0.1 with an empty database and its own settings, so that it syncs what it
+// commits.
+type postgres struct {
+	command *exec.Cmd
+	dir     string
+	dsn     string
+}
+
+// openPostgres starts Debian's PostgreSQL, as the user postgres if this is root, as it refuses to run as root.
+func openPostgres(ctx context.Context) (_ *postgres, err error) {
+	p := &postgres{}
+	defer func() {
+		if err != nil {
+			p.close()
+			err = fmt.Errorf("PostgreSQL: %w", err)
+		}
+	}()
+	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
+	if len(found) == 0 {
+		return nil, errors.New("it isn't here; on Debian: apt-get install postgresql")
+	}
+	programs := filepath.Dir(found[len(found)-1])
+	if p.dir, err = os.MkdirTemp("", "countersign-bench-postgres"); err != nil {
+		return nil, err
+	}
+	as, err := anybody(p.dir)
+	if err != nil {
+		return nil, err
+	}
+	data := filepath.Join(p.dir, "data")
+	make := exec.CommandContext(ctx, filepath.Join(programs, "initdb"), "-D", data, "-U", "bench", "-A", "trust", "-E", "UTF8", "--locale=C")
+	make.SysProcAttr, make.Dir = as, p.dir
+	if said, err := make.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("initdb: %w\n%s", err, said)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	listener.Close()
+	p.command = exec.Command(filepath.Join(programs, "postgres"), "-D", data, "-p", port, "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=")
+	p.command.SysProcAttr, p.command.Dir = as, p.dir
+	if err := p.command.Start(); err != nil {
+		return nil, err
+	}
+	p.dsn = "postgres://bench@127.0.0.1:" + port + "/postgres?sslmode=disable"
+	return p, until(ctx, func() error {
+		ready := exec.CommandContext(ctx, filepath.Join(programs, "pg_isready"), "-q", "-h", "127.0.0.1", "-p", port)
+		return ready.Run()
+	})
+}
+
+// close ends the server at once; nothing of it is kept.
+func (p *postgres) close() {
+	if p.command != nil && p.command.Process != nil {
+		p.command.Process.Signal(syscall.SIGQUIT)
+		p.command.Wait()
+	}
+	if p.dir != "" {
+		os.RemoveAll(p.dir)
+	}
+}
+
+// anybody gives what a process is to be run as so that it isn't root, and hands it a folder.
+func anybody(dir string) (*syscall.SysProcAttr, error) {
+	if os.Getuid() != 0 {
+		return nil, nil
+	}
+	users, err := os.ReadFile("/etc/passwd")
+	if err != nil {
+		return nil, err
+	}
+	for line := range strings.Lines(string(users)) {
+		fields := strings.Split(line, ":")
+		if fields[0] != "postgres" || len(fields) < 4 {
+			continue
+		}
+		uid, err1 := strconv.Atoi(fields[2])
+		gid, err2 := strconv.Atoi(fields[3])
+		if err := errors.Join(err1, err2, os.Chown(dir, uid, gid)); err != nil {
+			return nil, err
+		}
+		return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}, nil
+	}
+	return nil, errors.New("there is no user postgres")
+}
+
+// until tries something every few milliseconds until it succeeds, for a minute at the most.
+func until(ctx context.Context, do func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	again := time.NewTicker(2 * time.Millisecond)
+	defer again.Stop()
+	for {
+		err := do()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return errors.Join(err, ctx.Err())
+		}
+	}
+}
