@@ -63,7 +63,7 @@ selfservice:
     login: {lifespan: 1h, ui_url: "http://127.0.0.1/"}
 log: {level: error, format: json}
 secrets: {cookie: [a-cookie-secret-for-the-bench-only], cipher: [32-characters-for-the-bench-only]}
-hashers: {algorithm: bcrypt, bcrypt: {cost: 4}}
+hashers: {algorithm: argon2, argon2: {memory: 64KB, iterations: 1, parallelism: 1}}
 identity:
   default_schema_id: default
   schemas: [{id: default, url: "file://%s"}]
@@ -82,7 +82,11 @@ const kratosSchema = `{
 type kratos struct {
 	binary, dir string
 	store       *postgres
+	users       []kratosUser // made so far
 }
+
+// A kratosUser is one with a password and an authenticator.
+type kratosUser struct{ email, password, secret string }
 
 // buildKratos builds it in the user's cache folder, unless it is there, and makes its database.
 func buildKratos(ctx context.Context, dir string) (_ *kratos, err error) {
@@ -146,10 +150,11 @@ func (k *kratos) open(ctx context.Context) (running, error) {
 		return nil, err
 	}
 	r := &runningKratos{
-		process: exec.Command(k.binary, "serve", "--config", settings), store: k.store.command.Process.Pid,
+		process: exec.Command(k.binary, "serve", "--config", settings), of: k,
 		public: "http://127.0.0.1:" + public, admin: "http://127.0.0.1:" + admin,
 		http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}},
 	}
+	r.process.Env = append(os.Environ(), "SQA_OPT_OUT=true") // it tells nobody that it runs
 	said := &logged{}
 	r.process.Stdout, r.process.Stderr = said, said
 	if err := r.process.Start(); err != nil {
@@ -180,13 +185,13 @@ func freePort() string {
 // A runningKratos is one that runs.
 type runningKratos struct {
 	process       *exec.Cmd
-	store         int // the process of PostgreSQL
+	of            *kratos
 	public, admin string
 	http          *http.Client
 }
 
 func (r *runningKratos) processes() []int {
-	return append([]int{r.process.Process.Pid}, family(r.store)...)
+	return append([]int{r.process.Process.Pid}, family(r.of.store.command.Process.Pid)...)
 }
 
 func (r *runningKratos) close() {
@@ -194,39 +199,56 @@ func (r *runningKratos) close() {
 	r.process.Wait()
 }
 
-// prepare makes users with a password and an authenticator, signs them in by the first, and begins the second step.
-func (r *runningKratos) prepare(_ context.Context, n, atOnce int) (complete func(i int) error, err error) {
-	type waiting struct{ session, flow, secret string }
-	users := make([]waiting, n)
-	round := time.Now().UnixNano()
-	_, err = all(n, atOnce, func(i int) error {
-		email, password := fmt.Sprintf("u%d-%d@bench.example", round, i), fmt.Sprintf("a long password %d %d", round, i)
-		_, err := ask(r.http, "POST", r.admin+"/admin/identities", nil, fmt.Sprintf(
-			`{"schema_id":"default","traits":{"email":%q},"credentials":{"password":{"config":{"password":%q}}}}`, email, password))
-		if err != nil {
+// prepare signs users in by their passwords, and begins the second step. The first time it makes them.
+func (r *runningKratos) prepare(ctx context.Context, n, atOnce int) (complete func(i int) error, err error) {
+	if err := r.of.store.syncing(ctx, false); err != nil {
+		return nil, err
+	}
+	made := len(r.of.users)
+	for len(r.of.users) < n {
+		i := len(r.of.users)
+		r.of.users = append(r.of.users, kratosUser{email: fmt.Sprintf("u%d@bench.example", i), password: fmt.Sprintf("a long password %d", i)})
+	}
+	sessions, flows := make([]string, n), make([]string, n)
+	_, err = all(n, atOnce, func(i int) (err error) {
+		u := &r.of.users[i]
+		if i >= made {
+			if err := r.register(u); err != nil {
+				return err
+			}
+		}
+		if sessions[i], err = r.signIn(u); err != nil {
 			return err
 		}
-		session, err := r.signIn(email, password)
-		if err != nil {
-			return err
-		}
-		if users[i].secret, err = r.enrol(session); err != nil {
-			return err
-		}
-		if users[i].session, err = r.signIn(email, password); err != nil {
-			return err
-		}
-		users[i].flow, _, err = r.flow("login/api?aal=aal2", users[i].session)
+		flows[i], _, err = r.flow("login/api?aal=aal2", sessions[i])
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("Kratos: %w", err)
 	}
+	if err := r.of.store.syncing(ctx, true); err != nil {
+		return nil, err
+	}
 	return func(i int) error {
-		u := users[i]
-		_, err := r.submit("login", u.flow, u.session, fmt.Sprintf(`{"method":"totp","totp_code":%q}`, totp(u.secret, time.Now())))
+		code := totp(r.of.users[i].secret, time.Now())
+		_, err := r.submit("login", flows[i], sessions[i], fmt.Sprintf(`{"method":"totp","totp_code":%q}`, code))
 		return err
 	}, nil
+}
+
+// register makes a user and enrols their authenticator.
+func (r *runningKratos) register(u *kratosUser) error {
+	_, err := ask(r.http, "POST", r.admin+"/admin/identities", nil, fmt.Sprintf(
+		`{"schema_id":"default","traits":{"email":%q},"credentials":{"password":{"config":{"password":%q}}}}`, u.email, u.password))
+	if err != nil {
+		return err
+	}
+	session, err := r.signIn(u)
+	if err != nil {
+		return err
+	}
+	u.secret, err = r.enrol(session)
+	return err
 }
 
 // flow begins a flow and gives its id and what it shows.
@@ -240,12 +262,12 @@ func (r *runningKratos) submit(kind, flow, session, body string) (object, error)
 	return ask(r.http, "POST", r.public+"/self-service/"+kind+"?flow="+flow, http.Header{"X-Session-Token": {session}}, body)
 }
 
-func (r *runningKratos) signIn(email, password string) (session string, err error) {
+func (r *runningKratos) signIn(u *kratosUser) (session string, err error) {
 	id, _, err := r.flow("login/api", "")
 	if err != nil {
 		return "", err
 	}
-	said, err := r.submit("login", id, "", fmt.Sprintf(`{"method":"password","identifier":%q,"password":%q}`, email, password))
+	said, err := r.submit("login", id, "", fmt.Sprintf(`{"method":"password","identifier":%q,"password":%q}`, u.email, u.password))
 	session, _ = said["session_token"].(string)
 	return session, err
 }

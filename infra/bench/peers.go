@@ -8,7 +8,7 @@ import (
 )
 
 // peerVerifies is how many second factors are completed in a round beside a peer: to begin one takes a peer several calls.
-const peerVerifies = 300
+const peerVerifies = 200
 
 // peers measures what a user would pick instead, in turn with the local server.
 func peers(ctx context.Context, out io.Writer, o options) error {

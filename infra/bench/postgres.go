@@ -17,9 +17,11 @@ import (
 // A postgres is a PostgreSQL server on 127.0.0.1 with an empty database and its own settings, so that it syncs what it
 // commits.
 type postgres struct {
-	command *exec.Cmd
-	dir     string
-	dsn     string
+	command  *exec.Cmd
+	programs string // folder
+	dir      string
+	port     string
+	dsn      string
 }
 
 // openPostgres starts Debian's PostgreSQL, as the user postgres if this is root, as it refuses to run as root.
@@ -35,7 +37,7 @@ func openPostgres(ctx context.Context) (_ *postgres, err error) {
 	if len(found) == 0 {
 		return nil, errors.New("it isn't here; on Debian: apt-get install postgresql")
 	}
-	programs := filepath.Dir(found[len(found)-1])
+	p.programs = filepath.Dir(found[len(found)-1])
 	if p.dir, err = os.MkdirTemp("", "countersign-bench-postgres"); err != nil {
 		return nil, err
 	}
@@ -44,7 +46,7 @@ func openPostgres(ctx context.Context) (_ *postgres, err error) {
 		return nil, err
 	}
 	data := filepath.Join(p.dir, "data")
-	make := exec.CommandContext(ctx, filepath.Join(programs, "initdb"), "-D", data, "-U", "bench", "-A", "trust", "-E", "UTF8", "--locale=C")
+	make := exec.CommandContext(ctx, filepath.Join(p.programs, "initdb"), "-D", data, "-U", "bench", "-A", "trust", "-E", "UTF8", "--locale=C")
 	make.SysProcAttr, make.Dir = as, p.dir
 	if said, err := make.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("initdb: %w\n%s", err, said)
@@ -53,18 +55,29 @@ func openPostgres(ctx context.Context) (_ *postgres, err error) {
 	if err != nil {
 		return nil, err
 	}
-	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	_, p.port, _ = net.SplitHostPort(listener.Addr().String())
 	listener.Close()
-	p.command = exec.Command(filepath.Join(programs, "postgres"), "-D", data, "-p", port, "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=")
+	p.command = exec.Command(filepath.Join(p.programs, "postgres"), "-D", data, "-p", p.port, "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=")
 	p.command.SysProcAttr, p.command.Dir = as, p.dir
 	if err := p.command.Start(); err != nil {
 		return nil, err
 	}
-	p.dsn = "postgres://bench@127.0.0.1:" + port + "/postgres?sslmode=disable"
+	p.dsn = "postgres://bench@127.0.0.1:" + p.port + "/postgres?sslmode=disable"
 	return p, until(ctx, func() error {
-		ready := exec.CommandContext(ctx, filepath.Join(programs, "pg_isready"), "-q", "-h", "127.0.0.1", "-p", port)
+		ready := exec.CommandContext(ctx, filepath.Join(p.programs, "pg_isready"), "-q", "-h", "127.0.0.1", "-p", p.port)
 		return ready.Run()
 	})
+}
+
+// syncing says whether a commit waits until it is on disk, as it does by itself. What is outside of what is timed needn't.
+func (p *postgres) syncing(ctx context.Context, on bool) error {
+	word := map[bool]string{true: "on", false: "off"}[on]
+	set := exec.CommandContext(ctx, filepath.Join(p.programs, "psql"), "-q", "-d", p.dsn,
+		"-c", "ALTER SYSTEM SET synchronous_commit = "+word, "-c", "SELECT pg_reload_conf()", "-c", "CHECKPOINT")
+	if said, err := set.CombinedOutput(); err != nil {
+		return fmt.Errorf("PostgreSQL: %w\n%s", err, said)
+	}
+	return nil
 }
 
 // close ends the server at once; nothing of it is kept.
