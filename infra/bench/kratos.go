@@ -166,7 +166,7 @@ func (k *kratos) open(ctx context.Context) (running, error) {
 	})
 	if err != nil {
 		r.close()
-		return nil, fmt.Errorf("Kratos didn't start: %w: %s", err, said.text())
+		return nil, fmt.Errorf("start Kratos: %w: %s", err, said.text())
 	}
 	return r, nil
 }
@@ -224,7 +224,7 @@ func (r *runningKratos) prepare(ctx context.Context, n, atOnce int) (complete fu
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("Kratos: %w", err)
+		return nil, fmt.Errorf("sign in to Kratos: %w", err)
 	}
 	if err := r.of.store.syncing(ctx, true); err != nil {
 		return nil, err
