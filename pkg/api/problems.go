@@ -58,7 +58,7 @@ var Problems = []Explanation{
 	{"acknowledgement_required", 409, "The change has to be acknowledged",
 		"The change of policy signs users out, or makes users answer who weren't asked before. The preview says how many.",
 		"Show the preview to the administrator, and send the same change with \"acknowledge\": true."},
-	{"nothing_to_send", 409, "There is nowhere to send a code",
+	{"nothing_to_send", 409, "No code can be sent",
 		"A message is the only way on, and the user's address isn't known; or what was begun has no code to send.",
 		"Send the user's email with the sign-in, or PUT it. Otherwise an administrator has to help. An authenticator app shows its codes itself."},
 	{"already_exists", 409, "This is there already",

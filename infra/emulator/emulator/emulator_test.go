@@ -232,7 +232,8 @@ func TestEveryBootstrapAnswersItsEventUnderTheRealInterfaceEmulator(t *testing.T
 	w := open(t, emulator.Options{RIE: rie})
 	want := map[string]string{
 		"pages": `"statusCode":200`, "publish": `{"batchItemFailures":[]}`, "sweep": "",
-		"challenge": `"statusCode":401`, "verify": `"statusCode":404`, "account": `"statusCode":401`, "policy": `"statusCode":401`,
+		"challenge": `"statusCode":401`, "verify": `"statusCode":404`, "enrol": `"statusCode":401`,
+		"recover": `"statusCode":404`, "account": `"statusCode":401`, "policy": `"statusCode":401`,
 	}
 	for _, step := range w.Steps() {
 		event, err := os.ReadFile("../../../events/" + step + ".json")
