@@ -12,7 +12,9 @@ func TestARequestThatIsNotWhatTheContractSaysIsRefusedAndDoesNothing(t *testing.
 	w := newWorld(t)
 	w.asks()
 	verify := "/v1/challenges/" + w.start().word("challenge.id") + "/verify"
+	recover := strings.Replace(verify, "/verify", "/recover", 1)
 	const (
+		enrol  = "/v1/enrolments"
 		start  = "/v1/challenges"
 		user   = "/v1/orgs/acme/users/u-17"
 		policy = "/v1/orgs/acme/policy"
@@ -81,6 +83,47 @@ func TestARequestThatIsNotWhatTheContractSaysIsRefusedAndDoesNothing(t *testing.
 		{"null for a user's id", "PUT", user, `{"id":null}`, "id", false},
 		{"an array for an email", "PUT", user, `{"email":["a@b.example"]}`, "email", false},
 		{"a phone without a plus", "PUT", user, `{"phone":"0612345678"}`, "phone", false},
+
+		{"no kind", "POST", enrol, `{"org":"acme","user":{"id":"u"}}`, "kind", false},
+		{"another kind", "POST", enrol, `{"org":"acme","user":{"id":"u"},"kind":"pigeon"}`, "kind", false},
+		{"no user for a key", "POST", enrol, `{"org":"acme","kind":"totp"}`, "user.id", true},
+		{"no org for a key", "POST", enrol, `{"user":{"id":"u"},"kind":"totp"}`, "org", true},
+		{"no id for a user to enrol", "POST", enrol, `{"org":"acme","user":{},"kind":"totp"}`, "user.id", false},
+		{"a string for a user to enrol", "POST", enrol, `{"org":"acme","user":"u","kind":"totp"}`, "user", false},
+		{"a secret of the caller's", "POST", enrol, `{"org":"acme","user":{"id":"u"},"kind":"totp","secret":"JBSWY3DPEHPK3PXP"}`, "secret", false},
+		{"a phone for an app", "POST", enrol, `{"org":"acme","user":{"id":"u"},"kind":"totp","phone":"+33612345678"}`, "phone", true},
+		{"a label that is too long", "POST", enrol, `{"org":"acme","user":{"id":"u"},"kind":"totp","label":"` + long + `"}`, "label", false},
+		{"a label with a line end", "POST", enrol, `{"org":"acme","user":{"id":"u"},"kind":"totp","label":"a\nb"}`, "label", true},
+		{"no reason", "POST", enrol, `{"org":"acme","user":{"id":"u"},"kind":"totp","on_behalf":{"actor":"a"}}`, "on_behalf.reason", false},
+		{"no actor", "POST", enrol, `{"org":"acme","user":{"id":"u"},"kind":"totp","on_behalf":{"reason":"r"}}`, "on_behalf.actor", false},
+		{"true for on behalf", "POST", enrol, `{"org":"acme","user":{"id":"u"},"kind":"totp","on_behalf":true}`, "on_behalf", false},
+		{"a scope in on behalf", "POST", enrol, `{"org":"acme","user":{"id":"u"},"kind":"totp","on_behalf":{"actor":"a","reason":"r","scope":"x"}}`, "on_behalf.scope", false},
+		{"no code to prove by", "POST", enrol + "/prove", `{}`, "code", false},
+		{"a number to prove by", "POST", enrol + "/prove", `{"code":123456}`, "code", false},
+		{"a number to finish by", "POST", enrol + "/en_a/finish", `{"code":123456}`, "code", false},
+		{"letters to finish by", "POST", enrol + "/en_a/finish", `{"code":"12345a"}`, "code", false},
+		{"a credential to finish by, which isn't there yet", "POST", enrol + "/en_a/finish", `{"credential":{}}`, "credential", false},
+		{"trust at a finish", "POST", enrol + "/en_a/finish", `{"code":"123456","trust":{}}`, "trust", false},
+		{"a factor at an enrolment's send", "POST", enrol + "/en_a/send", `{"factor":"fa_a"}`, "factor", false},
+
+		{"no recovery code", "POST", recover, `{}`, "code", false},
+		{"six digits for a recovery code", "POST", recover, `{"code":"123456"}`, "code", false},
+		{"a list of recovery codes", "POST", recover, `{"code":["A"]}`, "code", false},
+		{"an effect", "POST", recover, `{"code":"x","effect":"reset"}`, "effect", false},
+
+		{"a string for on or off", "PATCH", user, `{"enabled":"false"}`, "enabled", false},
+		{"neither on nor off", "PATCH", user, `{}`, "enabled", false},
+		{"a profile in a patch", "PATCH", user, `{"enabled":true,"email":"a@b.example"}`, "email", false},
+		{"no label", "PATCH", user + "/factors/fa_a", `{}`, "label", false},
+		{"a number for a label", "PATCH", user + "/factors/fa_a", `{"label":1}`, "label", false},
+		{"a kind for a factor", "PATCH", user + "/factors/fa_a", `{"label":"n","kind":"totp"}`, "kind", false},
+		{"a number of recovery codes", "POST", user + "/recovery-codes", `{"count":20}`, "count", false},
+		{"no kind of event", "POST", user + "/events", `{}`, "kind", false},
+		{"another kind of event", "POST", user + "/events", `{"kind":"promoted"}`, "kind", false},
+		{"a time of an event", "POST", user + "/events", `{"kind":"signed_out","at":"2026-11-22T10:00:00Z"}`, "at", false},
+
+		{"a null in a preview", "POST", policy + "/preview", `{"trust":null}`, "trust", false},
+		{"a setting that isn't there, in a preview", "POST", policy + "/preview", `{"trust":{"weeks":1}}`, "trust.weeks", false},
 
 		{"null for a setting", "PUT", policy, `{"require":null}`, "require", false},
 		{"null for a group", "PUT", policy, `{"trust":null}`, "trust", false},
@@ -161,6 +204,11 @@ func TestARequestIsTakenInEveryFormThatTheContractGivesIt(t *testing.T) {
 		{"space around", "POST", "/v1/decisions", " \r\n\t" + ana + "\n", 200},
 		{"escapes", "POST", "/v1/decisions", `{"\u006frg":"acme","user":{"id":"\ud83d\ude00"}}`, 200},
 		{"nothing to change", "PUT", "/v1/orgs/acme/users/u", `{}`, 200},
+		{"null wherever an enrolment takes it", "POST", "/v1/enrolments", `{"org":"acme","user":{"id":"u","email":null,"phone":null,"name":null,"locale":null},
+			"kind":"totp","label":null,"phone":null,"on_behalf":null}`, 403},
+		{"the whole of an enrolment", "POST", "/v1/enrolments", `{"org":"acme","user":{"id":"u-17","email":"ana@acme.example","name":"Ana","locale":"fr"},
+			"kind":"totp","label":"Téléphone","on_behalf":{"actor":"u-2","reason":"New"}}`, 201},
+		{"nothing to say", "POST", "/v1/enrolments/en_a/send", ``, 404},
 	} {
 		w.wants(c.name, w.do(c.method, c.path, c.body), c.status)
 		if err := w.check.Request(c.method, c.path, []byte(c.body)); err != nil {
