@@ -99,7 +99,7 @@ func TestWhereOnlyARecoveryCodeIsLeftTheChallengeSaysSo(t *testing.T) {
 		t.Errorf("got %s, want recovery alone", begun.text)
 	}
 	path := "/v1/challenges/" + begun.word("challenge.id")
-	w.refused("a code", w.do("POST", path+"/verify", w.shown(secret)), 404, mfa.NotFound, "")
+	w.refused("a code", w.do("POST", path+"/verify", w.shown(secret)), 429, mfa.Locked, "")
 	w.wants("a recovery code", w.do("POST", path+"/recover", codeOf(finished, 0)), 200)
 }
 

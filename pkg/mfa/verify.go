@@ -75,16 +75,16 @@ func (v *sight) verify(u *unit, q *VerifyRequest) (VerifyAnswer, error) {
 	if !v.settled(slot) {
 		return VerifyAnswer{}, errUnsettled
 	}
-	f, err := v.factor(q.Factor)
-	if err != nil {
-		return VerifyAnswer{}, err
-	}
 	if slot != nil && slices.Contains(u.tokens, slot.By) {
 		return VerifyAnswer{}, wrongCode(v.left(slot, u.now)) // counted by this very call, whose commit's answer was lost
 	}
 	g := v.a.guard
 	if until, locked := g.Guesses.locked(u.now); locked {
 		return VerifyAnswer{}, lockedUntil(until, u.now)
+	}
+	f, err := v.factor(q.Factor)
+	if err != nil {
+		return VerifyAnswer{}, err
 	}
 	right, err := v.matches(u, f, q.Code)
 	if err != nil {
