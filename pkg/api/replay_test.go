@@ -109,6 +109,7 @@ func TestAnOddIdempotencyKeyIsRefusedWhereItCounts(t *testing.T) {
 	for name, bad := range map[string]string{"empty": "", "too long": strings.Repeat("k", 256), "not ASCII": "clé", "a tab": "a\tb"} {
 		w.refused(name, w.do("POST", "/v1/challenges", ana, once(bad)), 400, mfa.InvalidRequest, "Idempotency-Key")
 		w.wants(name, w.do("POST", "/v1/decisions", ana, once(bad)), 200)
+		w.wants(name, w.do("POST", policy+"/preview", `{}`, once(bad)), 200)
 		w.wants(name, w.do("PUT", "/v1/orgs/acme/users/u", `{}`, once(bad)), 200)
 		w.wants(name, w.do("GET", "/v1/orgs/acme/users/u", "", once(bad)), 200)
 	}
