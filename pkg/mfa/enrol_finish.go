@@ -316,18 +316,16 @@ func (v *enrolmentSight) enrol(u *unit, l live) (FinishAnswer, error) {
 
 // finished is what the finish of an enrolment answers: at once, and again to its own retry.
 func (v *enrolmentSight) finished(u *unit, s *slot) (FinishAnswer, error) {
-	answer := FinishAnswer{}
+	answer := FinishAnswer{Factor: v.brought(s)}
 	if v.byToken {
 		ended := v.a.guard.slot(v.ch.ID)
 		if ended == nil {
-			return FinishAnswer{}, enrolmentInvalid()
+			return FinishAnswer{}, enrolmentInvalid() // a retry so late that the guard has forgotten the challenge
 		}
 		var err error
 		if answer, err = v.enrolled(u, ended); err != nil {
 			return FinishAnswer{}, err
 		}
-	} else {
-		answer.Factor = v.a.factor(s.Factor).shown(v.a.guard.live(s.Factor))
 	}
 	answer.RecoveryCodes = u.codes
 	if v.a.mayEnrol(Email, &v.p.Policy) == nil && answer.Factor.Kind != Email {
@@ -336,16 +334,20 @@ func (v *enrolmentSight) finished(u *unit, s *slot) (FinishAnswer, error) {
 	return answer, nil
 }
 
-// enrolled is what a challenge answers that an enrolment has ended. The factor may have been removed since.
+// enrolled is what a challenge answers that an enrolment has ended.
 func (v *sight) enrolled(u *unit, s *slot) (FinishAnswer, error) {
 	token, err := v.token(u, s)
 	if err != nil {
 		return FinishAnswer{}, err
 	}
 	at := s.At
-	answer := FinishAnswer{Token: &token, IssuedAt: &at, Factor: Factor{ID: s.Factor, Kind: s.Kind}}
+	return FinishAnswer{Token: &token, IssuedAt: &at, Factor: v.brought(s)}, nil
+}
+
+// brought is the factor of an enrolment that has ended. It may have been removed since.
+func (v *sight) brought(s *slot) Factor {
 	if h := v.a.factor(s.Factor); h != nil {
-		answer.Factor = h.shown(v.a.guard.live(s.Factor))
+		return h.shown(v.a.guard.live(s.Factor))
 	}
-	return answer, nil
+	return Factor{ID: s.Factor, Kind: s.Kind}
 }
