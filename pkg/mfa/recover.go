@@ -163,11 +163,13 @@ func (v *sight) recover(u *unit, code, bearer seal.Secret) (RecoverAnswer, error
 			return RecoverAnswer{}, wrongCode(v.a.guard.Looked.left(recoveryBudget(), u.now))
 		}
 	}
-	if err == nil && v.ch.Enrolment != "" {
-		err = challengeInvalid()
-	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return RecoverAnswer{}, err
+	case v.ch.Enrolment != "":
+		return RecoverAnswer{}, challengeInvalid()
+	case !v.settled(slot):
+		return RecoverAnswer{}, errUnsettled
 	}
 	g := v.a.guard
 	switch until, locked := g.Looked.locked(u.now); {
