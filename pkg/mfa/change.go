@@ -76,9 +76,13 @@ func (s *Service) RenameFactor(ctx context.Context, call Call, org, user, id, la
 // RemoveFactor removes one factor, and trust dies with it. It needs a fresh user. It answers EmailPinned for an email
 // that the policy keeps, and LastFactor for the only one of a user who must have one. Who has none left has 2FA off.
 func (s *Service) RemoveFactor(ctx context.Context, call Call, org, user, id string) error {
+	tried := false // by this call, whose commit may have been done and its answer lost
 	_, err := change(ctx, s, call, org, user, func(u *unit, a *account, p *orgPolicy) (none struct{}, err error) {
 		h := a.factor(id)
-		if h == nil {
+		switch {
+		case h == nil && tried:
+			return none, nil
+		case h == nil:
 			return none, refuse(NotFound, "The user has no such factor.")
 		}
 		if err := u.fresh(call, a, p); err != nil {
@@ -91,6 +95,7 @@ func (s *Service) RemoveFactor(ctx context.Context, call Call, org, user, id str
 		if g.required(&p.Policy) && len(a.without(id).factors(&p.Policy)) == 0 {
 			return none, refuse(LastFactor, "2FA is required of this user, and this is the last factor.")
 		}
+		tried = true
 		u.remove(a, h, p, "")
 		u.endTrust(a, p, "factor_removed")
 		if len(g.Factors) == 0 {
@@ -162,11 +167,17 @@ func (s *Service) ListBrowsers(ctx context.Context, call Call, org, user string)
 
 // RevokeBrowser ends trust in one browser. Nothing that begins after it returned is spared the question there.
 func (s *Service) RevokeBrowser(ctx context.Context, call Call, org, user, id string) error {
+	tried := false // by this call, whose commit may have been done and its answer lost
 	_, err := change(ctx, s, call, org, user, func(u *unit, a *account, p *orgPolicy) (none struct{}, err error) {
 		h := a.browser(id)
-		if h == nil || !h.live(a.guard.trustEpoch(), p, u.now) {
+		gone := h == nil || !h.live(a.guard.trustEpoch(), p, u.now)
+		switch {
+		case gone && tried:
+			return none, nil
+		case gone:
 			return none, refuse(NotFound, "The user trusts no such browser.")
 		}
+		tried = true
 		u.end(h, a.guard, "revoked", p.Version)
 		u.put(a.item, a.guard, time.Time{})
 		return none, nil
