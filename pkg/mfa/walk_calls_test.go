@@ -113,7 +113,7 @@ func (a *actor) verify(o opened, code seal.Secret, trust bool, key string) *call
 	if key != "" {
 		by.Replay = replayed(key, "verify")
 	}
-	d := deed{kind: verifies, user: o.user, challenge: o.id, code: code.Reveal(), right: code.Equal(o.code), until: o.until, replay: key, before: a.props.before[o.id]}
+	d := deed{kind: verifies, user: o.user, challenge: o.id, code: code.Reveal(), right: code.Equal(o.code), until: o.until, replay: key, before: a.props.before[o.id], trusts: trust}
 	what := "wrong code"
 	if d.right {
 		what = "right code"

@@ -11,6 +11,7 @@ import (
 
 	"countersign/pkg/mfa"
 	"countersign/pkg/store"
+	"countersign/pkg/store/storetest"
 )
 
 // A deed is what a call was for.
@@ -24,6 +25,14 @@ type deed struct {
 	replay    string    // Idempotency-Key
 	before    bool      // what it could succeed with was there before the calls
 	closes    bool      // an answer that isn't a refusal closes something
+
+	secret string // what a success spends, of which there is to be one; empty: the challenge alone
+	factor string // that the code is of, or that is removed
+	step   int64  // of that code
+	effect string // of a recovery code
+	lets   string // the challenge that an enrolment's finish answers
+	trusts bool   // a success trusts the browser
+	from   *call  // that gave what it could succeed with; nil: as before says
 }
 
 // The kinds of deed.
@@ -34,22 +43,49 @@ const (
 	erases   = "erases"
 	moves    = "moves" // to another address
 	looks    = "looks"
+
+	recovers    = "recovers"
+	begins      = "begins" // to enrol
+	finishes    = "finishes"
+	revokes     = "revokes" // all browsers
+	revokesOne  = "revokesOne"
+	regenerates = "regenerates"
+	removes     = "removes" // a factor
+	disables    = "disables"
+	enables     = "enables"
 )
 
 // guardSeen is what a test reads of a guard.
 type guardSeen struct {
-	User  string `json:"user"`
-	Slots []struct {
-		ID      string        `json:"id"`
-		Wrong   int           `json:"wrong"`
-		State   string        `json:"state"`
-		By      store.Version `json:"by"`
-		Browser string        `json:"browser"`
-	} `json:"slots"`
-	Guesses struct {
-		At []int64 `json:"at"`
-	} `json:"guesses"`
-	Sends []int64 `json:"sends"`
+	User    string     `json:"user"`
+	Slots   []slotSeen `json:"slots"`
+	Pending *slotSeen  `json:"pending"`
+	Guesses triesSeen  `json:"guesses"`
+	Looked  triesSeen  `json:"looked"`
+	Sends   []int64    `json:"sends"`
+
+	Recovery struct {
+		ID    string   `json:"id"`
+		Codes []string `json:"codes"`
+	} `json:"recovery"`
+	Factors []struct {
+		ID   string `json:"id"`
+		Step int64  `json:"step"`
+	} `json:"factors"`
+}
+
+type slotSeen struct {
+	ID      string        `json:"id"`
+	Wrong   int           `json:"wrong"`
+	State   string        `json:"state"`
+	By      store.Version `json:"by"`
+	Browser string        `json:"browser"`
+	Effect  string        `json:"effect"`
+	Factor  string        `json:"factor"`
+}
+
+type triesSeen struct {
+	At []int64 `json:"at"`
 }
 
 // An ending is how a schedule came out.
@@ -61,24 +97,32 @@ type ending struct {
 }
 
 func (s *schedule) ending() (*ending, error) {
-	e := &ending{schedule: s, guards: map[string]guardSeen{}}
+	e := &ending{schedule: s}
 	for _, a := range s.actors {
 		e.calls = append(e.calls, a.calls...)
 	}
-	for _, item := range s.model.Items() {
+	var err error
+	e.guards, e.browsers, err = guardsIn(s.model)
+	return e, err
+}
+
+// guardsIn reads all guards, and counts the browsers.
+func guardsIn(m *storetest.Model) (guards map[string]guardSeen, browsers int, _ error) {
+	guards = map[string]guardSeen{}
+	for _, item := range m.Items() {
 		if strings.HasPrefix(item.Key.Sort, "browser#") {
-			e.browsers++
+			browsers++
 		}
 		if item.Key.Sort != "guard" {
 			continue
 		}
 		var g guardSeen
 		if err := json.Unmarshal(item.Body, &g); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
-		e.guards[g.User] = g
+		guards[g.User] = g
 	}
-	return e, nil
+	return guards, browsers, nil
 }
 
 func (c *call) refusal() mfa.Code {
@@ -88,9 +132,10 @@ func (c *call) refusal() mfa.Code {
 	return c.err.Code
 }
 
-// success reports whether the caller was let in.
+// success reports whether a secret was accepted: the caller was let in, or may enrol, or has enrolled.
 func (c *call) success() bool {
-	return !c.dead && c.err == nil && (strings.HasPrefix(c.text, "verified") || strings.HasPrefix(c.text, "{allow"))
+	return !c.dead && c.err == nil && (strings.HasPrefix(c.text, "verified") || strings.HasPrefix(c.text, "recovered") ||
+		strings.HasPrefix(c.text, "enrolled") || strings.HasPrefix(c.text, "{allow trusted_browser"))
 }
 
 // closing reports whether the answer said that something is closed.
@@ -98,7 +143,7 @@ func (c *call) closing() bool {
 	switch c.refusal() {
 	case "":
 		return c.closes
-	case mfa.Locked, mfa.ChallengeInvalid:
+	case mfa.Locked, mfa.ChallengeInvalid, mfa.EnrolmentInvalid:
 		return true
 	case mfa.WrongCode:
 		return *c.err.AttemptsLeft == 0
@@ -119,9 +164,15 @@ func (s *schedule) judge() error {
 		if err := e.honest(c); err != nil {
 			return fmt.Errorf("%s: %w; the answer was %.40q", c.what, err, c.text)
 		}
+		if err := e.truthful(c); err != nil {
+			return fmt.Errorf("%s: %w; the answer was %.40q", c.what, err, c.text)
+		}
 		if err := e.closed(c); err != nil {
 			return fmt.Errorf("%s: %w", c.what, err)
 		}
+	}
+	if err := e.lasting(); err != nil {
+		return err
 	}
 	if err := e.bounded(); err != nil {
 		return err
@@ -168,12 +219,10 @@ func (e *ending) honest(c *call) error {
 		return fmt.Errorf("I2: a wrong code was not counted")
 	case verified && by && !c.success():
 		return fmt.Errorf("I10: it succeeded and doesn't hear so")
-	case c.right && c.refusal() == mfa.WrongCode && !late && !e.happened(sends, c):
+	case c.right && c.factor == "" && c.refusal() == mfa.WrongCode && !late && !e.happened(sends, c):
 		return fmt.Errorf("I10: the right code is called wrong")
-	case c.right && c.refusal() == mfa.ChallengeInvalid && !late && !verified && wrong < attempts && known && !e.happened(moves, c) && !e.happened(erases, c):
+	case c.right && c.refusal() == mfa.ChallengeInvalid && !late && !verified && wrong < attempts && known && !e.renewed(c) && !e.turned(c):
 		return fmt.Errorf("I10: nothing ended the challenge")
-	case c.refusal() == mfa.Locked && len(g.Guesses.At) < wrongTries:
-		return fmt.Errorf("I10: locked after %d wrong codes", len(g.Guesses.At))
 	}
 	return nil
 }
@@ -199,19 +248,22 @@ func (e *ending) closed(by *call) error {
 		shut := false
 		switch code := by.refusal(); {
 		case code == mfa.Locked:
-			shut = c.kind == verifies && c.decided.Before(by.now.Add(by.err.RetryAfter))
-		case code == mfa.WrongCode && *by.err.AttemptsLeft == 0 && len(g.Guesses.At) >= wrongTries:
-			shut = c.kind == verifies && c.decided.Before(by.decided.Add(wrongWindow))
-		case code == mfa.WrongCode && *by.err.AttemptsLeft == 0, code == mfa.ChallengeInvalid && by.now.Before(by.until):
-			shut = c.kind == verifies && c.challenge == by.challenge && c.replay == ""
+			shut = c.budget() == by.budget() && c.decided.Before(by.now.Add(by.err.RetryAfter)) && !e.unlocked(by)
+		case code == mfa.WrongCode && *by.err.AttemptsLeft == 0 && len(g.tries(by).At) >= by.most():
+			shut = c.budget() == by.budget() && c.decided.Before(by.decided.Add(wrongWindow)) && !e.unlocked(by)
+		case code == mfa.WrongCode && *by.err.AttemptsLeft == 0,
+			(code == mfa.ChallengeInvalid || code == mfa.EnrolmentInvalid) && by.now.Before(by.until):
+			shut = c.kind != starts && c.challenge == by.challenge && c.replay == ""
 		case code != "":
 		case by.kind == erases, by.kind == moves:
 			shut = c.before
+		case e.shut(by, c):
+			shut = true
 		case by.kind == sends:
 			shut = c.kind == verifies && c.code == by.code && c.challenge == by.challenge
 		}
 		after := c.began
-		if c.kind == verifies {
+		if c.kind != starts {
 			after |= c.landedAfter
 		}
 		if shut && after&by.bit != 0 {
@@ -235,7 +287,7 @@ func (e *ending) bounded() error {
 	}
 	successes, left := map[string]string{}, map[string]bool{}
 	for i, c := range e.calls {
-		if c.kind != verifies {
+		if c.budget() == "" {
 			continue
 		}
 		if c.success() {
@@ -243,16 +295,21 @@ func (e *ending) bounded() error {
 			if work == "" {
 				work = fmt.Sprint(i)
 			}
-			if by, twice := successes[c.challenge]; twice && by != work {
-				return fmt.Errorf("I1: a second success: %s", c.what)
+			for _, spent := range c.spends() {
+				if by, twice := successes[spent]; twice && by != work {
+					return fmt.Errorf("I1: a second success: %s", c.what)
+				}
+				successes[spent] = work
 			}
-			successes[c.challenge] = work
 		}
 		if c.landed > 1+min(c.lost, c.overtaken) {
 			return fmt.Errorf("I10: %s was counted %d times; it lost %d answers and was overtaken %d times", c.what, c.landed, c.lost, c.overtaken)
 		}
-		if c.refusal() == mfa.WrongCode && c.landed == 1 {
+		if c.refusal() == mfa.WrongCode && c.landed == 1 && (c.kind == verifies || c.lost == 0) {
 			key := fmt.Sprint(c.challenge, *c.err.AttemptsLeft)
+			if c.kind == recovers {
+				key = fmt.Sprint(c.user, *c.err.AttemptsLeft)
+			}
 			if left[key] {
 				return fmt.Errorf("I2: %d attempts left, twice", *c.err.AttemptsLeft)
 			}
@@ -286,7 +343,7 @@ func (e *ending) counted() error {
 		counted := len(g.Guesses.At)
 		for _, slot := range g.Slots {
 			n := slot.Wrong
-			if slot.State == "verified" {
+			if slot.State == "verified" && slot.Effect == "" && slot.Factor == "" {
 				n++
 				counted++
 			}
@@ -297,7 +354,7 @@ func (e *ending) counted() error {
 			}
 		}
 		about := &call{deed: deed{user: user}}
-		if answers[user] != counted && !e.happened(moves, about) && !e.happened(erases, about) {
+		if answers[user] != counted && !e.renewed(about) && !e.happened(finishes, about) {
 			return fmt.Errorf("I2: %d answers of %s were recorded, and %d counted", answers[user], user, counted)
 		}
 	}

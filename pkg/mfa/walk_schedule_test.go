@@ -34,6 +34,7 @@ type schedule struct {
 	losses   int    // commits that may still be lost
 	jumps    int    // that the clock may still make
 	answered uint64 // calls, by their bit, whose answer said that something is closed
+	closed   uint64 // calls that close something, by their bit, one commit of which has taken effect
 	mails    []mfa.Message
 	over     bool
 	faults   []string // what is wrong with the stage itself
@@ -61,6 +62,8 @@ type call struct {
 	decided     time.Time // when the last of them was
 	lost        int       // commits of it whose answer was lost
 	overtaken   int       // by answers to the same challenge: theirs took effect after its own did
+	landedOver  uint64    // calls that close something, one commit of which had taken effect when the last of its own did
+	effects
 
 	now    time.Time // the moment of its present try
 	saw    []store.Item
@@ -285,15 +288,17 @@ func (s *schedule) land(f *flight) error {
 			s.faults = append(s.faults, "the stage says that nobody writes "+w.Key.Partition[:3])
 		}
 	}
+	before := s.guardOf(f)
 	err := s.model.Commit(context.Background(), f.token, f.writes...)
 	if err == nil && effect {
 		for _, a := range s.actors {
 			for _, c := range a.calls {
-				if c != f.call && c.landed > 0 && !c.over && c.kind == f.call.kind && c.challenge == f.call.challenge {
+				if c != f.call && c.landed > 0 && !c.over && c.overtakes(f.call) {
 					c.overtaken++
 				}
 			}
 		}
+		s.note(f, before)
 		f.call.landed++
 		f.call.landedAfter, f.call.decided = s.answered, f.now
 	}

@@ -11,7 +11,8 @@ import (
 )
 
 func stages() []stage {
-	return slices.Concat(answerStages(), endStages(), trustStages(), replayStages())
+	return slices.Concat(answerStages(), endStages(), trustStages(), replayStages(),
+		appStages(), recoveryStages(), enrolmentStages(), changeStages())
 }
 
 // answerStages are about answers to challenges.

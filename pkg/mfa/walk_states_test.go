@@ -161,7 +161,12 @@ func (s *schedule) state() state {
 	for _, a := range s.actors {
 		for _, c := range a.calls {
 			fmt.Fprintln(&b, "call", c.bit, c.what, c.moved, c.began, c.landed, c.landedAfter, c.decided.UnixMicro(),
-				c.lost, c.overtaken, c.now.UnixMicro(), c.dead, c.over, c.text)
+				c.lost, c.overtaken, c.landedOver, c.guessed, c.looked, c.won, c.now.UnixMicro(), c.dead, c.over, c.text)
+			for _, set := range c.sets {
+				if bytes.Contains(b.Bytes(), []byte(set)) {
+					fmt.Fprintln(&b, set)
+				}
+			}
 			for _, token := range c.tokens {
 				if bytes.Contains(b.Bytes(), []byte(token)) { // one that is nowhere to be found makes no difference
 					fmt.Fprintln(&b, token)
@@ -295,15 +300,37 @@ func told(answer any, err *mfa.Error) string {
 		}
 		return s.Reveal()
 	}
+	revealAll := func(codes []seal.Secret) (text string) {
+		for _, code := range codes {
+			text += " " + code.Reveal()
+		}
+		return text
+	}
 	switch a := answer.(type) {
 	case mfa.VerifyAnswer:
-		return fmt.Sprint("verified ", a.IssuedAt, " ", a.Token.Reveal(), " ", reveal(a.TrustToken))
+		return fmt.Sprint("verified ", a.IssuedAt, " ", a.Token.Reveal(), " ", reveal(a.TrustToken), revealAll(a.RecoveryCodes))
 	case mfa.StartAnswer:
 		text := fmt.Sprint(a.Decision, " ", reveal(a.Token), " ", reveal(a.TrustToken))
 		if c := a.Challenge; c != nil {
 			text += fmt.Sprint(" ", c.ID, " ", reveal(c.Token), " ", c.Sent, " ", c.SendError)
 		}
 		return text
+	case mfa.RecoverAnswer:
+		text := fmt.Sprint("recovered ", a.Effect, " ", a.CodesLeft, " ", a.IssuedAt, " ", reveal(a.Token))
+		if a.Enrolment != nil {
+			text += " " + reveal(a.Enrolment.Token)
+		}
+		return text
+	case mfa.EnrolAnswer:
+		text := fmt.Sprint("begun ", a.ID, " ", a.Kind, " ", a.Sent)
+		if a.TOTP != nil {
+			text += " " + a.TOTP.Secret.Reveal()
+		}
+		return text
+	case mfa.FinishAnswer:
+		return fmt.Sprint("enrolled ", a.Factor.ID, " ", a.IssuedAt, " ", reveal(a.Token), revealAll(a.RecoveryCodes))
+	case mfa.RecoveryCodes:
+		return fmt.Sprint("made", revealAll(a.RecoveryCodes))
 	case mfa.SendAnswer:
 		return fmt.Sprint("sent ", a.Sent)
 	}

@@ -1,6 +1,7 @@
 package mfa_test
 
 import (
+	"cmp"
 	"maps"
 	"os"
 	"runtime/debug"
@@ -90,12 +91,13 @@ func TestTurningBackMissesNoOutcome(t *testing.T) {
 // A stage is a small world: what there is before anybody calls, who calls at once, and what must hold at the end besides
 // what must hold on every stage.
 type stage struct {
-	name   string
-	lost   [3]int          // commits whose answer may be lost, or whose process may die, in one schedule: see losses
-	jumps  []time.Duration // by one of which the clock may move, once, at any moment
-	resend bool            // challenges are written to, so the moment at which they are read counts
-	policy func(*mfa.Policy)
-	set    func(*props)
+	name    string
+	lost    [3]int          // commits whose answer may be lost, or whose process may die, in one schedule: see losses
+	jumps   []time.Duration // by one of which the clock may move, once, at any moment
+	resend  bool            // challenges are written to, so the moment at which they are read counts
+	profile string          // kls if empty
+	policy  func(*mfa.Policy)
+	set     func(*props)
 }
 
 // Props are what a stage is set with.
@@ -111,6 +113,12 @@ type props struct {
 	spent   map[string]int  // answers before the calls, by challenge and by user
 	words   map[string]bool // in the store before the calls
 	stolen  seal.Secret     // a trust token whose use ends its line
+
+	shown  []seal.Secret        // recovery codes before the calls
+	apps   []*heldApp           // before the calls
+	tokens []seal.Secret        // of browsers that were trusted before the calls
+	began  map[string]guardSeen // guards before the calls, by user
+	tried  map[string]bool      // what probes found, by what decides it
 }
 
 // props sets the stage.
@@ -120,8 +128,9 @@ func (g *stage) props(t testing.TB, full bool) *props {
 	p := &props{
 		TB: t, full: full, World: mfatest.Over(t, model, model, clock), model: model, check: func(*ending) error { return nil },
 		typed: map[string]bool{}, before: map[string]bool{}, spent: map[string]int{}, words: map[string]bool{},
+		tried: map[string]bool{},
 	}
-	p.SetPolicy(t, "acme", "kls", func(policy *mfa.Policy) {
+	p.SetPolicy(t, "acme", cmp.Or(g.profile, "kls"), func(policy *mfa.Policy) {
 		policy.Challenge.Attempts = attempts
 		policy.Challenge.ResendAfterS = 10
 		if g.policy != nil {
@@ -129,6 +138,10 @@ func (g *stage) props(t testing.TB, full bool) *props {
 		}
 	})
 	g.set(p)
+	var err error
+	if p.began, _, err = guardsIn(model); err != nil {
+		t.Fatal(err)
+	}
 	for _, item := range model.Items() {
 		for word := range strings.FieldsFuncSeq(written(item), func(r rune) bool { return r > 255 || !inWord[r] }) {
 			p.words[word] = true

@@ -1,0 +1,160 @@
+package mfa_test
+
+import (
+	"context"
+
+	"countersign/pkg/mfa"
+)
+
+// enrolmentStages are about the finish of an enrolment.
+func enrolmentStages() []stage {
+	signIn := byDefault(mfa.EffectSignIn)
+	return []stage{
+		{
+			name: "an enrolment is finished twice", lost: [3]int{1, 1, 2}, profile: "default", policy: signIn,
+			set: func(p *props) {
+				x, en := p.appUnderWay("ana", p.fresh(), mfa.EnrolRequest{Org: "acme", User: directory("ana"), Kind: mfa.TOTP})
+				p.call(func(a *actor) { a.finish(en, x.code(0), true, "") })
+				p.call(func(a *actor) { a.finish(en, x.code(0), true, "") })
+				if p.full {
+					p.call(func(a *actor) { a.finish(en, x.wrong(), false, "") })
+				}
+			},
+		},
+		{
+			name: "an enrolment is finished twice under one key", lost: [3]int{1, 1, 3}, profile: "default", policy: signIn,
+			set: func(p *props) {
+				x, en := p.appUnderWay("ana", p.fresh(), mfa.EnrolRequest{Org: "acme", User: directory("ana"), Kind: mfa.TOTP})
+				for range 2 {
+					p.call(func(a *actor) { untilHeard(func() *call { return a.finish(en, x.code(0), true, "k") }) })
+				}
+				p.check = heardAlike
+			},
+		},
+		{
+			name: "the last attempts at an enrolment", lost: [3]int{0, 1, 2}, profile: "default", policy: signIn,
+			set: func(p *props) {
+				x, en := p.appUnderWay("ana", p.fresh(), mfa.EnrolRequest{Org: "acme", User: directory("ana"), Kind: mfa.TOTP})
+				for range attempts - 1 {
+					_, err := p.FinishEnrolment(context.Background(), p.Client, mfa.FinishRequest{Enrolment: en.id, Code: x.wrong()})
+					if mfa.AsError(err).Code != mfa.WrongCode {
+						p.Fatal(err)
+					}
+				}
+				p.call(func(a *actor) { a.finish(en, x.wrong(), false, "") })
+				p.call(func(a *actor) { a.finish(en, x.wrong(), false, "") })
+				p.call(func(a *actor) { a.finish(en, x.code(0), true, "") })
+			},
+		},
+		{
+			name: "another enrolment is begun", lost: [3]int{0, 1, 1}, profile: "default", policy: signIn,
+			set: func(p *props) {
+				x, en := p.appUnderWay("ana", p.fresh(), mfa.EnrolRequest{Org: "acme", User: directory("ana"), Kind: mfa.TOTP})
+				by := p.fresh()
+				p.call(func(a *actor) { a.finish(en, x.code(0), true, "") })
+				p.call(func(a *actor) {
+					a.finishMailed(a.begin("ana", by, mfa.Email), underWay{user: "ana", by: p.Client})
+				})
+			},
+		},
+		{
+			name: "all is revoked while a factor is enrolled", lost: [3]int{0, 1, 2}, profile: "default", policy: signIn,
+			set: func(p *props) {
+				x := p.app("ana", p.fresh())
+				by := p.prove(x)
+				y, en := p.appUnderWay("ana", by, mfa.EnrolRequest{Org: "acme", User: directory("ana"), Kind: mfa.TOTP})
+				one := p.ask("ana", mfa.SignIn)
+				p.call(func(a *actor) { a.finish(en, y.code(0), true, "") })
+				p.call(func(a *actor) { a.revokeAll("ana") })
+				p.call(func(a *actor) { a.show(one, x, step(0), false) })
+			},
+		},
+		{
+			name: "a factor is enrolled and another removed", lost: [3]int{1, 1, 2}, profile: "default", policy: signIn,
+			set: func(p *props) {
+				x := p.app("ana", p.fresh())
+				by := p.prove(x)
+				y, en := p.appUnderWay("ana", by, mfa.EnrolRequest{Org: "acme", User: directory("ana"), Kind: mfa.TOTP})
+				p.call(func(a *actor) { a.finish(en, y.code(0), true, "") })
+				p.call(func(a *actor) { a.remove(x, by) })
+			},
+		},
+	}
+}
+
+// changeStages are about changes to an account beside its sign-ins.
+func changeStages() []stage {
+	signIn := byDefault(mfa.EffectSignIn)
+	return []stage{
+		{
+			name: "all browsers are revoked", lost: [3]int{0, 1, 2}, profile: "default", policy: signIn,
+			set: func(p *props) {
+				x := p.app("ana", p.fresh())
+				token := p.trustBy(x)
+				one := p.ask("ana", mfa.SignIn)
+				p.call(func(a *actor) { a.useTrust(a.show(one, x, step(0), true)) })
+				p.call(func(a *actor) { a.revokeAll("ana") })
+				if p.full {
+					p.call(func(a *actor) { a.startWith("ana", token, nil) })
+				}
+			},
+		},
+		{
+			name: "a trusted browser beside a revocation", lost: [3]int{1, 1, 2}, profile: "default", policy: signIn,
+			set: func(p *props) {
+				token := p.trustBy(p.app("ana", p.fresh()))
+				p.call(func(a *actor) { a.startWith("ana", token, nil); a.startWith("ana", token, nil) })
+				p.call(func(a *actor) { a.revokeAll("ana") })
+			},
+		},
+		{
+			name: "one browser is revoked", lost: [3]int{1, 1, 2}, profile: "default", policy: signIn,
+			set: func(p *props) {
+				x := p.app("ana", p.fresh())
+				token := p.trustBy(x)
+				listed, err := p.ListBrowsers(context.Background(), p.Client, "acme", "ana")
+				if err != nil {
+					p.Fatal(err)
+				}
+				one := p.ask("ana", mfa.SignIn)
+				p.call(func(a *actor) { a.revokeOne("ana", listed.Items[0].ID) })
+				p.call(func(a *actor) { a.show(one, x, nil, false) })
+				if p.full {
+					p.call(func(a *actor) { a.startWith("ana", token, nil) })
+				}
+			},
+		},
+		{
+			name: "a factor is removed", lost: [3]int{0, 1, 1}, profile: "default", policy: signIn,
+			set: func(p *props) {
+				x := p.app("ana", p.fresh())
+				y := p.app("ana", p.prove(x))
+				by := p.prove(x)
+				y.set = p.Clock.Now()
+				token := p.trustBy(x)
+				y.set = p.Clock.Now()
+				one := p.ask("ana", mfa.SignIn)
+				p.call(func(a *actor) { a.useTrust(a.show(one, y, step(0), true)) })
+				p.call(func(a *actor) { a.remove(y, by) })
+				if p.full {
+					p.call(func(a *actor) { a.startWith("ana", token, nil) })
+				}
+			},
+		},
+		{
+			name: "2FA is turned off and on", lost: [3]int{0, 1, 1}, profile: "default", policy: signIn,
+			set: func(p *props) {
+				x := p.app("ana", p.fresh())
+				by := p.prove(x)
+				token := p.trustBy(x)
+				one := p.ask("ana", mfa.SignIn)
+				p.call(func(a *actor) { a.show(one, x, step(0), true) })
+				p.call(func(a *actor) {
+					if c := a.turn(false, "ana", by); !c.silent() && a.turn(true, "ana", by).err == nil {
+						a.startWith("ana", token, nil)
+					}
+				})
+			},
+		},
+	}
+}

@@ -1,0 +1,221 @@
+package mfa_test
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"countersign/pkg/mfa"
+	"countersign/pkg/seal"
+)
+
+// byDefault is the default policy with few recovery codes, of that effect.
+func byDefault(effect string) func(*mfa.Policy) {
+	return func(p *mfa.Policy) { p.Recovery.Count, p.Recovery.Effect = 2, effect }
+}
+
+// appStages are about the codes of an app.
+func appStages() []stage {
+	signIn := byDefault(mfa.EffectSignIn)
+	return []stage{
+		{
+			name: "one code of an app at two sign-ins", lost: [3]int{1, 1, 2}, profile: "default", policy: signIn,
+			set: func(p *props) {
+				x := p.app("ana", p.fresh())
+				one, two := p.ask("ana", mfa.SignIn), p.ask("ana", mfa.SignIn)
+				p.call(func(a *actor) { a.show(one, x, step(0), false) })
+				p.call(func(a *actor) { a.show(two, x, step(0), true) })
+			},
+		},
+		{
+			name: "codes of two steps, and the clock moves on", lost: [3]int{0, 1, 1}, profile: "default", policy: signIn,
+			jumps: []time.Duration{appStep, 2 * appStep},
+			set: func(p *props) {
+				x := p.app("ana", p.fresh())
+				one, two := p.ask("ana", mfa.SignIn), p.ask("ana", mfa.SignIn)
+				p.call(func(a *actor) { a.show(one, x, step(1), false) })
+				p.call(func(a *actor) { a.show(two, x, step(0), false) })
+			},
+		},
+		{
+			name: "a code of an app beside the lock", lost: [3]int{0, 1, 2}, profile: "default", policy: signIn,
+			set: func(p *props) {
+				x := p.app("ana", p.fresh())
+				p.mistake(x, wrongTries-1)
+				one, two := p.ask("ana", mfa.SignIn), p.ask("ana", mfa.SignIn)
+				p.call(func(a *actor) { a.show(one, x, nil, false) })
+				p.call(func(a *actor) { a.show(two, x, nil, false) })
+				p.call(func(a *actor) { a.show(one, x, step(0), false) })
+			},
+		},
+		{
+			name: "the first codes of a user whom an administrator enrolled", lost: [3]int{1, 1, 2}, profile: "default", policy: signIn,
+			set: func(p *props) {
+				x, en := p.appUnderWay("ana", p.Client, mfa.EnrolRequest{
+					Org: "acme", User: directory("ana"), Kind: mfa.TOTP, OnBehalf: &mfa.OnBehalf{Actor: "eve", Reason: "new"},
+				})
+				p.enrolled(x, en)
+				one, two := p.ask("ana", mfa.SignIn), p.ask("ana", mfa.SignIn)
+				p.call(func(a *actor) { a.show(one, x, step(0), false) })
+				p.call(func(a *actor) { a.show(two, x, step(1), false) })
+			},
+		},
+	}
+}
+
+// recoveryStages are about recovery codes.
+func recoveryStages() []stage {
+	signIn := byDefault(mfa.EffectSignIn)
+	return []stage{
+		{
+			name: "one recovery code at two sign-ins", lost: [3]int{1, 1, 2}, profile: "default", policy: signIn,
+			set: func(p *props) {
+				p.app("ana", p.fresh())
+				one, two := p.ask("ana", mfa.SignIn), p.ask("ana", mfa.SignIn)
+				p.call(func(a *actor) { a.recover(one, p.shown[0], mfa.EffectSignIn, nil, "") })
+				p.call(func(a *actor) { a.recover(two, p.shown[0], mfa.EffectSignIn, nil, "") })
+			},
+		},
+		{
+			name: "two recovery codes at one sign-in", lost: [3]int{0, 1, 2}, profile: "default", policy: signIn,
+			set: func(p *props) {
+				x := p.app("ana", p.fresh())
+				one := p.ask("ana", mfa.SignIn)
+				p.call(func(a *actor) { a.recover(one, p.shown[0], mfa.EffectSignIn, nil, "") })
+				p.call(func(a *actor) { a.recover(one, p.shown[1], mfa.EffectSignIn, nil, "") })
+				p.call(func(a *actor) { a.show(one, x, nil, false) })
+			},
+		},
+		{
+			name: "the last recovery codes before the lock", lost: [3]int{0, 1, 2}, profile: "default", policy: signIn,
+			set: func(p *props) {
+				p.app("ana", p.fresh())
+				one, two := p.ask("ana", mfa.SignIn), p.ask("ana", mfa.SignIn)
+				p.mistakeRecovery(one, recoveryTries-1)
+				p.call(func(a *actor) { a.recover(one, noCode, mfa.EffectSignIn, nil, "") })
+				p.call(func(a *actor) { a.recover(two, noCode, mfa.EffectSignIn, nil, "") })
+				p.call(func(a *actor) { a.recover(two, p.shown[0], mfa.EffectSignIn, nil, "") })
+			},
+		},
+		{
+			name: "a recovery code ends the lock of codes", lost: [3]int{0, 1, 1}, profile: "default", policy: signIn,
+			set: func(p *props) {
+				x := p.app("ana", p.fresh())
+				p.mistake(x, wrongTries-1)
+				one, two := p.ask("ana", mfa.SignIn), p.ask("ana", mfa.SignIn)
+				p.call(func(a *actor) { a.show(one, x, nil, false) })
+				p.call(func(a *actor) { a.recover(one, p.shown[0], mfa.EffectSignIn, nil, "") })
+				p.call(func(a *actor) { a.show(two, x, step(0), false) })
+			},
+		},
+		{
+			name: "a recovery resets", lost: [3]int{0, 1, 2}, profile: "default", policy: byDefault(mfa.EffectReset),
+			set: func(p *props) {
+				x := p.app("ana", p.fresh())
+				token := p.trustBy(x)
+				one, two := p.ask("ana", mfa.SignIn), p.ask("ana", mfa.SignIn)
+				p.call(func(a *actor) { a.recover(one, p.shown[0], mfa.EffectReset, nil, "") })
+				p.call(func(a *actor) { a.show(two, x, step(0), true) })
+				p.call(func(a *actor) { a.startWith("ana", token, nil) })
+			},
+		},
+		{
+			name: "a recovery enrols anew", lost: [3]int{0, 1, 1}, profile: "default", policy: byDefault(mfa.EffectReenrol), resend: true,
+			set: func(p *props) {
+				x := p.app("ana", p.fresh())
+				token := p.trustBy(x)
+				one := p.ask("ana", mfa.SignIn)
+				p.call(func(a *actor) {
+					c := a.recover(one, p.shown[0], mfa.EffectReenrol, nil, "")
+					answer, ok := c.answer.(mfa.RecoverAnswer)
+					if c.dead || c.err != nil || !ok {
+						return
+					}
+					by := mfa.Call{Bearer: answer.Enrolment.Token.Reveal()}
+					a.finishMailed(a.begin("", by, mfa.Email), underWay{user: "ana", by: by, challenge: one.id, replaces: true})
+				})
+				p.call(func(a *actor) { a.show(one, x, step(0), false) })
+				if p.full {
+					p.call(func(a *actor) { a.startWith("ana", token, nil) })
+				}
+			},
+		},
+		{
+			name: "new recovery codes beside an old one", lost: [3]int{0, 1, 2}, profile: "default", policy: signIn,
+			set: func(p *props) {
+				by := p.prove(p.app("ana", p.fresh()))
+				one, two := p.ask("ana", mfa.SignIn), p.ask("ana", mfa.SignIn)
+				p.call(func(a *actor) {
+					c := a.regenerate("ana", by, "")
+					a.recover(two, p.shown[1], mfa.EffectSignIn, nil, "")
+					if shown := c.shown(); p.full && len(shown) > 0 {
+						a.recover(two, shown[0], mfa.EffectSignIn, c, "")
+					}
+				})
+				p.call(func(a *actor) { a.recover(one, p.shown[0], mfa.EffectSignIn, nil, "") })
+			},
+		},
+		{
+			name: "two make new recovery codes", lost: [3]int{1, 2, 3}, profile: "default", policy: signIn,
+			set: func(p *props) {
+				by := p.prove(p.app("ana", p.fresh()))
+				p.call(func(a *actor) { a.regenerate("ana", by, "") })
+				p.call(func(a *actor) { a.regenerate("ana", by, "") })
+			},
+		},
+		{
+			name: "new recovery codes are asked for twice under one key", lost: [3]int{1, 1, 3}, profile: "default", policy: signIn,
+			set: func(p *props) {
+				by := p.prove(p.app("ana", p.fresh()))
+				for range 2 {
+					p.call(func(a *actor) { untilHeard(func() *call { return a.regenerate("ana", by, "k") }) })
+				}
+				p.check = heardAlike
+			},
+		},
+	}
+}
+
+// heardAlike checks that all who heard anything under one key heard the same, and that the recovery codes they were shown
+// are the newest.
+func heardAlike(e *ending) error {
+	var heard *call
+	var shown []seal.Secret
+	for _, c := range e.calls {
+		switch {
+		case c.silent():
+		case heard == nil:
+			heard = c
+		case heard.text != c.text:
+			return fmt.Errorf("I10: one call heard %q, and %s %q", heard.text, c.what, c.text)
+		}
+		if !c.silent() {
+			shown = append(shown, c.shown()...)
+		}
+	}
+	if heard == nil || heard.err != nil {
+		return nil
+	}
+	for _, code := range shown {
+		if good, err := e.recovered("ana", code); err != nil || !good {
+			return fmt.Errorf("I10: a recovery code that was shown is good: %t, %w", good, err)
+		}
+	}
+	return nil
+}
+
+// enrolled finishes the enrolment of an app before the calls, and moves the clock on to its next step.
+func (p *props) enrolled(x *heldApp, en underWay) {
+	p.Helper()
+	done, err := p.FinishEnrolment(context.Background(), p.Client, mfa.FinishRequest{Enrolment: en.id, Code: x.code(0)})
+	if err != nil {
+		p.Fatal(err)
+	}
+	x.id = done.Factor.ID
+	if len(done.RecoveryCodes) > 0 {
+		p.shown = done.RecoveryCodes
+	}
+	p.Clock.Advance(appStep)
+	x.set = p.Clock.Now()
+	p.apps = append(p.apps, x)
+}

@@ -1,0 +1,171 @@
+package mfa_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"countersign/pkg/mfa"
+	"countersign/pkg/seal"
+)
+
+// lasting checks what is left when all is over: no count of wrong answers was forgotten, and the recovery codes, codes of
+// apps and trusted browsers that are good are those that should be.
+func (e *ending) lasting() error {
+	for user, g := range e.guards {
+		began, looked, guessed := e.props.began[user], 0, 0
+		for _, c := range e.calls {
+			if c.user == user {
+				looked += c.looked
+				guessed += c.guessed
+			}
+		}
+		if e.happened(erases, &call{deed: deed{user: user}}) {
+			continue
+		}
+		if got, want := len(g.Guesses.At), len(began.Guesses.At)+guessed; got != want {
+			return fmt.Errorf("I2: %d wrong codes of %s are counted, want %d", got, user, want)
+		}
+		if got, want := len(g.Looked.At), len(began.Looked.At)+looked; got != want || got > recoveryTries {
+			return fmt.Errorf("I2: %d wrong recovery codes of %s are counted, want %d, at most %d", got, user, want, recoveryTries)
+		}
+		if err := e.recoverable(user, g); err != nil {
+			return err
+		}
+	}
+	if err := e.apps(); err != nil {
+		return err
+	}
+	return e.trusted()
+}
+
+// recoverable checks that of all recovery codes that were ever shown those of the newest set work, if nobody has used
+// them, and that the newest set was shown to whoever made it.
+func (e *ending) recoverable(user string, g guardSeen) error {
+	on := len(g.Factors) > 0 // without any a challenge has nothing to be asked
+	check := func(shown []seal.Secret, newest bool, by string) error {
+		for _, code := range shown {
+			want := newest && on && !slices.ContainsFunc(e.calls, func(c *call) bool { return c.won > 0 && c.secret == code.Reveal() })
+			got, err := e.recovered(user, code)
+			if err != nil {
+				return err
+			}
+			if got != want {
+				return fmt.Errorf("I1: of the recovery codes that were shown %s one is good: %t, want %t", by, got, want)
+			}
+		}
+		return nil
+	}
+	if len(e.props.shown) > 0 {
+		was := e.props.began[user].Recovery.ID
+		if err := check(e.props.shown, was == g.Recovery.ID, "before the calls"); err != nil {
+			return err
+		}
+	}
+	for _, c := range e.calls {
+		if c.user != user || c.silent() || c.replay != "" {
+			continue
+		}
+		shown := c.shown()
+		newest := slices.Contains(c.sets, g.Recovery.ID)
+		if newest && len(shown) == 0 {
+			return fmt.Errorf("I10: %s made recovery codes that nobody was shown", c.what)
+		}
+		if err := check(shown, newest, "by "+c.what); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// shown are the recovery codes of an answer.
+func (c *call) shown() []seal.Secret {
+	if c.err != nil {
+		return nil
+	}
+	switch a := c.answer.(type) {
+	case mfa.VerifyAnswer:
+		return a.RecoveryCodes
+	case mfa.FinishAnswer:
+		return a.RecoveryCodes
+	case mfa.RecoveryCodes:
+		return a.RecoveryCodes
+	}
+	return nil
+}
+
+// apps checks that no code of an app that succeeded does so again, nor any before it, nor any of an app that is gone.
+func (e *ending) apps() error {
+	for _, x := range e.props.apps {
+		last, gone := int64(0), false
+		for _, c := range e.calls {
+			if c.factor == x.id && c.won > 0 {
+				last = max(last, c.step)
+			}
+			gone = gone || c.user == x.user && (c.kind == removes && c.factor == x.id && c.landed > 0 ||
+				(c.kind == recovers || c.kind == finishes || c.kind == erases) && c.resets())
+		}
+		if last == 0 && !gone {
+			continue
+		}
+		for n := -1; n <= 1; n++ {
+			code := x.code(n)
+			in, err := e.probe(x.user, 0, func(s *mfa.Service, o opened) (bool, error) {
+				_, err := s.Verify(context.Background(), e.props.Client, mfa.VerifyRequest{Challenge: o.id, Factor: x.id, Code: code})
+				return err == nil, nil
+			})
+			if in && (gone || x.stepOf(n) <= last) {
+				return fmt.Errorf("I1: the code of step %+d is good, and the last accepted was of step %+d; the app is gone: %t", n, last-x.stepOf(0), gone)
+			}
+			if err != nil && mfa.AsError(err).Code != mfa.Locked {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// trusted checks that a browser is trusted unless something has ended that since.
+func (e *ending) trusted() error {
+	for _, token := range e.props.tokens {
+		if err := e.trusts("ana", token, nil); err != nil {
+			return err
+		}
+	}
+	for _, c := range e.calls {
+		if answer, ok := c.answer.(mfa.VerifyAnswer); ok && c.trusts && !c.dead && c.err == nil && answer.TrustToken != nil {
+			if err := e.trusts(c.user, *answer.TrustToken, c); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// trusts checks a browser that from has trusted, or that was trusted before the calls.
+func (e *ending) trusts(user string, token seal.Secret, from *call) error {
+	ended, off, used := "", false, false
+	for _, c := range e.calls {
+		late := from == nil || from.landedOver&c.bit == 0 // it took effect after the browser was trusted
+		switch {
+		case c.user != user || c.landed == 0:
+		case c.kind == starts:
+			used = true
+		case late && (c.resets() || c.kind == removes || c.kind == disables || c.kind == revokesOne && from == nil):
+			ended = c.what
+		}
+		off = off || c.kind == disables && c.landed > 0
+	}
+	clone := e.model.Clone(e.clock.Now)
+	s := *e.props.Service
+	s.Store, s.Now = clone, e.clock.Now
+	d, err := s.Decide(context.Background(), e.props.Client, trusting(token, signingIn(user)))
+	good := err == nil && d.Reason == mfa.BrowserTrust
+	switch {
+	case good && ended != "":
+		return fmt.Errorf("I3: a browser is trusted that was trusted before %s", ended)
+	case !good && ended == "" && !off && !used:
+		return fmt.Errorf("I10: a browser is not trusted, and nothing ended that: %+v, %w", d, err)
+	}
+	return nil
+}
