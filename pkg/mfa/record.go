@@ -80,9 +80,10 @@ type live struct {
 
 // recoverySet is the codes that are left of one set, as keyed digests.
 type recoverySet struct {
-	ID    string    `json:"id"` // random
-	Made  time.Time `json:"made"`
-	Codes []string  `json:"codes"`
+	ID    string        `json:"id"` // random
+	Made  time.Time     `json:"made"`
+	By    store.Version `json:"by,omitempty"` // the commit that made it
+	Codes []string      `json:"codes"`
 }
 
 // A slot is what the guard knows of an open challenge or enrolment: what was tried, and how it ended.
