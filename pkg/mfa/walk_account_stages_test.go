@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"countersign/pkg/mfa"
+	"countersign/pkg/mfa/mfatest"
+	"countersign/pkg/seal"
 )
 
 // enrolmentStages are about the finish of an enrolment.
@@ -47,6 +49,18 @@ func enrolmentStages() []stage {
 			},
 		},
 		{
+			name: "the known address is proven", lost: [3]int{1, 1, 2}, profile: "default",
+			policy: func(p *mfa.Policy) { p.Require = mfa.Everyone },
+			set: func(p *props) {
+				en, code := p.proof("ana")
+				p.call(func(a *actor) { a.prove(en, code, true) })
+				p.call(func(a *actor) { a.prove(en, mfatest.Wrong(code), false) })
+				if p.full {
+					p.call(func(a *actor) { a.revokeAll("ana") })
+				}
+			},
+		},
+		{
 			name: "another enrolment is begun", lost: [3]int{0, 1, 1}, profile: "default", policy: signIn,
 			set: func(p *props) {
 				x, en := p.appUnderWay("ana", p.fresh(), mfa.EnrolRequest{Org: "acme", User: directory("ana"), Kind: mfa.TOTP})
@@ -82,6 +96,20 @@ func enrolmentStages() []stage {
 	}
 }
 
+// proof is a user who must enrol, and was sent a code to the known address first.
+func (p *props) proof(user string) (_ underWay, code seal.Secret) {
+	p.Helper()
+	started, err := p.StartChallenge(context.Background(), p.Client, signingIn(user))
+	if err != nil {
+		p.Fatal(err)
+	}
+	en := underWay{user: user, challenge: started.ID, until: started.Enrolment.Expires, by: mfa.Call{Bearer: started.Enrolment.Token.Reveal()}}
+	if _, err := p.BeginEnrolment(context.Background(), en.by, mfa.EnrolRequest{Kind: mfa.TOTP}); err != nil {
+		p.Fatal(err)
+	}
+	return en, p.Outbox.Code(p, addressOf(user))
+}
+
 // changeStages are about changes to an account beside its sign-ins.
 func changeStages() []stage {
 	signIn := byDefault(mfa.EffectSignIn)
@@ -104,6 +132,14 @@ func changeStages() []stage {
 			set: func(p *props) {
 				token := p.trustBy(p.app("ana", p.fresh()))
 				p.call(func(a *actor) { a.startWith("ana", token, nil); a.startWith("ana", token, nil) })
+				p.call(func(a *actor) { a.revokeAll("ana") })
+			},
+		},
+		{
+			name: "a proof beside a revocation", lost: [3]int{1, 1, 2}, profile: "default", policy: signIn,
+			set: func(p *props) {
+				by := p.prove(p.app("ana", p.fresh()))
+				p.call(func(a *actor) { a.regenerate("ana", by, "") })
 				p.call(func(a *actor) { a.revokeAll("ana") })
 			},
 		},

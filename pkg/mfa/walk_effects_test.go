@@ -62,7 +62,7 @@ func (s *schedule) note(f *flight, before *guardSeen) {
 		slots = append(slots, *after.Pending)
 	}
 	if slices.ContainsFunc(slots, func(slot slotSeen) bool {
-		return slot.By == f.token && (slot.State == "verified" || slot.State == "" && slot.Effect != "")
+		return slot.By == f.token && (slot.State == "verified" || slot.State == "" && (slot.Effect != "" || slot.Proven))
 	}) {
 		c.won++
 	}
@@ -85,7 +85,7 @@ const (
 // budget is that of which a wrong answer of the call is taken; empty: it gives none.
 func (c *call) budget() string {
 	switch c.kind {
-	case verifies, finishes:
+	case verifies, finishes, proves:
 		return codes
 	case recovers:
 		return recoveryCodes
@@ -165,6 +165,9 @@ func (e *ending) turned(c *call) bool {
 
 // spends names what a success of the call can only be had for once.
 func (c *call) spends() []string {
+	if c.kind == proves {
+		return []string{c.secret}
+	}
 	all := []string{c.challenge}
 	if c.secret != "" {
 		all = append(all, "secret "+c.secret)
@@ -220,7 +223,7 @@ func (e *ending) truthful(c *call) error {
 	case c.right && code == mfa.WrongCode && !late && e.good(c):
 		return fmt.Errorf("I10: the right code is called wrong")
 	case c.kind == recovers && c.right && code == mfa.ChallengeInvalid && !late && !e.ended(c) && !e.renewed(c) && !e.turned(c),
-		c.kind == finishes && c.right && code == mfa.EnrolmentInvalid && !late && !e.ended(c) && !e.renewed(c) && e.winner(c) == nil && !e.happened(begins, c):
+		c.kind != verifies && c.right && code == mfa.EnrolmentInvalid && !late && !e.ended(c) && !e.renewed(c) && e.winner(c) == nil && !e.happened(begins, c):
 		return fmt.Errorf("I10: nothing ended it")
 	case (code == mfa.NotFound || code == mfa.MethodForbidden) && !e.changed(c):
 		return fmt.Errorf("I10: nobody changed what can be answered with")
@@ -239,7 +242,7 @@ func (e *ending) good(c *call) bool {
 	switch c.kind {
 	case recovers:
 		return e.winner(c) == nil && !e.changed(c)
-	case finishes:
+	case finishes, proves:
 		return true
 	case verifies:
 		return c.factor != "" && within(c.now, c.step) && !e.changed(c) && !slices.ContainsFunc(e.calls, func(x *call) bool {

@@ -85,7 +85,7 @@ func (p *props) appUnderWay(user string, call mfa.Call, q mfa.EnrolRequest) (*he
 	if !x.clear() {
 		return p.appUnderWay(user, call, q)
 	}
-	return x, underWay{user: user, id: begun.ID, until: *begun.Expires, by: p.Client, before: true}
+	return x, underWay{user: user, id: begun.ID, until: *begun.Expires, by: p.Client, before: true, app: x}
 }
 
 // underWay is an enrolment that waits for its first code.
@@ -95,7 +95,8 @@ type underWay struct {
 	by        mfa.Call
 	challenge string // that its finish answers
 	before    bool   // begun before the calls
-	replaces  bool   // its finish takes the place of all that the user had
+	app       *heldApp
+	replaces  bool // its finish takes the place of all that the user had
 }
 
 // ask begins a challenge to an app, before the calls.
@@ -230,7 +231,7 @@ func (a *actor) begin(user string, by mfa.Call, kind mfa.Kind) *call {
 func (a *actor) finish(en underWay, code seal.Secret, right bool, key string) *call {
 	d := deed{
 		kind: finishes, user: en.user, challenge: en.id, lets: en.challenge, code: code.Reveal(), right: right, until: en.until,
-		replay: key, before: en.before, closes: en.replaces,
+		replay: key, before: en.before, closes: en.replaces, app: en.app,
 	}
 	what := "finish with a wrong code"
 	if right {
@@ -252,6 +253,18 @@ func (a *actor) finishMailed(c *call, en underWay) *call {
 	return a.finish(en, c.sent, true, "")
 }
 
+// prove answers an enrolment's challenge with the code that went to the known address.
+func (a *actor) prove(en underWay, code seal.Secret, right bool) *call {
+	d := deed{kind: proves, user: en.user, challenge: en.challenge, code: code.Reveal(), right: right, until: en.until, before: true}
+	what := "prove with a wrong code"
+	if right {
+		what, d.secret = "prove", "proof of "+en.challenge
+	}
+	return a.do(a.named(what), d, func(ctx context.Context, s *mfa.Service) (any, error) {
+		return s.ProveAddress(ctx, en.by, mfa.ProveRequest{Code: code})
+	})
+}
+
 func (a *actor) revokeAll(user string) *call {
 	return a.do(a.named("revoke all"), deed{kind: revokes, closes: true, user: user}, func(ctx context.Context, s *mfa.Service) (any, error) {
 		return "done", s.RevokeBrowsers(ctx, a.props.Client, "acme", user)
@@ -266,20 +279,20 @@ func (a *actor) revokeOne(user, browser string) *call {
 
 func (a *actor) regenerate(user string, by mfa.Call, key string) *call {
 	by = withKey(by, key, "regenerate")
-	return a.do(a.named("new recovery codes"), deed{kind: regenerates, closes: true, user: user, replay: key}, func(ctx context.Context, s *mfa.Service) (any, error) {
+	return a.do(a.named("new recovery codes"), deed{kind: regenerates, closes: true, user: user, replay: key, before: true}, func(ctx context.Context, s *mfa.Service) (any, error) {
 		return s.NewRecoveryCodes(ctx, by, "acme", user)
 	})
 }
 
 func (a *actor) remove(x *heldApp, by mfa.Call) *call {
-	return a.do(a.named("remove the factor"), deed{kind: removes, closes: true, user: x.user, factor: x.id}, func(ctx context.Context, s *mfa.Service) (any, error) {
-		return "done", s.RemoveFactor(ctx, by, "acme", x.user, x.id)
+	return a.do(a.named("remove the factor"), deed{kind: removes, closes: true, user: x.user, factor: x.id, before: true}, func(ctx context.Context, s *mfa.Service) (any, error) {
+		return "removed", s.RemoveFactor(ctx, by, "acme", x.user, x.id)
 	})
 }
 
 // turn turns a user's 2FA on or off.
 func (a *actor) turn(on bool, user string, by mfa.Call) *call {
-	d, what := deed{kind: disables, closes: true, user: user}, "turn off"
+	d, what := deed{kind: disables, closes: true, user: user, before: true}, "turn off"
 	if on {
 		d, what = deed{kind: enables, user: user}, "turn on"
 	}

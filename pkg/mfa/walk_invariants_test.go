@@ -26,13 +26,14 @@ type deed struct {
 	before    bool      // what it could succeed with was there before the calls
 	closes    bool      // an answer that isn't a refusal closes something
 
-	secret string // what a success spends, of which there is to be one; empty: the challenge alone
-	factor string // that the code is of, or that is removed
-	step   int64  // of that code
-	effect string // of a recovery code
-	lets   string // the challenge that an enrolment's finish answers
-	trusts bool   // a success trusts the browser
-	from   *call  // that gave what it could succeed with; nil: as before says
+	secret string   // what a success spends, of which there is to be one; empty: the challenge alone
+	factor string   // that the code is of, or that is removed
+	step   int64    // of that code
+	effect string   // of a recovery code
+	lets   string   // the challenge that an enrolment's finish answers
+	trusts bool     // a success trusts the browser
+	app    *heldApp // that is being enrolled
+	from   *call    // that gave what it could succeed with; nil: as before says
 }
 
 // The kinds of deed.
@@ -47,6 +48,7 @@ const (
 	recovers    = "recovers"
 	begins      = "begins" // to enrol
 	finishes    = "finishes"
+	proves      = "proves"  // the known address
 	revokes     = "revokes" // all browsers
 	revokesOne  = "revokesOne"
 	regenerates = "regenerates"
@@ -82,6 +84,7 @@ type slotSeen struct {
 	Browser string        `json:"browser"`
 	Effect  string        `json:"effect"`
 	Factor  string        `json:"factor"`
+	Proven  bool          `json:"proven"`
 }
 
 type triesSeen struct {
@@ -132,10 +135,16 @@ func (c *call) refusal() mfa.Code {
 	return c.err.Code
 }
 
-// success reports whether a secret was accepted: the caller was let in, or may enrol, or has enrolled.
+// success reports whether something secret was accepted: a code, a trusted browser, or the proof that a change needs.
 func (c *call) success() bool {
-	return !c.dead && c.err == nil && (strings.HasPrefix(c.text, "verified") || strings.HasPrefix(c.text, "recovered") ||
-		strings.HasPrefix(c.text, "enrolled") || strings.HasPrefix(c.text, "{allow trusted_browser"))
+	if c.dead || c.err != nil {
+		return false
+	}
+	switch c.kind {
+	case verifies, recovers, finishes, proves, regenerates, removes, disables:
+		return true
+	}
+	return strings.HasPrefix(c.text, "{allow "+mfa.BrowserTrust)
 }
 
 // closing reports whether the answer said that something is closed.
@@ -354,7 +363,7 @@ func (e *ending) counted() error {
 			}
 		}
 		about := &call{deed: deed{user: user}}
-		if answers[user] != counted && !e.renewed(about) && !e.happened(finishes, about) {
+		if answers[user] != counted && !e.renewed(about) && !e.happened(finishes, about) && !e.happened(proves, about) {
 			return fmt.Errorf("I2: %d answers of %s were recorded, and %d counted", answers[user], user, counted)
 		}
 	}

@@ -94,7 +94,8 @@ func (c *call) shown() []seal.Secret {
 	return nil
 }
 
-// apps checks that no code of an app that succeeded does so again, nor any before it, nor any of an app that is gone.
+// apps checks that no code of an app that succeeded does so again, be it one that enrolled it, nor any before it, nor any of
+// an app that is gone.
 func (e *ending) apps() error {
 	for _, x := range e.props.apps {
 		last, gone := int64(0), false
@@ -120,6 +121,19 @@ func (e *ending) apps() error {
 			if err != nil && mfa.AsError(err).Code != mfa.Locked {
 				return err
 			}
+		}
+	}
+	for _, c := range e.calls {
+		answer, ok := c.answer.(mfa.FinishAnswer)
+		if !ok || !c.success() || c.app == nil {
+			continue
+		}
+		in, err := e.probe(c.user, 0, func(s *mfa.Service, o opened) (bool, error) {
+			_, err := s.Verify(context.Background(), e.props.Client, mfa.VerifyRequest{Challenge: o.id, Factor: answer.Factor.ID, Code: seal.NewSecret(c.code)})
+			return err == nil, nil
+		})
+		if in || err != nil && mfa.AsError(err).Code != mfa.Locked {
+			return fmt.Errorf("I1: the code that enrolled a factor is good at a sign-in: %t, %w", in, err)
 		}
 	}
 	return nil

@@ -329,6 +329,8 @@ func told(answer any, err *mfa.Error) string {
 		return text
 	case mfa.FinishAnswer:
 		return fmt.Sprint("enrolled ", a.Factor.ID, " ", a.IssuedAt, " ", reveal(a.Token), revealAll(a.RecoveryCodes))
+	case mfa.ProveAnswer:
+		return "proven"
 	case mfa.RecoveryCodes:
 		return fmt.Sprint("made", revealAll(a.RecoveryCodes))
 	case mfa.SendAnswer:
