@@ -84,6 +84,16 @@ func enrolmentStages() []stage {
 			},
 		},
 		{
+			name: "a recovery resets while a factor is enrolled", lost: [3]int{1, 1, 2}, profile: "default", policy: byDefault(mfa.EffectReset),
+			set: func(p *props) {
+				x := p.app("ana", p.fresh())
+				y, en := p.appUnderWay("ana", p.prove(x), mfa.EnrolRequest{Org: "acme", User: directory("ana"), Kind: mfa.TOTP})
+				one := p.ask("ana", mfa.SignIn)
+				p.call(func(a *actor) { a.finish(en, y.code(0), true, "") })
+				p.call(func(a *actor) { a.recover(one, p.shown[0], mfa.EffectReset, nil, "") })
+			},
+		},
+		{
 			name: "a factor is enrolled and another removed", lost: [3]int{1, 1, 2}, profile: "default", policy: signIn,
 			set: func(p *props) {
 				x := p.app("ana", p.fresh())
@@ -91,6 +101,15 @@ func enrolmentStages() []stage {
 				y, en := p.appUnderWay("ana", by, mfa.EnrolRequest{Org: "acme", User: directory("ana"), Kind: mfa.TOTP})
 				p.call(func(a *actor) { a.finish(en, y.code(0), true, "") })
 				p.call(func(a *actor) { a.remove(x, by) })
+			},
+		},
+		{
+			name: "a factor is enrolled and removed", lost: [3]int{1, 1, 2}, profile: "default", policy: signIn,
+			set: func(p *props) {
+				by := p.prove(p.app("ana", p.fresh()))
+				y, en := p.appUnderWay("ana", by, mfa.EnrolRequest{Org: "acme", User: directory("ana"), Kind: mfa.TOTP})
+				p.call(func(a *actor) { a.finish(en, y.code(0), true, "") })
+				p.call(func(a *actor) { a.removeNewest("ana", by) })
 			},
 		},
 	}

@@ -290,6 +290,16 @@ func (a *actor) remove(x *heldApp, by mfa.Call) *call {
 	})
 }
 
+// removeNewest removes the factor that the user enrolled last, if there is more than one.
+func (a *actor) removeNewest(user string, by mfa.Call) {
+	c := a.do(a.named("look"), deed{kind: looks, user: user}, func(ctx context.Context, s *mfa.Service) (any, error) {
+		return s.GetUser(ctx, a.props.Client, "acme", user)
+	})
+	if u, ok := c.answer.(mfa.User); ok && !c.silent() && len(u.Factors) > 1 {
+		a.remove(&heldApp{user: user, id: u.Factors[len(u.Factors)-1].ID}, by)
+	}
+}
+
 // turn turns a user's 2FA on or off.
 func (a *actor) turn(on bool, user string, by mfa.Call) *call {
 	d, what := deed{kind: disables, closes: true, user: user, before: true}, "turn off"

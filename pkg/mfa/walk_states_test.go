@@ -333,6 +333,8 @@ func told(answer any, err *mfa.Error) string {
 		return "proven"
 	case mfa.RecoveryCodes:
 		return fmt.Sprint("made", revealAll(a.RecoveryCodes))
+	case mfa.User:
+		return fmt.Sprint("user with ", len(a.Factors), " factors")
 	case mfa.SendAnswer:
 		return fmt.Sprint("sent ", a.Sent)
 	}
