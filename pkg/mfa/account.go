@@ -63,7 +63,12 @@ func (a *account) take(item store.Item) error {
 	switch {
 	case item.Key.Sort == "guard":
 		a.item, a.guard = item, &guard{}
-		return decode(item, a.guard)
+		if err := decode(item, a.guard); err != nil {
+			return err
+		}
+		if len(a.guard.Activity) == 0 { // made before there were such keys: its next write keeps this one
+			a.guard.Activity = newActivityKey()
+		}
 	case strings.HasPrefix(item.Key.Sort, "browser#"):
 		h := held{item: item}
 		if err := decode(item, &h.browser); err != nil {
@@ -90,7 +95,7 @@ func newEpoch() string { return string(store.NewVersion()) }
 
 // meet makes the guard of a user who is seen for the first time.
 func (a *account) meet(org, user string) {
-	a.guard = &guard{Org: org, User: user, Epoch: newEpoch()}
+	a.guard = &guard{Org: org, User: user, Epoch: newEpoch(), Activity: newActivityKey()}
 }
 
 // slot finds what the guard knows of a challenge; nil: nothing yet.
@@ -160,5 +165,9 @@ func (u *unit) list(a *account) {
 
 // event is one about the user that is no part of a challenge.
 func (a *account) event(kind string, p *orgPolicy, data map[string]any) Event {
-	return Event{Type: kind, Org: a.guard.Org, User: a.guard.User, PolicyVersion: p.Version, Data: data}
+	return a.guard.event(kind, p.Version, data)
+}
+
+func (g *guard) event(kind string, policyVersion int, data map[string]any) Event {
+	return Event{Type: kind, Org: g.Org, User: g.User, PolicyVersion: policyVersion, Data: data, life: g.life()}
 }

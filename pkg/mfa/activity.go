@@ -18,8 +18,8 @@ import (
 // The activity of an org is a chain of pages for each day of events. A page is what one batch brought for that org and
 // day. Its number is the next of its day and it is put only where there is none, so that two who file at once never
 // write one number. It carries the hash of the page before it: of its own day, or for the first of a day the last page
-// of the latest day that was filed before. The hash covers a salted digest of each entry and not the entry, so that an
-// entry's body can be erased and the chain still verifies.
+// of the latest day that was filed before. The hash covers a salted digest of each entry as it is stored. What an
+// entry says of its user is stored sealed, so the chain verifies after the user was erased as it did before.
 //
 // A batch that comes twice is filed twice. An event keeps its id, and readers show it once.
 
@@ -28,7 +28,7 @@ const activityFor = 400 * 24 * time.Hour
 
 const (
 	pageEntries = 100      // of a page, at most
-	pageBytes   = 40 << 10 // of its entries' bodies
+	pageBytes   = 40 << 10 // of what its entries say
 )
 
 // page is one page of an org's activity.
@@ -38,11 +38,13 @@ type page struct {
 	Entries []entry `json:"entries"`
 }
 
-// entry is one event. Its digest stays when its body is erased.
+// entry is one event. For the chain its digest is enough.
 type entry struct {
-	Digest []byte          `json:"digest"` // SHA-256 of salt and body, each length-prefixed
+	Digest []byte          `json:"digest"` // SHA-256 of all the rest, each field length-prefixed
 	Salt   []byte          `json:"salt,omitempty"`
-	Body   json.RawMessage `json:"body,omitempty"`
+	Body   json.RawMessage `json:"body,omitempty"`   // the event; one about a user without what it says of the user
+	Of     string          `json:"of,omitempty"`     // the user's half of the route; empty: about nobody, or the user was gone
+	Sealed []byte          `json:"sealed,omitempty"` // what it says of the user
 }
 
 // filedDay says that an org has pages of a day.
@@ -69,27 +71,44 @@ func (p *page) hash(key store.Key) string {
 }
 
 func (e *entry) digest() []byte {
-	sum := sha256.Sum256(seal.Join(string(e.Salt), string(e.Body)))
+	sum := sha256.Sum256(seal.Join(string(e.Salt), string(e.Body), e.Of, string(e.Sealed)))
 	return sum[:]
 }
 
-func newEntry(e Event) (entry, error) {
-	body, err := json.Marshal(e)
-	if err != nil {
-		return entry{}, fmt.Errorf("encode event %s: %w", e.ID, err)
+// whole reports whether the entry is as it was filed, or nothing but its digest.
+func (e *entry) whole() bool {
+	return e.Salt == nil && e.Body == nil && e.Of == "" && e.Sealed == nil || string(e.digest()) == string(e.Digest)
+}
+
+// size is how many bytes the entry's event takes.
+func (e *entry) size() int { return len(e.Body) + base64.StdEncoding.EncodedLen(len(e.Sealed)) }
+
+func newEntry(p *published) (made entry, err error) {
+	shown := p.Event
+	if p.User != "" {
+		shown = shown.nameless()
 	}
-	made := entry{Salt: make([]byte, 16), Body: body}
+	if made.Body, err = json.Marshal(shown); err != nil {
+		return entry{}, fmt.Errorf("encode event %s: %w", p.ID, err)
+	}
+	if p.guard != nil {
+		if err := p.guard.hide(p.route, &p.Event, &made); err != nil {
+			return entry{}, fmt.Errorf("seal event %s: %w", p.ID, err)
+		}
+	}
+	made.Salt = make([]byte, 16)
 	rand.Read(made.Salt)
 	made.Digest = made.digest()
 	return made, nil
 }
 
 // file puts events into the activity of their orgs.
-func (s *Service) file(ctx context.Context, events []Event) error {
+func (s *Service) file(ctx context.Context, events []published) error {
 	type chain struct{ org, day string }
 	var order []chain
 	batches := map[chain][]entry{}
-	for _, e := range events {
+	for i := range events {
+		e := &events[i]
 		made, err := newEntry(e)
 		if err != nil {
 			return err
@@ -103,8 +122,8 @@ func (s *Service) file(ctx context.Context, events []Event) error {
 	for _, at := range order {
 		for rest := batches[at]; len(rest) > 0; {
 			n, bytes := 0, 0
-			for n < len(rest) && n < pageEntries && (n == 0 || bytes+len(rest[n].Body) <= pageBytes) {
-				bytes += len(rest[n].Body)
+			for n < len(rest) && n < pageEntries && (n == 0 || bytes+rest[n].size() <= pageBytes) {
+				bytes += rest[n].size()
 				n++
 			}
 			if err := s.filePage(ctx, routeOf(at.org, ""), at.day, rest[:n]); err != nil {
@@ -207,7 +226,7 @@ func (s *Service) checkDay(ctx context.Context, r route, day string, seen map[st
 			return fmt.Errorf("%w: page %s of %s", ErrActivityBroken, h.key.Sort, day)
 		}
 		for _, e := range h.Entries {
-			if e.Body != nil && string(e.digest()) != string(e.Digest) {
+			if !e.whole() {
 				return fmt.Errorf("%w: an entry on page %s of %s", ErrActivityBroken, h.key.Sort, day)
 			}
 		}

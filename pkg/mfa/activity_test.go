@@ -200,26 +200,40 @@ func TestWhateverIsChangedInTheActivityIsFound(t *testing.T) {
 		t.Fatal(err)
 	}
 	entry := altered.Entries[0]
-	entry["body"] = bytes.Replace(entry["body"], []byte(`"user":"u-`), []byte(`"user":"v-`), 1)
-	body, _ := json.Marshal(altered)
-	version := store.NewVersion()
-	put := store.Write{Key: middle.Key, Expect: middle.Version, Body: body, Expires: middle.Expires}
-	if err := w.Store.Commit(t.Context(), version, put); err != nil {
-		t.Fatal(err)
+	put := store.Write{Key: middle.Key, Expect: middle.Version, Expires: middle.Expires}
+	check := func(what string, want error) {
+		t.Helper()
+		put.Body, _ = json.Marshal(altered)
+		version := store.NewVersion()
+		if err := w.Store.Commit(t.Context(), version, put); err != nil {
+			t.Fatal(err)
+		}
+		put.Expect = version
+		if _, err := w.CheckActivity(t.Context(), org); !errors.Is(err, want) {
+			t.Errorf("%s: got %v, want %v", what, err, want)
+		}
 	}
-	if _, err := w.CheckActivity(t.Context(), org); !errors.Is(err, mfa.ErrActivityBroken) {
-		t.Errorf("an altered entry: got %v", err)
+	for _, field := range []string{"body", "sealed", "of", "salt"} {
+		was := entry[field]
+		entry[field] = bytes.Replace(was, []byte(`"type":"`), []byte(`"type":"x`), 1)
+		if field != "body" {
+			entry[field] = slices.Concat(was[:1], []byte("AB"), was[3:])
+		}
+		if bytes.Equal(entry[field], was) {
+			t.Fatalf("%s was not altered: %s", field, was)
+		}
+		check("altered "+field, mfa.ErrActivityBroken)
+		delete(entry, field)
+		check("no "+field, mfa.ErrActivityBroken)
+		entry[field] = was
+		check("as it was", nil)
 	}
-	delete(entry, "body")
-	delete(entry, "salt")
-	put.Body, _ = json.Marshal(altered)
-	put.Expect = version
-	if err := w.Store.Commit(t.Context(), store.NewVersion(), put); err != nil {
-		t.Fatal(err)
+	for field := range entry {
+		if field != "digest" {
+			delete(entry, field)
+		}
 	}
-	if _, err := w.CheckActivity(t.Context(), org); err != nil {
-		t.Errorf("an erased entry: got %v, want the chain whole", err)
-	}
+	check("nothing but a digest", nil)
 	put.Expect, put.Key = "", store.Key{Partition: day, Sort: "00000099"}
 	if err := w.Store.Commit(t.Context(), store.NewVersion(), put); err != nil {
 		t.Fatal(err)

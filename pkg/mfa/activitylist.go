@@ -21,6 +21,11 @@ type ActivityQuery struct {
 }
 
 // An Activity is one page of events.
+//
+// Of a user who was erased it says nothing. What is left of such an event is that it happened: id, type, time, org and
+// policy version, the kind of its actor, and who that was only where it was a client or the service; it has no user, and
+// data is empty. It stays in an org's activity because erasing a user must not make an attack look as if there had been
+// none. It is in no user's activity: not even in that of a user who was made again under the same id.
 type Activity struct {
 	Items  []json.RawMessage `json:"items"`
 	Cursor *string           `json:"cursor"` // null: there are no more
@@ -71,12 +76,15 @@ func (s *Service) activity(ctx context.Context, call Call, scope Scope, q Activi
 			if err != nil {
 				return Activity{}, err
 			}
-			l := &listing{s: s, q: &q, r: routeOf(q.Org, ""), from: from}
+			l := &listing{s: s, q: &q, r: routeOf(q.Org, q.User), from: from}
 			next, err := l.collect(u.ctx)
 			if err != nil {
 				return Activity{}, AsError(err)
 			}
-			answer := Activity{Items: l.found}
+			var answer Activity
+			if answer.Items, err = l.shown(u.ctx); err != nil {
+				return Activity{}, AsError(err)
+			}
 			if next != nil {
 				cursor := u.cursor(&q, next)
 				answer.Cursor = &cursor
@@ -124,15 +132,21 @@ func (u *unit) place(q *ActivityQuery) (*place, error) {
 type listing struct {
 	s     *Service
 	q     *ActivityQuery
-	r     route
+	r     route  // of the org, or of the one user that it narrows to
+	guard *guard // that user's
 	from  *place
-	found []json.RawMessage
+	found []filed
 	reads int
 }
 
 // collect fills found, and answers where to go on; nil: there is nothing further back.
 func (l *listing) collect(ctx context.Context) (*place, error) {
-	l.found = []json.RawMessage{}
+	if l.q.User != "" {
+		guards, err := l.s.readGuards(ctx, map[route]bool{l.r: true})
+		if l.guard = guards[l.r]; err != nil || l.guard == nil {
+			return nil, err
+		}
+	}
 	days := store.Query{Partition: daysPartition(l.r), Reverse: true}
 	for more := true; more; {
 		page, err := l.s.Store.Query(ctx, days)
@@ -159,10 +173,37 @@ func (l *listing) collect(ctx context.Context) (*place, error) {
 	return nil, nil
 }
 
-// A filed event with what it is ordered by.
+// A filed event, and the entry it is in. What it says of its user is still sealed where User is empty and the entry's Of
+// isn't.
 type filed struct {
 	Event
-	body json.RawMessage
+	entry entry
+}
+
+// shown opens what was found. It reads the guards of all whom it is about side by side.
+func (l *listing) shown(ctx context.Context) ([]json.RawMessage, error) {
+	users := map[route]bool{}
+	for _, f := range l.found {
+		if f.User == "" && f.entry.Of != "" {
+			users[f.entry.route(l.r)] = true
+		}
+	}
+	guards, err := l.s.readGuards(ctx, users)
+	if err != nil {
+		return nil, err
+	}
+	items := []json.RawMessage{}
+	for _, f := range l.found {
+		if g := guards[f.entry.route(l.r)]; g != nil {
+			g.reveal(&f.entry, &f.Event)
+		}
+		item, err := json.Marshal(f.Event)
+		if err != nil {
+			return nil, err
+		}
+		items = append(items, item)
+	}
+	return items, nil
 }
 
 // day adds a day's events. It answers where to go on when they were more than there was room for.
@@ -175,11 +216,11 @@ func (l *listing) day(ctx context.Context, day string) (*place, error) {
 			if e.Body == nil {
 				continue
 			}
-			f := filed{body: e.Body}
+			f := filed{entry: e}
 			if err := json.Unmarshal(e.Body, &f.Event); err != nil {
 				return err
 			}
-			if !seen[f.ID] && l.wanted(&f.Event) {
+			if !seen[f.ID] && l.wanted(&f) {
 				seen[f.ID] = true
 				events = append(events, f)
 			}
@@ -201,7 +242,7 @@ func (l *listing) day(ctx context.Context, day string) (*place, error) {
 			}
 			return &place{Day: day, At: last.Time, ID: last.ID}, nil
 		}
-		l.found = append(l.found, e.body)
+		l.found = append(l.found, e)
 	}
 	return nil, nil
 }
@@ -214,9 +255,10 @@ func newerFirst(e *Event, at time.Time, id string) int {
 	return strings.Compare(id, e.ID)
 }
 
-func (l *listing) wanted(e *Event) bool {
-	kind, _, _ := strings.Cut(e.Type, ".")
-	return (l.q.User == "" || e.User == l.q.User) &&
-		(l.q.Type == "" || e.Type == l.q.Type || kind == l.q.Type) &&
-		(l.q.From.IsZero() || !e.Time.Before(l.q.From)) && (l.q.To.IsZero() || e.Time.Before(l.q.To))
+// wanted reports whether f is in what the listing narrows to. To know that of one user's it opens f.
+func (l *listing) wanted(f *filed) bool {
+	kind, _, _ := strings.Cut(f.Type, ".")
+	return (l.q.Type == "" || f.Type == l.q.Type || kind == l.q.Type) &&
+		(l.q.From.IsZero() || !f.Time.Before(l.q.From)) && (l.q.To.IsZero() || f.Time.Before(l.q.To)) &&
+		(l.q.User == "" || f.entry.route(l.r) == l.r && l.guard.reveal(&f.entry, &f.Event))
 }

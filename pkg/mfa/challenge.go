@@ -194,15 +194,14 @@ func (u *unit) rotate(answer *StartAnswer, g *guard, v *verdict, p *orgPolicy) e
 // theft kills a line whose old token came back after its successor was used, and tells the user. It changes the guard.
 func (u *unit) theft(a *account, h *held, p *orgPolicy) {
 	u.delete(h.item)
-	e := u.event(Event{Type: BrowserTheft, Org: a.guard.Org, User: a.guard.User, Actor: serviceActor, PolicyVersion: p.Version,
-		Data: map[string]any{"browser": h.ID}})
+	e := u.event(a.event(BrowserTheft, p, map[string]any{"browser": h.ID}).by(serviceActor))
 	e.Notify = a.guard.tell(u.now)
 }
 
 // newChallenge begins one, and tells of it.
 func (u *unit) newChallenge(q *StartRequest, a *account, p *orgPolicy, reason string) *challenge {
 	ch := &challenge{
-		ID: seal.ID("ch_", []byte(a.route)), Epoch: a.guard.Epoch, Org: q.Org, User: q.User.ID,
+		ID: seal.ID("ch_", []byte(a.route)), Epoch: a.guard.Epoch, Life: a.guard.life(), Org: q.Org, User: q.User.ID,
 		Client: u.caller.key.Client, Purpose: q.Purpose, Action: q.Action, Nonce: q.Nonce, Reason: reason, PolicyVersion: p.Version,
 		FirstFactor: q.FirstFactor, Begun: u.now, Expires: u.now.Add(time.Duration(p.Challenge.WindowS) * time.Second),
 	}
@@ -248,7 +247,7 @@ func (u *unit) challenge(answer *StartAnswer, q *StartRequest, a *account, p *or
 
 func (ch *challenge) event(kind string, data map[string]any) Event {
 	data["challenge"] = ch.ID
-	return Event{Type: kind, Org: ch.Org, User: ch.User, Actor: userActor(ch.User), PolicyVersion: ch.PolicyVersion, Data: data}
+	return Event{Type: kind, Org: ch.Org, User: ch.User, Actor: userActor(ch.User), PolicyVersion: ch.PolicyVersion, Data: data, life: ch.Life}
 }
 
 // tell counts an email that tells the user of something, if the user's limit has room for it.

@@ -219,12 +219,10 @@ func (u *unit) follow(a *account, p *orgPolicy, q *StartRequest) (changed, relis
 		u.endAll(a, p, cause)
 	}
 	if changed := a.guard.Profile.differs(before); !met && len(changed) > 0 {
-		u.event(Event{Type: UserUpdated, Org: q.Org, User: q.User.ID, PolicyVersion: p.Version,
-			Data: map[string]any{"changed": changed}})
+		u.event(a.event(UserUpdated, p, map[string]any{"changed": changed}))
 	}
 	for _, field := range bad {
-		u.event(Event{Type: UserUpdated, Org: q.Org, User: q.User.ID, PolicyVersion: p.Version,
-			Data: map[string]any{"dropped": field}})
+		u.event(a.event(UserUpdated, p, map[string]any{"dropped": field}))
 	}
 	relist = met || (before.Email == "") != (a.guard.Profile.Email == "")
 	return met || len(bad) > 0 || a.guard.Profile != before, relist

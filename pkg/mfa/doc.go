@@ -39,17 +39,18 @@
 // b (body), e (events).
 //
 //	partition        sort              item                                          gone           written by                         read by
-//	u#U              guard             guard: epoch, profile, 2FA on or off,         never          start, send, verify, account,      every step
+//	u#U              guard             guard: epoch, profile, 2FA on or off,         never          start, send, verify, account,      every step, publish
 //	                                   enforcement, slots, wrong answers and lock,                  enrol, recover
 //	                                   emails sent; live factors with last TOTP
-//	                                   step; digests of recovery codes
+//	                                   step; digests of recovery codes; key of what
+//	                                   the activity says of the user
 //	u#U              browser#tb_…      trusted browser: epoch, name, kind that       end + 30 days  verify; start (rotation)           start, verify, account, sweep
 //	                                   earned it, fixed end, newest generation
 //	u#U              factor#fa_…       enrolled factor: sealed secret, label,        never          enrol, recover, account            every step
 //	                                   contact it was proven with
 //	u#U              enrolment         the enrolment under way: sealed secret,       10 min         enrol                              enrol
 //	                                   code digest, who began it
-//	u#U              erased#token      carries the event of an erasure               1 hour         account                            nobody
+//	u#U              erased#token      carries the event of an erasure               10 min         account                            nobody
 //	ch_…             challenge         challenge: who, why, policy version, hash of  end + 10 min   start, send, recover, enrol        send, verify, recover, enrol,
 //	                                   its tokens, digest and sequence of the code                                                     look
 //	org#O            policy            policy in force, with what earlier versions   never          policy                             every step
@@ -66,7 +67,7 @@
 //	                                   the Idempotency-Key itself
 //	act#O#day        page number       activity page of a day of events: the hash    400 days       publish                            account
 //	                                   of the page before, entries with salted
-//	                                   digests
+//	                                   digests, what they say of a user sealed
 //	act#O            day               that the org has pages of that day            400 days       publish                            publish, account
 //	count#…          -                 shared budgets (Count): SMS per prefix, org   their window   send (with SMS)                    send
 //	ring             ring              key ring, wrapped by KMS                      never          first start, sweep (on AWS)        every function
@@ -100,6 +101,16 @@
 //
 // A factor that is added or renamed ends nothing. A later, looser policy brings nothing back. No request begun after the
 // call that ended trust had answered is spared the question.
+//
+// # What an erasure leaves
+//
+// The guard, factors, browsers, the enrolment under way and the user's line in the roster are removed. What the org's
+// activity says of the user lies sealed under a key that was in the guard: from then on it says only that something
+// happened, and when. What isn't looked for goes by itself: challenges name the user until 10 minutes after their end, and
+// for 10 minutes so does the item that the event of the erasure rides on. A due item, an activity entry and a challenge's
+// id hold the route, which is a hash; a remembered answer can be opened only with its Idempotency-Key. An administrator's
+// id stays with the user who was acted on. What has been handed on is not ours any more: what the bus got, the store's
+// stream of the last day, backups.
 //
 // # Limits
 //

@@ -45,6 +45,8 @@ type Event struct {
 	Actor         Actor          `json:"actor"`
 	PolicyVersion int            `json:"policy_version"`
 	Data          map[string]any `json:"data"`
+
+	life string // that of the user it is about; empty: it is about nobody, or has been handed on
 }
 
 // An Actor is who did it: a client (by its key), a user (by a challenge token), or the service itself.
@@ -57,10 +59,21 @@ var serviceActor = Actor{Kind: "service"}
 
 func userActor(user string) Actor { return Actor{Kind: "user", ID: user} }
 
+// by is the event with another actor than the caller.
+func (e Event) by(who Actor) Event {
+	e.Actor = who
+	return e
+}
+
 // carried is how an event rides on a Put: with the notice to the user that the same Commit has counted, if any.
+//
+// What rides on an item stays in it for as long as nobody writes it again. An event rides on items that an erasure of its
+// user removes, or that are gone within half an hour; on any other it names the user by the route only.
 type carried struct {
 	Event
-	Notify bool `json:"notify,omitempty"`
+	Notify bool   `json:"notify,omitempty"`
+	Life   string `json:"life,omitempty"` // of the user it is about
+	Of     []byte `json:"of,omitempty"`   // the route of the user, in the place of User
 }
 
 func newEventID() string { return seal.ID("ev_", nil) }

@@ -12,37 +12,80 @@ import (
 // concern, these last so that nothing that fails after them has them sent again. It is called with records as the store's
 // Feed gives them, at least once each, and may do its work twice: an event keeps its id.
 //
+// What is about a user who was erased meanwhile goes to the bus as it was recorded, and to the activity without anything
+// of the user.
+//
 // A notice that can't be handed over is recorded as delivery.failed and not tried again, so that one bad address doesn't
 // hold up everything behind it.
 func (s *Service) Publish(ctx context.Context, records []store.Record) error {
-	var events, notices []Event
-	for _, r := range records {
-		batch, err := decodeEvents(r)
-		if err != nil {
-			return err
-		}
-		for _, e := range batch {
-			events = append(events, e.Event)
-			if e.Notify {
-				notices = append(notices, e.Event)
-			}
-		}
-	}
-	if len(events) == 0 {
-		return nil
-	}
-	if err := s.file(ctx, events); err != nil {
+	batch, err := s.gather(ctx, records)
+	if err != nil || len(batch) == 0 {
 		return err
+	}
+	if err := s.file(ctx, batch); err != nil {
+		return err
+	}
+	events := make([]Event, 0, len(batch))
+	for _, p := range batch {
+		events = append(events, p.Event)
 	}
 	if err := s.Bus.PutEvents(ctx, events); err != nil {
 		return fmt.Errorf("put %d events: %w", len(events), err)
 	}
-	for _, e := range notices {
-		if err := s.notify(ctx, e); err != nil {
+	for _, p := range batch {
+		if !p.Notify {
+			continue
+		}
+		if err := s.notify(ctx, p.Event); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// published is an event that is being handed on, with the guard of the user it is about as that is now. The guard is nil
+// where the event is about nobody, or about a user who is gone.
+type published struct {
+	carried
+	route route
+	guard *guard
+}
+
+// gather takes the events out of records, and reads the guards of all they are about. An event that rode without its
+// user's name gets it back; where the user is gone, there is nobody left to tell of.
+func (s *Service) gather(ctx context.Context, records []store.Record) ([]published, error) {
+	var all []published
+	users := map[route]bool{}
+	for _, r := range records {
+		batch, err := decodeEvents(r)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range batch {
+			p := published{carried: c, route: route(c.Of)}
+			if c.User != "" {
+				p.route = routeOf(c.Org, c.User)
+			}
+			if p.route != "" {
+				users[p.route] = true
+			}
+			all = append(all, p)
+		}
+	}
+	guards, err := s.readGuards(ctx, users)
+	if err != nil {
+		return nil, err
+	}
+	batch := all[:0]
+	for _, p := range all {
+		if g := guards[p.route]; g != nil && g.life() == p.Life {
+			p.guard, p.User = g, g.User
+		}
+		if p.route == "" || p.User != "" {
+			batch = append(batch, p)
+		}
+	}
+	return batch, nil
 }
 
 // noticeOf is what a user is told of an event.
@@ -94,8 +137,7 @@ func (s *Service) recordUndelivered(ctx context.Context, r route, about Event) e
 			return err
 		}
 		u.put(a.item, a.guard, time.Time{})
-		u.event(Event{Type: DeliveryFailure, Org: about.Org, User: about.User, Actor: serviceActor, PolicyVersion: about.PolicyVersion,
-			Data: map[string]any{"channel": "email", "about": about.ID}})
+		u.event(a.guard.event(DeliveryFailure, about.PolicyVersion, map[string]any{"channel": "email", "about": about.ID}).by(serviceActor))
 		return nil
 	})
 }

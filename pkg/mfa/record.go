@@ -49,6 +49,8 @@ type guard struct {
 	Epoch   string  `json:"epoch"` // random; what carries another one is dead
 	Profile Profile `json:"profile,omitzero"`
 
+	Activity []byte `json:"activity,omitempty"` // key of what the org's activity says of the user
+
 	Trust string `json:"trust,omitempty"` // random; what trusted browsers carry instead, once trust has died alone
 
 	Enabled       bool `json:"enabled,omitempty"`       // 2FA turned on by the user
@@ -117,6 +119,7 @@ type challenge struct {
 	head
 	ID            string      `json:"id"`
 	Epoch         string      `json:"epoch"`
+	Life          string      `json:"life,omitempty"` // that its events are of
 	Org           string      `json:"org"`
 	User          string      `json:"user"`
 	Client        string      `json:"client"`

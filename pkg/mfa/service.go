@@ -254,7 +254,10 @@ func (u *unit) event(e Event) *carried {
 	if e.Data == nil {
 		e.Data = map[string]any{}
 	}
-	u.events = append(u.events, carried{Event: e})
+	if e.User != "" && e.life == "" {
+		u.err = errors.Join(u.err, errors.New("an event about a user that names no life: "+e.Type))
+	}
+	u.events = append(u.events, carried{Event: e, Life: e.life})
 	return &u.events[len(u.events)-1]
 }
 

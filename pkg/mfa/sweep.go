@@ -119,8 +119,8 @@ func (s *Service) announce(ctx context.Context, item store.Item, now time.Time) 
 	u := &unit{s: s}
 	u.begin(nil)
 	u.put(item, &d, d.Ends.Add(expiredFor))
-	u.event(Event{Type: BrowserExpired, Org: g.Org, User: g.User, Actor: serviceActor, PolicyVersion: p.Version,
-		Data: map[string]any{"browser": d.Browser, "ended": ended}})
+	e := u.event(g.event(BrowserExpired, p.Version, map[string]any{"browser": d.Browser, "ended": ended}).by(serviceActor))
+	e.User, e.Of = "", d.Route // the item it rides on outlives an erasure
 	if err := u.commit(ctx); err != nil {
 		if isConflict(err) {
 			return 0, nil

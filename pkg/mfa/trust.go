@@ -188,8 +188,7 @@ func (u *unit) trust(a *account, name string, kind Kind, p *orgPolicy) *browser 
 	u.put(store.Item{Key: dueKey(a.route, b)}, &due{
 		Route: []byte(a.route), Browser: b.ID, Epoch: b.Epoch, Ends: b.Ends,
 	}, b.Ends.Add(expiredFor))
-	u.event(Event{Type: BrowserTrusted, Org: a.guard.Org, User: a.guard.User, Actor: userActor(a.guard.User), PolicyVersion: p.Version,
-		Data: map[string]any{"browser": b.ID, "expires": b.Ends}})
+	u.event(a.event(BrowserTrusted, p, map[string]any{"browser": b.ID, "expires": b.Ends}).by(userActor(a.guard.User)))
 	a.browsers = append(a.browsers, held{browser: *b})
 	return b
 }
@@ -197,8 +196,7 @@ func (u *unit) trust(a *account, name string, kind Kind, p *orgPolicy) *browser 
 // end ends one line before its time. The guard is in the same commit and carries the event.
 func (u *unit) end(h *held, g *guard, cause string, policyVersion int) {
 	u.delete(h.item)
-	u.event(Event{Type: BrowserRevoked, Org: g.Org, User: g.User, PolicyVersion: policyVersion,
-		Data: map[string]any{"browser": h.ID, "cause": cause}})
+	u.event(g.event(BrowserRevoked, policyVersion, map[string]any{"browser": h.ID, "cause": cause}))
 }
 
 // endAll gives the user a new epoch, which kills every line, open challenge, enrolment and proof in the guard's own

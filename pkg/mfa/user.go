@@ -136,11 +136,13 @@ func (s *Service) PutUser(ctx context.Context, call Call, org string, said Perso
 	})
 }
 
-// erasedFor is how long the event of an erasure may take to be handed on.
-const erasedFor = time.Hour
+// erasedFor is how long the item stays that the event of an erasure rides on: less than a challenge does.
+const erasedFor = 10 * time.Minute
 
-// EraseUser removes everything about a user: challenges and trust are dead with the first commit, and what is left of
-// facts is removed by the ones after it. A user made again under the same id inherits nothing. Erasing nobody is done.
+// EraseUser removes everything about a user: challenges and trust are dead and the activity says nothing of them with the
+// first commit, and what is left of facts is removed by the ones after it. What expires by itself is left to: challenges
+// and the event of the erasure name the user until then. A user made again under the same id inherits nothing. Erasing
+// nobody is done.
 func (s *Service) EraseUser(ctx context.Context, call Call, org, user string) error {
 	if err := checkUser(org, user); err != nil {
 		return err
@@ -186,6 +188,7 @@ func (u *unit) erase(a *account, policyVersion int) (more bool) {
 	}
 	if len(rest) > batch {
 		a.guard.renew()
+		a.guard.Activity = newActivityKey()
 		u.put(a.item, a.guard, time.Time{})
 		return true
 	}
@@ -194,6 +197,6 @@ func (u *unit) erase(a *account, policyVersion int) (more bool) {
 		u.delete(store.Item{Key: rosterKey(a.route), Version: a.guard.Listed})
 	}
 	u.put(store.Item{Key: store.Key{Partition: userPartition(a.route), Sort: "erased#" + string(u.token)}}, &erased{At: u.now}, u.now.Add(erasedFor))
-	u.event(Event{Type: UserErased, Org: a.guard.Org, User: a.guard.User, PolicyVersion: policyVersion})
+	u.event(a.guard.event(UserErased, policyVersion, nil))
 	return false
 }

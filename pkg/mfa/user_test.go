@@ -266,7 +266,7 @@ func TestAnErasureLeavesNothingReadable(t *testing.T) {
 		trusted(t, w)
 		w.Clock.Advance(time.Hour)
 	}
-	secrets := []string{user, mail, "Ana", "Firefox", org}
+	secrets := []string{`"` + user + `"`, mail, `"Ana"`, "Firefox", `"` + org + `"`}
 	before := everything(t, w, org, user)
 	for _, s := range secrets {
 		if !strings.Contains(before, s) {
