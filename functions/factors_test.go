@@ -67,14 +67,13 @@ func (d *deployment) factors() {
 	secret := begun.text("totp", "secret")
 	d.account.beforeNextWrite("enrol", func() { d.rename("dora", "Dora") })
 	finished := d.finish(begun.text("id"), d.shown(secret, 0), "idempotency-key", "finish").want(t, http.StatusCreated)
-	codes := finished.object["recovery_codes"].([]any)
 
 	// The account of a user with a factor.
 	up := d.begin(dora, object{"org": "globex", "purpose": "step_up"}).want(t, http.StatusCreated).text("challenge", "id")
 	proof := d.verify(up, d.shown(secret, 1), nil).want(t, http.StatusOK).text("token")
 	proven := d.fresh("countersign-proof", proof)
 	d.call("PATCH", path, object{"enabled": true}, proven...).want(t, http.StatusOK)
-	codes = d.call("POST", path+"/recovery-codes", nil, append(proven, "idempotency-key", "codes")...).
+	codes := d.call("POST", path+"/recovery-codes", nil, append(proven, "idempotency-key", "codes")...).
 		want(t, http.StatusCreated).object["recovery_codes"].([]any)
 	d.call("PATCH", path+"/factors/"+finished.text("factor", "id"), object{"label": "Phone"}).want(t, http.StatusOK)
 
