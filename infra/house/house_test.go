@@ -49,7 +49,7 @@ var laws = []law{
 	{under: "pkg/pages", inside: []string{"pkg/mfa"}},
 	{under: "pkg/cloud", inside: []string{"pkg/api", "pkg/mfa", "pkg/seal", "pkg/store", "pkg/store/dynamo"}, outside: []string{"github.com/aws/"}},
 	{under: "functions", inside: []string{"pkg/api", "pkg/cloud"}},
-	{under: "infra/local", inside: []string{"pkg/api", "pkg/mfa", "pkg/pages", "pkg/seal", "pkg/store", "pkg/store/bolt"}},
+	{under: "infra/local", inside: []string{"pkg/api", "pkg/mfa", "pkg/pages", "pkg/seal", "pkg/store", "pkg/store/bolt"}, outside: []string{"github.com/pquerna/otp"}},
 	{under: "infra", free: true},
 }
 

@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 	"time"
+
+	"countersign/pkg/seal"
 )
 
 // What the application knows of Countersign's answers. It ignores the fields that it doesn't know.
@@ -27,11 +29,16 @@ type challenge struct {
 	Sent        *sent
 	SendError   string `json:"send_error"`
 	RetryAfterS int    `json:"retry_after_s"`
-	Methods     []struct{ Kind, Hint string }
+	Methods     []method
+	Default     string
+	Recovery    bool
 	Trust       *struct{ Days int }
 }
 
+type method struct{ Factor, Kind, Label, Hint string }
+
 type sent struct {
+	Factor      string
 	Hint        string
 	Sequence    string
 	Expires     time.Time
@@ -43,6 +50,46 @@ type verified struct {
 	Token          string
 	TrustToken     string                       `json:"trust_token"`
 	TrustedBrowser *struct{ Expires time.Time } `json:"trusted_browser"`
+	RecoveryCodes  []seal.Secret                `json:"recovery_codes"`
+}
+
+type recovered struct {
+	Token     string
+	CodesLeft int `json:"codes_left"`
+}
+
+type begun struct {
+	ID      string
+	Expires time.Time
+	TOTP    struct {
+		Secret, URI seal.Secret
+		QRSVG       seal.Secret `json:"qr_svg"`
+	}
+}
+
+type finished struct {
+	Factor        factor
+	RecoveryCodes []seal.Secret `json:"recovery_codes"`
+}
+
+type factor struct {
+	ID, Kind, Label, Hint string
+	LastUsed              *time.Time `json:"last_used"`
+}
+
+type account struct {
+	Email    string
+	Factors  []factor
+	Recovery struct {
+		CodesLeft int  `json:"codes_left"`
+		FewLeft   bool `json:"few_left"`
+	}
+}
+
+type policy struct {
+	Version  int
+	Methods  struct{ TOTP, Email string }
+	Recovery struct{ Count int }
 }
 
 type mail struct {
@@ -68,6 +115,7 @@ type request struct {
 	method, path string
 	bearer       string
 	ifMatch      string
+	fresh        *signedIn // says in the headers how fresh the person is
 	body         any
 }
 
@@ -93,6 +141,12 @@ func (d *Demo) call(ctx context.Context, q request, into any) error {
 	}
 	if q.ifMatch != "" {
 		r.Header.Set("If-Match", q.ifMatch)
+	}
+	if q.fresh != nil && !q.fresh.checked.IsZero() {
+		r.Header.Set("Countersign-Reauthenticated-At", q.fresh.checked.UTC().Format(time.RFC3339))
+	}
+	if q.fresh != nil && !q.fresh.proof.IsZero() {
+		r.Header.Set("Countersign-Proof", q.fresh.proof.Reveal())
 	}
 	answer, err := d.http.Do(r)
 	if err != nil {
@@ -150,24 +204,3 @@ func (w *written) WriteHeader(status int) { w.status = status }
 
 // Write implements http.ResponseWriter.
 func (w *written) Write(b []byte) (int, error) { return w.body.Write(b) }
-
-// setPolicy gives the application's org its rules: an emailed code, and browsers that can be trusted. One that was set
-// before stays.
-func (d *Demo) setPolicy(ctx context.Context) error {
-	path := "/v1/orgs/" + Org + "/policy"
-	var policy struct{ Version int }
-	if err := d.call(ctx, request{method: "GET", path: path, bearer: d.o.Key.Reveal()}, &policy); err != nil {
-		return fmt.Errorf("look up the demo's policy: %w", err)
-	}
-	if policy.Version > 0 {
-		return nil
-	}
-	err := d.call(ctx, request{
-		method: "PUT", path: path, bearer: d.o.Key.Reveal(), ifMatch: `"0"`,
-		body: map[string]any{"profile": "kls", "acknowledge": true},
-	}, nil)
-	if err != nil {
-		return fmt.Errorf("set the demo's policy: %w", err)
-	}
-	return nil
-}

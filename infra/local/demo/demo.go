@@ -1,11 +1,13 @@
 // Package demo is a small application that signs people in with Countersign, to be looked at in a browser: "Demo desk",
 // which has a login of its own and asks Countersign, over its HTTP API and with an API key, for the second question.
-// Beside the login it shows the mailbox that a code arrives in, and moves the server's clock.
+// Who is in sets up an authenticator app, removes it, and makes recovery codes. Beside the login the demo shows the mailbox
+// that a code arrives in and a phone that plays the app, and moves the server's clock.
 //
-// It is written as a client should be: it takes nobody in before it has verified the token that Countersign signed, holds
-// challenge tokens on its own side, and gives the browser nothing but cookies that scripts can't read.
+// It is written as a client should be: it takes nobody in, and believes no confirmation, before it has verified the token
+// that Countersign signed; it holds challenge tokens on its own side, and gives the browser nothing but cookies that
+// scripts can't read.
 //
-// It refuses to be a login: any password will do, and sessions end with the process.
+// It refuses to be a login: any password will do, and sessions and the phone end with the process.
 package demo
 
 import (
@@ -35,7 +37,7 @@ const (
 type Options struct {
 	Countersign http.Handler     // what answers at Issuer
 	Issuer      string           // base URL of Countersign
-	Key         seal.Secret      // API key with the scopes sign_in and admin
+	Key         seal.Secret      // API key with the scopes sign_in, manage and admin
 	Client      string           // the client that Key is of
 	Now         func() time.Time // Countersign's time
 }
@@ -50,6 +52,7 @@ type Demo struct {
 	mu       sync.Mutex
 	sessions map[string]session
 	keys     map[string]*ecdsa.PublicKey // of Countersign, by id
+	phone    []app                       // oldest first
 }
 
 //go:embed html static
@@ -73,10 +76,13 @@ func New(ctx context.Context, o Options) (*Demo, error) {
 	d.mux = http.NewServeMux()
 	d.mux.HandleFunc("GET /{$}", d.page)
 	d.mux.HandleFunc("GET /demo/mailbox", d.mailbox)
+	d.mux.HandleFunc("GET /demo/phone", d.phoneCodes)
 	d.mux.Handle("GET /demo/static/", http.StripPrefix("/demo/static/", http.FileServerFS(static)))
 	for path, act := range map[string]action{
-		"/demo/sign-in": d.signIn, "/demo/code": d.enterCode, "/demo/send": d.sendAgain,
-		"/demo/sign-out": d.signOut, "/demo/clock": d.moveClock,
+		"/demo/sign-in": d.signIn, "/demo/sign-out": d.signOut, "/demo/clock": d.moveClock, "/demo/forget": d.forget,
+		"/demo/code": here(d.enterCode), "/demo/recover": here(d.enterRecovery), "/demo/way": here(d.chooseWay), "/demo/send": here(d.sendAgain),
+		"/demo/change": here(d.change), "/demo/password": here(d.enterPassword), "/demo/cancel": here(d.cancel),
+		"/demo/scan": here(d.scan), "/demo/finish": here(d.finishSetup), "/demo/kept": here(d.keptCodes),
 	} {
 		d.mux.Handle("POST "+path, sameOrigin.Handler(d.acting(act)))
 	}
@@ -87,7 +93,7 @@ func New(ctx context.Context, o Options) (*Demo, error) {
 func (d *Demo) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "+
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; "+
 		"form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")

@@ -98,18 +98,37 @@ func (b *browser) request(method, path string, fields url.Values) *http.Request 
 
 func (b *browser) get() *http.Response { b.t.Helper(); return b.do(b.request("GET", "/", nil)) }
 
-// submit fills in and sends a form that the page must have, and follows to the page that comes of it.
+// submit fills in and sends a form that the page must have, and follows to the page that comes of it. What is hidden in
+// the form goes along.
 func (b *browser) submit(action string, fields ...string) {
 	b.t.Helper()
-	if !strings.Contains(b.page, `action="`+action+`"`) {
-		b.t.Fatalf("the page has no form for %s:\n%s", action, b.said())
+	b.send(b.form(action, fields...))
+}
+
+// form is a form of the page, filled in and not sent yet. The first one it is that holds all that is to be filled in.
+func (b *browser) form(action string, fields ...string) *http.Request {
+	b.t.Helper()
+	for _, found := range regexp.MustCompile(`(?s)<form method="post" action="`+action+`".*?</form>`).FindAllString(b.page, -1) {
+		values, fits := url.Values{}, true
+		for _, hidden := range regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)"`).FindAllStringSubmatch(found, -1) {
+			values.Set(hidden[1], html.UnescapeString(hidden[2]))
+		}
+		for i := 0; i < len(fields); i += 2 {
+			fits = fits && strings.Contains(found, `name="`+fields[i]+`"`) && (!values.Has(fields[i]) || values.Get(fields[i]) == fields[i+1])
+			values.Set(fields[i], fields[i+1])
+		}
+		if fits {
+			return b.request("POST", action, values)
+		}
 	}
-	values := url.Values{}
-	for i := 0; i < len(fields); i += 2 {
-		values.Set(fields[i], fields[i+1])
-	}
-	if a := b.do(b.request("POST", action, values)); a.StatusCode != 200 {
-		b.t.Fatalf("%s: got status %d: %s", action, a.StatusCode, b.page)
+	b.t.Fatalf("the page has no form for %s with %q:\n%s", action, fields, b.said())
+	return nil
+}
+
+func (b *browser) send(form *http.Request) {
+	b.t.Helper()
+	if a := b.do(form); a.StatusCode != 200 {
+		b.t.Fatalf("%s: got status %d: %s", form.URL.Path, a.StatusCode, b.page)
 	}
 }
 

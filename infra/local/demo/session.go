@@ -4,28 +4,40 @@ import (
 	"crypto/rand"
 	"net/http"
 	"time"
+
+	"countersign/pkg/seal"
 )
 
-// A session is what the application knows of one browser. The zero session is nobody's.
+// A session is what the application knows of one browser. The zero session is nobody's. What it points to isn't changed
+// once it is kept.
 type session struct {
-	waiting *waiting
 	in      *signedIn
+	waiting *waiting // for an answer: at sign-in, or of who is in, to confirm errand
+	errand  *errand  // what who is in asked for and has to confirm: with waiting nil, by the password
+	setup   *setup
+	codes   *newCodes
 	said    remark // shown once
 	used    time.Time
 }
 
-// waiting is a sign-in whose code is still to come.
+// waiting is a challenge that is still to be answered.
 type waiting struct {
 	user, nonce, reason string
 	challenge           challenge
+	checked             time.Time // when the password was; zero: it wasn't
+	way                 string    // id of the factor that the page asks for, or byRecovery
 }
 
 // signedIn is somebody who is in.
 type signedIn struct {
 	user, decision, reason string
+	how                    string // kind of the factor, or byRecovery; empty: none was asked for
+	codesLeft              int    // recovery codes, after one was used
 	claims                 claims
 	trusted                *time.Time // until when; nil: this sign-in did not make the browser a trusted one
 	ends                   time.Time
+	checked                time.Time   // when the password was; zero: it wasn't
+	proof                  seal.Secret // token of the last step-up
 }
 
 // A remark is what the application has to say about what was just done.
@@ -59,10 +71,43 @@ func (s session) at(now time.Time) session {
 	switch {
 	case s.in != nil && !now.Before(s.in.ends):
 		return session{said: remark{Text: "Your session at Demo desk has ended. Sign in again."}}
+	case s.waiting != nil && !now.Before(s.waiting.challenge.Expires) && s.in != nil:
+		return s.over(wrong("The time to confirm it is over. Nothing was changed."))
 	case s.waiting != nil && !now.Before(s.waiting.challenge.Expires):
-		return session{said: remark{Text: "The time for this sign-in is over. Start again with your password.", Bad: true}}
+		return session{said: wrong("The time for this sign-in is over. Start again with your password.")}
+	case s.setup != nil && !now.Before(s.setup.expires):
+		return s.over(wrong("The time to set up the app is over. Begin again: the key you scanned is no good."))
 	}
 	return s
+}
+
+// over is the session after what was under way has ended: who is in stays in.
+func (s session) over(said remark) session { return session{in: s.in, said: said} }
+
+// step names what the browser's page is about, so that a form of an older page can be told.
+func (s session) step() string {
+	switch {
+	case s.codes != nil:
+		return s.codes.id
+	case s.waiting != nil:
+		return s.waiting.challenge.ID
+	case s.setup != nil:
+		return s.setup.id
+	case s.in != nil:
+		return "in " + s.in.claims.ID // which is the challenge's, too
+	}
+	return ""
+}
+
+// here keeps forms of older pages from an action: in another tab, the session may have moved on since.
+func here(act action) action {
+	return func(w http.ResponseWriter, r *http.Request, s session) session {
+		if step := s.step(); step == "" || r.PostFormValue("step") != step {
+			s.said = remark{Text: "That page was out of date, and nothing was done. This is where you are now."}
+			return s
+		}
+		return act(w, r, s)
+	}
 }
 
 // keep stores what has become of a session. Whoever signs in or out gets another id, so that no id from before is good

@@ -2,8 +2,6 @@ package demo
 
 import (
 	"crypto/rand"
-	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"regexp"
@@ -12,8 +10,6 @@ import (
 )
 
 var goodUser = regexp.MustCompile(`^[a-z0-9]+([._-][a-z0-9]+)*$`)
-
-func wrong(format string, a ...any) remark { return remark{Text: fmt.Sprintf(format, a...), Bad: true} }
 
 // signIn is the application's own login, which believes any password, and then asks Countersign.
 func (d *Demo) signIn(w http.ResponseWriter, r *http.Request, _ session) session {
@@ -27,6 +23,10 @@ func (d *Demo) signIn(w http.ResponseWriter, r *http.Request, _ session) session
 		factor = map[string]any{"kind": "sso", "at": d.o.Now(), "idp": "https://login.demo.example"}
 	case r.PostFormValue("password") == "":
 		return session{said: wrong("Type a password. Any will do.")}
+	}
+	var checked time.Time
+	if factor["kind"] == "password" {
+		checked = d.o.Now()
 	}
 	nonce := rand.Text()
 	ask := map[string]any{
@@ -44,15 +44,17 @@ func (d *Demo) signIn(w http.ResponseWriter, r *http.Request, _ session) session
 	if err != nil {
 		return session{said: failed(err)}
 	}
-	if answer.Decision == "challenge" && answer.Challenge != nil {
-		s := session{waiting: &waiting{user: user, nonce: nonce, reason: answer.Reason, challenge: *answer.Challenge}}
-		s.said = notSent(answer.Challenge)
-		return s
+	switch {
+	case answer.Decision == "challenge" && answer.Challenge != nil:
+		return session{}.asked(&waiting{user: user, nonce: nonce, reason: answer.Reason, checked: checked, challenge: *answer.Challenge})
+	case answer.Decision == "enrol":
+		return session{said: wrong("The organisation wants you to set up a factor before you get in. Demo desk does that for who is in only.")}
 	}
 	if answer.TrustToken != "" {
 		setCookie(w, trustCookieOf(user), answer.TrustToken, trustKept)
 	}
-	return d.takeIn(r, signedIn{user: user, decision: answer.Decision, reason: answer.Reason}, answer.Token, nonce)
+	in := signedIn{user: user, decision: answer.Decision, reason: answer.Reason, checked: checked}
+	return d.takeIn(r, in, answer.Token, nonce)
 }
 
 // takeIn lets somebody in, once the token says so.
@@ -60,54 +62,14 @@ func (d *Demo) takeIn(r *http.Request, in signedIn, token, nonce string) session
 	now := d.o.Now()
 	var err error
 	in.claims, err = d.checkToken(r.Context(), token, expected{
-		issuer: d.o.Issuer, audience: d.o.Client, org: Org, user: in.user, nonce: nonce, decision: in.decision, now: now,
+		issuer: d.o.Issuer, audience: d.o.Client, org: Org, user: in.user, nonce: nonce,
+		purpose: "sign_in", decision: in.decision, now: now,
 	})
 	if err != nil {
 		return session{said: wrong("Countersign's answer was not believed: %v.", err)}
 	}
 	in.ends = now.Add(sessionLife)
 	return session{in: &in}
-}
-
-// enterCode hands the code on.
-func (d *Demo) enterCode(w http.ResponseWriter, r *http.Request, s session) session {
-	if s.waiting == nil {
-		return s
-	}
-	wait := s.waiting
-	answer := map[string]any{"code": strings.TrimSpace(r.PostFormValue("code"))}
-	if r.PostFormValue("trust") != "" && wait.challenge.Trust != nil {
-		answer["trust"] = map[string]any{"name": browserName(r.UserAgent())}
-	}
-	var done verified
-	path := "/v1/challenges/" + wait.challenge.ID + "/verify"
-	if err := d.call(r.Context(), request{method: "POST", path: path, bearer: wait.challenge.Token, body: answer}, &done); err != nil {
-		return s.refused(err)
-	}
-	in := signedIn{user: wait.user, decision: "challenge", reason: wait.reason}
-	if done.TrustToken != "" {
-		setCookie(w, trustCookieOf(wait.user), done.TrustToken, trustKept)
-		if done.TrustedBrowser != nil {
-			in.trusted = &done.TrustedBrowser.Expires
-		}
-	}
-	return d.takeIn(r, in, done.Token, wait.nonce)
-}
-
-// sendAgain asks for a fresh code.
-func (d *Demo) sendAgain(_ http.ResponseWriter, r *http.Request, s session) session {
-	if s.waiting == nil {
-		return s
-	}
-	var answer struct{ Sent *sent }
-	path := "/v1/challenges/" + s.waiting.challenge.ID + "/send"
-	err := d.call(r.Context(), request{method: "POST", path: path, bearer: s.waiting.challenge.Token, body: map[string]any{}}, &answer)
-	if err != nil {
-		return s.refused(err)
-	}
-	next := *s.waiting
-	next.challenge.Sent = answer.Sent
-	return session{waiting: &next, said: remark{Text: "A new code is on its way. The earlier one no longer works."}}
 }
 
 func (d *Demo) signOut(http.ResponseWriter, *http.Request, session) session {
@@ -117,7 +79,10 @@ func (d *Demo) signOut(http.ResponseWriter, *http.Request, session) session {
 // moveClock lets time pass for Countersign, and so for the application.
 func (d *Demo) moveClock(_ http.ResponseWriter, r *http.Request, s session) session {
 	seconds, said := 15*60, "15 minutes have passed."
-	if r.PostFormValue("by") == "days" {
+	switch r.PostFormValue("by") {
+	case "seconds":
+		seconds, said = 30, "30 seconds have passed."
+	case "days":
 		seconds, said = 30*24*60*60, "30 days have passed."
 	}
 	if err := d.call(r.Context(), request{method: "POST", path: "/local/clock", body: map[string]any{"advance_s": seconds}}, nil); err != nil {
@@ -130,92 +95,6 @@ func (d *Demo) moveClock(_ http.ResponseWriter, r *http.Request, s session) sess
 		s.said.Text = said + " " + s.said.Text
 	}
 	return s
-}
-
-// refused says what became of a sign-in whose answer or request for a code was not taken.
-func (s session) refused(err error) session {
-	var p *problem
-	if !errors.As(err, &p) {
-		s.said = failed(err)
-		return s
-	}
-	switch p.Code {
-	case "wrong_code":
-		if p.AttemptsLeft != nil && *p.AttemptsLeft == 0 {
-			return session{said: wrong("That code is not right, and it was the last attempt. Start again with your password.")}
-		}
-		s.said = wrong("That code is not right.")
-		if p.AttemptsLeft != nil {
-			s.said = wrong("That code is not right. %s left.", counted(*p.AttemptsLeft, "attempt"))
-		}
-	case "invalid_request":
-		s.said = wrong("A code is exactly six digits. This one was not counted as an attempt.")
-	case "challenge_invalid":
-		return session{said: wrong("This sign-in is over. Start again with your password.")}
-	case "locked":
-		return session{said: failed(err)}
-	case "too_many_sends":
-		s.said = wrong("%s", waitToSend(p.RetryAfterS))
-	default:
-		s.said = failed(err)
-	}
-	return s
-}
-
-// notSent says why a challenge's first code didn't go out, if it didn't.
-func notSent(c *challenge) remark {
-	switch {
-	case c.Sent != nil:
-		return remark{}
-	case c.SendError == "too_many_sends":
-		return wrong("%s", waitToSend(c.RetryAfterS))
-	}
-	return wrong("The message with your code could not be sent. Ask for it again.")
-}
-
-func waitToSend(seconds int) string {
-	if seconds == 0 {
-		return "No further code can be sent for this sign-in. Start again with your password."
-	}
-	return "A new code can be sent in " + span(seconds) + ". Codes already sent go on working."
-}
-
-// failed says in words for people what went wrong with a call.
-func failed(err error) remark {
-	var p *problem
-	if !errors.As(err, &p) {
-		return wrong("Countersign could not be asked, so nobody gets in. Try again.")
-	}
-	switch p.Code {
-	case "locked":
-		if p.RetryAfterS > 0 {
-			return wrong("Too many wrong codes. Wait %s, then sign in again.", span(p.RetryAfterS))
-		}
-		return wrong("Too many wrong codes. An administrator has to help.")
-	case "delivery_failed":
-		return wrong("The message with your code could not be sent. Ask for it again.")
-	case "unavailable":
-		return wrong("Countersign can’t answer right now, so nobody gets in. Try again.")
-	}
-	return wrong("Countersign refused: %s", p.Detail)
-}
-
-func counted(n int, of string) string {
-	if n == 1 {
-		return "1 " + of
-	}
-	return fmt.Sprintf("%d %ss", n, of)
-}
-
-// span says a wait in the unit that suits it, rounded up.
-func span(seconds int) string {
-	switch {
-	case seconds < 120:
-		return counted(seconds, "second")
-	case seconds < 2*60*60:
-		return counted((seconds+59)/60, "minute")
-	}
-	return counted((seconds+3599)/3600, "hour")
 }
 
 func contextOf(r *http.Request) map[string]any {
@@ -244,13 +123,4 @@ func browserName(userAgent string) string {
 		}
 	}
 	return name + system
-}
-
-// clockTime is a moment as the pages show it: the time alone if it is today, else with the day.
-func clockTime(at, now time.Time) string {
-	at = at.UTC()
-	if at.Format(time.DateOnly) == now.UTC().Format(time.DateOnly) {
-		return at.Format("15:04")
-	}
-	return at.Format("2 Jan 2006, 15:04")
 }

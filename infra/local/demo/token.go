@@ -35,6 +35,7 @@ type claims struct {
 	ID            string   `json:"jti"`
 	Nonce         string   `json:"nonce"`
 	Purpose       string   `json:"purpose"`
+	Action        string   `json:"action"`
 	Decision      string   `json:"decision"`
 	Reason        string   `json:"reason"`
 	AMR           []string `json:"amr"`
@@ -47,6 +48,7 @@ type claims struct {
 // expected is what a token must say.
 type expected struct {
 	issuer, audience, org, user, nonce string
+	purpose, action                    string
 	decision                           string // the one that was answered; verified goes with a challenge
 	now                                time.Time
 }
@@ -97,7 +99,8 @@ func (c *claims) check(want expected) error {
 		{"org", c.Org == want.org},
 		{"sub", c.Subject == want.user},
 		{"nonce", c.Nonce == want.nonce && want.nonce != ""},
-		{"purpose", c.Purpose == "sign_in"},
+		{"purpose", c.Purpose == want.purpose},
+		{"action", c.Action == want.action},
 		{"decision", c.Decision == want.decision},
 		{"verified", c.Verified == (want.decision == "challenge")},
 		{"exp", want.now.Before(time.Unix(c.Expires, 0).Add(skew))},

@@ -58,7 +58,7 @@ func TestATokenIsBelievedOnlyIfEverythingInItIsRight(t *testing.T) {
 		http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { json.NewEncoder(w).Encode(published) }),
 	}}}
 	now := time.Unix(1_800_000_000, 0)
-	want := expected{issuer: "http://localhost:1", audience: "local", org: "demo", user: "ana", nonce: "n1", decision: "challenge", now: now}
+	want := expected{issuer: "http://localhost:1", audience: "local", org: "demo", user: "ana", nonce: "n1", purpose: "sign_in", decision: "challenge", now: now}
 	header := map[string]any{"alg": "ES256", "typ": "countersign+jwt", "kid": "k1"}
 	claims := map[string]any{
 		"iss": "http://localhost:1", "aud": "local", "org": "demo", "sub": "ana", "nonce": "n1", "purpose": "sign_in",
@@ -87,7 +87,7 @@ func TestATokenIsBelievedOnlyIfEverythingInItIsRight(t *testing.T) {
 		"verified by no one, asked": sign(t, key, header, with(claims, "verified", false)),
 	}
 	for name, value := range map[string]any{
-		"iss": "http://localhost:2", "aud": "other", "org": "acme", "sub": "bob", "nonce": "n2", "purpose": "step_up", "decision": "allow",
+		"iss": "http://localhost:2", "aud": "other", "org": "acme", "sub": "bob", "nonce": "n2", "purpose": "step_up", "action": "account", "decision": "allow",
 		"exp": now.Unix() - 10, "iat": now.Unix() + 60,
 	} {
 		bad[name] = sign(t, key, header, with(claims, name, value))

@@ -12,31 +12,35 @@ import (
 
 // A view is what the page shows.
 type view struct {
+	Title   string
 	Said    remark
-	Waiting *codeStep
+	Waiting *stepView
+	Confirm *confirmView // with Waiting nil: by the password
+	Setup   *setupView
+	Codes   *codesView
 	In      *desk
 	User    string // to begin with
 	Mailbox mailboxView
+	Phone   phoneView
 }
 
-// codeStep is the page's second question.
-type codeStep struct {
-	User, Hint, Letter, Why string
-	Until                   string
-	UntilS                  int // seconds left
-	ResendS                 int // seconds to wait for a new code
-	SendsLeft               int
-	Sent                    bool
-	TrustDays               int // 0: not offered
+// stepView is the page's second question.
+type stepView struct {
+	Step              string
+	User, Why         string
+	Kind, Label, Hint string // of the factor that is asked for; Kind may be byRecovery
+	Letter            string
+	Ways              []wayView // others
+	Confirm           string    // what it is to confirm; empty: a sign-in
+	Until             string
+	UntilS            int // seconds left
+	ResendS           int // seconds to wait for a new code
+	SendsLeft         int
+	Sent              bool
+	TrustDays         int // 0: not offered
 }
 
-// desk is what somebody sees who is in.
-type desk struct {
-	User, Decision, Reason, Why string
-	Trusted                     string
-	Claims                      string
-	Asked                       bool
-}
+type wayView struct{ Way, Words string }
 
 type mailboxView struct {
 	Mails   []mailView
@@ -76,12 +80,20 @@ var why = map[string]string{
 func (d *Demo) page(w http.ResponseWriter, r *http.Request) {
 	id, s := d.session(r)
 	now := d.o.Now()
-	v := view{Said: s.said, User: "ana", Mailbox: d.readMailbox(r.Context(), now)}
+	v := view{Title: "Sign in", Said: s.said, User: "ana", Mailbox: d.readMailbox(r.Context(), now), Phone: d.readPhone(s, now)}
 	switch {
+	case s.codes != nil:
+		v.Title, v.Codes = "Your recovery codes", s.codes.shown(s.in.user)
 	case s.waiting != nil:
-		v.Waiting = s.waiting.shown(now)
+		v.Waiting = s.shownStep(now)
+		v.Title = v.Waiting.title()
+	case s.errand != nil:
+		v.Title, v.Confirm = "Confirm it’s you", &confirmView{Step: s.step(), User: s.in.user, Confirm: confirms[s.errand.what]}
+	case s.setup != nil:
+		v.Title, v.Setup = "Set up your app", s.setup.shown(now)
 	case s.in != nil:
-		v.In = s.in.shown(now)
+		v.Title, v.In = "Signed in", s.in.shown(now)
+		v.In.Account = d.readAccount(r.Context(), s, now)
 	}
 	d.render(w, "page", v)
 	d.heard(id, s)
@@ -101,34 +113,56 @@ func (d *Demo) render(w http.ResponseWriter, name string, v any) {
 	w.Write(page.Bytes())
 }
 
-func (w *waiting) shown(now time.Time) *codeStep {
-	c := &w.challenge
-	v := &codeStep{
-		User: w.user, Why: why[w.reason], Until: clockTime(c.Expires, now), UntilS: secondsTo(c.Expires, now),
+// shownStep is the second question as the session has it.
+func (s session) shownStep(now time.Time) *stepView {
+	w, c := s.waiting, &s.waiting.challenge
+	m := w.method()
+	v := &stepView{
+		Step: s.step(), User: w.user, Why: why[w.reason], Kind: m.Kind, Label: m.Label, Hint: m.Hint, SendsLeft: 1,
+		Until: clockTime(c.Expires, now), UntilS: secondsTo(c.Expires, now),
+	}
+	if s.errand != nil {
+		v.Confirm = confirms[s.errand.what]
+	}
+	if w.way == byRecovery {
+		v.Kind = byRecovery
 	}
 	if c.Trust != nil {
 		v.TrustDays = c.Trust.Days
 	}
-	if len(c.Methods) > 0 {
-		v.Hint = c.Methods[0].Hint
-	}
-	v.SendsLeft = 1
-	if c.Sent != nil {
+	if c.Sent != nil && c.Sent.Factor == w.way {
 		v.Sent, v.Hint, v.Letter = true, c.Sent.Hint, c.Sent.Sequence
 		v.ResendS, v.SendsLeft = secondsTo(c.Sent.ResendAfter, now), c.Sent.SendsLeft
+	}
+	for _, other := range c.Methods {
+		if other.Factor != w.way {
+			v.Ways = append(v.Ways, wayView{other.Factor, other.words()})
+		}
+	}
+	if _, ok := s.by(byRecovery); ok && w.way != byRecovery {
+		v.Ways = append(v.Ways, wayView{byRecovery, "Use a recovery code"})
 	}
 	return v
 }
 
-func (in *signedIn) shown(now time.Time) *desk {
-	v := &desk{
-		User: in.user, Decision: in.decision, Reason: in.reason, Why: why[in.reason], Claims: in.claims.text,
-		Asked: in.decision == "challenge",
+func (m *method) words() string {
+	switch m.Kind {
+	case "email":
+		return "Use an emailed code instead"
+	case "totp":
+		return "Use the code of “" + m.Label + "” instead"
 	}
-	if in.trusted != nil {
-		v.Trusted = clockTime(*in.trusted, now)
+	return "Use " + m.Kind + " instead"
+}
+
+func (v *stepView) title() string {
+	switch {
+	case v.Confirm != "":
+		return "Confirm it’s you"
+	case v.Kind == byRecovery:
+		return "Use a recovery code"
 	}
-	return v
+	return "Enter your code"
 }
 
 func secondsTo(at, now time.Time) int {

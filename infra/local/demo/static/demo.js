@@ -1,31 +1,56 @@
-// What the page does better with scripts: the mailbox refreshes, and waits count down. Nothing needs it.
+// What the page does better with scripts: mailbox and phone refresh, and waits count down. Nothing needs it.
 "use strict";
 
 const mailbox = document.getElementById("mailbox");
+const phone = document.getElementById("phone");
+
+async function fetched(from) {
+  const answer = await fetch(from);
+  const fresh = document.createElement("div");
+  if (answer.ok) fresh.innerHTML = await answer.text();
+  return fresh;
+}
+
+async function refreshMailbox() {
+  const fresh = await fetched(mailbox.dataset.from);
+  const latest = (of) => of.querySelector("details")?.id;
+  if (latest(fresh) && latest(fresh) !== latest(mailbox)) {
+    mailbox.replaceChildren(...fresh.childNodes);
+    document.getElementById("news").textContent = "A new message is in the mailbox.";
+    mailbox.classList.add("arrived");
+    setTimeout(() => mailbox.classList.remove("arrived"), 1200);
+    return;
+  }
+  const clock = fresh.querySelector(".clock");
+  if (clock) mailbox.querySelector(".clock")?.replaceWith(clock);
+}
+
+// Codes and seconds change in place, so that nothing is lost that has the focus or is selected.
+async function refreshPhone() {
+  const fresh = await fetched(phone.dataset.from);
+  for (const entry of fresh.querySelectorAll("li")) {
+    const shown = document.getElementById(entry.id);
+    const [was, is] = [shown, entry].map((of) => of?.querySelector(".app-code"));
+    if (was && was.textContent !== is.textContent) was.textContent = is.textContent;
+    if (shown) tell(shown, entry.querySelector("progress").value);
+  }
+}
+
+function tell(entry, left) {
+  entry.querySelector("progress").value = left;
+  entry.querySelector(".seconds").textContent = `${left} s`;
+}
 
 async function refresh() {
   if (document.hidden) return;
   try {
-    const answer = await fetch(mailbox.dataset.from);
-    if (!answer.ok) return;
-    const fresh = document.createElement("section");
-    fresh.innerHTML = await answer.text();
-    const latest = (of) => of.querySelector("details")?.id;
-    if (latest(fresh) !== latest(mailbox)) {
-      mailbox.replaceChildren(...fresh.childNodes);
-      document.getElementById("news").textContent = "A new message is in the mailbox.";
-      mailbox.classList.add("arrived");
-      setTimeout(() => mailbox.classList.remove("arrived"), 1200);
-      return;
-    }
-    const clock = fresh.querySelector(".clock");
-    if (clock) mailbox.querySelector(".clock")?.replaceWith(clock);
+    await Promise.all([refreshMailbox(), refreshPhone()]);
   } catch {
     // The server is away; the next round asks again.
   }
 }
 
-setInterval(refresh, 1500);
+setInterval(refresh, 1000);
 document.addEventListener("visibilitychange", refresh);
 
 const opened = performance.now();

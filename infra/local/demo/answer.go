@@ -1,0 +1,210 @@
+package demo
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+)
+
+// byRecovery is the way to answer that is no factor.
+const byRecovery = "recovery"
+
+// asked is the session that waits for an answer to w, by its default.
+func (s session) asked(w *waiting) session {
+	c := &w.challenge
+	s.waiting, s.said = w, remark{}
+	switch w.way = c.Default; {
+	case w.way == "":
+		w.way = byRecovery
+		s.said = wrong("Too many wrong codes: for now only a recovery code is looked at.")
+	case w.method().Kind != "email" || c.Sent != nil:
+	case c.SendError == "too_many_sends":
+		s.said = wrong("%s", waitToSend(c.RetryAfterS))
+	default:
+		s.said = wrong("The message with your code could not be sent. Ask for it again.")
+	}
+	return s
+}
+
+// method is the factor that the page asks for; the zero method if it asks for a recovery code.
+func (w *waiting) method() method {
+	for _, m := range w.challenge.Methods {
+		if m.Factor == w.way {
+			return m
+		}
+	}
+	return method{}
+}
+
+// by is w, asking for another factor or a recovery code. Recovery codes confirm nothing, they only let in.
+func (s session) by(way string) (*waiting, bool) {
+	next := *s.waiting
+	next.way = way
+	return &next, way == byRecovery && s.in == nil && next.challenge.Recovery || next.method().Factor != ""
+}
+
+// enterCode hands the code on.
+func (d *Demo) enterCode(w http.ResponseWriter, r *http.Request, s session) session {
+	if s.waiting == nil {
+		return s
+	}
+	wait := s.waiting
+	answer := map[string]any{"code": strings.TrimSpace(r.PostFormValue("code")), "factor": wait.way}
+	if r.PostFormValue("trust") != "" && wait.challenge.Trust != nil {
+		answer["trust"] = map[string]any{"name": browserName(r.UserAgent())}
+	}
+	var done verified
+	path := "/v1/challenges/" + wait.challenge.ID + "/verify"
+	if err := d.call(r.Context(), request{method: "POST", path: path, bearer: wait.challenge.Token, body: answer}, &done); err != nil {
+		return s.refused(err)
+	}
+	if s.in != nil {
+		return d.confirmed(r, s, done.Token)
+	}
+	in := signedIn{user: wait.user, decision: "challenge", reason: wait.reason, how: wait.method().Kind, checked: wait.checked}
+	if done.TrustToken != "" {
+		setCookie(w, trustCookieOf(wait.user), done.TrustToken, trustKept)
+		if done.TrustedBrowser != nil {
+			in.trusted = &done.TrustedBrowser.Expires
+		}
+	}
+	return d.takeIn(r, in, done.Token, wait.nonce).showing(done.RecoveryCodes)
+}
+
+// enterRecovery hands a recovery code on.
+func (d *Demo) enterRecovery(_ http.ResponseWriter, r *http.Request, s session) session {
+	if s.waiting == nil || s.in != nil {
+		return s
+	}
+	wait := s.waiting
+	var done recovered
+	path := "/v1/challenges/" + wait.challenge.ID + "/recover"
+	body := map[string]any{"code": r.PostFormValue("code")}
+	if err := d.call(r.Context(), request{method: "POST", path: path, bearer: wait.challenge.Token, body: body}, &done); err != nil {
+		return s.refused(err)
+	}
+	if done.Token == "" {
+		return s.over(wrong("The recovery code is good, but the organisation lets you in only with a new factor. Demo desk can’t set it up here."))
+	}
+	in := signedIn{user: wait.user, decision: "challenge", reason: wait.reason, how: byRecovery, codesLeft: done.CodesLeft, checked: wait.checked}
+	return d.takeIn(r, in, done.Token, wait.nonce)
+}
+
+// chooseWay turns the page to another factor, or to a recovery code. A code that has to be sent is.
+func (d *Demo) chooseWay(w http.ResponseWriter, r *http.Request, s session) session {
+	if s.waiting == nil {
+		return s
+	}
+	next, ok := s.by(r.PostFormValue("way"))
+	if !ok {
+		return s
+	}
+	s.waiting = next
+	if m := next.method(); m.Kind != "email" || next.challenge.Sent != nil && next.challenge.Sent.Factor == m.Factor {
+		return s
+	}
+	return d.sendAgain(w, r, s)
+}
+
+// sendAgain asks for a fresh code.
+func (d *Demo) sendAgain(_ http.ResponseWriter, r *http.Request, s session) session {
+	if s.waiting == nil {
+		return s
+	}
+	var answer struct{ Sent *sent }
+	next := *s.waiting
+	path, body := "/v1/challenges/"+next.challenge.ID+"/send", map[string]any{"factor": next.way}
+	err := d.call(r.Context(), request{method: "POST", path: path, bearer: next.challenge.Token, body: body}, &answer)
+	if err != nil {
+		return s.refused(err)
+	}
+	if next.challenge.Sent != nil {
+		s.said = remark{Text: "A new code is on its way. The earlier one no longer works."}
+	}
+	next.challenge.Sent = answer.Sent
+	s.waiting = &next
+	return s
+}
+
+// refused says what became of a challenge whose answer or request for a code was not taken.
+func (s session) refused(err error) session {
+	var p *problem
+	if !errors.As(err, &p) {
+		s.said = failed(err)
+		return s
+	}
+	again := "Start again with your password."
+	if s.in != nil {
+		again = "Nothing was changed."
+	}
+	recovering := s.waiting.way == byRecovery
+	switch p.Code {
+	case "wrong_code":
+		return s.notRight(p, again)
+	case "invalid_request":
+		s.said = wrong("A code is exactly six digits. This one was not counted as an attempt.")
+		if recovering {
+			s.said = wrong("A recovery code is 24 letters and digits, in six groups of four. This one was not counted as an attempt.")
+		}
+	case "challenge_invalid":
+		if s.in != nil {
+			return s.over(wrong("This can no longer be confirmed. Nothing was changed."))
+		}
+		return s.over(wrong("This sign-in is over. %s", again))
+	case "locked":
+		return s.locked(p)
+	case "too_many_sends":
+		s.said = wrong("%s", waitToSend(p.RetryAfterS))
+	default:
+		s.said = failed(err)
+	}
+	return s
+}
+
+// notRight tells of a wrong code, and what is left. A wrong recovery code ends nothing but recovery.
+func (s session) notRight(p *problem, again string) session {
+	left := ""
+	if p.AttemptsLeft != nil {
+		left = " " + counted(*p.AttemptsLeft, "attempt") + " left."
+	}
+	none := p.AttemptsLeft != nil && *p.AttemptsLeft == 0
+	switch {
+	case s.waiting.way == byRecovery && none:
+		return s.turned("That recovery code is not right, and no more are looked at for now.")
+	case s.waiting.way == byRecovery:
+		s.said = wrong("That recovery code is not right, or was used before.%s", left)
+	case none:
+		return s.over(wrong("That code is not right, and it was the last attempt. %s", again))
+	case s.waiting.method().Kind == "totp":
+		s.said = wrong("That code is not right.%s If you have used it already, wait for the app’s next one.", left)
+	default:
+		s.said = wrong("That code is not right.%s", left)
+	}
+	return s
+}
+
+// locked tells that no more of what was typed is looked at, and turns to the other sort of code if there is one.
+func (s session) locked(p *problem) session {
+	if s.waiting.way == byRecovery {
+		return s.turned(lockedFor("Too many wrong recovery codes.", p.RetryAfterS))
+	}
+	next := *s.waiting
+	next.challenge.Methods = nil
+	if s.waiting = &next; next.challenge.Recovery && s.in == nil {
+		next.way = byRecovery
+		s.said = wrong("%s Or use a recovery code.", lockedFor("Too many wrong codes.", p.RetryAfterS))
+		return s
+	}
+	return s.over(wrong("%s", lockedFor("Too many wrong codes.", p.RetryAfterS)))
+}
+
+// turned is the session that goes on without recovery codes, if it can.
+func (s session) turned(said string) session {
+	next := *s.waiting
+	next.challenge.Recovery, next.way = false, next.challenge.Default
+	if len(next.challenge.Methods) == 0 {
+		return s.over(wrong("%s", said))
+	}
+	s.waiting, s.said = &next, wrong("%s", said)
+	return s
+}
