@@ -2,6 +2,7 @@ package demo_test
 
 import (
 	"encoding/base64"
+	"errors"
 	"html"
 	"net/http"
 	"net/url"
@@ -196,6 +197,12 @@ func TestAnEmailedCodeStandsInForTheApp(t *testing.T) {
 	b.want("A new code can be sent in")
 	b.submit("/demo/code", "code", emailed)
 	b.want("Hello, ana", "Answered with emailed code", `"acr": "aal1"`)
+	b.again()
+	b.way("Use an emailed code instead")
+	b.way("Use the code of “Authenticator app” instead")
+	b.later("seconds")
+	b.submit("/demo/code", "code", b.appCode())
+	b.want("Hello, ana", "Answered with authenticator app")
 }
 
 func TestARecoveryCodeLetsInOnce(t *testing.T) {
@@ -414,6 +421,28 @@ func TestWhatTwoBrowsersDoAtOnceIsTold(t *testing.T) {
 	b.want("The app is removed")
 	b.send(again)
 	b.want("It is gone already")
+}
+
+func TestAButtonPressedTwiceLosesNoRecoveryCodes(t *testing.T) {
+	b := in(t)
+	b.ask("app")
+	b.submit("/demo/scan")
+	sent := make(chan error)
+	for range 2 {
+		form := b.form("/demo/finish", "code", b.appCode())
+		go func() {
+			a, err := (&http.Client{Jar: b.http.Jar}).Do(form)
+			if err == nil {
+				err = a.Body.Close()
+			}
+			sent <- err
+		}()
+	}
+	if err := errors.Join(<-sent, <-sent); err != nil {
+		t.Fatal(err)
+	}
+	b.get()
+	b.recoveryCodes()
 }
 
 func TestThePhoneGoesByTheServersClock(t *testing.T) {

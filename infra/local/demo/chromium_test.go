@@ -40,14 +40,14 @@ type message struct {
 	Error  *struct{ Message string }
 }
 
-// patience is how long anything in the browser may take.
-const patience = time.Minute
+// patience is how long a browser may take for a whole test.
+const patience = 3 * time.Minute
 
 // startChromium opens an empty page, width by height CSS pixels.
 func startChromium(t *testing.T, width, height int) *chromium {
 	t.Helper()
 	path := ""
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "chrome"} {
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"} {
 		if found, err := exec.LookPath(name); err == nil {
 			path = found
 			break

@@ -49,6 +49,8 @@ type Demo struct {
 	pages *template.Template
 	mux   *http.ServeMux
 
+	forms sync.Mutex // one at a time: the second press of a button finds what the first has done
+
 	mu       sync.Mutex
 	sessions map[string]session
 	keys     map[string]*ecdsa.PublicKey // of Countersign, by id
@@ -113,6 +115,8 @@ func (d *Demo) acting(act action) http.Handler {
 			http.Error(w, "The form could not be read.", http.StatusBadRequest)
 			return
 		}
+		d.forms.Lock()
+		defer d.forms.Unlock()
 		id, s := d.session(r)
 		d.keep(w, id, s, act(w, r, s))
 		http.Redirect(w, r, "/", http.StatusSeeOther)

@@ -102,11 +102,14 @@ func (s session) step() string {
 // here keeps forms of older pages from an action: in another tab, the session may have moved on since.
 func here(act action) action {
 	return func(w http.ResponseWriter, r *http.Request, s session) session {
-		if step := s.step(); step == "" || r.PostFormValue("step") != step {
-			s.said = remark{Text: "That page was out of date, and nothing was done. This is where you are now."}
+		switch s.step() {
+		case "": // not even signing in
 			return s
+		case r.PostFormValue("step"):
+			return act(w, r, s)
 		}
-		return act(w, r, s)
+		s.said = remark{Text: "That page was out of date, and nothing was done. This is where you are now."}
+		return s
 	}
 }
 

@@ -74,3 +74,11 @@ function count() {
 
 count();
 setInterval(count, 1000);
+
+// A button that is pressed twice sends its form once.
+let sent = false;
+document.addEventListener("submit", (event) => {
+  if (sent) event.preventDefault();
+  sent = true;
+});
+window.addEventListener("pageshow", () => (sent = false));
