@@ -10,6 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"countersign/pkg/mfa"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
@@ -404,11 +406,27 @@ func (a *actor) Get(_ context.Context, key store.Key) (item store.Item, err erro
 
 // Query implements store.Store.
 func (a *actor) Query(_ context.Context, q store.Query) (page store.Page, err error) {
-	err = a.read("reads the account", q.Partition, func() ([]store.Item, error) {
-		page, err = a.model.Query(context.Background(), q)
-		return page.Items, err
-	})
-	return page, err
+	if !a.stage.torn || !strings.HasPrefix(q.Partition, "u#") {
+		err = a.read("reads the account", q.Partition, func() ([]store.Item, error) {
+			page, err = a.model.Query(context.Background(), q)
+			return page.Items, err
+		})
+		return page, err
+	}
+	var parts [2]store.Page
+	var reads errgroup.Group
+	for i, what := range []string{"reads the guard", "reads the facts"} {
+		reads.Go(func() error {
+			return a.read(what, q.Partition, func() ([]store.Item, error) {
+				part, err := a.model.Query(context.Background(), q)
+				part.Items = slices.DeleteFunc(part.Items, func(item store.Item) bool { return (item.Key.Sort == "guard") != (i == 0) })
+				parts[i] = part
+				return part.Items, err
+			})
+		})
+	}
+	err = reads.Wait()
+	return store.Page{Items: append(parts[0].Items, parts[1].Items...)}, err
 }
 
 // Commit implements store.Store.
