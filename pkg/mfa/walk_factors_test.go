@@ -302,13 +302,13 @@ func (a *actor) removeNewest(user string, by mfa.Call) {
 
 // turn turns a user's 2FA on or off.
 func (a *actor) turn(on bool, user string, by mfa.Call) *call {
-	d, what := deed{kind: disables, closes: true, user: user, before: true}, "turn off"
+	d, what, done := deed{kind: disables, closes: true, user: user, before: true}, "turn off", "turned off"
 	if on {
-		d, what = deed{kind: enables, user: user}, "turn on"
+		d, what, done = deed{kind: enables, user: user}, "turn on", "turned on"
 	}
 	return a.do(a.named(what), d, func(ctx context.Context, s *mfa.Service) (any, error) {
 		_, err := s.SetEnabled(ctx, by, "acme", user, on)
-		return "done", err
+		return done, err
 	})
 }
 

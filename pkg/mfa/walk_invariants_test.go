@@ -140,11 +140,12 @@ func (c *call) success() bool {
 	if c.dead || c.err != nil {
 		return false
 	}
-	switch c.kind {
-	case verifies, recovers, finishes, proves, regenerates, removes, disables:
-		return true
+	for _, said := range []string{"verified", "recovered", "enrolled", "proven", "made", "removed", "turned off", "{allow " + mfa.BrowserTrust} {
+		if strings.HasPrefix(c.text, said) {
+			return true
+		}
 	}
-	return strings.HasPrefix(c.text, "{allow "+mfa.BrowserTrust)
+	return false
 }
 
 // closing reports whether the answer said that something is closed.
