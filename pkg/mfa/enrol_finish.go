@@ -349,5 +349,5 @@ func (v *sight) brought(s *slot) Factor {
 	if h := v.a.factor(s.Factor); h != nil {
 		return h.shown(v.a.guard.live(s.Factor))
 	}
-	return Factor{ID: s.Factor, Kind: s.Kind}
+	return Factor{ID: s.Factor, Kind: s.Kind, Created: s.At}
 }

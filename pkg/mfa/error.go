@@ -102,7 +102,8 @@ func enrolmentInvalid() *Error {
 // passes by itself (busy, limits, outages) and what never got as far as being decided are tried anew.
 func (e *Error) remembered() bool {
 	switch e.Code {
-	case Busy, Locked, TooManySends, DeliveryFailed, Unavailable, InvalidRequest, Unauthenticated, IdempotencyMismatch:
+	case Busy, Locked, TooManySends, DeliveryFailed, Unavailable, InvalidRequest, Unauthenticated, IdempotencyMismatch,
+		ReauthenticationNeeded, StepUpNeeded: // headers say those, which are no part of the body
 		return false
 	}
 	return true
