@@ -141,7 +141,7 @@ func TestANameOfABrowserThatIsTooLongIsRefused(t *testing.T) {
 	}
 }
 
-func TestK6AndT1TrustBelongsToOneUserInOneOrg(t *testing.T) {
+func TestK6AndT1AndT7TrustBelongsToOneUserInOneOrg(t *testing.T) {
 	w := kls(t, nil)
 	w.SetPolicy(t, "globex", "kls", nil)
 	token := trusted(t, w)
