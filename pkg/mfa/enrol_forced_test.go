@@ -95,6 +95,13 @@ func TestAForcedEnrolmentProvesTheAddressThenEnrolsThenSignsIn(t *testing.T) {
 	if ch := started(t, w, ana()); *ch.Default != a.Factor {
 		t.Errorf("the next sign-in asks for %s", *ch.Default)
 	}
+	sso := ana()
+	sso.FirstFactor.Kind = "sso"
+	allowed, err := w.StartChallenge(t.Context(), w.Client, sso)
+	if err != nil || allowed.Token == nil {
+		t.Fatalf("got %+v, %v, want an allow", allowed.Decision, err)
+	}
+	wantClaims(t, w, *allowed.Token, map[string]any{"mfa_time": now, "verified": false})
 }
 
 func TestTheKindEmailNeedsNoSecondProof(t *testing.T) {

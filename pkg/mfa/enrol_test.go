@@ -11,6 +11,7 @@ import (
 	"countersign/pkg/mfa"
 	"countersign/pkg/mfa/mfatest"
 	"countersign/pkg/seal"
+	"countersign/pkg/store"
 	"countersign/pkg/store/storetest"
 )
 
@@ -69,9 +70,16 @@ func TestC3TheFirstCodeMustBeRightBeforeTheFactorCounts(t *testing.T) {
 	if u := shown(t, w); len(u.Factors) != 0 || u.Enabled {
 		t.Errorf("a wrong code: got %+v, want no factor", u)
 	}
+	pending := store.Key{Partition: partition(org, user), Sort: "enrolment"}
+	if item, err := w.Store.Get(t.Context(), pending); err != nil || item.Absent() {
+		t.Fatalf("got %v: the test looks in the wrong place", err)
+	}
 	done, err := finish(t, w, w.Client, begun.ID, w.Code(a))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if item, err := w.Store.Get(t.Context(), pending); err != nil || !item.Absent() {
+		t.Errorf("finished: what was pending is still there, %v", err)
 	}
 	if len(done.RecoveryCodes) != 10 || done.Token != nil || done.IssuedAt != nil || done.Factor.Kind != mfa.TOTP {
 		t.Errorf("got %d codes, %+v", len(done.RecoveryCodes), done)

@@ -189,43 +189,65 @@ func TestR11ACodeSpentAtAStepUpIsSpentAtASignIn(t *testing.T) {
 	wantCode(t, err, mfa.WrongCode)
 }
 
-// Who can write to the table can't give ana another's secret, nor one factor's to another: they are bound to what they
-// belong to.
+// stored reads an item of a user's as the fields of its record.
+func stored(t *testing.T, w *mfatest.World, user, sort string) (store.Item, map[string]any) {
+	t.Helper()
+	item, err := w.Store.Get(t.Context(), store.Key{Partition: partition(org, user), Sort: sort})
+	if err != nil || item.Absent() {
+		t.Fatalf("no %s, %v", sort, err)
+	}
+	var fields map[string]any
+	if err := json.Unmarshal(item.Body, &fields); err != nil {
+		t.Fatal(err)
+	}
+	return item, fields
+}
+
+// forge writes fields over an item.
+func forge(t *testing.T, w *mfatest.World, item store.Item, fields map[string]any) {
+	t.Helper()
+	body, err := json.Marshal(fields)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Store.Commit(t.Context(), store.NewVersion(), store.Write{Key: item.Key, Expect: item.Version, Body: body}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Who can write to the table can give ana neither another's secret nor another factor's: it is bound to both.
 func TestASecretThatIsMovedOpensForNobody(t *testing.T) {
 	w, a, _ := withApp(t, nil)
-	bob := mfa.Person{ID: "u-18"}
-	bobs, _ := w.EnrolTOTP(t, w.Fresh(), org, bob)
+	bobs, _ := w.EnrolTOTP(t, w.Fresh(), org, mfa.Person{ID: "u-18"})
 	second, _ := w.EnrolTOTP(t, w.StepUp(t, org, user, a), org, ana().User)
 	w.Clock.Advance(mfatest.Step)
-	secretOf := func(owner, id string) (store.Item, map[string]any) {
-		item, err := w.Store.Get(t.Context(), store.Key{Partition: partition(org, owner), Sort: "factor#" + id})
-		if err != nil || item.Absent() {
-			t.Fatal("no factor", err)
-		}
-		var fields map[string]any
-		if err := json.Unmarshal(item.Body, &fields); err != nil {
-			t.Fatal(err)
-		}
-		return item, fields
+	open := started(t, w, ana())
+	answer := func(factor string, app *mfatest.Authenticator) error {
+		_, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: open.ID, Factor: factor, Code: w.Code(app)})
+		return err
 	}
 	for name, from := range map[string]struct {
 		owner string
 		app   *mfatest.Authenticator
 	}{"another user's": {"u-18", bobs}, "another factor's": {user, second}} {
-		item, fields := secretOf(user, a.Factor)
-		_, others := secretOf(from.owner, from.app.Factor)
+		item, fields := stored(t, w, user, "factor#"+a.Factor)
+		_, others := stored(t, w, from.owner, "factor#"+from.app.Factor)
 		fields["secret"] = others["secret"]
-		body, err := json.Marshal(fields)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := w.Store.Commit(t.Context(), store.NewVersion(), store.Write{Key: item.Key, Expect: item.Version, Body: body}); err != nil {
-			t.Fatal(err)
-		}
-		_, err = w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: started(t, w, ana()).ID, Factor: a.Factor, Code: w.Code(from.app)})
-		if mfa.AsError(err).Code != mfa.Unavailable {
+		forge(t, w, item, fields)
+		if err := answer(a.Factor, from.app); err == nil || mfa.AsError(err).Code != mfa.Unavailable {
 			t.Errorf("%s: got %v, want unavailable", name, err)
 		}
+	}
+	_, others := stored(t, w, "u-18", "factor#"+bobs.Factor)
+	forge(t, w, store.Item{Key: store.Key{Partition: partition(org, user), Sort: "factor#" + bobs.Factor}}, others)
+	item, guard := stored(t, w, user, "guard")
+	guard["factors"] = append(guard["factors"].([]any), map[string]any{"id": bobs.Factor, "kind": "totp"})
+	forge(t, w, item, guard)
+	if err := answer(bobs.Factor, bobs); err == nil || mfa.AsError(err).Code != mfa.Unavailable {
+		t.Errorf("another user's factor as a whole: got %v, want unavailable", err)
+	}
+	if err := answer(second.Factor, second); err != nil {
+		t.Errorf("one that wasn't moved: %v", err)
 	}
 }
 
