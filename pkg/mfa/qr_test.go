@@ -115,7 +115,7 @@ func TestC2APhoneReadsTheURIInThePicture(t *testing.T) {
 			t.Errorf("%s, %d characters: got %q, %v", name, len(uri), got, err)
 		}
 		// Dark modules never come nearer to the edge than the quiet zone, and come to all its borders.
-		margin := picture.Rect.Inset(scale * quietZone)
+		margin := picture.Rect.Inset(scale * 4) // modules, as ISO/IEC 18004 asks
 		var border image.Rectangle
 		for i, shade := range picture.Pix {
 			if shade == 0 {

@@ -155,6 +155,9 @@ func TestE5AURIReadsBackEqualWhateverTheNamesAre(t *testing.T) {
 				t.Errorf("%q: the URI doesn't say %s", c.issuer, said)
 			}
 		}
+		if _, query, _ := strings.Cut(uri, "?"); strings.Contains(query, "+") {
+			t.Errorf("%q: apps show the + of %s", c.issuer, query)
+		}
 		if strings.ContainsFunc(uri, func(r rune) bool { return r <= ' ' || r > '~' }) {
 			t.Errorf("%q: the URI isn't plain ASCII", c.issuer)
 		}
