@@ -150,28 +150,31 @@ func (s *Service) EraseUser(ctx context.Context, call Call, org, user string) er
 	var a *account
 	var p *orgPolicy
 	r := routeOf(org, user)
-	for more := true; more; {
+	for more, gone := true, false; more; {
+		last := false
 		_, err := run(ctx, s, call, step[struct{}]{
 			scope: ScopeManage, org: org,
 			reads: []read{s.readAccount(r, &a), s.readPolicy(r, org, &p)},
 			decide: func(u *unit) (struct{}, error) {
-				more = u.erase(a, p.Version)
+				more, last = false, false
+				if !a.known() || !gone { // or made again since
+					more, last = u.erase(a, p.Version)
+				}
 				return struct{}{}, nil
 			},
 		})
 		if err != nil {
 			return err
 		}
+		gone = gone || last
 	}
 	return nil
 }
 
-// erase plans one commit's worth of an erasure, and reports whether more is to come. The guard goes last, so that an
-// erasure that was cut short is taken up by the next.
-func (u *unit) erase(a *account, policyVersion int) (more bool) {
-	if !a.known() {
-		return false
-	}
+// erase plans one commit's worth of an erasure, and reports whether to look for more, and whether it is the guard's last.
+// The guard goes after the facts that were read beside it, so that an erasure that was cut short is taken up by the next;
+// facts that were written between the two reads are found once it is gone, for nothing is added then.
+func (u *unit) erase(a *account, policyVersion int) (more, last bool) {
 	const batch = store.MaxWrites - 4
 	var rest []store.Item
 	for i := range a.browsers {
@@ -186,17 +189,22 @@ func (u *unit) erase(a *account, policyVersion int) (more bool) {
 	for _, item := range rest[:min(len(rest), batch)] {
 		u.delete(item)
 	}
-	if len(rest) > batch {
+	switch {
+	case !a.known() && len(rest) == 0:
+		return false, false
+	case a.known() && len(rest) > batch:
 		a.guard.renew()
 		a.guard.Activity = newActivityKey()
 		u.put(a.item, a.guard, time.Time{})
-		return true
-	}
-	u.delete(a.item)
-	if a.guard.Listed != "" {
-		u.delete(store.Item{Key: rosterKey(a.route), Version: a.guard.Listed})
+		return true, false
+	case a.known():
+		last = true
+		u.delete(a.item)
+		if a.guard.Listed != "" {
+			u.delete(store.Item{Key: rosterKey(a.route), Version: a.guard.Listed})
+		}
+		u.event(a.guard.event(UserErased, policyVersion, nil))
 	}
 	u.put(store.Item{Key: store.Key{Partition: userPartition(a.route), Sort: "erased#" + string(u.token)}}, &erased{At: u.now}, u.now.Add(erasedFor))
-	u.event(a.guard.event(UserErased, policyVersion, nil))
-	return false
+	return true, last
 }
