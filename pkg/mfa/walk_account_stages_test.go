@@ -2,6 +2,8 @@ package mfa_test
 
 import (
 	"context"
+	"fmt"
+	"strings"
 
 	"countersign/pkg/mfa"
 	"countersign/pkg/mfa/mfatest"
@@ -46,6 +48,16 @@ func enrolmentStages() []stage {
 				p.call(func(a *actor) { a.finish(en, x.wrong(), false, "") })
 				p.call(func(a *actor) { a.finish(en, x.wrong(), false, "") })
 				p.call(func(a *actor) { a.finish(en, x.code(0), true, "") })
+			},
+		},
+		{
+			name: "an enrolment beside the lock", lost: [3]int{1, 1, 2}, profile: "default", policy: signIn,
+			set: func(p *props) {
+				x := p.app("ana", p.fresh())
+				y, en := p.appUnderWay("ana", p.prove(x), mfa.EnrolRequest{Org: "acme", User: directory("ana"), Kind: mfa.TOTP})
+				p.mistake(x, wrongTries-1)
+				p.call(func(a *actor) { a.finish(en, y.wrong(), false, "") })
+				p.call(func(a *actor) { a.finish(en, y.code(0), true, "") })
 			},
 		},
 		{
@@ -193,6 +205,30 @@ func changeStages() []stage {
 				p.call(func(a *actor) { a.remove(y, by) })
 				if p.full {
 					p.call(func(a *actor) { a.startWith("ana", token, nil) })
+				}
+			},
+		},
+		{
+			name: "the user is erased while a factor is enrolled", torn: true, lost: [3]int{0, 1, 1},
+			profile: "default", policy: signIn,
+			set: func(p *props) {
+				x := p.app("ana", p.fresh())
+				y, en := p.appUnderWay("ana", p.prove(x), mfa.EnrolRequest{Org: "acme", User: directory("ana"), Kind: mfa.TOTP})
+				one := p.ask("ana", mfa.SignIn)
+				p.call(func(a *actor) { a.erase("ana") })
+				p.call(func(a *actor) { a.finish(en, y.code(0), true, "") })
+				if p.full {
+					p.call(func(a *actor) { a.show(one, x, step(0), true) })
+				}
+				p.check = func(e *ending) error {
+					erase := e.actors[0].calls[0]
+					for _, item := range e.model.Items() {
+						left, _, _ := strings.Cut(item.Key.Sort, "#")
+						if !erase.silent() && strings.HasPrefix(item.Key.Partition, "u#") && left != "erased" {
+							return fmt.Errorf("a %s of an erased user is left", left)
+						}
+					}
+					return nil
 				}
 			},
 		},

@@ -29,7 +29,7 @@ import (
 //	I10  a retry, in a call or by its caller, is told the truth, and is charged for once unless another answer to the
 //	     same challenge was recorded in between; the recovery codes that it was shown are those that work
 //
-// What works in the end is asked of the service itself, on a copy of the store.
+// Nothing is left of an erased user. What works in the end is asked of the service itself, on a copy of the store.
 //
 // What is decided in time may be answered after the end of a code or of trust. A sign-in by trusted browser writes no
 // guard: one that began before a revocation was answered may succeed after it.
