@@ -133,8 +133,11 @@ func TestANewcomerSetsUpAnAppWithThePhoneBesideThePage(t *testing.T) {
 	if strings.Contains(b.page, "app-code") {
 		t.Error("the phone shows a code before it has scanned")
 	}
+	twice := b.form("/demo/scan")
 	b.submit("/demo/scan")
 	b.want("The phone has scanned it")
+	b.send(twice)
+	wanted(t, "entries in the phone", strings.Count(b.page, "app-code"), 1)
 	wanted(t, "the key after the scan", b.key(), key)
 	if strings.Contains(b.page, `action="/demo/scan"`) || !strings.Contains(b.page, "<strong>Countersign</strong> <span>ana@demo.example</span>") {
 		t.Error("the phone doesn't show what it has scanned")
@@ -301,7 +304,14 @@ func TestALockInTheMiddleOfASignInTurnsToRecoveryCodes(t *testing.T) {
 func TestAnAppIsRemoved(t *testing.T) {
 	b := in(t)
 	b.setUp()
+	b.later("minutes")
 	b.submit("/demo/change", "what", "remove")
+	b.submit("/demo/password", "password", "x")
+	b.want("Confirm it’s you", "Before the authenticator app is removed", "Use an emailed code instead")
+	if strings.Contains(b.said(), "Use a recovery code") {
+		t.Error("a recovery code is offered to confirm something")
+	}
+	b.submit("/demo/code", "code", b.appCode())
 	b.want("The app is removed", "You have none. They come with your first app")
 	if strings.Contains(b.said(), "Authenticator app ·") {
 		t.Error("the app is still listed")
@@ -427,6 +437,7 @@ func TestAButtonPressedTwiceLosesNoRecoveryCodes(t *testing.T) {
 	b := in(t)
 	b.ask("app")
 	b.submit("/demo/scan")
+	b.local("POST", "/local/faults", `{"target":"store","mode":"slow","count":2}`)
 	sent := make(chan error)
 	for range 2 {
 		form := b.form("/demo/finish", "code", b.appCode())
