@@ -3,10 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/hmac"
-	"crypto/sha1"
-	"encoding/base32"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -14,8 +10,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"time"
+
+	"github.com/pquerna/otp/totp"
 )
 
 const kratosVersion = "v1.3.1"
@@ -230,8 +227,11 @@ func (r *runningKratos) prepare(ctx context.Context, n, atOnce int) (complete fu
 		return nil, err
 	}
 	return func(i int) error {
-		code := totp(r.of.users[i].secret, time.Now())
-		_, err := r.submit("login", flows[i], sessions[i], fmt.Sprintf(`{"method":"totp","totp_code":%q}`, code))
+		code, err := totp.GenerateCode(r.of.users[i].secret, time.Now())
+		if err != nil {
+			return err
+		}
+		_, err = r.submit("login", flows[i], sessions[i], fmt.Sprintf(`{"method":"totp","totp_code":%q}`, code))
 		return err
 	}, nil
 }
@@ -292,19 +292,10 @@ func (r *runningKratos) enrol(session string) (secret string, err error) {
 	if secret == "" {
 		return "", errors.New("the settings show no secret")
 	}
-	_, err = r.submit("settings", id, session, fmt.Sprintf(`{"method":"totp","totp_code":%q}`, totp(secret, time.Now())))
-	return secret, err
-}
-
-// totp is the code of a secret (base32) at a time: RFC 6238 with SHA-1, 6 digits and 30 s.
-func totp(secret string, at time.Time) string {
-	key, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(strings.TrimRight(secret, "="))
+	code, err := totp.GenerateCode(secret, time.Now())
 	if err != nil {
-		return ""
+		return "", err
 	}
-	mac := hmac.New(sha1.New, key)
-	binary.Write(mac, binary.BigEndian, at.Unix()/30)
-	sum := mac.Sum(nil)
-	number := binary.BigEndian.Uint32(sum[sum[19]&15:]) & 0x7fffffff
-	return fmt.Sprintf("%06d", number%1_000_000)
+	_, err = r.submit("settings", id, session, fmt.Sprintf(`{"method":"totp","totp_code":%q}`, code))
+	return secret, err
 }
