@@ -205,13 +205,13 @@ func (r *rig) starters(ctx context.Context) ([]starter, error) {
 		if err != nil {
 			return nil, err
 		}
-		return payload(r.apiKey, "POST", "/v1/challenges/"+id+"/verify", object{"code": r.amazon.code(p.email)})
+		return payload(r.apiKey, "POST", "/v1/challenges/"+id+"/verify", object{"code": r.amazon.code(p.email)}, r.now())
 	}
 	// A function that finds a setting missing goes to /next without a call, to answer that it is unavailable.
 	without := slices.DeleteFunc(r.environment("verify"), func(v string) bool { return strings.HasPrefix(v, "COUNTERSIGN_TABLE=") })
 	return []starter{
 		{name: "hello", path: r.program("hello"), event: func(context.Context) ([]byte, error) {
-			return payload("", "GET", "/", object{})
+			return payload("", "GET", "/", object{}, r.now())
 		}},
 		{name: "verify", path: r.program("verify"), environment: r.environment("verify"), event: verify},
 		{name: "verify without calls", path: r.program("verify"), environment: without},
@@ -278,7 +278,7 @@ func (r *rig) naive(ctx context.Context) (starter, error) {
 			if err != nil {
 				return nil, err
 			}
-			return payload(key.Reveal(), "POST", "/v1/challenges/"+a.Challenge.ID+"/verify", object{"code": w.code().Reveal()})
+			return payload(key.Reveal(), "POST", "/v1/challenges/"+a.Challenge.ID+"/verify", object{"code": w.code().Reveal()}, w.now())
 		},
 	}, nil
 }

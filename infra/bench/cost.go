@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pquerna/otp/totp"
+
 	"countersign/pkg/store"
 	"countersign/pkg/store/dynamo/stream"
 )
@@ -27,9 +29,11 @@ const (
 	monthHours   = 365.25 * 2 // in a month
 )
 
-// A kind is a kind of sign-in. prepare brings a person to where theirs is next and gives what it needs; signIn is measured.
+// A kind is a kind of sign-in. prepare brings a person to where theirs is next, a day before, and gives what it needs;
+// signIn is measured.
 type kind struct {
 	name    string
+	profile string  // of the policy
 	target  float64 // USD per million, over SES's price; 0: none
 	prepare func(context.Context, *rig, person) (string, error)
 	signIn  func(context.Context, *rig, person, string) error
@@ -39,15 +43,32 @@ type kind struct {
 func kinds() []kind {
 	known := func(ctx context.Context, r *rig, p person) (string, error) { return r.byEmail(ctx, p, false) }
 	return []kind{
-		{"by email (two calls)", 6, known, func(ctx context.Context, r *rig, p person, _ string) error {
+		{"by authenticator app (two calls)", "default", 5, func(ctx context.Context, r *rig, p person) (string, error) {
+			secret, err := r.enrol(ctx, p)
+			if err != nil {
+				return "", err
+			}
+			code, err := nextCode(secret, r.now())
+			if err != nil {
+				return "", err
+			}
+			return secret, r.byApp(ctx, p, code)
+		}, func(ctx context.Context, r *rig, p person, secret string) error {
+			code, err := totp.GenerateCode(secret, r.now())
+			if err != nil {
+				return err
+			}
+			return r.byApp(ctx, p, code)
+		}},
+		{"by email (two calls)", "kls", 6, known, func(ctx context.Context, r *rig, p person, _ string) error {
 			_, err := r.byEmail(ctx, p, false)
 			return err
 		}},
-		{"by email, and the browser is trusted from then on", 0, known, func(ctx context.Context, r *rig, p person, _ string) error {
+		{"by email, and the browser is trusted from then on", "kls", 0, known, func(ctx context.Context, r *rig, p person, _ string) error {
 			_, err := r.byEmail(ctx, p, true)
 			return err
 		}},
-		{"from a trusted browser (one call)", 3, func(ctx context.Context, r *rig, p person) (string, error) {
+		{"from a trusted browser (one call)", "kls", 3, func(ctx context.Context, r *rig, p person) (string, error) {
 			return r.byEmail(ctx, p, true)
 		}, func(ctx context.Context, r *rig, p person, token string) error {
 			said, err := r.start(ctx, p, token)
@@ -57,6 +78,16 @@ func kinds() []kind {
 			return err
 		}},
 	}
+}
+
+// byApp signs a person in by a code of an authenticator app.
+func (r *rig) byApp(ctx context.Context, p person, code string) error {
+	id, err := r.challenged(ctx, p)
+	if err != nil {
+		return err
+	}
+	_, err = r.call(ctx, "verify", "POST", "/v1/challenges/"+id+"/verify", object{"code": code})
+	return err
 }
 
 // byEmail signs a person in by an emailed code, and gives what the browser is trusted by, if it is to be.
@@ -125,7 +156,7 @@ func costs(ctx context.Context, out io.Writer, _ options) error {
 	if err != nil {
 		return fmt.Errorf("idle: %w", err)
 	}
-	fmt.Fprintf(out, "\nMetered over %d sign-ins of each kind by users who have signed in before, %d a second, on DynamoDB Local, by what each request consumes; "+
+	fmt.Fprintf(out, "\nMetered over %d sign-ins of each kind by users who signed in the day before, %d a second, on DynamoDB Local, by what each request consumes; "+
 		"list prices of %s without free tiers, in [prices.go](infra/bench/prices.go). In it: calls of the HTTP API, functions (arm64's price; their time is that of this machine, %s, each "+
 		"invocation rounded up to a ms), the table's units, KMS, the bus, logs, and answers to the internet; and publish with them, in batches of a second from each of %d shards. "+
 		"Lambda's reads of the stream are free. An email costs %.0f USD per million more, SES's price. Activity is kept for %d days, with backups.\n\n"+
@@ -160,22 +191,24 @@ func keeping(bytes float64) float64 {
 type meter struct {
 	rig  *rig
 	feed store.Feed
-	orgs int // so far
 }
 
-// measure gives what sign-ins of a kind used, by users of so many orgs, and what of it was for their activity.
+// measure gives what sign-ins of a kind used, by users of so many orgs, and what of it was for their activity. Somebody of
+// each org signs in before that, so that all functions run and each org's day has begun.
 func (m *meter) measure(ctx context.Context, k kind, orgs int) (all, activity usage, err error) {
+	const n = perSecond * seconds
+	m.rig.move(-25 * time.Hour)
 	var names []string
 	for range orgs {
-		m.orgs++
-		names = append(names, fmt.Sprintf("org-%d", m.orgs))
-		if err := m.rig.policy(ctx, names[len(names)-1], "kls"); err != nil {
+		m.rig.orgs++
+		names = append(names, fmt.Sprintf("org-%d", m.rig.orgs))
+		if err := m.rig.policy(ctx, names[len(names)-1], k.profile); err != nil {
 			return all, activity, err
 		}
 	}
 	var people []person
 	var needs []string
-	for i := range perSecond * seconds {
+	for i := range n + orgs {
 		p := m.rig.newPerson(names[i%orgs])
 		need, err := k.prepare(ctx, m.rig, p)
 		if err != nil {
@@ -183,15 +216,28 @@ func (m *meter) measure(ctx context.Context, k kind, orgs int) (all, activity us
 		}
 		people, needs = append(people, p), append(needs, need)
 	}
+	signIn := func(from, to int) error {
+		for i := from; i < to; i++ {
+			if err := k.signIn(ctx, m.rig, people[i], needs[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if err := m.publish(ctx); err != nil {
+		return all, activity, err
+	}
+	m.rig.move(0)
+	if err := signIn(n, n+orgs); err != nil {
+		return all, activity, err
+	}
 	if err := m.publish(ctx); err != nil {
 		return all, activity, err
 	}
 	m.take()
 	for second := range seconds {
-		for i := second * perSecond; i < (second+1)*perSecond; i++ {
-			if err := k.signIn(ctx, m.rig, people[i], needs[i]); err != nil {
-				return all, activity, err
-			}
+		if err := signIn(second*perSecond, (second+1)*perSecond); err != nil {
+			return all, activity, err
 		}
 		all.add(m.take())
 		if err := m.publish(ctx); err != nil {
@@ -272,11 +318,10 @@ func (m *meter) batch(ctx context.Context, records []object) error {
 func (m *meter) idle(ctx context.Context) (float64, error) {
 	var runs [3]usage // the first catches up
 	for i := range runs {
-		offset := time.Hour
-		if i == 0 {
-			offset = 0
+		if i > 0 {
+			m.rig.move(time.Hour)
 		}
-		f, err := launch(ctx, m.rig.program("sweep"), append(m.rig.environment("sweep"), fmt.Sprintf("COUNTERSIGN_CLOCK_OFFSET=%.0f", offset.Seconds())), m.rig.in)
+		f, err := launch(ctx, m.rig.program("sweep"), m.rig.environment("sweep"), m.rig.in)
 		if err != nil {
 			return 0, err
 		}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
+	"github.com/pquerna/otp/totp"
 
 	"countersign/pkg/mfa"
 	"countersign/pkg/store/dynamo"
@@ -24,15 +25,16 @@ func releaseFlags() []string {
 
 // A rig is the built functions on what stands for Amazon.
 type rig struct {
-	amazon  *amazon
-	dir     string
-	module  string // the folder of the module
-	table   string
-	apiKey  string
-	running map[string]*function
-	in      *slot // that functions are started in by call
-	metered usage // of calls and functions
-	users   int
+	amazon      *amazon
+	dir         string
+	module      string // the folder of the module
+	table       string
+	apiKey      string
+	running     map[string]*function
+	in          *slot         // that functions are started in by call
+	ahead       time.Duration // of this machine's clock is theirs
+	metered     usage         // of calls and functions
+	users, orgs int           // so far
 }
 
 // openRig starts what stands for Amazon, builds the functions and makes a table with an API key and a policy.
@@ -125,8 +127,18 @@ func (r *rig) environment(step string) []string {
 		"COUNTERSIGN_SES_ENDPOINT=" + r.amazon.services, "COUNTERSIGN_EVENTBRIDGE_ENDPOINT=" + r.amazon.services,
 		"COUNTERSIGN_KMS_KEY=" + keyARN, "COUNTERSIGN_ISSUER=" + issuer, "COUNTERSIGN_SENDER=" + sender,
 		"COUNTERSIGN_BUS=countersign", "COUNTERSIGN_ROUTINE_EVENTS=false", "COUNTERSIGN_TABLE=" + r.table,
+		fmt.Sprintf("COUNTERSIGN_CLOCK_OFFSET=%.0f", r.ahead.Seconds()),
 	}
 }
+
+// move lets it be another time for the functions: those that run are ended.
+func (r *rig) move(ahead time.Duration) {
+	r.stop()
+	r.ahead = ahead
+}
+
+// now is the functions' time.
+func (r *rig) now() time.Time { return time.Now().UTC().Add(r.ahead) }
 
 // program is the path of a bootstrap.
 func (r *rig) program(step string) string { return filepath.Join(r.dir, step) }
@@ -159,8 +171,8 @@ func (r *rig) close() {
 	os.RemoveAll(r.dir)
 }
 
-// payload is a call as the HTTP API hands it to a function.
-func payload(key, method, path string, body object) ([]byte, error) {
+// payload is a call as the HTTP API hands it to a function, of a client that checks passwords at that time.
+func payload(key, method, path string, body object, at time.Time) ([]byte, error) {
 	text, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
@@ -174,6 +186,9 @@ func payload(key, method, path string, body object) ([]byte, error) {
 	}
 	if method == "PUT" {
 		e.Headers["if-match"] = `"0"`
+	}
+	if path == "/v1/enrolments" {
+		e.Headers[strings.ToLower(reauthenticated)] = at.UTC().Format(time.RFC3339)
 	}
 	e.RequestContext.AccountID, e.RequestContext.APIID, e.RequestContext.RequestID = "123456789012", "bench", "bench"
 	e.RequestContext.HTTP = events.APIGatewayV2HTTPRequestContextHTTPDescription{
@@ -197,7 +212,7 @@ func opened(answer []byte) (object, error) {
 
 // call makes a call of the HTTP API, and meters it.
 func (r *rig) call(ctx context.Context, step, method, path string, body object) (object, error) {
-	event, err := payload(r.apiKey, method, path, body)
+	event, err := payload(r.apiKey, method, path, body, r.now())
 	if err != nil {
 		return nil, err
 	}
@@ -267,4 +282,20 @@ func (r *rig) challenged(ctx context.Context, p person) (string, error) {
 		return "", fmt.Errorf("the user was not asked: %v", said["reason"])
 	}
 	return id, nil
+}
+
+// enrol gives a person an authenticator app, and its secret.
+func (r *rig) enrol(ctx context.Context, p person) (secret string, err error) {
+	begun, err := r.call(ctx, "enrol", "POST", "/v1/enrolments", object{"org": p.org, "user": p.user(), "kind": "totp"})
+	if err != nil {
+		return "", err
+	}
+	id, _ := begun["id"].(string)
+	app, _ := begun["totp"].(object)
+	secret, _ = app["secret"].(string)
+	code, err := totp.GenerateCode(secret, r.now())
+	if err == nil {
+		_, err = r.call(ctx, "enrol", "POST", "/v1/enrolments/"+id+"/finish", object{"code": code})
+	}
+	return secret, err
 }
