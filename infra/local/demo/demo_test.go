@@ -370,7 +370,10 @@ func TestUserNamesAreCheckedBeforeCountersignIsAsked(t *testing.T) {
 func TestFormsOfOtherSitesAreRefused(t *testing.T) {
 	b := open(t)
 	for _, header := range [][2]string{{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}, {"Origin", "https://evil.example"}, {"Origin", "null"}} {
-		for _, path := range []string{"/demo/sign-in", "/demo/code", "/demo/send", "/demo/sign-out", "/demo/clock"} {
+		for _, path := range []string{
+			"/demo/sign-in", "/demo/sign-out", "/demo/clock", "/demo/forget", "/demo/code", "/demo/recover", "/demo/way", "/demo/send",
+			"/demo/change", "/demo/password", "/demo/cancel", "/demo/scan", "/demo/finish", "/demo/kept",
+		} {
 			r := b.request("POST", path, url.Values{"user": {"ana"}, "how": {"sso"}})
 			r.Header.Del("Sec-Fetch-Site")
 			r.Header.Set(header[0], header[1])
