@@ -59,7 +59,7 @@
 //	org#O            cutoff#version    sign-out cut-off: at, rule                    never          policy (with sign_out_now)         introspect
 //	roster#O#shard   rest of U         a user's line: facts, no status               never          with each change of them           policy, admin
 //	due#hour#shard   U#tb_…            trusted browser that ends in that hour        end + 30 days  verify                             sweep
-//	sweep            mark              hour up to which all ends are announced       never          sweep                              sweep
+//	sweep            mark              where the sweep goes on: hour, shard, after  never          sweep                              sweep
 //	key#hash         key               API key: client, scopes, org, origins         never          ctl, local server                  every step
 //	key#hash         revoked           nothing, where a key was                      1 hour         ctl                                nobody
 //	keys             hash              an API key's line: the same, no secret        never          with each key                      ctl

@@ -244,10 +244,17 @@ type remembered struct {
 	Failed bool      `json:"failed,omitempty"`
 }
 
-// mark is how far the sweep has come.
+// mark is where the sweep goes on.
 type mark struct {
 	head
-	Hour time.Time `json:"hour"` // every hour before it is done
+	Hour  time.Time `json:"hour"`            // every hour before it is done
+	Shard int       `json:"shard,omitempty"` // of that hour; those before it have been gone through
+	After string    `json:"after,omitempty"` // in that shard; so has what is no later
+	Since time.Time `json:"since,omitzero"`  // when the first run began that has gone through a part of the hour
+}
+
+func (m *mark) same(as *mark) bool {
+	return m.Hour.Equal(as.Hour) && m.Shard == as.Shard && m.After == as.After && m.Since.Equal(as.Since)
 }
 
 func b64(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }

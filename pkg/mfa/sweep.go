@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"countersign/pkg/store"
 )
@@ -15,76 +18,132 @@ type Swept struct {
 	More      bool `json:"more"`      // there was more than one run does
 }
 
-// mostHours is how many hours of due items one run looks at: a month and some, so that a clock that jumped or a schedule
-// that was off is caught up with in a few runs.
-const mostHours = 1000
+// What one run does at most: a few seconds of work. A clock that jumped, or a schedule that was off, is caught up with in
+// several runs.
+const (
+	mostDue   = 2000 // items looked at, and as many queries
+	mostHours = 200
+	dueAtOnce = 16 // items that are looked at side by side
+)
 
-// firstLook is how far back the very first run looks.
+// firstLook is how far back a run looks that has no mark to go by.
 const firstLook = 48 * time.Hour
 
-// Sweep announces what has ended by itself: each end once, however often it runs and wherever it is cut off. A sign-in
-// never depends on it. What it looks at is what is due, hour by hour from its mark.
-func (s *Service) Sweep(ctx context.Context) (Swept, error) {
-	var done Swept
-	var m mark
-	now := s.Now().UTC()
+// Sweep announces what has ended by itself: each end once, however often it runs, beside whom, and wherever it is cut off.
+// A sign-in never depends on it. What it looks at is what is due, hour by hour from its mark.
+//
+// An hour is done when all of it has been looked at by runs that began after it was over. Until then it is gone through
+// again; what was announced says so. Nothing is put into an hour that is done: trust is granted for a day at least, so that
+// would take a mark that is a day ahead of the clock it is granted by. Where the mark was made by a clock that was ahead, a
+// run by the right one begins anew.
+func (s *Service) Sweep(ctx context.Context) (Swept, error) { return s.sweep(ctx, mostDue, mostHours) }
+
+func (s *Service) sweep(ctx context.Context, items, hours int) (Swept, error) {
+	r := &sweeping{s: s, now: s.Now().UTC(), left: items}
 	item, err := s.Store.Get(ctx, markKey)
 	if err != nil {
-		return done, fmt.Errorf("sweep: %w", err)
+		return Swept{}, fmt.Errorf("sweep: %w", err)
 	}
-	if item.Absent() {
-		m.Hour = now.Add(-firstLook).Truncate(time.Hour)
-	} else if err := decode(item, &m); err != nil {
-		return done, fmt.Errorf("sweep: %w", err)
+	first := r.now.Add(-firstLook).Truncate(time.Hour)
+	m := mark{Hour: first}
+	if !item.Absent() {
+		if err := decode(item, &m); err != nil {
+			return Swept{}, fmt.Errorf("sweep: %w", err)
+		}
 	}
-	from := m.Hour
-	for hours := 0; !m.Hour.After(now); hours++ {
-		if hours == mostHours {
-			done.More = true
-			break
-		}
-		for shard := range dueShards {
-			n, err := s.sweepShard(ctx, duePartition(m.Hour, shard), now)
-			done.Announced += n
-			if err != nil {
-				return done, fmt.Errorf("sweep of %s: %w", m.Hour.Format(time.RFC3339), err)
-			}
-		}
-		if m.Hour.Add(time.Hour).After(now) {
-			break // the hour is not over
-		}
-		m.Hour = m.Hour.Add(time.Hour)
+	from := m
+	if m.Hour.After(r.now.Add(time.Hour)) {
+		m = mark{Hour: first}
 	}
-	if m.Hour.Equal(from) && !item.Absent() {
-		return done, nil
+	if err := r.run(ctx, &m, hours); err != nil {
+		return r.done, fmt.Errorf("sweep of %s: %w", m.Hour.Format(time.RFC3339), err)
+	}
+	if m.same(&from) && !item.Absent() {
+		return r.done, nil
 	}
 	u := &unit{s: s}
 	u.begin(nil)
 	u.put(item, &m, time.Time{})
-	// A run beside this one may have moved the mark: then there is nothing left to note.
+	// A run beside this one may have moved the mark. Either has been as far as it says; one of them is gone on from.
 	if err := u.commit(ctx); err != nil && !isConflict(err) {
-		return done, fmt.Errorf("sweep: %w", err)
+		return r.done, fmt.Errorf("sweep: %w", err)
 	}
-	return done, nil
+	return r.done, nil
 }
 
-func (s *Service) sweepShard(ctx context.Context, partition string, now time.Time) (announced int, err error) {
-	q := store.Query{Partition: partition}
-	for more := true; more; {
-		page, err := s.Store.Query(ctx, q)
-		if err != nil {
-			return announced, err
+// sweeping is one run.
+type sweeping struct {
+	s    *Service
+	now  time.Time // when it began; all of it is judged at that moment
+	left int       // items that it may still look at
+	done Swept
+}
+
+// run goes on from the mark, and moves it to where the next run shall go on.
+func (r *sweeping) run(ctx context.Context, m *mark, hours int) error {
+	for ; ; hours-- {
+		if hours == 0 {
+			r.done.More = true
+			return nil
 		}
-		for _, item := range page.Items {
-			n, err := s.announce(ctx, item, now)
-			announced += n
-			if err != nil {
-				return announced, err
-			}
+		if m.Since.IsZero() || r.now.Before(m.Since) {
+			m.Since = r.now
 		}
-		q.After, more = page.Last, page.More
+		if through, err := r.hour(ctx, m); err != nil || !through {
+			r.done.More = true
+			return err
+		}
+		over := m.Hour.Add(time.Hour)
+		switch {
+		case !m.Since.Before(over):
+			*m = mark{Hour: over}
+		case r.now.Before(over):
+			*m = mark{Hour: m.Hour} // to be gone through again, until it is over
+			return nil
+		default:
+			*m = mark{Hour: m.Hour} // it was looked at in part before it was over
+		}
 	}
-	return announced, nil
+}
+
+// hour goes on with the mark's hour, and reports whether it came through.
+func (r *sweeping) hour(ctx context.Context, m *mark) (through bool, err error) {
+	for ; m.Shard < dueShards; m.Shard, m.After = m.Shard+1, "" {
+		for more := true; more; {
+			if r.left <= 0 {
+				return false, nil
+			}
+			page, err := r.s.Store.Query(ctx, store.Query{
+				Partition: duePartition(m.Hour, m.Shard), After: m.After, Limit: min(r.left, store.MaxLimit),
+			})
+			if err != nil {
+				return false, err
+			}
+			if err := r.announceAll(ctx, page.Items); err != nil {
+				return false, err
+			}
+			r.left -= max(1, len(page.Items))
+			m.After, more = page.Last, page.More
+		}
+	}
+	return true, nil
+}
+
+// announceAll looks at items side by side.
+func (r *sweeping) announceAll(ctx context.Context, items []store.Item) error {
+	var announced atomic.Int64
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(dueAtOnce)
+	for _, item := range items {
+		g.Go(func() error {
+			n, err := r.s.announce(ctx, item, r.now)
+			announced.Add(int64(n))
+			return err
+		})
+	}
+	err := g.Wait()
+	r.done.Announced += int(announced.Load())
+	return err
 }
 
 // announce records the end of one trusted browser, unless it was announced, or the trust was ended before its time.

@@ -266,3 +266,193 @@ func TestASweepBeforeAndAfterTheEndChangesNoSignIn(t *testing.T) {
 	sweep(t, w)
 	wantReason(t, w, token, mfa.TrustExpired)
 }
+
+// sweepInParts runs the sweep, at most so many items a run, until there is no more.
+func sweepInParts(t *testing.T, w *mfatest.World, items int) (announced, runs int) {
+	t.Helper()
+	for more := true; more; runs++ {
+		done, err := w.SweepAtMost(t.Context(), items, 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if done.Announced > items {
+			t.Fatalf("got %d announced in a run of at most %d", done.Announced, items)
+		}
+		announced, more = announced+done.Announced, done.More
+	}
+	return announced, runs
+}
+
+// wantEachOnce fails the test unless the ends of so many browsers were announced, each once.
+func wantEachOnce(t *testing.T, w *mfatest.World, when string, want int) {
+	t.Helper()
+	seen := map[any]int{}
+	for _, e := range events(t, w, mfa.BrowserExpired) {
+		seen[e.Data["browser"]]++
+	}
+	if len(seen) != want {
+		t.Errorf("%s: got the ends of %d browsers, want %d", when, len(seen), want)
+	}
+	for id, n := range seen {
+		if n != 1 {
+			t.Errorf("%s: %v was announced %d times", when, id, n)
+		}
+	}
+}
+
+// sleep moves the clock, and has all but the last two hours swept.
+func sleep(t *testing.T, w *mfatest.World, d time.Duration) {
+	t.Helper()
+	sweep(t, w)
+	w.Clock.Advance(d - 2*time.Hour)
+	sweep(t, w)
+	w.Clock.Advance(2 * time.Hour)
+}
+
+// crowd trusts a browser for each of n users, a time apart.
+func crowd(t *testing.T, w *mfatest.World, n int, apart time.Duration) {
+	t.Helper()
+	for i := range n {
+		q := ana()
+		q.User.ID = fmt.Sprint("u-", i)
+		if _, err := verify(t, w, started(t, w, q).ID, w.Outbox.Code(t, mail), true); err != nil {
+			t.Fatal(err)
+		}
+		w.Clock.Advance(apart)
+	}
+}
+
+func TestARunLooksAtABoundedNumberOfItemsAndTheNextGoesOn(t *testing.T) {
+	for items := 1; items <= 13; items++ {
+		w := kls(t, nil)
+		crowd(t, w, 12, time.Second)
+		sleep(t, w, 30*day)
+		announced, runs := sweepInParts(t, w, items)
+		if announced != 12 || runs < 12/items {
+			t.Errorf("at most %d: got %d announced in %d runs, want 12", items, announced, runs)
+		}
+		wantEachOnce(t, w, fmt.Sprint("at most ", items), 12)
+	}
+}
+
+func TestTheSweepLooksAtTwoThousandItemsInOneRun(t *testing.T) {
+	w := kls(t, nil)
+	sweep(t, w)
+	const due = 2100
+	var writes []store.Write
+	for i := range due {
+		writes = append(writes, store.Write{
+			Key:  store.Key{Partition: "due#" + w.Clock.Now().Format("2006-01-02T15") + "#0", Sort: fmt.Sprintf("%06d", i)},
+			Body: fmt.Appendf(nil, `{"format":1,"route":"%044d","browser":"tb_%d","epoch":"e","ends":%q}`, 0, i, w.Clock.Now().Format(time.RFC3339)),
+		})
+		if len(writes) == store.MaxWrites {
+			if err := w.Store.Commit(t.Context(), store.NewVersion(), writes...); err != nil {
+				t.Fatal(err)
+			}
+			writes = nil
+		}
+	}
+	for run, want := range []int{2000, due - 2000} {
+		w.Faults.Reset()
+		done, err := w.Sweep(t.Context())
+		if err != nil || done.More != (run == 0) {
+			t.Errorf("run %d: got %+v, %v", run+1, done, err)
+		}
+		if got := w.Faults.Counts().Get; got != 1+3*want {
+			t.Errorf("run %d: got %d items read, want the mark, and three for each of %d", run+1, got, want)
+		}
+	}
+}
+
+func TestT5AnHourThatEndsWhileItIsGoneThroughIsGoneThroughAgain(t *testing.T) {
+	for items := 1; items < 12; items++ {
+		w := kls(t, nil)
+		crowd(t, w, 12, 5*time.Minute)     // 10:00 to 10:55
+		sleep(t, w, 30*day-35*time.Minute) // until 10:25
+		first, err := w.SweepAtMost(t.Context(), items, 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.Clock.Advance(time.Hour)
+		rest, _ := sweepInParts(t, w, items)
+		if first.Announced+rest != 12 {
+			t.Errorf("at most %d: got %d announced before the hour was over and %d after, want 12", items, first.Announced, rest)
+		}
+		wantEachOnce(t, w, fmt.Sprint("at most ", items), 12)
+	}
+}
+
+func TestT5ThreeBoundedRunsAtOnceCutOffAtAnyCommitAnnounceOnce(t *testing.T) {
+	for _, lost := range []bool{false, true} {
+		failure := fault.Fail(nil)
+		if lost {
+			failure = fault.Lose(nil)
+		}
+		for after := range 14 {
+			w := kls(t, nil)
+			crowd(t, w, 7, time.Second)
+			sleep(t, w, 30*day)
+			w.Pause = func(int) time.Duration { return 0 }
+			w.Faults.Inject(fault.Commit, after, fault.Fault{})
+			w.Faults.Inject(fault.Commit, -1, failure)
+			atOnce(3, func(int) {
+				for more, err := true, error(nil); more && err == nil; {
+					var done mfa.Swept
+					done, err = w.SweepAtMost(t.Context(), 2, 100)
+					more = done.More
+				}
+			})
+			w.Faults.Clear()
+			atOnce(3, func(int) { sweepInParts(t, w, 2) })
+			wantEachOnce(t, w, fmt.Sprintf("cut off after %d commits, lost %v", after, lost), 7)
+		}
+	}
+}
+
+func TestAMarkMadeByAClockThatWasAheadHidesNoEnd(t *testing.T) {
+	for _, late := range []time.Duration{0, 3 * time.Hour, 40 * time.Hour} {
+		w := kls(t, func(p *mfa.Policy) { p.Trust.Days = 1 })
+		trusted(t, w)
+		sweep(t, w)
+		w.Clock.Advance(10 * day)
+		if n := sweep(t, w); n != 1 {
+			t.Fatalf("by the clock that is ahead: got %d announced, want 1", n)
+		}
+		w.Clock.Advance(-10 * day)
+		trusted(t, w)
+		w.Clock.Advance(day + late)
+		if n := sweep(t, w); n != 1 {
+			t.Errorf("%v late: got %d announced, want 1", late, n)
+		}
+		w.Clock.Advance(10 * day)
+		sweep(t, w)
+		wantEachOnce(t, w, fmt.Sprint(late, " late"), 2)
+	}
+}
+
+func TestTheSweepsCallsGrowWithWhatIsDueAndNothingElse(t *testing.T) {
+	calls := func(due, later int) int {
+		w := kls(t, nil)
+		crowd(t, w, due, 0)
+		w.Clock.Advance(time.Hour)
+		crowd(t, w, later, 0)
+		sweep(t, w)
+		w.Clock.Advance(30*day - 2*time.Hour)
+		sweep(t, w)
+		w.Clock.Advance(time.Hour)
+		w.Faults.Reset()
+		if n := sweep(t, w); n != due {
+			t.Errorf("got %d announced, want %d", n, due)
+		}
+		return w.Faults.Counts().Calls()
+	}
+	idle := calls(0, 0)
+	if got := calls(0, 20); got != idle {
+		t.Errorf("with 20 that aren't due: got %d calls, want %d", got, idle)
+	}
+	for _, due := range []int{5, 10} {
+		if got, want := calls(due, 20), idle+4*due; got != want {
+			t.Errorf("with %d due: got %d calls, want %d: three reads and a commit for each", due, got, want)
+		}
+	}
+}
