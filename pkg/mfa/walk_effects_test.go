@@ -19,6 +19,7 @@ type effects struct {
 	looked  int      // wrong recovery codes that they counted
 	won     int      // of them that noted a right answer
 	sets    []string // of recovery codes that they made
+	locked  bool     // codes still were, after a right recovery code
 }
 
 // guardOf is the guard that a commit writes over; nil: it writes none.
@@ -65,6 +66,7 @@ func (s *schedule) note(f *flight, before *guardSeen) {
 		return slot.By == f.token && (slot.State == "verified" || slot.State == "" && (slot.Effect != "" || slot.Proven))
 	}) {
 		c.won++
+		c.locked = c.kind == recovers && !after.Guesses.Until.IsZero()
 	}
 	if after.Recovery.ID != "" && after.Recovery.ID != before.Recovery.ID {
 		c.sets = append(c.sets, after.Recovery.ID)
@@ -193,6 +195,9 @@ func (e *ending) winner(c *call) *call {
 func (e *ending) truthful(c *call) error {
 	if c.budget() != "" && c.landed != c.guessed+c.looked+c.won {
 		return fmt.Errorf("I2: %d answers were recorded, %d counted as wrong and %d as right", c.landed, c.guessed+c.looked, c.won)
+	}
+	if c.locked {
+		return fmt.Errorf("I10: a right recovery code left the codes locked")
 	}
 	if c.silent() || c.replay != "" {
 		return nil

@@ -113,7 +113,9 @@ func recoveryStages() []stage {
 			set: func(p *props) {
 				x := p.app("ana", p.fresh())
 				token := p.trustBy(x)
+				p.mistake(x, 1)
 				one, two := p.ask("ana", mfa.SignIn), p.ask("ana", mfa.SignIn)
+				p.mistakeRecovery(one, 1)
 				p.call(func(a *actor) { a.recover(one, p.shown[0], mfa.EffectReset, nil, "") })
 				p.call(func(a *actor) { a.show(two, x, step(0), true) })
 				p.call(func(a *actor) { a.startWith("ana", token, nil) })

@@ -88,7 +88,8 @@ type slotSeen struct {
 }
 
 type triesSeen struct {
-	At []int64 `json:"at"`
+	At    []int64   `json:"at"`
+	Until time.Time `json:"until"`
 }
 
 // An ending is how a schedule came out.
