@@ -359,6 +359,20 @@ func TestAnEnrolmentTokenDiesWithItsFinishItsEpochAndItsWindow(t *testing.T) {
 	}
 }
 
+func TestE12AnEnrolmentOfASignInIsFinishedWithItsTokenOnly(t *testing.T) {
+	w := plain(t, func(p *mfa.Policy) { everyone(p); p.EnrolmentProof = "none" })
+	_, call := mustEnrol(t, w, ana())
+	begun, err := w.BeginEnrolment(t.Context(), call, mfa.EnrolRequest{Kind: mfa.TOTP})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = finish(t, w, w.Client, begun.ID, w.Code(appOf(t, begun)))
+	wantCode(t, err, mfa.EnrolmentInvalid)
+	if done, err := finish(t, w, call, begun.ID, w.Code(appOf(t, begun))); err != nil || done.Token == nil {
+		t.Errorf("with its token: got %+v, %v", done, err)
+	}
+}
+
 func TestAnEnrolmentTokenAlteredOrMadeUpIsRefused(t *testing.T) {
 	w := plain(t, everyone)
 	start, call := mustEnrol(t, w, ana())

@@ -232,3 +232,30 @@ func TestB4AStepUpThatNamesAKindIsNotMetByEnrollingAnother(t *testing.T) {
 		wantClaims(t, w, *done.Token, map[string]any{"purpose": "step_up", "acr": "aal2"})
 	}
 }
+
+func TestAnAddressEnrolledAfterARecoveryIsStillGuessedAtWithinTheLimits(t *testing.T) {
+	w, _, done := withApp(t, effect(mfa.EffectReset, mfa.Everyone))
+	answer, err := recovering(t, w, done.RecoveryCodes[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	call := mfa.Call{Bearer: answer.Enrolment.Token.Reveal()}
+	var begun mfa.EnrolAnswer
+	for range 2 {
+		if begun, err = w.BeginEnrolment(t.Context(), call, mfa.EnrolRequest{Kind: mfa.Email}); err != nil {
+			t.Fatal(err)
+		}
+		for range 5 {
+			_, err := finish(t, w, call, begun.ID, mfatest.Wrong(w.Outbox.Code(t, mail)))
+			wantCode(t, err, mfa.WrongCode)
+		}
+	}
+	_, err = w.BeginEnrolment(t.Context(), call, mfa.EnrolRequest{Kind: mfa.Email})
+	wantCode(t, err, mfa.Locked)
+	if got := len(events(t, w, mfa.ChallengeLocked)); got != 1 {
+		t.Errorf("got %d locks, want 1", got)
+	}
+	if _, done := w.EnrolTOTP(t, call, "", mfa.Person{}); done.Token == nil {
+		t.Error("an app, which nobody can guess at: got no token")
+	}
+}
