@@ -298,3 +298,22 @@ func TestH6AnAdministratorEnrolsAndTheUserGetsTheCodesAtTheNextVerify(t *testing
 		t.Errorf("got %d codes left, want the 9 of the first set", left)
 	}
 }
+
+func TestG11AnEnrolmentBegunBeforeTheLockGetsNoCodeDuringIt(t *testing.T) {
+	w := plain(t, manyAttempts)
+	var begun mfa.EnrolAnswer
+	for range 2 {
+		begun = begin(t, w, w.Fresh(), mfa.Email)
+		for range 5 {
+			_, err := finish(t, w, w.Client, begun.ID, mfatest.Wrong(w.Outbox.Code(t, mail)))
+			wantCode(t, err, mfa.WrongCode)
+		}
+	}
+	w.Clock.Advance(time.Minute)
+	_, err := w.SendEnrolment(t.Context(), w.Client, begun.ID)
+	wantCode(t, err, mfa.Locked)
+	_, err = finish(t, w, w.Client, begun.ID, w.Outbox.Code(t, mail))
+	wantCode(t, err, mfa.Locked)
+	w.Clock.Advance(14 * time.Minute) // the enrolment is over too by then
+	w.EnrolEmail(t, w.Fresh(), org, ana().User, mail)
+}
