@@ -1,14 +1,17 @@
 package mfa_test
 
 import (
+	"context"
 	"encoding/base64"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
 	"countersign/pkg/mfa"
 	"countersign/pkg/mfa/mfatest"
 	"countersign/pkg/seal"
+	"countersign/pkg/store/fault"
 )
 
 func everyone(p *mfa.Policy) { p.Require = mfa.Everyone }
@@ -230,6 +233,56 @@ func TestWrongProofCodesFailTheSignInAndCountForTheUser(t *testing.T) {
 	wantCode(t, err, mfa.Locked)
 	_, err = prove(t, w, call, seal.NewSecret("000000"))
 	wantCode(t, err, mfa.Locked)
+}
+
+func TestWrongFirstCodesOfAForcedEnrolmentCountForTheUser(t *testing.T) {
+	w := plain(t, func(p *mfa.Policy) { everyone(p); p.EnrolmentProof = "none" })
+	_, call := mustEnrol(t, w, ana())
+	var begun mfa.EnrolAnswer
+	for range 3 {
+		var err error
+		if begun, err = w.BeginEnrolment(t.Context(), call, mfa.EnrolRequest{Kind: mfa.TOTP}); err != nil {
+			t.Fatal(err)
+		}
+		for range 4 {
+			if _, err = finish(t, w, call, begun.ID, mfatest.Wrong(w.Code(appOf(t, begun)))); err == nil {
+				t.Error("a wrong code was taken")
+			}
+		}
+	}
+	_, err := finish(t, w, call, begun.ID, w.Code(appOf(t, begun)))
+	wantCode(t, err, mfa.Locked)
+	if got := len(events(t, w, mfa.ChallengeFailed)); got != 10 {
+		t.Errorf("got %d guesses looked at, want 10", got)
+	}
+}
+
+// A proof reads the challenge, then another code is sent, then the proof reads the guard.
+func TestR12AProofCodeReadBeforeAnotherWasSentIsNotTakenAfterIt(t *testing.T) {
+	w := plain(t, everyone)
+	_, call := mustEnrol(t, w, ana())
+	proving(t, w, call)
+	old := w.Outbox.Code(t, mail)
+	w.Clock.Advance(30 * time.Second)
+	var read sync.WaitGroup
+	read.Add(2) // the policy, the challenge
+	w.Faults.Inject(fault.Get, 2, fault.Fault{After: func(context.Context) error {
+		read.Done()
+		return nil
+	}})
+	w.Faults.Inject(fault.Query, 1, fault.Fault{Before: func(context.Context) error {
+		read.Wait()
+		proving(t, w, call)
+		return nil
+	}})
+	_, err := prove(t, w, call, old)
+	if w.Outbox.Code(t, mail).Equal(old) {
+		return // once in a million times
+	}
+	wantCode(t, err, mfa.WrongCode)
+	if _, err := prove(t, w, call, w.Outbox.Code(t, mail)); err != nil {
+		t.Errorf("the new code: %v", err)
+	}
 }
 
 func TestWhoHasNoKnownAddressNeedsAnAdministrator(t *testing.T) {

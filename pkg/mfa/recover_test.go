@@ -199,6 +199,12 @@ func TestRecoveryCodesHaveABudgetOfTheirOwn(t *testing.T) {
 	if _, err := recovering(t, w, done.RecoveryCodes[0]); err != nil {
 		t.Errorf("after the wait: %v", err)
 	}
+	w.Clock.Advance(25 * time.Hour)
+	wrongRecoveries(t, w, started(t, w, ana()).ID, 5)
+	_, err = recovering(t, w, done.RecoveryCodes[1])
+	if e := wantCode(t, err, mfa.Locked); e.RetryAfter != 15*time.Minute {
+		t.Errorf("got a wait of %v, want 15 minutes again: a right one came between", e.RetryAfter)
+	}
 }
 
 func TestTenWrongRecoveryCodesInADayLockUntilTheFirstIsADayOld(t *testing.T) {

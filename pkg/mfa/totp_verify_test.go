@@ -189,8 +189,13 @@ func TestR11ACodeSpentAtAStepUpIsSpentAtASignIn(t *testing.T) {
 	wantCode(t, err, mfa.WrongCode)
 }
 
-// stored reads an item of a user's as the fields of its record.
+// stored reads an item of a user's of org, as the fields of its record.
 func stored(t *testing.T, w *mfatest.World, user, sort string) (store.Item, map[string]any) {
+	t.Helper()
+	return storedIn(t, w, org, user, sort)
+}
+
+func storedIn(t *testing.T, w *mfatest.World, org, user, sort string) (store.Item, map[string]any) {
 	t.Helper()
 	item, err := w.Store.Get(t.Context(), store.Key{Partition: partition(org, user), Sort: sort})
 	if err != nil || item.Absent() {
