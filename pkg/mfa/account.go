@@ -119,6 +119,9 @@ func (g *guard) open(ch *challenge, now time.Time) *slot {
 		return s
 	}
 	g.Slots = slices.DeleteFunc(g.Slots, func(s slot) bool { return !now.Before(s.Until) })
+	if g.Pending != nil && !now.Before(g.Pending.Until) {
+		g.Pending = nil
+	}
 	for len(g.Slots) >= mostSlots {
 		first := 0
 		for i, s := range g.Slots {

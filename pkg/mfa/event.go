@@ -2,6 +2,7 @@ package mfa
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -71,18 +72,60 @@ func (e Event) by(who Actor) Event {
 // user removes, or that are gone within half an hour; on any other it names the user by the route only.
 type carried struct {
 	Event
-	Notify bool   `json:"notify,omitempty"`
-	Life   string `json:"life,omitempty"` // of the user it is about
-	Of     []byte `json:"of,omitempty"`   // the route of the user, in the place of User
+	Notify bool
+	Life   string // of the user it is about
+	Of     []byte // the route of the user, in the place of User
 }
 
 func newEventID() string { return seal.ID("ev_", nil) }
+
+// A manifest is all the events of one commit, as they ride: what they have in common is said once, since a KB more is a
+// write more.
+type manifest struct {
+	Org           string    `json:"o"`
+	User          string    `json:"u,omitempty"`
+	Of            []byte    `json:"f,omitempty"` // the route of the user, in the place of User
+	Life          string    `json:"l,omitempty"` // of the user they are about
+	Time          time.Time `json:"t"`
+	PolicyVersion int       `json:"p"`
+	Actor         Actor     `json:"a"`
+	Events        []line    `json:"e"`
+}
+
+// A line is what one of the events has for itself. An actor or a policy that is said here is another one.
+type line struct {
+	ID            string         `json:"i"`
+	Type          string         `json:"y"`
+	PolicyVersion *int           `json:"p,omitempty"`
+	Actor         *Actor         `json:"a,omitempty"`
+	Notify        bool           `json:"n,omitempty"`
+	Data          map[string]any `json:"d,omitempty"`
+}
+
+var errEvents = errors.New("the events of one commit are of two users or moments")
 
 func encodeEvents(events []carried) (string, error) {
 	if len(events) == 0 {
 		return "", nil
 	}
-	b, err := json.Marshal(events)
+	first := events[0]
+	m := manifest{
+		Org: first.Org, User: first.User, Of: first.Of, Life: first.Life, Time: first.Time, PolicyVersion: first.PolicyVersion, Actor: first.Actor,
+	}
+	for _, e := range events {
+		if e.Org != m.Org || e.User != m.User || string(e.Of) != string(m.Of) || e.Life != m.Life || !e.Time.Equal(m.Time) {
+			return "", fmt.Errorf("encode %s: %w", e.Type, errEvents)
+		}
+		l := line{ID: e.ID, Type: e.Type, Notify: e.Notify, Data: e.Data}
+		if e.Actor != m.Actor {
+			l.Actor = &e.Actor
+		}
+		if e.PolicyVersion != m.PolicyVersion {
+			l.PolicyVersion = &e.PolicyVersion
+		}
+		m.Events = append(m.Events, l)
+	}
+	b, err := json.Marshal(&m)
 	if err != nil {
 		return "", fmt.Errorf("encode events: %w", err)
 	}
@@ -90,9 +133,28 @@ func encodeEvents(events []carried) (string, error) {
 }
 
 func decodeEvents(r store.Record) ([]carried, error) {
-	var events []carried
-	if err := json.Unmarshal([]byte(r.Events), &events); err != nil {
+	var m manifest
+	if err := json.Unmarshal([]byte(r.Events), &m); err != nil {
 		return nil, fmt.Errorf("decode events of commit %s: %w", r.Version, err)
+	}
+	var events []carried
+	for _, l := range m.Events {
+		e := carried{
+			Event: Event{
+				ID: l.ID, Type: l.Type, Time: m.Time, Org: m.Org, User: m.User, Actor: m.Actor, PolicyVersion: m.PolicyVersion, Data: l.Data,
+			},
+			Notify: l.Notify, Life: m.Life, Of: m.Of,
+		}
+		if l.Actor != nil {
+			e.Actor = *l.Actor
+		}
+		if l.PolicyVersion != nil {
+			e.PolicyVersion = *l.PolicyVersion
+		}
+		if e.Data == nil {
+			e.Data = map[string]any{}
+		}
+		events = append(events, e)
 	}
 	return events, nil
 }

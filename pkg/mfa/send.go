@@ -51,7 +51,7 @@ func (s *Service) readChallenge(id string, into **heldChallenge) read {
 		if err != nil {
 			return err
 		}
-		h := &heldChallenge{item: item}
+		h := &heldChallenge{item: item, challenge: challenge{ID: id}}
 		*into = h
 		if item.Absent() {
 			return nil

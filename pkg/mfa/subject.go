@@ -157,10 +157,10 @@ func goodLocale(s string) bool {
 // A FirstFactor is how the user came in before Countersign was asked, on the client's word.
 type FirstFactor struct {
 	Kind string     `json:"kind"` // password, sso or other; empty means password
-	At   *time.Time `json:"at"`
-	IdP  *string    `json:"idp"`
-	AMR  []string   `json:"amr"` // RFC 8176 values, from the identity provider
-	ACR  *string    `json:"acr"`
+	At   *time.Time `json:"at,omitempty"`
+	IdP  *string    `json:"idp,omitempty"`
+	AMR  []string   `json:"amr,omitempty"` // RFC 8176 values, from the identity provider
+	ACR  *string    `json:"acr,omitempty"`
 }
 
 func (f *FirstFactor) check() error {

@@ -19,7 +19,7 @@ type effects struct {
 	looked  int      // wrong recovery codes that they counted
 	won     int      // of them that noted a right answer
 	sets    []string // of recovery codes that they made
-	locked  bool     // codes still were, after a right recovery code
+	unkept  bool     // a right recovery code lifted a lock whose window was full, or left one whose wasn't
 }
 
 // guardOf is the guard that a commit writes over; nil: it writes none.
@@ -66,7 +66,7 @@ func (s *schedule) note(f *flight, before *guardSeen) {
 		return slot.By == f.token && (slot.State == "verified" || slot.State == "" && (slot.Effect != "" || slot.Proven))
 	}) {
 		c.won++
-		c.locked = c.kind == recovers && !after.Guesses.Until.IsZero()
+		c.unkept = c.kind == recovers && after.Guesses.Until.IsZero() == (len(after.Guesses.At) >= wrongTries)
 	}
 	if after.Recovery.ID != "" && after.Recovery.ID != before.Recovery.ID {
 		c.sets = append(c.sets, after.Recovery.ID)
@@ -118,13 +118,6 @@ func (c *call) counted() int {
 		return c.looked
 	}
 	return c.guessed
-}
-
-// unlocked reports whether something ended the lock that c heard of: a right recovery code ends that of codes.
-func (e *ending) unlocked(c *call) bool {
-	return c.kind != recovers && slices.ContainsFunc(e.calls, func(x *call) bool {
-		return x.kind == recovers && x.user == c.user && x.won > 0
-	})
 }
 
 // resets reports whether the call, if it took effect, has killed all that the user had open.
@@ -196,8 +189,8 @@ func (e *ending) truthful(c *call) error {
 	if c.budget() != "" && c.landed != c.guessed+c.looked+c.won {
 		return fmt.Errorf("I2: %d answers were recorded, %d counted as wrong and %d as right", c.landed, c.guessed+c.looked, c.won)
 	}
-	if c.locked {
-		return fmt.Errorf("I10: a right recovery code left the codes locked")
+	if c.unkept {
+		return fmt.Errorf("I2: after a right recovery code the codes are locked, or not, against their count")
 	}
 	if c.silent() || c.replay != "" {
 		return nil

@@ -98,7 +98,7 @@ func recoveryStages() []stage {
 			},
 		},
 		{
-			name: "a recovery code ends the lock of codes", lost: [3]int{0, 1, 1}, profile: "default", policy: signIn,
+			name: "a recovery code opens no window of guesses", lost: [3]int{0, 1, 1}, profile: "default", policy: signIn,
 			set: func(p *props) {
 				x := p.app("ana", p.fresh())
 				p.mistake(x, wrongTries-1)

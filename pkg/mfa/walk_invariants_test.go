@@ -259,9 +259,9 @@ func (e *ending) closed(by *call) error {
 		shut := false
 		switch code := by.refusal(); {
 		case code == mfa.Locked:
-			shut = c.budget() == by.budget() && c.decided.Before(by.now.Add(by.err.RetryAfter)) && !e.unlocked(by)
+			shut = c.budget() == by.budget() && c.decided.Before(by.now.Add(by.err.RetryAfter))
 		case code == mfa.WrongCode && *by.err.AttemptsLeft == 0 && len(g.tries(by).At) >= by.most():
-			shut = c.budget() == by.budget() && c.decided.Before(by.decided.Add(wrongWindow)) && !e.unlocked(by)
+			shut = c.budget() == by.budget() && c.decided.Before(by.decided.Add(wrongWindow))
 		case code == mfa.WrongCode && *by.err.AttemptsLeft == 0,
 			(code == mfa.ChallengeInvalid || code == mfa.EnrolmentInvalid) && by.now.Before(by.until):
 			shut = c.kind != starts && c.challenge == by.challenge && c.replay == ""
