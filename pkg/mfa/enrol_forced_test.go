@@ -108,21 +108,23 @@ func TestAForcedEnrolmentProvesTheAddressThenEnrolsThenSignsIn(t *testing.T) {
 }
 
 func TestTheKindEmailNeedsNoSecondProof(t *testing.T) {
-	for _, provenFirst := range []bool{false, true} {
+	for name, c := range map[string]struct{ asked, proven bool }{"at once": {}, "asked to prove": {asked: true}, "proven": {true, true}} {
 		w := plain(t, everyone)
 		_, call := mustEnrol(t, w, ana())
-		if provenFirst {
+		if c.asked {
 			proving(t, w, call)
+		}
+		if c.proven {
 			if _, err := prove(t, w, call, w.Outbox.Code(t, mail)); err != nil {
 				t.Fatal(err)
 			}
 		}
 		begun, err := w.BeginEnrolment(t.Context(), call, mfa.EnrolRequest{Kind: mfa.Email})
-		if err != nil || begun.Prove != nil || begun.Proven != provenFirst || (begun.Sent == nil) != provenFirst {
-			t.Fatalf("proven first %v: got %+v, %v", provenFirst, begun, err)
+		if err != nil || begun.Prove != nil || begun.Proven != c.proven || (begun.Sent == nil) != c.proven {
+			t.Fatalf("%s: got %+v, %v", name, begun, err)
 		}
 		code := w.Outbox.Code(t, mail)
-		if provenFirst {
+		if c.proven {
 			_, err := w.SendEnrolment(t.Context(), call, begun.ID)
 			wantCode(t, err, mfa.NothingToSend)
 			code = seal.Secret{}
@@ -130,13 +132,17 @@ func TestTheKindEmailNeedsNoSecondProof(t *testing.T) {
 			_, err := finish(t, w, call, begun.ID, seal.Secret{})
 			wantCode(t, err, mfa.InvalidRequest)
 		}
+		emails := len(w.Outbox.To(mail))
 		done, err := finish(t, w, call, begun.ID, code)
-		if err != nil || done.Token == nil {
-			t.Fatalf("proven first %v: got %+v, %v", provenFirst, done, err)
+		if err != nil || done.Token == nil || done.Factor.Hint != "a***@acme.example" {
+			t.Fatalf("%s: got %+v, %v", name, done, err)
 		}
 		wantClaims(t, w, *done.Token, map[string]any{"amr": []any{"pwd", "otp"}, "acr": "aal1", "verified": true})
-		if got := len(w.Outbox.To(mail)); got != 1 {
-			t.Errorf("proven first %v: got %d emails, want 1", provenFirst, got)
+		if want := map[string]int{"at once": 1, "asked to prove": 2, "proven": 1}[name]; emails != want {
+			t.Errorf("%s: got %d emails, want %d", name, emails, want)
+		}
+		if ch := started(t, w, ana()); ch.Sent == nil || len(w.Outbox.To(mail)) != emails+1 {
+			t.Errorf("%s: at the next sign-in no code went to the address", name)
 		}
 	}
 }

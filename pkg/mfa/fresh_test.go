@@ -141,6 +141,16 @@ func TestB6AProofEndsTenMinutesAfterItWasGiven(t *testing.T) {
 	w.Clock.Advance(time.Second)
 	call.Reauthenticated = w.Fresh().Reauthenticated
 	wantRefused(t, w, a.Factor, "a proof 601 s old", call, mfa.StepUpNeeded)
+
+	// One clock may be ahead of another, by a minute.
+	call = w.StepUp(t, org, user, a)
+	w.Clock.Advance(-61 * time.Second)
+	call.Reauthenticated = w.Fresh().Reauthenticated
+	wantRefused(t, w, a.Factor, "a proof 61 s ahead", call, mfa.StepUpNeeded)
+	w.Clock.Advance(time.Second)
+	if _, err := w.NewRecoveryCodes(t.Context(), call, org, user); err != nil {
+		t.Errorf("60 s ahead: %v", err)
+	}
 }
 
 func TestAPasswordCheckEndsTenMinutesAfterItToTheSecond(t *testing.T) {
