@@ -83,6 +83,21 @@ func TestEveryFunctionHasAFolderAnEventAndAPartOfTheTemplate(t *testing.T) {
 	}
 }
 
+func TestTheREADMEAndItsPictureNameEveryFunction(t *testing.T) {
+	_, functions := readTemplate(t)
+	for path, mark := range map[string]string{"../README.md": "\n| %s |", "../.github/pictures/architecture.svg": ">%s<"} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name := range functions {
+			if !strings.Contains(string(text), fmt.Sprintf(mark, name)) {
+				t.Errorf("%s doesn't name the function %s", filepath.Base(path), name)
+			}
+		}
+	}
+}
+
 func matching(t *testing.T, pattern string, name func(path string) string) (names []string) {
 	t.Helper()
 	paths, err := filepath.Glob(pattern)
