@@ -209,16 +209,16 @@ func changeStages() []stage {
 			},
 		},
 		{
-			name: "the user is erased while a factor is enrolled", torn: true, lost: [3]int{0, 1, 1},
+			name: "the user is erased while a browser is trusted", torn: true, lost: [3]int{0, 1, 1},
 			profile: "default", policy: signIn,
 			set: func(p *props) {
 				x := p.app("ana", p.fresh())
 				y, en := p.appUnderWay("ana", p.prove(x), mfa.EnrolRequest{Org: "acme", User: directory("ana"), Kind: mfa.TOTP})
 				one := p.ask("ana", mfa.SignIn)
 				p.call(func(a *actor) { a.erase("ana") })
-				p.call(func(a *actor) { a.finish(en, y.code(0), true, "") })
+				p.call(func(a *actor) { a.show(one, x, step(0), true) })
 				if p.full {
-					p.call(func(a *actor) { a.show(one, x, step(0), true) })
+					p.call(func(a *actor) { a.finish(en, y.code(0), true, "") })
 				}
 				p.check = func(e *ending) error {
 					erase := e.actors[0].calls[0]

@@ -57,8 +57,11 @@ func (e *ending) recoverable(user string, g guardSeen) error {
 		return nil
 	}
 	if len(e.props.shown) > 0 {
-		was := e.props.began[user].Recovery.ID
-		if err := check(e.props.shown, was == g.Recovery.ID, "before the calls"); err != nil {
+		newest := e.props.began[user].Recovery.ID == g.Recovery.ID
+		if !newest && !e.replaced(user, nil) {
+			return fmt.Errorf("I1: the recovery codes of before the calls are gone, and nothing took them away")
+		}
+		if err := check(e.props.shown, newest, "before the calls"); err != nil {
 			return err
 		}
 	}
@@ -71,11 +74,22 @@ func (e *ending) recoverable(user string, g guardSeen) error {
 		if newest && len(shown) == 0 {
 			return fmt.Errorf("I10: %s made recovery codes that nobody was shown", c.what)
 		}
+		if !newest && len(shown) > 0 && !e.replaced(user, c) {
+			return fmt.Errorf("I10: the recovery codes that %s was shown are gone, and nothing took them away", c.what)
+		}
 		if err := check(shown, newest, "by "+c.what); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// replaced reports whether a call other than c has taken recovery codes away.
+func (e *ending) replaced(user string, c *call) bool {
+	return slices.ContainsFunc(e.calls, func(x *call) bool {
+		return x != c && x.user == user && x.landed > 0 &&
+			(x.kind == regenerates || x.kind == removes || x.closes && (x.kind == recovers || x.kind == finishes) && x.won > 0)
+	})
 }
 
 // shown are the recovery codes of an answer.
