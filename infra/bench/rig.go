@@ -254,16 +254,21 @@ type person struct{ org, id, email string }
 
 func (p person) user() object { return object{"id": p.id, "email": p.email} }
 
-// newPerson is one of an org whom nobody has seen yet.
+// newPerson is one of an org whom nobody has seen yet, with an id as long as an application's often are (a UUID).
 func (r *rig) newPerson(org string) person {
 	r.users++
-	id := fmt.Sprintf("user-%d", r.users)
-	return person{org, id, id + "@bench.example"}
+	return person{org, fmt.Sprintf("00000000-0000-4000-8000-%012d", r.users), fmt.Sprintf("somebody.%d@bench.example", r.users)}
+}
+
+// browser is where a sign-in comes from: a user agent as long as they are.
+var browser = object{
+	"ip":         "203.0.113.147",
+	"user_agent": "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
 }
 
 // start begins a sign-in and gives the answer.
 func (r *rig) start(ctx context.Context, p person, trust string) (object, error) {
-	body := object{"org": p.org, "user": p.user()}
+	body := object{"org": p.org, "user": p.user(), "context": browser}
 	if trust != "" {
 		body["trust_token"] = trust
 	}
