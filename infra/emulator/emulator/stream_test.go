@@ -43,9 +43,13 @@ func (s streamed) key() string { return s.DynamoDB.Keys["pk"].S + " " + s.Dynamo
 
 // ids are those of the events that a record carries; none if they can't be read.
 func (s streamed) ids() (all []string) {
-	var events []struct{ ID string }
-	json.Unmarshal([]byte(s.DynamoDB.NewImage["e"].S), &events)
-	for _, e := range events {
+	var rides struct {
+		Events []struct {
+			ID string `json:"i"`
+		} `json:"e"`
+	}
+	json.Unmarshal([]byte(s.DynamoDB.NewImage["e"].S), &rides)
+	for _, e := range rides.Events {
 		all = append(all, e.ID)
 	}
 	return all
