@@ -117,7 +117,7 @@ const (
 // A challenge: facts, and the digest of the code that went out last. What was tried against it is in the guard.
 type challenge struct {
 	head
-	ID            string      `json:"id"`
+	ID            string      `json:"-"` // the partition of its item
 	Epoch         string      `json:"epoch"`
 	Life          string      `json:"life,omitempty"` // that its events are of
 	Org           string      `json:"org"`
