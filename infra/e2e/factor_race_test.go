@@ -21,10 +21,11 @@ func racing(t *testing.T, settings doc, round func(t *testing.T, w *world, p per
 	}
 }
 
-// all sends one call 64 times at once.
+// all sends one call many times at once: 64 times in a full run, half as often beside all other tests, where a busy
+// machine would run into the calls' deadline.
 func (w *world) all(t *testing.T, c call) map[int][]answer {
 	t.Helper()
-	answers := w.atOnce(t, 64, func(int) call { return c })
+	answers := w.atOnce(t, rounds(32, 64), func(int) call { return c })
 	for status, some := range answers {
 		switch status {
 		case 200, 201, 404, 409, 422, 429:
@@ -50,7 +51,7 @@ func TestR4SixtyFourRightAppCodesAtOnceGetOneToken(t *testing.T) {
 	})
 }
 
-func TestR8SixtyFourFinishesAtOnceEnrolOneFactor(t *testing.T) {
+func TestR8ManyFinishesAtOnceEnrolOneFactor(t *testing.T) {
 	racing(t, doc{}, func(t *testing.T, w *world, p person) {
 		begun := w.begin(t, p, "totp", "").want(t, 201, "")
 		code := app{secret: begun.text("totp", "secret")}.code(t, w)
