@@ -13,16 +13,16 @@ import (
 
 // TestT2EveryCauseEndsTrustAndSaysSo is the table of the package comment, a row each.
 func TestT2EveryCauseEndsTrustAndSaysSo(t *testing.T) {
-	report := func(kind string) func(*testing.T, *mfatest.World, app) {
-		return func(t *testing.T, w *mfatest.World, _ app) {
+	report := func(kind string) func(*testing.T, *mfatest.World, *mfatest.Authenticator) {
+		return func(t *testing.T, w *mfatest.World, _ *mfatest.Authenticator) {
 			died, err := w.Report(t.Context(), w.Client, org, user, kind)
 			if err != nil || died.TrustedBrowsers != 1 {
 				t.Fatalf("got %+v, %v, want one browser to die", died, err)
 			}
 		}
 	}
-	put := func(said mfa.Person) func(*testing.T, *mfatest.World, app) {
-		return func(t *testing.T, w *mfatest.World, _ app) {
+	put := func(said mfa.Person) func(*testing.T, *mfatest.World, *mfatest.Authenticator) {
+		return func(t *testing.T, w *mfatest.World, _ *mfatest.Authenticator) {
 			said.ID = user
 			if _, err := w.PutUser(t.Context(), w.Client, org, said); err != nil {
 				t.Fatal(err)
@@ -32,73 +32,73 @@ func TestT2EveryCauseEndsTrustAndSaysSo(t *testing.T) {
 	for _, row := range []struct {
 		cause  string // as the event says; empty: a policy, which says so itself
 		reason string // of what is then decided; empty: new_browser
-		end    func(*testing.T, *mfatest.World, app)
+		end    func(*testing.T, *mfatest.World, *mfatest.Authenticator)
 	}{
-		{cause: "factor_removed", end: func(t *testing.T, w *mfatest.World, a app) {
+		{cause: "factor_removed", end: func(t *testing.T, w *mfatest.World, a *mfatest.Authenticator) {
 			call := stepUp(t, w, a)
 			second, _ := enrolApp(t, w, call)
-			if err := w.RemoveFactor(t.Context(), call, org, user, second.id); err != nil {
+			if err := w.RemoveFactor(t.Context(), call, org, user, second.Factor); err != nil {
 				t.Fatal(err)
 			}
 		}},
-		{cause: "disabled", end: func(t *testing.T, w *mfatest.World, a app) {
+		{cause: "disabled", end: func(t *testing.T, w *mfatest.World, a *mfatest.Authenticator) {
 			call := stepUp(t, w, a)
 			if _, err := w.SetEnabled(t.Context(), call, org, user, false); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := w.SetEnabled(t.Context(), fresh(w), org, user, true); err != nil {
+			if _, err := w.SetEnabled(t.Context(), w.Fresh(), org, user, true); err != nil {
 				t.Fatal(err)
 			}
 		}},
 		{cause: "email_changed", end: put(mfa.Person{Email: mfa.Some("other@acme.example")})},
-		{cause: "phone_changed", end: func(t *testing.T, w *mfatest.World, a app) {
+		{cause: "phone_changed", end: func(t *testing.T, w *mfatest.World, a *mfatest.Authenticator) {
 			put(mfa.Person{Phone: mfa.Some("+33612345679")})(t, w, a)
 		}},
 		{cause: mfa.PasswordChanged, end: report(mfa.PasswordChanged)},
 		{cause: mfa.EmailChanged, end: report(mfa.EmailChanged)},
 		{cause: mfa.PhoneChanged, end: report(mfa.PhoneChanged)},
 		{cause: mfa.SignedOut, end: report(mfa.SignedOut)},
-		{cause: mfa.Deprovisioned, end: func(t *testing.T, w *mfatest.World, a app) {
+		{cause: mfa.Deprovisioned, end: func(t *testing.T, w *mfatest.World, a *mfatest.Authenticator) {
 			report(mfa.Deprovisioned)(t, w, a)
 			put(mfa.Person{})(t, w, a)
 		}},
-		{cause: "revoked", end: func(t *testing.T, w *mfatest.World, _ app) {
+		{cause: "revoked", end: func(t *testing.T, w *mfatest.World, _ *mfatest.Authenticator) {
 			if err := w.RevokeBrowsers(t.Context(), w.Client, org, user); err != nil {
 				t.Fatal(err)
 			}
 		}},
-		{cause: "revoked", end: func(t *testing.T, w *mfatest.World, _ app) {
+		{cause: "revoked", end: func(t *testing.T, w *mfatest.World, _ *mfatest.Authenticator) {
 			if err := w.RevokeBrowser(t.Context(), w.Client, org, user, browsers(t, w)[0].ID); err != nil {
 				t.Fatal(err)
 			}
 		}},
-		{cause: "recovery", reason: mfa.NotRequired, end: func(t *testing.T, w *mfatest.World, a app) { recoverBy(t, w, a, mfa.EffectReset) }},
-		{cause: "reenrolled", end: func(t *testing.T, w *mfatest.World, a app) {
+		{cause: "recovery", reason: mfa.NotRequired, end: func(t *testing.T, w *mfatest.World, a *mfatest.Authenticator) { recoverBy(t, w, a, mfa.EffectReset) }},
+		{cause: "reenrolled", end: func(t *testing.T, w *mfatest.World, a *mfatest.Authenticator) {
 			answer := recoverBy(t, w, a, mfa.EffectReenrol)
 			call := mfa.Call{Bearer: answer.Enrolment.Token.Reveal()}
 			begun, err := w.BeginEnrolment(t.Context(), call, mfa.EnrolRequest{Kind: mfa.TOTP})
 			if err != nil {
 				t.Fatal(err)
 			}
-			next := app{secret: begun.TOTP.Secret.Reveal()}
-			if _, err := w.FinishEnrolment(t.Context(), call, mfa.FinishRequest{Enrolment: begun.ID, Code: next.code(t, w)}); err != nil {
+			next := typed(t, begun)
+			if _, err := w.FinishEnrolment(t.Context(), call, mfa.FinishRequest{Enrolment: begun.ID, Code: w.Code(next)}); err != nil {
 				t.Fatal(err)
 			}
 		}},
-		{reason: mfa.NewBrowser, end: func(t *testing.T, w *mfatest.World, _ app) {
+		{reason: mfa.NewBrowser, end: func(t *testing.T, w *mfatest.World, _ *mfatest.Authenticator) {
 			w.SetPolicy(t, org, "default", func(p *mfa.Policy) { p.Trust.Days = 0 })
 			w.SetPolicy(t, org, "default", nil)
 		}},
-		{reason: mfa.NewBrowser, end: func(t *testing.T, w *mfatest.World, _ app) {
+		{reason: mfa.NewBrowser, end: func(t *testing.T, w *mfatest.World, _ *mfatest.Authenticator) {
 			w.SetPolicy(t, org, "default", func(p *mfa.Policy) { p.Methods.TOTP = mfa.NotAllowed })
 			w.SetPolicy(t, org, "default", nil)
 		}},
-		{reason: mfa.TrustExpired, end: func(t *testing.T, w *mfatest.World, _ app) {
+		{reason: mfa.TrustExpired, end: func(t *testing.T, w *mfatest.World, _ *mfatest.Authenticator) {
 			w.Clock.Advance(2 * day)
 			w.SetPolicy(t, org, "default", func(p *mfa.Policy) { p.Trust.Days = 1 })
 		}},
-		{reason: mfa.TrustExpired, end: func(_ *testing.T, w *mfatest.World, _ app) { w.Clock.Advance(30 * day) }},
-		{cause: "cap", end: func(t *testing.T, w *mfatest.World, a app) {
+		{reason: mfa.TrustExpired, end: func(_ *testing.T, w *mfatest.World, _ *mfatest.Authenticator) { w.Clock.Advance(30 * day) }},
+		{cause: "cap", end: func(t *testing.T, w *mfatest.World, a *mfatest.Authenticator) {
 			w.SetPolicy(t, org, "default", func(p *mfa.Policy) { p.Trust.Cap = 1 })
 			trustedByApp(t, w, a)
 		}},
@@ -140,7 +140,7 @@ func TestT2EveryCauseEndsTrustAndSaysSo(t *testing.T) {
 }
 
 // recoverBy answers a sign-in with one of ana's recovery codes, under a policy of that effect.
-func recoverBy(t *testing.T, w *mfatest.World, a app, effect string) mfa.RecoverAnswer {
+func recoverBy(t *testing.T, w *mfatest.World, a *mfatest.Authenticator, effect string) mfa.RecoverAnswer {
 	t.Helper()
 	codes, err := w.NewRecoveryCodes(t.Context(), stepUp(t, w, a), org, user)
 	if err != nil {
@@ -157,7 +157,7 @@ func recoverBy(t *testing.T, w *mfatest.World, a app, effect string) mfa.Recover
 func TestWhatIsAddedOrRenamedEndsNoTrust(t *testing.T) {
 	w, a := protected(t, nil)
 	token := trustedByApp(t, w, a)
-	if renamed, err := w.RenameFactor(t.Context(), w.Client, org, user, a.id, "my phone"); err != nil || renamed.Label != "my phone" {
+	if renamed, err := w.RenameFactor(t.Context(), w.Client, org, user, a.Factor, "my phone"); err != nil || renamed.Label != "my phone" {
 		t.Fatalf("got %+v, %v", renamed, err)
 	}
 	enrolMail(t, w, stepUp(t, w, a))
@@ -194,7 +194,7 @@ func TestT4ABrowserThatWasRevokedIsNotSparedTheQuestion(t *testing.T) {
 	}
 	wantReason(t, w, second, mfa.NewBrowser)
 	w.Clock.Advance(time.Minute)
-	_, err = w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: open.ID, Code: a.code(t, w)})
+	_, err = w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: open.ID, Code: w.Code(a)})
 	wantCode(t, err, mfa.ChallengeInvalid)
 }
 
@@ -202,14 +202,14 @@ func TestS8TurnedOffTheFactorsStayAndTurnedOnTheyAreAskedForAgain(t *testing.T) 
 	w, a := protected(t, nil)
 	_, err := w.SetEnabled(t.Context(), w.Client, org, user, false)
 	wantCode(t, err, mfa.ReauthenticationNeeded)
-	_, err = w.SetEnabled(t.Context(), fresh(w), org, user, false)
+	_, err = w.SetEnabled(t.Context(), w.Fresh(), org, user, false)
 	wantCode(t, err, mfa.StepUpNeeded)
 	off, err := w.SetEnabled(t.Context(), stepUp(t, w, a), org, user, false)
 	if err != nil || off.Enabled || len(off.Factors) != 1 || off.Status != mfa.Unprotected {
 		t.Fatalf("got %+v, %v", off, err)
 	}
 	wantReason(t, w, seal.Secret{}, mfa.NotRequired)
-	on, err := w.SetEnabled(t.Context(), fresh(w), org, user, true)
+	on, err := w.SetEnabled(t.Context(), w.Fresh(), org, user, true)
 	if err != nil || !on.Enabled || on.Status != mfa.Protected {
 		t.Fatalf("got %+v, %v", on, err)
 	}
@@ -227,13 +227,13 @@ func TestT4WhileItIsRequiredItCantBeTurnedOffNorTheLastFactorRemoved(t *testing.
 	call := stepUp(t, w, a)
 	_, err := w.SetEnabled(t.Context(), call, org, user, false)
 	wantCode(t, err, mfa.RequiredByPolicy)
-	wantCode(t, w.RemoveFactor(t.Context(), call, org, user, a.id), mfa.LastFactor)
+	wantCode(t, w.RemoveFactor(t.Context(), call, org, user, a.Factor), mfa.LastFactor)
 	second := enrolMail(t, w, call)
 	if err := w.RemoveFactor(t.Context(), call, org, user, second.Factor.ID); err != nil {
 		t.Error(err)
 	}
-	wantCode(t, w.RemoveFactor(t.Context(), call, org, user, a.id), mfa.LastFactor)
-	if got := shown(t, w).Factors; len(got) != 1 || got[0].ID != a.id {
+	wantCode(t, w.RemoveFactor(t.Context(), call, org, user, a.Factor), mfa.LastFactor)
+	if got := shown(t, w).Factors; len(got) != 1 || got[0].ID != a.Factor {
 		t.Errorf("factors: got %+v, want the app alone", got)
 	}
 }
@@ -246,7 +246,7 @@ func TestS4EmailThatThePolicyPinsCantBeRemovedOnItsOwn(t *testing.T) {
 	if _, err := w.SetEnabled(t.Context(), call, org, user, false); err != nil {
 		t.Errorf("turning it off: %v", err)
 	}
-	if err := w.RemoveFactor(t.Context(), fresh(w), org, user, a.id); err != nil {
+	if err := w.RemoveFactor(t.Context(), w.Fresh(), org, user, a.Factor); err != nil {
 		t.Errorf("removing the other: %v", err)
 	}
 }
@@ -254,7 +254,7 @@ func TestS4EmailThatThePolicyPinsCantBeRemovedOnItsOwn(t *testing.T) {
 func TestEmailThatIsNoBackupIsForThoseWhoHaveNothingElse(t *testing.T) {
 	w := mfatest.New(t)
 	w.SetPolicy(t, org, "default", func(p *mfa.Policy) { p.EmailBackup = mfa.NotAllowed })
-	byMail := enrolMail(t, w, fresh(w))
+	byMail := enrolMail(t, w, w.Fresh())
 	if ch := started(t, w, ana()); len(ch.Methods) != 1 || ch.Methods[0].Factor != byMail.Factor.ID {
 		t.Fatalf("alone: got %+v", ch.Methods)
 	}
@@ -269,14 +269,14 @@ func TestEmailThatIsNoBackupIsForThoseWhoHaveNothingElse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	call := fresh(w)
+	call := w.Fresh()
 	call.Proof = proof.Token
 	a, _ := enrolApp(t, w, call)
-	if ch := started(t, w, ana()); len(ch.Methods) != 1 || ch.Methods[0].Factor != a.id {
+	if ch := started(t, w, ana()); len(ch.Methods) != 1 || ch.Methods[0].Factor != a.Factor {
 		t.Errorf("beside an app: got %+v, want the app alone", ch.Methods)
 	}
 	w.Clock.Advance(time.Minute)
-	_, err = w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: started(t, w, ana()).ID, Factor: byMail.Factor.ID, Code: a.code(t, w)})
+	_, err = w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: started(t, w, ana()).ID, Factor: byMail.Factor.ID, Code: w.Code(a)})
 	wantCode(t, err, mfa.MethodForbidden)
 	_, err = w.BeginEnrolment(t.Context(), stepUp(t, w, a), mfa.EnrolRequest{Org: org, User: &q.User, Kind: mfa.Email})
 	wantCode(t, err, mfa.MethodForbidden)
@@ -287,14 +287,14 @@ func TestWhoRemovesTheLastFactorHasNoneAndNoRecoveryCodes(t *testing.T) {
 	if got := shown(t, w); got.Recovery.CodesLeft != 10 || !got.Enabled {
 		t.Fatalf("before: got %+v", got)
 	}
-	if err := w.RemoveFactor(t.Context(), stepUp(t, w, a), org, user, a.id); err != nil {
+	if err := w.RemoveFactor(t.Context(), stepUp(t, w, a), org, user, a.Factor); err != nil {
 		t.Fatal(err)
 	}
 	if got := shown(t, w); len(got.Factors) != 0 || got.Recovery.CodesLeft != 0 || got.Enabled || got.Status != mfa.Unprotected {
 		t.Errorf("after: got %+v", got)
 	}
 	wantReason(t, w, seal.Secret{}, mfa.NotRequired)
-	if _, done := enrolApp(t, w, fresh(w)); len(done.RecoveryCodes) != 10 {
+	if _, done := enrolApp(t, w, w.Fresh()); len(done.RecoveryCodes) != 10 {
 		t.Errorf("enrolled again: got %d recovery codes, want a new set", len(done.RecoveryCodes))
 	}
 }
@@ -304,8 +304,8 @@ func TestB6AnothersFactorIsNoFactorOfOnesOwn(t *testing.T) {
 	if _, err := w.PutUser(t.Context(), w.Client, org, mfa.Person{ID: "bob"}); err != nil {
 		t.Fatal(err)
 	}
-	for _, id := range []string{a.id, "fa_AAAAAAAAAAAAAAAAAAAAAA", "", "guard"} {
-		wantCode(t, w.RemoveFactor(t.Context(), fresh(w), org, "bob", id), mfa.NotFound)
+	for _, id := range []string{a.Factor, "fa_AAAAAAAAAAAAAAAAAAAAAA", "", "guard"} {
+		wantCode(t, w.RemoveFactor(t.Context(), w.Fresh(), org, "bob", id), mfa.NotFound)
 		_, err := w.RenameFactor(t.Context(), w.Client, org, "bob", id, "x")
 		wantCode(t, err, mfa.NotFound)
 	}
@@ -321,7 +321,7 @@ func TestL7AfterDeprovisioningNothingStartsUntilTheClientPutsTheUserAgain(t *tes
 		t.Fatal(err)
 	}
 	w.Clock.Advance(time.Minute)
-	_, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: open.ID, Code: a.code(t, w)})
+	_, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: open.ID, Code: w.Code(a)})
 	wantCode(t, err, mfa.ChallengeInvalid)
 	for _, q := range []mfa.StartRequest{ana(), {Org: org, User: mfa.Person{ID: user}, FirstFactor: mfa.FirstFactor{Kind: "sso"}}, {Org: org, User: mfa.Person{ID: user}, Purpose: mfa.StepUp}} {
 		_, err := w.StartChallenge(t.Context(), w.Client, q)
@@ -330,12 +330,12 @@ func TestL7AfterDeprovisioningNothingStartsUntilTheClientPutsTheUserAgain(t *tes
 		wantCode(t, err, mfa.Forbidden)
 	}
 	said := ana().User
-	_, err = w.BeginEnrolment(t.Context(), fresh(w), mfa.EnrolRequest{Org: org, User: &said, Kind: mfa.TOTP})
+	_, err = w.BeginEnrolment(t.Context(), w.Fresh(), mfa.EnrolRequest{Org: org, User: &said, Kind: mfa.TOTP})
 	wantCode(t, err, mfa.Forbidden)
 	if _, err := w.PutUser(t.Context(), w.Client, org, mfa.Person{ID: user}); err != nil {
 		t.Fatal(err)
 	}
-	if ch := started(t, w, ana()); len(ch.Methods) != 1 || ch.Methods[0].Factor != a.id {
+	if ch := started(t, w, ana()); len(ch.Methods) != 1 || ch.Methods[0].Factor != a.Factor {
 		t.Errorf("put again: got %+v, want the app asked for", ch.Methods)
 	}
 	_, err = w.Report(t.Context(), w.Client, org, "nobody", mfa.Deprovisioned)
@@ -349,7 +349,7 @@ func TestL7AfterDeprovisioningNothingStartsUntilTheClientPutsTheUserAgain(t *tes
 func TestI6TheUserIsToldOfEveryChangeInTheirLanguage(t *testing.T) {
 	w := mfatest.New(t)
 	w.SetPolicy(t, org, "default", func(p *mfa.Policy) { p.Locale = "fr" })
-	a, done := enrolApp(t, w, fresh(w))
+	a, done := enrolApp(t, w, w.Fresh())
 	if _, err := w.Recover(t.Context(), w.Client, mfa.RecoverRequest{Challenge: started(t, w, ana()).ID, Code: done.RecoveryCodes[3]}); err != nil {
 		t.Fatal(err)
 	}
@@ -360,7 +360,7 @@ func TestI6TheUserIsToldOfEveryChangeInTheirLanguage(t *testing.T) {
 	if _, err := w.SetEnabled(t.Context(), call, org, user, false); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.RemoveFactor(t.Context(), fresh(w), org, user, a.id); err != nil {
+	if err := w.RemoveFactor(t.Context(), w.Fresh(), org, user, a.Factor); err != nil {
 		t.Fatal(err)
 	}
 	w.Drain(t)
@@ -394,8 +394,8 @@ func TestG11AnEnrolmentTokenIsNoWayAroundAFactorThatTheUserHasSince(t *testing.T
 	if err != nil {
 		t.Fatal(err)
 	}
-	mine := app{secret: begun.TOTP.Secret.Reveal()}
-	if _, err := w.FinishEnrolment(t.Context(), calls[0], mfa.FinishRequest{Enrolment: begun.ID, Code: mine.code(t, w)}); err != nil {
+	mine := typed(t, begun)
+	if _, err := w.FinishEnrolment(t.Context(), calls[0], mfa.FinishRequest{Enrolment: begun.ID, Code: w.Code(mine)}); err != nil {
 		t.Fatal(err)
 	}
 	_, err = w.BeginEnrolment(t.Context(), calls[1], mfa.EnrolRequest{Kind: mfa.TOTP})
@@ -414,7 +414,7 @@ func TestG12ALockKeepsNobodyFromSettingUpAnAppAfterARecovery(t *testing.T) {
 	}
 	ch := started(t, w, ana())
 	for range 10 {
-		_, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Code: mfatest.Wrong(a.code(t, w))})
+		_, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Code: mfatest.Wrong(w.Code(a))})
 		wantCode(t, err, mfa.WrongCode)
 	}
 	answer, err := w.Recover(t.Context(), w.Client, mfa.RecoverRequest{Challenge: started(t, w, ana()).ID, Code: codes.RecoveryCodes[0]})
@@ -426,12 +426,12 @@ func TestG12ALockKeepsNobodyFromSettingUpAnAppAfterARecovery(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	next := app{secret: begun.TOTP.Secret.Reveal()}
-	_, err = w.FinishEnrolment(t.Context(), call, mfa.FinishRequest{Enrolment: begun.ID, Code: mfatest.Wrong(next.code(t, w))})
+	next := typed(t, begun)
+	_, err = w.FinishEnrolment(t.Context(), call, mfa.FinishRequest{Enrolment: begun.ID, Code: mfatest.Wrong(w.Code(next))})
 	if e := wantCode(t, err, mfa.WrongCode); *e.AttemptsLeft != 9 {
 		t.Errorf("got %d attempts left, want 9", *e.AttemptsLeft)
 	}
-	done, err := w.FinishEnrolment(t.Context(), call, mfa.FinishRequest{Enrolment: begun.ID, Code: next.code(t, w)})
+	done, err := w.FinishEnrolment(t.Context(), call, mfa.FinishRequest{Enrolment: begun.ID, Code: w.Code(next)})
 	if err != nil || done.Token == nil {
 		t.Fatalf("got %+v, %v, want a token", done, err)
 	}

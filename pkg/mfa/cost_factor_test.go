@@ -23,7 +23,7 @@ func TestAStepOfAnEnrolledFactorCostsWhatTheTableSays(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		code := app{secret: begun.TOTP.Secret.Reveal()}.code(t, w)
+		code := w.Code(typed(t, begun))
 		if wrong {
 			code = mfatest.Wrong(code)
 		}
@@ -39,7 +39,7 @@ func TestAStepOfAnEnrolledFactorCostsWhatTheTableSays(t *testing.T) {
 	recovering := func(effect, require string) func(*testing.T, *mfatest.World) func() error {
 		return func(t *testing.T, w *mfatest.World) func() error {
 			w.SetPolicy(t, org, "default", func(p *mfa.Policy) { p.Recovery.Effect, p.Require = effect, require })
-			_, done := enrolApp(t, w, fresh(w))
+			_, done := enrolApp(t, w, w.Fresh())
 			ch := started(t, w, ana())
 			return func() error {
 				_, err := w.Recover(ctx, w.Client, mfa.RecoverRequest{Challenge: ch.ID, Code: done.RecoveryCodes[0]})
@@ -49,10 +49,10 @@ func TestAStepOfAnEnrolledFactorCostsWhatTheTableSays(t *testing.T) {
 	}
 	answering := func(trust, right bool) func(*testing.T, *mfatest.World) func() error {
 		return func(t *testing.T, w *mfatest.World) func() error {
-			a, _ := enrolApp(t, w, fresh(w))
+			a, _ := enrolApp(t, w, w.Fresh())
 			ch := started(t, w, ana())
 			w.Clock.Advance(time.Minute)
-			q := mfa.VerifyRequest{Challenge: ch.ID, Code: a.code(t, w)}
+			q := mfa.VerifyRequest{Challenge: ch.ID, Code: w.Code(a)}
 			if trust {
 				q.Trust = &mfa.TrustChoice{}
 			}
@@ -69,9 +69,9 @@ func TestAStepOfAnEnrolledFactorCostsWhatTheTableSays(t *testing.T) {
 		}
 	}
 	// managing changes an account that is brought to where change applies by an app, in whose name the call is.
-	managing := func(change func(w *mfatest.World, call mfa.Call, a app) error) func(*testing.T, *mfatest.World) func() error {
+	managing := func(change func(w *mfatest.World, call mfa.Call, a *mfatest.Authenticator) error) func(*testing.T, *mfatest.World) func() error {
 		return func(t *testing.T, w *mfatest.World) func() error {
-			a, _ := enrolApp(t, w, fresh(w))
+			a, _ := enrolApp(t, w, w.Fresh())
 			trustedByApp(t, w, a)
 			call := stepUp(t, w, a)
 			return func() error { return change(w, call, a) }
@@ -85,7 +85,7 @@ func TestAStepOfAnEnrolledFactorCostsWhatTheTableSays(t *testing.T) {
 	}
 	wantCosts(t, world, map[string]costed{
 		"start, by app": {cost{2, 1}, func(t *testing.T, w *mfatest.World) func() error {
-			enrolApp(t, w, fresh(w))
+			enrolApp(t, w, w.Fresh())
 			return func() error {
 				_, err := w.StartChallenge(ctx, w.Client, ana())
 				return err
@@ -102,36 +102,36 @@ func TestAStepOfAnEnrolledFactorCostsWhatTheTableSays(t *testing.T) {
 		"verify, by app, wrong":      {cost{2, 1}, answering(false, false)},
 		"verify, by app, with trust": {cost{2, 3}, answering(true, true)},
 		"enrol, begin, app": {cost{2, 1}, func(_ *testing.T, w *mfatest.World) func() error {
-			return beginning(w, fresh(w), mfa.TOTP)
+			return beginning(w, w.Fresh(), mfa.TOTP)
 		}},
 		"enrol, begin, email": {cost{2, 2}, func(_ *testing.T, w *mfatest.World) func() error {
-			return beginning(w, fresh(w), mfa.Email)
+			return beginning(w, w.Fresh(), mfa.Email)
 		}},
 		"enrol, finish": {cost{2, 4}, func(t *testing.T, w *mfatest.World) func() error {
-			return finishing(t, w, fresh(w), false)
+			return finishing(t, w, w.Fresh(), false)
 		}},
 		"enrol, finish, wrong": {cost{2, 1}, func(t *testing.T, w *mfatest.World) func() error {
-			return finishing(t, w, fresh(w), true)
+			return finishing(t, w, w.Fresh(), true)
 		}},
 		"recover":                               {cost{2, 1}, recovering(mfa.EffectSignIn, mfa.Nobody)},
 		"recover, with the effect reset":        {cost{2, 3}, recovering(mfa.EffectReset, mfa.Nobody)},
 		"recover, to enrol after a reset":       {cost{2, 4}, recovering(mfa.EffectReset, mfa.Everyone)},
 		"recover, to enrol before all is ended": {cost{2, 2}, recovering(mfa.EffectReenrol, mfa.Nobody)},
-		"new recovery codes": {cost{2, 1}, managing(func(w *mfatest.World, call mfa.Call, _ app) error {
+		"new recovery codes": {cost{2, 1}, managing(func(w *mfatest.World, call mfa.Call, _ *mfatest.Authenticator) error {
 			_, err := w.NewRecoveryCodes(ctx, call, org, user)
 			return err
 		})},
-		"turn off": {cost{2, 2}, managing(func(w *mfatest.World, call mfa.Call, _ app) error {
+		"turn off": {cost{2, 2}, managing(func(w *mfatest.World, call mfa.Call, _ *mfatest.Authenticator) error {
 			_, err := w.SetEnabled(ctx, call, org, user, false)
 			return err
 		})},
-		"remove a factor": {cost{2, 3}, managing(func(w *mfatest.World, call mfa.Call, a app) error {
-			return w.RemoveFactor(ctx, call, org, user, a.id)
+		"remove a factor": {cost{2, 3}, managing(func(w *mfatest.World, call mfa.Call, a *mfatest.Authenticator) error {
+			return w.RemoveFactor(ctx, call, org, user, a.Factor)
 		})},
-		"revoke all browsers": {cost{2, 1}, managing(func(w *mfatest.World, call mfa.Call, _ app) error {
+		"revoke all browsers": {cost{2, 1}, managing(func(w *mfatest.World, call mfa.Call, _ *mfatest.Authenticator) error {
 			return w.RevokeBrowsers(ctx, call, org, user)
 		})},
-		"report": {cost{2, 1}, managing(func(w *mfatest.World, call mfa.Call, _ app) error {
+		"report": {cost{2, 1}, managing(func(w *mfatest.World, call mfa.Call, _ *mfatest.Authenticator) error {
 			_, err := w.Report(ctx, call, org, user, mfa.PasswordChanged)
 			return err
 		})},

@@ -50,16 +50,13 @@ func (v *enrolmentSight) sendCode(u *unit) (*outgoing, error) {
 // underWay answers EnrolmentInvalid unless id is the enrolment that the user has under way, and the caller's. The slot
 // may be nil; with an error it is how the enrolment ended.
 func (v *enrolmentSight) underWay(u *unit, id string) (*slot, error) {
-	if _, err := v.open(u); err != nil && !isConflict(err) {
-		if v.a == nil || v.a.guard == nil {
-			return nil, err
-		}
-		return v.a.guard.slotOf(id), err
-	} else if err != nil {
+	switch _, err := v.open(u); {
+	case isConflict(err):
 		return nil, err
-	}
-	if !v.a.known() {
+	case !v.a.known():
 		return nil, enrolmentInvalid()
+	case err != nil:
+		return v.a.guard.slotOf(id), err
 	}
 	en, slot := &v.a.pending.enrolment, v.a.guard.slotOf(id)
 	switch {

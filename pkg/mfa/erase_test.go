@@ -82,9 +82,9 @@ func known(t *testing.T, w *mfatest.World) {
 		must(err)
 		return begun
 	}
-	begun := enrol(fresh(w), mfa.TOTP)
-	a := app{secret: begun.TOTP.Secret.Reveal()}
-	done, err := w.FinishEnrolment(t.Context(), w.Client, mfa.FinishRequest{Enrolment: begun.ID, Code: a.code(t, w)})
+	begun := enrol(w.Fresh(), mfa.TOTP)
+	a := typed(t, begun)
+	done, err := w.FinishEnrolment(t.Context(), w.Client, mfa.FinishRequest{Enrolment: begun.ID, Code: w.Code(a)})
 	must(err)
 	if len(done.RecoveryCodes) == 0 {
 		t.Fatal("no recovery codes were made")
@@ -94,9 +94,9 @@ func known(t *testing.T, w *mfatest.World) {
 	answer, err := w.StartChallenge(t.Context(), w.Client, step)
 	must(err)
 	w.Clock.Advance(time.Minute)
-	proof, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: answer.Challenge.ID, Code: a.code(t, w)})
+	proof, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: answer.Challenge.ID, Code: w.Code(a)})
 	must(err)
-	call := fresh(w)
+	call := w.Fresh()
 	call.Proof = proof.Token
 	begun = enrol(call, mfa.Email)
 	_, err = w.FinishEnrolment(t.Context(), w.Client, mfa.FinishRequest{Enrolment: begun.ID, Code: w.Outbox.Code(t, erin.mail)})
@@ -104,7 +104,7 @@ func known(t *testing.T, w *mfatest.World) {
 	for range 3 {
 		ch := started(t, w, q)
 		w.Clock.Advance(time.Minute)
-		_, err = w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Code: a.code(t, w), Trust: &mfa.TrustChoice{Name: erin.browser}})
+		_, err = w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Code: w.Code(a), Trust: &mfa.TrustChoice{Name: erin.browser}})
 		must(err)
 		w.Clock.Advance(10 * 24 * time.Hour)
 	}
@@ -113,7 +113,7 @@ func known(t *testing.T, w *mfatest.World) {
 	}
 	// What is open when she is erased.
 	for range 3 {
-		_, err = verify(t, w, started(t, w, q).ID, mfatest.Wrong(a.code(t, w)), false)
+		_, err = verify(t, w, started(t, w, q).ID, mfatest.Wrong(w.Code(a)), false)
 		wantCode(t, err, mfa.WrongCode)
 	}
 	_, err = w.BeginEnrolment(t.Context(), w.Client, mfa.EnrolRequest{
