@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -78,7 +77,7 @@ func Account(s *mfa.Service) Handlers {
 			},
 		}),
 		"getUserActivity": serve(operation[mfa.ActivityQuery, mfa.Activity]{
-			bodiless: true, query: narrowed,
+			bodiless: true, query: narrowing,
 			do: func(ctx context.Context, call mfa.Call, at target, q mfa.ActivityQuery) (mfa.Activity, error) {
 				if q.User != "" {
 					return mfa.Activity{}, invalid("user", "The path names the user.")
@@ -88,7 +87,7 @@ func Account(s *mfa.Service) Handlers {
 			},
 		}),
 		"getOrgActivity": serve(operation[mfa.ActivityQuery, mfa.Activity]{
-			bodiless: true, query: narrowed,
+			bodiless: true, query: narrowing,
 			do: func(ctx context.Context, call mfa.Call, at target, q mfa.ActivityQuery) (mfa.Activity, error) {
 				q.Org = at.org
 				return s.OrgActivity(ctx, call, q)
@@ -140,30 +139,18 @@ func gone(remove func(context.Context, mfa.Call, target) error) handler {
 	})
 }
 
-// narrowed reads what narrows a listing of events.
-func narrowed(said url.Values, q *mfa.ActivityQuery) error {
-	for name, values := range said {
-		if len(values) != 1 || values[0] == "" {
-			return invalid(name, "Once, and not empty.")
-		}
-		var err error
-		switch value := values[0]; name {
-		case "from":
-			q.From, err = time.Parse(time.RFC3339, value)
-		case "to":
-			q.To, err = time.Parse(time.RFC3339, value)
-		case "type":
-			q.Type = value
-		case "user":
-			q.User = value
-		case "cursor":
-			q.Cursor = value
-		default:
-			return invalid("", "The query has a parameter that this call doesn't know.")
-		}
-		if err != nil {
-			return invalid(name, "A time as in RFC 3339.")
-		}
+// narrowing is the query that narrows a listing of events.
+var narrowing = map[string]func(string, *mfa.ActivityQuery) error{
+	"from":   func(value string, q *mfa.ActivityQuery) error { return readTime("from", value, &q.From) },
+	"to":     func(value string, q *mfa.ActivityQuery) error { return readTime("to", value, &q.To) },
+	"type":   func(value string, q *mfa.ActivityQuery) error { q.Type = value; return nil },
+	"user":   func(value string, q *mfa.ActivityQuery) error { q.User = value; return nil },
+	"cursor": func(value string, q *mfa.ActivityQuery) error { q.Cursor = value; return nil },
+}
+
+func readTime(param, value string, into *time.Time) (err error) {
+	if *into, err = time.Parse(time.RFC3339, value); err != nil {
+		return invalid(param, "The value must be a time as RFC 3339 writes it, such as 2026-11-22T10:00:00Z.")
 	}
 	return nil
 }

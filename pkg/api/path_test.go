@@ -42,7 +42,6 @@ func TestOnlyTheExactPathOfARouteLeadsToIt(t *testing.T) {
 
 func TestAPathSaysWhichMethodsItHas(t *testing.T) {
 	w := newWorld(t)
-	places := strings.NewReplacer("{id}", "ch_a", "{org}", "acme", "{user}", "u", "{factor}", "fa_a", "{code}", "busy")
 	methods := map[string][]string{}
 	for _, step := range api.Steps {
 		for _, route := range step.Routes {

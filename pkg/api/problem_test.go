@@ -168,20 +168,22 @@ func TestTheLogHasOneLineACallAndNothingOfTheCallers(t *testing.T) {
 	w := newWorld(t)
 	w.asks()
 	w.log.Reset()
-	begun := w.wants("start", w.do("POST", "/v1/challenges?next=secretplace", ana, with("X-Request-Id", "r-1"), once("idemword")), 201)
+	begun := w.wants("start", w.do("POST", "/v1/challenges", ana, with("X-Request-Id", "r-1"), once("idemword")), 201)
 	verify := w.wants("verify", w.do("POST", "/v1/challenges/"+begun.word("challenge.id")+"/verify",
 		`{"code":"`+w.mail.last()+`","trust":{"name":"n"}}`, as(begun.word("challenge.token"))), 200)
 	w.do("GET", "/v1/orgs/acme/users/u-99", "")
+	w.do("GET", "/v1/orgs/acme/activity?type=secretplace", "")
 	w.do("BREW", "/v1/elsewhere", "")
 	log := w.log.String()
 	lines := strings.Split(strings.TrimSpace(log), "\n")
-	if len(lines) != 4 {
-		t.Fatalf("got %d lines, want 4:\n%s", len(lines), log)
+	if len(lines) != 5 {
+		t.Fatalf("got %d lines, want 5:\n%s", len(lines), log)
 	}
 	for i, wants := range [][]string{
 		{"method=POST", "route=/v1/challenges ", "status=201", "request_id=r-1", "duration=0s"},
 		{"route=/v1/challenges/{id}/verify", "status=200"},
 		{"route=/v1/orgs/{org}/users/{user}", "status=404", "code=not_found"},
+		{"route=/v1/orgs/{org}/activity", "status=200"},
 		{"method=other", "route=none", "status=404"},
 	} {
 		for _, want := range wants {

@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
-	"net/url"
+	"slices"
 	"strings"
 
 	"countersign/pkg/mfa"
@@ -16,21 +17,21 @@ import (
 // An operation is one call of the domain, as the door makes it. Req is what its body says; Res is its answer.
 type operation[Req, Res any] struct {
 	do       func(context.Context, mfa.Call, target, Req) (Res, error)
-	headers  func(http.Header, *Req) error      // what the headers add to the body; nil: nothing
-	query    func(url.Values, *Req) error       // what the query adds to the body; nil: nothing
-	read     func(body []byte, into *Req) error // nil: as JSON, into a zero Req
-	nullable []string                           // fields, dotted, that null leaves out
-	present  func(Res, *answer)                 // nil: 200 and the body
-	bodiless bool                               // the request has no body
-	optional bool                               // it may have none, which is as an empty object
-	repeats  bool                               // it has no effect, so an Idempotency-Key means nothing
+	headers  func(http.Header, *Req) error       // what the headers add to the body; nil: nothing
+	query    map[string]func(string, *Req) error // what each name of the query adds to the body; nil: it takes no query
+	read     func(body []byte, into *Req) error  // nil: as JSON, into a zero Req
+	nullable []string                            // fields, dotted, that null leaves out
+	present  func(Res, *answer)                  // nil: 200 and the body
+	bodiless bool                                // the request has no body
+	optional bool                                // it may have none, which is as an empty object
+	repeats  bool                                // it has no effect, so an Idempotency-Key means nothing
 }
 
 // maxBody is how long a body may be, in bytes.
 const maxBody = 64 << 10
 
 // serve is the one door to the domain. It checks form only, in an order that tells a stranger nothing: first that there
-// is a bearer, then where the request points, then its body.
+// is a bearer, then where the request points, by its path and its query, then its body.
 func serve[Req, Res any](op operation[Req, Res]) handler {
 	return func(x *exchange, values map[string]string) (answer, error) {
 		var call mfa.Call
@@ -41,6 +42,10 @@ func serve[Req, Res any](op operation[Req, Res]) handler {
 		call.Reauthenticated = only(x.r.Header, "Countersign-Reauthenticated-At")
 		call.Proof = seal.NewSecret(only(x.r.Header, "Countersign-Proof"))
 		at, err := targetOf(values)
+		if err != nil {
+			return answer{}, err
+		}
+		said, err := ParseQuery(x.r.URL.RawQuery, slices.Collect(maps.Keys(op.query))...)
 		if err != nil {
 			return answer{}, err
 		}
@@ -59,8 +64,8 @@ func serve[Req, Res any](op operation[Req, Res]) handler {
 				return answer{}, err
 			}
 		}
-		if op.query != nil {
-			if err := op.query(x.r.URL.Query(), &q); err != nil {
+		for _, name := range slices.Sorted(maps.Keys(said)) {
+			if err := op.query[name](said[name], &q); err != nil {
 				return answer{}, err
 			}
 		}

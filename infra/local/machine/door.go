@@ -39,6 +39,9 @@ func invalid(param, detail string) *mfa.Error {
 // A localCall answers one call with what will be its JSON; nil: 204.
 type localCall func(r *http.Request, body []byte) (any, error)
 
+// parameters are the names that the calls take in their query.
+var parameters = map[string][]string{"GET /local/outbox": {"to"}}
+
 // A door serves calls by path and method under the ground rules of the API.
 type door map[string]map[string]localCall
 
@@ -107,6 +110,9 @@ func (d door) answer(w http.ResponseWriter, r *http.Request) (any, error) {
 		slices.Sort(allowed)
 		w.Header().Set("Allow", strings.Join(allowed, ", "))
 		return nil, refuse(methodNotAllowed, "The call has another method.")
+	}
+	if _, err := api.ParseQuery(r.URL.RawQuery, parameters[r.Method+" "+r.URL.EscapedPath()]...); err != nil {
+		return nil, err
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	var long *http.MaxBytesError

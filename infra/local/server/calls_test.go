@@ -208,6 +208,10 @@ func TestLocalCallsKeepTheGroundRules(t *testing.T) {
 		{"too large", "POST", "/local/clock", strings.Repeat(" ", 64<<10+1), nil, 413, "too_large"},
 		{"body without use", "GET", "/local/clock", `{}`, nil, 400, "invalid_request"},
 		{"unknown query", "GET", "/local/outbox?from=ana", "", nil, 400, "invalid_request"},
+		{"a query that doesn't parse", "GET", "/local/outbox?to=%zz", "", nil, 400, "invalid_request"},
+		{"half a query that doesn't parse", "GET", "/local/outbox?to=ana@demo.example&%FF=", "", nil, 400, "invalid_request"},
+		{"an empty query", "GET", "/local/outbox?to=", "", nil, 400, "invalid_request"},
+		{"a query where there is none", "GET", "/local/events?type=user", "", nil, 400, "invalid_request"},
 		{"query twice", "GET", "/local/outbox?to=a&to=b", "", nil, 400, "invalid_request"},
 	} {
 		got := r.call(check.method, check.path, check.body, append([]string{"X-Request-Id", "mine-1"}, check.header...)...)
@@ -259,6 +263,8 @@ func TestLocalCallsAnswerThisMachineAndItsOwnPagesOnly(t *testing.T) {
 		{"a page on another port", []string{"Sec-Fetch-Site", "same-site"}, 403},
 		{"another site's page in an old browser", []string{"Origin", "https://evil.example"}, 403},
 		{"a page on another port in an old browser", []string{"Origin", "http://127.0.0.1:1"}, 403},
+		{"our own page and another", []string{"Origin", "http://" + own, "Origin", "https://evil.example"}, 403},
+		{"our own page twice", []string{"Origin", "http://" + own, "Origin", "http://" + own}, 403},
 		{"a page without an origin", []string{"Origin", "null"}, 403},
 	} {
 		for _, path := range []string{"/local/outbox", "/local/events", "/local/clock"} {

@@ -75,7 +75,11 @@ func (r *running) call(method, path, body string, header ...string) answered {
 	}
 	q.Header.Set("Authorization", "Bearer "+r.key)
 	for i := 0; i < len(header); i += 2 {
-		q.Header.Set(header[i], header[i+1])
+		if i >= 2 && header[i] == header[i-2] {
+			q.Header.Add(header[i], header[i+1])
+		} else {
+			q.Header.Set(header[i], header[i+1])
+		}
 		if header[i] == "Host" {
 			q.Host = header[i+1]
 		}

@@ -1,0 +1,37 @@
+package api
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// ParseQuery reads a query that may have the known names, each once and with a value. It refuses everything else with
+// invalid_request, because a part that is left out of a filter widens what the filter lets through. A refusal repeats
+// nothing of the query but a known name.
+func ParseQuery(raw string, known ...string) (map[string]string, error) {
+	if raw == "" {
+		return nil, nil
+	}
+	said := map[string]string{}
+	for pair := range strings.SplitSeq(raw, "&") {
+		encodedName, encodedValue, _ := strings.Cut(pair, "=")
+		name, err := url.QueryUnescape(encodedName)
+		if err != nil || !slices.Contains(known, name) {
+			return nil, invalid("", "The query has a parameter that this call doesn't know.")
+		}
+		if _, twice := said[name]; twice {
+			return nil, invalid(name, "The parameter stands twice in the query.")
+		}
+		value, err := url.QueryUnescape(encodedValue)
+		switch {
+		case err != nil, strings.Contains(encodedValue, ";"), !utf8.ValidString(value):
+			return nil, invalid(name, "The parameter's value is not well-formed percent-encoded UTF-8.")
+		case value == "":
+			return nil, invalid(name, "The parameter has no value. To leave it out, send neither its name nor a value.")
+		}
+		said[name] = value
+	}
+	return said, nil
+}
