@@ -99,12 +99,10 @@ func (s *Service) StartChallenge(ctx context.Context, call Call, q StartRequest)
 	)
 	answer, err := run(ctx, s, call, step[StartAnswer]{
 		scope: ScopeSignIn, org: q.Org,
-		reads: []read{s.readAccount(r, &a), s.readPolicy(r, q.Org, &p)},
+		reads:  []read{s.readAccount(r, &a), s.readPolicy(r, q.Org, &p)},
+		admits: func(c *caller) error { return c.mayReturn(q.ReturnURL) },
 		decide: func(u *unit) (StartAnswer, error) {
 			out, ch = nil, nil
-			if err := u.mayReturn(q.ReturnURL); err != nil {
-				return StartAnswer{}, err
-			}
 			changed, relist := u.follow(a, p, &q)
 			v, err := u.decide(&q, a, p)
 			if err == nil && v.Decision.Decision == Challenge {

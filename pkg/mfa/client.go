@@ -110,9 +110,9 @@ func unauthenticated() *Error {
 	return refuse(Unauthenticated, "The call needs a bearer token that is valid here.")
 }
 
-// check says whether the caller may make a call that needs scope, or the other one, for org. Any other bearer is judged by
-// the step.
-func (c *caller) check(scope, or Scope, org string) error {
+// check says whether the caller may make a call that needs scope, or the other one, for org, or for what the path names.
+// Any other bearer is judged by the step.
+func (c *caller) check(scope, or Scope, org string, n *named) error {
 	if c.client == nil {
 		return nil
 	}
@@ -131,6 +131,9 @@ func (c *caller) check(scope, or Scope, org string) error {
 	}
 	if org != "" && !c.covers(org) {
 		return refuse(Forbidden, "This API key is for another org.")
+	}
+	if n != nil && n.at != "" && c.key.Org != "" && !n.at.within(c.key.Org) {
+		return n.missing()
 	}
 	return nil
 }

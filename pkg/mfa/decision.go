@@ -191,11 +191,9 @@ func (s *Service) Decide(ctx context.Context, call Call, q StartRequest) (Decisi
 	var p *orgPolicy
 	return run(ctx, s, call, step[Decision]{
 		scope: ScopeSignIn, org: q.Org,
-		reads: []read{s.readAccount(r, &a), s.readPolicy(r, q.Org, &p)},
+		reads:  []read{s.readAccount(r, &a), s.readPolicy(r, q.Org, &p)},
+		admits: func(c *caller) error { return c.mayReturn(q.ReturnURL) },
 		decide: func(u *unit) (Decision, error) {
-			if err := u.mayReturn(q.ReturnURL); err != nil {
-				return Decision{}, err
-			}
 			u.follow(a, p, &q)
 			v, err := u.decide(&q, a, p)
 			if err == nil && v.Decision.Decision == Challenge {
@@ -229,8 +227,8 @@ func (u *unit) follow(a *account, p *orgPolicy, q *StartRequest) (changed, relis
 }
 
 // mayReturn refuses a return_url that isn't under one of the client's origins.
-func (u *unit) mayReturn(url *string) error {
-	if url == nil || u.caller.key != nil && len(*url) <= 2048 && underOrigin(*url, u.caller.key.Origins) {
+func (c *caller) mayReturn(url *string) error {
+	if url == nil || c.key != nil && len(*url) <= 2048 && underOrigin(*url, c.key.Origins) {
 		return nil
 	}
 	return invalid("return_url", "An absolute URL under one of the client's registered origins.")

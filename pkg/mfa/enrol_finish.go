@@ -72,8 +72,11 @@ func (v *enrolmentSight) owns(u *unit, en *enrolment) bool {
 	if v.byToken {
 		return en.Challenge == v.ch.ID
 	}
+	if en.Actor == nil {
+		u.needs = ScopeManage
+	}
 	return en.Challenge == "" && en.Client == u.caller.key.Client && u.caller.covers(v.a.guard.Org) &&
-		(u.caller.has(ScopeManage) || en.Actor != nil)
+		(u.needs == "" || u.caller.has(u.needs))
 }
 
 // settledEnrolment reports whether enrolment and guard were read at one moment.
@@ -88,7 +91,7 @@ func settledEnrolment(en *enrolment, s *slot) bool {
 // enrolmentStep is what SendEnrolment and FinishEnrolment have in common.
 func enrolmentStep[T any](s *Service, call Call, id string, v *enrolmentSight) step[T] {
 	raw, ok := seal.ParseID("en_", id, routeLen)
-	st := step[T]{scope: ScopeManage, or: ScopeAdmin, token: seal.EnrolmentToken}
+	st := step[T]{scope: ScopeManage, or: ScopeAdmin, token: seal.EnrolmentToken, named: &named{route(raw), enrolmentInvalid}}
 	if st.reads = s.lookAtEnrolment(call.Bearer, route(raw), v); !ok && !v.byToken {
 		*v, st.reads = enrolmentSight{sight: sight{a: &account{}, p: &orgPolicy{}}}, nil
 	}

@@ -237,11 +237,11 @@ type apiKey struct {
 // remembered is the answer to a call that came with an Idempotency-Key.
 type remembered struct {
 	head
-	Body   string    `json:"body"` // digest of the request's
-	Until  time.Time `json:"until"`
-	Full   []byte    `json:"full"`  // sealed: the answer, repeated until Until
-	Later  []byte    `json:"later"` // sealed: without what is shown once
-	Failed bool      `json:"failed,omitempty"`
+	Body  string    `json:"body"` // digest of the request's
+	Until time.Time `json:"until"`
+	Full  []byte    `json:"full"`            // sealed: the answer, repeated until Until
+	Later []byte    `json:"later"`           // sealed: without what is shown once
+	Needs Scope     `json:"needs,omitempty"` // the scope that an API key must have to hear it; empty: it has passed the step
 }
 
 // mark is where the sweep goes on.

@@ -145,7 +145,7 @@ func (s *Service) Recover(ctx context.Context, call Call, q RecoverRequest) (Rec
 	reads := s.lookAt(q.Challenge, &v)
 	bearer := newEnrolmentToken(q.Challenge)
 	return run(ctx, s, call, step[RecoverAnswer]{
-		scope: ScopeSignIn, token: seal.ChallengeToken, reads: reads,
+		scope: ScopeSignIn, token: seal.ChallengeToken, named: challengeNamed(q.Challenge), reads: reads,
 		decide: func(u *unit) (RecoverAnswer, error) { return v.recover(u, code, bearer) },
 	})
 }

@@ -46,14 +46,17 @@ func (r *replay) read(ctx context.Context) (err error) {
 	return err
 }
 
-// earlier answers with what is remembered, if anything is.
-func (r *replay) earlier(u *unit) error {
+// earlier answers with what is remembered, if anything is, to a caller who could make the call now.
+func (r *replay) earlier(u *unit, n *named) error {
 	if r == nil || r.item.Absent() {
 		return nil
 	}
 	var m remembered
 	if err := decode(r.item, &m); err != nil {
 		return AsError(err)
+	}
+	if m.Needs != "" && !u.caller.has(m.Needs) {
+		return n.missing()
 	}
 	same, err := u.ring.Check(m.Body, "idempotency", r.Key, string(r.Body))
 	if err != nil {
@@ -91,7 +94,7 @@ func (r *replay) remember(u *unit, answer any, refused *Error, amends bool) erro
 	}
 	u.put(r.item, &remembered{
 		Body:  u.ring.Digest("idempotency", r.Key, string(r.Body)),
-		Until: u.now.Add(shownFor),
+		Until: u.now.Add(shownFor), Needs: u.needs,
 		Full:  u.ring.SealWith([]byte(r.Key), "idempotency full", r.aad, full),
 		Later: u.ring.SealWith([]byte(r.Key), "idempotency later", r.aad, later),
 	}, u.now.Add(rememberFor))

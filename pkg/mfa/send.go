@@ -39,6 +39,12 @@ func (s *Service) lookAt(id string, into *sight) []read {
 	return []read{s.readAccount(r, &into.a), s.readPolicy(r, "", &into.p), s.readChallenge(id, &into.ch)}
 }
 
+// challengeNamed is the challenge that a path names.
+func challengeNamed(id string) *named {
+	raw, _ := seal.ParseID("ch_", id, routeLen)
+	return &named{at: route(raw), missing: challengeInvalid}
+}
+
 // heldChallenge is a challenge with the item it is in.
 type heldChallenge struct {
 	item store.Item
@@ -138,7 +144,7 @@ func (s *Service) SendCode(ctx context.Context, call Call, q SendRequest) (SendA
 	reads := s.lookAt(q.Challenge, &v)
 	var out *outgoing
 	answer, err := run(ctx, s, call, step[SendAnswer]{
-		scope: ScopeSignIn, token: seal.ChallengeToken, reads: reads,
+		scope: ScopeSignIn, token: seal.ChallengeToken, named: challengeNamed(q.Challenge), reads: reads,
 		decide: func(u *unit) (SendAnswer, error) {
 			out = nil
 			slot, err := v.answerable(u)

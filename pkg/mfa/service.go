@@ -87,11 +87,19 @@ type read func(context.Context) error
 type step[T any] struct {
 	scope  Scope  // what an API key needs; empty: API keys can't do this
 	or     Scope  // or this one; empty: no other
-	org    string // that an API key limited to one org must be for; empty: decide checks
+	org    string // that an API key limited to one org must be for; empty: the id in the path says
 	token  string // the prefix of the bearers that may do it too, decide checks which; empty: none
+	named  *named // the challenge or enrolment that the path names; nil: it names none
 	amends bool   // it corrects what an earlier commit of the same call recorded
 	reads  []read
+	admits func(*caller) error // what else it asks of a caller, remembered answer or not; nil: nothing
 	decide func(*unit) (T, error)
+}
+
+// named is a challenge or an enrolment that a path names.
+type named struct {
+	at      route         // that its id carries; empty: it is no id of ours
+	missing func() *Error // the answer to a caller who has no such thing
 }
 
 func run[T any](ctx context.Context, s *Service, call Call, st step[T]) (T, error) {
@@ -142,11 +150,16 @@ func once[T any](ctx context.Context, u *unit, call Call, st step[T]) (T, error)
 	if err := side(ctx, reads...); err != nil {
 		return none, AsError(err)
 	}
-	if err := who.check(st.scope, st.or, st.org); err != nil {
+	if err := who.check(st.scope, st.or, st.org, st.named); err != nil {
 		return none, err
 	}
+	if st.admits != nil {
+		if err := st.admits(who); err != nil {
+			return none, err
+		}
+	}
 	if !st.amends {
-		if err := replay.earlier(u); err != nil {
+		if err := replay.earlier(u, st.named); err != nil {
 			return none, err
 		}
 	}
@@ -212,7 +225,8 @@ type unit struct {
 	reloaded bool
 	now      time.Time // in UTC, whole microseconds
 	caller   *caller
-	known    bool // decide has seen that the bearer, which is no API key, belongs to what it is for
+	known    bool  // decide has seen that the bearer, which is no API key, belongs to what it is for
+	needs    Scope // the only scope with which an API key may make this call; empty: any that the step takes
 
 	codes []seal.Secret // recovery codes made for this call, by whichever try came to it first
 
@@ -228,7 +242,7 @@ func (u *unit) begin(ring *seal.Ring) {
 	u.now = u.s.Now().UTC().Truncate(time.Microsecond)
 	u.token = store.NewVersion()
 	u.tokens = append(u.tokens, u.token)
-	u.writes, u.events, u.err = nil, nil, nil
+	u.writes, u.events, u.err, u.needs = nil, nil, nil, ""
 }
 
 // put writes r over item. expires zero: never.

@@ -233,3 +233,6 @@ func routeOf(org, user string) route {
 	u := sha256.Sum256(seal.Join(org, user))
 	return route(append(o[:16:16], u[:16]...))
 }
+
+// within reports whether the route is that of a user of org.
+func (r route) within(org string) bool { return r[:16] == routeOf(org, "")[:16] }

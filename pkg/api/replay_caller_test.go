@@ -1,0 +1,150 @@
+package api_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"countersign/pkg/api"
+	"countersign/pkg/mfa"
+)
+
+// A repeatable is a POST that succeeds once, with the scopes of which an API key needs one for it.
+type repeatable struct {
+	path, body  string
+	scopes      []mfa.Scope
+	alterations []alteration
+	byToken     bool // API keys can't make the call at all
+}
+
+// repeatables brings a world to where each POST of the route table succeeds, by the name of its operation. An operation
+// may have several.
+func repeatables() map[string][]func(w *world) repeatable {
+	signIn, manage := []mfa.Scope{mfa.ScopeSignIn}, []mfa.Scope{mfa.ScopeManage}
+	onBehalf := strings.Replace(anasApp, `"kind"`, `"on_behalf":{"actor":"u-2","reason":"New colleague"},"kind"`, 1)
+	begun := func(w *world, body string) string {
+		return w.wants("begin", w.do("POST", "/v1/enrolments", body, w.reauthenticated()), 201).word("id")
+	}
+	finishing := func(body string, scopes ...mfa.Scope) func(w *world) repeatable {
+		return func(w *world) repeatable {
+			begun := w.wants("begin", w.do("POST", "/v1/enrolments", body, w.reauthenticated()), 201)
+			return repeatable{path: "/v1/enrolments/" + begun.word("id") + "/finish", body: w.shown(begun.word("totp.secret")), scopes: scopes}
+		}
+	}
+	resending := func(body string, scopes ...mfa.Scope) func(w *world) repeatable {
+		return func(w *world) repeatable {
+			id := begun(w, strings.Replace(body, "totp", "email", 1))
+			w.clock.Advance(31e9)
+			return repeatable{path: "/v1/enrolments/" + id + "/send", body: "{}", scopes: scopes}
+		}
+	}
+	return map[string][]func(w *world) repeatable{
+		"decide": {func(*world) repeatable {
+			return repeatable{path: "/v1/decisions", body: ana, scopes: signIn}
+		}},
+		"startChallenge": {func(*world) repeatable {
+			return repeatable{path: "/v1/challenges", body: strings.TrimSuffix(ana, "}") + `,"return_url":"https://app.example/back"}`, scopes: signIn}
+		}},
+		"sendCode": {func(w *world) repeatable {
+			w.asks()
+			id := w.start().word("challenge.id")
+			w.clock.Advance(31e9)
+			return repeatable{path: "/v1/challenges/" + id + "/send", body: "{}", scopes: signIn}
+		}},
+		"verifyChallenge": {func(w *world) repeatable {
+			w.asks()
+			id := w.start().word("challenge.id")
+			return repeatable{path: "/v1/challenges/" + id + "/verify", body: `{"code":"` + w.mail.last() + `","trust":{"name":"n"}}`, scopes: signIn}
+		}},
+		"recoverChallenge": {func(w *world) repeatable {
+			_, finished := w.enrolled()
+			return repeatable{path: "/v1/challenges/" + w.start().word("challenge.id") + "/recover", body: codeOf(finished, 0), scopes: signIn}
+		}},
+		"beginEnrolment": {
+			func(w *world) repeatable {
+				return repeatable{path: "/v1/enrolments", body: anasApp, scopes: manage, alterations: []alteration{w.reauthenticated()}}
+			},
+			func(w *world) repeatable {
+				return repeatable{path: "/v1/enrolments", body: onBehalf, scopes: []mfa.Scope{mfa.ScopeAdmin}}
+			},
+		},
+		"proveAddress": {func(w *world) repeatable {
+			token := as(w.mustEnrol("").word("enrolment.token"))
+			w.wants("begin", w.do("POST", "/v1/enrolments", `{"kind":"totp"}`, token), 201)
+			return repeatable{path: "/v1/enrolments/prove", body: `{"code":"` + w.mail.last() + `"}`, alterations: []alteration{token}, byToken: true}
+		}},
+		"sendEnrolmentCode": {resending(anasApp, mfa.ScopeManage), resending(onBehalf, mfa.ScopeManage, mfa.ScopeAdmin)},
+		"finishEnrolment":   {finishing(anasApp, mfa.ScopeManage), finishing(onBehalf, mfa.ScopeManage, mfa.ScopeAdmin)},
+		"makeRecoveryCodes": {func(w *world) repeatable {
+			secret, _ := w.enrolled()
+			token := w.steppedUp(secret, "null")
+			return repeatable{path: anasPath + "/recovery-codes", scopes: manage, alterations: []alteration{w.reauthenticated(), proof(token)}}
+		}},
+		"reportEvent": {func(w *world) repeatable {
+			w.wants("a user", w.do("PUT", anasPath, "{}"), 200)
+			return repeatable{path: anasPath + "/events", body: `{"kind":"signed_out"}`, scopes: manage}
+		}},
+		"previewPolicy": {func(*world) repeatable {
+			return repeatable{path: policy + "/preview", body: "{}", scopes: []mfa.Scope{mfa.ScopeAdmin}}
+		}},
+	}
+}
+
+func TestARememberedAnswerIsGivenOnlyToAKeyThatCouldMakeTheCallNow(t *testing.T) {
+	prepare := repeatables()
+	for _, step := range api.Steps {
+		for _, route := range step.Routes {
+			if route.Method != "POST" || route.Open {
+				continue
+			}
+			if len(prepare[route.Operation]) == 0 {
+				t.Errorf("%s: this test has no call of it that succeeds", route.Operation)
+			}
+			for _, bring := range prepare[route.Operation] {
+				t.Run(route.Operation, func(t *testing.T) {
+					w := newWorld(t)
+					call := bring(w)
+					post := func(more ...alteration) reply {
+						return w.do("POST", call.path, call.body, append(append(slices.Clone(call.alterations), with("X-Request-Id", "same")), more...)...)
+					}
+					first := post(once("k"))
+					if first.status >= 300 {
+						t.Fatalf("the call: got %d %s, want a success", first.status, first.text)
+					}
+					if call.byToken {
+						w.refused("an API key", post(once("k"), as(w.key)), 401, mfa.Unauthenticated, "")
+						return
+					}
+					narrow := map[string]mfa.NewKey{
+						"for another org": {Client: "portal", Scopes: mfa.Scopes(), Org: "globex", Origins: []string{"https://app.example"}},
+					}
+					for _, scope := range mfa.Scopes() {
+						if !slices.Contains(call.scopes, scope) {
+							narrow["with the scope "+string(scope)] = mfa.NewKey{Client: "portal", Scopes: []mfa.Scope{scope}, Origins: []string{"https://app.example"}}
+						}
+					}
+					if route.Operation == "startChallenge" {
+						narrow["without the origin"] = mfa.NewKey{Client: "portal", Scopes: mfa.Scopes()}
+					}
+					for name, k := range narrow {
+						key := as(w.make(k))
+						anew := post(key)
+						if got := post(once("k"), key); got.text == first.text || got.text != anew.text || got.status != anew.status {
+							t.Errorf("a key %s: got %d %s, want what it hears without an Idempotency-Key, %d %s", name, got.status, got.text, anew.status, anew.text)
+						}
+						if got := post(once("k2"), key); got.text != anew.text {
+							t.Errorf("a key %s, with a key of its own: got %d %s, want %s", name, got.status, got.text, anew.text)
+						}
+					}
+					enough := mfa.NewKey{Client: "portal", Org: "acme", Origins: []string{"https://app.example"}}
+					for _, scope := range call.scopes {
+						enough.Scopes = []mfa.Scope{scope}
+						if got := post(once("k"), as(w.make(enough))); got.text != first.text {
+							t.Errorf("a key of the org and the scope %s: got %d %s, want the first answer", scope, got.status, got.text)
+						}
+					}
+				})
+			}
+		}
+	}
+}
