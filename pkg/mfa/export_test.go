@@ -1,8 +1,48 @@
 package mfa
 
-import "context"
+import (
+	"context"
+	"time"
+
+	"countersign/pkg/seal"
+	"countersign/pkg/store"
+)
 
 // SweepAtMost is Sweep with other bounds on one run.
 func (s *Service) SweepAtMost(ctx context.Context, items, hours int) (Swept, error) {
 	return s.sweep(ctx, items, hours)
+}
+
+// PutFactor gives a user who exists a factor of any kind, also of one that can't be enrolled yet, and turns 2FA on.
+func (s *Service) PutFactor(ctx context.Context, org, user string, kind Kind, contact string) error {
+	var a *account
+	return s.alone(ctx, func(u *unit) error {
+		if err := side(ctx, s.readAccount(routeOf(org, user), &a)); err != nil {
+			return err
+		}
+		f := &factorRecord{ID: seal.ID("fa_", nil), Kind: kind, Contact: contact, Created: u.now}
+		a.guard.Factors = append(a.guard.Factors, live{ID: f.ID, Kind: kind})
+		a.guard.Enabled = true
+		u.put(store.Item{Key: factorKey(a.route, f.ID)}, f, time.Time{})
+		u.list(a)
+		u.put(a.item, a.guard, time.Time{})
+		return nil
+	})
+}
+
+// AnswerWith ends an open challenge as a right answer with a factor of any kind ends it, also of one whose answers can't be
+// checked yet.
+func (s *Service) AnswerWith(ctx context.Context, challenge string, kind Kind) error {
+	var v sight
+	return s.alone(ctx, func(u *unit) error {
+		if err := side(ctx, s.lookAt(challenge, &v)...); err != nil {
+			return err
+		}
+		v.a.guard.MFATime = u.now
+		slot := v.a.guard.open(&v.ch.challenge, u.now)
+		v.end(u, slot, verified)
+		slot.Kind = kind
+		u.put(v.a.item, v.a.guard, time.Time{})
+		return nil
+	})
 }

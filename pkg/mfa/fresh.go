@@ -19,7 +19,8 @@ const (
 const accountAction = "account"
 
 // fresh refuses a change of an account unless the client has just checked the user's password and, while the user's 2FA
-// is on, the user has just stepped up. It binds neither to the change: whoever holds the client's key is believed.
+// is on, the user has just stepped up with a factor that is strong enough. It binds neither to the change: whoever holds
+// the client's key is believed.
 func (u *unit) fresh(call Call, a *account, p *orgPolicy) error {
 	at, err := time.Parse(time.RFC3339, call.Reauthenticated)
 	if err != nil || u.now.Sub(at) > freshFor || at.Sub(u.now) > clockSkew {
@@ -28,35 +29,48 @@ func (u *unit) fresh(call Call, a *account, p *orgPolicy) error {
 	if !a.on(&p.Policy) {
 		return nil
 	}
-	ok, err := u.proves(call.Proof, a.guard)
+	proof, err := u.proof(call.Proof, a.guard)
 	switch {
 	case err != nil:
 		return err
-	case !ok:
+	case proof == nil:
 		return refuse(StepUpNeeded, "The user's 2FA is on: let the user step up, and give the token of that verify in Countersign-Proof within 10 minutes.")
+	case !proof.Kind.proves(a.factors(&p.Policy)[0].Kind):
+		return refuse(StepUpNeeded, "The user has a stronger factor than the one that this step-up was answered with: let the user step up with that one.")
 	}
 	return nil
 }
 
-// proves reports whether token is that of a step-up which this user has just answered with a factor, for this client.
-// It is bound to the user's epoch, and so dies with the next reset or revocation.
-func (u *unit) proves(token seal.Secret, g *guard) (bool, error) {
+// proves reports whether a step-up that was answered with a factor of kind k proves enough to change the account of a user
+// whose strongest factor is of that kind: neither a mailbox nor a phone number takes over an account that has an app or a
+// key. An app is enough beside a key, so that a lost key can be replaced.
+func (k Kind) proves(strongest Kind) bool {
+	return k.known() && strongest.known() && (k.strength() <= strongest.strength() || k == TOTP && strongest == WebAuthn)
+}
+
+// proof reads a token as the proof of a step-up which this user has answered for this client within the last 10 minutes.
+// It is nil for any other token. What counts is when the user answered: the token may have been signed again since. A
+// proof is bound to the user's epoch, and so it dies with the next reset or revocation.
+func (u *unit) proof(token seal.Secret, g *guard) (*tokenClaims, error) {
 	raw, err := u.ring.Verify(token.Reveal())
 	switch {
 	case errors.Is(err, seal.ErrUnknownKey) && !u.reloaded:
-		return false, err
+		return nil, err
 	case err != nil:
-		return false, nil
+		return nil, nil
 	}
 	var c tokenClaims
-	if err := json.Unmarshal(raw, &c); err != nil {
-		return false, nil
+	if err := json.Unmarshal(raw, &c); err != nil || c.MFATime == nil {
+		return nil, nil
 	}
-	age := u.now.Sub(time.Unix(c.IssuedAt, 0))
-	return c.Issuer == u.s.Issuer && c.Audience == u.caller.key.Client && c.Org == g.Org && c.Subject == g.User &&
-		c.Verified && !c.Recovered && c.Decision == Challenge && c.Purpose == StepUp &&
-		(c.Action == nil || *c.Action == accountAction) &&
-		c.Epoch == epochClaim(g.Epoch) && age <= freshFor && age >= -clockSkew, nil
+	age := u.now.Sub(time.Unix(*c.MFATime, 0))
+	if c.Issuer != u.s.Issuer || c.Audience != u.caller.key.Client || c.Org != g.Org || c.Subject != g.User ||
+		!c.Verified || c.Recovered || c.Decision != Challenge || c.Purpose != StepUp ||
+		c.Action != nil && *c.Action != accountAction ||
+		c.Epoch != epochClaim(g.Epoch) || age > freshFor || age < -clockSkew {
+		return nil, nil
+	}
+	return &c, nil
 }
 
 // epochClaim names an epoch in a token, and tells nothing of it.

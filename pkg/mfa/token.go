@@ -44,7 +44,8 @@ type tokenClaims struct {
 	MFATime       *int64   `json:"mfa_time"`
 	PolicyVersion int      `json:"policy_version"`
 
-	// Ours, for the token as a proof: see proof.
+	// Ours, for the token as a proof: see unit.proof.
+	Kind      Kind   `json:"kind,omitempty"` // of the factor given; absent: none was, or a recovery code
 	Recovered bool   `json:"recovered,omitempty"`
 	Epoch     string `json:"epoch,omitempty"`
 }
@@ -56,7 +57,8 @@ func (u *unit) sign(c claims) (seal.Secret, error) {
 		Issuer: u.s.Issuer, Audience: c.Audience, Subject: c.User, Org: c.Org, Verified: c.Verified,
 		IssuedAt: u.now.Unix(), Expires: u.now.Add(tokenLife).Unix(), ID: c.ID, Nonce: c.Nonce, Purpose: c.Purpose,
 		Action: c.Action, Decision: c.Decision, Reason: c.Reason, AMR: c.amr(), ACR: "aal1",
-		AuthTime: c.AuthTime.Unix(), PolicyVersion: c.PolicyVersion, Recovered: c.Recovered, Epoch: epochClaim(c.Epoch),
+		AuthTime: c.AuthTime.Unix(), PolicyVersion: c.PolicyVersion,
+		Kind: c.Kind, Recovered: c.Recovered, Epoch: epochClaim(c.Epoch),
 	}
 	if c.FirstFactor.At != nil {
 		t.AuthTime = c.FirstFactor.At.Unix()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -160,7 +161,13 @@ func (d *Demo) stepUp(r *http.Request, s session) session {
 	case answer.Challenge == nil || answer.Challenge.Default == "":
 		return s.over(wrong("Too many wrong codes: for now nothing can be confirmed, and nothing was changed."))
 	}
+	answer.Challenge.Methods = confirming(answer.Challenge.Methods)
 	return s.asked(&waiting{user: s.in.user, nonce: nonce, reason: answer.Reason, challenge: *answer.Challenge})
+}
+
+// confirming are the methods that are strong enough to confirm a change of the account. They come strongest first.
+func confirming(methods []method) []method {
+	return slices.DeleteFunc(methods, func(m method) bool { return m.Kind != methods[0].Kind && m.Kind != "totp" })
 }
 
 // confirmed goes on with the errand, once the token says that it was who is in that answered.
