@@ -128,7 +128,7 @@ func TestEveryFunctionIsBuiltRunAndReachedAlike(t *testing.T) {
 		}
 		for part := range f.Properties {
 			if !slices.Contains([]string{
-				"CodeUri", "Description", "Environment", "EventInvokeConfig", "Events", "FunctionName", "LoggingConfig",
+				"CodeUri", "Description", "Environment", "EventInvokeConfig", "Events", "LoggingConfig",
 				"ReservedConcurrentExecutions", "Role", "Timeout",
 			}, part) {
 				t.Errorf("%s: has a %s of its own", step, part)

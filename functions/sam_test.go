@@ -1,0 +1,130 @@
+package functions
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha1"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"countersign/pkg/api"
+)
+
+// samFolder is the virtual environment in which infra/test installs the SAM command line, by the name it gives it there.
+func samFolder(t testing.TB) string {
+	t.Helper()
+	wanted, err := os.ReadFile("../infra/sam-lint/requirements.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What "git hash-object" says of the file.
+	hash := sha1.Sum(append(fmt.Appendf(nil, "blob %d\x00", len(wanted)), wanted...))
+	folder := filepath.Join(cache, "countersign", fmt.Sprintf("sam-%x", hash))
+	if _, err := os.Stat(filepath.Join(folder, "complete")); err == nil {
+		return folder
+	}
+	if os.Getenv("CI") == "true" {
+		t.Fatal("the SAM command line is not installed: run ./infra/test")
+	}
+	t.Skip("run ./infra/test once to install the SAM command line")
+	return ""
+}
+
+// samEnvironment is that of a developer who has no credentials of AWS, as far as SAM can find out.
+func samEnvironment(t testing.TB) []string {
+	t.Helper()
+	own := slices.DeleteFunc(os.Environ(), func(e string) bool { return strings.HasPrefix(e, "AWS_") || strings.HasPrefix(e, "SAM_") })
+	nowhere := filepath.Join(t.TempDir(), "none")
+	return append(own, "SAM_CLI_TELEMETRY=0", "AWS_EC2_METADATA_DISABLED=true",
+		"AWS_CONFIG_FILE="+nowhere, "AWS_SHARED_CREDENTIALS_FILE="+nowhere)
+}
+
+// undocked is the SAM command line with arguments, run in the folder of the template, without a container engine.
+func undocked(t testing.TB, ctx context.Context, args ...string) *exec.Cmd {
+	t.Helper()
+	command := exec.CommandContext(ctx, filepath.Join(samFolder(t), "bin", "python"), append([]string{"infra/sam-lint/undocked.py"}, args...)...)
+	command.Dir, command.Env = "..", samEnvironment(t)
+	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
+	command.WaitDelay = 10 * time.Second
+	return command
+}
+
+// startAPI runs "sam local start-api" until the test ends. It gives its URL, and the routes that it says it mounts, each as
+// the function's logical id, the method and the path.
+func startAPI(t testing.TB, args ...string) (url string, mounted []string) {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	command := undocked(t, ctx, append([]string{"local", "start-api", "--port", "0"}, args...)...)
+	out, in := io.Pipe()
+	command.Stdout, command.Stderr = in, in
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		command.Wait()
+		in.Close()
+	}()
+	var said lockedBuffer
+	ready, ended := make(chan string, 1), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			fmt.Fprintln(&said, lines.Text())
+			if _, at, listens := strings.Cut(lines.Text(), "Running on "); listens {
+				ready <- at
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		stop()
+		<-ended
+		if t.Failed() {
+			t.Log(said.String())
+		}
+	})
+	select {
+	case url = <-ready:
+	case <-ended:
+		t.Fatal("sam local start-api ended")
+	case <-time.After(time.Minute):
+		t.Fatal("sam local start-api doesn't listen")
+	}
+	for _, m := range regexp.MustCompile(`Mounting (\S+) at http://[^/]+(\S+) \[(.*)\]`).FindAllStringSubmatch(said.String(), -1) {
+		for method := range strings.SplitSeq(m[3], ", ") {
+			mounted = append(mounted, m[1]+": "+method+" "+m[2])
+		}
+	}
+	return url, mounted
+}
+
+func TestSAMMountsEveryRouteOfTheTable(t *testing.T) {
+	_, functions := readTemplate(t)
+	_, mounted := startAPI(t, "--template", "template.yaml")
+	var table []string
+	for _, s := range api.Steps {
+		f := functions[s.Name]
+		if f == nil {
+			t.Fatalf("template.yaml has no function %s", s.Name)
+		}
+		for _, r := range s.Routes {
+			table = append(table, f.Resource+": "+r.Method+" "+r.Pattern)
+		}
+	}
+	// SAM answers preflights by itself, as API Gateway does.
+	mounted = slices.DeleteFunc(mounted, func(route string) bool { return strings.Contains(route, ": "+http.MethodOptions+" ") })
+	same(t, "what sam local start-api mounts", mounted, "the route table", table)
+}
