@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -77,6 +78,9 @@ func (p *proxyRequest) request(ctx context.Context) (*http.Request, error) {
 			return nil, errors.New("the payload's body is not base64")
 		}
 	}
+	if !p.IsBase64Encoded {
+		body = unread(body, p.Headers["content-length"])
+	}
 	// The path goes in as it is: to parse it would decode it once more.
 	r := (&http.Request{
 		Method: about.HTTP.Method, URL: &url.URL{Path: unstaged(p.RawPath, about.Stage), RawQuery: p.RawQueryString},
@@ -100,6 +104,17 @@ func (p *proxyRequest) request(ctx context.Context) (*http.Request, error) {
 		r.Header.Set("X-Request-Id", id)
 	}
 	return r, nil
+}
+
+// unread is a body that came as text. JSON can't hold bytes that aren't UTF-8, so whoever wrote the payload has put U+FFFD in
+// their place, and an id would be another id. The length that the caller declared tells of it. What was replaced is then put
+// back as bytes that aren't UTF-8 either, so that the door refuses the body as it does everywhere else.
+func unread(body []byte, declared string) []byte {
+	const replacement = "\uFFFD"
+	if declared == "" || declared == strconv.Itoa(len(body)) || !bytes.Contains(body, []byte(replacement)) {
+		return body
+	}
+	return bytes.ReplaceAll(body, []byte(replacement), []byte{0xff})
 }
 
 // unstaged is a path without the name of the stage, which stands before it for every stage but $default.

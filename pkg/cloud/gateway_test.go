@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -217,6 +218,48 @@ func TestBodiesComeThroughAsBytesBothWays(t *testing.T) {
 			if got != body || res.IsBase64Encoded != (name == "not UTF-8") || res.StatusCode != 200 {
 				t.Errorf("%s: got status %d, %d bytes, base64 %v", name, res.StatusCode, len(got), res.IsBase64Encoded)
 			}
+		}
+	}
+}
+
+func TestABodyThatIsNotUTF8IsRefusedHoweverItComes(t *testing.T) {
+	w := newWorld(t)
+	h := w.open().serve(func(d *Deployment) http.Handler { return api.New(d.Door(), api.Challenge(d.Service())) })
+	const taken = 503 // by the door, before there is no table to ask
+	body := func(id string) string { return `{"org":"acme","user":{"id":"` + id + `"}}` }
+	broken, replaced := body("ana\xff"), body("ana\uFFFD")
+	for _, c := range []struct {
+		name, body, length string
+		encoded            bool
+		want               int
+	}{
+		{"as bytes", broken, "", true, 400},
+		{"as bytes, with its length", broken, strconv.Itoa(len(broken)), true, 400},
+		{"as text that another put in its place", replaced, strconv.Itoa(len(broken)), false, 400},
+		{"as text, several times", body("\uFFFDana\uFFFD\uFFFD"), strconv.Itoa(len(body("ana")) + 3), false, 400},
+		{"the replacement itself", replaced, strconv.Itoa(len(replaced)), false, taken},
+		{"the replacement itself, as bytes", replaced, strconv.Itoa(len(replaced)), true, taken},
+		{"the replacement itself, of no declared length", replaced, "", false, taken},
+		{"another length, and nothing replaced", body("é"), "7", false, taken},
+	} {
+		raw := edited(t, func(r *events.APIGatewayV2HTTPRequest) {
+			r.RawPath, r.Body, r.IsBase64Encoded = "/v1/decisions", c.body, c.encoded
+			if c.encoded {
+				r.Body = base64.StdEncoding.EncodeToString([]byte(c.body))
+			}
+			r.Headers = map[string]string{"content-type": "application/json", "authorization": "Bearer csk_x"}
+			if c.length != "" {
+				r.Headers["content-length"] = c.length
+			}
+		})
+		out, err := h.Invoke(t.Context(), raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var res proxyResponse
+		decodeJSON(t, out, &res)
+		if res.StatusCode != c.want || c.want == 400 && !strings.Contains(res.Body, `"detail":"The body is not valid JSON in UTF-8`) {
+			t.Errorf("%s: got %d %s, want %d", c.name, res.StatusCode, res.Body, c.want)
 		}
 	}
 }

@@ -415,6 +415,26 @@ func TestTheFrontHasAPIGatewaysLimits(t *testing.T) {
 	w.call("GET", "/problems/busy", nil).want(t, 200, "")
 }
 
+func TestABodyThatIsNotUTF8IsRefusedAsOnTheLocalServer(t *testing.T) {
+	w := open(t, emulator.Options{})
+	for id, want := range map[string]int{"ana\xff": 400, "\xffana\xfe": 400, "ana\uFFFD": 200, "é": 200} {
+		r, err := http.NewRequest("POST", w.base+"/v1/decisions", strings.NewReader(`{"org":"acme","user":{"id":"`+id+`"}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+w.APIKey().Reveal())
+		r.Header.Set("Content-Type", "application/json")
+		res, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != want {
+			t.Errorf("%q: got %d, want %d", id, res.StatusCode, want)
+		}
+	}
+}
+
 func TestItListensOnThisMachineOnly(t *testing.T) {
 	var errs bytes.Buffer
 	if code := emulator.Command().Run(t.Context(), []string{"-addr", "0.0.0.0:0"}, io.Discard, &errs); code != 1 {

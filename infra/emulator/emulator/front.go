@@ -147,6 +147,7 @@ func payload(r *http.Request, id, route string, params map[string]string, body [
 	p.Headers["x-forwarded-for"] = strings.TrimPrefix(p.Headers["x-forwarded-for"]+", "+caller, ", ")
 	p.Headers["x-forwarded-port"], p.Headers["x-forwarded-proto"] = port, "http"
 	if asText(r.Header.Get("Content-Type")) {
+		// JSON can't hold what isn't UTF-8: it is replaced, here as by whoever else writes a payload.
 		p.Body = string(body)
 	} else {
 		p.Body, p.IsBase64Encoded = base64.StdEncoding.EncodeToString(body), len(body) > 0
