@@ -1,0 +1,82 @@
+package mfa_test
+
+import (
+	"testing"
+
+	"countersign/pkg/mfa"
+	"countersign/pkg/mfa/mfatest"
+)
+
+// Several reasons can apply to one sign-in. The first in the order of the contract is said, by a decision as by a start.
+func TestOfSeveralReasonsTheFirstIsSaid(t *testing.T) {
+	password, sso := mfa.FirstFactor{Kind: "password"}, mfa.FirstFactor{Kind: "sso"}
+	type setting = func(*mfa.Policy)
+	required := func(p *mfa.Policy) { p.Require = mfa.Everyone }
+	ssoAsked := func(p *mfa.Policy) { p.SSO = "ask" }
+	noTrust := func(p *mfa.Policy) { p.Trust.Days = 0 }
+	noApps := func(p *mfa.Policy) { p.Methods.TOTP = mfa.NotAllowed }
+	for name, c := range map[string]struct {
+		app, off, trusted bool // the user has an app, has turned 2FA off, comes with a good trust token
+		policy            []setting
+		first             mfa.FirstFactor
+		purpose           string
+		decision, reason  string
+		offer             bool
+	}{
+		"nobody is asked":                                 {first: password, decision: mfa.Allow, reason: mfa.NotRequired, offer: true},
+		"nobody is asked, and it is SSO":                  {first: sso, decision: mfa.Allow, reason: mfa.NotRequired, offer: true},
+		"2FA is on, and it is SSO":                        {app: true, first: sso, decision: mfa.Allow, reason: mfa.SSO},
+		"2FA is on, SSO in a trusted browser":             {app: true, trusted: true, first: sso, decision: mfa.Allow, reason: mfa.SSO},
+		"2FA is on, SSO that is asked, a trusted browser": {app: true, trusted: true, policy: []setting{ssoAsked}, first: sso, decision: mfa.Allow, reason: mfa.BrowserTrust},
+		"2FA was turned off":                              {app: true, off: true, first: password, decision: mfa.Allow, reason: mfa.NotRequired},
+		"2FA was turned off, and it is SSO":               {app: true, off: true, first: sso, decision: mfa.Allow, reason: mfa.NotRequired},
+		"2FA is on, the only factor forbidden":            {app: true, policy: []setting{noApps}, first: password, decision: mfa.Allow, reason: mfa.NotRequired},
+		"2FA is on, the only factor forbidden, SSO":       {app: true, policy: []setting{noApps}, first: sso, decision: mfa.Allow, reason: mfa.NotRequired},
+		"everyone must, no factor":                        {policy: []setting{required}, first: password, decision: mfa.Enrol, reason: mfa.Required},
+		"everyone must, no factor, SSO":                   {policy: []setting{required}, first: sso, decision: mfa.Allow, reason: mfa.SSO},
+		"everyone must, no factor, SSO that is asked":     {policy: []setting{required, ssoAsked}, first: sso, decision: mfa.Enrol, reason: mfa.Required},
+		"everyone must, the only factor forbidden":        {app: true, policy: []setting{required, noApps}, first: password, decision: mfa.Enrol, reason: mfa.Required},
+		"everyone must, 2FA was turned off before":        {app: true, off: true, policy: []setting{required}, first: password, decision: mfa.Challenge, reason: mfa.NewBrowser},
+		"everyone must, a new browser":                    {app: true, policy: []setting{required}, first: password, decision: mfa.Challenge, reason: mfa.NewBrowser},
+		"everyone must, no browser is ever trusted":       {app: true, policy: []setting{required, noTrust}, first: password, decision: mfa.Challenge, reason: mfa.Required},
+		"2FA is on, a new browser":                        {app: true, first: password, decision: mfa.Challenge, reason: mfa.NewBrowser},
+		"2FA is on, no browser is ever trusted":           {app: true, policy: []setting{noTrust}, first: password, decision: mfa.Challenge, reason: mfa.EnabledByUser},
+		"a step-up by SSO in a trusted browser":           {app: true, trusted: true, first: sso, purpose: mfa.StepUp, decision: mfa.Challenge, reason: mfa.StepUpDemanded},
+		"a step-up where 2FA was turned off":              {app: true, off: true, first: password, purpose: mfa.StepUp, decision: mfa.Challenge, reason: mfa.StepUpDemanded},
+		"a step-up by SSO without a factor":               {first: sso, purpose: mfa.StepUp, decision: mfa.Enrol, reason: mfa.StepUpDemanded},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := mfatest.New(t)
+			w.SetPolicy(t, org, "default", nil)
+			q := ana()
+			if c.app {
+				a, _ := enrolApp(t, w, w.Fresh())
+				if c.trusted {
+					q.TrustToken = trustedByApp(t, w, a)
+				}
+				if c.off {
+					if _, err := w.SetEnabled(t.Context(), stepUp(t, w, a), org, user, false); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			w.SetPolicy(t, org, "default", func(p *mfa.Policy) {
+				for _, set := range c.policy {
+					set(p)
+				}
+			})
+			q.FirstFactor, q.Purpose = c.first, c.purpose
+			decided, err := w.Decide(t.Context(), w.Client, q)
+			if err != nil || decided.Decision != c.decision || decided.Reason != c.reason {
+				t.Errorf("a decision: got %+v, %v, want %s, %s", decided, err, c.decision, c.reason)
+			}
+			answer, err := w.StartChallenge(t.Context(), w.Client, q)
+			if err != nil || answer.Decision.Decision != c.decision || answer.Reason != c.reason {
+				t.Errorf("a start: got %+v, %v, want %s, %s", answer.Decision, err, c.decision, c.reason)
+			}
+			if got := answer.Offer != nil; got != c.offer {
+				t.Errorf("got the offer %+v, want one: %v", answer.Offer, c.offer)
+			}
+		})
+	}
+}
