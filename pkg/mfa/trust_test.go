@@ -269,30 +269,46 @@ func TestWithoutRotationATokenStaysTheSame(t *testing.T) {
 	}
 }
 
+// The oldest is the one that was trusted first, however lately it was used.
 func TestTheCapEndsTheOldestBrowser(t *testing.T) {
-	w := kls(t, func(p *mfa.Policy) { p.Trust.Cap = 3 })
-	tokens := []seal.Secret{}
-	for range 5 {
-		tokens = append(tokens, trusted(t, w))
-		w.Clock.Advance(10 * time.Minute)
-	}
-	if got := len(browsers(t, w)); got != 3 {
-		t.Errorf("got %d browsers, want 3", got)
-	}
-	for i, token := range tokens {
-		want := mfa.BrowserTrust
-		if i < 2 {
-			want = mfa.NewBrowser
-		}
-		wantReason(t, w, token, want)
-	}
-	revoked := events(t, w, mfa.BrowserRevoked)
-	if len(revoked) != 2 || revoked[0].Data["cause"] != "cap" {
-		t.Errorf("got %+v, want two revoked by the cap", revoked)
+	for name, c := range map[string]struct{ before, after, ended int }{
+		"one more than the cap": {before: 3, after: 3, ended: 1},
+		"a cap that fell":       {before: 5, after: 3, ended: 3},
+		"a cap that fell to 1":  {before: 3, after: 1, ended: 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := kls(t, func(p *mfa.Policy) { p.Trust.Cap = c.before })
+			tokens := []seal.Secret{}
+			for range c.before {
+				tokens = append(tokens, trusted(t, w))
+				w.Clock.Advance(10 * time.Minute)
+			}
+			for i := range tokens { // the first was used last
+				at := len(tokens) - 1 - i
+				tokens[at] = used(t, w, tokens[at])
+				w.Clock.Advance(10 * time.Minute)
+			}
+			w.SetPolicy(t, org, "kls", func(p *mfa.Policy) { p.Trust.Cap = c.after })
+			tokens = append(tokens, trusted(t, w))
+			if got := len(browsers(t, w)); got != c.after {
+				t.Errorf("got %d browsers, want %d", got, c.after)
+			}
+			for i, token := range tokens {
+				want := mfa.BrowserTrust
+				if i < c.ended {
+					want = mfa.NewBrowser
+				}
+				wantReason(t, w, token, want)
+			}
+			revoked := events(t, w, mfa.BrowserRevoked)
+			if len(revoked) != c.ended || revoked[0].Data["cause"] != "cap" {
+				t.Errorf("got %+v, want %d revoked by the cap", revoked, c.ended)
+			}
+		})
 	}
 }
 
-func TestACapThatFellEndsTheOldestAtTheNextGrant(t *testing.T) {
+func TestACapThatFellFarIsKeptToAfterSomeGrants(t *testing.T) {
 	w := kls(t, func(p *mfa.Policy) { p.Trust.Cap = 50 })
 	for range 20 {
 		trusted(t, w)

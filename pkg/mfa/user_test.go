@@ -319,25 +319,45 @@ func TestL4AUserMadeAgainInheritsNothing(t *testing.T) {
 }
 
 func TestAnErasureThatWasCutOffIsTakenUpByTheNext(t *testing.T) {
-	w := kls(t, func(p *mfa.Policy) { p.Trust.Cap = 50 })
-	var tokens []seal.Secret
-	for range 30 {
-		tokens = append(tokens, trusted(t, w))
-		w.Clock.Advance(time.Hour)
-	}
-	failLater(w, "commit", 1)
-	if err := w.EraseUser(t.Context(), w.Client, org, user); mfa.AsError(err).Code != mfa.Unavailable {
-		t.Fatalf("got %v, want unavailable", err)
-	}
-	w.Faults.Clear()
-	for _, token := range tokens {
-		wantReason(t, w, token, mfa.NewBrowser)
-	}
-	if err := w.EraseUser(t.Context(), w.Client, org, user); err != nil {
-		t.Fatal(err)
-	}
-	if after := everything(t, w, org, user); strings.Contains(after, "browser#") || strings.Contains(after, mail) {
-		t.Errorf("got %s", after)
+	for name, before := range map[string]func(*testing.T, *mfatest.World, *mfatest.Authenticator){
+		"browsers carry the user's epoch": func(*testing.T, *mfatest.World, *mfatest.Authenticator) {},
+		"browsers carry a word of their own, since trust has died alone": func(t *testing.T, w *mfatest.World, a *mfatest.Authenticator) {
+			if _, err := w.SetEnabled(t.Context(), stepUp(t, w, a), org, user, false); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := w.SetEnabled(t.Context(), w.Fresh(), org, user, true); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, a := protected(t, func(p *mfa.Policy) { p.Trust.Cap = 50 })
+			before(t, w, a)
+			var tokens []seal.Secret
+			for range 30 {
+				tokens = append(tokens, trustedByApp(t, w, a))
+				w.Clock.Advance(time.Hour)
+			}
+			failLater(w, "commit", 1)
+			if err := w.EraseUser(t.Context(), w.Client, org, user); mfa.AsError(err).Code != mfa.Unavailable {
+				t.Fatalf("got %v, want unavailable", err)
+			}
+			w.Faults.Clear()
+			if after := everything(t, w, org, user); !strings.Contains(after, "browser#") {
+				t.Fatal("nothing is left that the next erasure could take up")
+			}
+			for _, token := range tokens {
+				if answer, err := w.StartChallenge(t.Context(), w.Client, with(token)); err != nil || answer.Reason == mfa.BrowserTrust {
+					t.Fatalf("between the two: got %+v, %v, want no browser trusted", answer.Decision, err)
+				}
+			}
+			if err := w.EraseUser(t.Context(), w.Client, org, user); err != nil {
+				t.Fatal(err)
+			}
+			if after := everything(t, w, org, user); strings.Contains(after, "browser#") || strings.Contains(after, mail) {
+				t.Errorf("got %s", after)
+			}
+		})
 	}
 }
 
