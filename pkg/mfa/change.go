@@ -125,7 +125,7 @@ func (u *unit) remove(a *account, h *heldFactor, p *orgPolicy, cause string) {
 }
 
 // removeAll takes every factor, the recovery codes and all trust from the user, and turns 2FA off. Locks and counts of
-// wrong answers stay.
+// wrong answers stay. Whoever calls it says that 2FA is off, unless the same commit turns it on again.
 func (u *unit) removeAll(a *account, p *orgPolicy, cause string) {
 	for i := range a.enrolled {
 		if h := &a.enrolled[i]; a.guard.live(h.ID) != nil {

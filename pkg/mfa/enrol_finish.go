@@ -270,12 +270,15 @@ func (v *enrolmentSight) wrongFinish(u *unit) error {
 // enrol makes the factor count.
 func (v *enrolmentSight) enrol(u *unit, l live) (FinishAnswer, error) {
 	g, en := v.a.guard, v.a.pending.enrolment
+	enabled := g.Enabled
 	if v.byToken && v.ch.Recovered == EffectReenrol {
 		u.removeAll(v.a, v.p, "reenrolled")
 	}
 	if len(g.Factors) == 0 && !g.Enabled {
 		g.Enabled = true
-		u.event(v.a.event(UserEnabled, v.p, nil))
+		if !enabled {
+			u.event(v.a.event(UserEnabled, v.p, nil))
+		}
 	}
 	g.Factors = append(g.Factors, l)
 	record := en.Factor

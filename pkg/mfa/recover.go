@@ -224,6 +224,9 @@ func (v *sight) effect(u *unit, bearer seal.Secret) (RecoverAnswer, error) {
 	var kinds []Kind
 	switch effect {
 	case EffectReset:
+		if g.Enabled {
+			u.event(v.a.event(UserDisabled, v.p, map[string]any{"cause": "recovery"})) // recovery.used brings the notice
+		}
 		u.removeAll(v.a, v.p, "recovery")
 		if g.required(&v.p.Policy) && len(v.a.factors(&v.p.Policy)) == 0 {
 			kinds = v.a.enrollable(&v.p.Policy)
