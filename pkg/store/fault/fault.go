@@ -116,6 +116,7 @@ type Store struct {
 	queues map[Method][]queued
 	counts Counts
 	active int // calls under way
+	page   int // items of a page of Query, at most; 0: as many as were asked for
 }
 
 // queued is a fault and for how many more calls it is.
@@ -143,6 +144,23 @@ func (s *Store) Inject(method Method, n int, fault Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.queues[method] = append(s.queues[method], queued{fault, n})
+}
+
+// Pages makes each page of a Query hold at most so many items, as the contract lets a backend do at any time; 0: as many
+// as were asked for. It is no fault, and Clear leaves it.
+func (s *Store) Pages(most int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.page = most
+}
+
+func (s *Store) paged(q store.Query) store.Query {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.page > 0 && (q.Limit == 0 || q.Limit > s.page) {
+		q.Limit = s.page
+	}
+	return q
 }
 
 // Clear takes all faults back that wait for a call. A call that is under way keeps its fault.
@@ -256,7 +274,7 @@ func (s *Store) Get(ctx context.Context, key store.Key) (store.Item, error) {
 
 // Query implements store.Store.
 func (s *Store) Query(ctx context.Context, q store.Query) (store.Page, error) {
-	return around(ctx, s, Query, 0, func() (store.Page, error) { return s.inner.Query(ctx, q) })
+	return around(ctx, s, Query, 0, func() (store.Page, error) { return s.inner.Query(ctx, s.paged(q)) })
 }
 
 // Commit implements store.Store.

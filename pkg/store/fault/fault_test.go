@@ -3,6 +3,7 @@ package fault_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -256,5 +257,35 @@ func TestCallsSideBySideAreOneRound(t *testing.T) {
 	s.Get(t.Context(), key)
 	if got := s.Counts(); got.Rounds != 2 || got.Get != 4 {
 		t.Errorf("got %d rounds of %d calls, want 2 of 4", got.Rounds, got.Get)
+	}
+}
+
+func TestPagesAreAsSmallAsToldAndNothingIsLost(t *testing.T) {
+	s, _, _ := newStore(t)
+	want := []string{"a", "b", "c", "held"}
+	for _, sort := range want[:3] {
+		if err := s.Commit(t.Context(), store.NewVersion(), store.Write{Key: store.Key{Partition: "p", Sort: sort}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct{ most, limit, pages int }{{0, 0, 1}, {0, 3, 2}, {1, 0, 4}, {1, 3, 4}, {3, 1, 4}, {3, 0, 2}} {
+		s.Pages(c.most)
+		var got []string
+		pages := 0
+		for q := (store.Query{Partition: "p", Limit: c.limit}); pages == 0 || q.After != ""; pages++ {
+			page, err := s.Query(t.Context(), q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, item := range page.Items {
+				got = append(got, item.Key.Sort)
+			}
+			if q.After = page.Last; !page.More {
+				q.After = ""
+			}
+		}
+		if !slices.Equal(got, want) || pages < c.pages {
+			t.Errorf("%+v: got %v in %d pages, want %v", c, got, pages, want)
+		}
 	}
 }

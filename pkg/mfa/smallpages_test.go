@@ -1,0 +1,115 @@
+package mfa_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"countersign/pkg/mfa"
+	"countersign/pkg/seal"
+)
+
+// A store may hand a partition out in pages of any size. Whatever is read by a Query is the same over pages of one item.
+func TestWhatIsReadOverSmallPagesIsWhole(t *testing.T) {
+	w, a := protected(t, nil)
+	sweep(t, w) // so that the next goes on from here
+	enrolMail(t, w, stepUp(t, w, a))
+	var tokens []seal.Secret
+	for range 5 { // several of them end in one hour
+		tokens = append(tokens, trustedByApp(t, w, a))
+		w.Clock.Advance(time.Minute)
+	}
+	for i := range 60 { // several on each shard of the roster
+		said := mfa.Person{ID: fmt.Sprintf("u-%03d", i)}
+		if i%2 == 0 {
+			said.Email = mfa.Some(said.ID + "@acme.example")
+		}
+		if _, err := w.PutUser(t.Context(), w.Client, org, said); err != nil {
+			t.Fatal(err)
+		}
+		if i%3 == 0 { // several pages of activity on each of several days
+			started(t, w, ana())
+			w.Drain(t)
+			w.Clock.Advance(7 * time.Hour)
+		}
+	}
+	keys := map[string]bool{}
+	for range 4 {
+		call := w.NewClient(t, mfa.NewKey{Client: "shop", Scopes: mfa.Scopes()})
+		keys[mfa.KeyID(seal.NewSecret(call.Bearer))] = true
+	}
+	w.Drain(t)
+	version := 1
+	change := mfa.PolicyChange{Policy: profile(t, "kls"), Version: &version}
+	reads := map[string]func(*testing.T) (any, error){
+		"a user": func(t *testing.T) (any, error) { return w.GetUser(t.Context(), w.Client, org, user) },
+		"a user's browsers": func(t *testing.T) (any, error) {
+			return w.ListBrowsers(t.Context(), w.Client, org, user)
+		},
+		"a decision on the first browser": func(t *testing.T) (any, error) { return w.Decide(t.Context(), w.Client, with(tokens[0])) },
+		"a decision on the last browser":  func(t *testing.T) (any, error) { return w.Decide(t.Context(), w.Client, with(tokens[4])) },
+		"a preview": func(t *testing.T) (any, error) {
+			return w.PreviewPolicy(t.Context(), w.Client, org, change.Policy)
+		},
+		"the preview of a change that has to be acknowledged": func(t *testing.T) (any, error) {
+			_, err := w.PutPolicy(t.Context(), w.Client, org, change)
+			return wantCode(t, err, mfa.AcknowledgementRequired).Preview, nil
+		},
+		"the list of API keys": func(t *testing.T) (any, error) { return w.ListKeys(t.Context()) },
+		"the check of the activity": func(t *testing.T) (any, error) {
+			return w.CheckActivity(t.Context(), org)
+		},
+		"an org's activity": func(t *testing.T) (any, error) {
+			return activity(t, w, mfa.ActivityQuery{Org: org}), nil
+		},
+		"a user's activity": func(t *testing.T) (any, error) {
+			return activity(t, w, mfa.ActivityQuery{Org: org, User: user}), nil
+		},
+	}
+	read := func(t *testing.T, name string) string {
+		t.Helper()
+		got, err := reads[name](t)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := json.Marshal(got)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	for name := range reads {
+		t.Run(name, func(t *testing.T) {
+			w.Faults.Pages(0)
+			whole := read(t, name)
+			w.Faults.Pages(1)
+			if got := read(t, name); got != whole {
+				t.Errorf("over pages of one item: got %s, want %s", got, whole)
+			}
+		})
+	}
+	w.Faults.Pages(0)
+	if p, err := w.PreviewPolicy(t.Context(), w.Client, org, change.Policy); err != nil || p.Users != 61 || p.WithoutFactor != 30 {
+		t.Errorf("got %+v, %v, want a preview of 61 users, 30 of them without a factor", p, err)
+	}
+
+	w.Faults.Pages(1)
+	for id := range keys {
+		if _, err := w.RevokeKey(t.Context(), id); err != nil {
+			t.Errorf("the revocation of a key: %v", err)
+		}
+	}
+	w.Clock.Advance(30 * day)
+	if n := sweep(t, w); n != 5 {
+		t.Errorf("the sweep: got %d ends announced, want 5", n)
+	}
+	if err := w.EraseUser(t.Context(), w.Client, org, user); err != nil {
+		t.Fatal(err)
+	}
+	w.Faults.Pages(0)
+	if left := everything(t, w, org, user); strings.Contains(left, "browser#") || strings.Contains(left, "factor#") || strings.Contains(left, mail) {
+		t.Errorf("the erasure left %s", left)
+	}
+}
