@@ -34,6 +34,7 @@ type Operation struct {
 type Validator struct {
 	operations []operation
 	elsewhere  map[string]answer // what paths answer that the document doesn't have
+	otherwise  map[string]answer // what paths answer to methods that they don't have
 }
 
 type operation struct {
@@ -54,15 +55,18 @@ type header struct {
 	schema   *jsonschema.Schema
 }
 
-// New reads the document. It fails if the document or one of its schemas isn't well formed.
+// New reads the strict copy of the document: see [Strict]. It fails if the document or one of its schemas isn't well
+// formed.
 func New() (*Validator, error) {
-	r, err := read()
+	r, err := readStrict()
 	if err != nil {
 		return nil, fmt.Errorf("read the OpenAPI document: %w", err)
 	}
-	v := &Validator{operations: r.operations(), elsewhere: map[string]answer{
-		"404": r.answer("#/components/responses/NotFound"),
-	}}
+	v := &Validator{
+		operations: r.operations(),
+		elsewhere:  map[string]answer{"404": r.answer("#/components/responses/NotFound")},
+		otherwise:  map[string]answer{"405": r.answer("#/components/responses/MethodNotAllowed")},
+	}
 	if r.err != nil {
 		return nil, fmt.Errorf("read the OpenAPI document: %w", r.err)
 	}
@@ -78,7 +82,7 @@ func (v *Validator) Operations() (all []Operation) {
 }
 
 // Response checks an answer to a request of that method and path. A path that the document doesn't have must be
-// answered by 404, and a method that a path doesn't have by the 405 of that path.
+// answered by 404, and a method that a path doesn't have by 405.
 func (v *Validator) Response(method, path string, status int, h http.Header, body []byte) error {
 	a, err := v.answerFor(method, path, strconv.Itoa(status))
 	if err == nil {
@@ -134,7 +138,7 @@ func (v *Validator) answerFor(method, path, status string) (answer, error) {
 	case found != nil:
 		answers = found.answers
 	case samePath != nil:
-		answers = map[string]answer{"405": samePath.answers["405"]}
+		answers = v.otherwise
 	}
 	a, ok := answers[status]
 	if !ok {

@@ -1,0 +1,269 @@
+package openapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"go.yaml.in/yaml/v4"
+)
+
+// Strict is the strict copy of the document, in JSON: an answer has no field that isn't in it, an operation answers with
+// no status and no code but its own, and every header that is listed is there.
+//
+// The document itself leaves answers open, since a caller ignores what it doesn't know, and says with one default answer
+// what every operation can refuse. Only its extensions, which other tools pass over, make it strict: x-problems lists the
+// codes of an operation, x-status the status of each code, and x-strict holds what else is true: of a schema, in JSON
+// Schema's own words; of a header, the one status that it stands with, and whether it always does.
+func Strict() ([]byte, error) {
+	root, err := strict()
+	if err != nil {
+		return nil, err
+	}
+	return json.MarshalIndent(root, "", " ")
+}
+
+// parse reads the document as it was published.
+func parse() (map[string]any, error) {
+	var parsed any
+	if err := yaml.Unmarshal(Document, &parsed); err != nil {
+		return nil, err
+	}
+	// By way of JSON, the values are those that the schema compiler knows.
+	text, err := json.Marshal(parsed)
+	if err != nil {
+		return nil, err
+	}
+	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	if err != nil {
+		return nil, err
+	}
+	root, ok := value.(map[string]any)
+	if !ok {
+		return nil, fmt.Errorf("the document is no object")
+	}
+	return root, nil
+}
+
+func strict() (map[string]any, error) {
+	root, err := parse()
+	if err != nil {
+		return nil, err
+	}
+	c := &closer{root: root, schemas: within(root, "components", "schemas"), closed: map[string]any{}}
+	for name, item := range within(root, "paths") {
+		for method := range within(root, "paths", name) {
+			if operation := within(item, method); operation["responses"] != nil {
+				c.operation(name+" "+method, operation)
+			}
+		}
+	}
+	if len(c.problem) == 0 {
+		c.fail("no operation has a default answer")
+	} else {
+		within(root, "components")["responses"] = map[string]any{
+			"NotFound":         c.refusal("404", []any{"not_found"}),
+			"MethodNotAllowed": c.refusal("405", []any{"method_not_allowed"}),
+		}
+	}
+	maps.Copy(c.schemas, c.closed)
+	return root, c.err
+}
+
+// A closer makes the strict copy in place. Its first error stays.
+type closer struct {
+	root    map[string]any
+	schemas map[string]any
+	closed  map[string]any // schemas of answers, by the name they get
+	problem map[string]any // the default answer
+	err     error
+}
+
+func (c *closer) fail(format string, args ...any) {
+	if c.err == nil {
+		c.err = fmt.Errorf("make the strict copy: "+format, args...)
+	}
+}
+
+// within follows names down through objects; where there is none, it is empty.
+func within(here any, names ...string) map[string]any {
+	for _, name := range names {
+		object, _ := here.(map[string]any)
+		here = object[name]
+	}
+	object, _ := here.(map[string]any)
+	return object
+}
+
+// find follows one reference, if this is one.
+func (c *closer) find(object map[string]any) map[string]any {
+	to, ok := object["$ref"].(string)
+	if !ok {
+		return object
+	}
+	found := within(c.root, strings.Split(strings.TrimPrefix(to, "#/"), "/")...)
+	if len(found) == 0 {
+		c.fail("%s leads to nothing", to)
+	}
+	return found
+}
+
+// operation puts the answers that an operation really has in the place of the one that stands for them.
+func (c *closer) operation(name string, operation map[string]any) {
+	said := within(operation, "responses")
+	if said["default"] == nil {
+		c.fail("%s has no default answer", name)
+		return
+	}
+	if c.problem == nil {
+		c.problem = c.find(within(said, "default"))
+	}
+	answers := map[string]any{}
+	for status := range said {
+		if status != "default" {
+			answers[status] = c.answer(c.find(within(said, status)), status)
+		}
+	}
+	codes := map[string][]any{}
+	listed, _ := operation["x-problems"].([]any)
+	for _, code := range listed {
+		status := c.status(code)
+		codes[status] = append(codes[status], code)
+	}
+	for status, codes := range codes {
+		answers[status] = c.refusal(status, codes)
+	}
+	operation["responses"] = answers
+}
+
+// status is that of a code.
+func (c *closer) status(code any) string {
+	name, _ := code.(string)
+	status := within(c.schemas, "Code", "x-status")[name]
+	if status == nil {
+		c.fail("the code %v has no status", code)
+	}
+	return fmt.Sprint(status)
+}
+
+// refusal is the answer that stands for one status and its codes: the problem document, and no gateway's own refusal.
+func (c *closer) refusal(status string, codes []any) map[string]any {
+	const problem = "application/problem+json"
+	answer := maps.Clone(c.problem)
+	media := maps.Clone(within(c.problem, "content", problem))
+	delete(media, "examples")
+	media["schema"] = map[string]any{
+		"$ref": within(media, "schema")["$ref"],
+		"properties": map[string]any{
+			"status": map[string]any{"const": json.Number(status)},
+			"code":   map[string]any{"enum": codes},
+		},
+	}
+	answer["content"] = map[string]any{problem: media}
+	return c.answer(answer, status)
+}
+
+// answer closes one answer.
+func (c *closer) answer(answer map[string]any, status string) map[string]any {
+	answer = maps.Clone(answer)
+	content := map[string]any{}
+	for kind, media := range within(answer, "content") {
+		media := maps.Clone(media.(map[string]any))
+		media["schema"] = c.schema(media["schema"])
+		content[kind] = media
+	}
+	if len(content) > 0 {
+		answer["content"] = content
+	}
+	headers := map[string]any{}
+	for name := range within(answer, "headers") {
+		header := maps.Clone(c.find(within(answer, "headers", name)))
+		header["required"] = true
+		if said := within(header, "x-strict"); said != nil {
+			if fmt.Sprint(said["status"]) != status {
+				continue
+			}
+			header["required"] = said["required"]
+		}
+		headers[name] = header
+	}
+	answer["headers"] = headers
+	return answer
+}
+
+// schema closes a schema and all below it, and lays over it what its x-strict says.
+func (c *closer) schema(said any) any {
+	switch said := said.(type) {
+	case map[string]any:
+		return c.object(said)
+	case []any:
+		var all []any
+		for _, one := range said {
+			all = append(all, c.schema(one))
+		}
+		return all
+	}
+	return said
+}
+
+func (c *closer) object(said map[string]any) map[string]any {
+	closed := map[string]any{}
+	for word, value := range said {
+		switch word {
+		case "x-strict":
+			continue
+		case "$ref":
+			value = c.reference(value.(string))
+		case "properties", "dependentSchemas", "patternProperties":
+			below := map[string]any{}
+			for name, one := range value.(map[string]any) {
+				below[name] = c.schema(one)
+			}
+			value = below
+		case "items", "prefixItems", "oneOf", "anyOf", "allOf", "not", "if", "then", "else", "contentSchema":
+			value = c.schema(value)
+		case "discriminator":
+			continue // it names schemas, and decides nothing
+		}
+		closed[word] = value
+	}
+	if said["properties"] != nil && isObject(said["type"]) {
+		closed["additionalProperties"] = false
+		if said["allOf"] != nil {
+			c.fail("an answer's object is put together by allOf, and can't be closed")
+		}
+	}
+	more, _ := c.schema(said["x-strict"]).(map[string]any)
+	for word, value := range more {
+		if closed[word] != nil {
+			c.fail("x-strict says %s, which is said already", word)
+		}
+		closed[word] = value
+	}
+	return closed
+}
+
+func isObject(kind any) bool {
+	several, _ := kind.([]any)
+	return kind == "object" || slices.Contains(several, any("object"))
+}
+
+// reference leads to the closed copy of the schema that ref leads to.
+func (c *closer) reference(ref string) string {
+	const schemas = "#/components/schemas/"
+	name, ok := strings.CutPrefix(ref, schemas)
+	if !ok || c.schemas[name] == nil {
+		c.fail("%s is no schema", ref)
+		return ref
+	}
+	closed := name + "-closed"
+	if c.closed[closed] == nil {
+		c.closed[closed] = true // for one that leads back to itself
+		c.closed[closed] = c.schema(c.schemas[name])
+	}
+	return schemas + closed
+}
