@@ -120,6 +120,7 @@ func TestEveryEventIsAnsweredByItsFunction(t *testing.T) {
 		{"policy", http.StatusOK, `"version":1`},
 		{"challenge", http.StatusCreated, `"sent":{`},
 		{"account", http.StatusOK, `"email":"ana@acme.example"`},
+		{"admin", http.StatusOK, `"email":"ana@acme.example"`},
 		{"verify", http.StatusNotFound, "challenge_invalid"}, // nobody can know a challenge beforehand
 		{"enrol", http.StatusCreated, `"secret":"`},
 		{"recover", http.StatusNotFound, "challenge_invalid"},

@@ -320,6 +320,18 @@ func (d *deployment) code(to string) string {
 
 func wrong(code string) string { return string('0'+(code[0]-'0'+1)%10) + code[1:] }
 
+// lock gives wrong codes for a user until no more are looked at.
+func (d *deployment) lock(user object) {
+	d.t.Helper()
+	for range 2 {
+		d.advance(time.Minute)
+		id := d.begin(user, nil).want(d.t, http.StatusCreated).text("challenge", "id")
+		for range 5 {
+			d.verify(id, wrong(d.code(user["email"].(string))), nil).want(d.t, http.StatusUnprocessableEntity)
+		}
+	}
+}
+
 // trusted signs a user in with a new browser, and gives the trust token.
 func (d *deployment) trusted(user object) string {
 	d.t.Helper()
@@ -387,17 +399,17 @@ func (d *deployment) story() {
 	id = d.begin(person("cleo", "new@acme.example"), nil).want(t, http.StatusCreated).text("challenge", "id")
 	d.account.beforeNextWrite("verify", func() { d.erase("cleo") })
 	d.verify(id, d.code("new@acme.example"), nil).want(t, http.StatusNotFound)
-	for range 2 {
-		d.advance(time.Minute)
-		id := d.begin(cleo, nil).want(t, http.StatusCreated).text("challenge", "id")
-		for range 5 {
-			d.verify(id, wrong(d.code("cleo@acme.example")), nil).want(t, http.StatusUnprocessableEntity)
-		}
-	}
+	d.lock(cleo)
 	d.account.mailWorks(false)
 	d.account.beforeNextWriteTo("publish", "u#", func([]string) { d.erase("cleo") })
 	d.publish()
 	d.account.mailWorks(true)
+
+	// An administrator unlocks a user whose profile changes at that moment.
+	d.lock(person("dan", "dan@acme.example"))
+	d.account.beforeNextWrite("admin", func() { d.put("dan", object{"name": "Dan"}) })
+	unlock := object{"actor": "olga", "reason": "called"}
+	d.call("POST", "/v1/orgs/acme/users/dan/unlock", unlock, "idempotency-key", "unlock").want(t, http.StatusOK)
 
 	d.factors()
 

@@ -84,6 +84,10 @@ func repeatables() map[string][]func(w *world) repeatable {
 			w.wants("a user", w.do("PUT", anasPath, "{}"), 200)
 			return repeatable{path: anasPath + "/events", body: `{"kind":"signed_out"}`, scopes: manage}
 		}},
+		"unlockUser": {func(w *world) repeatable {
+			w.wants("a user", w.do("PUT", anasPath, "{}"), 200)
+			return repeatable{path: anasPath + "/unlock", body: `{"actor":"olga","reason":"called"}`, scopes: []mfa.Scope{mfa.ScopeAdmin}}
+		}},
 		"previewPolicy": {func(*world) repeatable {
 			return repeatable{path: policy + "/preview", body: "{}", scopes: []mfa.Scope{mfa.ScopeAdmin}}
 		}},

@@ -56,6 +56,9 @@ var Steps = []Step{
 		{Method: "PUT", Pattern: "/v1/orgs/{org}/policy", Operation: "putPolicy"},
 		{Method: "POST", Pattern: "/v1/orgs/{org}/policy/preview", Operation: "previewPolicy"},
 	}},
+	{Name: "admin", Routes: []Route{
+		{Method: "POST", Pattern: "/v1/orgs/{org}/users/{user}/unlock", Operation: "unlockUser"},
+	}},
 	{Name: "pages", Routes: []Route{
 		{Method: "GET", Pattern: "/.well-known/jwks.json", Operation: "getKeys", Open: true},
 		{Method: "GET", Pattern: "/health", Operation: "getHealth", Open: true},

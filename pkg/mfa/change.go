@@ -8,6 +8,11 @@ import (
 
 // change is a step on the account of a user who exists, by a client that may manage it.
 func change[T any](ctx context.Context, s *Service, call Call, org, user string, decide func(*unit, *account, *orgPolicy) (T, error)) (T, error) {
+	return changeAs(ctx, s, call, ScopeManage, org, user, decide)
+}
+
+// changeAs is change for a client that has scope.
+func changeAs[T any](ctx context.Context, s *Service, call Call, scope Scope, org, user string, decide func(*unit, *account, *orgPolicy) (T, error)) (T, error) {
 	var none T
 	if err := checkUser(org, user); err != nil {
 		return none, err
@@ -16,7 +21,7 @@ func change[T any](ctx context.Context, s *Service, call Call, org, user string,
 	var p *orgPolicy
 	r := routeOf(org, user)
 	return run(ctx, s, call, step[T]{
-		scope: ScopeManage, org: org,
+		scope: scope, org: org,
 		reads: []read{s.readAccount(r, &a), s.readPolicy(r, org, &p)},
 		decide: func(u *unit) (T, error) {
 			if !a.known() {

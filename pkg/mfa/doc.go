@@ -40,7 +40,7 @@
 //
 //	partition        sort              item                                          gone           written by                         read by
 //	u#U              guard             guard: epoch, profile, 2FA on or off,         never          start, send, verify, account,      every step, publish
-//	                                   enforcement, slots, wrong answers and lock,                  enrol, recover
+//	                                   enforcement, slots, wrong answers and lock,                  enrol, recover, admin
 //	                                   emails sent; live factors with last TOTP
 //	                                   step; digests of recovery codes; key of what
 //	                                   the activity says of the user
@@ -118,7 +118,8 @@
 // recovery codes: 5 in 15 minutes, 10 in a day, 100 in a row. Emails: 10 an hour, 30 a day, per user, over everything. A
 // resend resets nothing. A lock waits 15 minutes, then twice as long each time until a right answer, at most a day; at 100
 // in a row it has no end of its own, but a right recovery code gives it one. Neither lock keeps the other kind out. The user
-// is told of every lock, within the limit of emails.
+// is told of every lock, within the limit of emails. An administrator ends every lock of a user, whatever end it has, and all
+// counts of wrong answers start anew then.
 //
 // # What it refuses to do
 //

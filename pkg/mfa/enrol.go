@@ -34,18 +34,13 @@ func (ch *challenge) letEnrol(kinds []Kind) *EnrolmentToDo {
 // An EnrolRequest begins an enrolment. With an enrolment token Org, User and OnBehalf are absent; with an API key Org and
 // User.ID are required.
 type EnrolRequest struct {
-	Org      string    `json:"org"`
-	User     *Person   `json:"user"`
-	Kind     Kind      `json:"kind"`
-	Label    string    `json:"label"` // for the user's own list of factors; up to 100 bytes
-	Phone    *string   `json:"phone"` // of kind sms
-	OnBehalf *OnBehalf `json:"on_behalf"`
-}
+	Org   string  `json:"org"`
+	User  *Person `json:"user"`
+	Kind  Kind    `json:"kind"`
+	Label string  `json:"label"` // for the user's own list of factors; up to 100 bytes
+	Phone *string `json:"phone"` // of kind sms
 
-// OnBehalf names the administrator who sets a user up, and why.
-type OnBehalf struct {
-	Actor  string `json:"actor"`
-	Reason string `json:"reason"`
+	OnBehalf *Intervention `json:"on_behalf"` // of the administrator who sets the user up
 }
 
 func (q *EnrolRequest) check(byToken bool) error {
@@ -67,11 +62,8 @@ func (q *EnrolRequest) check(byToken bool) error {
 		return err
 	}
 	if q.OnBehalf != nil {
-		if err := checkID("on_behalf.actor", q.OnBehalf.Actor); err != nil {
+		if err := q.OnBehalf.check("on_behalf."); err != nil {
 			return err
-		}
-		if err := checkText("on_behalf.reason", q.OnBehalf.Reason, 500); err != nil || q.OnBehalf.Reason == "" {
-			return invalid("on_behalf.reason", "A reason of 1 to 500 bytes.")
 		}
 	}
 	if byToken {
@@ -246,7 +238,8 @@ func (v *enrolmentSight) plan(u *unit, q *EnrolRequest, s *slot) (EnrolAnswer, *
 			en.Expires = v.ch.Expires
 		}
 	case q.OnBehalf != nil:
-		en.Actor, en.Reason = &Actor{Kind: "administrator", ID: q.OnBehalf.Actor}, q.OnBehalf.Reason
+		administrator := q.OnBehalf.administrator()
+		en.Actor, en.Reason = &administrator, q.OnBehalf.Reason
 		fallthrough
 	default:
 		en.Client = u.caller.key.Client

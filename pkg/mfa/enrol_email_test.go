@@ -207,7 +207,7 @@ func TestARequestToEnrolIsCheckedBeforeAnythingIsRead(t *testing.T) {
 	w := plain(t, nil)
 	said, phone := ana().User, "+33612345678"
 	token := mfa.Call{Bearer: seal.NewBearer(seal.EnrolmentToken, make([]byte, 48)).Reveal()}
-	onBehalf := func(actor, reason string) *mfa.OnBehalf { return &mfa.OnBehalf{Actor: actor, Reason: reason} }
+	onBehalf := func(actor, reason string) *mfa.Intervention { return &mfa.Intervention{Actor: actor, Reason: reason} }
 	for param, cases := range map[string][]struct {
 		call mfa.Call
 		q    mfa.EnrolRequest
@@ -246,7 +246,7 @@ func TestH6AnAdministratorEnrolsAndTheUserGetsTheCodesAtTheNextVerify(t *testing
 	admin := w.NewClient(t, mfa.NewKey{Client: "app", Scopes: []mfa.Scope{mfa.ScopeAdmin}})
 	manage := w.NewClient(t, mfa.NewKey{Client: "app", Scopes: []mfa.Scope{mfa.ScopeManage}})
 	said := ana().User
-	q := mfa.EnrolRequest{Org: org, User: &said, Kind: mfa.TOTP, Label: "her phone", OnBehalf: &mfa.OnBehalf{Actor: "eva", Reason: "first day"}}
+	q := mfa.EnrolRequest{Org: org, User: &said, Kind: mfa.TOTP, Label: "her phone", OnBehalf: &mfa.Intervention{Actor: "eva", Reason: "first day"}}
 	_, err := w.BeginEnrolment(t.Context(), manage, q)
 	wantCode(t, err, mfa.Forbidden)
 	begun, err := w.BeginEnrolment(t.Context(), admin, q)

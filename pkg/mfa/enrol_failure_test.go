@@ -281,7 +281,7 @@ func TestI10TheCodesOwedAreToldByALostVerifyToo(t *testing.T) {
 	w := plain(t, nil)
 	said := ana().User
 	begun, err := w.BeginEnrolment(t.Context(), w.Client, mfa.EnrolRequest{
-		Org: org, User: &said, Kind: mfa.Email, OnBehalf: &mfa.OnBehalf{Actor: "eva", Reason: "first day"},
+		Org: org, User: &said, Kind: mfa.Email, OnBehalf: &mfa.Intervention{Actor: "eva", Reason: "first day"},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -117,11 +117,11 @@ func known(t *testing.T, w *mfatest.World) {
 		wantCode(t, err, mfa.WrongCode)
 	}
 	_, err = w.BeginEnrolment(t.Context(), w.Client, mfa.EnrolRequest{
-		Org: org, User: &q.User, Kind: mfa.Email, Label: erin.label, OnBehalf: &mfa.OnBehalf{Actor: "olaf", Reason: erin.reason},
+		Org: org, User: &q.User, Kind: mfa.Email, Label: erin.label, OnBehalf: &mfa.Intervention{Actor: "olaf", Reason: erin.reason},
 	})
 	wantCode(t, err, mfa.AlreadyExists)
 	_, err = w.BeginEnrolment(t.Context(), w.Client, mfa.EnrolRequest{
-		Org: org, User: &q.User, Kind: mfa.TOTP, Label: erin.label, OnBehalf: &mfa.OnBehalf{Actor: "olaf", Reason: erin.reason},
+		Org: org, User: &q.User, Kind: mfa.TOTP, Label: erin.label, OnBehalf: &mfa.Intervention{Actor: "olaf", Reason: erin.reason},
 	})
 	must(err)
 	_, err = w.StartChallenge(t.Context(), keyed(w.Client, "/v1/challenges", "k", "{}"), q)

@@ -31,6 +31,7 @@ const (
 	UserEnabled       = "user.enabled"
 	UserDisabled      = "user.disabled"
 	UserReported      = "user.reported"
+	UserUnlocked      = "user.unlocked"
 	UserErased        = "user.erased"
 	DeliveryFailure   = "delivery.failed"
 )

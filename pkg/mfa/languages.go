@@ -50,6 +50,10 @@ type words struct {
 	disabledSubject string
 	disabledWhat    string
 
+	unlockedSubject string
+	unlockedWhat    string
+	unlockedNotYou  string
+
 	changeNotYou string // after every change of how the account is protected
 
 	kinds map[Kind]string // with their article
@@ -109,6 +113,10 @@ var languages = map[string]*words{
 
 		disabledSubject: "Two-step sign-in was turned off for your {sender} account",
 		disabledWhat:    "Your account no longer asks for a second proof that it is you.",
+
+		unlockedSubject: "Your {sender} account was unlocked",
+		unlockedWhat:    "An administrator has unlocked your account. Codes are accepted again.",
+		unlockedNotYou:  "If you did not ask for this, tell your administrator without delay.",
 
 		changeNotYou: "If it wasn’t you, someone may be using your account: change your password without delay, on a device that you are sure of, and tell your administrator.",
 
@@ -170,6 +178,10 @@ var languages = map[string]*words{
 
 		disabledSubject: "La connexion en deux étapes a été désactivée pour votre compte {sender}",
 		disabledWhat:    "Votre compte ne demande plus de seconde preuve que c’est bien vous.",
+
+		unlockedSubject: "Votre compte {sender} a été déverrouillé",
+		unlockedWhat:    "Un administrateur a déverrouillé votre compte. Les codes sont de nouveau acceptés.",
+		unlockedNotYou:  "Si vous ne l’avez pas demandé, prévenez votre administrateur sans attendre.",
 
 		changeNotYou: "Si ce n’était pas vous, quelqu’un utilise peut-être votre compte\u00a0: changez votre mot de passe sans attendre, depuis un appareil dont vous êtes sûr, et prévenez votre administrateur.",
 

@@ -130,6 +130,13 @@ func disabledMessage(sender, language string, n notice) Message {
 	return d.message(d.words.disabledSubject)
 }
 
+func unlockedMessage(sender, language string, n notice) Message {
+	d := begin(sender, language, n)
+	d.say(d.words.unlockedWhat)
+	d.say(d.words.unlockedNotYou)
+	return d.message(d.words.unlockedSubject)
+}
+
 // A draft is a message being written. Text and HTML are both made of its passages, so that they can't differ.
 type draft struct {
 	language string

@@ -44,6 +44,7 @@ func everyMessage(sender, language string, n notice) map[string]Message {
 		"last one used":     recoveryUsedMessage(sender, language, none),
 		"recovery made":     recoveryMadeMessage(sender, language, n),
 		"disabled":          disabledMessage(sender, language, n),
+		"unlocked":          unlockedMessage(sender, language, n),
 	}
 }
 

@@ -97,6 +97,7 @@ var noticeOf = map[string]func(sender, language string, n notice) Message{
 	RecoveryUsed:    recoveryUsedMessage,
 	RecoveryMade:    recoveryMadeMessage,
 	UserDisabled:    disabledMessage,
+	UserUnlocked:    unlockedMessage,
 }
 
 // notify tells a user by email what an event says. The commit that recorded the event has counted the email.

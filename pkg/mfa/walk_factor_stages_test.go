@@ -52,7 +52,7 @@ func appStages() []stage {
 			name: "the first codes of a user whom an administrator enrolled", lost: [3]int{1, 1, 2}, profile: "default", policy: signIn,
 			set: func(p *props) {
 				x, en := p.appUnderWay("ana", p.Client, mfa.EnrolRequest{
-					Org: "acme", User: directory("ana"), Kind: mfa.TOTP, OnBehalf: &mfa.OnBehalf{Actor: "eve", Reason: "new"},
+					Org: "acme", User: directory("ana"), Kind: mfa.TOTP, OnBehalf: &mfa.Intervention{Actor: "eve", Reason: "new"},
 				})
 				p.enrolled(x, en)
 				one, two := p.ask("ana", mfa.SignIn), p.ask("ana", mfa.SignIn)

@@ -234,6 +234,7 @@ func TestEveryBootstrapAnswersItsEventUnderTheRealInterfaceEmulator(t *testing.T
 		"pages": `"statusCode":200`, "publish": `{"batchItemFailures":[]}`, "sweep": "",
 		"challenge": `"statusCode":401`, "verify": `"statusCode":404`, "enrol": `"statusCode":401`,
 		"recover": `"statusCode":404`, "account": `"statusCode":401`, "policy": `"statusCode":401`,
+		"admin": `"statusCode":401`,
 	}
 	for _, step := range w.Steps() {
 		event, err := os.ReadFile("../../../events/" + step + ".json")

@@ -203,7 +203,7 @@ func (s *Server) assemble(keys seal.Keeper, issuer string) {
 	s.service = &exposed
 	door := api.New(api.Options{Timeout: callTime, Now: time.Now, Log: s.log},
 		api.Challenge(s.service), api.Verify(s.service), api.Enrol(s.service), api.Recover(s.service),
-		api.Account(s.service), api.Policy(s.service),
+		api.Account(s.service), api.Policy(s.service), api.Admin(s.service),
 		api.Pages(s.service.Keys, s.health))
 	s.calls = &machine.Calls{
 		API: door, Drain: s.drain, Outbox: s.outbox.all, ClearOutbox: s.outbox.clear, Events: s.bus.all, Now: s.clock.now, Advance: s.clock.advance,

@@ -1,0 +1,15 @@
+// Command admin is the function for what an administrator does to a user's account.
+package main
+
+import (
+	"net/http"
+
+	"countersign/pkg/api"
+	"countersign/pkg/cloud"
+)
+
+func main() {
+	cloud.Serve("admin", func(d *cloud.Deployment) http.Handler {
+		return api.New(d.Door(), api.Admin(d.Service()))
+	})
+}

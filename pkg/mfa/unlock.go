@@ -1,0 +1,33 @@
+package mfa
+
+import (
+	"context"
+	"time"
+)
+
+// Unlock ends every lock of a user, whatever end it had, and starts all counts of wrong answers anew. The user is told of
+// it. Where nothing is locked it changes nothing, so that it can be repeated. It needs the scope admin.
+func (s *Service) Unlock(ctx context.Context, call Call, org, user string, by Intervention) (User, error) {
+	if err := by.check(""); err != nil {
+		return User{}, err
+	}
+	return changeAs(ctx, s, call, ScopeAdmin, org, user, func(u *unit, a *account, p *orgPolicy) (User, error) {
+		if g := a.guard; g.unlock(u.now) {
+			e := u.event(a.event(UserUnlocked, p, map[string]any{"reason": by.Reason}).by(by.administrator()))
+			e.Notify = g.tell(u.now)
+			u.put(a.item, g, time.Time{})
+		}
+		return a.shown(p, u.now), nil
+	})
+}
+
+// unlock forgets all wrong answers if there is a lock, and reports whether there was.
+func (g *guard) unlock(now time.Time) bool {
+	_, codes := g.Guesses.locked(now)
+	_, recovery := g.Looked.locked(now)
+	if !codes && !recovery {
+		return false
+	}
+	g.Guesses, g.Looked = tries{}, tries{}
+	return true
+}

@@ -1,0 +1,111 @@
+package mfa_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"countersign/pkg/mfa"
+	"countersign/pkg/mfa/mfatest"
+)
+
+var called = mfa.Intervention{Actor: "olga", Reason: "called, and answered the questions"}
+
+func unlock(t *testing.T, w *mfatest.World) mfa.User {
+	t.Helper()
+	u, err := w.Unlock(t.Context(), w.Client, org, user, called)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+func TestAnAdministratorEndsALockAndAllCountsStartAnew(t *testing.T) {
+	w := kls(t, nil)
+	lock(t, w)
+	if u := unlock(t, w); u.Status == mfa.StatusLocked || u.LockedUntil != nil {
+		t.Errorf("got %+v, want a user who is not locked", u)
+	}
+	w.Clock.Advance(time.Second)
+	if n := lock(t, w); n != 10 {
+		t.Errorf("after it a lock came with %d wrong answers, want 10", n)
+	}
+	if got := wait(t, w); got != 15*time.Minute {
+		t.Errorf("the lock after it: got a wait of %v, want the first one's 15 minutes", got)
+	}
+}
+
+func TestAnAdministratorEndsALockThatHasNoEnd(t *testing.T) {
+	w := kls(t, nil)
+	n := 0
+	for n < 100 {
+		n += lock(t, w)
+		w.Clock.Advance(24 * time.Hour)
+	}
+	if got := wait(t, w); got != 0 {
+		t.Fatalf("got a wait of %v, want a lock without an end", got)
+	}
+	unlock(t, w)
+	ch := started(t, w, ana())
+	if _, err := verify(t, w, ch.ID, w.Outbox.Code(t, mail), false); err != nil {
+		t.Errorf("unlocked: %v", err)
+	}
+}
+
+func TestAnAdministratorEndsALockOfRecoveryCodesToo(t *testing.T) {
+	w, _, done := withApp(t, nil)
+	ch := started(t, w, ana())
+	for range 5 {
+		_, err := w.Recover(t.Context(), w.Client, mfa.RecoverRequest{Challenge: ch.ID, Code: noCode})
+		wantCode(t, err, mfa.WrongCode)
+	}
+	answer := mfa.RecoverRequest{Challenge: ch.ID, Code: done.RecoveryCodes[0]}
+	_, err := w.Recover(t.Context(), w.Client, answer)
+	wantCode(t, err, mfa.Locked)
+	unlock(t, w)
+	if _, err := w.Recover(t.Context(), w.Client, answer); err != nil {
+		t.Errorf("unlocked: %v", err)
+	}
+}
+
+func TestAnUnlockTellsTheUserAndSaysWhoAndWhy(t *testing.T) {
+	w := kls(t, nil)
+	lock(t, w)
+	w.Clock.Advance(time.Minute)
+	unlock(t, w)
+	unlock(t, w) // where nothing is locked, nothing changes
+	told := events(t, w, mfa.UserUnlocked)
+	want := mfa.Actor{Kind: "administrator", ID: called.Actor}
+	if len(told) != 1 || told[0].Actor != want || told[0].Data["reason"] != called.Reason {
+		t.Errorf("got %+v, want one event by %+v with the reason", told, want)
+	}
+	messages := w.Outbox.To(mail)
+	if last := messages[len(messages)-1]; !strings.Contains(last.Text, "An administrator has unlocked your account") {
+		t.Errorf("got %q, want the user told of it", last.Text)
+	}
+}
+
+func TestAnUnlockNeedsTheScopeAdminAUserAndAReason(t *testing.T) {
+	w := kls(t, nil)
+	lock(t, w)
+	for name, c := range map[string]struct {
+		by   mfa.Call
+		user string
+		why  mfa.Intervention
+		want mfa.Code
+	}{
+		"another scope":           {w.NewClient(t, mfa.NewKey{Client: "app", Scopes: []mfa.Scope{mfa.ScopeManage, mfa.ScopeSignIn}}), user, called, mfa.Forbidden},
+		"a key for another org":   {w.NewClient(t, mfa.NewKey{Client: "app", Scopes: mfa.Scopes(), Org: "globex"}), user, called, mfa.Forbidden},
+		"an unknown user":         {w.Client, "nobody", called, mfa.NotFound},
+		"nobody":                  {w.Client, user, mfa.Intervention{Reason: "called"}, mfa.InvalidRequest},
+		"no reason":               {w.Client, user, mfa.Intervention{Actor: "olga"}, mfa.InvalidRequest},
+		"a reason that is a book": {w.Client, user, mfa.Intervention{Actor: "olga", Reason: strings.Repeat("a", 501)}, mfa.InvalidRequest},
+	} {
+		if _, err := w.Unlock(t.Context(), c.by, org, c.user, c.why); mfa.AsError(err).Code != c.want {
+			t.Errorf("%s: got %v, want %s", name, err, c.want)
+		}
+	}
+	if shown(t, w).Status != mfa.StatusLocked {
+		t.Error("one that was refused unlocked the user")
+	}
+}
