@@ -109,6 +109,19 @@ func TestARefusedMailIsToldAndTheNextTryWorks(t *testing.T) {
 	})
 }
 
+func TestAMailOutageCostsTheUserNoCode(t *testing.T) {
+	klsWorld(t, func(t *testing.T, w *world) {
+		w.fault(t, "email", "fail", 11)
+		for range 11 {
+			if a := w.asked(t, ana, nil); a.text("challenge", "send_error") != "delivery_failed" {
+				t.Fatalf("got %s", a.raw)
+			}
+		}
+		a := w.asked(t, ana, nil)
+		w.verify(t, a.text("challenge", "id"), doc{"code": w.code(t, ana.email)}).want(t, 200, "")
+	})
+}
+
 func TestAnIdempotentCallDoesItsWorkOnce(t *testing.T) {
 	klsWorld(t, func(t *testing.T, w *world) {
 		start := call{method: "POST", path: "/v1/challenges", body: ana.signIn(nil), header: map[string]string{"Idempotency-Key": "k-1"}}

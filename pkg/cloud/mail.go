@@ -30,7 +30,7 @@ func (d *Deployment) Mail() *Mail {
 	fresh := newTransport()
 	fresh.DisableKeepAlives = true
 	ses.client = &http.Client{Transport: fresh, Timeout: mailTime, CheckRedirect: stay}
-	ses.attempts, ses.again = 2, notTaken
+	ses.attempts, ses.again = 2, tooEarly
 	address := d.setting("COUNTERSIGN_SENDER", "an email address", emailAddress)
 	name := d.optional("COUNTERSIGN_SENDER_NAME", "one line of text", line)
 	if name == "" {
@@ -66,20 +66,27 @@ type content struct{ Charset, Data string }
 
 func utf8Content(text string) content { return content{"UTF-8", text} }
 
-// SendMail hands m over. Its error names what SES refused it for, out of a closed list, and nothing of m.
+// SendMail hands m over. Its error names what SES refused it for, out of a closed list, and nothing of m. It wraps
+// mfa.ErrNotTaken where no connection came about and where SES refused the request, and not where SES failed with it or its
+// answer was lost.
 func (m *Mail) SendMail(ctx context.Context, message mfa.Message) error {
 	reason, err := m.send(ctx, message)
 	if err != nil {
 		m.failed(reason)
+		if surelyNotTaken(err) {
+			return fmt.Errorf("ses: %w: %w", mfa.ErrNotTaken, err)
+		}
 		return fmt.Errorf("ses: %w", err)
 	}
 	return nil
 }
 
+// errAddress says that SES wasn't asked, since it would read several addresses out of one text.
+var errAddress = errors.New("the recipient is not one plain email address")
+
 func (m *Mail) send(ctx context.Context, message mfa.Message) (reason string, err error) {
-	// SES would read several addresses out of one text.
 	if !emailAddress(message.To) {
-		return "address", errors.New("the recipient is not one plain email address")
+		return "address", errAddress
 	}
 	in := sendEmail{From: m.from, Configuration: m.configuration}
 	in.Destination.To = []string{message.To}
@@ -116,13 +123,19 @@ func undeliveredReason(err error) string {
 	return "refused"
 }
 
-// notTaken reports whether an error says that SES hasn't taken the message.
-func notTaken(err error) bool {
-	if _, ok := errors.AsType[*unconnected](err); ok {
+// surelyNotTaken reports whether an error says that SES hasn't taken the message.
+func surelyNotTaken(err error) bool {
+	if _, ok := errors.AsType[*unconnected](err); ok || errors.Is(err, errAddress) {
 		return true
 	}
 	refused, ok := errors.AsType[*refusal](err)
-	return ok && throttled(refused)
+	return ok && refused.status >= 400 && refused.status < 500
+}
+
+// tooEarly reports whether SES surely hasn't taken the message, and may take it a moment later.
+func tooEarly(err error) bool {
+	refused, ok := errors.AsType[*refusal](err)
+	return surelyNotTaken(err) && (!ok || throttled(refused))
 }
 
 // emailAddress reports whether v is one address and nothing else.

@@ -2,6 +2,7 @@ package cloud
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 
@@ -13,31 +14,44 @@ var anyMessage = mfa.Message{To: "bob@example.com", Subject: "The subject", Text
 func TestAMessageThatMayHaveBeenTakenIsNotSentAgain(t *testing.T) {
 	quoting := `{"message":"Email address is not verified: bob@example.com, 123456"}`
 	for name, test := range map[string]struct {
-		answer func(asked) (int, string)
-		sends  int
-		reason string // empty: it was taken
+		answer   func(asked) (int, string)
+		sends    int
+		reason   string // empty: it was taken
+		notTaken bool   // surely
 	}{
-		"taken":        {func(asked) (int, string) { return 200, `{"MessageId":"1"}` }, 1, ""},
-		"answer lost":  {func(asked) (int, string) { return lose, "" }, 1, "no_answer"},
-		"server error": {func(asked) (int, string) { return 500, quoting }, 1, "refused"},
-		"unavailable":  {func(asked) (int, string) { return 503, quoting }, 1, "refused"},
+		"taken":                              {func(asked) (int, string) { return 200, `{"MessageId":"1"}` }, 1, "", false},
+		"answer lost":                        {func(asked) (int, string) { return lose, "" }, 1, "no_answer", false},
+		"server error":                       {func(asked) (int, string) { return 500, quoting }, 1, "refused", false},
+		"unavailable":                        {func(asked) (int, string) { return 503, quoting }, 1, "refused", false},
+		"a server error that says throttled": {func(asked) (int, string) { return 503, `{"__type":"ThrottlingException"}` }, 1, "throttled", false},
+		"a redirect":                         {func(asked) (int, string) { return 302, quoting }, 1, "refused", false},
 		"one too many, then taken": {func(q asked) (int, string) {
 			if q.nth == 1 {
 				return 429, `{"__type":"TooManyRequestsException"}`
 			}
 			return 200, "{}"
-		}, 2, ""},
-		"always one too many": {func(asked) (int, string) { return 429, quoting }, 2, "throttled"},
-		"throttled by code":   {func(asked) (int, string) { return 400, `{"__type":"ThrottlingException"}` }, 2, "throttled"},
-		"suspended":           {func(asked) (int, string) { return 400, `{"__type":"AccountSuspendedException"}` }, 1, "account"},
-		"unverified sender":   {func(asked) (int, string) { return 400, `{"__type":"MailFromDomainNotVerifiedException"}` }, 1, "sender"},
-		"rejected":            {func(asked) (int, string) { return 400, `{"__type":"MessageRejected","message":"bob@example.com"}` }, 1, "rejected"},
+		}, 2, "", false},
+		"one too many, then lost": {func(q asked) (int, string) {
+			if q.nth == 1 {
+				return 429, `{"__type":"TooManyRequestsException"}`
+			}
+			return lose, ""
+		}, 2, "no_answer", false},
+		"always one too many": {func(asked) (int, string) { return 429, quoting }, 2, "throttled", true},
+		"throttled by code":   {func(asked) (int, string) { return 400, `{"__type":"ThrottlingException"}` }, 2, "throttled", true},
+		"suspended":           {func(asked) (int, string) { return 400, `{"__type":"AccountSuspendedException"}` }, 1, "account", true},
+		"unverified sender":   {func(asked) (int, string) { return 400, `{"__type":"MailFromDomainNotVerifiedException"}` }, 1, "sender", true},
+		"rejected":            {func(asked) (int, string) { return 400, `{"__type":"MessageRejected","message":"bob@example.com"}` }, 1, "rejected", true},
+		"the last of the 4xx": {func(asked) (int, string) { return 499, quoting }, 1, "refused", true},
 	} {
 		w := newWorld(t)
 		w.amazon.answer = test.answer
 		err := w.open().Mail().SendMail(t.Context(), anyMessage)
 		if (err == nil) != (test.reason == "") {
 			t.Errorf("%s: got %v", name, err)
+		}
+		if errors.Is(err, mfa.ErrNotTaken) != test.notTaken {
+			t.Errorf("%s: got %v, want that it says so where the message was surely not taken", name, err)
 		}
 		if got := len(w.amazon.requests()); got != test.sends {
 			t.Errorf("%s: got %d requests, want %d", name, got, test.sends)
@@ -75,7 +89,7 @@ func TestWhereNoConnectionCameAboutAMessageIsTriedAgain(t *testing.T) {
 	if err == nil || tries != 1 || !strings.Contains(w.log.String(), `"reason":"unconnected"`) {
 		t.Errorf("got %v, asked %d times whether again; log %s", err, tries, w.log.String())
 	}
-	if !notTaken(err) {
+	if !errors.Is(err, mfa.ErrNotTaken) {
 		t.Errorf("got %v, want that it says that nothing was sent", err)
 	}
 }
@@ -85,8 +99,8 @@ func TestAMessageToMoreOrLessThanOneAddressIsNotSent(t *testing.T) {
 	m := w.open().Mail()
 	for _, to := range []string{"", "bob", "bob@example.com,eve@example.com", "Bob <bob@example.com>", "bob@example.com\r\nBcc: eve@example.com", " bob@example.com"} {
 		err := m.SendMail(t.Context(), mfa.Message{To: to, Subject: "s", Text: "t", HTML: "h"})
-		if err == nil {
-			t.Errorf("%q: got no error", to)
+		if !errors.Is(err, mfa.ErrNotTaken) {
+			t.Errorf("%q: got %v, want that it says that nothing was sent", to, err)
 		}
 		checkNothingOfTheMessage(t, to, w, err)
 	}

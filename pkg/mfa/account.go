@@ -59,6 +59,17 @@ func (s *Service) readAccount(r route, into **account) read {
 	}
 }
 
+// readGuard reads no more of a's user than the guard.
+func (s *Service) readGuard(a *account) read {
+	return func(ctx context.Context) error {
+		item, err := s.Store.Get(ctx, guardKey(a.route))
+		if err != nil || item.Absent() {
+			return err
+		}
+		return a.take(item)
+	}
+}
+
 func (a *account) take(item store.Item) error {
 	switch {
 	case item.Key.Sort == "guard":

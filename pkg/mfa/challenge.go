@@ -91,18 +91,13 @@ func (s *Service) StartChallenge(ctx context.Context, call Call, q StartRequest)
 		return StartAnswer{}, err
 	}
 	r := routeOf(q.Org, q.User.ID)
-	var (
-		a   *account
-		p   *orgPolicy
-		out *outgoing
-		ch  *challenge
-	)
-	answer, err := run(ctx, s, call, step[StartAnswer]{
-		scope: ScopeSignIn, org: q.Org,
+	var a *account
+	var p *orgPolicy
+	return run(ctx, s, call, step[StartAnswer]{
+		scope: ScopeSignIn, org: q.Org, unsent: StartAnswer.unsent,
 		reads:  []read{s.readAccount(r, &a), s.readPolicy(r, q.Org, &p)},
 		admits: func(c *caller) error { return c.mayReturn(q.ReturnURL) },
 		decide: func(u *unit) (StartAnswer, error) {
-			out, ch = nil, nil
 			changed, relist := u.follow(a, p, &q)
 			v, err := u.decide(&q, a, p)
 			if err == nil && v.Decision.Decision == Challenge {
@@ -118,12 +113,12 @@ func (s *Service) StartChallenge(ctx context.Context, call Call, q StartRequest)
 			case v.Decision.Decision == Allow:
 				err = u.allow(&answer, &q, a, p, &v)
 			case v.Decision.Decision == Enrol:
-				ch = u.newChallenge(&q, a, p, v.Reason)
+				ch := u.newChallenge(&q, a, p, v.Reason)
 				answer.ID, answer.Enrolment = ch.ID, ch.letEnrol(v.kinds)
 				u.put(store.Item{Key: challengeKey(ch.ID)}, ch, ch.Expires.Add(shownFor))
 			default:
-				ch, out = u.challenge(&answer, &q, a, p, &v)
-				changed = changed || out != nil
+				u.challenge(&answer, &q, a, p, &v)
+				changed = changed || u.out != nil
 			}
 			if relist {
 				u.list(a)
@@ -134,14 +129,14 @@ func (s *Service) StartChallenge(ctx context.Context, call Call, q StartRequest)
 			return answer, err
 		},
 	})
-	if err != nil || out == nil {
-		return answer, err
-	}
-	if err := s.deliver(ctx, out); err != nil {
-		answer.Challenge.Sent, answer.Challenge.SendError = nil, DeliveryFailed
-		s.undelivered(ctx, call, s.amendChallenge(ch), answer, nil)
-	}
-	return answer, nil
+}
+
+// unsent is the answer where the code was not handed over, for that reason.
+func (a StartAnswer) unsent(why Code) StartAnswer {
+	c := *a.Challenge
+	c.Sent, c.SendError = nil, why
+	a.Challenge = &c
+	return a
 }
 
 // allow completes the answer to a user who isn't asked, and moves a trusted line on.
@@ -211,7 +206,7 @@ func (u *unit) newChallenge(q *StartRequest, a *account, p *orgPolicy, reason st
 }
 
 // challenge begins one to be answered with a factor, and plans the sending of its code.
-func (u *unit) challenge(answer *StartAnswer, q *StartRequest, a *account, p *orgPolicy, v *verdict) (*challenge, *outgoing) {
+func (u *unit) challenge(answer *StartAnswer, q *StartRequest, a *account, p *orgPolicy, v *verdict) {
 	ch := u.newChallenge(q, a, p, v.Reason)
 	bearer := seal.NewBearer(seal.ChallengeToken, nil)
 	ch.Bearer = seal.HashBearer(bearer.Reveal())
@@ -225,13 +220,11 @@ func (u *unit) challenge(answer *StartAnswer, q *StartRequest, a *account, p *or
 		shown.Trust = &TrustOffer{Days: p.Trust.Days}
 	}
 	answer.Challenge = shown
-	var out *outgoing
 	if len(v.factors) > 0 {
 		f := v.preferred(q)
 		ch.Default, shown.Default = f.ID, &f.ID
 		if f.Kind == Email {
-			var err error
-			if out, err = u.newChallengeCode(a, ch, f, p); err != nil {
+			if err := u.newChallengeCode(a, ch, f, p); err != nil {
 				refused := AsError(err)
 				shown.SendError, shown.RetryAfterS = refused.Code, seconds(refused.RetryAfter)
 			} else {
@@ -240,7 +233,6 @@ func (u *unit) challenge(answer *StartAnswer, q *StartRequest, a *account, p *or
 		}
 	}
 	u.put(store.Item{Key: challengeKey(ch.ID)}, ch, ch.Expires.Add(shownFor))
-	return ch, out
 }
 
 func (ch *challenge) event(kind string, data map[string]any) Event {

@@ -63,10 +63,14 @@ func (e errand) matches(u *unit, g *guard, f factor, code seal.Secret) (bool, er
 // messages knows which one counts.
 func letter(sequence int) string { return string(rune('A' + (sequence-1)%26)) }
 
-// An outgoing is a code that has been committed and now has to be handed to the mail provider.
+// An outgoing is a code that is handed over to the mail provider once it is committed.
 type outgoing struct {
 	message Message
-	factor  factor
+	mark    int64 // that the guard counts it by
+
+	// notHanded plans what is recorded of a hand-over that failed: that it did, that the next code needn't wait, and where
+	// the provider surely didn't take the message, that it isn't counted.
+	notHanded func(u *unit, notTaken bool) error
 }
 
 // Sent says that a code was handed over to the provider.
@@ -87,24 +91,23 @@ func (c *sentCode) shown(f factor, p *orgPolicy) *Sent {
 	}
 }
 
-// newCode makes a code for f and plans all that goes with sending it: the digest, and the count against the user's
-// limit. Whoever asked puts the sequence into the guard's slot, which makes every earlier code of the errand dead. It
-// refuses where a limit is reached.
-func (u *unit) newCode(a *account, e errand, f factor, p *orgPolicy) (*sentCode, *outgoing, error) {
+// newCode makes a code for f and plans all that goes with sending it: the digest, the count against the user's limit, and
+// the message in u.out. Whoever asked puts the sequence into the guard's slot, which makes every earlier code of the errand
+// dead, and says in u.out what a failed hand-over changes. It refuses where a limit is reached.
+func (u *unit) newCode(a *account, e errand, f factor, p *orgPolicy) (*sentCode, error) {
 	sequence := 1
 	if e.last != nil {
 		if wait := e.last.Again.Sub(u.now); wait > 0 {
-			return nil, nil, tooManySends(wait)
+			return nil, tooManySends(wait)
 		}
 		sequence = e.last.Sequence + 1
 	}
 	if sequence > p.Challenge.Sends {
-		return nil, nil, tooManySends(0)
+		return nil, tooManySends(0)
 	}
 	if wait := a.guard.mayEmail(u.now); wait > 0 {
-		return nil, nil, tooManySends(wait)
+		return nil, tooManySends(wait)
 	}
-	a.guard.countEmail(u.now)
 	code := seal.Code(codeDigits)
 	expires := u.now.Add(time.Duration(p.Challenge.EmailCodeS) * time.Second)
 	if e.expires.Before(expires) {
@@ -115,21 +118,23 @@ func (u *unit) newCode(a *account, e errand, f factor, p *orgPolicy) (*sentCode,
 		Again:  u.now.Add(time.Duration(p.Challenge.ResendAfterS) * time.Second),
 		Digest: u.ring.Digest("code", e.codeFields(a.guard, f, sequence, code)...),
 	}
-	return sent, &outgoing{factor: f, message: codeMessage(u.s.sender(), p.language(a.guard.Profile.Locale), notice{
+	u.out = &outgoing{mark: a.guard.countEmail(u.now), message: codeMessage(u.s.sender(), p.language(a.guard.Profile.Locale), notice{
 		to: f.Contact, name: a.guard.Profile.Name, code: code, sequence: letter(sequence), minutes: int(expires.Sub(u.now) / time.Minute),
-	})}, nil
+	})}
+	return sent, nil
 }
 
 // newChallengeCode makes a code that answers a challenge, or one that proves an address before it is answered.
-func (u *unit) newChallengeCode(a *account, ch *challenge, f factor, p *orgPolicy) (*outgoing, error) {
-	sent, out, err := u.newCode(a, ch.errand(), f, p)
+func (u *unit) newChallengeCode(a *account, ch *challenge, f factor, p *orgPolicy) error {
+	sent, err := u.newCode(a, ch.errand(), f, p)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	ch.Code = sent
 	a.guard.open(ch, u.now).Sequence = sent.Sequence
 	u.event(ch.event(ChallengeSent, map[string]any{"kind": f.Kind, "factor": f.ID, "sequence": letter(sent.Sequence)}))
-	return out, nil
+	u.out.notHanded = ch.notHanded(a.route, u.out.mark)
+	return nil
 }
 
 func tooManySends(wait time.Duration) *Error {

@@ -115,8 +115,8 @@
 // # Limits
 //
 // Wrong codes of any kind, at sign-in, enrolment and proof: 10 in 15 minutes, 20 in a day, 100 in a row, per user. Wrong
-// recovery codes: 5 in 15 minutes, 10 in a day, 100 in a row. Emails: 10 an hour, 30 a day, per user, over everything. A
-// resend resets nothing. A lock waits 15 minutes, then twice as long each time until a right answer, at most a day; at 100
+// recovery codes: 5 in 15 minutes, 10 in a day, 100 in a row. Codes by email: 10 an hour, 30 a day, per user, over everything.
+// A code that the provider surely didn't take is not counted; one that it may have taken is. A resend resets nothing. A lock waits 15 minutes, then twice as long each time until a right answer, at most a day; at 100
 // in a row it has no end of its own, but a right recovery code gives it one. Neither lock keeps the other kind out. The user
 // is told of every lock, within the limit of emails. An administrator ends every lock of a user, whatever end it has, and all
 // counts of wrong answers start anew then.

@@ -90,6 +90,9 @@ func (a EnrolAnswer) WithoutShownOnce() any {
 	return a
 }
 
+// unsent is the answer where the code was not handed over.
+func (a EnrolAnswer) unsent(Code) EnrolAnswer { return EnrolAnswer{} }
+
 // enrolmentSight is what a call under /v1/enrolments sees. Without an enrolment token there is no challenge.
 type enrolmentSight struct {
 	sight
@@ -157,36 +160,21 @@ func (s *Service) BeginEnrolment(ctx context.Context, call Call, q EnrolRequest)
 	if !byToken {
 		r = routeOf(q.Org, q.User.ID)
 	}
-	st := step[EnrolAnswer]{scope: ScopeManage, token: seal.EnrolmentToken, org: q.Org, reads: s.lookAtEnrolment(call.Bearer, r, &v)}
+	st := step[EnrolAnswer]{
+		scope: ScopeManage, token: seal.EnrolmentToken, org: q.Org, reads: s.lookAtEnrolment(call.Bearer, r, &v),
+		unsent: EnrolAnswer.unsent, strict: true,
+	}
 	if q.OnBehalf != nil {
 		st.scope = ScopeAdmin
 	}
-	var out *outgoing
-	st.decide = func(u *unit) (answer EnrolAnswer, err error) {
-		answer, out, err = v.begin(u, call, &q)
-		return answer, err
-	}
-	answer, err := run(ctx, s, call, st)
-	if err != nil || out == nil {
-		return answer, err
-	}
-	if err := s.deliver(ctx, out); err != nil {
-		refused := notDelivered()
-		m := s.amendEnrolment(call, answer.ID, v.a.pending.Code)
-		if answer.Prove != nil {
-			m = s.amendChallenge(&v.ch.challenge)
-			m.scope, m.token = "", seal.EnrolmentToken
-		}
-		s.undelivered(ctx, call, m, nil, refused)
-		return EnrolAnswer{}, refused
-	}
-	return answer, nil
+	st.decide = func(u *unit) (EnrolAnswer, error) { return v.begin(u, call, &q) }
+	return run(ctx, s, call, st)
 }
 
-func (v *enrolmentSight) begin(u *unit, call Call, q *EnrolRequest) (answer EnrolAnswer, out *outgoing, err error) {
+func (v *enrolmentSight) begin(u *unit, call Call, q *EnrolRequest) (answer EnrolAnswer, err error) {
 	slot, err := v.open(u)
 	if err != nil {
-		return EnrolAnswer{}, nil, err
+		return EnrolAnswer{}, err
 	}
 	changed, relist := false, false
 	if !v.byToken {
@@ -194,16 +182,16 @@ func (v *enrolmentSight) begin(u *unit, call Call, q *EnrolRequest) (answer Enro
 		err = v.mayBegin(u, call, q)
 	}
 	if err == nil {
-		answer, out, err = v.plan(u, q, slot)
+		answer, err = v.plan(u, q, slot)
 	}
 	// What the client told is recorded, whatever came of it.
 	if relist {
 		u.list(v.a)
 	}
-	if changed || out != nil {
+	if changed || u.out != nil {
 		u.put(v.a.item, v.a.guard, time.Time{})
 	}
-	return answer, out, err
+	return answer, err
 }
 
 // mayBegin judges a client that begins an enrolment for a user.
@@ -219,9 +207,9 @@ func (v *enrolmentSight) mayBegin(u *unit, call Call, q *EnrolRequest) error {
 
 // plan begins an enrolment, or sends the code that has to come back before one is. It changes the guard only where it
 // sends something, and leaves putting it to its caller.
-func (v *enrolmentSight) plan(u *unit, q *EnrolRequest, s *slot) (EnrolAnswer, *outgoing, error) {
+func (v *enrolmentSight) plan(u *unit, q *EnrolRequest, s *slot) (EnrolAnswer, error) {
 	if err := v.mayEnrol(q.Kind); err != nil {
-		return EnrolAnswer{}, nil, err
+		return EnrolAnswer{}, err
 	}
 	if q.Kind != Email && v.mustProve(s) {
 		return v.sendProof(u)
@@ -245,12 +233,11 @@ func (v *enrolmentSight) plan(u *unit, q *EnrolRequest, s *slot) (EnrolAnswer, *
 		en.Client = u.caller.key.Client
 	}
 	answer := EnrolAnswer{ID: en.ID, Kind: q.Kind, Expires: &en.Expires}
-	var out *outgoing
 	switch {
 	case q.Kind == TOTP:
 		raw, shown, err := newTOTP(u.s.sender(), v.a.guard.account())
 		if err != nil {
-			return EnrolAnswer{}, nil, err
+			return EnrolAnswer{}, err
 		}
 		en.Factor.Secret = u.ring.Seal("totp", v.a.totpFields(en.Factor.ID), raw)
 		answer.TOTP = shown
@@ -259,16 +246,15 @@ func (v *enrolmentSight) plan(u *unit, q *EnrolRequest, s *slot) (EnrolAnswer, *
 	default:
 		en.Factor.Contact = v.a.guard.Profile.Email
 		if until, locked := v.a.guard.Guesses.locked(u.now); locked {
-			return EnrolAnswer{}, nil, lockedUntil(until, u.now)
+			return EnrolAnswer{}, lockedUntil(until, u.now)
 		}
-		var err error
-		if out, err = v.sendCode(u); err != nil {
-			return EnrolAnswer{}, nil, err
+		if err := v.sendCode(u); err != nil {
+			return EnrolAnswer{}, err
 		}
 		answer.Sent = en.Code.shown(en.factor(), v.p)
 	}
 	u.put(v.a.pending.item, en, en.Expires)
-	return answer, out, nil
+	return answer, nil
 }
 
 // mustProve reports whether the user enrols because they must, and hasn't yet shown to have the known address. A recovery
@@ -283,20 +269,19 @@ func (v *enrolmentSight) known() factor {
 }
 
 // sendProof sends a code to the known address. It changes the guard.
-func (v *enrolmentSight) sendProof(u *unit) (EnrolAnswer, *outgoing, error) {
+func (v *enrolmentSight) sendProof(u *unit) (EnrolAnswer, error) {
 	f := v.known()
 	if f.Contact == "" {
-		return EnrolAnswer{}, nil, refuse(NothingToSend, "The user has no known address to prove first; an administrator can enrol for them.")
+		return EnrolAnswer{}, refuse(NothingToSend, "The user has no known address to prove first; an administrator can enrol for them.")
 	}
 	if until, locked := v.a.guard.Guesses.locked(u.now); locked {
-		return EnrolAnswer{}, nil, lockedUntil(until, u.now)
+		return EnrolAnswer{}, lockedUntil(until, u.now)
 	}
-	out, err := u.newChallengeCode(v.a, &v.ch.challenge, f, v.p)
-	if err != nil {
-		return EnrolAnswer{}, nil, err
+	if err := u.newChallengeCode(v.a, &v.ch.challenge, f, v.p); err != nil {
+		return EnrolAnswer{}, err
 	}
 	u.put(v.ch.item, &v.ch.challenge, v.ch.Expires.Add(shownFor))
-	return EnrolAnswer{Prove: &SendAnswer{Sent: v.ch.Code.shown(f, v.p)}}, out, nil
+	return EnrolAnswer{Prove: &SendAnswer{Sent: v.ch.Code.shown(f, v.p)}}, nil
 }
 
 // A ProveRequest is the code that went to the known address.

@@ -35,16 +35,17 @@ func (g *guard) openEnrolment(en *enrolment) *slot {
 }
 
 // sendCode makes a code for the enrolment that is under way.
-func (v *enrolmentSight) sendCode(u *unit) (*outgoing, error) {
+func (v *enrolmentSight) sendCode(u *unit) error {
 	en := &v.a.pending.enrolment
-	sent, out, err := u.newCode(v.a, en.errand(), en.factor(), v.p)
+	sent, err := u.newCode(v.a, en.errand(), en.factor(), v.p)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	en.Code = sent
 	v.a.guard.openEnrolment(en).Sequence = sent.Sequence
 	u.event(v.a.event(ChallengeSent, v.p, map[string]any{"enrolment": en.ID, "kind": en.Factor.Kind, "sequence": letter(sent.Sequence)}))
-	return out, nil
+	u.out.notHanded = v.notHanded(u.out.mark)
+	return nil
 }
 
 // underWay answers EnrolmentInvalid unless id is the enrolment that the user has under way, and the caller's. The slot
@@ -102,10 +103,9 @@ func enrolmentStep[T any](s *Service, call Call, id string, v *enrolmentSight) s
 // NothingToSend for a kind that has no code to send, TooManySends, Locked, and DeliveryFailed.
 func (s *Service) SendEnrolment(ctx context.Context, call Call, id string) (SendAnswer, error) {
 	var v enrolmentSight
-	var out *outgoing
 	st := enrolmentStep[SendAnswer](s, call, id, &v)
-	st.decide = func(u *unit) (answer SendAnswer, err error) {
-		out = nil
+	st.unsent, st.strict = SendAnswer.unsent, true
+	st.decide = func(u *unit) (SendAnswer, error) {
 		slot, err := v.underWay(u, id)
 		if err != nil {
 			return SendAnswer{}, err
@@ -119,41 +119,47 @@ func (s *Service) SendEnrolment(ctx context.Context, call Call, id string) (Send
 		case locked:
 			return SendAnswer{}, lockedUntil(until, u.now)
 		}
-		if out, err = v.sendCode(u); err != nil {
+		if err := v.sendCode(u); err != nil {
 			return SendAnswer{}, err
 		}
 		u.put(v.a.item, v.a.guard, time.Time{})
 		u.put(v.a.pending.item, en, en.Expires)
 		return SendAnswer{Sent: en.Code.shown(en.factor(), v.p)}, nil
 	}
-	answer, err := run(ctx, s, call, st)
-	if err != nil || out == nil {
-		return answer, err
-	}
-	if err := s.deliver(ctx, out); err != nil {
-		refused := notDelivered()
-		s.undelivered(ctx, call, s.amendEnrolment(call, id, v.a.pending.Code), nil, refused)
-		return SendAnswer{}, refused
-	}
-	return answer, nil
+	return run(ctx, s, call, st)
 }
 
-// amendEnrolment is for the code of an enrolment.
-func (s *Service) amendEnrolment(call Call, id string, sent *sentCode) amendment {
-	var v enrolmentSight
-	st := enrolmentStep[any](s, call, id, &v)
-	return amendment{scope: ScopeManage, or: ScopeAdmin, token: seal.EnrolmentToken, reads: st.reads, giveBack: func(u *unit) bool {
-		if _, err := v.underWay(u, id); err != nil {
-			return false
+// notHanded is what a failed hand-over of the enrolment's newest code changes. An enrolment that was begun anew meanwhile
+// has a wait of its own, which stays.
+func (v *enrolmentSight) notHanded(mark int64) func(*unit, bool) error {
+	r, id, policyVersion := v.a.route, v.a.pending.ID, v.p.Version
+	sequence := v.a.pending.Code.Sequence
+	return func(u *unit, notTaken bool) error {
+		a := &account{route: r}
+		a.pending.item.Key = enrolmentKey(r)
+		var pending store.Item
+		if err := side(u.ctx, u.s.readItem(a.pending.item.Key, &pending), u.s.readGuard(a)); err != nil || !a.known() {
+			return err
 		}
-		en := &v.a.pending.enrolment
-		if en.Code != nil && en.Code.Sequence == sent.Sequence {
-			en.Code.Again = u.now
+		if !pending.Absent() {
+			if err := a.take(pending); err != nil {
+				return err
+			}
 		}
-		u.put(v.a.pending.item, en, en.Expires)
-		u.event(v.a.event(DeliveryFailure, v.p, map[string]any{"channel": "email", "enrolment": id, "sequence": letter(sent.Sequence)}))
-		return true
-	}}
+		en := &a.pending.enrolment
+		given := notTaken && a.guard.giveBack(mark)
+		if en.ID == id {
+			if en.Code != nil && en.Code.Sequence == sequence {
+				en.Code.Again = u.now
+			}
+			u.put(pending, en, en.Expires)
+		}
+		if given || en.ID != id {
+			u.put(a.item, a.guard, time.Time{})
+		}
+		u.event(a.guard.event(DeliveryFailure, policyVersion, map[string]any{"channel": "email", "enrolment": id, "sequence": letter(sequence)}))
+		return nil
+	}
 }
 
 // A FinishRequest is the first code of the factor that is being enrolled.

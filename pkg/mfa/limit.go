@@ -11,9 +11,6 @@ const (
 	wrongWindow = 15 * time.Minute
 	wrongDay    = 24 * time.Hour
 	wrongInARow = 100 // NIST SP 800-63B-4 section 3.2.2
-
-	sendsInHour = 10
-	sendsInDay  = 30
 )
 
 // A budget is how many wrong answers of one sort a user has.
@@ -102,21 +99,4 @@ func recent(at []int64, now time.Time, d time.Duration) []int64 {
 		i++
 	}
 	return slices.Clip(at[i:])
-}
-
-// mayEmail says how long the user's next email has to wait; zero: not at all.
-func (g *guard) mayEmail(now time.Time) (wait time.Duration) {
-	for _, limit := range []struct {
-		n int
-		d time.Duration
-	}{{sendsInHour, time.Hour}, {sendsInDay, 24 * time.Hour}} {
-		if at := recent(g.Sends, now, limit.d); len(at) >= limit.n {
-			wait = max(wait, time.UnixMilli(at[len(at)-limit.n]).Add(limit.d).Sub(now))
-		}
-	}
-	return wait
-}
-
-func (g *guard) countEmail(now time.Time) {
-	g.Sends = append(recent(g.Sends, now, 24*time.Hour), now.UnixMilli())
 }

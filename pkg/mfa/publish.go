@@ -145,17 +145,21 @@ func (s *Service) recordUndelivered(ctx context.Context, r route, about Event) e
 
 // alone runs a piece of the service's own work, for no caller: it reads, decides and commits, again where it lost a race.
 func (s *Service) alone(ctx context.Context, work func(*unit) error) error {
-	u := &unit{s: s, ctx: ctx}
+	return (&unit{s: s, ctx: ctx}).repeat(work)
+}
+
+// repeat has work read, decide and plan, and commits that, again where it lost a race.
+func (u *unit) repeat(work func(*unit) error) error {
 	for try := 1; ; try++ {
-		u.begin(nil)
+		u.begin(u.ring)
 		if err := work(u); err != nil {
 			return err
 		}
-		err := u.commit(ctx)
+		err := u.commit(u.ctx)
 		if err == nil || !isConflict(err) || try == mostTries {
 			return err
 		}
-		if err := s.pause(ctx, try); err != nil {
+		if err := u.s.pause(u.ctx, try); err != nil {
 			return err
 		}
 	}

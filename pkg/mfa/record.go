@@ -66,7 +66,8 @@ type guard struct {
 	Pending *slot     `json:"pending,omitempty"` // of the enrolment that something was sent for or tried against
 	Guesses tries     `json:"guesses,omitzero"`
 	Looked  tries     `json:"looked,omitzero"`   // wrong recovery codes
-	Sends   []int64   `json:"sends,omitempty"`   // emails of the last 24 hours, Unix milliseconds, oldest first
+	Sends   []int64   `json:"sends,omitempty"`   // codes by email of the last 24 hours, Unix microseconds, oldest first
+	Given   int64     `json:"given,omitempty"`   // the latest of those that were taken out of Sends again
 	MFATime time.Time `json:"mfa_time,omitzero"` // last real second factor
 
 	Listed store.Version `json:"listed,omitempty"` // the commit that last wrote the user's line in the roster

@@ -76,14 +76,14 @@ func (r *replay) earlier(u *unit, n *named) error {
 	return &Remembered{Answer: answer}
 }
 
-// remember adds the answer to what the unit commits. Where the step amends an earlier commit of the same call, the
-// answer takes the earlier one's place, or drops it so that the next try does the work again.
-func (r *replay) remember(u *unit, answer any, refused *Error, amends bool) error {
+// remember adds the answer to what the unit commits. Where an earlier commit of the same call has remembered one, this one
+// takes its place; an answer that isn't to be remembered drops it, so that the next call does the work again.
+func (r *replay) remember(u *unit, answer any, refused *Error) error {
 	if r == nil || u.caller.key == nil && !u.known {
 		return nil
 	}
 	if refused != nil && !refused.remembered() {
-		if amends && !r.item.Absent() {
+		if !r.item.Absent() {
 			u.delete(r.item)
 		}
 		return nil

@@ -2,6 +2,7 @@ package mfa
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -19,6 +20,9 @@ type SendRequest struct {
 type SendAnswer struct {
 	Sent *Sent `json:"sent"`
 }
+
+// unsent is the answer where the code was not handed over.
+func (a SendAnswer) unsent(Code) SendAnswer { return SendAnswer{} }
 
 // sight is a challenge with all that decides about it, as the reads of a step found it.
 type sight struct {
@@ -141,12 +145,10 @@ func (v *sight) factor(named string) (factor, error) {
 // the next is given back), and Locked where no code would be looked at.
 func (s *Service) SendCode(ctx context.Context, call Call, q SendRequest) (SendAnswer, error) {
 	var v sight
-	reads := s.lookAt(q.Challenge, &v)
-	var out *outgoing
-	answer, err := run(ctx, s, call, step[SendAnswer]{
-		scope: ScopeSignIn, token: seal.ChallengeToken, named: challengeNamed(q.Challenge), reads: reads,
+	return run(ctx, s, call, step[SendAnswer]{
+		scope: ScopeSignIn, token: seal.ChallengeToken, named: challengeNamed(q.Challenge), reads: s.lookAt(q.Challenge, &v),
+		unsent: SendAnswer.unsent, strict: true,
 		decide: func(u *unit) (SendAnswer, error) {
-			out = nil
 			slot, err := v.answerable(u)
 			if err != nil {
 				return SendAnswer{}, err
@@ -164,7 +166,7 @@ func (s *Service) SendCode(ctx context.Context, call Call, q SendRequest) (SendA
 			if until, locked := v.a.guard.Guesses.locked(u.now); locked {
 				return SendAnswer{}, lockedUntil(until, u.now)
 			}
-			if out, err = u.newChallengeCode(v.a, &v.ch.challenge, f, v.p); err != nil {
+			if err := u.newChallengeCode(v.a, &v.ch.challenge, f, v.p); err != nil {
 				return SendAnswer{}, err
 			}
 			u.put(v.a.item, v.a.guard, time.Time{})
@@ -172,77 +174,72 @@ func (s *Service) SendCode(ctx context.Context, call Call, q SendRequest) (SendA
 			return SendAnswer{Sent: v.ch.Code.shown(f, v.p)}, nil
 		},
 	})
-	if err != nil || out == nil {
-		return answer, err
+}
+
+// handOver gives the code that u committed to the provider, and answers what came of it. Where the provider didn't take
+// it, or may not have, that is recorded before anything is answered.
+func handOver[T any](u *unit, st step[T], answer T) (T, error) {
+	out := u.out
+	err := u.s.Mail.SendMail(u.ctx, out.message)
+	if err == nil {
+		return answer, nil
 	}
-	if err := s.deliver(ctx, out); err != nil {
-		refused := notDelivered()
-		s.undelivered(ctx, call, s.amendChallenge(&v.ch.challenge), nil, refused)
-		return SendAnswer{}, refused
+	u.s.log().WarnContext(u.ctx, "mail was not handed over", "error", err)
+	answer = st.unsent(answer, DeliveryFailed)
+	var refused *Error
+	if st.strict {
+		refused = refuse(DeliveryFailed, "The message could not be handed over to the provider; try again.")
+	}
+	notTaken := errors.Is(err, ErrNotTaken)
+	u.amend(func(next *unit) error {
+		if err := out.notHanded(next, notTaken); err != nil {
+			return err
+		}
+		return next.replayed.remember(next, answer, refused)
+	})
+	if refused != nil {
+		return answer, refused
 	}
 	return answer, nil
 }
 
-func notDelivered() *Error {
-	return refuse(DeliveryFailed, "The message could not be handed over to the provider; try again.")
-}
-
-// deliver hands a committed code to the provider. The provider's error goes to the log only.
-func (s *Service) deliver(ctx context.Context, out *outgoing) error {
-	err := s.Mail.SendMail(ctx, out.message)
-	if err != nil {
-		s.log().WarnContext(ctx, "mail was not handed over", "kind", out.factor.Kind, "error", err)
+// amend corrects what u committed, in a commit of its own. That the correction can't be recorded is for the log: what was
+// committed first is on the safe side.
+func (u *unit) amend(work func(*unit) error) {
+	next := &unit{s: u.s, ctx: u.ctx, ring: u.ring, caller: u.caller, known: u.known}
+	remembered := u.replayed
+	if remembered != nil {
+		remembered.item.Version = u.token
 	}
-	return err
-}
-
-// An amendment records that a code which was committed as sent was not taken by the provider, and gives its wait back.
-// It reports false where there is nothing left to record it on.
-type amendment struct {
-	scope    Scope
-	or       Scope
-	token    string
-	reads    []read
-	giveBack func(*unit) bool
-}
-
-// undelivered carries an amendment out, and puts answer, or refused, in the place of what was to be remembered. The send
-// stays counted: the provider may have taken the message all the same. That the record fails changes nothing for the
-// caller.
-func (s *Service) undelivered(ctx context.Context, call Call, m amendment, answer any, refused *Error) {
-	_, err := run(ctx, s, call, step[any]{
-		scope: m.scope, or: m.or, token: m.token, amends: true, reads: m.reads,
-		decide: func(u *unit) (any, error) {
-			if !m.giveBack(u) {
-				return nil, challengeInvalid()
-			}
-			if refused != nil {
-				return nil, refused
-			}
-			return answer, nil
-		},
+	err := next.repeat(func(next *unit) error {
+		next.replayed, next.needs = remembered, u.needs
+		return work(next)
 	})
-	if err != nil && AsError(err).Code != DeliveryFailed {
-		s.log().WarnContext(ctx, "a failed delivery could not be recorded", "error", err)
+	if err != nil {
+		u.s.log().WarnContext(u.ctx, "what became of a code could not be recorded", "error", err)
 	}
 }
 
-// amendChallenge is for the code of a challenge.
-func (s *Service) amendChallenge(sent *challenge) amendment {
-	var ch *heldChallenge
-	return amendment{
-		scope: ScopeSignIn, token: seal.ChallengeToken, reads: []read{s.readChallenge(sent.ID, &ch)},
-		giveBack: func(u *unit) bool {
-			if ch.item.Absent() {
-				return false
+// notHanded is what a failed hand-over of the challenge's newest code changes.
+func (ch *challenge) notHanded(r route, mark int64) func(*unit, bool) error {
+	sent := *ch
+	sequence := ch.Code.Sequence
+	return func(u *unit, notTaken bool) error {
+		var now *heldChallenge
+		a := &account{route: r}
+		if err := side(u.ctx, u.s.readChallenge(sent.ID, &now), u.s.readGuard(a)); err != nil {
+			return err
+		}
+		if !now.item.Absent() {
+			if now.Code != nil && now.Code.Sequence == sequence {
+				now.Code.Again = u.now
 			}
-			u.known = true
-			if ch.Code != nil && ch.Code.Sequence == sent.Code.Sequence {
-				ch.Code.Again = u.now
-			}
-			u.put(ch.item, &ch.challenge, ch.Expires.Add(shownFor))
-			u.event(ch.event(DeliveryFailure, map[string]any{"channel": "email", "sequence": letter(sent.Code.Sequence)}))
-			return true
-		},
+			u.put(now.item, &now.challenge, now.Expires.Add(shownFor))
+		}
+		if notTaken && a.known() && a.guard.giveBack(mark) {
+			u.put(a.item, a.guard, time.Time{})
+		}
+		u.event(sent.event(DeliveryFailure, map[string]any{"channel": "email", "sequence": letter(sequence)}))
+		return nil
 	}
 }

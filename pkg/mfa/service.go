@@ -32,10 +32,14 @@ type Service struct {
 }
 
 // A Mailer hands email over to a provider. It answers when the provider has taken the message, or with an error that
-// says nothing of what the message said.
+// says nothing of what the message said. The error wraps ErrNotTaken where the provider surely didn't take the message.
 type Mailer interface {
 	SendMail(ctx context.Context, m Message) error
 }
+
+// ErrNotTaken is wrapped by the error of a Mailer whose provider surely didn't take the message: no connection came about,
+// or the provider refused it. A message whose answer was lost, or whose provider failed with it, may have been taken.
+var ErrNotTaken = errors.New("mfa: the message was surely not taken")
 
 // A Bus takes events for programs, at least once each.
 type Bus interface {
@@ -90,10 +94,13 @@ type step[T any] struct {
 	org    string // that an API key limited to one org must be for; empty: the id in the path says
 	token  string // the prefix of the bearers that may do it too, decide checks which; empty: none
 	named  *named // the challenge or enrolment that the path names; nil: it names none
-	amends bool   // it corrects what an earlier commit of the same call recorded
 	reads  []read
 	admits func(*caller) error // what else it asks of a caller, remembered answer or not; nil: nothing
 	decide func(*unit) (T, error)
+
+	// Of a step that may have a code sent, which decide leaves in the unit:
+	unsent func(T, Code) T // the answer where the code was not handed over, for that reason
+	strict bool            // a failed hand-over is the step's own failure, and unsent is not its answer
 }
 
 // named is a challenge or an enrolment that a path names.
@@ -128,6 +135,8 @@ func run[T any](ctx context.Context, s *Service, call Call, st step[T]) (T, erro
 			continue
 		case errors.Is(err, seal.ErrUnknownKey):
 			return none, AsError(err)
+		case err == nil && u.out != nil:
+			return handOver(u, st, answer)
 		}
 		return answer, err
 	}
@@ -158,10 +167,8 @@ func once[T any](ctx context.Context, u *unit, call Call, st step[T]) (T, error)
 			return none, err
 		}
 	}
-	if !st.amends {
-		if err := replay.earlier(u, st.named); err != nil {
-			return none, err
-		}
+	if err := replay.earlier(u, st.named); err != nil {
+		return none, err
 	}
 	answer, decided := st.decide(u)
 	var refused *Error
@@ -171,9 +178,10 @@ func once[T any](ctx context.Context, u *unit, call Call, st step[T]) (T, error)
 		}
 		return none, AsError(decided) // it broke; whatever it had planned is not to be written
 	}
-	if err := replay.remember(u, answer, refused, st.amends); err != nil {
+	if err := replay.remember(u, answer, refused); err != nil {
 		return none, AsError(err)
 	}
+	u.replayed = replay
 	if err := u.commit(ctx); err != nil {
 		if isConflict(err) {
 			return none, err
@@ -229,6 +237,9 @@ type unit struct {
 	needs    Scope // the only scope with which an API key may make this call; empty: any that the step takes
 
 	codes []seal.Secret // recovery codes made for this call, by whichever try came to it first
+	out   *outgoing     // the code that is to be handed over once this is committed; nil: none
+
+	replayed *replay // of the call's Idempotency-Key; nil: it has none
 
 	token  store.Version
 	tokens []store.Version // of all tries of this call, this one's included
@@ -243,6 +254,7 @@ func (u *unit) begin(ring *seal.Ring) {
 	u.token = store.NewVersion()
 	u.tokens = append(u.tokens, u.token)
 	u.writes, u.events, u.err, u.needs = nil, nil, nil, ""
+	u.out, u.replayed = nil, nil
 }
 
 // put writes r over item. expires zero: never.

@@ -65,6 +65,9 @@ func (a *amazon) befall(w http.ResponseWriter, r *http.Request, c awsCall, answe
 	c.place.mu.Unlock()
 	mode, again := a.e.faults.take(c, starting)
 	switch {
+	case mode == machine.ModeFail && c.target == machine.TargetEmail:
+		refuse(w, http.StatusBadRequest, "MessageRejected") // SES may have taken what it answers with a status of 500
+		return
 	case mode == machine.ModeFail:
 		refuse(w, http.StatusInternalServerError, "InternalServerError")
 		return

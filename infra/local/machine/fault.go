@@ -10,7 +10,7 @@ const (
 	TargetKeys   = "keys"
 	TargetEvents = "events"
 
-	ModeFail      = "fail"       // not done
+	ModeFail      = "fail"       // not done, and of a message that is said
 	ModeSlow      = "slow"       // done late
 	ModeLostReply = "lost_reply" // done, and the answer lost
 )

@@ -148,9 +148,17 @@ type faultyMail struct {
 	faults *faults
 }
 
-// SendMail implements mfa.Mailer.
+// SendMail implements mfa.Mailer. What was told to fail was not taken.
 func (m faultyMail) SendMail(ctx context.Context, message mfa.Message) error {
-	return m.faults.befall(ctx, machine.TargetEmail, false, func() error { return m.Mailer.SendMail(ctx, message) })
+	asked := false
+	err := m.faults.befall(ctx, machine.TargetEmail, false, func() error {
+		asked = true
+		return m.Mailer.SendMail(ctx, message)
+	})
+	if err != nil && !asked {
+		return fmt.Errorf("%w: %w", mfa.ErrNotTaken, err)
+	}
+	return err
 }
 
 // faultyBus is a bus that faults befall.

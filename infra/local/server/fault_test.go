@@ -72,6 +72,21 @@ func TestMailThatIsRefusedIsToldAndNotRecorded(t *testing.T) {
 	}
 }
 
+func TestMailThatIsRefusedCostsTheUserNoCodeAndMailWhoseReplyIsLostDoes(t *testing.T) {
+	for mode, want := range map[string]string{"fail": "", "lost_reply": "too_many_sends"} {
+		r := serve(t, t.TempDir())
+		r.told("email", mode, 10)
+		for range 10 {
+			if b := r.challenge("ana"); b.Challenge.SendError != "delivery_failed" {
+				t.Fatalf("%s: got %+v, want that the delivery failed", mode, b)
+			}
+		}
+		if b := r.challenge("ana"); b.Challenge.SendError != want || (b.Challenge.Sent != nil) != (want == "") {
+			t.Errorf("%s: got %+v, want send_error %q", mode, b, want)
+		}
+	}
+}
+
 func TestMailWhoseReplyIsLostWentOutAllTheSame(t *testing.T) {
 	r := serve(t, t.TempDir())
 	r.told("email", "lost_reply", 1)

@@ -127,7 +127,8 @@ type Outbox struct {
 	lost     bool
 }
 
-// Fail makes every later send fail with err, after the message was taken if lost is set; nil ends that.
+// Fail makes every later send fail with err, after the message was taken if lost is set; nil ends that. An err that wraps
+// mfa.ErrNotTaken says that the message was surely not taken; any other says that it may have been.
 func (o *Outbox) Fail(err error, lost bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
