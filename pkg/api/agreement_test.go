@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -73,6 +74,54 @@ func TestEveryCodeOfTheTableIsDocumented(t *testing.T) {
 	if got := strings.Count(code.Description, "\n| "); got != rows+1 {
 		t.Errorf("the document has %d rows, want %d", got, rows+1)
 	}
+}
+
+// The document says the defaults in words: "By default 30."
+func TestTheDefaultsOfAPolicyAreDocumented(t *testing.T) {
+	var doc struct {
+		Components struct{ Schemas map[string]documented }
+	}
+	if err := yaml.Unmarshal(openapi.Document, &doc); err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(mfa.DefaultPolicy())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var standard map[string]any
+	if err := json.Unmarshal(text, &standard); err != nil {
+		t.Fatal(err)
+	}
+	checked := 0
+	var walk func(place string, s documented, want map[string]any)
+	walk = func(place string, s documented, want map[string]any) {
+		for name, value := range want {
+			about := s.Properties[name]
+			if group, ok := value.(map[string]any); ok {
+				walk(place+name+".", doc.Components.Schemas[about.Ref[strings.LastIndex(about.Ref, "/")+1:]], group)
+				continue
+			}
+			checked++
+			said, err := json.Marshal(value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if word := "By default " + strings.ReplaceAll(string(said), `"`, "") + "."; !strings.Contains(about.Description, word) {
+				t.Errorf("of %s%s the document says %q, and not %q", place, name, about.Description, word)
+			}
+		}
+	}
+	walk("", doc.Components.Schemas["PolicyChange"], standard)
+	if checked < 30 {
+		t.Errorf("%d settings were looked at, want 30 or more", checked)
+	}
+}
+
+// documented is what this test reads of a schema.
+type documented struct {
+	Description string
+	Ref         string `yaml:"$ref"`
+	Properties  map[string]documented
 }
 
 // Each code stands in the table of one place only, and each of the domain's has its place in it.

@@ -212,6 +212,9 @@ func TestAnswersAreOpenAndRequestsAreClosed(t *testing.T) {
 	var walk func(here any, closed bool)
 	walk = func(here any, closed bool) {
 		everyObject(here, "", func(object map[string]any, path string) {
+			if said, isSchema := object["default"]; isSchema && object["type"] != nil {
+				t.Errorf("%v has the default %v, which some clients would send", object, said)
+			}
 			if ref, ok := object["$ref"].(string); ok && !seen[fmt.Sprint(ref, closed)] {
 				seen[fmt.Sprint(ref, closed)] = true
 				walk(r.refer(object), closed)
