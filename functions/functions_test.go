@@ -201,7 +201,7 @@ func TestNoFunctionLinksWhatIsForTestsOrOneMachine(t *testing.T) {
 }
 
 // strictly reads JSON. What the type has no place for is an error.
-func strictly(t *testing.T, what string, content []byte, into any) {
+func strictly(t testing.TB, what string, content []byte, into any) {
 	t.Helper()
 	d := json.NewDecoder(bytes.NewReader(content))
 	d.DisallowUnknownFields()

@@ -51,20 +51,21 @@ func deploy(t testing.TB, functions map[string]*template.Function) *deployment {
 		t.Fatal(err)
 	}
 	d.feed = stream.New(stream.Options{Client: stream.LocalClient(d.account.dynamo), Table: d.account.name})
+	for _, step := range slices.Sorted(maps.Keys(functions)) {
+		d.endpoints[step] = d.account.endpoint(step)
+		d.remove("ring", "ring")
+		d.remove("filter", "filter")
+		d.release(step, d.take(step))
+	}
+	d.remove("ring", "ring")
+	d.sweep()
 	operator := &mfa.Service{Store: d.store(), Now: time.Now}
 	key, err := operator.CreateKey(t.Context(), mfa.NewKey{Client: "my-app", Scopes: mfa.Scopes()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	d.key = key.Reveal()
-	for _, step := range slices.Sorted(maps.Keys(functions)) {
-		d.endpoints[step] = d.account.endpoint(step)
-		d.remove("ring", "ring")
-		d.release(step, d.take(step))
-	}
-	d.remove("ring", "ring")
-	d.sweep()
-	d.restart() // now they all have one ring
+	d.restart() // now they all have one ring, and one filter key
 	return d
 }
 

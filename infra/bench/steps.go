@@ -183,7 +183,7 @@ func newWorld(ctx context.Context) (*world, error) {
 	}
 	w.close = func() error { return errors.Join(db.Close(), os.RemoveAll(dir)) }
 	w.faults = fault.New(db)
-	w.service = &mfa.Service{Store: w.faults, Keys: w, Mail: w, Now: w.now, Issuer: "https://bench.example"}
+	w.service = &mfa.Service{Store: w.faults, Keys: w, Filter: &mfa.FilterKeeper{Store: w.faults}, Mail: w, Now: w.now, Issuer: "https://bench.example"}
 	key, err := w.service.CreateKey(ctx, mfa.NewKey{Client: "bench", Scopes: mfa.Scopes()})
 	if err != nil {
 		return nil, errors.Join(err, w.close())

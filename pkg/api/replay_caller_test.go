@@ -21,7 +21,6 @@ type repeatable struct {
 // may have several.
 func repeatables() map[string][]func(w *world) repeatable {
 	signIn, manage := []mfa.Scope{mfa.ScopeSignIn}, []mfa.Scope{mfa.ScopeManage}
-	onBehalf := strings.Replace(anasApp, `"kind"`, `"on_behalf":{"actor":"u-2","reason":"New colleague"},"kind"`, 1)
 	begun := func(w *world, body string) string {
 		return w.wants("begin", w.do("POST", "/v1/enrolments", body, w.reauthenticated()), 201).word("id")
 	}
@@ -65,7 +64,7 @@ func repeatables() map[string][]func(w *world) repeatable {
 				return repeatable{path: "/v1/enrolments", body: anasApp, scopes: manage, alterations: []alteration{w.reauthenticated()}}
 			},
 			func(w *world) repeatable {
-				return repeatable{path: "/v1/enrolments", body: onBehalf, scopes: []mfa.Scope{mfa.ScopeAdmin}}
+				return repeatable{path: "/v1/enrolments", body: onBehalf(anasApp), scopes: []mfa.Scope{mfa.ScopeAdmin}}
 			},
 		},
 		"proveAddress": {func(w *world) repeatable {
@@ -73,8 +72,8 @@ func repeatables() map[string][]func(w *world) repeatable {
 			w.wants("begin", w.do("POST", "/v1/enrolments", `{"kind":"totp"}`, token), 201)
 			return repeatable{path: "/v1/enrolments/prove", body: `{"code":"` + w.mail.last() + `"}`, alterations: []alteration{token}, byToken: true}
 		}},
-		"sendEnrolmentCode": {resending(anasApp, mfa.ScopeManage), resending(onBehalf, mfa.ScopeManage, mfa.ScopeAdmin)},
-		"finishEnrolment":   {finishing(anasApp, mfa.ScopeManage), finishing(onBehalf, mfa.ScopeManage, mfa.ScopeAdmin)},
+		"sendEnrolmentCode": {resending(anasApp, mfa.ScopeManage), resending(onBehalf(anasApp), mfa.ScopeManage, mfa.ScopeAdmin)},
+		"finishEnrolment":   {finishing(anasApp, mfa.ScopeManage), finishing(onBehalf(anasApp), mfa.ScopeManage, mfa.ScopeAdmin)},
 		"makeRecoveryCodes": {func(w *world) repeatable {
 			secret, _ := w.enrolled()
 			token := w.steppedUp(secret, "null")

@@ -65,7 +65,7 @@ func newWorldOver(t testing.TB, clock *storetest.Clock, db store.Store) *world {
 		t.Fatal(err)
 	}
 	w := &world{t: t, clock: clock, mail: &postbox{}, log: &bytes.Buffer{}, check: check}
-	w.service = &mfa.Service{Store: db, Keys: keys, Mail: w.mail, Now: clock.Now, Issuer: "http://localhost:8080"}
+	w.service = &mfa.Service{Store: db, Keys: keys, Filter: &mfa.FilterKeeper{Store: db}, Mail: w.mail, Now: clock.Now, Issuer: "http://localhost:8080"}
 	w.door = api.New(api.Options{Now: clock.Now, Log: slog.New(slog.NewTextHandler(w.log, nil))},
 		api.Challenge(w.service), api.Verify(w.service), api.Enrol(w.service), api.Recover(w.service), api.Account(w.service), api.Policy(w.service), api.Admin(w.service),
 		api.Pages(keys, func(ctx context.Context) error {

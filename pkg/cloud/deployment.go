@@ -64,8 +64,9 @@ type Deployment struct {
 	http   *http.Client // for what may be asked again
 	faults []fault
 
-	table *dynamo.Table // nil until it is asked for, as is
-	keys  *Keys
+	table   *dynamo.Table // nil until it is asked for, as are
+	keys    *Keys
+	filters *mfa.FilterKeeper
 }
 
 // open reads what every function needs.
@@ -91,6 +92,7 @@ func (d *Deployment) Door() api.Options {
 func (d *Deployment) Service() *mfa.Service {
 	return &mfa.Service{
 		Store:  d.store(),
+		Filter: d.filter(),
 		Keys:   d.Keys(),
 		Now:    d.now,
 		Issuer: d.setting("COUNTERSIGN_ISSUER", "an https URL without a slash at its end", issuerURL),
@@ -112,6 +114,14 @@ func (d *Deployment) Keys() *Keys {
 func (d *Deployment) Health(ctx context.Context) error {
 	_, err := d.store().Get(ctx, ringKey)
 	return err
+}
+
+// filter is the keeper of the filter of the deployment's bearers. Serve has it ready before the first call, too.
+func (d *Deployment) filter() *mfa.FilterKeeper {
+	if d.filters == nil {
+		d.filters = &mfa.FilterKeeper{Store: d.store()}
+	}
+	return d.filters
 }
 
 func (d *Deployment) store() *dynamo.Table {

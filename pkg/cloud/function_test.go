@@ -14,6 +14,7 @@ import (
 
 	"countersign/pkg/api"
 	"countersign/pkg/mfa"
+	"countersign/pkg/seal"
 	"countersign/pkg/store"
 	"countersign/pkg/store/dynamo"
 	"countersign/pkg/store/dynamo/stream"
@@ -158,6 +159,62 @@ func TestTheRingIsReadyBeforeTheFirstCall(t *testing.T) {
 	}
 	if got := len(w.amazon.requests()); got != 1 {
 		t.Errorf("got %d requests to KMS, want the one at the start", got)
+	}
+}
+
+// meeting lets the first two requests to the table pass only once both have come.
+type meeting struct {
+	tries
+	all chan struct{} // closed when they have
+}
+
+func (m *meeting) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Header.Get("X-Amz-Target") == "DynamoDB_20120810.GetItem" && m.n.Add(1) == 2 {
+		close(m.all)
+	}
+	select {
+	case <-m.all:
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
+	}
+	return m.RoundTripper.RoundTrip(r)
+}
+
+func TestTheFilterKeyIsReadBesideTheRingAndAMadeUpBearerReadsNothing(t *testing.T) {
+	w := newWorldWithTable(t)
+	ringOf(t, w.open().Keys())
+	for name, step := range map[string]func(*Deployment) http.Handler{
+		"verify": verify,
+		"policy": func(d *Deployment) http.Handler { return api.New(d.Door(), api.Policy(d.Service())) },
+	} {
+		d := w.open()
+		met := &meeting{tries: tries{RoundTripper: d.http.Transport}, all: make(chan struct{})}
+		d.http.Transport = met
+		h := d.serve(step)
+		select {
+		case <-met.all:
+		default:
+			t.Errorf("%s: the two were not read side by side", name)
+			continue
+		}
+		w.at = w.at.Add(seal.RingAge + time.Minute) // the ring is old, and would be read again
+		asked := met.n.Load()
+		for _, prefix := range []string{seal.APIKey, seal.ChallengeToken} {
+			bearer := seal.NewFilter().NewBearer(prefix, make([]byte, 48)).Reveal()
+			if prefix == seal.APIKey {
+				bearer = seal.NewFilter().NewBearer(prefix, make([]byte, 33)).Reveal()
+			}
+			method, path, body := "POST", "/v1/challenges/"+seal.ID("ch_", make([]byte, 32))+"/verify", `{"code":"123456"}`
+			if name == "policy" {
+				method, path, body = "PUT", "/v1/orgs/acme/policy", `{"profile":"kls"}`
+			}
+			if res := invoke(t, h, method, path, bearer, body); res.StatusCode != 401 {
+				t.Errorf("%s: got %d %s, want 401", name, res.StatusCode, res.Body)
+			}
+		}
+		if got := met.n.Load() - asked; got != 0 {
+			t.Errorf("%s: made-up bearers asked the table %d times", name, got)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"os"
+	"sync"
 
 	"github.com/aws/aws-lambda-go/lambda"
 
@@ -44,17 +45,26 @@ func (d *Deployment) serve(build func(*Deployment) http.Handler) lambda.Handler 
 	return &gateway{handler, func(w *recorder) { d.out.countOutcome(d.wall(), d.step, w.problemCode()) }}
 }
 
-// warm has the key ring ready, and with it the connection to the table, while Lambda gives a starting function all of its
-// processor. What fails here is tried again by the first call.
+// warm has the key ring and the filter key ready, read side by side, and with them connections to the table, while Lambda
+// gives a starting function all of its processor. What fails here is tried again by the first call.
 func (d *Deployment) warm() {
-	if d.keys == nil {
-		return
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), warmTime)
 	defer cancel()
-	if _, err := d.keys.Ring(ctx); err != nil {
-		d.log.Warn("the key ring could not be had at the start", "error", err)
+	var all sync.WaitGroup
+	have := func(what string, get func(context.Context) error) {
+		all.Go(func() {
+			if err := get(ctx); err != nil {
+				d.log.Warn("the "+what+" could not be had at the start", "error", err)
+			}
+		})
 	}
+	if d.keys != nil {
+		have("key ring", func(ctx context.Context) error { _, err := d.keys.Ring(ctx); return err })
+	}
+	if d.filters != nil {
+		have("filter key", func(ctx context.Context) error { _, err := d.filters.Filter(ctx); return err })
+	}
+	all.Wait()
 }
 
 // unavailable answers every call as the door does to one for a ring that can't be had.

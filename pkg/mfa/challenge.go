@@ -114,7 +114,7 @@ func (s *Service) StartChallenge(ctx context.Context, call Call, q StartRequest)
 				err = u.allow(&answer, &q, a, p, &v)
 			case v.Decision.Decision == Enrol:
 				ch := u.newChallenge(&q, a, p, v.Reason)
-				answer.ID, answer.Enrolment = ch.ID, ch.letEnrol(v.kinds)
+				answer.ID, answer.Enrolment = ch.ID, u.letEnrol(ch, v.kinds)
 				u.put(store.Item{Key: challengeKey(ch.ID)}, ch, ch.Expires.Add(shownFor))
 			default:
 				u.challenge(&answer, &q, a, p, &v)
@@ -208,7 +208,7 @@ func (u *unit) newChallenge(q *StartRequest, a *account, p *orgPolicy, reason st
 // challenge begins one to be answered with a factor, and plans the sending of its code.
 func (u *unit) challenge(answer *StartAnswer, q *StartRequest, a *account, p *orgPolicy, v *verdict) {
 	ch := u.newChallenge(q, a, p, v.Reason)
-	bearer := seal.NewBearer(seal.ChallengeToken, nil)
+	bearer := u.newToken(seal.ChallengeToken, ch.ID)
 	ch.Bearer = seal.HashBearer(bearer.Reveal())
 	shown := &ChallengeToAnswer{
 		ID: ch.ID, Token: &bearer, Expires: ch.Expires, Methods: []Method{}, Recovery: ch.Only == "" && a.guard.recoverable(&p.Policy, u.now),

@@ -1,6 +1,7 @@
 package mfa
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"slices"
@@ -62,11 +63,15 @@ func (s *Service) CreateKey(ctx context.Context, k NewKey) (seal.Secret, error) 
 			return seal.Secret{}, err
 		}
 	}
-	bearer := seal.NewBearer(seal.APIKey, clientRoute(k.Client))
-	hash := seal.HashBearer(bearer.Reveal())
+	filter, err := s.filter(ctx)
+	if err != nil {
+		return seal.Secret{}, AsError(err)
+	}
 	u := &unit{s: s}
 	u.begin(nil)
 	record := &apiKey{Client: k.Client, Scopes: k.Scopes, Org: k.Org, Origins: k.Origins, Created: u.now}
+	bearer := filter.NewBearer(seal.APIKey, record.carries())
+	hash := seal.HashBearer(bearer.Reveal())
 	u.put(store.Item{Key: apiKeyKey(hash)}, record, time.Time{})
 	u.put(store.Item{Key: keyLineKey(hash)}, record, time.Time{})
 	if err := u.commit(ctx); err != nil {
@@ -77,43 +82,113 @@ func (s *Service) CreateKey(ctx context.Context, k NewKey) (seal.Secret, error) 
 
 // A caller is who holds the bearer of a call.
 type caller struct {
-	key    *apiKey // nil: another bearer
-	item   store.Item
-	hash   string // of the bearer
-	client []byte // the route of the client that an API key says it is of
+	key     *apiKey // nil: another bearer, or it hasn't been read yet
+	item    store.Item
+	hash    string // of the bearer
+	carried []byte // what an API key carries; nil: another bearer
 }
 
-// authenticate names the reads that will say who calls. It refuses at once what can't be a bearer.
-func (s *Service) authenticate(call Call, scope Scope, token string) (*caller, []read, error) {
+// What an API key carries under the filter key: the route of its client, the org's half of the route of those it is
+// limited to (zeros: of every org), and its scopes, a bit each.
+const (
+	keyOrg    = clientRouteLen
+	keyScopes = keyOrg + orgRouteLen
+	keyLen    = keyScopes + 1
+)
+
+func (k *apiKey) carries() []byte {
+	carried := make([]byte, keyLen)
+	copy(carried, clientRoute(k.Client))
+	if k.Org != "" {
+		copy(carried[keyOrg:], routeOf(k.Org, "").org())
+	}
+	for _, scope := range k.Scopes {
+		carried[keyScopes] |= scope.bit()
+	}
+	return carried
+}
+
+// bit is the scope's place in what an API key carries, or 0 for one that this build doesn't know. Keys that were made keep
+// theirs, so a new scope comes last in Scopes.
+func (s Scope) bit() byte {
+	if at := slices.Index(Scopes(), s); at >= 0 {
+		return 1 << at
+	}
+	return 0
+}
+
+// authenticate says whether a bearer was made here and fits the call, before anything is read. A challenge or enrolment
+// token of something else than the path names hears what everybody hears of what isn't there.
+func authenticate[T any](f *seal.Filter, call Call, st *step[T]) (*caller, error) {
 	who := &caller{hash: seal.HashBearer(call.Bearer)}
-	if client, ok := seal.ParseBearer(seal.APIKey, call.Bearer, clientRouteLen); ok && scope != "" {
-		who.client = client
-		return who, []read{func(ctx context.Context) (err error) {
-			who.item, err = s.Store.Get(ctx, apiKeyKey(who.hash))
-			return err
-		}}, nil
-	}
-	switch token {
-	case seal.ChallengeToken:
-		if _, ok := seal.ParseBearer(token, call.Bearer, 0); ok {
-			return who, nil, nil
-		}
-	case seal.EnrolmentToken:
-		if _, ok := seal.ParseBearer(token, call.Bearer, enrolmentRouteLen); ok {
-			return who, nil, nil
+	if st.scope != "" {
+		if carried, ok := f.Recognise(seal.APIKey, call.Bearer, keyLen); ok {
+			who.carried = carried
+			return who, who.fits(st.scope, st.or, st.org, st.named)
 		}
 	}
-	return nil, nil, unauthenticated()
+	if st.token != "" {
+		if challenge, ok := f.Recognise(st.token, call.Bearer, challengeIDLen); ok {
+			return who, st.named.takes(challenge)
+		}
+	}
+	return nil, unauthenticated()
 }
 
 func unauthenticated() *Error {
 	return refuse(Unauthenticated, "The call needs a bearer token that is valid here.")
 }
 
-// check says whether the caller may make a call that needs scope, or the other one, for org, or for what the path names.
-// Any other bearer is judged by the step.
-func (c *caller) check(scope, or Scope, org string, n *named) error {
-	if c.client == nil {
+// fits says whether an API key that carries this may make a call that needs scope, or the other one, for org, or for what
+// the path names.
+func (c *caller) fits(scope, or Scope, org string, n *named) error {
+	bits := scope.bit()
+	if or != "" {
+		bits |= or.bit()
+	}
+	limit := route(c.carried[keyOrg:keyScopes])
+	switch {
+	case c.carried[keyScopes]&bits == 0:
+		return refuse(Forbidden, "This API key doesn't have the scope "+string(scope)+".")
+	case limit == route(make([]byte, orgRouteLen)):
+		return nil
+	case org != "" && limit != routeOf(org, "").org():
+		return refuse(Forbidden, "This API key is for another org.")
+	case n != nil && n.at != "" && limit != n.at.org():
+		return n.missing()
+	}
+	return nil
+}
+
+// takes says whether a token of that challenge may be for what the path names: for the challenge itself, or for an
+// enrolment of its user.
+func (n *named) takes(challenge []byte) error {
+	switch {
+	case n == nil:
+		return nil
+	case n.challenge != "" && n.challenge == challengeID(challenge):
+		return nil
+	case n.challenge == "" && n.at == route(challenge[:routeLen]):
+		return nil
+	}
+	return n.missing()
+}
+
+// readKey reads what the store has of an API key.
+func (u *unit) readKey() read {
+	c := u.caller
+	if c.carried == nil {
+		return nil
+	}
+	return func(ctx context.Context) (err error) {
+		c.item, err = u.s.Store.Get(ctx, apiKeyKey(c.hash))
+		return err
+	}
+}
+
+// check says whether an API key is good, once it was read. Any other bearer is judged by the step.
+func (c *caller) check() error {
+	if c.carried == nil {
 		return nil
 	}
 	if c.item.Absent() {
@@ -123,19 +198,18 @@ func (c *caller) check(scope, or Scope, org string, n *named) error {
 	if err := decode(c.item, c.key); err != nil {
 		return AsError(err)
 	}
-	if string(clientRoute(c.key.Client)) != string(c.client) {
+	if !bytes.Equal(c.key.carries(), c.carried) {
 		return unauthenticated()
 	}
-	if !slices.Contains(c.key.Scopes, scope) && (or == "" || !slices.Contains(c.key.Scopes, or)) {
-		return refuse(Forbidden, "This API key doesn't have the scope "+string(scope)+".")
-	}
-	if org != "" && !c.covers(org) {
-		return refuse(Forbidden, "This API key is for another org.")
-	}
-	if n != nil && n.at != "" && c.key.Org != "" && !n.at.within(c.key.Org) {
-		return n.missing()
-	}
 	return nil
+}
+
+// client is the route of the client that an API key is of; nil: another bearer.
+func (c *caller) client() []byte {
+	if c.carried == nil {
+		return nil
+	}
+	return c.carried[:clientRouteLen]
 }
 
 // covers reports whether an API key is good for org.

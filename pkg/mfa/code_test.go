@@ -1,6 +1,7 @@
 package mfa_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -174,6 +175,16 @@ func TestR11ADigestThatIsMovedToAnotherChallengeMatchesNothing(t *testing.T) {
 	}
 }
 
+// rawID is what a challenge's id holds.
+func rawID(t *testing.T, id string) []byte {
+	t.Helper()
+	raw, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(id, "ch_"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
 func TestR13AChallengeIsAnsweredByItsOwnTokenOrClientOnly(t *testing.T) {
 	w := kls(t, nil)
 	ch := started(t, w, ana())
@@ -189,6 +200,7 @@ func TestR13AChallengeIsAnsweredByItsOwnTokenOrClientOnly(t *testing.T) {
 		"the client's key for another org":      w.NewClient(t, mfa.NewKey{Client: "app", Scopes: mfa.Scopes(), Org: "globex"}),
 		"the token of another user's challenge": {Bearer: bobs.Token.Reveal()},
 		"the token of another challenge":        {Bearer: again.Token.Reveal()},
+		"a token that was forged for it":        {Bearer: w.Forged(t, seal.ChallengeToken, rawID(t, ch.ID))},
 		"an altered token":                      {Bearer: altered},
 	}
 	for name, call := range strangers {
@@ -199,8 +211,12 @@ func TestR13AChallengeIsAnsweredByItsOwnTokenOrClientOnly(t *testing.T) {
 			_, answers["look"] = w.LookAtChallenge(t.Context(), call, ch.ID)
 		}
 		for what, err := range answers {
-			if mfa.AsError(err).Code != mfa.ChallengeInvalid {
-				t.Errorf("%s by %s: got %v, want challenge_invalid", what, name, err)
+			want := mfa.ChallengeInvalid
+			if call.Bearer == altered {
+				want = mfa.Unauthenticated
+			}
+			if mfa.AsError(err).Code != want {
+				t.Errorf("%s by %s: got %v, want %s", what, name, err, want)
 			}
 		}
 	}

@@ -71,8 +71,18 @@
 //	act#O            day               that the org has pages of that day            400 days       publish                            publish, account
 //	count#…          -                 shared budgets (Count): SMS per prefix, org   their window   send (with SMS)                    send
 //	ring             ring              key ring, wrapped by KMS                      never          first start, sweep (on AWS)        every function
+//	filter           filter            filter key of bearers, in the clear           never          whoever comes first: a function,   every step, ctl
+//	                                                                                                ctl, local server
 //
 // The rows marked "with sign_out_now" and "with SMS" belong to parts that are still to come; their place is fixed here.
+//
+// # Strangers
+//
+// A bearer ends in a MAC under the filter key (package seal). Under it an API key carries its client, the org it is limited
+// to and its scopes; a challenge or enrolment token carries its challenge's id. So a bearer that was not made here, and one
+// that doesn't fit the call, is refused before anything is read: what a stranger hears, and after what time, depends on no
+// user. That a bearer was made here lets nobody in: the hash in the store decides. A process reads the filter key once. It
+// is never replaced, because every bearer ends with it.
 //
 // # Trust that dies
 //

@@ -16,17 +16,22 @@ const (
 	mostLabel = 100              // bytes
 )
 
-// An enrolment token carries the whole id of the challenge that its enrolment answers, so that all reads start at once.
-const enrolmentRouteLen = routeLen + seal.IDRandom
+// Challenge and enrolment tokens carry the whole id of the challenge that they are for, so that all reads start at once,
+// and a token of another challenge reads nothing.
+const challengeIDLen = routeLen + seal.IDRandom
 
-func newEnrolmentToken(challengeID string) seal.Secret {
-	raw, _ := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(challengeID, "ch_")) // nothing is ever begun for what is no id
-	return seal.NewBearer(seal.EnrolmentToken, raw)
+// newToken makes a bearer for the challenge of that id.
+func (u *unit) newToken(prefix, id string) seal.Secret {
+	raw, _ := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(id, "ch_")) // nothing is ever begun for what is no id
+	return u.filter.NewBearer(prefix, raw)
 }
 
+// challengeID is the id of the challenge that a token carries.
+func challengeID(carried []byte) string { return "ch_" + base64.RawURLEncoding.EncodeToString(carried) }
+
 // letEnrol makes ch one that only an enrolment answers, and gives the token for that.
-func (ch *challenge) letEnrol(kinds []Kind) *EnrolmentToDo {
-	bearer := newEnrolmentToken(ch.ID)
+func (u *unit) letEnrol(ch *challenge, kinds []Kind) *EnrolmentToDo {
+	bearer := u.newToken(seal.EnrolmentToken, ch.ID)
 	ch.Enrolment = seal.HashBearer(bearer.Reveal())
 	return &EnrolmentToDo{Token: &bearer, Expires: ch.Expires, Kinds: kinds}
 }
@@ -101,9 +106,9 @@ type enrolmentSight struct {
 
 // lookAtEnrolment names the reads of a call by that bearer; r is the user, where the bearer doesn't say.
 func (s *Service) lookAtEnrolment(bearer string, r route, into *enrolmentSight) []read {
-	if raw, ok := seal.ParseBearer(seal.EnrolmentToken, bearer, enrolmentRouteLen); ok {
+	if raw, ok := seal.ParseBearer(seal.EnrolmentToken, bearer, challengeIDLen); ok {
 		into.byToken = true
-		return s.lookAt("ch_"+base64.RawURLEncoding.EncodeToString(raw), &into.sight)
+		return s.lookAt(challengeID(raw), &into.sight)
 	}
 	return []read{s.readAccount(r, &into.a), s.readPolicy(r, "", &into.p)}
 }
@@ -149,8 +154,8 @@ func (v *enrolmentSight) mayEnrol(kind Kind) error {
 // there is no address, AlreadyExists for one that is enrolled, TooManySends, Locked, and DeliveryFailed.
 func (s *Service) BeginEnrolment(ctx context.Context, call Call, q EnrolRequest) (EnrolAnswer, error) {
 	var v enrolmentSight
-	_, byToken := seal.ParseBearer(seal.EnrolmentToken, call.Bearer, enrolmentRouteLen)
-	if _, byKey := seal.ParseBearer(seal.APIKey, call.Bearer, clientRouteLen); !byToken && !byKey {
+	_, byToken := seal.ParseBearer(seal.EnrolmentToken, call.Bearer, challengeIDLen)
+	if _, byKey := seal.ParseBearer(seal.APIKey, call.Bearer, keyLen); !byToken && !byKey {
 		return EnrolAnswer{}, unauthenticated()
 	}
 	if err := q.check(byToken); err != nil {

@@ -206,7 +206,7 @@ func TestAUserHasTenFactorsAtMost(t *testing.T) {
 func TestARequestToEnrolIsCheckedBeforeAnythingIsRead(t *testing.T) {
 	w := plain(t, nil)
 	said, phone := ana().User, "+33612345678"
-	token := mfa.Call{Bearer: seal.NewBearer(seal.EnrolmentToken, make([]byte, 48)).Reveal()}
+	token := mfa.Call{Bearer: seal.NewFilter().NewBearer(seal.EnrolmentToken, make([]byte, 48)).Reveal()}
 	onBehalf := func(actor, reason string) *mfa.Intervention { return &mfa.Intervention{Actor: actor, Reason: reason} }
 	for param, cases := range map[string][]struct {
 		call mfa.Call

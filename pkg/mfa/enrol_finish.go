@@ -92,7 +92,7 @@ func settledEnrolment(en *enrolment, s *slot) bool {
 // enrolmentStep is what SendEnrolment and FinishEnrolment have in common.
 func enrolmentStep[T any](s *Service, call Call, id string, v *enrolmentSight) step[T] {
 	raw, ok := seal.ParseID("en_", id, routeLen)
-	st := step[T]{scope: ScopeManage, or: ScopeAdmin, token: seal.EnrolmentToken, named: &named{route(raw), enrolmentInvalid}}
+	st := step[T]{scope: ScopeManage, or: ScopeAdmin, token: seal.EnrolmentToken, named: &named{at: route(raw), missing: enrolmentInvalid}}
 	if st.reads = s.lookAtEnrolment(call.Bearer, route(raw), v); !ok && !v.byToken {
 		*v, st.reads = enrolmentSight{sight: sight{a: &account{}, p: &orgPolicy{}}}, nil
 	}

@@ -2,7 +2,6 @@ package mfa_test
 
 import (
 	"context"
-	"encoding/base64"
 	"slices"
 	"sync"
 	"testing"
@@ -435,21 +434,23 @@ func TestE12AnEnrolmentOfASignInIsFinishedWithItsTokenOnly(t *testing.T) {
 func TestAnEnrolmentTokenAlteredOrMadeUpIsRefused(t *testing.T) {
 	w := plain(t, everyone)
 	start, call := mustEnrol(t, w, ana())
-	raw, err := base64.RawURLEncoding.DecodeString(start.ID[3:])
-	if err != nil {
-		t.Fatal(err)
-	}
+	raw := rawID(t, start.ID)
 	altered := []byte(call.Bearer)
 	if last := &altered[len(altered)-2]; *last == 'A' { // one that is still base64url
 		*last = 'B'
 	} else {
 		*last = 'A'
 	}
-	for name, bearer := range map[string]string{
-		"made up for her challenge": seal.NewBearer(seal.EnrolmentToken, raw).Reveal(), "altered": string(altered),
+	for name, c := range map[string]struct {
+		bearer string
+		want   mfa.Code
+	}{
+		"made up for her challenge":            {seal.NewFilter().NewBearer(seal.EnrolmentToken, raw).Reveal(), mfa.Unauthenticated},
+		"altered":                              {string(altered), mfa.Unauthenticated},
+		"forged by one who has the filter key": {w.Forged(t, seal.EnrolmentToken, raw), mfa.EnrolmentInvalid},
 	} {
-		if _, err := w.BeginEnrolment(t.Context(), mfa.Call{Bearer: bearer}, mfa.EnrolRequest{Kind: mfa.TOTP}); mfa.AsError(err).Code != mfa.EnrolmentInvalid {
-			t.Errorf("%s: got %v, want enrolment_invalid", name, err)
+		if _, err := w.BeginEnrolment(t.Context(), mfa.Call{Bearer: c.bearer}, mfa.EnrolRequest{Kind: mfa.TOTP}); mfa.AsError(err).Code != c.want {
+			t.Errorf("%s: got %v, want %s", name, err, c.want)
 		}
 	}
 }

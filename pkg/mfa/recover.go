@@ -143,10 +143,15 @@ func (s *Service) Recover(ctx context.Context, call Call, q RecoverRequest) (Rec
 	}
 	var v sight
 	reads := s.lookAt(q.Challenge, &v)
-	bearer := newEnrolmentToken(q.Challenge)
+	var bearer seal.Secret // of the enrolment that this may lead to: the same over all tries
 	return run(ctx, s, call, step[RecoverAnswer]{
 		scope: ScopeSignIn, token: seal.ChallengeToken, named: challengeNamed(q.Challenge), reads: reads,
-		decide: func(u *unit) (RecoverAnswer, error) { return v.recover(u, code, bearer) },
+		decide: func(u *unit) (RecoverAnswer, error) {
+			if bearer.IsZero() {
+				bearer = u.newToken(seal.EnrolmentToken, q.Challenge)
+			}
+			return v.recover(u, code, bearer)
+		},
 	})
 }
 

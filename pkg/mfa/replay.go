@@ -27,7 +27,7 @@ func (u *unit) replay(call Call, who *caller) (*replay, error) {
 	if k := call.Replay.Key; k == "" || len(k) > replayedSize {
 		return nil, invalid("Idempotency-Key", "1 to %d bytes.", replayedSize)
 	}
-	owner := who.client
+	owner := who.client()
 	if owner == nil {
 		sum := sha256.Sum256([]byte(who.hash))
 		owner = sum[:]

@@ -46,7 +46,7 @@ func (s *Service) lookAt(id string, into *sight) []read {
 // challengeNamed is the challenge that a path names.
 func challengeNamed(id string) *named {
 	raw, _ := seal.ParseID("ch_", id, routeLen)
-	return &named{at: route(raw), missing: challengeInvalid}
+	return &named{at: route(raw), challenge: id, missing: challengeInvalid}
 }
 
 // heldChallenge is a challenge with the item it is in.

@@ -15,11 +15,12 @@ import (
 
 // A Service answers the calls of this package. Its fields are set before the first call and not changed after it.
 type Service struct {
-	Store store.Store
-	Keys  seal.Keeper
-	Mail  Mailer
-	Bus   Bus
-	Now   func() time.Time
+	Store  store.Store
+	Keys   seal.Keeper
+	Filter *FilterKeeper // nil: every call reads the filter key of its bearer from Store
+	Mail   Mailer
+	Bus    Bus
+	Now    func() time.Time
 
 	Issuer string // the deployment's base URL: the tokens' iss, and what messages link to
 	Sender string // the name under which messages go out; empty: Countersign
@@ -105,17 +106,27 @@ type step[T any] struct {
 
 // named is a challenge or an enrolment that a path names.
 type named struct {
-	at      route         // that its id carries; empty: it is no id of ours
-	missing func() *Error // the answer to a caller who has no such thing
+	at        route         // that its id carries; empty: it is no id of ours
+	challenge string        // its id, where it is a challenge
+	missing   func() *Error // the answer to a caller who has no such thing
 }
 
+// run judges the bearer before anything is read: what a stranger hears, and after what time, depends on no user.
 func run[T any](ctx context.Context, s *Service, call Call, st step[T]) (T, error) {
 	var none T
+	filter, err := s.filter(ctx)
+	if err != nil {
+		return none, AsError(err)
+	}
+	who, err := authenticate(filter, call, &st)
+	if err != nil {
+		return none, err
+	}
 	ring, err := s.Keys.Ring(ctx)
 	if err != nil {
 		return none, AsError(err)
 	}
-	u := &unit{s: s, ctx: ctx}
+	u := &unit{s: s, ctx: ctx, filter: filter, caller: who}
 	for try := 1; try <= mostTries; try++ {
 		if try > 1 {
 			if err := s.pause(ctx, try-1); err != nil {
@@ -146,20 +157,16 @@ func run[T any](ctx context.Context, s *Service, call Call, st step[T]) (T, erro
 // once reads, decides and commits, one time. What it answers has been committed.
 func once[T any](ctx context.Context, u *unit, call Call, st step[T]) (T, error) {
 	var none T
-	who, reads, err := u.s.authenticate(call, st.scope, st.token)
-	if err != nil {
-		return none, err
-	}
-	u.caller = who
+	who := u.caller
 	replay, err := u.replay(call, who)
 	if err != nil {
 		return none, err
 	}
-	reads = append(append(reads, st.reads...), replay.read)
+	reads := append([]read{u.readKey(), replay.read}, st.reads...)
 	if err := side(ctx, reads...); err != nil {
 		return none, AsError(err)
 	}
-	if err := who.check(st.scope, st.or, st.org, st.named); err != nil {
+	if err := who.check(); err != nil {
 		return none, err
 	}
 	if st.admits != nil {
@@ -229,6 +236,7 @@ func (s *Service) pause(ctx context.Context, try int) error {
 type unit struct {
 	s        *Service
 	ctx      context.Context
+	filter   *seal.Filter
 	ring     *seal.Ring
 	reloaded bool
 	now      time.Time // in UTC, whole microseconds

@@ -226,13 +226,16 @@ func underOrigin(raw string, origins []string) bool {
 // it in front of their random part, so that all reads of a step can start at once.
 type route string
 
-const routeLen = 32
+const (
+	routeLen    = 32
+	orgRouteLen = 16
+)
 
 func routeOf(org, user string) route {
 	o := sha256.Sum256(seal.Join(org))
 	u := sha256.Sum256(seal.Join(org, user))
-	return route(append(o[:16:16], u[:16]...))
+	return route(append(o[:orgRouteLen:orgRouteLen], u[:routeLen-orgRouteLen]...))
 }
 
-// within reports whether the route is that of a user of org.
-func (r route) within(org string) bool { return r[:16] == routeOf(org, "")[:16] }
+// org is the org's half of a route.
+func (r route) org() route { return r[:orgRouteLen] }

@@ -150,7 +150,7 @@ func (p *props) open(ctx context.Context, g *stage, losses int, naive bool) *sch
 	for i, script := range p.scripts {
 		a := &actor{schedule: s, index: i}
 		a.service = &mfa.Service{
-			Store: a, Keys: p.Keys, Mail: a, Bus: p.Events, Now: a.now, Issuer: p.Issuer,
+			Store: a, Keys: p.Keys, Filter: p.Filter, Mail: a, Bus: p.Events, Now: a.now, Issuer: p.Issuer,
 			Pause: func(int) time.Duration { return 0 },
 		}
 		s.actors = append(s.actors, a)

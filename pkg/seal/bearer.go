@@ -22,16 +22,11 @@ const (
 	IDRandom = 16
 )
 
-// NewBearer makes a bearer: prefix, then the base64url of route (where it belongs; may be nil) and 32 random bytes.
-// Store only its hash.
-func NewBearer(prefix string, route []byte) Secret {
-	return NewSecret(prefix + encode(withRandom(route, bearerRandom)))
-}
-
-// ParseBearer gives the route, of routeLen bytes, in a bearer. It takes only what NewBearer can have made: no other
-// length, letter case, padding or spelling of the last character. A bearer that parses is not yet one that was issued.
-func ParseBearer(prefix, bearer string, routeLen int) (route []byte, ok bool) {
-	return parse(prefix, bearer, routeLen, bearerRandom)
+// ParseBearer gives the carriedLen bytes that a bearer carries. It takes only what a Filter can have made: no other length,
+// letter case, padding or spelling of the last character. It says nothing of who made the bearer: that is for
+// Filter.Recognise.
+func ParseBearer(prefix, bearer string, carriedLen int) (carried []byte, ok bool) {
+	return parse(prefix, bearer, carriedLen, bearerRandom+bearerMAC)
 }
 
 // HashBearer is what is stored of a bearer: the base64url of its SHA-256. A bearer has 256 random bits, so the hash needs no salt.

@@ -8,19 +8,20 @@ import (
 	"testing"
 )
 
-func TestABearerGivesItsRouteBack(t *testing.T) {
+func TestABearerGivesBackWhatItCarries(t *testing.T) {
 	route := []byte("sixteen byte rte")
+	f := NewFilter()
 	for _, c := range []struct {
 		prefix string
 		route  []byte
 		length int
 	}{
-		{APIKey, nil, 4 + 43},
-		{ChallengeToken, route, 4 + 64},
-		{EnrolmentToken, route, 4 + 64},
-		{PortalToken, route, 4 + 64},
+		{APIKey, nil, 4 + 64},
+		{ChallengeToken, route, 4 + 86},
+		{EnrolmentToken, route, 4 + 86},
+		{PortalToken, route, 4 + 86},
 	} {
-		bearer := NewBearer(c.prefix, c.route).Reveal()
+		bearer := f.NewBearer(c.prefix, c.route).Reveal()
 		if len(bearer) != c.length {
 			t.Errorf("%s: length %d, want %d", c.prefix, len(bearer), c.length)
 		}
@@ -28,7 +29,10 @@ func TestABearerGivesItsRouteBack(t *testing.T) {
 		if !ok || !bytes.Equal(got, c.route) {
 			t.Errorf("%s: route %x, %v; want %x", c.prefix, got, ok, c.route)
 		}
-		if again := NewBearer(c.prefix, c.route).Reveal(); again == bearer {
+		if made, ok := f.Recognise(c.prefix, bearer, len(c.route)); !ok || !bytes.Equal(made, c.route) {
+			t.Errorf("%s: recognised %x, %v; want %x", c.prefix, made, ok, c.route)
+		}
+		if again := f.NewBearer(c.prefix, c.route).Reveal(); again == bearer {
 			t.Errorf("%s: the same bearer twice", c.prefix)
 		}
 	}
@@ -54,7 +58,7 @@ func TestEveryByteAfterTheRouteIsRandom(t *testing.T) {
 		make func() string
 		size int
 	}{
-		"bearer": {func() string { return NewBearer("", make([]byte, 16)).Reveal() }, 32},
+		"bearer": {func() string { return NewFilter().NewBearer("", make([]byte, 16)).Reveal() }, 32 + 16},
 		"id":     {func() string { return ID("", make([]byte, 16)) }, 16},
 	} {
 		first, _ := decode(c.make())
@@ -115,14 +119,18 @@ func spellings(prefix, text string) map[string]string {
 
 func TestOnlyOneSpellingOfAnIDOrBearerParses(t *testing.T) {
 	route := []byte("sixteen byte rte")
+	f := NewFilter()
 	for _, c := range []struct {
 		prefix string
 		route  []byte
 	}{{ChallengeToken, route}, {APIKey, nil}} {
 		prefix := c.prefix
-		for name, text := range spellings(prefix, NewBearer(prefix, c.route).Reveal()) {
+		for name, text := range spellings(prefix, f.NewBearer(prefix, c.route).Reveal()) {
 			if _, ok := ParseBearer(prefix, text, len(c.route)); ok {
 				t.Errorf("bearer %s: %s is taken", prefix, name)
+			}
+			if _, ok := f.Recognise(prefix, text, len(c.route)); ok {
+				t.Errorf("bearer %s: %s is recognised", prefix, name)
 			}
 		}
 	}
@@ -132,9 +140,9 @@ func TestOnlyOneSpellingOfAnIDOrBearerParses(t *testing.T) {
 			t.Errorf("id: %s is taken", name)
 		}
 	}
-	for size := range 64 {
+	for size := range 80 {
 		text := encode(make([]byte, size))
-		if _, ok := ParseBearer(APIKey, APIKey+text, 16); ok != (size == 48) {
+		if _, ok := ParseBearer(APIKey, APIKey+text, 16); ok != (size == 64) {
 			t.Errorf("bearer of %d bytes: ok is %v", size, ok)
 		}
 		if _, ok := ParseID("ch_", "ch_"+text, 16); ok != (size == 32) {
@@ -162,17 +170,17 @@ func TestAnIDOfOneKindIsNotOfAnother(t *testing.T) {
 	if _, ok := ParseID("en_", ID("ch_", route), len(route)); ok {
 		t.Error("a challenge's id was taken as an enrolment's")
 	}
-	if _, ok := ParseBearer(PortalToken, NewBearer(ChallengeToken, route).Reveal(), len(route)); ok {
+	if _, ok := ParseBearer(PortalToken, NewFilter().NewBearer(ChallengeToken, route).Reveal(), len(route)); ok {
 		t.Error("a challenge token was taken as a portal token")
 	}
-	if _, ok := ParseID("cst", "cst"+NewBearer("", route).Reveal(), len(route)); ok {
+	if _, ok := ParseID("cst", "cst"+NewFilter().NewBearer("", route).Reveal(), len(route)); ok {
 		t.Error("a bearer was taken as an id")
 	}
 }
 
 func TestAParsedRouteCannotReachTheRandomPart(t *testing.T) {
-	route, ok := ParseBearer(ChallengeToken, NewBearer(ChallengeToken, make([]byte, 16)).Reveal(), 16)
-	if !ok || cap(route) >= 16+bearerRandom {
+	route, ok := ParseBearer(ChallengeToken, NewFilter().NewBearer(ChallengeToken, make([]byte, 16)).Reveal(), 16)
+	if !ok || cap(route) >= 16+bearerRandom+bearerMAC {
 		t.Errorf("the route has capacity %d", cap(route))
 	}
 }
@@ -247,8 +255,8 @@ func TestEveryDigitOfACodeIsAsLikelyAsAnyOther(t *testing.T) {
 }
 
 func FuzzParseBearer(f *testing.F) {
-	f.Add(NewBearer(ChallengeToken, make([]byte, 16)).Reveal(), 16)
-	f.Add(NewBearer(ChallengeToken, nil).Reveal(), 0)
+	f.Add(NewFilter().NewBearer(ChallengeToken, make([]byte, 16)).Reveal(), 16)
+	f.Add(NewFilter().NewBearer(ChallengeToken, nil).Reveal(), 0)
 	f.Add("cst_", 0)
 	f.Fuzz(func(t *testing.T, bearer string, routeLen int) {
 		routeLen &= 0xff
@@ -256,7 +264,7 @@ func FuzzParseBearer(f *testing.F) {
 			if len(route) != routeLen {
 				t.Errorf("a route of %d bytes, want %d", len(route), routeLen)
 			}
-			refuseOtherSpelling(t, ChallengeToken, bearer, routeLen+32)
+			refuseOtherSpelling(t, ChallengeToken, bearer, routeLen+32+16)
 		}
 	})
 }

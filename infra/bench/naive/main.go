@@ -39,8 +39,8 @@ func main() {
 	}
 	table := dynamo.New(dynamo.Options{Client: dynamodb.NewFromConfig(settings), Table: os.Getenv("COUNTERSIGN_TABLE")})
 	service := &mfa.Service{
-		Store: table, Keys: &keys{table: table, kms: kms.NewFromConfig(settings)}, Mail: mail{sesv2.NewFromConfig(settings)},
-		Bus: bus{eventbridge.NewFromConfig(settings)}, Now: time.Now, Issuer: os.Getenv("COUNTERSIGN_ISSUER"),
+		Store: table, Keys: &keys{table: table, kms: kms.NewFromConfig(settings)}, Filter: &mfa.FilterKeeper{Store: table},
+		Mail: mail{sesv2.NewFromConfig(settings)}, Bus: bus{eventbridge.NewFromConfig(settings)}, Now: time.Now, Issuer: os.Getenv("COUNTERSIGN_ISSUER"),
 	}
 	handler := api.New(api.Options{}, api.Verify(service))
 	lambda.Start(func(ctx context.Context, e events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error) {

@@ -220,7 +220,7 @@ func TestK1ANewBrowserIsAskedAndATrustedOneIsNot(t *testing.T) {
 	}
 }
 
-// The key and the challenge in the event files are nobody's, so whoever needs one is told so.
+// The bearers in the event files were made in no deployment, so whoever needs one is told so.
 func TestEveryBootstrapAnswersItsEventUnderTheRealInterfaceEmulator(t *testing.T) {
 	rie := emulator.FindRIE()
 	if rie == "" {
@@ -232,8 +232,8 @@ func TestEveryBootstrapAnswersItsEventUnderTheRealInterfaceEmulator(t *testing.T
 	w := open(t, emulator.Options{RIE: rie})
 	want := map[string]string{
 		"pages": `"statusCode":200`, "publish": `{"batchItemFailures":[]}`, "sweep": "",
-		"challenge": `"statusCode":401`, "verify": `"statusCode":404`, "enrol": `"statusCode":401`,
-		"recover": `"statusCode":404`, "account": `"statusCode":401`, "policy": `"statusCode":401`,
+		"challenge": `"statusCode":401`, "verify": `"statusCode":401`, "enrol": `"statusCode":401`,
+		"recover": `"statusCode":401`, "account": `"statusCode":401`, "policy": `"statusCode":401`,
 		"admin": `"statusCode":401`,
 	}
 	for _, step := range w.Steps() {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"countersign/infra/local/machine"
+	"countersign/pkg/seal"
 )
 
 func (r *running) told(target, mode string, count int) {
@@ -30,6 +31,23 @@ func TestAStoreThatFailsLetsNobodyInAndTheNextTryWorks(t *testing.T) {
 	}
 	if got := r.verify(b, code, ""); got.status != 200 {
 		t.Errorf("the next try: got %d %s, want 200", got.status, got.body)
+	}
+}
+
+func TestAMadeUpBearerComesNeitherToTheStoreNorToTheKeys(t *testing.T) {
+	r := serve(t, t.TempDir())
+	r.told("store", "fail", 1)
+	r.told("keys", "fail", 1)
+	madeUp := seal.NewFilter().NewBearer(seal.APIKey, make([]byte, 33)).Reveal()
+	for _, path := range []string{"/v1/orgs/demo/users/ana", "/v1/orgs/demo/policy", "/v1/challenges/" + seal.ID("ch_", make([]byte, 32))} {
+		if got := r.call("GET", path, "", "Authorization", "Bearer "+madeUp); got.status != 401 {
+			t.Errorf("%s: got %d %s, want 401", path, got.status, got.body)
+		}
+	}
+	for _, target := range []string{machine.TargetStore, machine.TargetKeys} {
+		if got := r.faults.waiting[target].Count; got != 1 {
+			t.Errorf("%d faults of %s wait, want the one that nobody has met", got, target)
+		}
 	}
 }
 

@@ -195,7 +195,7 @@ func (s *Server) openRecords(dir string) error {
 func (s *Server) assemble(keys seal.Keeper, issuer string) {
 	watched := watchedStore{s.backend.Store, s.wake}
 	s.own = &mfa.Service{
-		Store: watched, Keys: keys, Mail: faultyMail{s.outbox, &s.faults}, Bus: faultyBus{s.bus, &s.faults},
+		Store: watched, Keys: keys, Filter: &mfa.FilterKeeper{Store: watched}, Mail: faultyMail{s.outbox, &s.faults}, Bus: faultyBus{s.bus, &s.faults},
 		Now: s.clock.now, Issuer: issuer, Log: s.log,
 	}
 	exposed := *s.own

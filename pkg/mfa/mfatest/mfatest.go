@@ -49,7 +49,7 @@ func Over(tb testing.TB, db store.Store, feed store.Feed, clock *storetest.Clock
 		Outbox: &Outbox{now: clock.Now}, Events: &Events{},
 	}
 	w.Service = &mfa.Service{
-		Store: w.Faults, Keys: w.Keys, Mail: w.Outbox, Bus: w.Events, Now: clock.Now, Issuer: "https://countersign.example",
+		Store: w.Faults, Keys: w.Keys, Filter: &mfa.FilterKeeper{Store: w.Faults}, Mail: w.Outbox, Bus: w.Events, Now: clock.Now, Issuer: "https://countersign.example",
 	}
 	w.Client = w.NewClient(tb, mfa.NewKey{Client: "app", Scopes: mfa.Scopes(), Origins: []string{"https://app.example"}})
 	return w
@@ -63,6 +63,16 @@ func (w *World) NewClient(tb testing.TB, k mfa.NewKey) mfa.Call {
 		tb.Fatal(err)
 	}
 	return mfa.Call{Bearer: key.Reveal()}
+}
+
+// Forged gives a bearer that was made under the deployment's filter key, and never given out: nothing is stored of it.
+func (w *World) Forged(tb testing.TB, prefix string, carried []byte) string {
+	tb.Helper()
+	f, err := w.Filter.Filter(tb.Context())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return f.NewBearer(prefix, carried).Reveal()
 }
 
 // SetPolicy puts a profile's policy, changed by change if that isn't nil, in force for org.

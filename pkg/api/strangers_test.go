@@ -1,0 +1,214 @@
+package api_test
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"countersign/pkg/api"
+	"countersign/pkg/mfa"
+	"countersign/pkg/seal"
+	"countersign/pkg/store/bolt"
+	"countersign/pkg/store/fault"
+	"countersign/pkg/store/storetest"
+)
+
+// A countedWorld is one whose store counts what is asked of it. Ana has a challenge and an enrolment under way in it.
+type countedWorld struct {
+	*world
+	store                *fault.Store
+	challenge, enrolment string // ids
+	token                string // of the challenge
+}
+
+func newCountedWorld(t *testing.T) *countedWorld {
+	t.Helper()
+	clock := storetest.NewClock(time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC))
+	db, err := bolt.Open(filepath.Join(t.TempDir(), "store"), bolt.Options{Now: clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	c := &countedWorld{store: fault.New(db)}
+	c.world = newWorldOver(t, clock, c.store)
+	c.wants("the policy", c.do("PUT", policy, `{"methods":{"email":"implicit"},"require":"everyone","acknowledge":true}`, at("0")), 200)
+	began := c.start()
+	c.challenge, c.token = began.word("challenge.id"), began.word("challenge.token")
+	c.enrolment = c.wants("begin", c.do("POST", "/v1/enrolments", onBehalf(anasApp)), 201).word("id")
+	return c
+}
+
+// goodBodies are requests that have the right form, by operation. A route that isn't here has no body, or an empty object.
+func goodBodies() map[string]string {
+	return map[string]string{
+		"decide": ana, "startChallenge": ana, "verifyChallenge": `{"code":"123456"}`,
+		"beginEnrolment": anasApp, "proveAddress": `{"code":"123456"}`, "finishEnrolment": `{"code":"123456"}`,
+		"recoverChallenge": `{"code":"` + strings.Repeat("A", 24) + `"}`,
+		"patchUser":        `{"enabled":true}`, "renameFactor": `{"label":"l"}`, "reportEvent": `{"kind":"signed_out"}`,
+		"putPolicy": `{"profile":"kls"}`, "unlockUser": `{"actor":"olga","reason":"called"}`,
+	}
+}
+
+// ask makes the call of a route with a bearer, and answers what was heard and how much was asked of the store.
+func (c *countedWorld) ask(route api.Route, bearer string) (reply, int) {
+	c.t.Helper()
+	id := c.challenge
+	if strings.HasPrefix(route.Pattern, "/v1/enrolments") {
+		id = c.enrolment
+	}
+	path := strings.NewReplacer("{org}", "acme", "{user}", "u-17", "{id}", id, "{factor}", "fa_AAAAAAAAAAAAAAAAAAAAAA").Replace(route.Pattern)
+	body := goodBodies()[route.Operation]
+	if body == "" && route.Method != "GET" && route.Method != "HEAD" && route.Method != "DELETE" {
+		body = "{}"
+	}
+	if token, made := strings.CutPrefix(bearer, seal.EnrolmentToken); made && token != "" && route.Operation == "beginEnrolment" {
+		body = `{"kind":"totp"}`
+	}
+	alterations := []alteration{as(bearer), with("X-Request-Id", "same"), c.reauthenticated()}
+	if route.Method == "POST" {
+		alterations = append(alterations, once("k"))
+	}
+	if route.Operation == "putPolicy" {
+		alterations = append(alterations, at("0"))
+	}
+	c.store.Reset()
+	got := c.do(route.Method, path, body, alterations...)
+	return got, c.store.Counts().Calls()
+}
+
+// closedRoutes are all routes that need a bearer.
+func closedRoutes() (routes []api.Route) {
+	for _, step := range api.Steps {
+		for _, route := range step.Routes {
+			if !route.Open {
+				routes = append(routes, route)
+			}
+		}
+	}
+	return routes
+}
+
+func TestAMadeUpBearerReadsNothingOnAnyRoute(t *testing.T) {
+	c := newCountedWorld(t)
+	elsewhere := seal.NewFilter()
+	altered := func(bearer string, at int) string {
+		next := map[byte]byte{'A': 'B'}[bearer[at]]
+		if next == 0 {
+			next = 'A'
+		}
+		return bearer[:at] + string(next) + bearer[at+1:]
+	}
+	madeUp := map[string]string{
+		"an API key made up":          elsewhere.NewBearer(seal.APIKey, make([]byte, 33)).Reveal(),
+		"a challenge token so":        elsewhere.NewBearer(seal.ChallengeToken, make([]byte, 48)).Reveal(),
+		"an enrolment token so":       elsewhere.NewBearer(seal.EnrolmentToken, make([]byte, 48)).Reveal(),
+		"a portal token so":           elsewhere.NewBearer(seal.PortalToken, make([]byte, 32)).Reveal(),
+		"a key, its client":           altered(c.key, 5),
+		"a key, its scopes":           altered(c.key, len(seal.APIKey)+43),
+		"a key, its random part":      altered(c.key, 60),
+		"a key, its MAC":              altered(c.key, len(c.key)-2),
+		"a key cut short":             c.key[:len(c.key)-4],
+		"a key of another kind":       seal.ChallengeToken + c.key[4:],
+		"a token, its challenge":      altered(c.token, 5),
+		"a token, its MAC":            altered(c.token, len(c.token)-2),
+		"a token of another kind":     seal.EnrolmentToken + c.token[4:],
+		"a token as if it were a key": seal.APIKey + c.token[4:],
+	}
+	for _, route := range closedRoutes() {
+		var heard string
+		for name, bearer := range madeUp {
+			got, reads := c.ask(route, bearer)
+			if got.status != 401 {
+				t.Errorf("%s, %s: got %d %s, want 401 (is this test's body a good one?)", route.Operation, name, got.status, got.text)
+			}
+			if heard == "" {
+				heard = got.text
+			}
+			if reads != 0 || got.text != heard {
+				t.Errorf("%s, %s: heard %s after %d calls of the store, want 0 and %s", route.Operation, name, got.text, reads, heard)
+			}
+		}
+	}
+}
+
+func TestAKeyThatDoesNotFitTheCallReadsNothingOnAnyRoute(t *testing.T) {
+	c := newCountedWorld(t)
+	elsewhere := c.newKey(mfa.Scopes(), "globex")
+	for _, route := range closedRoutes() {
+		if route.Operation == "proveAddress" {
+			continue // no API key makes that call
+		}
+		want := map[bool]mfa.Code{true: mfa.Forbidden}[!strings.Contains(route.Pattern, "{id}") || strings.Contains(route.Pattern, "{org}")]
+		switch {
+		case want != "":
+		case strings.HasPrefix(route.Pattern, "/v1/challenges"):
+			want = mfa.ChallengeInvalid
+		case strings.HasPrefix(route.Pattern, "/v1/enrolments"):
+			want = mfa.EnrolmentInvalid
+		}
+		if got, calls := c.ask(route, elsewhere); got.at("code") != string(want) || calls != 0 {
+			t.Errorf("%s, by a key of another org: got %s after %d calls of the store, want %s after none", route.Operation, got.text, calls, want)
+		}
+		refused := 0
+		for _, scope := range mfa.Scopes() {
+			others := slices.DeleteFunc(mfa.Scopes(), func(s mfa.Scope) bool { return s == scope })
+			for _, scopes := range [][]mfa.Scope{{scope}, others} {
+				c := newCountedWorld(t)
+				for _, org := range []string{"", "acme"} {
+					got, calls := c.ask(route, c.newKey(scopes, org))
+					if got.at("code") != string(mfa.Forbidden) {
+						continue
+					}
+					if refused++; calls != 0 {
+						t.Errorf("%s, with the scopes %v: forbidden after %d calls of the store, want none", route.Operation, scopes, calls)
+					}
+				}
+			}
+		}
+		if want := 2 * refusals(route); refused != want { // for every org, and for one
+			t.Errorf("%s: %d keys of other scopes are refused, want %d", route.Operation, refused, want)
+		}
+	}
+}
+
+// refusals is how many of the three scopes alone, and of the three pairs of them, are not enough for a route.
+func refusals(route api.Route) int {
+	switch route.Operation {
+	case "sendEnrolmentCode", "finishEnrolment": // manage or admin
+		return 1
+	}
+	return 2 + 1
+}
+
+func TestATokenOfSomethingElseReadsNothingAndHearsWhatIsSaidOfWhatIsMissing(t *testing.T) {
+	c := newCountedWorld(t)
+	another := c.start().word("challenge.token")
+	c.wants("the policy", c.do("PUT", "/v1/orgs/globex/policy", `{"require":"everyone","acknowledge":true}`, at("0")), 200)
+	enrolling := c.wants("start", c.do("POST", "/v1/challenges", `{"org":"globex","user":{"id":"u-1","email":"a@globex.example"}}`), 201).word("enrolment.token")
+	tried := 0
+	for _, route := range closedRoutes() {
+		if !strings.Contains(route.Pattern, "{id}") || strings.Contains(route.Pattern, "{org}") {
+			continue
+		}
+		token := another
+		if strings.HasPrefix(route.Pattern, "/v1/enrolments") {
+			token = enrolling
+		}
+		got, calls := c.ask(route, token)
+		if got.status == 401 {
+			continue // no token makes that call
+		}
+		tried++
+		there := *c
+		there.challenge, there.enrolment = seal.ID("ch_", make([]byte, 32)), seal.ID("en_", make([]byte, 32))
+		missing, _ := there.ask(route, c.key)
+		if calls != 0 || got.text != missing.text || got.status != 404 {
+			t.Errorf("%s: got %d %s after %d calls of the store, want none and %s", route.Operation, got.status, got.text, calls, missing.text)
+		}
+	}
+	if tried < 5 {
+		t.Errorf("%d routes were tried, want at least 5", tried)
+	}
+}
