@@ -1,0 +1,75 @@
+package cloud
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"countersign/pkg/store"
+)
+
+// between does something once, right after the first read of an item.
+type between struct {
+	store.Store
+	do func() error
+}
+
+func (b *between) Get(ctx context.Context, key store.Key) (store.Item, error) {
+	item, err := b.Store.Get(ctx, key)
+	if do := b.do; err == nil && do != nil {
+		b.do = nil
+		err = do()
+	}
+	return item, err
+}
+
+// What a run found to be due may have been done, or overtaken, by another process when it comes to do it.
+func TestARingThatIsTendedByTwoAtOnceIsTendedOnce(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		after   time.Duration // the making, or the first rotation
+		rotated bool          // there was a first rotation
+		beside  func(*Keys, context.Context) error
+		secrets int
+		signers int // at once
+		later   int // once what was retired has been dropped
+	}{
+		{"a rotation beside a rotation", rotateEvery, false, func(k *Keys, ctx context.Context) error { return k.Rotate(ctx) }, 2, 2, 1},
+		{"a retirement beside a rotation", retireAfter, true, func(k *Keys, ctx context.Context) error { return k.Rotate(ctx) }, 3, 2, 1},
+		{"a retirement beside a retirement", retireAfter, true, func(k *Keys, ctx context.Context) error { _, err := k.Tend(ctx); return err }, 2, 1, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorldWithTable(t)
+			ringOf(t, w.open().Keys())
+			if c.rotated {
+				w.at = w.at.Add(rotateEvery)
+				if changed, err := w.open().Keys().Tend(t.Context()); err != nil || !changed {
+					t.Fatalf("got %v, %v, want a rotation", changed, err)
+				}
+			}
+			w.at = w.at.Add(c.after)
+			keys := w.open().Keys()
+			keys.store = &between{Store: keys.store, do: func() error { return c.beside(w.open().Keys(), t.Context()) }}
+			if changed, err := keys.Tend(t.Context()); err != nil || changed {
+				t.Errorf("got changed %v, %v, want it left to the other", changed, err)
+			}
+			count := func(when string, signers int) {
+				t.Helper()
+				ring := ringOf(t, w.open().Keys())
+				if got := len(ring.KeyIDs()); got != c.secrets {
+					t.Errorf("%s: got %d secrets, want %d", when, got, c.secrets)
+				}
+				if got := strings.Count(string(ring.JWKS()), `"kid"`); got != signers {
+					t.Errorf("%s: got %d signing keys published, want %d", when, got, signers)
+				}
+			}
+			count("at once", c.signers)
+			w.at = w.at.Add(retireAfter)
+			if _, err := w.open().Keys().Tend(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			count("later", c.later)
+		})
+	}
+}
