@@ -7,7 +7,7 @@ import (
 	"countersign/pkg/mfa"
 )
 
-// What a sign-in may say null of: the same as leaving it out, and for the user's own fields that they are cleared.
+// What a sign-in may say null of. It is the same as leaving it out.
 var nullableAtStart = []string{
 	"user.email", "user.phone", "user.name", "user.locale",
 	"first_factor", "first_factor.kind", "first_factor.at", "first_factor.idp", "first_factor.amr", "first_factor.acr",

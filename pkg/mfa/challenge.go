@@ -98,18 +98,21 @@ func (s *Service) StartChallenge(ctx context.Context, call Call, q StartRequest)
 		reads:  []read{s.readAccount(r, &a), s.readPolicy(r, q.Org, &p)},
 		admits: func(c *caller) error { return c.mayReturn(q.ReturnURL) },
 		decide: func(u *unit) (StartAnswer, error) {
-			changed, relist := u.follow(a, p, &q)
+			told := u.follow(a, p, q.Org, q.User)
 			v, err := u.decide(&q, a, p)
 			if err == nil && v.Decision.Decision == Challenge {
 				err = v.openTo(&q, a.guard, &p.Policy, u.now)
 			}
-			if v.trust == trustStolen {
-				changed = true
+			if err != nil {
+				told.undo(u, a)
+			}
+			if v.trust == trustStolen { // which is recorded even where the start is refused
+				told.changed = true
 				u.theft(a, v.browser, p)
 			}
 			answer := StartAnswer{Decision: v.Decision}
 			switch {
-			case err != nil: // what the client told and what the token gave away is recorded all the same
+			case err != nil:
 			case v.Decision.Decision == Allow:
 				err = u.allow(&answer, &q, a, p, &v)
 			case v.Decision.Decision == Enrol:
@@ -118,12 +121,12 @@ func (s *Service) StartChallenge(ctx context.Context, call Call, q StartRequest)
 				u.put(store.Item{Key: challengeKey(ch.ID)}, ch, ch.Expires.Add(shownFor))
 			default:
 				u.challenge(&answer, &q, a, p, &v)
-				changed = changed || u.out != nil
+				told.changed = told.changed || u.out != nil
 			}
-			if relist {
+			if told.relist {
 				u.list(a)
 			}
-			if changed {
+			if told.changed {
 				u.put(a.item, a.guard, time.Time{})
 			}
 			return answer, err

@@ -36,6 +36,7 @@ func (q *StartRequest) check() error {
 	if err := checkID("user.id", q.User.ID); err != nil {
 		return err
 	}
+	q.User = q.User.withoutNulls()
 	switch q.Purpose {
 	case "":
 		q.Purpose = SignIn
@@ -194,7 +195,7 @@ func (s *Service) Decide(ctx context.Context, call Call, q StartRequest) (Decisi
 		reads:  []read{s.readAccount(r, &a), s.readPolicy(r, q.Org, &p)},
 		admits: func(c *caller) error { return c.mayReturn(q.ReturnURL) },
 		decide: func(u *unit) (Decision, error) {
-			u.follow(a, p, &q)
+			u.follow(a, p, q.Org, q.User)
 			v, err := u.decide(&q, a, p)
 			if err == nil && v.Decision.Decision == Challenge {
 				err = v.openTo(&q, a.guard, &p.Policy, u.now)
@@ -204,26 +205,49 @@ func (s *Service) Decide(ctx context.Context, call Call, q StartRequest) (Decisi
 	})
 }
 
-// follow brings the account up to what the client says of the user, making it when it is new. It reports what has to
-// be written for that.
-func (u *unit) follow(a *account, p *orgPolicy, q *StartRequest) (changed, relist bool) {
-	met := !a.known()
-	if met {
-		a.meet(q.Org, q.User.ID)
+// A following is what it takes to bring an account up to what a client says of the user.
+type following struct {
+	met     bool // the user is seen for the first time
+	changed bool // the guard has to be put
+	relist  bool // and the user's line in the roster
+	before  guard
+	events  int // of the commit, before those that this brings
+}
+
+// follow brings the account up to what the client says of the user, and makes it at the first sight of the user.
+func (u *unit) follow(a *account, p *orgPolicy, org string, said Person) following {
+	f := following{met: !a.known(), events: len(u.events)}
+	if f.met {
+		a.meet(org, said.ID)
+		u.event(a.event(UserCreated, p, nil))
 	}
-	before := a.guard.Profile
-	bad := a.guard.Profile.follow(q.User)
-	if cause := a.guard.Profile.moved(before); cause != "" {
+	f.before = *a.guard
+	bad := a.guard.Profile.follow(said)
+	if cause := a.guard.Profile.moved(f.before.Profile); cause != "" {
 		u.endAll(a, p, cause)
 	}
-	if changed := a.guard.Profile.differs(before); !met && len(changed) > 0 {
+	changed := a.guard.Profile.differs(f.before.Profile)
+	if !f.met && len(changed) > 0 {
 		u.event(a.event(UserUpdated, p, map[string]any{"changed": changed}))
 	}
 	for _, field := range bad {
 		u.event(a.event(UserUpdated, p, map[string]any{"dropped": field}))
 	}
-	relist = met || (before.Email == "") != (a.guard.Profile.Email == "")
-	return met || len(bad) > 0 || a.guard.Profile != before, relist
+	f.relist = f.met || (f.before.Profile.Email == "") != (a.guard.Profile.Email == "")
+	f.changed = f.met || len(bad) > 0 || len(changed) > 0
+	return f
+}
+
+// undo leaves the account as it was, because the call that said all this is refused: whoever may not change anything else
+// changes no address either. A user who is seen for the first time stays, with what was said, so that an administrator
+// finds whom to help. Between follow and undo nothing else may be planned.
+func (f *following) undo(u *unit, a *account) {
+	if f.met {
+		return
+	}
+	*a.guard = f.before
+	u.events = u.events[:f.events]
+	f.changed, f.relist = false, false
 }
 
 // mayReturn refuses a return_url that isn't under one of the client's origins.

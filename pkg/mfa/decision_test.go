@@ -135,48 +135,6 @@ func TestADecisionSaysWhatAStartThenDoesAndHasNoEffect(t *testing.T) {
 	}
 }
 
-func TestAContactThatCameWithARefusedStartIsFollowedAllTheSame(t *testing.T) {
-	null := mfa.Optional[string]{Set: true}
-	for name, c := range map[string]struct {
-		locked bool
-		email  mfa.Optional[string]
-		want   mfa.Code
-	}{
-		"no address any more": {false, null, mfa.NothingToSend},
-		"another, locked":     {true, mfa.Some("ana@other.example"), mfa.Locked},
-	} {
-		t.Run(name, func(t *testing.T) {
-			w := kls(t, nil)
-			token := trusted(t, w)
-			if c.locked {
-				lock(t, w)
-			}
-			_, err := w.StartChallenge(t.Context(), w.Client, mfa.StartRequest{Org: org, User: mfa.Person{ID: user, Email: c.email}})
-			wantCode(t, err, c.want)
-			u, err := w.GetUser(t.Context(), w.Client, org, user)
-			if err != nil || (u.Email == nil) != (c.email.Value == nil) || u.Email != nil && *u.Email != *c.email.Value {
-				t.Errorf("got %+v, %v, want the address that came", u, err)
-			}
-			if len(u.TrustedBrowsers) != 0 {
-				t.Errorf("got %+v, want no trust after the address changed", u.TrustedBrowsers)
-			}
-			answer, err := w.StartChallenge(t.Context(), w.Client, mfa.StartRequest{Org: org, User: mfa.Person{ID: user}, TrustToken: token})
-			if err == nil && answer.Reason == mfa.BrowserTrust {
-				t.Error("trust earned at the address before lets in")
-			}
-		})
-	}
-}
-
-func TestAUserIsMadeOnFirstSightEvenWhereTheStartIsRefused(t *testing.T) {
-	w := kls(t, nil)
-	_, err := w.StartChallenge(t.Context(), w.Client, mfa.StartRequest{Org: org, User: mfa.Person{ID: user, Name: mfa.Some("Ana")}})
-	wantCode(t, err, mfa.NothingToSend)
-	if u, err := w.GetUser(t.Context(), w.Client, org, user); err != nil || u.Name == nil || *u.Name != "Ana" {
-		t.Errorf("got %+v, %v, want the user", u, err)
-	}
-}
-
 func TestAStolenTokenKillsTheLineOfALockedUserToo(t *testing.T) {
 	w := kls(t, nil)
 	first := trusted(t, w)

@@ -74,6 +74,8 @@ func (q *EnrolRequest) check(byToken bool) error {
 	if byToken {
 		return nil
 	}
+	person := q.User.withoutNulls()
+	q.User = &person
 	return errors.Join(checkID("org", q.Org), checkID("user.id", q.User.ID))
 }
 
@@ -181,19 +183,28 @@ func (v *enrolmentSight) begin(u *unit, call Call, q *EnrolRequest) (answer Enro
 	if err != nil {
 		return EnrolAnswer{}, err
 	}
-	changed, relist := false, false
+	var told following
 	if !v.byToken {
-		changed, relist = u.follow(v.a, v.p, &StartRequest{Org: q.Org, User: *q.User})
-		err = v.mayBegin(u, call, q)
+		// A known user is judged as the proof found them: a new address, which ends every proof, comes after it.
+		if v.a.known() {
+			if err := v.mayBegin(u, call, q); err != nil {
+				return EnrolAnswer{}, err
+			}
+		}
+		if told = u.follow(v.a, v.p, q.Org, *q.User); told.met {
+			err = v.mayBegin(u, call, q)
+		}
 	}
 	if err == nil {
 		answer, err = v.plan(u, q, slot)
 	}
-	// What the client told is recorded, whatever came of it.
-	if relist {
+	if err != nil && !v.byToken {
+		told.undo(u, v.a)
+	}
+	if told.relist {
 		u.list(v.a)
 	}
-	if changed || u.out != nil {
+	if told.changed || u.out != nil {
 		u.put(v.a.item, v.a.guard, time.Time{})
 	}
 	return answer, err

@@ -93,7 +93,7 @@ func TestC3TheFirstCodeMustBeRightBeforeTheFactorCounts(t *testing.T) {
 	_, err = finish(t, w, w.Client, begun.ID, w.NextCode(a))
 	wantCode(t, err, mfa.EnrolmentInvalid)
 	w.Drain(t)
-	want := []string{mfa.ChallengeFailed, mfa.UserEnabled, mfa.FactorEnrolled}
+	want := []string{mfa.UserCreated, mfa.ChallengeFailed, mfa.UserEnabled, mfa.FactorEnrolled}
 	if got := slices.DeleteFunc(w.Events.Types(user), func(kind string) bool { return kind == mfa.UserUpdated }); !slices.Equal(got, want) {
 		t.Errorf("events: got %v, want %v", got, want)
 	}

@@ -268,8 +268,8 @@ func TestAnErasureEmptiesTheActivityAtOnce(t *testing.T) {
 			}
 			wantNameless(t, e)
 		}
-		if ofOthers != 2 {
-			t.Errorf("%s: got %d events that aren't about her, want the policy's change and ana's", when, ofOthers)
+		if ofOthers != 3 {
+			t.Errorf("%s: got %d events that aren't about her, want the policy's change and ana's two", when, ofOthers)
 		}
 		if again, err := w.CheckActivity(t.Context(), org); err != nil || again < pages {
 			t.Errorf("%s: the chain: got %d pages, %v, want %d or more", when, again, err, pages)
@@ -285,9 +285,10 @@ func TestAnErasureEmptiesTheActivityAtOnce(t *testing.T) {
 	w.Clock.Advance(time.Second)
 	put(t, w, mfa.Person{ID: erin.id})
 	look("made again", 1)
+	w.Clock.Advance(time.Second)
 	put(t, w, mfa.Person{ID: erin.id, Name: mfa.Some(erin.name)})
 	w.Drain(t)
-	if _, mine := listings(t, w, erin.id); len(mine) != 1 || mine[0].User != erin.id || mine[0].Type != mfa.UserUpdated {
+	if _, mine := listings(t, w, erin.id); len(mine) != 2 || mine[0].User != erin.id || mine[0].Type != mfa.UserUpdated || mine[1].Type != mfa.UserCreated {
 		t.Errorf("got %+v, want what came of her since she was made again", mine)
 	}
 }
@@ -314,16 +315,16 @@ func TestWhatIsPublishedAfterAnErasureIsFiledWithoutTheUser(t *testing.T) {
 		for _, e := range all {
 			switch {
 			case e.Type == mfa.PolicyChanged:
-			case again && e.Type == mfa.UserUpdated && e.User == user:
+			case again && (e.Type == mfa.UserUpdated || e.Type == mfa.UserCreated) && e.User == user:
 			default:
 				nameless++
 				wantNameless(t, e)
 			}
 		}
-		if nameless != 7 {
-			t.Errorf("made again %v: got %d events without their user, want 7", again, nameless)
+		if nameless != 8 {
+			t.Errorf("made again %v: got %d events without their user, want 8", again, nameless)
 		}
-		if want := map[bool]int{true: 1}[again]; len(mine) != want {
+		if want := map[bool]int{true: 2}[again]; len(mine) != want {
 			t.Errorf("made again %v: got %+v of the user, want %d", again, mine, want)
 		}
 	}

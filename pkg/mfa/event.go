@@ -27,6 +27,7 @@ const (
 	BrowserExpired    = "browser.expired"
 	BrowserTheft      = "browser.theft_suspected"
 	PolicyChanged     = "policy.changed"
+	UserCreated       = "user.created"
 	UserUpdated       = "user.updated"
 	UserEnabled       = "user.enabled"
 	UserDisabled      = "user.disabled"

@@ -37,8 +37,8 @@ func TestI6ASignInIsToldStepByStep(t *testing.T) {
 	if err := w.EraseUser(t.Context(), w.Client, org, user); err != nil {
 		t.Fatal(err)
 	}
-	wantTypes(t, w, "challenge.started", "challenge.sent", "challenge.failed", "challenge.verified", "browser.trusted", "user.erased")
-	wantTypes(t, w, "challenge.started", "challenge.sent", "challenge.failed", "challenge.verified", "browser.trusted", "user.erased")
+	wantTypes(t, w, "user.created", "challenge.started", "challenge.sent", "challenge.failed", "challenge.verified", "browser.trusted", "user.erased")
+	wantTypes(t, w, "user.created", "challenge.started", "challenge.sent", "challenge.failed", "challenge.verified", "browser.trusted", "user.erased")
 	seen := map[string]bool{}
 	for _, e := range w.Events.All() {
 		if e.ID[:3] != "ev_" || seen[e.ID] || e.Time.IsZero() || e.Org != org || e.Actor.Kind == "" || e.Data == nil || e.PolicyVersion == 0 {
@@ -168,7 +168,7 @@ func TestEventsWaitWhileTheBusIsAway(t *testing.T) {
 		}
 	}
 	w.Bus = w.Events
-	wantTypes(t, w, "challenge.started", "challenge.sent")
+	wantTypes(t, w, "user.created", "challenge.started", "challenge.sent")
 }
 
 func TestANoticeThatIsNotHandedOverIsRecordedAndHoldsNothingUp(t *testing.T) {

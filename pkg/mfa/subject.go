@@ -30,6 +30,17 @@ type Person struct {
 	Locale Optional[string] `json:"locale,omitzero"` // BCP 47; the language counts: en or fr
 }
 
+// withoutNulls is the person as a sign-in means it: many JSON libraries send null for what was not set, so that there only a
+// value changes anything.
+func (q Person) withoutNulls() Person {
+	for _, field := range []*Optional[string]{&q.Email, &q.Phone, &q.Name, &q.Locale} {
+		if field.Value == nil {
+			*field = Optional[string]{}
+		}
+	}
+	return q
+}
+
 // Profile is what the client has said of a user. Empty means not known.
 type Profile struct {
 	Email  string `json:"email,omitempty"`

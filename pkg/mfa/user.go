@@ -121,14 +121,14 @@ func (s *Service) PutUser(ctx context.Context, call Call, org string, said Perso
 		scope: ScopeManage, org: org,
 		reads: []read{s.readAccount(r, &a), s.readPolicy(r, org, &p)},
 		decide: func(u *unit) (User, error) {
-			changed, relist := u.follow(a, p, &StartRequest{Org: org, User: said})
+			told := u.follow(a, p, org, said)
 			if a.guard.Deprovisioned {
-				a.guard.Deprovisioned, changed = false, true
+				a.guard.Deprovisioned, told.changed = false, true
 			}
-			if relist {
+			if told.relist {
 				u.list(a)
 			}
-			if changed {
+			if told.changed {
 				u.put(a.item, a.guard, time.Time{})
 			}
 			return a.shown(p, u.now), nil
