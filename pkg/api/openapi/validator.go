@@ -35,6 +35,7 @@ type Validator struct {
 	operations []operation
 	elsewhere  map[string]answer // what paths answer that the document doesn't have
 	otherwise  map[string]answer // what paths answer to methods that they don't have
+	schemas    map[string]*jsonschema.Schema
 }
 
 type operation struct {
@@ -66,6 +67,11 @@ func New() (*Validator, error) {
 		operations: r.operations(),
 		elsewhere:  map[string]answer{"404": r.answer("#/components/responses/NotFound")},
 		otherwise:  map[string]answer{"405": r.answer("#/components/responses/MethodNotAllowed")},
+		schemas:    map[string]*jsonschema.Schema{},
+	}
+	schemas, where := r.at("#/components/schemas")
+	for name := range schemas {
+		v.schemas[name] = r.schema(below(where, name))
 	}
 	if r.err != nil {
 		return nil, fmt.Errorf("read the OpenAPI document: %w", r.err)
@@ -114,6 +120,15 @@ func (v *Validator) Request(method, path string, body []byte) error {
 		return fmt.Errorf("%s %s: %w", method, path, err)
 	}
 	return nil
+}
+
+// Value checks a value against a schema that the document has under that name.
+func (v *Validator) Value(schema string, value any) error {
+	s, ok := v.schemas[schema]
+	if !ok {
+		return fmt.Errorf("the document has no schema %s", schema)
+	}
+	return s.Validate(value)
 }
 
 // find is the operation of a request, and whether its path is there at all.
