@@ -116,7 +116,7 @@ func TestEveryFunctionIsBuiltRunAndReachedAlike(t *testing.T) {
 	for _, c := range []struct {
 		path string
 		want any
-	}{{"Runtime", "provided.al2023"}, {"Architectures", []any{"arm64"}}, {"Handler", "bootstrap"}} {
+	}{{"Runtime", "provided.al2023"}, {"Architectures", []any{"${Architecture}"}}, {"Handler", "bootstrap"}} {
 		if got := global[c.path]; fmt.Sprint(got) != fmt.Sprint(c.want) {
 			t.Errorf("%s of all functions: got %v, want %v", c.path, got, c.want)
 		}

@@ -27,15 +27,17 @@ func TestEveryFunctionFindsTheSettingsItReads(t *testing.T) {
 		read := complaints(t, step, malformed)
 		for _, name := range read {
 			readBySome[name] = true
-			if f.Environment[name] == nil && !strings.HasPrefix(name, "AWS_") && !onOneMachine(name) {
+			if f.Environment[name] == nil && !strings.HasPrefix(name, "AWS_") && name != clockOffset {
 				t.Errorf("%s: reads %s, which template.yaml doesn't give it", step, name)
 			}
 		}
-		for name := range f.Environment {
+		for name, value := range f.Environment {
 			_, shared := global[name]
 			switch {
-			case onOneMachine(name):
-				t.Errorf("%s: is given %s, which is for playing on one machine", step, name)
+			case name == clockOffset || strings.HasPrefix(name, "AWS_"):
+				t.Errorf("%s: is given %s, which is for playing on one machine, or Lambda's", step, name)
+			case strings.HasSuffix(name, "_ENDPOINT") && value != "":
+				t.Errorf("%s: is deployed with %s pointed to %v", step, name, value)
 			case !shared && !slices.Contains(read, name):
 				t.Errorf("%s: is given %s, and doesn't read it", step, name)
 			}
@@ -53,10 +55,8 @@ func TestEveryFunctionFindsTheSettingsItReads(t *testing.T) {
 	}
 }
 
-// onOneMachine reports whether a setting is for playing a deployment on one machine.
-func onOneMachine(name string) bool {
-	return strings.HasSuffix(name, "_ENDPOINT") || name == "COUNTERSIGN_CLOCK_OFFSET"
-}
+// clockOffset is a setting that only what plays a deployment on one machine gives a function.
+const clockOffset = "COUNTERSIGN_CLOCK_OFFSET"
 
 // settings are the names of all settings that pkg/cloud speaks of.
 func settings(t *testing.T) []string {

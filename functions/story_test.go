@@ -77,13 +77,14 @@ func (d *deployment) store() store.Store {
 // environment is what a function's process finds: what the template says, and where AWS is played.
 func (d *deployment) environment(f *template.Function) []string {
 	all := []string{
-		"AWS_REGION=eu-west-1", "AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local",
+		"AWS_SAM_LOCAL=true", "AWS_REGION=eu-west-1", "AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local",
 		fmt.Sprintf("COUNTERSIGN_CLOCK_OFFSET=%d", d.offset/time.Second),
 	}
-	for _, service := range []string{"DYNAMODB", "KMS", "SES", "EVENTBRIDGE"} {
-		all = append(all, "COUNTERSIGN_"+service+"_ENDPOINT="+d.endpoints[f.Step])
-	}
 	for name, value := range f.Environment {
+		if strings.HasSuffix(name, "_ENDPOINT") {
+			all = append(all, name+"="+d.endpoints[f.Step])
+			continue
+		}
 		all = append(all, name+"="+d.filled(value))
 	}
 	return all

@@ -122,7 +122,8 @@ func goBuild(ctx context.Context, dir string, environment []string, args ...stri
 // environment is what a function finds in its.
 func (r *rig) environment(step string) []string {
 	return []string{
-		"AWS_REGION=" + region, "AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local", "AWS_LAMBDA_FUNCTION_NAME=" + step,
+		"AWS_SAM_LOCAL=true", "AWS_REGION=" + region, "AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local",
+		"AWS_LAMBDA_FUNCTION_NAME=" + step,
 		"COUNTERSIGN_DYNAMODB_ENDPOINT=" + r.amazon.table, "COUNTERSIGN_KMS_ENDPOINT=" + r.amazon.services,
 		"COUNTERSIGN_SES_ENDPOINT=" + r.amazon.services, "COUNTERSIGN_EVENTBRIDGE_ENDPOINT=" + r.amazon.services,
 		"COUNTERSIGN_KMS_KEY=" + keyARN, "COUNTERSIGN_ISSUER=" + issuer, "COUNTERSIGN_SENDER=" + sender,

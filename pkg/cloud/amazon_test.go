@@ -148,6 +148,7 @@ func newWorld(t testing.TB) *world {
 	a.kms = newKMSKey("1234abcd-12ab")
 	return &world{amazon: a, at: time.Date(2030, 1, 2, 3, 4, 5, 6, time.UTC), env: map[string]string{
 		"AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "se/cr+et", "AWS_SESSION_TOKEN": "tok/en==",
+		"AWS_SAM_LOCAL":     "true",
 		"COUNTERSIGN_TABLE": "countersign", "COUNTERSIGN_KMS_KEY": a.kms.id, "COUNTERSIGN_ISSUER": "https://mfa.example.com",
 		"COUNTERSIGN_SENDER": "no-reply@example.com", "COUNTERSIGN_BUS": "countersign",
 		"COUNTERSIGN_DYNAMODB_ENDPOINT": closedPort(t), "COUNTERSIGN_KMS_ENDPOINT": a.URL,

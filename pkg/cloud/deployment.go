@@ -43,11 +43,14 @@ const (
 //	COUNTERSIGN_BUS                   name or ARN of the event bus (Bus)
 //	COUNTERSIGN_ROUTINE_EVENTS        true: routine events go on the bus too (Bus)
 //
-// and, for playing a deployment on one machine, at loopback addresses only,
+// and, for playing a deployment on one machine,
 //
+//	AWS_SAM_LOCAL                     true: set by the SAM command line on a developer's machine
 //	COUNTERSIGN_DYNAMODB_ENDPOINT, COUNTERSIGN_KMS_ENDPOINT, COUNTERSIGN_SES_ENDPOINT, COUNTERSIGN_EVENTBRIDGE_ENDPOINT
+//	                                  where to find those instead of at Amazon: on this machine, or on the one
+//	                                  that this container runs on. A deployed function refuses them
 //	COUNTERSIGN_CLOCK_OFFSET          seconds by which the service's clock is ahead; refused unless the
-//	                                  table's endpoint is such an address
+//	                                  table is at such an address
 //
 // Those with a method in brackets are read when it is called. A Deployment is made by Serve, Stream or Schedule, for the
 // function that they are given.

@@ -45,8 +45,25 @@ type fault struct{ name, what string }
 
 // endpoint reads where a service is to be reached instead of at Amazon.
 func (d *Deployment) endpoint(name string) string {
-	return strings.TrimSuffix(d.optional(name, "an http or https URL of this machine, by its loopback address", loopbackURL), "/")
+	value := d.optional(name, "an http or https URL of this machine, by its loopback address or as "+dockerHost, localURL)
+	if value != "" && !d.onDevelopersMachine() {
+		d.fault(name, "is refused: this function doesn't run under the SAM command line on a developer's machine")
+		return ""
+	}
+	return strings.TrimSuffix(value, "/")
 }
+
+// onDevelopersMachine reports whether the function runs on a developer's machine, under the SAM command line or a program
+// that stands for it, and not in Lambda. SAM says so in a variable that whoever may configure a deployed function could set
+// too. But Lambda gives every function the name of a log stream, a variable that no configuration can change, and SAM gives
+// this one. https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime
+func (d *Deployment) onDevelopersMachine() bool {
+	stream := d.environment("AWS_LAMBDA_LOG_STREAM_NAME")
+	return d.environment("AWS_SAM_LOCAL") == "true" && (stream == "" || stream == "$LATEST")
+}
+
+// dockerHost is the machine that a container runs on, by the name that Docker gives it there.
+const dockerHost = "host.docker.internal"
 
 // credentials reads what Lambda gives a function.
 func (d *Deployment) credentials() aws.Credentials {
@@ -68,7 +85,7 @@ func (d *Deployment) clockOffset() time.Duration {
 	if value == "" {
 		return 0
 	}
-	if !loopbackURL(d.environment("COUNTERSIGN_DYNAMODB_ENDPOINT")) {
+	if d.endpoint("COUNTERSIGN_DYNAMODB_ENDPOINT") == "" {
 		d.fault(name, "is refused: the table is not on this machine")
 		return 0
 	}
@@ -76,13 +93,26 @@ func (d *Deployment) clockOffset() time.Duration {
 	return time.Duration(seconds) * time.Second
 }
 
-// loopbackURL reports whether v is the base URL of something on this machine. A name is none: it may be made to mean
-// another machine.
+// localURL reports whether v is the base URL of something on this machine, or on the machine that this container runs on.
+func localURL(v string) bool {
+	u, ok := serviceURL(v)
+	return ok && (loopback(u) || u.Hostname() == dockerHost)
+}
+
+// loopbackURL reports whether v is the base URL of something on this machine.
 func loopbackURL(v string) bool {
+	u, ok := serviceURL(v)
+	return ok && loopback(u)
+}
+
+// serviceURL reads the base URL of a service.
+func serviceURL(v string) (u *url.URL, ok bool) {
 	u, err := url.Parse(v)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || !bare(u) {
-		return false
-	}
+	return u, err == nil && (u.Scheme == "http" || u.Scheme == "https") && bare(u)
+}
+
+// loopback reports whether a URL's host is this machine. A name is not: it may be made to mean another machine.
+func loopback(u *url.URL) bool {
 	address, err := netip.ParseAddr(u.Hostname())
 	return err == nil && address.IsLoopback()
 }

@@ -76,7 +76,7 @@ func TestAMalformedSettingIsRefused(t *testing.T) {
 		"COUNTERSIGN_BUS":                  {"the bus"},
 		"COUNTERSIGN_ROUTINE_EVENTS":       {"yes", "1", "TRUE"},
 		"COUNTERSIGN_CLOCK_OFFSET":         {"1h", "1.5", "99999999999"},
-		"COUNTERSIGN_DYNAMODB_ENDPOINT":    {"http://dynamodb.eu-west-1.amazonaws.com", "http://localhost:8000", "127.0.0.1:8000", "ftp://127.0.0.1", "http://10.0.0.1:80", "http://user@127.0.0.1", "http://127.0.0.1.example.com", "http://127.0.0.1/?x"},
+		"COUNTERSIGN_DYNAMODB_ENDPOINT":    {"http://dynamodb.eu-west-1.amazonaws.com", "http://localhost:8000", "127.0.0.1:8000", "ftp://127.0.0.1", "http://10.0.0.1:80", "http://user@127.0.0.1", "http://127.0.0.1.example.com", "http://127.0.0.1/?x", "http://docker.internal", "http://host.docker.internal.example.com", "ftp://host.docker.internal", "http://user@host.docker.internal"},
 		"COUNTERSIGN_KMS_ENDPOINT":         {"https://kms.example.com", "http://169.254.169.254"},
 		"COUNTERSIGN_SES_ENDPOINT":         {"https://example.com"},
 		"COUNTERSIGN_EVENTBRIDGE_ENDPOINT": {"https://[2001:db8::1]"},
@@ -125,6 +125,66 @@ func TestTheClockIsMovedOnlyWhereTheTableIsOnThisMachine(t *testing.T) {
 	}
 	if got, want := faultNames(d), []string{"COUNTERSIGN_CLOCK_OFFSET"}; !slices.Equal(got, want) {
 		t.Errorf("off this machine: got faults of %v, want of %v", got, want)
+	}
+}
+
+func TestOnlyOnADevelopersMachineIsAFunctionPointedElsewhere(t *testing.T) {
+	endpoints := []string{
+		"COUNTERSIGN_DYNAMODB_ENDPOINT", "COUNTERSIGN_KMS_ENDPOINT", "COUNTERSIGN_SES_ENDPOINT", "COUNTERSIGN_EVENTBRIDGE_ENDPOINT",
+	}
+	for _, where := range []struct {
+		name, sam, stream string
+		may               bool
+	}{
+		{"under the SAM command line", "true", "$LATEST", true},
+		{"in a program that stands for it", "true", "", true},
+		{"deployed", "", "2026/11/30/[$LATEST]0123456789abcdef0123456789abcdef", false},
+		{"deployed, with its logs in a group of its own", "", "2026/11/30/countersign-dev-verify[$LATEST]0123456789abcdef", false},
+		{"deployed, by somebody who sets what SAM sets", "true", "2026/11/30/[$LATEST]0123456789abcdef0123456789abcdef", false},
+		{"deployed as a version, by somebody who sets what SAM sets", "true", "2026/11/30/[7]0123456789abcdef0123456789abcdef", false},
+		{"where nobody says anything", "", "", false},
+		{"where SAM's variable has another value", "1", "$LATEST", false},
+	} {
+		for _, name := range endpoints {
+			for _, at := range []string{"http://127.0.0.1:8081", "https://[::1]:8081/path", "http://host.docker.internal:8081"} {
+				w := newWorld(t)
+				for _, e := range endpoints {
+					delete(w.env, e)
+				}
+				w.env[name], w.env["AWS_SAM_LOCAL"], w.env["AWS_LAMBDA_LOG_STREAM_NAME"] = at, where.sam, where.stream
+				d := w.open()
+				publish(d)
+				want := []string{name}
+				if where.may {
+					want = nil
+				}
+				if got := faultNames(d); !slices.Equal(got, want) {
+					t.Errorf("%s, %s=%s: got faults of %v, want of %v", where.name, name, at, got, want)
+				}
+			}
+		}
+	}
+}
+
+func TestADeployedFunctionThatIsPointedElsewhereAsksNobodyAnything(t *testing.T) {
+	w := newWorld(t)
+	w.env["AWS_LAMBDA_LOG_STREAM_NAME"] = "2026/11/30/[$LATEST]0123456789abcdef0123456789abcdef"
+	w.env["COUNTERSIGN_DYNAMODB_ENDPOINT"] = w.amazon.URL
+	w.env["COUNTERSIGN_CLOCK_OFFSET"] = "3600"
+	d := w.open()
+	out, err := d.serve(verify).Invoke(t.Context(), payload(t, "POST", "/v1/challenges/ch_x/verify", nil, "{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var res proxyResponse
+	if decodeJSON(t, out, &res); res.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("got %d %s, want 503", res.StatusCode, res.Body)
+	}
+	if got := w.amazon.requests(); len(got) > 0 {
+		t.Errorf("it asked for %v", got)
+	}
+	if got, want := strings.Join(faultNames(d), " "), "COUNTERSIGN_DYNAMODB_ENDPOINT COUNTERSIGN_CLOCK_OFFSET COUNTERSIGN_KMS_ENDPOINT"; got != want {
+		t.Errorf("got faults of %s, want of %s", got, want)
 	}
 }
 

@@ -215,16 +215,16 @@ func (e *Emulator) startAmazon(ctx context.Context) error {
 	return nil
 }
 
-// start starts a process of a function: what the template says is in its environment, and where Amazon is played.
+// start starts a process of a function: in its environment is what the template says, and in place of that where Amazon is
+// played.
 func (e *Emulator) start(ctx context.Context, f *function, name string) (process, error) {
-	environment := []string{
-		"AWS_REGION=" + region, "AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local",
-		"AWS_LAMBDA_FUNCTION_NAME=" + f.step, fmt.Sprintf("COUNTERSIGN_CLOCK_OFFSET=%d", e.ahead.Load()),
-	}
+	environment := append(slices.Clone(f.environment),
+		"AWS_SAM_LOCAL=true", "AWS_REGION="+region, "AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local",
+		"AWS_LAMBDA_FUNCTION_NAME="+f.step, fmt.Sprintf("COUNTERSIGN_CLOCK_OFFSET=%d", e.ahead.Load()),
+	)
 	for _, service := range []string{"DYNAMODB", "KMS", "SES", "EVENTBRIDGE"} {
 		environment = append(environment, "COUNTERSIGN_"+service+"_ENDPOINT="+e.amazonURL+"/"+name)
 	}
-	environment = append(environment, f.environment...)
 	lines := &recentLines{copy: e.o.Output}
 	if f.step == "sweep" {
 		lines.see = e.noteSwept
