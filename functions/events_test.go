@@ -98,25 +98,28 @@ func TestThePublishEventIsABatchThatTheFilterLetsThrough(t *testing.T) {
 	}
 }
 
+// answersToEvents are what comes of the events of the steps, one after the other, if their bearers were made here.
+var answersToEvents = []struct {
+	step   string
+	status int
+	want   string // in the body
+}{
+	{"policy", http.StatusOK, `"version":1`},
+	{"challenge", http.StatusCreated, `"sent":{`},
+	{"account", http.StatusOK, `"email":"ana@acme.example"`},
+	{"admin", http.StatusOK, `"email":"ana@acme.example"`},
+	{"verify", http.StatusNotFound, "challenge_invalid"}, // nobody can know a challenge beforehand
+	{"enrol", http.StatusCreated, `"secret":"`},
+	{"recover", http.StatusNotFound, "challenge_invalid"},
+	{"pages", http.StatusOK, `"keys":[`},
+}
+
 // The events are what somebody who tries a function by hand sends it, so each has to come to something. Their bearers were
 // made in no deployment: whoever tries them puts their own in, as this test does.
 func TestEveryEventIsAnsweredByItsFunction(t *testing.T) {
 	_, functions := readTemplate(t)
 	d := deploy(t, functions)
-	for _, c := range []struct {
-		step   string
-		status int
-		want   string // in the body
-	}{
-		{"policy", http.StatusOK, `"version":1`},
-		{"challenge", http.StatusCreated, `"sent":{`},
-		{"account", http.StatusOK, `"email":"ana@acme.example"`},
-		{"admin", http.StatusOK, `"email":"ana@acme.example"`},
-		{"verify", http.StatusNotFound, "challenge_invalid"}, // nobody can know a challenge beforehand
-		{"enrol", http.StatusCreated, `"secret":"`},
-		{"recover", http.StatusNotFound, "challenge_invalid"},
-		{"pages", http.StatusOK, `"keys":[`},
-	} {
+	for _, c := range answersToEvents {
 		var response events.APIGatewayV2HTTPResponse
 		d.invoke(c.step, d.withBearer(c.step), &response)
 		if response.StatusCode != c.status || !strings.Contains(response.Body, c.want) {

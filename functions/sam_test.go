@@ -53,11 +53,40 @@ func samEnvironment(t testing.TB) []string {
 		"AWS_CONFIG_FILE="+nowhere, "AWS_SHARED_CREDENTIALS_FILE="+nowhere)
 }
 
-// undocked is the SAM command line with arguments, run in the folder of the template, without a container engine.
-func undocked(t testing.TB, ctx context.Context, args ...string) *exec.Cmd {
+// checkout copies the tree, without what git ignores, so that commands can be run in it as they stand in README.
+func checkout(t testing.TB) (root string) {
+	t.Helper()
+	list := exec.Command("git", "ls-files", "-z", "-co", "--exclude-standard")
+	list.Dir = ".."
+	files, err := list.Output()
+	if err != nil {
+		t.Fatal("git ls-files:", err)
+	}
+	root = t.TempDir()
+	for name := range strings.SplitSeq(strings.TrimSuffix(string(files), "\x00"), "\x00") {
+		text, err := os.ReadFile(filepath.Join("..", name))
+		if os.IsNotExist(err) {
+			continue // it is removed, but not yet in a commit
+		}
+		to := filepath.Join(root, name)
+		if err == nil {
+			err = os.MkdirAll(filepath.Dir(to), 0o700)
+		}
+		if err == nil {
+			err = os.WriteFile(to, text, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return root
+}
+
+// undocked is the SAM command line with arguments, run in the folder of the template at root, without a container engine.
+func undocked(t testing.TB, ctx context.Context, root string, args ...string) *exec.Cmd {
 	t.Helper()
 	command := exec.CommandContext(ctx, filepath.Join(samFolder(t), "bin", "python"), append([]string{"infra/sam-lint/undocked.py"}, args...)...)
-	command.Dir, command.Env = "..", samEnvironment(t)
+	command.Dir, command.Env = root, samEnvironment(t)
 	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
 	command.WaitDelay = 10 * time.Second
 	return command
@@ -65,10 +94,10 @@ func undocked(t testing.TB, ctx context.Context, args ...string) *exec.Cmd {
 
 // startAPI runs "sam local start-api" until the test ends. It gives its URL, and the routes that it says it mounts, each as
 // the function's logical id, the method and the path.
-func startAPI(t testing.TB, args ...string) (url string, mounted []string) {
+func startAPI(t testing.TB, root string, args ...string) (url string, mounted []string) {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
-	command := undocked(t, ctx, append([]string{"local", "start-api", "--port", "0"}, args...)...)
+	command := undocked(t, ctx, root, append([]string{"local", "start-api", "--port", "0"}, args...)...)
 	out, in := io.Pipe()
 	command.Stdout, command.Stderr = in, in
 	if err := command.Start(); err != nil {
@@ -113,7 +142,7 @@ func startAPI(t testing.TB, args ...string) (url string, mounted []string) {
 
 func TestSAMMountsEveryRouteOfTheTable(t *testing.T) {
 	_, functions := readTemplate(t)
-	_, mounted := startAPI(t, "--template", "template.yaml")
+	_, mounted := startAPI(t, "..", "--template", "template.yaml")
 	var table []string
 	for _, s := range api.Steps {
 		f := functions[s.Name]

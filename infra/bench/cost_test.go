@@ -105,7 +105,7 @@ func TestWhatIsMeteredIsWhatTheTemplateDeploys(t *testing.T) {
 	}
 	template := string(text)
 	for _, part := range []string{
-		fmt.Sprintf("MemorySize: %d\n", memoryMB), "Architectures: [arm64]\n", "BatchSize: 100\n", "MaximumBatchingWindowInSeconds: 1\n",
+		fmt.Sprintf("MemorySize: %d\n", memoryMB), "Architectures: [!Ref Architecture]\n", "Default: arm64\n", "BatchSize: 100\n", "MaximumBatchingWindowInSeconds: 1\n",
 		fmt.Sprintf("ScheduleExpression: rate(%d minutes)\n", 60/sweepsAnHour),
 	} {
 		if strings.Count(template, part) != 1 {

@@ -22,7 +22,8 @@ from samcli.cli.main import cli
 from samcli.local.docker.container_client_factory import ContainerClientFactory
 from samcli.local.lambdafn.runtime import LambdaRuntime
 
-STARTING = 10  # seconds that the emulator may take to listen
+HOST = "host.docker.internal"  # the machine that a container runs on
+STARTING = 30  # seconds that the emulator may take to listen
 
 
 def free_address():
@@ -51,12 +52,15 @@ def wait_for(address, process):
     raise RuntimeError("aws-lambda-rie doesn't listen")
 
 
-def invoke(self, function_config, event, tenant_id=None, stdout=None, stderr=None, **_):
+def invoke(self, function_config, event, tenant_id=None, stdout=None, stderr=None, extra_hosts=None, **_):
     """Stands for LambdaRuntime.invoke: one event, in an environment made for it alone."""
     outer, inner = free_address(), free_address()
     command = [emulator(), "--log-level", "error", "--runtime-interface-emulator-address", outer,
                "--runtime-api-address", inner, os.path.join(function_config.code_abs_path, "bootstrap")]
-    environment = dict(function_config.env_vars.resolve(), PATH=os.environ["PATH"])
+    environment = function_config.env_vars.resolve()
+    if (extra_hosts or {}).get(HOST) == "host-gateway":  # the machine that the container would run on is this one
+        environment = {name: value.replace("//" + HOST + ":", "//127.0.0.1:") for name, value in environment.items()}
+    environment["PATH"] = os.environ["PATH"]
     process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=sys.stderr, stderr=sys.stderr)
     try:
         wait_for(outer, process)

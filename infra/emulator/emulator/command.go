@@ -2,26 +2,39 @@ package emulator
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
+	"net/http"
 	"path/filepath"
+	"time"
 
 	"countersign/infra/local/machine"
 )
 
-// Command serves an Emulator. What the functions write goes where the log goes.
+// Command serves an Emulator, or Backends alone. What the functions write goes where the log goes.
 func Command() machine.Command {
 	var processes int
-	var rie bool
+	var rie, backends bool
+	var bridge string
 	return machine.Command{
 		Name: "emulator", Addr: "127.0.0.1:8081", Log: slog.LevelInfo,
 		Flags: func(flags *flag.FlagSet) {
 			flags.IntVar(&processes, "processes", 2, "how many processes each function has at most")
 			flags.BoolVar(&rie, "rie", true, "run the functions under Amazon's Runtime Interface Emulator, where infra/test has installed it")
+			flags.BoolVar(&backends, "backends", false, "run no functions, only what they find of Amazon, for sam local")
+			flags.StringVar(&bridge, "bridge", "", "with -backends: listen on this bridge too, such as docker0, where containers of Docker on Linux reach this machine")
 		},
 		Open: func(ctx context.Context, at machine.Place) (machine.Opened, error) {
+			if backends {
+				return serveBackends(ctx, at, bridge)
+			}
+			if bridge != "" {
+				return machine.Opened{}, errors.New("-bridge goes with -backends only")
+			}
 			o := Options{Dir: at.Dir, Port: at.Port, Processes: processes, Output: at.Errs, Log: at.Log}
 			behind := "a Runtime API of its own"
 			if rie {
@@ -42,4 +55,39 @@ func Command() machine.Command {
 			return machine.Opened{Handler: e, Welcome: welcome, Close: func() error { e.Close(); return nil }}, nil
 		},
 	}
+}
+
+// serveBackends opens Backends, and serves the containers on a bridge too if one is named. Those find Amazon there, and not
+// the calls under /local/.
+func serveBackends(ctx context.Context, at machine.Place, bridge string) (machine.Opened, error) {
+	web := &http.Server{ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(at.Log.Handler(), slog.LevelWarn)}
+	var containers net.Listener
+	if bridge != "" {
+		var err error
+		if containers, err = listenOnBridge(bridge, at.Port); err != nil {
+			return machine.Opened{}, err
+		}
+	}
+	b, err := OpenBackends(ctx, Options{Dir: at.Dir, Port: at.Port, Log: at.Log})
+	if err != nil {
+		if containers != nil {
+			containers.Close()
+		}
+		return machine.Opened{}, err
+	}
+	web.Handler = b.amazon
+	if containers != nil {
+		go web.Serve(containers)
+	}
+	return machine.Opened{
+		Handler: b,
+		Welcome: func(_ context.Context, out io.Writer) error {
+			return b.welcome(out, bridge != "")
+		},
+		Close: func() error {
+			err := web.Close()
+			b.Close()
+			return err
+		},
+	}, nil
 }

@@ -33,7 +33,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"countersign/infra/dynamolocal"
 	"countersign/infra/local/machine"
 	"countersign/pkg/api"
 	"countersign/pkg/mfa"
@@ -174,23 +173,16 @@ func (e *Emulator) prepare(ctx context.Context) (err error) {
 
 // startAmazon starts what the functions find of Amazon, with a table and an API key in it.
 func (e *Emulator) startAmazon(ctx context.Context) error {
-	endpoint := e.o.DynamoDB
-	if endpoint == "" {
-		if _, err := dynamolocal.Install(ctx, func(f string, a ...any) { e.log.Info(fmt.Sprintf(f, a...)) }); err != nil {
-			return err
-		}
-		server, err := dynamolocal.Start(ctx, dynamolocal.Options{})
-		if err != nil {
-			return err
-		}
-		e.closings = append([]func(){server.Stop}, e.closings...)
-		endpoint = server.Endpoint
-	}
-	admin := dynamo.LocalClient(endpoint)
-	if err := dynamo.CreateTable(ctx, admin, e.table); err != nil {
+	endpoint, stop, err := startDynamoDB(ctx, e.o.DynamoDB, e.log)
+	if err != nil {
 		return err
 	}
-	e.amazon = &amazon{e: e, dynamo: endpoint, wrapped: map[string]dataKey{}}
+	e.closings = append([]func(){stop}, e.closings...)
+	admin := dynamo.LocalClient(endpoint)
+	if err := CreateTable(ctx, admin, e.o.Root, e.table); err != nil {
+		return err
+	}
+	e.amazon = &amazon{e: e, dynamo: endpoint, standIns: newStandIns(e.now)}
 	mapping, err := newMapping(e.functions["publish"].events)
 	if err != nil {
 		return err

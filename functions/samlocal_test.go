@@ -1,0 +1,207 @@
+package functions
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	goruntime "runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"countersign/infra/dynamolocal/dynamolocaltest"
+	"countersign/infra/emulator/emulator"
+	"countersign/infra/local/machine"
+)
+
+// A laptop is a developer's machine with the tree on it, the functions built for it by SAM, and what the functions find of
+// Amazon.
+type laptop struct {
+	t      *testing.T
+	root   string // of the tree
+	data   string // the folder of the backends
+	base   string // URL of the backends
+	config string // the environment of samconfig.toml for this machine
+}
+
+func newLaptop(t *testing.T) *laptop {
+	t.Helper()
+	sam := filepath.Join(samFolder(t), "bin", "sam")
+	l := &laptop{t: t, root: checkout(t), data: t.TempDir(), config: map[string]string{"amd64": "x86", "arm64": "arm"}[goruntime.GOARCH]}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := emulator.OpenBackends(t.Context(), emulator.Options{
+		Dir: l.data, Port: listener.Addr().(*net.TCPAddr).Port, Root: l.root, DynamoDB: dynamolocaltest.Start(t).Endpoint,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	web := &httptest.Server{Listener: listener, Config: &http.Server{Handler: b}}
+	web.Start()
+	t.Cleanup(func() { web.Close(); b.Close() })
+	l.base = web.URL
+	build := exec.Command(sam, "build", "--config-env", l.config)
+	build.Dir, build.Env = l.root, append(samEnvironment(t), "CGO_ENABLED=0", "GOFLAGS=-trimpath") // which lets Go's cache help
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("sam build: %v\n%s", err, out)
+	}
+	return l
+}
+
+// options are those of "sam local" for these backends, which aren't where the tree's env.json says.
+func (l *laptop) options() []string {
+	return []string{"--config-env", l.config, "--env-vars", filepath.Join(l.data, "env.json")}
+}
+
+// invoke runs "sam local invoke" with an event of a folder.
+func (l *laptop) invoke(resource, folder, step string, into any) {
+	l.t.Helper()
+	event := filepath.Join(folder, step+".json")
+	command := undocked(l.t, l.t.Context(), l.root, append([]string{"local", "invoke", resource, "--event", event}, l.options()...)...)
+	var said bytes.Buffer
+	command.Stderr = &said
+	out, err := command.Output()
+	if err != nil {
+		l.t.Fatalf("sam local invoke %s: %v\n%s", resource, err, said.String())
+	}
+	if err := json.Unmarshal(out, into); err != nil {
+		l.t.Fatalf("sam local invoke %s: %v in %s\n%s", resource, err, out, said.String())
+	}
+}
+
+func TestSAMRunsTheFunctionsOnADevelopersMachine(t *testing.T) {
+	l := newLaptop(t)
+	t.Run("each on its event", l.runEveryEvent)
+	t.Run("behind the API that it starts", l.signIn)
+}
+
+func (l laptop) runEveryEvent(t *testing.T) {
+	l.t = t
+	_, functions := readTemplate(t)
+	var answer events.APIGatewayV2HTTPResponse
+	l.invoke(functions["policy"].Resource, "events", "policy", &answer)
+	if answer.StatusCode != http.StatusUnauthorized {
+		t.Errorf("policy, with the key that was never made: got %d %s, want 401", answer.StatusCode, answer.Body)
+	}
+	copies := filepath.Join(l.data, "events")
+	for _, c := range answersToEvents {
+		var answer events.APIGatewayV2HTTPResponse
+		l.invoke(functions[c.step].Resource, copies, c.step, &answer)
+		if answer.StatusCode != c.status || !strings.Contains(answer.Body, c.want) {
+			t.Errorf("%s: got %d %s, want %d and %s", c.step, answer.StatusCode, answer.Body, c.status, c.want)
+		}
+		delete(functions, c.step)
+	}
+	var nothing any
+	if l.invoke(functions["sweep"].Resource, copies, "sweep", &nothing); nothing != nil {
+		t.Errorf("sweep: got %v, want null", nothing)
+	}
+	var said events.DynamoDBEventResponse
+	if l.invoke(functions["publish"].Resource, copies, "publish", &said); len(said.BatchItemFailures) > 0 {
+		t.Errorf("publish gives back %v", said.BatchItemFailures)
+	}
+	delete(functions, "sweep")
+	delete(functions, "publish")
+	for step := range functions {
+		t.Errorf("%s: its event isn't tried here", step)
+	}
+	if got := l.local("events", "events"); len(got) == 0 {
+		t.Error("nothing is on the bus")
+	}
+}
+
+// local reads a list of the backends' calls under /local/.
+func (l *laptop) local(call, name string) (list []map[string]any) {
+	l.t.Helper()
+	_, body := l.get(l.base + "/local/" + call)
+	var said map[string][]map[string]any
+	if err := json.Unmarshal([]byte(body), &said); err != nil {
+		l.t.Fatalf("%s: %v in %s", call, err, body)
+	}
+	return said[name]
+}
+
+func (l *laptop) get(url string) (status int, body string) {
+	l.t.Helper()
+	return l.call("GET", url, nil)
+}
+
+// call makes a request with the API key. Headers come in pairs.
+func (l *laptop) call(method, url string, body any, headers ...string) (status int, text string) {
+	l.t.Helper()
+	sent, err := json.Marshal(body)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	if body == nil {
+		sent = nil
+	}
+	r, err := http.NewRequest(method, url, bytes.NewReader(sent))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	key, err := os.ReadFile(machine.KeyFile(l.data))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(key)))
+	if body != nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	for pair := range slices.Chunk(headers, 2) {
+		r.Header.Set(pair[0], pair[1])
+	}
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	answer, err := io.ReadAll(res.Body)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return res.StatusCode, string(answer)
+}
+
+func (l laptop) signIn(t *testing.T) {
+	l.t = t
+	api, _ := startAPI(t, l.root, l.options()...)
+	want := func(status int, part string, gotStatus int, got string) string {
+		t.Helper()
+		if gotStatus != status || !strings.Contains(got, part) {
+			t.Fatalf("got %d %s, want %d and %s", gotStatus, got, status, part)
+		}
+		return got
+	}
+	field := func(body, name string) string {
+		t.Helper()
+		_, rest, found := strings.Cut(body, `"`+name+`":"`)
+		value, _, ended := strings.Cut(rest, `"`)
+		if !found || !ended {
+			t.Fatalf("no %s in %s", name, body)
+		}
+		return value
+	}
+	status, body := l.call("PUT", api+"/v1/orgs/bell/policy", object{"profile": "kls", "acknowledge": true}, "If-Match", `"0"`)
+	want(http.StatusOK, `"version":1`, status, body)
+	status, body = l.call("POST", api+"/v1/challenges", object{"org": "bell", "user": object{"id": "leo", "email": "leo@bell.example"}})
+	id := field(want(http.StatusCreated, `"sent":{`, status, body), "id")
+	sent := l.local("outbox?to=leo@bell.example", "messages")
+	if len(sent) != 1 {
+		t.Fatalf("%d messages, want 1", len(sent))
+	}
+	status, body = l.call("POST", api+"/v1/challenges/"+id+"/verify", object{"code": sent[0]["code"]})
+	want(http.StatusOK, `"verified":true`, status, body)
+	status, body = l.get(api + "/.well-known/jwks.json")
+	want(http.StatusOK, `"keys":[`, status, body)
+}
