@@ -1,7 +1,10 @@
 package mfa
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -129,8 +132,11 @@ func (s *Service) PutPolicy(ctx context.Context, call Call, org string, change P
 			u.put(p.item, &p.policyRecord, time.Time{})
 			past := p.policyRecord
 			u.put(store.Item{Key: policyVersionKey(r, p.Version)}, &past, time.Time{})
-			u.event(Event{Type: PolicyChanged, Org: org, PolicyVersion: p.Version,
-				Data: map[string]any{"changed": changedSettings(&from, &p.Policy)}})
+			changed, err := changedSettings(&from, &p.Policy)
+			if err != nil {
+				return OrgPolicy{}, err
+			}
+			u.event(Event{Type: PolicyChanged, Org: org, PolicyVersion: p.Version, Data: map[string]any{"changed": changed}})
 			return p.shown(), nil
 		},
 	})
@@ -266,20 +272,30 @@ func (p *policyRecord) note(n tightening) {
 	p.Ends = append(p.Ends, n)
 }
 
-// changedSettings names what differs between two policies.
-func changedSettings(from, to *Policy) []string {
+// changedSettings names the settings, or groups of settings, that differ between two policies.
+func changedSettings(from, to *Policy) ([]string, error) {
+	before, err := settings(from)
+	if err != nil {
+		return nil, err
+	}
+	after, err := settings(to)
+	if err != nil {
+		return nil, err
+	}
 	changed := []string{}
-	for name, differs := range map[string]bool{
-		"methods": from.Methods != to.Methods, "email_backup": from.EmailBackup != to.EmailBackup,
-		"require": from.Require != to.Require, "effect": from.Effect != to.Effect, "challenge": from.Challenge != to.Challenge,
-		"trust": from.Trust != to.Trust, "recovery": from.Recovery != to.Recovery, "sso": from.SSO != to.SSO,
-		"enrolment_proof": from.EnrolmentProof != to.EnrolmentProof, "webauthn": from.WebAuthn != to.WebAuthn,
-		"totp": from.TOTP != to.TOTP, "reset": from.Reset != to.Reset, "locale": from.Locale != to.Locale,
-	} {
-		if differs {
+	for _, name := range slices.Sorted(maps.Keys(after)) {
+		if !bytes.Equal(before[name], after[name]) {
 			changed = append(changed, name)
 		}
 	}
-	slices.Sort(changed)
-	return changed
+	return changed, nil
+}
+
+// settings are a policy's, as JSON, by their names. None can be forgotten here.
+func settings(p *Policy) (all map[string]json.RawMessage, err error) {
+	text, err := json.Marshal(p)
+	if err != nil {
+		return nil, err
+	}
+	return all, json.Unmarshal(text, &all)
 }
