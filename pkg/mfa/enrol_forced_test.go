@@ -424,8 +424,15 @@ func TestE12AnEnrolmentOfASignInIsFinishedWithItsTokenOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = finish(t, w, w.Client, begun.ID, w.Code(appOf(t, begun)))
-	wantCode(t, err, mfa.EnrolmentInvalid)
+	_, another := mustEnrol(t, w, ana())
+	for name, call := range map[string]mfa.Call{"the client's key": w.Client, "the token of another sign-in of hers": another} {
+		if _, err := finish(t, w, call, begun.ID, w.Code(appOf(t, begun))); mfa.AsError(err).Code != mfa.EnrolmentInvalid {
+			t.Errorf("finished by %s: got %v, want enrolment_invalid", name, err)
+		}
+		if _, err := w.SendEnrolment(t.Context(), call, begun.ID); mfa.AsError(err).Code != mfa.EnrolmentInvalid {
+			t.Errorf("sent by %s: got %v, want enrolment_invalid", name, err)
+		}
+	}
 	if done, err := finish(t, w, call, begun.ID, w.Code(appOf(t, begun))); err != nil || done.Token == nil {
 		t.Errorf("with its token: got %+v, %v", done, err)
 	}

@@ -158,3 +158,35 @@ func TestALockedUserIsChallengedWhereSomethingWouldBeLookedAt(t *testing.T) {
 		})
 	}
 }
+
+// A code without a factor answers the one that was last sent to, else the default; and a code is sent to it again.
+func TestWithoutAFactorTheOneLastSentToIsMeant(t *testing.T) {
+	for name, named := range map[string]bool{"the default": false, "the one last sent to": true} {
+		t.Run(name, func(t *testing.T) {
+			w, a, _ := withApp(t, nil)
+			byMail := w.EnrolEmail(t, w.StepUp(t, org, user, a), org, ana().User, mail).Factor.ID
+			w.Clock.Advance(mfatest.Step)
+			ch := started(t, w, ana())
+			if !named {
+				_, err := w.SendCode(t.Context(), w.Client, mfa.SendRequest{Challenge: ch.ID})
+				wantCode(t, err, mfa.NothingToSend) // the default is the app
+				if _, err := verify(t, w, ch.ID, w.Code(a), false); err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			for _, factor := range []string{byMail, ""} {
+				sent, err := w.SendCode(t.Context(), w.Client, mfa.SendRequest{Challenge: ch.ID, Factor: factor})
+				if err != nil || sent.Sent.Factor != byMail {
+					t.Fatalf("got %+v, %v, want a code by email", sent, err)
+				}
+				w.Clock.Advance(time.Minute)
+			}
+			_, err := verify(t, w, ch.ID, w.Code(a), false)
+			wantCode(t, err, mfa.WrongCode)
+			if _, err := verify(t, w, ch.ID, w.Outbox.Code(t, mail), false); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

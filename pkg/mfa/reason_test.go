@@ -1,6 +1,7 @@
 package mfa_test
 
 import (
+	"strings"
 	"testing"
 
 	"countersign/pkg/mfa"
@@ -78,5 +79,31 @@ func TestOfSeveralReasonsTheFirstIsSaid(t *testing.T) {
 				t.Errorf("got the offer %+v, want one: %v", answer.Offer, c.offer)
 			}
 		})
+	}
+}
+
+// The activity says of every challenge that was begun where it came from, whatever answers it.
+func TestAStartTellsWhereTheUserCameFrom(t *testing.T) {
+	for name, c := range map[string]struct {
+		policy  func(*mfa.Policy)
+		purpose string
+		reason  string
+	}{
+		"a sign-in":                       {func(p *mfa.Policy) { p.Methods.Email, p.Require = mfa.Implicit, mfa.Everyone }, mfa.SignIn, mfa.NewBrowser},
+		"a step-up":                       {func(p *mfa.Policy) { p.Methods.Email = mfa.Implicit }, mfa.StepUp, mfa.StepUpDemanded},
+		"a sign-in that has to be set up": {func(p *mfa.Policy) { p.Require = mfa.Everyone }, mfa.SignIn, mfa.Required},
+		"a step-up that has to be set up": {nil, mfa.StepUp, mfa.StepUpDemanded},
+	} {
+		w := mfatest.New(t)
+		w.SetPolicy(t, org, "default", c.policy)
+		q := ana()
+		q.Purpose, q.Context = c.purpose, mfa.Context{IP: "203.0.113.9", UserAgent: strings.Repeat("é", 200)}
+		if _, err := w.StartChallenge(t.Context(), w.Client, q); err != nil {
+			t.Fatal(err)
+		}
+		got := events(t, w, mfa.ChallengeStarted)
+		if len(got) != 1 || got[0].Data["ip"] != q.Context.IP || got[0].Data["user_agent"] != strings.Repeat("é", 128) || got[0].Data["reason"] != c.reason {
+			t.Errorf("%s: got %+v", name, got)
+		}
 	}
 }
