@@ -2,12 +2,16 @@ package api_test
 
 import (
 	"net/http"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"countersign/pkg/mfa"
+	"countersign/pkg/store/bolt"
+	"countersign/pkg/store/fault"
+	"countersign/pkg/store/storetest"
 )
 
 func once(key string) alteration { return with("Idempotency-Key", key) }
@@ -79,6 +83,41 @@ func TestWhatPassesByItselfIsTriedAnew(t *testing.T) {
 	w.refused("a broken provider", w.do("POST", send, `{}`, once("k")), 502, mfa.DeliveryFailed, "")
 	w.mail.broken = false
 	w.wants("later", w.do("POST", send, `{}`, once("k")), 200)
+}
+
+func TestARepeatedAnswerSaysNothingOfACodeWhoseHandOverIsNotKnown(t *testing.T) {
+	clock := storetest.NewClock(time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC))
+	kept, err := bolt.Open(filepath.Join(t.TempDir(), "store"), bolt.Options{Now: clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { kept.Close() })
+	db := fault.New(kept)
+	w := newWorldOver(t, clock, db)
+	unknown := func(name, within, path, body string, alterations ...alteration) reply {
+		alterations = append(alterations, once("unknown"))
+		db.Inject(fault.Commit, -1, fault.Lose(nil))
+		w.refused(name+", its answer lost", w.do("POST", path, body, alterations...), 503, mfa.Unavailable, "")
+		db.Clear()
+		got := w.do("POST", path, body, alterations...)
+		if got.status >= 300 || got.at(within+"sent") != nil || got.word(within+"send_error") != "delivery_unknown" || !strings.Contains(got.text, `"sent":null`) {
+			t.Errorf("%s: got %d %s, want delivery_unknown", name, got.status, got.text)
+		}
+		return got
+	}
+	begun := unknown("an enrolment", "", "/v1/enrolments", strings.Replace(anasApp, "totp", "email", 1), w.reauthenticated())
+	clock.Advance(30 * time.Second)
+	unknown("an enrolment's code again", "", "/v1/enrolments/"+begun.word("id")+"/send", `{}`)
+	w.asks()
+	started := unknown("a start", "challenge.", "/v1/challenges", ana)
+	clock.Advance(30 * time.Second)
+	unknown("a code again", "", "/v1/challenges/"+started.word("challenge.id")+"/send", `{}`)
+	w.wants("the policy", w.do("PUT", "/v1/orgs/acme/policy", `{"require":"everyone","acknowledge":true}`, with("If-Match", `"1"`)), 200)
+	forced := w.wants("to enrol", w.do("POST", "/v1/challenges", ana), 201)
+	unknown("a proof", "prove.", "/v1/enrolments", `{"kind":"totp"}`, as(forced.word("enrolment.token")))
+	if len(w.mail.codes) != 0 {
+		t.Errorf("got %d messages, want none", len(w.mail.codes))
+	}
 }
 
 func TestOneKeyUsedByManyAtOnceDoesTheWorkOnce(t *testing.T) {

@@ -134,7 +134,7 @@ func (s *Service) StartChallenge(ctx context.Context, call Call, q StartRequest)
 	})
 }
 
-// unsent is the answer where the code was not handed over, for that reason.
+// unsent is the answer where it isn't said that the code was sent, for that reason.
 func (a StartAnswer) unsent(why Code) StartAnswer {
 	c := *a.Challenge
 	c.Sent, c.SendError = nil, why

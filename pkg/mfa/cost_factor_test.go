@@ -107,6 +107,9 @@ func TestAStepOfAnEnrolledFactorCostsWhatTheTableSays(t *testing.T) {
 		"enrol, begin, email": {cost{2, 2}, func(_ *testing.T, w *mfatest.World) func() error {
 			return beginning(w, w.Fresh(), mfa.Email)
 		}},
+		"enrol, begin, email, with an Idempotency-Key": {cost{3, 4}, func(_ *testing.T, w *mfatest.World) func() error {
+			return beginning(w, keyed(w.Fresh(), "/e", "k", "{}"), mfa.Email)
+		}},
 		"enrol, finish": {cost{2, 4}, func(t *testing.T, w *mfatest.World) func() error {
 			return finishing(t, w, w.Fresh(), false)
 		}},

@@ -87,8 +87,9 @@ type EnrolAnswer struct {
 	Expires *time.Time  `json:"expires,omitempty"`
 	Proven  bool        `json:"proven,omitempty"` // the address needs no second proof: finish without a code
 	TOTP    *TOTPSecret `json:"totp,omitempty"`
-	Sent    *Sent       `json:"sent,omitempty"`
 	Prove   *SendAnswer `json:"prove,omitempty"`
+
+	*SendAnswer // of a code that goes to the address which is being enrolled; nil: none does
 }
 
 // WithoutShownOnce is the answer as it is repeated once what is shown once may no longer be.
@@ -97,8 +98,16 @@ func (a EnrolAnswer) WithoutShownOnce() any {
 	return a
 }
 
-// unsent is the answer where the code was not handed over.
-func (a EnrolAnswer) unsent(Code) EnrolAnswer { return EnrolAnswer{} }
+// unsent is the answer where it isn't said that the code was sent, for that reason.
+func (a EnrolAnswer) unsent(why Code) EnrolAnswer {
+	unsent := &SendAnswer{SendError: why}
+	if a.Prove != nil {
+		a.Prove = unsent
+	} else {
+		a.SendAnswer = unsent
+	}
+	return a
+}
 
 // enrolmentSight is what a call under /v1/enrolments sees. Without an enrolment token there is no challenge.
 type enrolmentSight struct {
@@ -267,7 +276,7 @@ func (v *enrolmentSight) plan(u *unit, q *EnrolRequest, s *slot) (EnrolAnswer, e
 		if err := v.sendCode(u); err != nil {
 			return EnrolAnswer{}, err
 		}
-		answer.Sent = en.Code.shown(en.factor(), v.p)
+		answer.SendAnswer = &SendAnswer{Sent: en.Code.shown(en.factor(), v.p)}
 	}
 	u.put(v.a.pending.item, en, en.Expires)
 	return answer, nil

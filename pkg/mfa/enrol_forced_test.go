@@ -119,7 +119,7 @@ func TestTheKindEmailNeedsNoSecondProof(t *testing.T) {
 			}
 		}
 		begun, err := w.BeginEnrolment(t.Context(), call, mfa.EnrolRequest{Kind: mfa.Email})
-		if err != nil || begun.Prove != nil || begun.Proven != c.proven || (begun.Sent == nil) != c.proven {
+		if err != nil || begun.Prove != nil || begun.Proven != c.proven || (begun.SendAnswer == nil) != c.proven {
 			t.Fatalf("%s: got %+v, %v", name, begun, err)
 		}
 		code := w.Outbox.Code(t, mail)

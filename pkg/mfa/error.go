@@ -38,6 +38,9 @@ const (
 	Unavailable             Code = "unavailable"
 )
 
+// DeliveryUnknown is no answer of its own: in a repeated answer it says that nothing is known of a code's hand-over.
+const DeliveryUnknown Code = "delivery_unknown"
+
 // An Error is an answer with a Code. Detail is for people and never holds a secret, a contact or another user's data.
 type Error struct {
 	Code         Code

@@ -16,13 +16,14 @@ type SendRequest struct {
 	Factor    string `json:"factor"` // empty: the challenge's default
 }
 
-// A SendAnswer says what was sent.
+// A SendAnswer says what was sent. Without Sent it is a repeated answer, and SendError is DeliveryUnknown.
 type SendAnswer struct {
-	Sent *Sent `json:"sent"`
+	Sent      *Sent `json:"sent"`
+	SendError Code  `json:"send_error,omitempty"`
 }
 
-// unsent is the answer where the code was not handed over.
-func (a SendAnswer) unsent(Code) SendAnswer { return SendAnswer{} }
+// unsent is the answer where it isn't said that the code was sent, for that reason.
+func (SendAnswer) unsent(why Code) SendAnswer { return SendAnswer{SendError: why} }
 
 // sight is a challenge with all that decides about it, as the reads of a step found it.
 type sight struct {
@@ -176,21 +177,24 @@ func (s *Service) SendCode(ctx context.Context, call Call, q SendRequest) (SendA
 	})
 }
 
-// handOver gives the code that u committed to the provider, and answers what came of it. Where the provider didn't take
-// it, or may not have, that is recorded before anything is answered.
+// handOver gives the code that u committed to the provider, and answers what came of it. What u committed as the answer to
+// be repeated says that nothing is known of the hand-over: what is known now takes its place. Where the provider didn't
+// take the code, or may not have, that is recorded too. All of it is done before anything is answered.
 func handOver[T any](u *unit, st step[T], answer T) (T, error) {
 	out := u.out
 	err := u.s.Mail.SendMail(u.ctx, out.message)
 	if err == nil {
+		u.amend(func(next *unit) error { return next.replayed.remember(next, answer, nil) })
 		return answer, nil
 	}
 	u.s.log().WarnContext(u.ctx, "mail was not handed over", "error", err)
+	notTaken := errors.Is(err, ErrNotTaken)
 	answer = st.unsent(answer, DeliveryFailed)
 	var refused *Error
 	if st.strict {
-		refused = refuse(DeliveryFailed, "The message could not be handed over to the provider; try again.")
+		var none T
+		answer, refused = none, refuse(DeliveryFailed, "The message could not be handed over to the provider; try again.")
 	}
-	notTaken := errors.Is(err, ErrNotTaken)
 	u.amend(func(next *unit) error {
 		if err := out.notHanded(next, notTaken); err != nil {
 			return err

@@ -100,8 +100,8 @@ type step[T any] struct {
 	decide func(*unit) (T, error)
 
 	// Of a step that may have a code sent, which decide leaves in the unit:
-	unsent func(T, Code) T // the answer where the code was not handed over, for that reason
-	strict bool            // a failed hand-over is the step's own failure, and unsent is not its answer
+	unsent func(T, Code) T // the answer where it isn't said that the code was sent, for that reason
+	strict bool            // a hand-over that failed is the failure of the step
 }
 
 // named is a challenge or an enrolment that a path names.
@@ -185,7 +185,11 @@ func once[T any](ctx context.Context, u *unit, call Call, st step[T]) (T, error)
 		}
 		return none, AsError(decided) // it broke; whatever it had planned is not to be written
 	}
-	if err := replay.remember(u, answer, refused); err != nil {
+	known := answer
+	if refused == nil && u.out != nil {
+		known = st.unsent(answer, DeliveryUnknown)
+	}
+	if err := replay.remember(u, known, refused); err != nil {
 		return none, AsError(err)
 	}
 	u.replayed = replay

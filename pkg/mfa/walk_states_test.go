@@ -322,7 +322,10 @@ func told(answer any, err *mfa.Error) string {
 		}
 		return text
 	case mfa.EnrolAnswer:
-		text := fmt.Sprint("begun ", a.ID, " ", a.Kind, " ", a.Sent)
+		text := fmt.Sprint("begun ", a.ID, " ", a.Kind)
+		if a.SendAnswer != nil {
+			text += fmt.Sprint(" ", a.Sent)
+		}
 		if a.TOTP != nil {
 			text += " " + a.TOTP.Secret.Reveal()
 		}
