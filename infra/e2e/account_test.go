@@ -207,7 +207,7 @@ func TestE12AnothersEnrolmentCantBeFinished(t *testing.T) {
 	})
 }
 
-func TestT2TrustDiesOfWhatTheClientReportsAndOfTheUsersOwnChanges(t *testing.T) {
+func TestTB2TrustDiesOfWhatTheClientReportsAndOfTheUsersOwnChanges(t *testing.T) {
 	appWorld(t, func(t *testing.T, w *world) {
 		a, _ := w.enrolApp(t, ana, "")
 		trust := func() string {

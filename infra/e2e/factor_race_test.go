@@ -115,7 +115,7 @@ func TestE7OfManyNewSetsAtOnceOneIsGood(t *testing.T) {
 	})
 }
 
-func TestT4NoBrowserIsTrustedOnceItsRevokeHasAnswered(t *testing.T) {
+func TestTB4NoBrowserIsTrustedOnceItsRevokeHasAnswered(t *testing.T) {
 	racing(t, doc{}, func(t *testing.T, w *world, p person) {
 		a, _ := w.enrolApp(t, p, "")
 		id := w.asked(t, p, nil).text("challenge", "id")

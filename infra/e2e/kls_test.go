@@ -212,7 +212,7 @@ func TestK6TrustBelongsToOneUserInOneBrowser(t *testing.T) {
 	})
 }
 
-func TestK6AndT6ASupersededTokenIsForgivenOnceAndThenKillsTheLine(t *testing.T) {
+func TestK6AndTB6ASupersededTokenIsForgivenOnceAndThenKillsTheLine(t *testing.T) {
 	klsWorld(t, func(t *testing.T, w *world) {
 		first := w.trusted(t, ana)
 		second := w.start(t, ana, doc{"trust_token": first}).want(t, 200, "").text("trust_token")

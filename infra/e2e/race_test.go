@@ -103,7 +103,7 @@ func TestR4ATrustTokenUsedByManyAtOnceKeepsItsLine(t *testing.T) {
 	})
 }
 
-func TestT4NothingIsTrustedAfterTheRevokeHasAnswered(t *testing.T) {
+func TestTB4NothingIsTrustedAfterTheRevokeHasAnswered(t *testing.T) {
 	klsWorld(t, func(t *testing.T, w *world) {
 		for round := range rounds(3, 50) {
 			p := person{"acme", fmt.Sprintf("u-%d", round), fmt.Sprintf("u%d@acme.example", round)}

@@ -11,8 +11,8 @@ import (
 	"countersign/pkg/seal"
 )
 
-// TestT2EveryCauseEndsTrustAndSaysSo is the table of the package comment, a row each.
-func TestT2EveryCauseEndsTrustAndSaysSo(t *testing.T) {
+// TestTB2EveryCauseEndsTrustAndSaysSo is the table of the package comment, a row each.
+func TestTB2EveryCauseEndsTrustAndSaysSo(t *testing.T) {
 	report := func(kind string) func(*testing.T, *mfatest.World, *mfatest.Authenticator) {
 		return func(t *testing.T, w *mfatest.World, _ *mfatest.Authenticator) {
 			died, err := w.Report(t.Context(), w.Client, org, user, kind)
@@ -167,7 +167,7 @@ func TestWhatIsAddedOrRenamedEndsNoTrust(t *testing.T) {
 	}
 }
 
-func TestT4ABrowserThatWasRevokedIsNotSparedTheQuestion(t *testing.T) {
+func TestTB4ABrowserThatWasRevokedIsNotSparedTheQuestion(t *testing.T) {
 	w, a := protected(t, nil)
 	first, second := trustedByApp(t, w, a), trustedByApp(t, w, a)
 	listed, err := w.ListBrowsers(t.Context(), w.Client, org, user)

@@ -232,7 +232,7 @@ func TestM2ManySendsAtOnceKeepToTheLimits(t *testing.T) {
 	}
 }
 
-func TestT4NoTrustIsGoodOnceItsRevocationWasAnswered(t *testing.T) {
+func TestTB4NoTrustIsGoodOnceItsRevocationWasAnswered(t *testing.T) {
 	for name, revoke := range map[string]func(*mfa.Service, mfa.Call) error{
 		"another email": func(s *mfa.Service, call mfa.Call) error {
 			_, err := s.PutUser(t.Context(), call, org, mfa.Person{ID: user, Email: mfa.Some("ana@other.example")})

@@ -41,7 +41,7 @@ func marked(t *testing.T, w *mfatest.World) time.Time {
 	return m.Hour
 }
 
-func TestT5AnEndOfTrustIsAnnouncedOnce(t *testing.T) {
+func TestTB5AnEndOfTrustIsAnnouncedOnce(t *testing.T) {
 	w := kls(t, nil)
 	w.Clock.Advance(25 * time.Minute)
 	trusted(t, w)
@@ -73,7 +73,7 @@ func TestT5AnEndOfTrustIsAnnouncedOnce(t *testing.T) {
 	}
 }
 
-func TestT5SeveralRunsAtOnceAnnounceOnce(t *testing.T) {
+func TestTB5SeveralRunsAtOnceAnnounceOnce(t *testing.T) {
 	w := kls(t, nil)
 	for range 8 {
 		trusted(t, w)
@@ -92,7 +92,7 @@ func TestT5SeveralRunsAtOnceAnnounceOnce(t *testing.T) {
 	}
 }
 
-func TestT5ARunThatWasCutOffIsGoneOnWith(t *testing.T) {
+func TestTB5ARunThatWasCutOffIsGoneOnWith(t *testing.T) {
 	for _, method := range []fault.Method{fault.Get, fault.Query, fault.Commit} {
 		for _, lost := range []bool{false, true} {
 			failure := fault.Fail(nil)
@@ -364,7 +364,7 @@ func TestTheSweepLooksAtTwoThousandItemsInOneRun(t *testing.T) {
 	}
 }
 
-func TestT5AnHourThatEndsWhileItIsGoneThroughIsGoneThroughAgain(t *testing.T) {
+func TestTB5AnHourThatEndsWhileItIsGoneThroughIsGoneThroughAgain(t *testing.T) {
 	for items := 1; items < 12; items++ {
 		w := kls(t, nil)
 		crowd(t, w, 12, 5*time.Minute)     // 10:00 to 10:55
@@ -382,7 +382,7 @@ func TestT5AnHourThatEndsWhileItIsGoneThroughIsGoneThroughAgain(t *testing.T) {
 	}
 }
 
-func TestT5ThreeBoundedRunsAtOnceCutOffAtAnyCommitAnnounceOnce(t *testing.T) {
+func TestTB5ThreeBoundedRunsAtOnceCutOffAtAnyCommitAnnounceOnce(t *testing.T) {
 	for _, lost := range []bool{false, true} {
 		failure := fault.Fail(nil)
 		if lost {

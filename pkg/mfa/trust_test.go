@@ -141,7 +141,7 @@ func TestANameOfABrowserThatIsTooLongIsRefused(t *testing.T) {
 	}
 }
 
-func TestK6AndT1AndT7TrustBelongsToOneUserInOneOrg(t *testing.T) {
+func TestK6AndTB1AndTB7TrustBelongsToOneUserInOneOrg(t *testing.T) {
 	w := kls(t, nil)
 	w.SetPolicy(t, "globex", "kls", nil)
 	token := trusted(t, w)
@@ -161,7 +161,7 @@ func TestK6AndT1AndT7TrustBelongsToOneUserInOneOrg(t *testing.T) {
 	used(t, w, token)
 }
 
-func TestT2AndT3ATokenAlteredAnywhereIsWorthNothing(t *testing.T) {
+func TestTB2AndTB3ATokenAlteredAnywhereIsWorthNothing(t *testing.T) {
 	w := kls(t, nil)
 	text := trusted(t, w).Reveal()
 	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"

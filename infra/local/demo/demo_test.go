@@ -273,7 +273,7 @@ func TestATrustedBrowserIsNotAskedUntilItsThirtyDaysAreOver(t *testing.T) {
 	b.want("Enter your code", "this browser isn’t trusted yet")
 }
 
-func TestT6CookiesAreForTheServerAlone(t *testing.T) {
+func TestTB6CookiesAreForTheServerAlone(t *testing.T) {
 	b := open(t)
 	b.signIn("ana")
 	b.submit("/demo/code", "code", b.code(), "trust", "yes")

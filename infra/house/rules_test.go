@@ -1,0 +1,71 @@
+package house
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// ids reads the ids that the name of a test begins with: TestG2AndR10… has G2 and R10.
+func ids(name string) (found []string) {
+	rest := strings.TrimPrefix(name, "Test")
+	for {
+		id := regexp.MustCompile(`^(?:TB|[KSTCHIGRBEML])[0-9]+`).FindString(rest)
+		if id == "" {
+			return found
+		}
+		found = append(found, id)
+		rest = strings.TrimPrefix(rest[len(id):], "And")
+	}
+}
+
+func TestEveryIdInTheNameOfATestIsExplained(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", ".github", "docs", "rules.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	explained := map[string]bool{}
+	for _, row := range regexp.MustCompile(`(?m)^\| ([A-Z]+[0-9]+) \| \S.*\.`).FindAllStringSubmatch(string(text), -1) {
+		explained[row[1]] = true
+	}
+	if len(explained) < 100 {
+		t.Fatalf("got %d ids, want all of rules.md", len(explained))
+	}
+	seen := 0
+	err = filepath.WalkDir(filepath.Join("..", ".."), func(path string, _ os.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		source, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		for _, f := range regexp.MustCompile(`(?m)^func (Test\w+)\(`).FindAllStringSubmatch(string(source), -1) {
+			for _, id := range ids(f[1]) {
+				seen++
+				if !explained[id] {
+					t.Errorf("%s: %s has the id %s, which .github/docs/rules.md doesn't explain", path, f[1], id)
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if seen < 100 {
+		t.Errorf("got %d ids in names of tests, want many more", seen)
+	}
+}
+
+func TestTheNameOfATestGivesItsIds(t *testing.T) {
+	for name, want := range map[string]string{
+		"TestG2AndR10ManyWrongCodes": "G2 R10", "TestTB4NoTrust": "TB4", "TestT4While": "T4", "TestAnEnd": "", "TestES256IsTheAlgorithm": "",
+	} {
+		if got := strings.Join(ids(name), " "); got != want {
+			t.Errorf("%s: got %q, want %q", name, got, want)
+		}
+	}
+}
