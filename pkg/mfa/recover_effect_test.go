@@ -259,3 +259,20 @@ func TestAnAddressEnrolledAfterARecoveryIsStillGuessedAtWithinTheLimits(t *testi
 		t.Error("an app, which nobody can guess at: got no token")
 	}
 }
+
+// Where the account's address is a factor as it is, a reset leaves it, and nobody has to set anything up to go on.
+func TestAResetOfWhoMustHaveAFactorAndStillHasOneSignsIn(t *testing.T) {
+	w, a, done := withApp(t, nil)
+	w.SetPolicy(t, org, "default", func(p *mfa.Policy) {
+		effect(mfa.EffectReset, mfa.Everyone)(p)
+		p.Methods.Email = mfa.Implicit
+	})
+	answer, err := w.Recover(t.Context(), w.Client, mfa.RecoverRequest{Challenge: started(t, w, ana()).ID, Code: done.RecoveryCodes[0]})
+	if err != nil || answer.Token == nil || answer.Enrolment != nil || answer.Effect != mfa.EffectReset {
+		t.Fatalf("got %+v, %v, want a token and nothing to enrol", answer, err)
+	}
+	ch := started(t, w, ana())
+	if len(ch.Methods) != 1 || ch.Methods[0].Kind != mfa.Email || ch.Methods[0].Factor == a.Factor {
+		t.Errorf("got %+v, want the address alone", ch.Methods)
+	}
+}

@@ -364,3 +364,37 @@ func FuzzUnmarshal(f *testing.F) {
 		}
 	})
 }
+
+func TestTwoRotationsOfOneRingAreTwoRings(t *testing.T) {
+	ring := NewRing(start)
+	for range 5 { // whatever room there is behind a list
+		one, other := mustRotate(t, ring, start), mustRotate(t, ring, start)
+		newest, signer := one.Newest(), one.signers[len(one.signers)-1].kid
+		if newest == other.Newest() || signer == other.signers[len(other.signers)-1].kid {
+			t.Errorf("with %d secrets: one rotation has taken the place of the other", len(ring.secrets))
+		}
+		ring = one
+	}
+}
+
+func TestARingThatIsFullOfOneSortOfKeyIsNotRotated(t *testing.T) {
+	full := NewRing(start)
+	for i := 1; i < maxKeys; i++ {
+		full = mustRotate(t, full, start)
+	}
+	ofSigners, err := full.Forget(full.KeyIDs()[0], start.Add(SecretKept))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		ring *Ring
+		at   time.Time
+	}{"of signing keys": {ofSigners, start}, "of secrets": {full, start.Add(1000 * time.Hour)}} {
+		if secrets, signers := len(c.ring.secrets), len(c.ring.Drop(c.at).signers); (secrets == maxKeys) == (signers == maxKeys) {
+			t.Fatalf("full %s: got %d secrets and %d signing keys", name, secrets, signers)
+		}
+		if _, err := c.ring.Rotate(c.at); err == nil {
+			t.Errorf("a ring full %s was rotated", name)
+		}
+	}
+}

@@ -338,3 +338,19 @@ func BenchmarkVerify(b *testing.B) {
 		}
 	}
 }
+
+func TestATokenLongerThanAnyOfOursIsRefused(t *testing.T) {
+	ring := NewRing(start)
+	for _, c := range []struct {
+		size int
+		want error
+	}{{4 << 10, nil}, {maxToken, ErrOpen}, {1 << 20, ErrOpen}} {
+		token, err := ring.Sign(start, map[string]string{"long": strings.Repeat("a", c.size)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ring.Verify(token); err != c.want {
+			t.Errorf("%d bytes: got %v, want %v", len(token), err, c.want)
+		}
+	}
+}
