@@ -10,6 +10,6 @@ import (
 
 func main() {
 	cloud.Serve("pages", func(d *cloud.Deployment) http.Handler {
-		return api.New(d.Door(), api.Pages(d.Keys(), d.Health))
+		return api.New(d.Door(), api.Pages(d.PublishedKeys()))
 	})
 }

@@ -31,7 +31,7 @@ func (d *contentDoctor) lookAtRing(ctx context.Context) {
 		return
 	}
 	if item.Absent() {
-		d.wrong(about, "there is none yet", "make any call, such as GET /.well-known/jwks.json: the first makes it. "+
+		d.wrong(about, "there is none yet", "make a call with an API key, such as GET /v1/orgs/acme/policy: the first makes it. "+
 			"If the deployment has been used already, its ring was lost: restore the item ring/ring from a backup before any call")
 		return
 	}
@@ -41,11 +41,26 @@ func (d *contentDoctor) lookAtRing(ctx context.Context) {
 	switch err := json.Unmarshal(item.Body, &ring); {
 	case err != nil || ring.Rotated.IsZero():
 		d.wrong(about, "its item can't be read", "restore the item ring/ring from a backup")
+		return
 	case d.now.Sub(ring.Rotated) > rotatedWithin:
 		d.wrong(about, "its newest keys are of "+day(ring.Rotated)+", and new ones should come every 30 days",
 			"the sweep rotates them: see its log, and the queue in the output SweepFailuresQueue of the stack")
 	default:
 		d.ok(about, "its newest keys are of %s", day(ring.Rotated))
+	}
+	d.lookAtPublished(ctx, item.Version)
+}
+
+// lookAtPublished compares versions, since one commit writes the key ring and publishes its public half.
+func (d *contentDoctor) lookAtPublished(ctx context.Context, ring store.Version) {
+	const about = "published keys"
+	switch published, err := d.store.Get(ctx, mfa.PublishedKeysAt); {
+	case err != nil:
+		d.failed(about, err)
+	case published.Version != ring:
+		d.wrong(about, "they are not those of the key ring", "the next run of the sweep publishes those of the ring: see its log")
+	default:
+		d.ok(about, "they are those of the key ring")
 	}
 }
 

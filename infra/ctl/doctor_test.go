@@ -27,24 +27,30 @@ type oneRing struct{ ring *seal.Ring }
 func (o oneRing) Ring(context.Context) (*seal.Ring, error)   { return o.ring, nil }
 func (o oneRing) Reload(context.Context) (*seal.Ring, error) { return o.ring, nil }
 
-// put writes an item, whatever is there.
-func put(t *testing.T, s store.Store, key store.Key, body any) {
+// put writes items, whatever is there, in one commit.
+func put(t *testing.T, s store.Store, body any, keys ...store.Key) {
 	t.Helper()
-	was, err := s.Get(t.Context(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
 	text, err := json.Marshal(body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Commit(t.Context(), store.NewVersion(), store.Write{Key: key, Expect: was.Version, Body: text}); err != nil {
+	var writes []store.Write
+	for _, key := range keys {
+		was, err := s.Get(t.Context(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		writes = append(writes, store.Write{Key: key, Expect: was.Version, Body: text})
+	}
+	if err := s.Commit(t.Context(), store.NewVersion(), writes...); err != nil {
 		t.Fatal(err)
 	}
 }
 
+var ringItem = store.Key{Partition: "ring", Sort: "ring"}
+
 func putRing(t *testing.T, s store.Store, rotated time.Time) {
-	put(t, s, store.Key{Partition: "ring", Sort: "ring"}, map[string]any{"format": 1, "rotated": rotated})
+	put(t, s, map[string]any{"format": 1, "rotated": rotated}, ringItem, mfa.PublishedKeysAt)
 }
 
 func sweep(t *testing.T, s store.Store, at time.Time) {
@@ -121,7 +127,7 @@ func TestDoctorFindsNothingWrongWhereNothingIs(t *testing.T) {
 	if code := p.doctor(t); code != 0 || strings.Contains(p.said, "unseen") || !strings.HasSuffix(p.said, "\nNothing is wrong.\n") {
 		t.Fatalf("got %d and\n%s%s, want 0", code, p.said, p.told)
 	}
-	for _, about := range []string{"table", "key schema", "stream", "expiry", "recovery", "deletion protection", "key ring", "API keys", "sweep", "SES account", "sender"} {
+	for _, about := range []string{"table", "key schema", "stream", "expiry", "recovery", "deletion protection", "key ring", "published keys", "API keys", "sweep", "SES account", "sender"} {
 		if !strings.Contains("\n"+p.said, "\nok      "+about+": ") {
 			t.Errorf("nothing is said of %s:\n%s", about, p.said)
 		}
@@ -155,14 +161,15 @@ func TestDoctorFindsWhatIsWrongAndNothingElse(t *testing.T) {
 			stream(t, p, &types.StreamSpecification{StreamEnabled: aws.Bool(false)})
 			stream(t, p, &types.StreamSpecification{StreamEnabled: aws.Bool(true), StreamViewType: types.StreamViewTypeKeysOnly})
 		}, "stream", "KEYS_ONLY"},
-		"expiry off":         {func(t *testing.T, p *patient) { p.tell("DescribeTimeToLive", 200, expiry("DISABLED", "")) }, "expiry", "update-time-to-live"},
-		"expiry by another":  {func(t *testing.T, p *patient) { p.tell("DescribeTimeToLive", 200, expiry("ENABLED", "ttl")) }, "expiry", "must be for x"},
-		"expiry unknown":     {func(t *testing.T, p *patient) { p.tell("DescribeTimeToLive", 400, denied) }, "expiry", "administrator"},
-		"no recovery":        {func(t *testing.T, p *patient) { p.tell("DescribeContinuousBackups", 200, backups("DISABLED")) }, "recovery", "update-continuous-backups"},
-		"recovery unknown":   {func(t *testing.T, p *patient) { p.tell("DescribeContinuousBackups", 400, denied) }, "recovery", "administrator"},
-		"no protection":      {func(t *testing.T, p *patient) { p.protect(t, false) }, "deletion protection", "--deletion-protection-enabled"},
-		"a ring not rotated": {func(t *testing.T, p *patient) { putRing(t, p.db, someday.AddDate(0, 0, -33)) }, "key ring", "2026-10-20"},
-		"a damaged ring":     {func(t *testing.T, p *patient) { put(t, p.db, store.Key{Partition: "ring", Sort: "ring"}, "x") }, "key ring", "restore"},
+		"expiry off":             {func(t *testing.T, p *patient) { p.tell("DescribeTimeToLive", 200, expiry("DISABLED", "")) }, "expiry", "update-time-to-live"},
+		"expiry by another":      {func(t *testing.T, p *patient) { p.tell("DescribeTimeToLive", 200, expiry("ENABLED", "ttl")) }, "expiry", "must be for x"},
+		"expiry unknown":         {func(t *testing.T, p *patient) { p.tell("DescribeTimeToLive", 400, denied) }, "expiry", "administrator"},
+		"no recovery":            {func(t *testing.T, p *patient) { p.tell("DescribeContinuousBackups", 200, backups("DISABLED")) }, "recovery", "update-continuous-backups"},
+		"recovery unknown":       {func(t *testing.T, p *patient) { p.tell("DescribeContinuousBackups", 400, denied) }, "recovery", "administrator"},
+		"no protection":          {func(t *testing.T, p *patient) { p.protect(t, false) }, "deletion protection", "--deletion-protection-enabled"},
+		"a ring not rotated":     {func(t *testing.T, p *patient) { putRing(t, p.db, someday.AddDate(0, 0, -33)) }, "key ring", "2026-10-20"},
+		"a damaged ring":         {func(t *testing.T, p *patient) { put(t, p.db, "x", ringItem) }, "key ring", "restore"},
+		"keys published by hand": {func(t *testing.T, p *patient) { put(t, p.db, "x", mfa.PublishedKeysAt) }, "published keys", "sweep"},
 		"no key": {func(t *testing.T, p *patient) {
 			lines, err := (&mfa.Service{Store: p.db, Now: p.now}).ListKeys(t.Context())
 			if err != nil || len(lines) != 1 {
@@ -175,7 +182,7 @@ func TestDoctorFindsWhatIsWrongAndNothingElse(t *testing.T) {
 			p.now = func() time.Time { return someday.Add(time.Hour + 11*time.Minute) }
 		}, "sweep", "2026-11-22 10:00 UTC"},
 		"a mark to come": {func(t *testing.T, p *patient) { sweep(t, p.db, someday.Add(time.Hour)) }, "sweep", "clock"},
-		"a damaged mark": {func(t *testing.T, p *patient) { put(t, p.db, store.Key{Partition: "sweep", Sort: "mark"}, "x") }, "sweep", "restore"},
+		"a damaged mark": {func(t *testing.T, p *patient) { put(t, p.db, "x", store.Key{Partition: "sweep", Sort: "mark"}) }, "sweep", "restore"},
 		"the sandbox": {func(t *testing.T, p *patient) {
 			p.tell("GET /v2/email/account", 200, sesAccount(false, true, "HEALTHY"))
 		}, "SES account", "production access"},

@@ -5,28 +5,22 @@ import (
 	"net/http"
 
 	"countersign/pkg/mfa"
-	"countersign/pkg/seal"
 )
 
-// Pages binds the step "pages": what anybody may fetch. It shows the public keys of keys. The service is healthy when
-// its keys can be had and health, if it isn't nil, finds nothing wrong.
-func Pages(keys seal.Keeper, health func(context.Context) error) Handlers {
+// Pages binds the step "pages": what anybody may fetch. keys gives the public keys of the deployment as a JWKS. The service
+// is healthy when they can be had.
+func Pages(keys func(context.Context) ([]byte, error)) Handlers {
 	return Handlers{step: "pages", bound: map[string]handler{
 		"getKeys": func(x *exchange, _ map[string]string) (answer, error) {
-			ring, err := keys.Ring(x.ctx)
+			published, err := keys(x.ctx)
 			if err != nil {
 				return answer{}, mfa.AsError(err)
 			}
-			return answer{status: http.StatusOK, contentType: "application/json", body: ring.JWKS()}, nil
+			return answer{status: http.StatusOK, contentType: "application/json", body: published}, nil
 		},
 		"getHealth": func(x *exchange, _ map[string]string) (answer, error) {
-			if _, err := keys.Ring(x.ctx); err != nil {
+			if _, err := keys(x.ctx); err != nil {
 				return answer{}, mfa.AsError(err)
-			}
-			if health != nil {
-				if err := health(x.ctx); err != nil {
-					return answer{}, mfa.AsError(err)
-				}
 			}
 			return answer{status: http.StatusOK, contentType: "application/json", body: []byte(`{"status":"ok"}`)}, nil
 		},

@@ -68,15 +68,31 @@ func newWorldOver(t testing.TB, clock *storetest.Clock, db store.Store) *world {
 	w.service = &mfa.Service{Store: db, Keys: keys, Filter: &mfa.FilterKeeper{Store: db}, Mail: w.mail, Now: clock.Now, Issuer: "http://localhost:8080"}
 	w.door = api.New(api.Options{Now: clock.Now, Log: slog.New(slog.NewTextHandler(w.log, nil))},
 		api.Challenge(w.service), api.Verify(w.service), api.Enrol(w.service), api.Recover(w.service), api.Account(w.service), api.Policy(w.service), api.Admin(w.service),
-		api.Pages(keys, func(ctx context.Context) error {
+		api.Pages(func(ctx context.Context) ([]byte, error) {
 			if w.healthy != nil {
-				return w.healthy(ctx)
+				return nil, w.healthy(ctx)
 			}
-			_, err := db.Get(ctx, store.Key{Partition: "health", Sort: "health"})
-			return err
+			return mfa.PublishedKeys(ctx, db)
 		}))
+	w.publish()
 	w.key = w.newKey(mfa.Scopes(), "")
 	return w
+}
+
+// publish puts the public keys where they are read from.
+func (w *world) publish() {
+	w.t.Helper()
+	ring, err := w.service.Keys.Ring(context.Background())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	write, err := mfa.PublishKeys(ring, "")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := w.service.Store.Commit(context.Background(), store.NewVersion(), write); err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 func (w *world) newKey(scopes []mfa.Scope, org string) string {

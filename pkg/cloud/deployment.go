@@ -15,7 +15,6 @@ import (
 
 	"countersign/pkg/api"
 	"countersign/pkg/mfa"
-	"countersign/pkg/seal"
 	"countersign/pkg/store/dynamo"
 )
 
@@ -70,6 +69,13 @@ type Deployment struct {
 	table   *dynamo.Table // nil until it is asked for, as are
 	keys    *Keys
 	filters *mfa.FilterKeeper
+	ready   []readiness
+}
+
+// A readiness is something that Serve has ready before the first call.
+type readiness struct {
+	what string
+	get  func(context.Context) error
 }
 
 // open reads what every function needs.
@@ -109,20 +115,23 @@ func (d *Deployment) Keys() *Keys {
 	if d.keys == nil {
 		key := d.setting("COUNTERSIGN_KMS_KEY", "the id or ARN of a KMS key", word(":/_-"))
 		d.keys = &Keys{store: d.store(), master: masterKey{d.service("kms", "COUNTERSIGN_KMS_ENDPOINT"), key}, now: d.now}
+		d.ready = append(d.ready, readiness{"key ring", func(ctx context.Context) error { _, err := d.keys.Ring(ctx); return err }})
 	}
 	return d.keys
 }
 
-// Health asks the table for one item, for api.Pages.
-func (d *Deployment) Health(ctx context.Context) error {
-	_, err := d.store().Get(ctx, ringKey)
-	return err
+// PublishedKeys reads the public keys of the deployment, for api.Pages. It needs neither the key ring nor KMS.
+func (d *Deployment) PublishedKeys() func(context.Context) ([]byte, error) {
+	table := d.store()
+	d.ready = append(d.ready, readiness{"published keys", func(ctx context.Context) error { _, err := mfa.PublishedKeys(ctx, table); return err }})
+	return func(ctx context.Context) ([]byte, error) { return mfa.PublishedKeys(ctx, table) }
 }
 
 // filter is the keeper of the filter of the deployment's bearers. Serve has it ready before the first call, too.
 func (d *Deployment) filter() *mfa.FilterKeeper {
 	if d.filters == nil {
 		d.filters = &mfa.FilterKeeper{Store: d.store()}
+		d.ready = append(d.ready, readiness{"filter key", func(ctx context.Context) error { _, err := d.filters.Filter(ctx); return err }})
 	}
 	return d.filters
 }
@@ -184,9 +193,3 @@ func (d *Deployment) broken() error {
 	}
 	return fmt.Errorf("not configured: %s", strings.Join(names, ", "))
 }
-
-// unready is a keeper without a ring.
-type unready struct{ why error }
-
-func (u unready) Ring(context.Context) (*seal.Ring, error)   { return nil, u.why }
-func (u unready) Reload(context.Context) (*seal.Ring, error) { return nil, u.why }

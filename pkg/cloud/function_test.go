@@ -147,18 +147,55 @@ func streamPayload(records []store.Record) []byte {
 
 func TestTheRingIsReadyBeforeTheFirstCall(t *testing.T) {
 	w := newWorldWithTable(t)
-	pages := func(d *Deployment) http.Handler { return api.New(d.Door(), api.Pages(d.Keys(), d.Health)) }
-	h := w.open().serve(pages)
+	key, err := w.open().Service().CreateKey(t.Context(), mfa.NewKey{Client: "web", Scopes: mfa.Scopes()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := w.open().serve(verify)
 	if got, want := w.amazon.targets(), "GenerateDataKey"; got != want {
 		t.Errorf("got %q asked of KMS at the start, want %s", got, want)
 	}
-	for _, path := range []string{"/health", "/.well-known/jwks.json"} {
-		if res := invoke(t, h, "GET", path, "", ""); res.StatusCode != 200 {
-			t.Errorf("%s: got %d %s, want 200", path, res.StatusCode, res.Body)
-		}
+	path := "/v1/challenges/" + seal.ID("ch_", make([]byte, 32)) + "/verify"
+	if res := invoke(t, h, "POST", path, key.Reveal(), `{"code":"123456"}`); res.StatusCode != 404 {
+		t.Errorf("got %d %s, want 404: there is no such challenge", res.StatusCode, res.Body)
 	}
 	if got := len(w.amazon.requests()); got != 1 {
 		t.Errorf("got %d requests to KMS, want the one at the start", got)
+	}
+}
+
+func pages(d *Deployment) http.Handler { return api.New(d.Door(), api.Pages(d.PublishedKeys())) }
+
+func TestPagesReadsThePublishedKeysAndNeitherTheRingNorKMS(t *testing.T) {
+	w := newWorldWithTable(t)
+	delete(w.env, "COUNTERSIGN_KMS_KEY")
+	h := w.open().serve(pages)
+	both := []string{"/health", "/.well-known/jwks.json"}
+	for _, path := range both {
+		if res := invoke(t, h, "GET", path, "", ""); res.StatusCode != 503 {
+			t.Errorf("%s, before there is a ring: got %d %s, want 503", path, res.StatusCode, res.Body)
+		}
+	}
+	w.env["COUNTERSIGN_KMS_KEY"] = w.amazon.kms.id
+	keys := w.open().Keys()
+	w.amazon.kms.broken = false
+	for _, change := range []func() error{
+		func() error { _, err := keys.Ring(t.Context()); return err },
+		func() error { return keys.Rotate(t.Context()) },
+	} {
+		if err := change(); err != nil {
+			t.Fatal(err)
+		}
+		w.amazon.kms.broken = true
+		for _, path := range both {
+			if res := invoke(t, h, "GET", path, "", ""); res.StatusCode != 200 {
+				t.Errorf("%s: got %d %s, want 200", path, res.StatusCode, res.Body)
+			}
+		}
+		if got, want := invoke(t, h, "GET", both[1], "", "").Body, string(ringOf(t, keys).JWKS()); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+		w.amazon.kms.broken = false
 	}
 }
 
@@ -223,17 +260,22 @@ func TestAFunctionThatStartsWithoutItsTableLetsNobodyInUntilItIsBack(t *testing.
 	back := w.env["COUNTERSIGN_DYNAMODB_ENDPOINT"]
 	w.env["COUNTERSIGN_DYNAMODB_ENDPOINT"] = closedPort(t)
 	d := w.open()
-	pages := func(d *Deployment) http.Handler { return api.New(d.Door(), api.Pages(d.Keys(), nil)) }
-	h := d.serve(pages)
-	if res := invoke(t, h, "GET", "/health", "", ""); res.StatusCode != 503 {
+	h := d.serve(verify)
+	try := func() proxyResponse {
+		path, madeUp := "/v1/challenges/"+seal.ID("ch_", make([]byte, 32))+"/verify", seal.NewFilter().NewBearer(seal.APIKey, make([]byte, 33))
+		return invoke(t, h, "POST", path, madeUp.Reveal(), `{"code":"123456"}`)
+	}
+	if res := try(); res.StatusCode != 503 {
 		t.Errorf("without the table: got %d %s, want 503", res.StatusCode, res.Body)
 	}
-	if !strings.Contains(w.log.String(), "the key ring could not be had at the start") {
-		t.Errorf("the log doesn't say so: %s", w.log.String())
+	for _, what := range []string{"key ring", "filter key"} {
+		if !strings.Contains(w.log.String(), "the "+what+" could not be had at the start") {
+			t.Errorf("the log doesn't say so of the %s: %s", what, w.log.String())
+		}
 	}
-	d.keys.store = dynamo.New(dynamo.Options{Client: dynamo.LocalClient(back), Table: w.env["COUNTERSIGN_TABLE"], Now: d.now})
-	if res := invoke(t, h, "GET", "/health", "", ""); res.StatusCode != 200 {
-		t.Errorf("with the table: got %d %s, want 200", res.StatusCode, res.Body)
+	d.filters.Store = dynamo.New(dynamo.Options{Client: dynamo.LocalClient(back), Table: w.env["COUNTERSIGN_TABLE"], Now: d.now})
+	if res := try(); res.StatusCode != 401 {
+		t.Errorf("with the table: got %d %s, want 401", res.StatusCode, res.Body)
 	}
 }
 

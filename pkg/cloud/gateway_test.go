@@ -2,6 +2,7 @@ package cloud
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"io"
@@ -313,7 +314,9 @@ func TestABodyThatIsTooLargeIsRefusedByTheDoorBehindTheGateway(t *testing.T) {
 func TestAnAnswerIsCountedByStepAndCodeAndNothingElse(t *testing.T) {
 	w := newWorld(t)
 	d := w.open()
-	h := d.serve(func(d *Deployment) http.Handler { return api.New(d.Door(), api.Pages(unready{io.EOF}, nil)) })
+	h := d.serve(func(d *Deployment) http.Handler {
+		return api.New(d.Door(), api.Pages(func(context.Context) ([]byte, error) { return nil, io.EOF }))
+	})
 	w.log.Reset()
 	for _, path := range []string{"/problems/busy", "/health", "/private/ch_secret"} {
 		if _, err := h.Invoke(t.Context(), payload(t, "GET", path, nil, "")); err != nil {

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"countersign/pkg/mfa"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
 )
@@ -31,7 +32,7 @@ const (
 var ringKey = store.Key{Partition: "ring", Sort: "ring"}
 
 // Keys keeps the deployment's key ring, in an item of its table, wrapped under a data key that KMS wraps. It is a
-// seal.Keeper.
+// seal.Keeper. Each commit that changes the ring publishes its public half, so both items have one version.
 //
 // The first process of a deployment that asks for the ring makes it; of several at once one does, and all get its ring.
 // KMS is asked once per process, and again when the ring was changed. An item that was there and is gone is an error: a
@@ -93,7 +94,7 @@ func (k *Keys) Rotate(ctx context.Context) error {
 }
 
 // Tend does what the ring needs by now: new keys every 30 days, and some hours later the end of the signing key before
-// them. It asks KMS only when it has something to do.
+// them; and its public half, should another than this ring's be published. It asks KMS only when it has something to do.
 func (k *Keys) Tend(ctx context.Context) (changed bool, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -101,8 +102,12 @@ func (k *Keys) Tend(ctx context.Context) (changed bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	published, err := k.published(ctx)
+	if err != nil {
+		return false, err
+	}
 	age := k.now().Sub(item.Rotated)
-	if item.version != "" && age < rotateEvery && (item.Retired || age < retireAfter) {
+	if item.version != "" && published == item.version && age < rotateEvery && (item.Retired || age < retireAfter) {
 		return false, nil
 	}
 	made := item.version == ""
@@ -117,7 +122,11 @@ func (k *Keys) Tend(ctx context.Context) (changed bool, err error) {
 	case !k.item.Retired && age >= retireAfter:
 		return true, k.write(ctx, ring.Drop(k.now()), k.item.Rotated, true)
 	}
-	return false, nil
+	// What was read first may have been changed since by the same commit as the ring.
+	if published, err = k.published(ctx); err != nil || published == k.item.version {
+		return false, err
+	}
+	return true, k.write(ctx, ring, k.item.Rotated, k.item.Retired)
 }
 
 func (k *Keys) rotate(ctx context.Context) error {
@@ -188,6 +197,15 @@ func (k *Keys) read(ctx context.Context) (ringItem, error) {
 	return item, nil
 }
 
+// published is the version of the public half that is published.
+func (k *Keys) published(ctx context.Context) (store.Version, error) {
+	found, err := k.store.Get(ctx, mfa.PublishedKeysAt)
+	if err != nil {
+		return "", fmt.Errorf("keys: read the published keys: %w", err)
+	}
+	return found.Version, nil
+}
+
 // write puts ring in the place of the one that was read last. Of several at once one wins, and the others get its ring.
 func (k *Keys) write(ctx context.Context, ring *seal.Ring, rotated time.Time, retired bool) error {
 	began := k.now()
@@ -199,9 +217,17 @@ func (k *Keys) write(ctx context.Context, ring *seal.Ring, rotated time.Time, re
 	if err != nil {
 		return fmt.Errorf("keys: write the key ring: %w", err)
 	}
+	published, err := k.published(ctx)
+	if err != nil {
+		return err
+	}
+	publish, err := mfa.PublishKeys(ring, published)
+	if err != nil {
+		return err
+	}
 	for range attempts {
 		// After a lost answer the same token asks whether it was done.
-		err = k.store.Commit(ctx, next.version, store.Write{Key: ringKey, Expect: k.item.version, Body: body})
+		err = k.store.Commit(ctx, next.version, store.Write{Key: ringKey, Expect: k.item.version, Body: body}, publish)
 		if err == nil || errors.Is(err, store.ErrConflict) {
 			break
 		}

@@ -5,11 +5,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"countersign/pkg/mfa"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
 )
@@ -187,6 +189,7 @@ func TestTheRingIsTendedWhenItIsDueAndKMSIsNotAskedBefore(t *testing.T) {
 	} {
 		w.at = w.at.Add(step.after)
 		keys := w.open().Keys() // each run may be a new process
+		keys.store = &together{keys.store, t}
 		asked := len(w.amazon.requests())
 		changed, err := keys.Tend(t.Context())
 		if err != nil || changed != step.changed {
@@ -201,6 +204,62 @@ func TestTheRingIsTendedWhenItIsDueAndKMSIsNotAskedBefore(t *testing.T) {
 		}
 		if got := strings.Count(string(ring.JWKS()), `"kid"`); got != step.signers {
 			t.Errorf("%s: got %d signing keys published, want %d", step.name, got, step.signers)
+		}
+		if got, err := mfa.PublishedKeys(t.Context(), w.open().store()); err != nil || string(got) != string(ring.JWKS()) {
+			t.Errorf("%s: published are %s, %v, want %s", step.name, got, err, ring.JWKS())
+		}
+	}
+}
+
+// together is a store that fails the test when the ring is written without what it publishes, or the other way around.
+type together struct {
+	store.Store
+	t *testing.T
+}
+
+func (s *together) Commit(ctx context.Context, token store.Version, writes ...store.Write) error {
+	var keys []store.Key
+	for _, w := range writes {
+		keys = append(keys, w.Key)
+	}
+	if !slices.Contains(keys, ringKey) || !slices.Contains(keys, mfa.PublishedKeysAt) {
+		s.t.Errorf("got a commit of %v, want the ring and its published keys in one", keys)
+	}
+	return s.Store.Commit(ctx, token, writes...)
+}
+
+func TestPublishedKeysThatAreNotTheRingsArePutRightByTheNextRun(t *testing.T) {
+	w := newWorldWithTable(t)
+	want := string(ringOf(t, w.open().Keys()).JWKS())
+	table := w.open().store()
+	spoil := func(t *testing.T, body string) {
+		item, err := table.Get(t.Context(), mfa.PublishedKeysAt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write := store.Write{Key: item.Key, Expect: item.Version, Body: []byte(body)}
+		writes := []store.Write{write}
+		if body == "" {
+			writes = []store.Write{{Key: item.Key, Expect: item.Version, Delete: true}, {Key: store.Key{Partition: "test", Sort: "beside"}, Body: []byte("{}")}}
+		}
+		if err := table.Commit(t.Context(), store.NewVersion(), writes...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, body := range map[string]string{"overwritten": `{"format":1,"jwks":{"keys":[]}}`, "removed": ""} {
+		spoil(t, body)
+		before := ringOf(t, w.open().Keys())
+		if changed, err := w.open().Keys().Tend(t.Context()); !changed || err != nil {
+			t.Errorf("%s: got %v, %v, want it changed", name, changed, err)
+		}
+		if got, err := mfa.PublishedKeys(t.Context(), table); err != nil || string(got) != want {
+			t.Errorf("%s: published are %s, %v, want %s", name, got, err, want)
+		}
+		if after := ringOf(t, w.open().Keys()); !after.Marshal().Equal(before.Marshal()) {
+			t.Errorf("%s: the ring was changed", name)
+		}
+		if changed, err := w.open().Keys().Tend(t.Context()); changed || err != nil {
+			t.Errorf("%s, once more: got %v, %v, want nothing to do", name, changed, err)
 		}
 	}
 }

@@ -45,31 +45,25 @@ func (d *Deployment) serve(build func(*Deployment) http.Handler) lambda.Handler 
 	return &gateway{handler, func(w *recorder) { d.out.countOutcome(d.wall(), d.step, w.problemCode()) }}
 }
 
-// warm has the key ring and the filter key ready, read side by side, and with them connections to the table, while Lambda
-// gives a starting function all of its processor. What fails here is tried again by the first call.
+// warm has ready what calls need, read side by side, and with that connections to the table, while Lambda gives a starting
+// function all of its processor. What fails here is tried again by the first call.
 func (d *Deployment) warm() {
 	ctx, cancel := context.WithTimeout(context.Background(), warmTime)
 	defer cancel()
 	var all sync.WaitGroup
-	have := func(what string, get func(context.Context) error) {
+	for _, r := range d.ready {
 		all.Go(func() {
-			if err := get(ctx); err != nil {
-				d.log.Warn("the "+what+" could not be had at the start", "error", err)
+			if err := r.get(ctx); err != nil {
+				d.log.Warn("the "+r.what+" could not be had at the start", "error", err)
 			}
 		})
-	}
-	if d.keys != nil {
-		have("key ring", func(ctx context.Context) error { _, err := d.keys.Ring(ctx); return err })
-	}
-	if d.filters != nil {
-		have("filter key", func(ctx context.Context) error { _, err := d.filters.Filter(ctx); return err })
 	}
 	all.Wait()
 }
 
-// unavailable answers every call as the door does to one for a ring that can't be had.
+// unavailable answers every call as the door does to one for keys that can't be had.
 func unavailable(o api.Options, why error) http.Handler {
-	door := api.New(o, api.Pages(unready{why}, nil))
+	door := api.New(o, api.Pages(func(context.Context) ([]byte, error) { return nil, why }))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		instead := r.Clone(r.Context())
 		instead.Method, instead.URL.Path = http.MethodGet, "/health"

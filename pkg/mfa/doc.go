@@ -70,7 +70,9 @@
 //	                                   digests, what they say of a user sealed
 //	act#O            day               that the org has pages of that day            400 days       publish                            publish, account
 //	count#…          -                 shared budgets (Count): SMS per prefix, org   their window   send (with SMS)                    send
-//	ring             ring              key ring, wrapped by KMS                      never          first start, sweep (on AWS)        every function
+//	ring             ring              key ring, wrapped by KMS                      never          first start, sweep (on AWS)        every function but pages
+//	jwks             jwks              its public half, as clients check tokens by   never          with each change of the ring;      pages
+//	                                   it                                                           local server
 //	filter           filter            filter key of bearers, in the clear           never          whoever comes first: a function,   every step, ctl
 //	                                                                                                ctl, local server
 //

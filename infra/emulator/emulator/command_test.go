@@ -41,9 +41,9 @@ func TestNoProcessOutlivesAnEmulatorThatIsKilled(t *testing.T) {
 			if err != nil || !ok {
 				t.Fatalf("first line %q: %v", line, err)
 			}
-			res, err := http.Get(base + "/health")
+			res, err := http.Get(base + "/problems/busy")
 			if err != nil || res.StatusCode != http.StatusOK {
-				t.Fatalf("health: %v %v", res, err)
+				t.Fatalf("a page: %v %v", res, err)
 			}
 			res.Body.Close()
 			bootstraps := filepath.Join(dir, "data", "cache") + "/"

@@ -51,6 +51,21 @@ func TestAMadeUpBearerComesNeitherToTheStoreNorToTheKeys(t *testing.T) {
 	}
 }
 
+func TestHealthAndPublicKeysNeedTheStoreAndNotTheKeyRing(t *testing.T) {
+	r := serve(t, t.TempDir())
+	for _, path := range []string{"/health", "/.well-known/jwks.json"} {
+		r.told("keys", "fail", 1)
+		if got := r.call("GET", path, ""); got.status != 200 {
+			t.Errorf("%s, without the keys: got %d %s, want 200", path, got.status, got.body)
+		}
+		r.told("keys", "fail", 0)
+		r.told("store", "fail", 1)
+		if got := r.call("GET", path, ""); got.status != 503 {
+			t.Errorf("%s, without the store: got %d %s, want 503", path, got.status, got.body)
+		}
+	}
+}
+
 func TestALostReplyOfTheStoreIsOneOfACommit(t *testing.T) {
 	r := serve(t, t.TempDir())
 	b := r.challenge("ana")

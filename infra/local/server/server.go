@@ -20,6 +20,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -125,6 +126,9 @@ func Open(o Options) (_ *Server, err error) {
 
 	ctx, stop := context.WithCancel(context.Background())
 	s.closings = append(s.closings, func() error { stop(); s.ended.Wait(); return nil })
+	if err := s.publishKeys(ctx); err != nil {
+		return nil, fmt.Errorf("publish the keys: %w", err)
+	}
 	if err := s.keepAPIKey(ctx, o); err != nil {
 		return nil, err
 	}
@@ -204,7 +208,7 @@ func (s *Server) assemble(keys seal.Keeper, issuer string) {
 	door := api.New(api.Options{Timeout: callTime, Now: time.Now, Log: s.log},
 		api.Challenge(s.service), api.Verify(s.service), api.Enrol(s.service), api.Recover(s.service),
 		api.Account(s.service), api.Policy(s.service), api.Admin(s.service),
-		api.Pages(s.service.Keys, s.health))
+		api.Pages(s.publishedKeys))
 	s.calls = &machine.Calls{
 		API: door, Drain: s.drain, Outbox: s.outbox.all, ClearOutbox: s.outbox.clear, Events: s.bus.all, Now: s.clock.now, Advance: s.clock.advance,
 		Sweep:    func(ctx context.Context) (int, error) { return sweepAll(ctx, s.service) },
@@ -212,10 +216,26 @@ func (s *Server) assemble(keys seal.Keeper, issuer string) {
 	}
 }
 
-// health finds out whether the store answers.
-func (s *Server) health(ctx context.Context) error {
-	_, err := s.service.Store.Get(ctx, store.Key{Partition: "health", Sort: "health"})
-	return err
+// publishedKeys reads the public keys from where publishKeys put them, as the function pages does.
+func (s *Server) publishedKeys(ctx context.Context) ([]byte, error) {
+	return mfa.PublishedKeys(ctx, s.service.Store)
+}
+
+// publishKeys sees to it that the public half of the key ring is published.
+func (s *Server) publishKeys(ctx context.Context) error {
+	ring, err := s.own.Keys.Ring(ctx)
+	if err != nil {
+		return err
+	}
+	published, err := s.own.Store.Get(ctx, mfa.PublishedKeysAt)
+	if err != nil {
+		return err
+	}
+	publish, err := mfa.PublishKeys(ring, published.Version)
+	if err != nil || bytes.Equal(publish.Body, published.Body) {
+		return err
+	}
+	return s.own.Store.Commit(ctx, store.NewVersion(), publish)
 }
 
 // ServeHTTP implements http.Handler.

@@ -46,6 +46,9 @@ func (s *Server) sweep(ctx context.Context) {
 		if _, err := sweepAll(ctx, s.own); err != nil && ctx.Err() == nil {
 			s.log.WarnContext(ctx, "the sweep failed; it will be run again", "error", err)
 		}
+		if err := s.publishKeys(ctx); err != nil && ctx.Err() == nil {
+			s.log.WarnContext(ctx, "the keys could not be published; it will be tried again", "error", err)
+		}
 	}
 }
 

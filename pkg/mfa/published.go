@@ -1,0 +1,47 @@
+package mfa
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"countersign/pkg/seal"
+	"countersign/pkg/store"
+)
+
+// PublishedKeysAt is where the table has the public half of the key ring. It is public: whoever serves it needs neither
+// the ring nor KMS.
+var PublishedKeysAt = store.Key{Partition: "jwks", Sort: "jwks"}
+
+// publishedKeys is the public half of a key ring.
+type publishedKeys struct {
+	head
+	JWKS json.RawMessage `json:"jwks"`
+}
+
+// PublishKeys is the write that publishes the public half of ring in the place of what has the version expect. It belongs
+// into the commit that changes the ring, so that no key signs before it was published for as long as it must be.
+func PublishKeys(ring *seal.Ring, expect store.Version) (store.Write, error) {
+	body, err := encode(&publishedKeys{JWKS: ring.JWKS()})
+	if err != nil {
+		return store.Write{}, fmt.Errorf("publish the keys: %w", err)
+	}
+	return store.Write{Key: PublishedKeysAt, Expect: expect, Body: body}, nil
+}
+
+// PublishedKeys reads the public half of the key ring, a JWKS (RFC 7517 section 5). It fails when there is none yet.
+func PublishedKeys(ctx context.Context, from store.Store) ([]byte, error) {
+	item, err := from.Get(ctx, PublishedKeysAt)
+	if err != nil {
+		return nil, fmt.Errorf("read the published keys: %w", err)
+	}
+	if item.Absent() {
+		return nil, errors.New("read the published keys: there are none yet; the first function that needs the key ring makes them")
+	}
+	var p publishedKeys
+	if err := decode(item, &p); err != nil {
+		return nil, err
+	}
+	return p.JWKS, nil
+}
