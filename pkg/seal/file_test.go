@@ -442,3 +442,21 @@ func TestAnUnknownKeyReloadsTheRingOnce(t *testing.T) {
 		t.Errorf("%v after %d rings, want the old one, then the later", err, len(given))
 	}
 }
+
+func TestARingOfTheFutureIsReadAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "keys")
+	clock := &clock{at: start}
+	ours := mustOpen(t, path, FileOptions{Now: clock.now, Create: true})
+	before := mustRing(t, ours)
+	rotated, err := mustOpen(t, path, FileOptions{Now: clock.now}).Update(t.Context(), rotateAt(start))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := mustRing(t, ours); got != before {
+		t.Fatal("the cached ring was not used while it was fresh")
+	}
+	clock.advance(-time.Second)
+	if got := mustRing(t, ours); got.Newest() != rotated.Newest() {
+		t.Error("after the clock went back: got the cached ring, want what the file has")
+	}
+}

@@ -303,6 +303,8 @@ func TestADamagedRingIsRefusedWithoutShowingIt(t *testing.T) {
 		"short secret, right id": {secrets: []*secretKey{short}, signers: ring.signers},
 		"secrets only":           {secrets: ring.secrets},
 		"signers only":           {signers: ring.signers},
+		"too many secrets":       {secrets: many(func() *secretKey { return freshSecret(start) }), signers: ring.signers},
+		"too many signers":       {secrets: ring.secrets, signers: many(func() *signer { return freshSigner(start) })},
 	} {
 		cases[name] = (&Ring{held}).Marshal().Reveal()
 	}
@@ -397,4 +399,12 @@ func TestARingThatIsFullOfOneSortOfKeyIsNotRotated(t *testing.T) {
 			t.Errorf("a ring full %s was rotated", name)
 		}
 	}
+}
+
+// many is one key more than a ring may have.
+func many[K any](fresh func() K) (keys []K) {
+	for range maxKeys + 1 {
+		keys = append(keys, fresh())
+	}
+	return keys
 }
