@@ -82,9 +82,9 @@ func (b *Bus) PutEvents(ctx context.Context, events []mfa.Event) error {
 	return nil
 }
 
-// isRoutine reports whether a type of event is one of every sign-in.
+// isRoutine reports whether a type of event is part of a sign-in that goes well.
 func isRoutine(kind string) bool {
-	return strings.HasPrefix(kind, "challenge.") && kind != mfa.ChallengeLocked
+	return strings.HasPrefix(kind, "challenge.") && kind != mfa.ChallengeFailed && kind != mfa.ChallengeLocked
 }
 
 // fitting is how many of the entries fit one request.

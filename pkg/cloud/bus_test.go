@@ -140,8 +140,8 @@ func TestRoutineEventsAreOnTheBusOnlyWhereTheyAreAskedFor(t *testing.T) {
 		events = append(events, mfa.Event{ID: kind, Type: kind})
 	}
 	for setting, want := range map[string]string{
-		"":      "[[challenge.locked browser.trusted policy.changed]]",
-		"false": "[[challenge.locked browser.trusted policy.changed]]",
+		"":      "[[challenge.failed challenge.locked browser.trusted policy.changed]]",
+		"false": "[[challenge.failed challenge.locked browser.trusted policy.changed]]",
 		"true":  "[[challenge.started challenge.sent challenge.verified challenge.failed challenge.locked browser.trusted policy.changed]]",
 	} {
 		w := newWorld(t)
