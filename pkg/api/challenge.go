@@ -11,7 +11,7 @@ import (
 var nullableAtStart = []string{
 	"user.email", "user.phone", "user.name", "user.locale",
 	"first_factor", "first_factor.kind", "first_factor.at", "first_factor.idp", "first_factor.amr", "first_factor.acr",
-	"action", "nonce", "method", "trust_token", "context", "context.ip", "context.user_agent", "return_url",
+	"action", "nonce", "method", "trust_token", "known_token", "context", "context.ip", "context.user_agent", "return_url",
 }
 
 // Challenge binds the step "challenge" to s.

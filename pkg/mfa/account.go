@@ -150,9 +150,9 @@ func (g *guard) open(ch *challenge, now time.Time) *slot {
 }
 
 // renew kills everything the user has open or has earned, in one write: challenges, enrolments, trust and proofs carry
-// the epoch. Limits, locks and factors stay.
+// the epoch, and known tokens too. Limits, locks and factors stay.
 func (g *guard) renew() {
-	g.Epoch, g.Trust = newEpoch(), ""
+	g.Epoch, g.Trust, g.KnownWord = newEpoch(), "", ""
 	g.Slots, g.Floor, g.Pending = nil, time.Time{}, nil
 }
 

@@ -116,7 +116,7 @@ func (s *Service) StartChallenge(ctx context.Context, call Call, q StartRequest)
 			case v.Decision.Decision == Allow:
 				err = u.allow(&answer, &q, a, p, &v)
 			case v.Decision.Decision == Enrol:
-				ch := u.newChallenge(&q, a, p, v.Reason)
+				ch := u.newChallenge(&q, a, p, &v)
 				answer.ID, answer.Enrolment = ch.ID, u.letEnrol(ch, v.kinds)
 				u.put(store.Item{Key: challengeKey(ch.ID)}, ch, ch.Expires.Add(shownFor))
 			default:
@@ -190,31 +190,32 @@ func (u *unit) rotate(answer *StartAnswer, g *guard, v *verdict, p *orgPolicy) e
 // theft kills a line whose old token came back after its successor was used, and tells the user. It changes the guard.
 func (u *unit) theft(a *account, h *held, p *orgPolicy) {
 	u.delete(h.item)
+	a.guard.endKnown()
 	e := u.event(a.event(BrowserTheft, p, map[string]any{"browser": h.ID}).by(serviceActor))
 	e.Notify = a.guard.tell(u.now)
 }
 
 // newChallenge begins one, and tells of it.
-func (u *unit) newChallenge(q *StartRequest, a *account, p *orgPolicy, reason string) *challenge {
+func (u *unit) newChallenge(q *StartRequest, a *account, p *orgPolicy, v *verdict) *challenge {
 	ch := &challenge{
 		ID: seal.ID("ch_", []byte(a.route)), Epoch: a.guard.Epoch, Life: a.guard.life(), Org: q.Org, User: q.User.ID,
-		Client: u.caller.key.Client, Purpose: q.Purpose, Action: q.Action, Nonce: q.Nonce, Reason: reason, PolicyVersion: p.Version,
-		FirstFactor: q.FirstFactor, Begun: u.now, Expires: u.now.Add(time.Duration(p.Challenge.WindowS) * time.Second),
+		Client: u.caller.key.Client, Purpose: q.Purpose, Action: q.Action, Nonce: q.Nonce, Reason: v.Reason, PolicyVersion: p.Version,
+		Known: v.known, FirstFactor: q.FirstFactor, Begun: u.now, Expires: u.now.Add(time.Duration(p.Challenge.WindowS) * time.Second),
 	}
 	if q.Purpose == StepUp && q.Method != nil {
 		ch.Only = *q.Method
 	}
-	u.event(ch.event(ChallengeStarted, map[string]any{"reason": reason, "ip": q.Context.IP, "user_agent": cut(q.Context.UserAgent, 256)}))
+	u.event(ch.event(ChallengeStarted, map[string]any{"reason": v.Reason, "ip": q.Context.IP, "user_agent": cut(q.Context.UserAgent, 256)}))
 	return ch
 }
 
 // challenge begins one to be answered with a factor, and plans the sending of its code.
 func (u *unit) challenge(answer *StartAnswer, q *StartRequest, a *account, p *orgPolicy, v *verdict) {
-	ch := u.newChallenge(q, a, p, v.Reason)
+	ch := u.newChallenge(q, a, p, v)
 	bearer := u.newToken(seal.ChallengeToken, ch.ID)
 	ch.Bearer = seal.HashBearer(bearer.Reveal())
 	shown := &ChallengeToAnswer{
-		ID: ch.ID, Token: &bearer, Expires: ch.Expires, Methods: []Method{}, Recovery: ch.Only == "" && a.guard.recoverable(&p.Policy, u.now),
+		ID: ch.ID, Token: &bearer, Expires: ch.Expires, Methods: []Method{}, Recovery: ch.Only == "" && a.guard.recoverable(&p.Policy, v.known, u.now),
 	}
 	for _, f := range v.factors {
 		shown.Methods = append(shown.Methods, Method{Factor: f.ID, Kind: f.Kind, Label: f.Label, Hint: f.hint()})

@@ -184,6 +184,7 @@ func (s *Service) RevokeBrowser(ctx context.Context, call Call, org, user, id st
 		}
 		tried = true
 		u.end(h, a.guard, "revoked", p.Version)
+		a.guard.endKnown()
 		u.put(a.item, a.guard, time.Time{})
 		return none, nil
 	})

@@ -19,6 +19,7 @@ type StartRequest struct {
 	Nonce       *string     `json:"nonce"`   // comes back in the token
 	Method      *Kind       `json:"method"`  // a preference at sign-in, binding at step-up
 	TrustToken  seal.Secret `json:"trust_token"`
+	KnownToken  seal.Secret `json:"known_token"` // from an earlier verify in the same browser
 	Context     Context     `json:"context"`
 	ReturnURL   *string     `json:"return_url"`
 }
@@ -92,6 +93,7 @@ type verdict struct {
 	Decision
 	trust   trustVerdict
 	browser *held
+	known   bool     // the user has answered rightly in this browser before
 	factors []factor // what the user can be asked for; set when asked
 	kinds   []Kind   // what the user could enrol; set when that is the decision
 }
@@ -103,6 +105,10 @@ func (u *unit) decide(q *StartRequest, a *account, p *orgPolicy) (verdict, error
 		return v, refuse(Forbidden, "The user was deprovisioned; put the user again first.")
 	}
 	v.factors = a.factors(&p.Policy)
+	var err error
+	if v.known, err = u.knows(a.guard, q.KnownToken); err != nil {
+		return v, err
+	}
 	if q.Purpose == StepUp {
 		v.Reason = StepUpDemanded
 		return v, v.askable(q, a, p)
@@ -122,10 +128,10 @@ func (u *unit) decide(q *StartRequest, a *account, p *orgPolicy) (verdict, error
 		return v, v.askable(q, a, p)
 	}
 	if p.Trust.Days > 0 {
-		var err error
 		if v.trust, v.browser, err = u.judge(a, q.TrustToken, p); err != nil {
 			return v, err
 		}
+		v.known = v.known && v.trust != trustStolen // whoever has a copy of the one may have a copy of the other
 	}
 	switch {
 	case v.trust == trustGood || v.trust == trustEarlier:
@@ -261,12 +267,12 @@ func (c *caller) mayReturn(url *string) error {
 // openTo leaves only the factors that would be looked at now. It answers Locked when there are none, and no recovery
 // code would be looked at either.
 func (v *verdict) openTo(q *StartRequest, g *guard, p *Policy, now time.Time) error {
-	until, locked := g.Guesses.locked(now)
+	until, locked := g.Guesses.locked(v.known, now)
 	if !locked {
 		return nil
 	}
 	v.factors = slices.DeleteFunc(v.factors, func(f factor) bool { return f.Kind != WebAuthn })
-	if len(v.factors) > 0 || g.recoverable(p, now) && (q.Purpose == SignIn || q.Method == nil) {
+	if len(v.factors) > 0 || g.recoverable(p, v.known, now) && (q.Purpose == SignIn || q.Method == nil) {
 		return nil
 	}
 	return lockedUntil(until, now)

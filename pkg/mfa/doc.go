@@ -133,6 +133,14 @@
 // is told of every lock, within the limit of emails. An administrator ends every lock of a user, whatever end it has, and all
 // counts of wrong answers start anew then.
 //
+// Of each sort a user has two such budgets: one for browsers where this user has answered rightly before, and one for all
+// others, so that somebody who has only the password can't lock the owner out of a browser that the owner uses. A challenge
+// counts in the first if a known token came with its start, which every verify gives; so does the enrolment that answers it.
+// An enrolment that was begun with an API key counts in the other. The row of 100 is one for both. A right answer ends the
+// row, and the lock of its own budget as far as the windows allow. An account shows the lock of browsers that aren't known.
+// A known token is an HMAC over the epoch and a word in the guard; a new epoch ends it, and so does a new word, where one
+// browser is revoked or a theft suspected.
+//
 // # What it refuses to do
 //
 // It stores no code, no bearer and no trust token, only digests and hashes bound to what they are for. It takes no time,

@@ -270,8 +270,8 @@ func (v *enrolmentSight) plan(u *unit, q *EnrolRequest, s *slot) (EnrolAnswer, e
 		en.Factor.Contact, en.Proven, answer.Proven = v.a.guard.Profile.Email, true, true
 	default:
 		en.Factor.Contact = v.a.guard.Profile.Email
-		if until, locked := v.a.guard.Guesses.locked(u.now); locked {
-			return EnrolAnswer{}, lockedUntil(until, u.now)
+		if err := v.checkLock(u.now); err != nil {
+			return EnrolAnswer{}, err
 		}
 		if err := v.sendCode(u); err != nil {
 			return EnrolAnswer{}, err
@@ -299,8 +299,8 @@ func (v *enrolmentSight) sendProof(u *unit) (EnrolAnswer, error) {
 	if f.Contact == "" {
 		return EnrolAnswer{}, refuse(NothingToSend, "The user has no known address to prove first; an administrator can enrol for them.")
 	}
-	if until, locked := v.a.guard.Guesses.locked(u.now); locked {
-		return EnrolAnswer{}, lockedUntil(until, u.now)
+	if err := v.checkLock(u.now); err != nil {
+		return EnrolAnswer{}, err
 	}
 	if err := u.newChallengeCode(v.a, &v.ch.challenge, f, v.p); err != nil {
 		return EnrolAnswer{}, err
@@ -351,8 +351,8 @@ func (v *enrolmentSight) prove(u *unit, code seal.Secret) (ProveAnswer, error) {
 		return ProveAnswer{}, enrolmentInvalid()
 	}
 	g := v.a.guard
-	if until, locked := g.Guesses.locked(u.now); locked {
-		return ProveAnswer{}, lockedUntil(until, u.now)
+	if err := v.checkLock(u.now); err != nil {
+		return ProveAnswer{}, err
 	}
 	right, err := v.ch.errand().matches(u, g, v.known(), code)
 	if err != nil {

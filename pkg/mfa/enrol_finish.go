@@ -111,13 +111,14 @@ func (s *Service) SendEnrolment(ctx context.Context, call Call, id string) (Send
 			return SendAnswer{}, err
 		}
 		en := &v.a.pending.enrolment
-		switch until, locked := v.a.guard.Guesses.locked(u.now); {
+		switch {
 		case !settledEnrolment(en, slot):
 			return SendAnswer{}, errUnsettled
 		case en.Factor.Kind != Email || en.Proven:
 			return SendAnswer{}, refuse(NothingToSend, "This enrolment has no code to send.")
-		case locked:
-			return SendAnswer{}, lockedUntil(until, u.now)
+		}
+		if err := v.checkLock(u.now); err != nil {
+			return SendAnswer{}, err
 		}
 		if err := v.sendCode(u); err != nil {
 			return SendAnswer{}, err
@@ -220,8 +221,8 @@ func (v *enrolmentSight) finish(u *unit, q *FinishRequest) (FinishAnswer, error)
 	if q.Code.IsZero() && !en.Proven {
 		return FinishAnswer{}, checkCode(q.Code)
 	}
-	if until, locked := g.Guesses.locked(u.now); locked && !v.afterRecovery() {
-		return FinishAnswer{}, lockedUntil(until, u.now)
+	if err := v.checkLock(u.now); err != nil && !v.afterRecovery() {
+		return FinishAnswer{}, err
 	}
 	if err := v.mayEnrol(en.Factor.Kind); err != nil {
 		return FinishAnswer{}, err // the policy or the account has changed since it was begun
@@ -258,7 +259,7 @@ func (v *enrolmentSight) wrongFinish(u *unit) error {
 	slot.By = u.token
 	left, locked := v.p.Challenge.Attempts-slot.Wrong, false
 	if !v.afterRecovery() {
-		locked = g.Guesses.wrong(codeBudget(), u.now)
+		locked = g.Guesses.wrong(codeBudget(), v.knownBrowser(), u.now)
 		left = v.left(slot, u.now)
 	}
 	if slot.Wrong >= v.p.Challenge.Attempts {
@@ -266,8 +267,10 @@ func (v *enrolmentSight) wrongFinish(u *unit) error {
 	}
 	u.event(v.a.event(ChallengeFailed, v.p, map[string]any{"enrolment": en.ID, "attempts_left": left}))
 	if locked {
+		data := g.Guesses.lock(v.knownBrowser(), u.now)
+		data["enrolment"] = en.ID
 		notify := g.tell(u.now)
-		u.event(v.a.event(ChallengeLocked, v.p, map[string]any{"enrolment": en.ID, "until": g.Guesses.Until})).Notify = notify
+		u.event(v.a.event(ChallengeLocked, v.p, data)).Notify = notify
 	}
 	u.put(v.a.item, g, time.Time{})
 	return wrongCode(left)

@@ -46,3 +46,18 @@ func (s *Service) AnswerWith(ctx context.Context, challenge string, kind Kind) e
 		return nil
 	})
 }
+
+// Knows reports whether a token is a known token of a user.
+func (s *Service) Knows(ctx context.Context, org, user string, token seal.Secret) (known bool, err error) {
+	var a *account
+	err = s.alone(ctx, func(u *unit) (err error) {
+		if err := side(ctx, s.readAccount(routeOf(org, user), &a)); err != nil || !a.known() {
+			return err
+		}
+		if u.ring, err = s.Keys.Ring(ctx); err == nil {
+			known, err = u.knows(a.guard, token)
+		}
+		return err
+	})
+	return known, err
+}

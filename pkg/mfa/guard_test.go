@@ -11,16 +11,23 @@ import (
 
 var morning = time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
 
-// However guesses fall, no window ever holds more of them than it allows, and no row is longer than it may be.
+// However guesses and right answers fall into the two budgets, no window of either ever holds more of them than it allows,
+// and no row of both together is longer than it may be.
 func TestNoWindowEverHoldsMoreGuessesThanItAllows(t *testing.T) {
 	for seed := range uint64(200) {
 		chance := rand.New(rand.NewPCG(seed, 0))
-		var tried tries
-		var at []time.Time
+		var tried attempts
+		at := map[bool][]time.Time{}
 		row, now := 0, morning
 		for range 400 {
 			now = now.Add(time.Duration(chance.ExpFloat64() * float64([]time.Duration{time.Second, time.Minute, 20 * time.Minute, 3 * time.Hour}[chance.IntN(4)])))
-			until, locked := tried.locked(now)
+			known := chance.IntN(2) == 0
+			if seed%2 == 1 && chance.IntN(12) == 0 {
+				tried.right(codeBudget(), known, now) // by what a lock doesn't hold, where there is one
+				row = 0
+				continue
+			}
+			until, locked := tried.locked(known, now)
 			if locked {
 				if chance.IntN(3) > 0 && until.Before(forever) {
 					now = until // comes back the very moment it may
@@ -28,27 +35,22 @@ func TestNoWindowEverHoldsMoreGuessesThanItAllows(t *testing.T) {
 					continue
 				}
 			}
-			if seed%2 == 1 && chance.IntN(12) == 0 {
-				tried.right()
-				row = 0
-				continue
-			}
-			lockedNow := tried.wrong(codeBudget(), now)
-			at, row = append(at, now), row+1
-			if _, locked := tried.locked(now); locked != lockedNow || locked != (tried.left(codeBudget(), now) == 0) {
-				t.Fatalf("seed %d: got locked %v, told %v, %d left", seed, locked, lockedNow, tried.left(codeBudget(), now))
+			lockedNow := tried.wrong(codeBudget(), known, now)
+			at[known], row = append(at[known], now), row+1
+			if _, locked := tried.locked(known, now); locked != lockedNow || locked != (tried.left(codeBudget(), known, now) == 0) {
+				t.Fatalf("seed %d: got locked %v, told %v, %d left", seed, locked, lockedNow, tried.left(codeBudget(), known, now))
 			}
 			for _, limit := range []struct {
 				n int
 				d time.Duration
 			}{{codeBudget().inWindow, wrongWindow}, {codeBudget().inDay, wrongDay}} {
 				// Times are kept to the millisecond.
-				if n := len(at); n > limit.n && now.Sub(at[n-1-limit.n]) < limit.d-time.Millisecond {
-					t.Fatalf("seed %d: %d guesses in %v", seed, limit.n+1, now.Sub(at[n-1-limit.n]))
+				if n := len(at[known]); n > limit.n && now.Sub(at[known][n-1-limit.n]) < limit.d-time.Millisecond {
+					t.Fatalf("seed %d: %d guesses in %v", seed, limit.n+1, now.Sub(at[known][n-1-limit.n]))
 				}
 			}
-			if row > wrongInARow {
-				t.Fatalf("seed %d: %d guesses in a row", seed, row)
+			if row > wrongInARow || tried.Row != row {
+				t.Fatalf("seed %d: %d guesses in a row, counted as %d", seed, row, tried.Row)
 			}
 		}
 	}

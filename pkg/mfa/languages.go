@@ -20,6 +20,8 @@ type words struct {
 	lockUntil   string
 	lockForever string // until another factor or an administrator helps
 	lockOver    string // an administrator was faster than the message
+	lockKnown   string // where it holds only in browsers in which the user has answered rightly before
+	lockOther   string // where it holds in all but those
 	lockNotYou  string
 
 	theftSubject string
@@ -84,6 +86,8 @@ var languages = map[string]*words{
 		lockUntil:   "To protect it, no code will be looked at until {time}, not even a right one.",
 		lockForever: "To protect it, no code will be looked at any more, not even a right one, until you prove in another way that it is you, or until an administrator unlocks your account.",
 		lockOver:    "To protect it, no code was looked at for a while. That is over now.",
+		lockKnown:   "This holds in browsers where you have already given a right code.",
+		lockOther:   "This does not hold in browsers where you have already given a right code: you can still sign in there.",
 		lockNotYou:  "If it wasn’t you, someone may know your password: change it without delay and tell your administrator.",
 
 		theftSubject: "A trusted browser was used in two places ({sender})",
@@ -149,6 +153,8 @@ var languages = map[string]*words{
 		lockUntil:   "Pour le protéger, aucun code ne sera examiné avant le {time}, pas même un code correct.",
 		lockForever: "Pour le protéger, aucun code ne sera plus examiné, pas même un code correct, jusqu’à ce que vous prouviez d’une autre manière que c’est bien vous, ou qu’un administrateur déverrouille votre compte.",
 		lockOver:    "Pour le protéger, aucun code n’a été examiné pendant un certain temps. C’est maintenant terminé.",
+		lockKnown:   "Cela vaut pour les navigateurs où vous avez déjà donné un code correct.",
+		lockOther:   "Cela ne vaut pas pour les navigateurs où vous avez déjà donné un code correct\u00a0: vous pouvez toujours vous y connecter.",
 		lockNotYou:  "Si ce n’était pas vous, quelqu’un connaît peut-être votre mot de passe\u00a0: changez-le sans attendre et prévenez votre administrateur.",
 
 		theftSubject: "Un navigateur de confiance a été utilisé à deux endroits ({sender})",

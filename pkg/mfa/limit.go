@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// What no policy can loosen. Wrong answers are counted per user, over all challenges, factors and processes: one budget
-// for codes, another for recovery codes.
+// What no policy can loosen. Wrong answers are counted per user, over all challenges, factors and processes: codes apart from
+// recovery codes, and each of them in two budgets (see attempts).
 const (
 	wrongWindow = 15 * time.Minute
 	wrongDay    = 24 * time.Hour
 	wrongInARow = 100 // NIST SP 800-63B-4 section 3.2.2
 )
 
-// A budget is how many wrong answers of one sort a user has.
+// A budget is how many wrong answers of one sort a user may give.
 type budget struct{ inWindow, inDay int }
 
 func codeBudget() budget     { return budget{10, 20} }
@@ -22,31 +22,55 @@ func recoveryBudget() budget { return budget{5, 10} }
 // forever is the end of a lock that only another factor or an administrator lifts.
 var forever = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
 
-// tries counts wrong answers of one budget. The zero value is nobody having tried.
+// attempts counts a user's wrong answers of one sort, in two budgets of the same size: one for browsers where this user has
+// answered rightly before, and one for all others. So somebody who has only the password can't lock the owner out of a
+// browser that the owner knows. The zero value means that nobody has tried.
+type attempts struct {
+	tries       // in all other browsers
+	Known tries `json:"known,omitzero"` // in browsers where this user has answered rightly before
+	Row   int   `json:"row,omitempty"`  // wrong answers in a row, in both budgets together, however long ago
+}
+
+// tries are the wrong answers of one budget.
 type tries struct {
-	At    []int64   `json:"at,omitempty"`    // wrong answers of the last day, Unix milliseconds, oldest first
-	Row   int       `json:"row,omitempty"`   // in a row, however long ago
+	At    []int64   `json:"at,omitempty"`    // of the last day, Unix milliseconds, oldest first
 	Locks int       `json:"locks,omitempty"` // since the last right answer
 	Until time.Time `json:"until,omitzero"`  // no answer is looked at before then
 }
 
-// locked says until when answers are not looked at, and whether that is still to come.
-func (t *tries) locked(now time.Time) (time.Time, bool) { return t.Until, now.Before(t.Until) }
+func (a *attempts) in(known bool) *tries {
+	if known {
+		return &a.Known
+	}
+	return &a.tries
+}
+
+// locked says until when answers are not looked at, and whether that is still to come. After too many in a row neither
+// budget has an end of its own.
+func (a *attempts) locked(known bool, now time.Time) (time.Time, bool) {
+	if a.Row >= wrongInARow {
+		return forever, true
+	}
+	until := a.in(known).Until
+	return until, now.Before(until)
+}
 
 // left is how many wrong answers can still come before a lock.
-func (t *tries) left(b budget, now time.Time) int {
+func (a *attempts) left(b budget, known bool, now time.Time) int {
+	at := a.in(known).At
 	return max(0, min(
-		b.inWindow-within(t.At, now, wrongWindow),
-		b.inDay-within(t.At, now, wrongDay),
-		wrongInARow-t.Row))
+		b.inWindow-within(at, now, wrongWindow),
+		b.inDay-within(at, now, wrongDay),
+		wrongInARow-a.Row))
 }
 
 // wrong counts one, and locks when that reached a limit. The wait is at least until the limit allows another try, and
 // doubles with each lock since the last right answer, from 15 minutes to a day.
-func (t *tries) wrong(b budget, now time.Time) (lockedNow bool) {
+func (a *attempts) wrong(b budget, known bool, now time.Time) (lockedNow bool) {
+	t := a.in(known)
 	t.At = append(recent(t.At, now, wrongDay), now.UnixMilli())
-	t.Row++
-	if t.left(b, now) > 0 {
+	a.Row++
+	if a.left(b, known, now) > 0 {
 		return false
 	}
 	t.Locks++
@@ -54,10 +78,37 @@ func (t *tries) wrong(b budget, now time.Time) (lockedNow bool) {
 	if frees := t.frees(b); frees.After(t.Until) {
 		t.Until = frees
 	}
-	if t.Row >= wrongInARow {
-		t.Until = forever
-	}
 	return true
+}
+
+// What the event of a lock says of where it holds.
+const (
+	knownBrowsers = "known" // where the user has answered rightly before
+	otherBrowsers = "other"
+	allBrowsers   = "all"
+)
+
+// lock is what is told of the lock that a wrong answer has just brought.
+func (a *attempts) lock(known bool, now time.Time) map[string]any {
+	until, _ := a.locked(known, now)
+	browsers := otherBrowsers
+	switch {
+	case a.Row >= wrongInARow:
+		browsers = allBrowsers
+	case known:
+		browsers = knownBrowsers
+	}
+	return map[string]any{"until": until, "browsers": browsers}
+}
+
+// right ends the row of wrong answers, and the lock of the budget that the answer counts in, as far as its windows allow:
+// a stranger's guesses beside an honest user's sign-ins are never more than those.
+func (a *attempts) right(b budget, known bool, now time.Time) {
+	t := a.in(known)
+	a.Row, t.Locks, t.Until = 0, 0, time.Time{}
+	if frees := t.frees(b); frees.After(now) {
+		t.Until = frees
+	}
 }
 
 // frees is when no window is full any more; in the past, or zero: none is.
@@ -73,18 +124,6 @@ func (t *tries) frees(b budget) (at time.Time) {
 		}
 	}
 	return at
-}
-
-// right ends the row of wrong answers. What was wrong stays counted in its windows: a stranger's guesses beside an
-// honest user's sign-ins never get more than the windows allow.
-func (t *tries) right() { t.Row, t.Locks, t.Until = 0, 0, time.Time{} }
-
-// lift ends the row on the strength of something of another budget. A lock then lasts only as long as a window is full.
-func (t *tries) lift(b budget, now time.Time) {
-	t.right()
-	if frees := t.frees(b); frees.After(now) {
-		t.Until = frees
-	}
 }
 
 // within counts the times of at that lie less than d before now.

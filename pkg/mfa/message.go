@@ -27,6 +27,7 @@ type notice struct {
 	sequence string    // the letter of the code
 	minutes  int       // that the code is good for
 	until    time.Time // end of a lock
+	browsers string    // in which a lock holds
 	kind     string    // of a factor
 	left     int       // recovery codes
 }
@@ -65,6 +66,7 @@ func lockMessage(sender, language string, n notice) Message {
 	default:
 		d.say(d.words.lockForever)
 	}
+	d.sayWhere(n)
 	d.say(d.words.lockNotYou)
 	return d.message(d.words.lockSubject)
 }
@@ -81,8 +83,19 @@ func theftMessage(sender, language string, n notice) Message {
 func recoveryLockMessage(sender, language string, n notice) Message {
 	d := begin(sender, language, n)
 	d.say(d.words.recoveryLockWhat)
+	d.sayWhere(n)
 	d.say(d.words.lockNotYou)
 	return d.message(d.words.recoveryLockSubject)
+}
+
+// sayWhere says in which browsers a lock holds, where it doesn't in all.
+func (d *draft) sayWhere(n notice) {
+	switch n.browsers {
+	case knownBrowsers:
+		d.say(d.words.lockKnown)
+	case otherBrowsers:
+		d.say(d.words.lockOther)
+	}
 }
 
 func enrolledMessage(sender, language string, n notice) Message {

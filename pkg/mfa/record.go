@@ -53,6 +53,8 @@ type guard struct {
 
 	Trust string `json:"trust,omitempty"` // random; what trusted browsers carry instead, once trust has died alone
 
+	KnownWord string `json:"known_word,omitempty"` // random; what known tokens carry besides the epoch, once some were ended alone
+
 	Enabled       bool `json:"enabled,omitempty"`       // 2FA turned on by the user
 	Enforced      bool `json:"enforced,omitempty"`      // by an administrator, whatever the policy requires
 	Deprovisioned bool `json:"deprovisioned,omitempty"` // the client said so, and hasn't put the user again since
@@ -64,8 +66,8 @@ type guard struct {
 	Slots   []slot    `json:"slots,omitempty"`
 	Floor   time.Time `json:"floor,omitzero"`    // a challenge without a slot, begun then or before, was evicted: dead
 	Pending *slot     `json:"pending,omitempty"` // of the enrolment that something was sent for or tried against
-	Guesses tries     `json:"guesses,omitzero"`
-	Looked  tries     `json:"looked,omitzero"`   // wrong recovery codes
+	Guesses attempts  `json:"guesses,omitzero"`  // wrong codes
+	Looked  attempts  `json:"looked,omitzero"`   // wrong recovery codes
 	Sends   []int64   `json:"sends,omitempty"`   // codes by email of the last 24 hours, Unix microseconds, oldest first
 	Given   int64     `json:"given,omitempty"`   // the latest of those that were taken out of Sends again
 	MFATime time.Time `json:"mfa_time,omitzero"` // last real second factor
@@ -101,10 +103,11 @@ type slot struct {
 	By       store.Version `json:"by,omitempty"`    // the commit of the last answer
 	Kind     Kind          `json:"kind,omitempty"`  // of the factor that answered
 	Browser  string        `json:"browser,omitempty"`
-	Proven   bool          `json:"proven,omitempty"` // an enrolment's address was
-	Factor   string        `json:"factor,omitempty"` // that an enrolment brought
-	Effect   string        `json:"effect,omitempty"` // of the recovery code that answered
-	Left     int           `json:"left,omitempty"`   // recovery codes, after it
+	Unknown  bool          `json:"unknown,omitempty"` // known tokens have been ended since it was answered
+	Proven   bool          `json:"proven,omitempty"`  // an enrolment's address was
+	Factor   string        `json:"factor,omitempty"`  // that an enrolment brought
+	Effect   string        `json:"effect,omitempty"`  // of the recovery code that answered
+	Left     int           `json:"left,omitempty"`    // recovery codes, after it
 }
 
 // A challenge's states.
@@ -133,8 +136,9 @@ type challenge struct {
 	FirstFactor   FirstFactor `json:"first_factor"`
 	Begun         time.Time   `json:"begun"`
 	Expires       time.Time   `json:"expires"`
-	Default       string      `json:"default"`        // the factor asked for
-	Only          Kind        `json:"only,omitempty"` // the one kind that a step-up takes; empty: any
+	Default       string      `json:"default"`         // the factor asked for
+	Only          Kind        `json:"only,omitempty"`  // the one kind that a step-up takes; empty: any
+	Known         bool        `json:"known,omitempty"` // begun in a browser where the user had answered rightly before
 	Code          *sentCode   `json:"code,omitempty"`
 
 	// Where it can only be answered by enrolling a factor:

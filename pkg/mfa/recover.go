@@ -84,7 +84,9 @@ func (u *unit) newRecovery(g *guard, p *Policy) {
 		set.Codes = append(set.Codes, u.ring.Digest("recovery", g.recoveryFields(set.ID, canonical)...))
 	}
 	g.Recovery = set
-	g.Looked.lift(recoveryBudget(), u.now) // none of these has been guessed at
+	for _, known := range []bool{false, true} {
+		g.Looked.right(recoveryBudget(), known, u.now) // none of these has been guessed at
+	}
 }
 
 // codesLeft is how many recovery codes the user has, under p.
@@ -95,9 +97,9 @@ func (g *guard) codesLeft(p *Policy) int {
 	return len(g.Recovery.Codes)
 }
 
-// recoverable reports whether a recovery code would be looked at now.
-func (g *guard) recoverable(p *Policy, now time.Time) bool {
-	_, locked := g.Looked.locked(now)
+// recoverable reports whether a recovery code would be looked at now, in a browser that is known or not.
+func (g *guard) recoverable(p *Policy, known bool, now time.Time) bool {
+	_, locked := g.Looked.locked(known, now)
 	return !locked && g.codesLeft(p) > 0
 }
 
@@ -165,7 +167,7 @@ func (v *sight) recover(u *unit, code, bearer seal.Secret) (RecoverAnswer, error
 		case slot.State == "" && slot.Effect != "":
 			return v.toEnrol(slot, bearer), nil
 		case slot.State == "":
-			return RecoverAnswer{}, wrongCode(v.a.guard.Looked.left(recoveryBudget(), u.now))
+			return RecoverAnswer{}, wrongCode(v.a.guard.Looked.left(recoveryBudget(), v.ch.Known, u.now))
 		}
 	}
 	switch {
@@ -177,7 +179,7 @@ func (v *sight) recover(u *unit, code, bearer seal.Secret) (RecoverAnswer, error
 		return RecoverAnswer{}, errUnsettled
 	}
 	g := v.a.guard
-	switch until, locked := g.Looked.locked(u.now); {
+	switch until, locked := g.Looked.locked(v.ch.Known, u.now); {
 	case v.ch.Only != "":
 		return RecoverAnswer{}, refuse(MethodForbidden, "This step-up needs a factor of the kind it names.")
 	case g.codesLeft(&v.p.Policy) == 0:
@@ -201,8 +203,8 @@ func (v *sight) recover(u *unit, code, bearer seal.Secret) (RecoverAnswer, error
 		return RecoverAnswer{}, v.wrongRecovery(u)
 	}
 	g.Recovery.Codes = slices.Delete(g.Recovery.Codes, at, at+1)
-	g.Guesses.lift(codeBudget(), u.now)
-	g.Looked.right()
+	g.Guesses.right(codeBudget(), v.ch.Known, u.now)
+	g.Looked.right(recoveryBudget(), v.ch.Known, u.now)
 	e := u.event(v.ch.event(RecoveryUsed, map[string]any{"effect": v.p.Recovery.Effect, "codes_left": len(g.Recovery.Codes)}))
 	e.Notify = g.tell(u.now)
 	return v.effect(u, bearer)
@@ -212,12 +214,14 @@ func (v *sight) recover(u *unit, code, bearer seal.Secret) (RecoverAnswer, error
 func (v *sight) wrongRecovery(u *unit) error {
 	g := v.a.guard
 	g.open(&v.ch.challenge, u.now).By = u.token
-	locked := g.Looked.wrong(recoveryBudget(), u.now)
-	left := g.Looked.left(recoveryBudget(), u.now)
+	locked := g.Looked.wrong(recoveryBudget(), v.ch.Known, u.now)
+	left := g.Looked.left(recoveryBudget(), v.ch.Known, u.now)
 	u.event(v.ch.event(ChallengeFailed, map[string]any{"recovery": true, "attempts_left": left}))
 	if locked {
+		data := g.Looked.lock(v.ch.Known, u.now)
+		data["recovery"] = true
 		notify := g.tell(u.now)
-		u.event(v.ch.event(ChallengeLocked, map[string]any{"recovery": true, "until": g.Looked.Until})).Notify = notify
+		u.event(v.ch.event(ChallengeLocked, data)).Notify = notify
 	}
 	u.put(v.a.item, g, time.Time{})
 	return wrongCode(left)

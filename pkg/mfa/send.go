@@ -164,8 +164,8 @@ func (s *Service) SendCode(ctx context.Context, call Call, q SendRequest) (SendA
 			if f.Kind != Email {
 				return SendAnswer{}, refuse(NothingToSend, "The code of this factor is not sent: the user's own app shows it.")
 			}
-			if until, locked := v.a.guard.Guesses.locked(u.now); locked {
-				return SendAnswer{}, lockedUntil(until, u.now)
+			if err := v.checkLock(u.now); err != nil {
+				return SendAnswer{}, err
 			}
 			if err := u.newChallengeCode(v.a, &v.ch.challenge, f, v.p); err != nil {
 				return SendAnswer{}, err

@@ -22,12 +22,14 @@ func (s *Service) Unlock(ctx context.Context, call Call, org, user string, by In
 }
 
 // unlock forgets all wrong answers if there is a lock, and reports whether there was.
-func (g *guard) unlock(now time.Time) bool {
-	_, codes := g.Guesses.locked(now)
-	_, recovery := g.Looked.locked(now)
-	if !codes && !recovery {
-		return false
+func (g *guard) unlock(now time.Time) (was bool) {
+	for _, known := range []bool{false, true} {
+		_, codes := g.Guesses.locked(known, now)
+		_, recovery := g.Looked.locked(known, now)
+		was = was || codes || recovery
 	}
-	g.Guesses, g.Looked = tries{}, tries{}
-	return true
+	if was {
+		g.Guesses, g.Looked = attempts{}, attempts{}
+	}
+	return was
 }

@@ -85,7 +85,7 @@ func (a *account) shown(p *orgPolicy, now time.Time) User {
 	if usable := a.factors(&p.Policy); a.on(&p.Policy) || len(usable) > 0 && usable[len(usable)-1].ID == a.implicitEmail() {
 		u.Status = Protected
 	}
-	if until, locked := g.Guesses.locked(now); locked {
+	if until, locked := g.Guesses.locked(false, now); locked { // as a browser that nobody knows finds it
 		u.Status, u.LockedUntil = StatusLocked, &until
 	}
 	if p.Trust.Days > 0 {

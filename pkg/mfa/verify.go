@@ -28,12 +28,13 @@ type VerifyAnswer struct {
 	Token          seal.Secret     `json:"token"`
 	TrustToken     *seal.Secret    `json:"trust_token,omitempty"`
 	TrustedBrowser *TrustedBrowser `json:"trusted_browser,omitempty"`
+	KnownToken     *seal.Secret    `json:"known_token,omitempty"`    // for the browser, with each later start
 	RecoveryCodes  []seal.Secret   `json:"recovery_codes,omitempty"` // to a user whom an administrator has enrolled
 }
 
 // WithoutShownOnce is the answer as it is repeated once what is shown once may no longer be.
 func (a VerifyAnswer) WithoutShownOnce() any {
-	a.TrustToken, a.RecoveryCodes = nil, nil
+	a.TrustToken, a.KnownToken, a.RecoveryCodes = nil, nil, nil
 	return a
 }
 
@@ -79,8 +80,8 @@ func (v *sight) verify(u *unit, q *VerifyRequest) (VerifyAnswer, error) {
 		return VerifyAnswer{}, wrongCode(v.left(slot, u.now)) // counted by this very call, whose commit's answer was lost
 	}
 	g := v.a.guard
-	if until, locked := g.Guesses.locked(u.now); locked {
-		return VerifyAnswer{}, lockedUntil(until, u.now)
+	if err := v.checkLock(u.now); err != nil {
+		return VerifyAnswer{}, err
 	}
 	f, err := v.factor(q.Factor)
 	if err != nil {
@@ -94,7 +95,7 @@ func (v *sight) verify(u *unit, q *VerifyRequest) (VerifyAnswer, error) {
 	if !right {
 		return VerifyAnswer{}, v.wrong(u, slot)
 	}
-	g.Guesses.right()
+	g.Guesses.right(codeBudget(), v.knownBrowser(), u.now)
 	g.MFATime = u.now
 	if l := g.live(f.ID); l != nil {
 		l.Used = u.now
@@ -116,7 +117,7 @@ func (v *sight) verify(u *unit, q *VerifyRequest) (VerifyAnswer, error) {
 
 // end notes how the challenge ended, in the guard.
 func (v *sight) end(u *unit, s *slot, state string) {
-	s.State, s.At, s.By = state, u.now, u.token
+	s.State, s.At, s.By, s.Unknown = state, u.now, u.token, false
 	s.Until = v.ch.Expires.Add(shownFor)
 }
 
@@ -133,16 +134,15 @@ func (v *sight) wrong(u *unit, s *slot) error {
 	g := v.a.guard
 	s.Wrong++
 	s.By = u.token
-	locked := g.Guesses.wrong(codeBudget(), u.now)
+	locked := g.Guesses.wrong(codeBudget(), v.knownBrowser(), u.now)
 	if s.Wrong >= v.p.Challenge.Attempts {
 		v.end(u, s, failed)
 	}
 	left := v.left(s, u.now)
 	u.event(v.ch.event(ChallengeFailed, map[string]any{"attempts_left": left}))
 	if locked {
-		until := g.Guesses.Until
 		notify := g.tell(u.now)
-		u.event(v.ch.event(ChallengeLocked, map[string]any{"until": until})).Notify = notify
+		u.event(v.ch.event(ChallengeLocked, g.Guesses.lock(v.knownBrowser(), u.now))).Notify = notify
 	}
 	u.put(v.a.item, g, time.Time{})
 	return wrongCode(left)
@@ -150,7 +150,18 @@ func (v *sight) wrong(u *unit, s *slot) error {
 
 // left is how many wrong answers the challenge and its user still have.
 func (v *sight) left(s *slot, now time.Time) int {
-	return max(0, min(v.p.Challenge.Attempts-s.Wrong, v.a.guard.Guesses.left(codeBudget(), now)))
+	return max(0, min(v.p.Challenge.Attempts-s.Wrong, v.a.guard.Guesses.left(codeBudget(), v.knownBrowser(), now)))
+}
+
+// knownBrowser says in which of the user's two budgets wrong answers count.
+func (v *sight) knownBrowser() bool { return v.ch != nil && v.ch.Known }
+
+// checkLock answers Locked if no code would be looked at.
+func (v *sight) checkLock(now time.Time) error {
+	if until, locked := v.a.guard.Guesses.locked(v.knownBrowser(), now); locked {
+		return lockedUntil(until, now)
+	}
+	return nil
 }
 
 func wrongCode(left int) *Error {
@@ -183,6 +194,11 @@ func (v *sight) verified(u *unit, s *slot) (VerifyAnswer, error) {
 		return VerifyAnswer{}, err
 	}
 	answer := VerifyAnswer{Verified: true, IssuedAt: s.At, Token: token}
+	if !s.Unknown {
+		if answer.KnownToken, err = v.a.guard.knownToken(u.ring); err != nil {
+			return VerifyAnswer{}, err
+		}
+	}
 	if s.Browser == "" {
 		return answer, nil
 	}

@@ -167,6 +167,24 @@ func changeStages() []stage {
 			},
 		},
 		{
+			name: "a known browser beside revocations", torn: true, lost: [3]int{1, 1, 2}, profile: "default", policy: signIn,
+			set: func(p *props) {
+				x := p.app("ana", p.fresh())
+				p.trustBy(x)
+				listed, err := p.ListBrowsers(context.Background(), p.Client, "acme", "ana")
+				if err != nil {
+					p.Fatal(err)
+				}
+				one := p.ask("ana", mfa.SignIn)
+				one.learns = true
+				p.call(func(a *actor) { a.show(one, x, step(0), false) })
+				p.call(func(a *actor) { a.revokeOne("ana", listed.Items[0].ID) })
+				if p.full {
+					p.call(func(a *actor) { a.revokeAll("ana") })
+				}
+			},
+		},
+		{
 			name: "a proof beside a revocation", lost: [3]int{1, 1, 2}, profile: "default", policy: signIn,
 			set: func(p *props) {
 				by := p.prove(p.app("ana", p.fresh()))

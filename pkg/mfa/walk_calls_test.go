@@ -13,6 +13,8 @@ import (
 // opened is a challenge that waits for its answer.
 type opened struct {
 	user, id string
+	known    bool // begun in a known browser
+	learns   bool // the known token that its answer gives is looked at
 	bearer   mfa.Call
 	code     seal.Secret
 	until    time.Time
@@ -27,16 +29,22 @@ func signingIn(user string) mfa.StartRequest {
 // begin starts a challenge before the calls.
 func (p *props) begin(user string) opened {
 	p.Helper()
-	answer, err := p.StartChallenge(context.Background(), p.Client, signingIn(user))
+	return p.beginIn(user, seal.Secret{})
+}
+
+// beginIn is begin in a browser that holds a known token.
+func (p *props) beginIn(user string, known seal.Secret) opened {
+	p.Helper()
+	answer, err := p.StartChallenge(context.Background(), p.Client, knowing(known, signingIn(user)))
 	if err != nil {
 		p.Fatal(err)
 	}
 	o := opened{
-		user: user, id: answer.Challenge.ID, bearer: mfa.Call{Bearer: answer.Challenge.Token.Reveal()},
+		known: !known.IsZero(), user: user, id: answer.Challenge.ID, bearer: mfa.Call{Bearer: answer.Challenge.Token.Reveal()},
 		code: p.Outbox.Code(p, addressOf(user)), until: answer.Challenge.Sent.Expires,
 	}
 	if p.typed[o.code.Reveal()] {
-		return p.begin(user) // by chance; each code is to be right for one challenge only
+		return p.beginIn(user, known) // by chance; each code is to be right for one challenge only
 	}
 	p.typed[o.code.Reveal()], p.typed[mfatest.Wrong(o.code).Reveal()] = true, true
 	p.before[o.id] = true
@@ -61,6 +69,25 @@ func (p *props) spendElsewhere(user string, times int) {
 	for ; times > 0; times -= attempts {
 		p.spend(p.begin(user), min(times, attempts))
 	}
+}
+
+// knowing is the same sign-in in a browser that holds a known token.
+func knowing(token seal.Secret, q mfa.StartRequest) mfa.StartRequest {
+	q.KnownToken = token
+	return q
+}
+
+// know lets a user in and gives the known token of the browser.
+func (p *props) know(user string) seal.Secret {
+	p.Helper()
+	o := p.begin(user)
+	answer, err := p.Verify(context.Background(), p.Client, mfa.VerifyRequest{Challenge: o.id, Code: o.code})
+	if err != nil {
+		p.Fatal(err)
+	}
+	p.spent[o.id]++
+	p.spent[o.user]++
+	return *answer.KnownToken
 }
 
 // trust lets a user in and gives the token of the browser that is trusted from then on.
@@ -113,7 +140,7 @@ func (a *actor) verify(o opened, code seal.Secret, trust bool, key string) *call
 	if key != "" {
 		by.Replay = replayed(key, "verify")
 	}
-	d := deed{kind: verifies, user: o.user, challenge: o.id, code: code.Reveal(), right: code.Equal(o.code), until: o.until, replay: key, before: a.props.before[o.id], trusts: trust}
+	d := deed{kind: verifies, user: o.user, challenge: o.id, code: code.Reveal(), right: code.Equal(o.code), until: o.until, replay: key, before: a.props.before[o.id], trusts: trust, known: o.known}
 	what := "wrong code"
 	if d.right {
 		what = "right code"

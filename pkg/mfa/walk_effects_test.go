@@ -15,8 +15,10 @@ import (
 
 // Effects are what the commits of a call did to the guard.
 type effects struct {
-	guessed int      // wrong codes that they counted
-	looked  int      // wrong recovery codes that they counted
+	guessed int      // wrong codes that they counted, in the budget of the call
+	looked  int      // wrong recovery codes that they counted, in the budget of the call
+	strayed int      // wrong answers that they counted in the other one
+	misrow  bool     // they made the row of wrong codes longer, or shorter, than their answer does
 	won     int      // of them that noted a right answer
 	sets    []string // of recovery codes that they made
 	unkept  bool     // a right recovery code lifted a lock whose window was full, or left one whose wasn't
@@ -46,7 +48,7 @@ func (s *schedule) fault(err error) {
 func (s *schedule) note(f *flight, before *guardSeen) {
 	c := f.call
 	c.landedOver = 0
-	if c.trusts {
+	if c.trusts || c.learns {
 		c.landedOver = s.closed
 	}
 	if c.closes {
@@ -56,8 +58,12 @@ func (s *schedule) note(f *flight, before *guardSeen) {
 		return
 	}
 	after := s.guardOf(f)
-	c.guessed += max(0, len(after.Guesses.At)-len(before.Guesses.At))
-	c.looked += max(0, len(after.Looked.At)-len(before.Looked.At))
+	added := func(after, before triesSeen) int { return max(0, len(after.At)-len(before.At)) }
+	guessed := added(after.Guesses.in(c.known), before.Guesses.in(c.known))
+	c.guessed += guessed
+	c.looked += added(after.Looked.in(c.known), before.Looked.in(c.known))
+	c.strayed += added(after.Guesses.in(!c.known), before.Guesses.in(!c.known)) + added(after.Looked.in(!c.known), before.Looked.in(!c.known))
+	row := before.Guesses.Row + guessed
 	slots := after.Slots
 	if after.Pending != nil {
 		slots = append(slots, *after.Pending)
@@ -66,8 +72,13 @@ func (s *schedule) note(f *flight, before *guardSeen) {
 		return slot.By == f.token && (slot.State == "verified" || slot.State == "" && (slot.Effect != "" || slot.Proven))
 	}) {
 		c.won++
-		c.unkept = c.kind == recovers && after.Guesses.Until.IsZero() == (len(after.Guesses.At) >= wrongTries)
+		own := after.Guesses.in(c.known)
+		c.unkept = c.kind == recovers && own.Until.IsZero() == (len(own.At) >= wrongTries)
+		if c.kind == verifies || c.kind == recovers {
+			row = 0
+		}
 	}
+	c.misrow = c.misrow || after.Guesses.Row != row
 	if after.Recovery.ID != "" && after.Recovery.ID != before.Recovery.ID {
 		c.sets = append(c.sets, after.Recovery.ID)
 	}
@@ -86,11 +97,15 @@ const (
 
 // budget is that of which a wrong answer of the call is taken; empty: it gives none.
 func (c *call) budget() string {
+	where := ""
+	if c.known {
+		where = " in known browsers"
+	}
 	switch c.kind {
 	case verifies, finishes, proves:
-		return codes
+		return codes + where
 	case recovers:
-		return recoveryCodes
+		return recoveryCodes + where
 	}
 	return ""
 }
@@ -107,9 +122,9 @@ func (c *call) most() int {
 
 func (g guardSeen) tries(c *call) triesSeen {
 	if c.kind == recovers {
-		return g.Looked
+		return g.Looked.in(c.known)
 	}
-	return g.Guesses
+	return g.Guesses.in(c.known)
 }
 
 // counted is how many wrong answers of its own budget the call has recorded.
@@ -188,6 +203,9 @@ func (e *ending) winner(c *call) *call {
 func (e *ending) truthful(c *call) error {
 	if c.budget() != "" && c.landed != c.guessed+c.looked+c.won {
 		return fmt.Errorf("I2: %d answers were recorded, %d counted as wrong and %d as right", c.landed, c.guessed+c.looked, c.won)
+	}
+	if c.strayed > 0 || c.misrow {
+		return fmt.Errorf("I2: %d wrong answers were counted in the other budget, or in no row", c.strayed)
 	}
 	if c.unkept {
 		return fmt.Errorf("I2: after a right recovery code the codes are locked, or not, against their count")

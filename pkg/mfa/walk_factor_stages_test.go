@@ -49,6 +49,19 @@ func appStages() []stage {
 			},
 		},
 		{
+			name: "the last guesses of both budgets", lost: [3]int{0, 1, 2}, profile: "default", policy: signIn,
+			set: func(p *props) {
+				x := p.app("ana", p.fresh())
+				token := *p.answer(p.ask("ana", mfa.SignIn), x, nil).KnownToken
+				p.mistake(x, wrongTries-1)
+				p.mistakeIn(x, token, wrongTries-1)
+				stranger, owner := p.ask("ana", mfa.SignIn), p.askIn("ana", mfa.SignIn, token)
+				p.call(func(a *actor) { a.show(stranger, x, nil, false) })
+				p.call(func(a *actor) { a.show(owner, x, nil, false) })
+				p.call(func(a *actor) { a.show(owner, x, step(0), false) })
+			},
+		},
+		{
 			name: "the first codes of a user whom an administrator enrolled", lost: [3]int{1, 1, 2}, profile: "default", policy: signIn,
 			set: func(p *props) {
 				x, en := p.appUnderWay("ana", p.Client, mfa.EnrolRequest{
@@ -84,6 +97,18 @@ func recoveryStages() []stage {
 				p.call(func(a *actor) { a.recover(one, p.shown[0], mfa.EffectSignIn, nil, "") })
 				p.call(func(a *actor) { a.recover(one, p.shown[1], mfa.EffectSignIn, nil, "") })
 				p.call(func(a *actor) { a.show(one, x, nil, false) })
+			},
+		},
+		{
+			name: "a stranger's last recovery codes beside the owner's in a known browser", lost: [3]int{0, 1, 2}, profile: "default", policy: signIn,
+			set: func(p *props) {
+				x := p.app("ana", p.fresh())
+				token := *p.answer(p.ask("ana", mfa.SignIn), x, nil).KnownToken
+				stranger, owner := p.ask("ana", mfa.SignIn), p.askIn("ana", mfa.SignIn, token)
+				p.mistakeRecovery(stranger, recoveryTries-1)
+				p.call(func(a *actor) { a.recover(stranger, noCode, mfa.EffectSignIn, nil, "") })
+				p.call(func(a *actor) { a.recover(owner, noCode, mfa.EffectSignIn, nil, "") })
+				p.call(func(a *actor) { a.recover(owner, p.shown[0], mfa.EffectSignIn, nil, "") })
 			},
 		},
 		{

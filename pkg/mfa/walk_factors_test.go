@@ -102,7 +102,13 @@ type underWay struct {
 // ask begins a challenge to an app, before the calls.
 func (p *props) ask(user, purpose string) opened {
 	p.Helper()
-	q := signingIn(user)
+	return p.askIn(user, purpose, seal.Secret{})
+}
+
+// askIn is ask in a browser that holds a known token.
+func (p *props) askIn(user, purpose string, known seal.Secret) opened {
+	p.Helper()
+	q := knowing(known, signingIn(user))
 	q.Purpose = purpose
 	answer, err := p.StartChallenge(context.Background(), p.Client, q)
 	if err != nil {
@@ -110,7 +116,7 @@ func (p *props) ask(user, purpose string) opened {
 	}
 	ch := answer.Challenge
 	p.before[ch.ID] = true
-	return opened{user: user, id: ch.ID, bearer: mfa.Call{Bearer: ch.Token.Reveal()}, until: ch.Expires}
+	return opened{known: !known.IsZero(), user: user, id: ch.ID, bearer: mfa.Call{Bearer: ch.Token.Reveal()}, until: ch.Expires}
 }
 
 // prove has the user step up with the app, and gives the call that proves it. It moves the clock on to the app's next step.
@@ -146,8 +152,14 @@ func (p *props) answer(o opened, x *heldApp, trust *mfa.TrustChoice) mfa.VerifyA
 // mistake answers wrongly to challenges of their own, before the calls.
 func (p *props) mistake(x *heldApp, times int) {
 	p.Helper()
+	p.mistakeIn(x, seal.Secret{}, times)
+}
+
+// mistakeIn is mistake in a browser that holds a known token.
+func (p *props) mistakeIn(x *heldApp, known seal.Secret, times int) {
+	p.Helper()
 	for range times {
-		o := p.ask(x.user, mfa.SignIn)
+		o := p.askIn(x.user, mfa.SignIn, known)
 		_, err := p.Verify(context.Background(), p.Client, mfa.VerifyRequest{Challenge: o.id, Code: x.wrong()})
 		if mfa.AsError(err).Code != mfa.WrongCode {
 			p.Fatal(err)
@@ -182,7 +194,7 @@ func withKey(by mfa.Call, key, path string) mfa.Call {
 // show answers a challenge with what the app shows at a step; a wrong code where there is no such step.
 func (a *actor) show(o opened, x *heldApp, step *int, trust bool) *call {
 	q := mfa.VerifyRequest{Challenge: o.id, Factor: x.id, Code: x.wrong()}
-	d := deed{kind: verifies, user: o.user, challenge: o.id, factor: x.id, until: o.until, before: a.props.before[o.id], trusts: trust}
+	d := deed{kind: verifies, user: o.user, challenge: o.id, factor: x.id, until: o.until, before: a.props.before[o.id], trusts: trust, known: o.known, learns: o.learns}
 	what := "wrong code of the app"
 	if step != nil {
 		q.Code = x.code(*step)
@@ -204,7 +216,7 @@ func step(n int) *int { return &n }
 func (a *actor) recover(o opened, code seal.Secret, effect string, from *call, key string) *call {
 	d := deed{
 		kind: recovers, user: o.user, challenge: o.id, code: code.Reveal(), right: !code.Equal(noCode), until: o.until,
-		replay: key, before: a.props.before[o.id], from: from, closes: effect == mfa.EffectReset, effect: effect,
+		replay: key, before: a.props.before[o.id], from: from, closes: effect == mfa.EffectReset, effect: effect, known: o.known,
 	}
 	what := "wrong recovery code"
 	if d.right {

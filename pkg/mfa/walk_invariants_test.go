@@ -32,6 +32,8 @@ type deed struct {
 	effect string   // of a recovery code
 	lets   string   // the challenge that an enrolment's finish answers
 	trusts bool     // a success trusts the browser
+	known  bool     // it answers a challenge that was begun in a known browser
+	learns bool     // the known token of a success is looked at when all is over
 	app    *heldApp // that is being enrolled
 	from   *call    // that gave what it could succeed with; nil: as before says
 }
@@ -62,8 +64,8 @@ type guardSeen struct {
 	User    string     `json:"user"`
 	Slots   []slotSeen `json:"slots"`
 	Pending *slotSeen  `json:"pending"`
-	Guesses triesSeen  `json:"guesses"`
-	Looked  triesSeen  `json:"looked"`
+	Guesses wrongSeen  `json:"guesses"`
+	Looked  wrongSeen  `json:"looked"`
 	Sends   []int64    `json:"sends"`
 
 	Recovery struct {
@@ -87,10 +89,27 @@ type slotSeen struct {
 	Proven  bool          `json:"proven"`
 }
 
+// wrongSeen are the wrong answers of one sort: those of browsers that aren't known, and Known.
+type wrongSeen struct {
+	triesSeen
+	Known triesSeen `json:"known"`
+	Row   int       `json:"row"`
+}
+
 type triesSeen struct {
 	At    []int64   `json:"at"`
 	Until time.Time `json:"until"`
 }
+
+func (w wrongSeen) in(known bool) triesSeen {
+	if known {
+		return w.Known
+	}
+	return w.triesSeen
+}
+
+// all is how many are counted in both budgets.
+func (w wrongSeen) all() int { return len(w.At) + len(w.Known.At) }
 
 // An ending is how a schedule came out.
 type ending struct {
@@ -287,8 +306,10 @@ func (e *ending) closed(by *call) error {
 // bounded checks I1 and I2: one success for each challenge, and no more answers looked at than may be.
 func (e *ending) bounded() error {
 	for user, g := range e.guards {
-		if n := len(g.Guesses.At); n > wrongTries {
-			return fmt.Errorf("I2: %d wrong codes were looked at for %s, at most %d", n, user, wrongTries)
+		for _, known := range []bool{false, true} {
+			if n := len(g.Guesses.in(known).At); n > wrongTries {
+				return fmt.Errorf("I2: %d wrong codes were looked at for %s in browsers that are known: %t, at most %d", n, user, known, wrongTries)
+			}
 		}
 		for _, slot := range g.Slots {
 			if (slot.State == "failed") != (slot.Wrong == attempts) || slot.Wrong > attempts {
@@ -319,7 +340,7 @@ func (e *ending) bounded() error {
 		if c.refusal() == mfa.WrongCode && c.landed == 1 && (c.kind == verifies || c.lost == 0) {
 			key := fmt.Sprint(c.challenge, *c.err.AttemptsLeft)
 			if c.kind == recovers {
-				key = fmt.Sprint(c.user, *c.err.AttemptsLeft)
+				key = fmt.Sprint(c.user, c.known, *c.err.AttemptsLeft)
 			}
 			if left[key] {
 				return fmt.Errorf("I2: %d attempts left, twice", *c.err.AttemptsLeft)
@@ -351,7 +372,7 @@ func (e *ending) counted() error {
 		}
 	}
 	for user, g := range e.guards {
-		counted := len(g.Guesses.At)
+		counted := g.Guesses.all()
 		for _, slot := range g.Slots {
 			n := slot.Wrong
 			if slot.State == "verified" && slot.Effect == "" && slot.Factor == "" {

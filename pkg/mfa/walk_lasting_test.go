@@ -13,21 +13,13 @@ import (
 // apps and trusted browsers that are good are those that should be.
 func (e *ending) lasting() error {
 	for user, g := range e.guards {
-		began, looked, guessed := e.props.began[user], 0, 0
-		for _, c := range e.calls {
-			if c.user == user {
-				looked += c.looked
-				guessed += c.guessed
-			}
-		}
 		if e.happened(erases, &call{deed: deed{user: user}}) {
 			continue
 		}
-		if got, want := len(g.Guesses.At), len(began.Guesses.At)+guessed; got != want {
-			return fmt.Errorf("I2: %d wrong codes of %s are counted, want %d", got, user, want)
-		}
-		if got, want := len(g.Looked.At), len(began.Looked.At)+looked; got != want || got > recoveryTries {
-			return fmt.Errorf("I2: %d wrong recovery codes of %s are counted, want %d, at most %d", got, user, want, recoveryTries)
+		for _, known := range []bool{false, true} {
+			if err := e.remembered(user, g, known); err != nil {
+				return err
+			}
 		}
 		if err := e.recoverable(user, g); err != nil {
 			return err
@@ -36,7 +28,54 @@ func (e *ending) lasting() error {
 	if err := e.apps(); err != nil {
 		return err
 	}
+	if err := e.knownBrowsers(); err != nil {
+		return err
+	}
 	return e.trusted()
+}
+
+// remembered checks that one of the user's two budgets holds what was counted in it, and nothing else.
+func (e *ending) remembered(user string, g guardSeen, known bool) error {
+	began, looked, guessed := e.props.began[user], 0, 0
+	for _, c := range e.calls {
+		if c.user == user && c.known == known {
+			looked += c.looked
+			guessed += c.guessed
+		}
+	}
+	if got, want := len(g.Guesses.in(known).At), len(began.Guesses.in(known).At)+guessed; got != want {
+		return fmt.Errorf("I2: %d wrong codes of %s are counted, want %d; in known browsers: %t", got, user, want, known)
+	}
+	if got, want := len(g.Looked.in(known).At), len(began.Looked.in(known).At)+looked; got != want || got > recoveryTries {
+		return fmt.Errorf("I2: %d wrong recovery codes of %s are counted, want %d, at most %d; in known browsers: %t", got, user, want, recoveryTries, known)
+	}
+	return nil
+}
+
+// knownBrowsers checks that a known token is good unless something has ended it since it was given.
+func (e *ending) knownBrowsers() error {
+	for _, c := range e.calls {
+		answer, ok := c.answer.(mfa.VerifyAnswer)
+		if !ok || !c.learns || c.dead || c.err != nil {
+			continue
+		}
+		ended := slices.ContainsFunc(e.calls, func(x *call) bool {
+			return x.user == c.user && x.landed > 0 && c.landedOver&x.bit == 0 && (x.resets() || x.kind == revokesOne)
+		})
+		good := false
+		if answer.KnownToken != nil {
+			s := *e.props.Service
+			s.Store = e.model.Clone(e.clock.Now)
+			var err error
+			if good, err = s.Knows(context.Background(), "acme", c.user, *answer.KnownToken); err != nil {
+				return err
+			}
+		}
+		if good == ended {
+			return fmt.Errorf("I3: %s gave a known token that is good: %t, and something has ended it since: %t", c.what, good, ended)
+		}
+	}
+	return nil
 }
 
 // recoverable checks that of all recovery codes that were ever shown those of the newest set work, if nobody has used

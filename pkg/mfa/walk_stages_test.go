@@ -59,6 +59,20 @@ func answerStages() []stage {
 			},
 		},
 		{
+			name: "a stranger's last guesses beside the owner's in a known browser", lost: [3]int{1, 1, 2},
+			set: func(p *props) {
+				token := p.know("ana")
+				p.spendElsewhere("ana", wrongTries-1)
+				stranger, owner := p.begin("ana"), p.beginIn("ana", token)
+				p.call(func(a *actor) { a.verify(stranger, mfatest.Wrong(stranger.code), false, "") })
+				p.call(func(a *actor) { a.verify(owner, mfatest.Wrong(owner.code), false, "") })
+				p.call(func(a *actor) { a.verify(owner, owner.code, false, "") })
+				if p.full {
+					p.call(func(a *actor) { a.verify(stranger, stranger.code, false, "") })
+				}
+			},
+		},
+		{
 			name: "a right code beside the lock", lost: [3]int{1, 2, 4},
 			set: func(p *props) {
 				p.spendElsewhere("ana", wrongTries-1)

@@ -161,7 +161,7 @@ func (s *schedule) state() state {
 	for _, a := range s.actors {
 		for _, c := range a.calls {
 			fmt.Fprintln(&b, "call", c.bit, c.what, c.moved, c.began, c.landed, c.landedAfter, c.decided.UnixMicro(),
-				c.lost, c.overtaken, c.landedOver, c.guessed, c.looked, c.won, c.now.UnixMicro(), c.dead, c.over, c.text)
+				c.lost, c.overtaken, c.landedOver, c.guessed, c.looked, c.strayed, c.misrow, c.won, c.now.UnixMicro(), c.dead, c.over, c.text)
 			for _, set := range c.sets {
 				if bytes.Contains(b.Bytes(), []byte(set)) {
 					fmt.Fprintln(&b, set)
@@ -308,7 +308,7 @@ func told(answer any, err *mfa.Error) string {
 	}
 	switch a := answer.(type) {
 	case mfa.VerifyAnswer:
-		return fmt.Sprint("verified ", a.IssuedAt, " ", a.Token.Reveal(), " ", reveal(a.TrustToken), revealAll(a.RecoveryCodes))
+		return fmt.Sprint("verified ", a.IssuedAt, " ", a.Token.Reveal(), " ", reveal(a.TrustToken), " ", reveal(a.KnownToken), revealAll(a.RecoveryCodes))
 	case mfa.StartAnswer:
 		text := fmt.Sprint(a.Decision, " ", reveal(a.Token), " ", reveal(a.TrustToken))
 		if c := a.Challenge; c != nil {
