@@ -11,19 +11,19 @@ import (
 // is healthy when they can be had.
 func Pages(keys func(context.Context) ([]byte, error)) Handlers {
 	return Handlers{step: "pages", bound: map[string]handler{
-		"getKeys": func(x *exchange, _ map[string]string) (answer, error) {
+		"getKeys": open(func(x *exchange, _ map[string]string) (answer, error) {
 			published, err := keys(x.ctx)
 			if err != nil {
 				return answer{}, mfa.AsError(err)
 			}
 			return answer{status: http.StatusOK, contentType: "application/json", body: published}, nil
-		},
-		"getHealth": func(x *exchange, _ map[string]string) (answer, error) {
+		}),
+		"getHealth": open(func(x *exchange, _ map[string]string) (answer, error) {
 			if _, err := keys(x.ctx); err != nil {
 				return answer{}, mfa.AsError(err)
 			}
 			return answer{status: http.StatusOK, contentType: "application/json", body: []byte(`{"status":"ok"}`)}, nil
-		},
-		"explainProblem": explain,
+		}),
+		"explainProblem": open(explain),
 	}}
 }

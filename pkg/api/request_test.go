@@ -250,6 +250,9 @@ func TestACallThatHasNoBodyTakesNone(t *testing.T) {
 	for _, method := range []string{"GET", "DELETE"} {
 		w.refused(method, w.do(method, "/v1/orgs/acme/users/u", `{}`), 400, mfa.InvalidRequest, "")
 	}
+	for _, open := range []string{"/health", "/.well-known/jwks.json", "/problems/busy"} {
+		w.refused(open, w.do("GET", open, `{}`, without("Authorization")), 400, mfa.InvalidRequest, "")
+	}
 	w.wants("an empty one", w.do("GET", "/v1/orgs/acme/policy", "", with("Content-Type", "application/json")), 200)
 }
 

@@ -82,6 +82,19 @@ func serve[Req, Res any](op operation[Req, Res]) handler {
 	}
 }
 
+// open serves a route that needs no bearer. It takes neither a query nor a body, and refuses both like all other calls do.
+func open(show handler) handler {
+	return func(x *exchange, values map[string]string) (answer, error) {
+		if _, err := ParseQuery(x.r.URL.RawQuery); err != nil {
+			return answer{}, err
+		}
+		if err := x.noBody(); err != nil {
+			return answer{}, err
+		}
+		return show(x, values)
+	}
+}
+
 func (op *operation[Req, Res]) parse(body []byte, into *Req) error {
 	if op.read != nil {
 		return op.read(body, into)
