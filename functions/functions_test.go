@@ -51,7 +51,9 @@ func TestTemplateRouteTableAndDocumentHaveTheSameRoutes(t *testing.T) {
 	}
 	for _, s := range api.Steps {
 		for _, r := range s.Routes {
-			table = append(table, s.Name+": "+r.Method+" "+r.Pattern)
+			for _, method := range r.Methods() {
+				table = append(table, s.Name+": "+method+" "+r.Pattern)
+			}
 			operations = append(operations, fmt.Sprintf("%s %s is %s, open: %t", r.Method, r.Pattern, r.Operation, r.Open))
 		}
 	}

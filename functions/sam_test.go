@@ -150,7 +150,9 @@ func TestSAMMountsEveryRouteOfTheTable(t *testing.T) {
 			t.Fatalf("template.yaml has no function %s", s.Name)
 		}
 		for _, r := range s.Routes {
-			table = append(table, f.Resource+": "+r.Method+" "+r.Pattern)
+			for _, method := range r.Methods() {
+				table = append(table, f.Resource+": "+method+" "+r.Pattern)
+			}
 		}
 	}
 	// SAM answers preflights by itself, as API Gateway does.

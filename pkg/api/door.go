@@ -100,7 +100,7 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	x := &exchange{w: w, r: r, ctx: ctx, id: requestID(r.Header)}
 	a := d.answer(x)
-	a.send(w, x.id)
+	a.send(x)
 	d.record(x, &a, began)
 }
 
@@ -141,10 +141,10 @@ func (d *door) answer(x *exchange) (a answer) {
 	return a
 }
 
-// send writes an answer out.
-func (a *answer) send(w http.ResponseWriter, requestID string) {
-	h := w.Header()
-	h.Set("X-Request-Id", requestID)
+// send writes an answer out. One to a HEAD is that to the GET without its body.
+func (a *answer) send(x *exchange) {
+	h := x.w.Header()
+	h.Set("X-Request-Id", x.id)
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	for name, value := range map[string]string{
@@ -155,15 +155,17 @@ func (a *answer) send(w http.ResponseWriter, requestID string) {
 			h.Set(name, value)
 		}
 	}
-	w.WriteHeader(a.status)
-	w.Write(a.body) // whoever went away can't be told
+	x.w.WriteHeader(a.status)
+	if x.r.Method != http.MethodHead {
+		x.w.Write(a.body) // whoever went away can't be told
+	}
 }
 
 // record logs the call, in words of the route table only: paths, ids and queries are the caller's own.
 func (d *door) record(x *exchange, a *answer, began time.Time) {
 	method, pattern := "other", "none"
 	if x.route != nil {
-		method, pattern = x.route.Method, x.route.Pattern
+		method, pattern = x.r.Method, x.route.Pattern
 	}
 	line := []any{"method", method, "route", pattern, "status", a.status, "request_id", x.id}
 	if a.code != "" {

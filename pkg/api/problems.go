@@ -65,7 +65,7 @@ var Problems = []Explanation{
 		"What was to be made is there, and can be there only once: this address is already one of the user's factors.",
 		"Use the one that is there."},
 	{"method_not_allowed", 405, "The path has no such method",
-		"There is such a path, but not with this method. The Allow header lists those it has. HEAD and OPTIONS are not among them.",
+		"There is such a path, but not with this method. The Allow header lists those it has.",
 		"Use one of the methods in Allow."},
 	{"version_mismatch", 412, "The policy has changed meanwhile",
 		"The version in If-Match isn't the one in force: somebody else saved the policy after it was read.",

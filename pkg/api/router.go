@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/base64"
+	"slices"
 	"strings"
 
 	"countersign/pkg/mfa"
@@ -36,10 +37,10 @@ func match(routes []boundRoute, method, path string) (found *boundRoute, values 
 		values, ok := routes[i].values(segments)
 		switch {
 		case !ok:
-		case routes[i].Method == method:
+		case slices.Contains(routes[i].Methods(), method):
 			return &routes[i], values, nil
 		default:
-			allowed = append(allowed, routes[i].Method)
+			allowed = append(allowed, routes[i].Methods()...)
 		}
 	}
 	return nil, nil, allowed

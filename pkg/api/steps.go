@@ -1,5 +1,7 @@
 package api
 
+import "net/http"
+
 // A Step is what one function serves. Its name is that of the function's folder.
 type Step struct {
 	Name   string
@@ -12,6 +14,14 @@ type Route struct {
 	Pattern   string
 	Operation string // its operationId in the OpenAPI document, and the name that a handler is bound by
 	Open      bool   // needs no bearer
+}
+
+// Methods are those that the route answers: a GET's answers HEAD too (RFC 9110 section 9.3.2).
+func (r *Route) Methods() []string {
+	if r.Method == http.MethodGet {
+		return []string{http.MethodGet, http.MethodHead}
+	}
+	return []string{r.Method}
 }
 
 // Steps is every route there is.

@@ -66,7 +66,10 @@ func unavailable(o api.Options, why error) http.Handler {
 	door := api.New(o, api.Pages(func(context.Context) ([]byte, error) { return nil, why }))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		instead := r.Clone(r.Context())
-		instead.Method, instead.URL.Path, instead.URL.RawQuery, instead.Body = http.MethodGet, "/health", "", http.NoBody
+		instead.URL.Path, instead.URL.RawQuery, instead.Body = "/health", "", http.NoBody
+		if r.Method != http.MethodHead {
+			instead.Method = http.MethodGet
+		}
 		door.ServeHTTP(w, instead)
 	})
 }

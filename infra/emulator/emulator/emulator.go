@@ -139,7 +139,7 @@ func Open(ctx context.Context, o Options) (_ *Emulator, err error) {
 	if err != nil {
 		return nil, err
 	}
-	e.calls = e.newCalls(&front{pools: e.pools, now: time.Now, log: e.log})
+	e.calls = e.newCalls(&front{pools: e.pools, routes: routesOf(e.functions), now: time.Now, log: e.log})
 	e.running.Go(func() { machine.HandOn(e.ctx, e.trigger.wake, e.trigger.drain, e.log) })
 	e.running.Go(func() { e.schedule(every) })
 	return e, nil

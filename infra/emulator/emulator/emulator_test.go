@@ -216,6 +216,12 @@ func TestK1ANewBrowserIsAskedAndATrustedOneIsNot(t *testing.T) {
 			w.call("POST", "/local/sweep", nil).want(t, 200, `"announced":1`)
 			w.call("GET", "/health", nil).want(t, 200, "")
 			w.call("GET", "/.well-known/jwks.json", nil).want(t, 200, "keys")
+			for path, want := range map[string]int{"/health": 200, "/v1/challenges/" + id: 404, "/v1/orgs/acme/users/ana": 200, "/v1/orgs/acme/users/nobody": 404, "/problems/busy": 200} {
+				get, head := w.call("GET", path, nil), w.call("HEAD", path, nil)
+				if head.status != want || head.raw != "" || head.header.Get("Content-Type") != get.header.Get("Content-Type") || get.raw == "" {
+					t.Errorf("HEAD %s: got %d %v %q, want what GET has and no body", path, head.status, head.header, head.raw)
+				}
+			}
 		})
 	}
 }
@@ -414,6 +420,7 @@ func TestTheFrontHasAPIGatewaysLimits(t *testing.T) {
 	w.call("GET", "/health", nil, "X-Long", strings.Repeat("a", 10240)).want(t, 431, `{"message":`)
 	w.call("POST", "/v1/decisions", strings.Repeat("a", 10<<20)).want(t, 413, `{"message":"Request Entity Too Large"}`)
 	w.call("GET", "/problems/busy", nil).want(t, 200, "")
+	w.call("HEAD", "/v1/decisions", nil).want(t, 404, "")
 }
 
 func TestABodyThatIsNotUTF8IsRefusedAsOnTheLocalServer(t *testing.T) {

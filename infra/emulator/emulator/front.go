@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -12,13 +13,12 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
-
-	"countersign/pkg/api"
 )
 
 // What API Gateway's HTTP API takes, and for how long it waits.
@@ -33,9 +33,10 @@ const (
 // A front answers HTTP as API Gateway's HTTP API does, by functions that it speaks payload format 2.0 with.
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
 type front struct {
-	pools map[string]*pool
-	now   func() time.Time
-	log   *slog.Logger
+	pools  map[string]*pool
+	routes []route
+	now    func() time.Time
+	log    *slog.Logger
 }
 
 // ServeHTTP implements http.Handler.
@@ -46,8 +47,8 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		say(w, http.StatusRequestHeaderFieldsTooLarge, "Request Header Fields Too Large")
 		return
 	}
-	step, route, params := match(r)
-	if step == "" {
+	route, params := f.match(r)
+	if route == nil {
 		say(w, http.StatusNotFound, "Not Found")
 		return
 	}
@@ -58,19 +59,19 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	} else if err != nil {
 		return // nobody is there any more
 	}
-	event, err := json.Marshal(payload(r, id, route, params, body, f.now()))
+	event, err := json.Marshal(payload(r, id, route.key, params, body, f.now()))
 	if err != nil || len(event) > mostEvent {
 		say(w, http.StatusRequestEntityTooLarge, "Request Entity Too Large")
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), longest)
 	defer cancel()
-	answer, err := f.pools[step].invoke(ctx, event)
+	answer, err := f.pools[route.step].invoke(ctx, event)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		say(w, http.StatusServiceUnavailable, "Service Unavailable")
 	case err != nil:
-		f.log.Warn("a function gave no answer", "step", step, "error", err)
+		f.log.Warn("a function gave no answer", "step", route.step, "error", err)
 		say(w, http.StatusInternalServerError, "Internal Server Error")
 	default:
 		pass(w, answer)
@@ -95,32 +96,57 @@ func headSize(r *http.Request) int {
 	return n
 }
 
-// match finds the route of a request, and what stands for the parts of it in braces. No step: there is none.
-func match(r *http.Request) (step, route string, params map[string]string) {
-	given := strings.Split(r.URL.EscapedPath(), "/")
-	for _, s := range api.Steps {
-		for _, candidate := range s.Routes {
-			wanted := strings.Split(candidate.Pattern, "/")
-			if candidate.Method != r.Method || len(wanted) != len(given) {
-				continue
-			}
-			params, fits := map[string]string{}, true
-			for i, part := range wanted {
-				text, err := url.PathUnescape(given[i])
-				name, braced := strings.CutPrefix(part, "{")
-				switch {
-				case err != nil || !braced && part != text || text == "" && part != "":
-					fits = false
-				case braced:
-					params[strings.TrimSuffix(name, "}")] = text
-				}
-			}
-			if fits {
-				return s.Name, candidate.Method + " " + candidate.Pattern, params
-			}
+// A route is one of the API's that the template has.
+type route struct {
+	key      string // "METHOD /path", with names in braces
+	method   string
+	segments []string
+	step     string // of the function that it leads to
+}
+
+// routesOf are those of all functions, the more exact one first where two fit.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-routes.html#http-api-develop-routes.evaluation
+func routesOf(functions map[string]*function) (all []route) {
+	for step, f := range functions {
+		for _, key := range f.routes {
+			method, path, _ := strings.Cut(key, " ")
+			all = append(all, route{key: key, method: method, segments: strings.Split(path, "/"), step: step})
 		}
 	}
-	return "", "", nil
+	slices.SortFunc(all, func(a, b route) int {
+		return cmp.Or(cmp.Compare(strings.Count(a.key, "{"), strings.Count(b.key, "{")), cmp.Compare(a.key, b.key))
+	})
+	return all
+}
+
+// match finds the route of a request, and what stands for the parts of it in braces; nil: there is none.
+func (f *front) match(r *http.Request) (*route, map[string]string) {
+	given := strings.Split(r.URL.EscapedPath(), "/")
+	for i := range f.routes {
+		if params := f.routes[i].fits(r.Method, given); params != nil {
+			return &f.routes[i], params
+		}
+	}
+	return nil, nil
+}
+
+// fits gives what stands for the parts in braces; nil: the route is another.
+func (r *route) fits(method string, given []string) map[string]string {
+	if r.method != method || len(r.segments) != len(given) {
+		return nil
+	}
+	params := map[string]string{}
+	for i, part := range r.segments {
+		text, err := url.PathUnescape(given[i])
+		name, braced := strings.CutPrefix(part, "{")
+		switch {
+		case err != nil || !braced && part != text || text == "" && part != "":
+			return nil
+		case braced:
+			params[strings.TrimSuffix(name, "}")] = text
+		}
+	}
+	return params
 }
 
 func payload(r *http.Request, id, route string, params map[string]string, body []byte, now time.Time) *events.APIGatewayV2HTTPRequest {

@@ -20,6 +20,7 @@ type function struct {
 	timeout     time.Duration // of one invocation
 	environment []string      // NAME=value
 	events      any           // what it is run by
+	routes      []string      // of the API, that lead to it: "METHOD /path"
 }
 
 type object = template.Object
@@ -49,7 +50,7 @@ func readFunctions(root string, values map[string]string) (map[string]*function,
 	}
 	found := map[string]*function{}
 	for step, said := range all {
-		f := &function{step: step, timeout: said.Timeout, events: said.Properties["Events"]}
+		f := &function{step: step, timeout: said.Timeout, events: said.Properties["Events"], routes: said.Routes}
 		for variable, value := range said.Environment {
 			is, err := template.Fill(value, values)
 			if err != nil {

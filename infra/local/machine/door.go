@@ -97,21 +97,26 @@ func (d door) answer(w http.ResponseWriter, r *http.Request) (any, error) {
 	if err := fromHere(r); err != nil {
 		return nil, err
 	}
-	calls := d[r.URL.EscapedPath()]
-	call := calls[r.Method]
+	calls, method := d[r.URL.EscapedPath()], r.Method
+	if method == http.MethodHead { // is answered like a GET; net/http leaves the body out
+		method = http.MethodGet
+	}
+	call := calls[method]
 	switch {
 	case calls == nil:
 		return nil, refuse(mfa.NotFound, "There is no such call.")
 	case call == nil:
 		var allowed []string
 		for method := range calls {
-			allowed = append(allowed, method)
+			if allowed = append(allowed, method); method == http.MethodGet {
+				allowed = append(allowed, http.MethodHead)
+			}
 		}
 		slices.Sort(allowed)
 		w.Header().Set("Allow", strings.Join(allowed, ", "))
 		return nil, refuse(methodNotAllowed, "The call has another method.")
 	}
-	if _, err := api.ParseQuery(r.URL.RawQuery, parameters[r.Method+" "+r.URL.EscapedPath()]...); err != nil {
+	if _, err := api.ParseQuery(r.URL.RawQuery, parameters[method+" "+r.URL.EscapedPath()]...); err != nil {
 		return nil, err
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))

@@ -232,8 +232,13 @@ func TestLocalCallsKeepTheGroundRules(t *testing.T) {
 			t.Errorf("%s: got header %v", check.name, h)
 		}
 	}
-	if got := r.call("PUT", "/local/outbox", "").header.Get("Allow"); got != "DELETE, GET" {
-		t.Errorf("got Allow %q, want DELETE, GET", got)
+	if got := r.call("PUT", "/local/outbox", "").header.Get("Allow"); got != "DELETE, GET, HEAD" {
+		t.Errorf("got Allow %q, want DELETE, GET, HEAD", got)
+	}
+	for path, want := range map[string]int{"/local/outbox?to=ana@demo.example": 200, "/local/events": 200, "/local/clock": 200, "/local/outbox?to=": 400, "/local/sweep": 405} {
+		if got := r.call("HEAD", path, ""); got.status != want || got.body != "" || got.header.Get("X-Request-Id") == "" {
+			t.Errorf("HEAD %s: got %d %s, want %d", path, got.status, got.body, want)
+		}
 	}
 	good := r.call("GET", "/local/clock", "", "X-Request-Id", "not sane")
 	if h := good.header; h.Get("X-Request-Id") == "not sane" || h.Get("X-Request-Id") == "" || h.Get("Cache-Control") != "no-store" || h.Get("Content-Type") != "application/json" {

@@ -88,11 +88,11 @@ func (v *Validator) Operations() (all []Operation) {
 }
 
 // Response checks an answer to a request of that method and path. A path that the document doesn't have must be
-// answered by 404, and a method that a path doesn't have by 405.
+// answered by 404, and a method that a path doesn't have by 405. A HEAD is answered like a GET, without a body.
 func (v *Validator) Response(method, path string, status int, h http.Header, body []byte) error {
 	a, err := v.answerFor(method, path, strconv.Itoa(status))
 	if err == nil {
-		err = a.check(h, body)
+		err = a.check(h, body, method == http.MethodHead)
 	}
 	if err != nil {
 		return fmt.Errorf("%s %s answered %d: %w", method, path, status, err)
@@ -139,7 +139,7 @@ func (v *Validator) find(method, path string) (found, samePath *operation) {
 			continue
 		}
 		samePath = o
-		if o.Method == method {
+		if o.Method == method || method == http.MethodHead && o.Method == http.MethodGet {
 			return o, o
 		}
 	}
@@ -176,7 +176,7 @@ func fits(pattern, path string) bool {
 	return true
 }
 
-func (a *answer) check(h http.Header, body []byte) error {
+func (a *answer) check(h http.Header, body []byte, headersOnly bool) error {
 	for name, said := range a.headers {
 		values := h.Values(name)
 		switch {
@@ -195,10 +195,10 @@ func (a *answer) check(h http.Header, body []byte) error {
 			return fmt.Errorf("the document doesn't have the header %s here", name)
 		}
 	}
+	if (len(a.types) == 0 || headersOnly) && len(body) > 0 {
+		return fmt.Errorf("there is a body, and the document has none")
+	}
 	if len(a.types) == 0 {
-		if len(body) > 0 {
-			return fmt.Errorf("there is a body, and the document has none")
-		}
 		return nil
 	}
 	kind, _, err := mime.ParseMediaType(h.Get("Content-Type"))
@@ -209,6 +209,8 @@ func (a *answer) check(h http.Header, body []byte) error {
 	switch {
 	case !ok:
 		return fmt.Errorf("the document doesn't have the Content-Type %s here", kind)
+	case headersOnly:
+		return nil
 	case !strings.HasSuffix(kind, "json"):
 		return schema.Validate(string(body))
 	}
