@@ -10,7 +10,7 @@
 //   - Whatever goes wrong leaves as a problem document (RFC 9457) with a code from one closed table. What broke, and any
 //     value that was sent, is in none of them. A panic is an unavailable service to the caller, and no crash.
 //   - Secrets are written in the clear in one place: the encoder of answers.
-//   - Every answer names its request and is not to be stored.
+//   - Every answer names its request and is not to be stored, but for the public keys, which may be kept for an hour.
 //
 // It refuses to decide anything: who calls, for which org, and whether they may is for the domain to say. It refuses to
 // read the time (callers pass it), to log paths, ids, queries and bodies, and to speak to browsers across origins.

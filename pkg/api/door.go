@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -88,6 +89,7 @@ type answer struct {
 	authenticate  string
 	allow         string
 	contentPolicy string
+	maxAge        time.Duration // for which anybody may keep the answer; zero: nobody may
 }
 
 // ServeHTTP answers one request.
@@ -146,6 +148,10 @@ func (a *answer) send(x *exchange) {
 	h := x.w.Header()
 	h.Set("X-Request-Id", x.id)
 	h.Set("Cache-Control", "no-store")
+	if a.maxAge > 0 {
+		h.Set("Cache-Control", "public, max-age="+strconv.Itoa(int(a.maxAge/time.Second)))
+		h.Set("Vary", "Origin") // which pages may read it is told beside it
+	}
 	h.Set("X-Content-Type-Options", "nosniff")
 	for name, value := range map[string]string{
 		"Content-Type": a.contentType, "ETag": a.etag, "Retry-After": a.retryAfter,

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"countersign/pkg/mfa"
+	"countersign/pkg/seal"
 )
 
 // Pages binds the step "pages": what anybody may fetch. keys gives the public keys of the deployment as a JWKS. The service
@@ -16,7 +17,7 @@ func Pages(keys func(context.Context) ([]byte, error)) Handlers {
 			if err != nil {
 				return answer{}, mfa.AsError(err)
 			}
-			return answer{status: http.StatusOK, contentType: "application/json", body: published}, nil
+			return answer{status: http.StatusOK, contentType: "application/json", body: published, maxAge: seal.JWKSAge}, nil
 		}),
 		"getHealth": open(func(x *exchange, _ map[string]string) (answer, error) {
 			if _, err := keys(x.ctx); err != nil {
