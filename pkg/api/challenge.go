@@ -14,18 +14,21 @@ var nullableAtStart = []string{
 	"action", "nonce", "method", "trust_token", "known_token", "context", "context.ip", "context.user_agent", "return_url",
 }
 
+// What a sign-in leaves to a default by leaving it out, and by nothing else.
+var wordsAtStart = []string{"purpose", "first_factor.kind"}
+
 // Challenge binds the step "challenge" to s.
 func Challenge(s *mfa.Service) Handlers {
 	return Handlers{step: "challenge", bound: map[string]handler{
 		"decide": serve(operation[mfa.StartRequest, mfa.Decision]{
-			nullable: nullableAtStart,
-			repeats:  true,
+			nullable: nullableAtStart, words: wordsAtStart,
+			repeats: true,
 			do: func(ctx context.Context, call mfa.Call, _ target, q mfa.StartRequest) (mfa.Decision, error) {
 				return s.Decide(ctx, call, q)
 			},
 		}),
 		"startChallenge": serve(operation[mfa.StartRequest, mfa.StartAnswer]{
-			nullable: nullableAtStart,
+			nullable: nullableAtStart, words: wordsAtStart,
 			do: func(ctx context.Context, call mfa.Call, _ target, q mfa.StartRequest) (mfa.StartAnswer, error) {
 				return s.StartChallenge(ctx, call, q)
 			},

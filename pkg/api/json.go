@@ -15,18 +15,15 @@ import (
 )
 
 // decode reads a body into what into already holds: objects merge, everything else is replaced. A null is refused but
-// for the fields in nullable.
-func decode(body []byte, into any, nullable []string) error {
+// for the fields in nullable, and an empty text for those in words.
+func decode(body []byte, into any, nullable, words []string) error {
 	if jsontext.NewDecoder(bytes.NewReader(body)).PeekKind() != '{' {
 		return invalid("", "The body must be a JSON object.")
 	}
 	if err := json.Unmarshal(body, into, json.RejectUnknownMembers(true)); err != nil {
 		return misread(err)
 	}
-	if param, found := uselessNull(body, nullable); found {
-		return invalid(param, "This can't be null.")
-	}
-	return nil
+	return misplaced(body, nullable, words)
 }
 
 // misread says where a body is wrong and in which way. It never repeats what was there.
@@ -44,18 +41,23 @@ func misread(err error) *mfa.Error {
 	return invalid("", "The body is not valid JSON in UTF-8 (RFC 8259), or something follows it.")
 }
 
-// uselessNull finds the first null that isn't in the place of a nullable field. The body is known to be well formed.
-func uselessNull(body []byte, nullable []string) (param string, found bool) {
+// misplaced refuses the first null that isn't in the place of a nullable field, and the first empty text in the place of
+// one of the words, which the domain would take for absent. The body is known to be well formed.
+func misplaced(body []byte, nullable, words []string) error {
 	for d := jsontext.NewDecoder(bytes.NewReader(body)); ; {
 		token, err := d.ReadToken()
 		if err != nil {
-			return "", false
+			return nil
 		}
-		if token.Kind() != 'n' {
+		null, empty := token.Kind() == 'n', token.Kind() == '"' && token.String() == ""
+		if !null && !empty {
 			continue
 		}
-		if param := dotted(d.StackPointer()); !slices.Contains(nullable, param) {
-			return param, true
+		switch param := dotted(d.StackPointer()); {
+		case null && !slices.Contains(nullable, param):
+			return invalid(param, "This can't be null.")
+		case empty && slices.Contains(words, param):
+			return invalid(param, "An empty text is none of the words that this field takes.")
 		}
 	}
 }

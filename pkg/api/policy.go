@@ -59,7 +59,7 @@ func Policy(s *mfa.Service) Handlers {
 func readPolicy(body []byte, into *policyRequest) error {
 	nullable := []string{"grace_until", "max_skips", "org", "version", "updated"}
 	var said policyRequest
-	if err := decode(body, &said, nullable); err != nil {
+	if err := decode(body, &said, nullable, nil); err != nil {
 		return err
 	}
 	into.Policy = mfa.DefaultPolicy()
@@ -69,7 +69,7 @@ func readPolicy(body []byte, into *policyRequest) error {
 			return err
 		}
 	}
-	return decode(body, into, nullable)
+	return decode(body, into, nullable, nil)
 }
 
 // tagged gives the answer its version as entity tag.

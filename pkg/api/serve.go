@@ -21,6 +21,7 @@ type operation[Req, Res any] struct {
 	query    map[string]func(string, *Req) error // what each name of the query adds to the body; nil: it takes no query
 	read     func(body []byte, into *Req) error  // nil: as JSON, into a zero Req
 	nullable []string                            // fields, dotted, that null leaves out
+	words    []string                            // fields, dotted, that are left to a default by leaving them out, never by an empty text
 	present  func(Res, *answer)                  // nil: 200 and the body
 	bodiless bool                                // the request has no body
 	optional bool                                // it may have none, which is as an empty object
@@ -99,7 +100,7 @@ func (op *operation[Req, Res]) parse(body []byte, into *Req) error {
 	if op.read != nil {
 		return op.read(body, into)
 	}
-	return decode(body, into, op.nullable)
+	return decode(body, into, op.nullable, op.words)
 }
 
 func (op *operation[Req, Res]) answer(res Res) (answer, error) {
