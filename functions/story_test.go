@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"countersign/infra/emulator/emulator"
 	"countersign/infra/emulator/template"
 	"countersign/pkg/mfa"
 	"countersign/pkg/store"
@@ -47,7 +48,7 @@ func deploy(t testing.TB, functions map[string]*template.Function) *deployment {
 		t: t, functions: functions, account: newAccount(t), endpoints: map[string]string{}, idle: map[string][]*runtime{},
 	}
 	d.admin = dynamo.LocalClient(d.account.dynamo)
-	if err := dynamo.CreateTable(t.Context(), d.admin, d.account.name); err != nil {
+	if err := emulator.CreateTable(t.Context(), d.admin, "..", d.account.name); err != nil {
 		t.Fatal(err)
 	}
 	d.feed = stream.New(stream.Options{Client: stream.LocalClient(d.account.dynamo), Table: d.account.name})

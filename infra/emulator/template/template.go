@@ -27,6 +27,8 @@ type Template struct {
 		Function Object `yaml:"Function"`
 	} `yaml:"Globals"`
 	Parameters map[string]Object   `yaml:"Parameters"`
+	Rules      map[string]Object   `yaml:"Rules"`
+	Conditions map[string]Object   `yaml:"Conditions"`
 	Resources  map[string]Resource `yaml:"Resources"`
 	Outputs    map[string]Object   `yaml:"Outputs"`
 }
@@ -36,6 +38,7 @@ type Resource struct {
 	Type       string `yaml:"Type"`
 	Properties Object `yaml:"Properties"`
 	Metadata   Object `yaml:"Metadata"`
+	Attributes Object `yaml:",inline"` // all others, such as DeletionPolicy
 }
 
 // An Object is a map of the file's, or of JSON.

@@ -24,8 +24,8 @@ func LocalClient(endpoint string, options ...func(*dynamodb.Options)) *dynamodb.
 }
 
 // CreateTable makes a table for a Store, with a stream of new images and paid by request, and waits until it can be
-// used. It is for tests and for the emulator: expiry by DynamoDB is left off, so that whatever has expired stays and
-// every reader has to tell.
+// used. It is for tests and for measuring; a deployment's table, and the emulator's, are made from template.yaml. Expiry by
+// DynamoDB is left off, so that whatever has expired stays and every reader has to tell.
 func CreateTable(ctx context.Context, client *dynamodb.Client, name string) error {
 	out, err := client.CreateTable(ctx, &dynamodb.CreateTableInput{
 		TableName: aws.String(name),

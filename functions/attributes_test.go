@@ -1,0 +1,298 @@
+package functions
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// An attribute is what the template says of resources in one place. In is a resource or a type of resources, or another
+// section of the template. A path that ends with a star is all below it.
+type attribute struct {
+	in, path string
+	want     any    // a text, a number, a truth, or a test of the value; judged: another test of this package looks at it
+	why      string // what would go wrong with another value, or which test it is
+}
+
+// judged stands for a value that another test looks at.
+type judged struct{}
+
+// below reports whether a value is a number over least and under most.
+func below(least, most int) func(any) bool {
+	return func(v any) bool {
+		n, ok := v.(int)
+		return ok && least < n && n < most
+	}
+}
+
+// attributes are all that the template says of its resources, but for what is only read by people.
+var attributes = []attribute{
+	{"Table", "DeletionPolicy", "Retain", "deleting the stack would delete all users with their factors"},
+	{"Table", "UpdateReplacePolicy", "Retain", "a change that replaces the table would delete all users with their factors"},
+	{"Table", "DeletionProtectionEnabled", true, "one call, by anybody who may make it, would delete all users"},
+	{"Table", "PointInTimeRecoverySpecification.PointInTimeRecoveryEnabled", true, "nothing could be restored after a bad write"},
+	{"Table", "SSESpecification.SSEEnabled", true, "the use of the table's key would not be in the account's trail"},
+	{"Table", "BillingMode", "PAY_PER_REQUEST", "sign-ins would be throttled at a capacity that somebody has to choose"},
+	{"Table", "StreamSpecification.StreamViewType", "NEW_IMAGE", "publish would get no events, which are in the new image"},
+	{"Table", "TimeToLiveSpecification.Enabled", true, "what has expired would stay for ever"},
+	{"Table", "TimeToLiveSpecification.AttributeName", judged{}, "TestTheTablesTimeToLiveIsWhatTheStoreWrites"},
+	{"Table", "AttributeDefinitions.*", judged{}, "TestTheTemplatesTableIsTheStores"},
+	{"Table", "KeySchema.*", judged{}, "TestTheTemplatesTableIsTheStores"},
+
+	{"Key", "DeletionPolicy", "Retain", "deleting the stack would make all sealed secrets unreadable"},
+	{"Key", "UpdateReplacePolicy", "Retain", "a change that replaces the key would make all sealed secrets unreadable"},
+	{"Key", "EnableKeyRotation", true, "the key's material would be the same for ever"},
+	{"Key", "PendingWindowInDays", 30, "there would be less time to take back the deletion of the key"},
+	{"Key", "KeyPolicy.Version", "2012-10-17", "variables in the policy would be read as text"},
+	{"Key", "KeyPolicy.Statement.*", judged{}, "TestNobodyButTheFunctionsMayUseTheKey and TestEveryFunctionMayDoWhatItDoesAndNothingElse"},
+	{"KeyAlias", "AliasName", "alias/countersign-${Stage}", "stages would share a name"},
+	{"KeyAlias", "TargetKeyId", "${Key}", "people would find another key by the name"},
+	{"Bus", "Name", "countersign-${Stage}", "stages would share a bus"},
+
+	{"Api", "Name", "countersign-${Stage}", "stages would have one name"},
+	{"Api", "ProtocolType", "HTTP", "the events would have another format"},
+	{"Api", "DisableExecuteApiEndpoint.Fn::If.0", "DisablesDefaultEndpoint", "the parameter would do nothing"},
+	{"Api", "DisableExecuteApiEndpoint.Fn::If.1", true, "callers would walk around the owner's domain and its WAF"},
+	{"Api", "DisableExecuteApiEndpoint.Fn::If.2", false, "nobody could call without a domain"},
+	{"ApiStage", "ApiId", "${Api}", "the API would have no stage"},
+	{"ApiStage", "StageName", "$default", "paths would begin with the stage's name"},
+	{"ApiStage", "AutoDeploy", true, "a new route would not be there after a deployment"},
+	{"ApiStage", "DefaultRouteSettings.ThrottlingRateLimit", 500, "README promises 500 calls a second; a few would refuse everybody, and no limit would let anybody spend without end"},
+	{"ApiStage", "DefaultRouteSettings.ThrottlingBurstLimit", 1000, "calls that come at the same moment would be refused"},
+	{"ApiStage", "AccessLogSettings.DestinationArn", "${ApiLogs.Arn}", "what API Gateway refuses by itself would be nowhere"},
+	{"ApiStage", "AccessLogSettings.Format", judged{}, "TestTheAccessLogHasNoIdsOrAddresses"},
+
+	{"AWS::Logs::LogGroup", "DeletionPolicy", "Delete", "the logs of a stack that is gone would stay"},
+	{"AWS::Logs::LogGroup", "UpdateReplacePolicy", "Delete", "logs would stay under a name that nobody looks at"},
+	{"AWS::Logs::LogGroup", "RetentionInDays", "${LogRetentionDays}", "logs would be kept for ever"},
+	{"AWS::Logs::LogGroup", "LogGroupName", regexp.MustCompile(`^(/countersign/\$\{Stage}/[a-z]+|/aws/vendedlogs/countersign/\$\{Stage}/api)$`), "stages would share logs, or API Gateway could not write its own"},
+
+	{"AWS::ApiGatewayV2::Integration", "ApiId", "${Api}", "it would not be of this API"},
+	{"AWS::ApiGatewayV2::Integration", "IntegrationType", "AWS_PROXY", "functions would get another event"},
+	{"AWS::ApiGatewayV2::Integration", "PayloadFormatVersion", "2.0", "functions would get another event"},
+	{"AWS::ApiGatewayV2::Integration", "IntegrationUri", judged{}, "TestTemplateRouteTableAndDocumentHaveTheSameRoutes"},
+	{"AWS::ApiGatewayV2::Integration", "TimeoutInMillis", below(10_000, 30_000), "the API would give up before the function does, and its caller would not hear what was committed"},
+	{"AWS::ApiGatewayV2::Route", "ApiId", "${Api}", "it would not be of this API"},
+	{"AWS::ApiGatewayV2::Route", "RouteKey", judged{}, "TestTemplateRouteTableAndDocumentHaveTheSameRoutes"},
+	{"AWS::ApiGatewayV2::Route", "Target", judged{}, "TestTemplateRouteTableAndDocumentHaveTheSameRoutes"},
+	{"AWS::Lambda::Permission", "Action", "lambda:InvokeFunction", "the API could not call, or could do more"},
+	{"AWS::Lambda::Permission", "Principal", "apigateway.amazonaws.com", "others could call"},
+	{"AWS::Lambda::Permission", "SourceArn", "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/*", "an API of another account could call, with a source address that it makes up"},
+	{"AWS::Lambda::Permission", "FunctionName", judged{}, "TestEveryFunctionIsBuiltRunAndReachedAlike"},
+
+	{"AWS::IAM::Role", "AssumeRolePolicyDocument.Version", "2012-10-17", "variables in the policy would be read as text"},
+	{"AWS::IAM::Role", "AssumeRolePolicyDocument.Statement.0.Effect", "Allow", "no function could run"},
+	{"AWS::IAM::Role", "AssumeRolePolicyDocument.Statement.0.Principal.Service", "lambda.amazonaws.com", "others could take on a function's rights"},
+	{"AWS::IAM::Role", "AssumeRolePolicyDocument.Statement.0.Action", "sts:AssumeRole", "no function could run"},
+	{"AWS::IAM::Role", "Policies.*", judged{}, "TestEveryFunctionMayDoWhatItDoesAndNothingElse"},
+
+	{"Globals", "Runtime", judged{}, "TestEveryFunctionIsBuiltRunAndReachedAlike"},
+	{"Globals", "Handler", judged{}, "TestEveryFunctionIsBuiltRunAndReachedAlike"},
+	{"Globals", "Architectures.0", judged{}, "TestEveryFunctionIsBuiltRunAndReachedAlike"},
+	{"Globals", "MemorySize", 256, "README's figures of cost and speed are for this"},
+	{"Globals", "Timeout", judged{}, "TestAFunctionHasTheTimeThatItsCodeCountsOn"},
+	{"Globals", "LoggingConfig.LogFormat", "JSON", "the metrics that the logs carry would not be found"},
+	{"Globals", "LoggingConfig.SystemLogLevel", "WARN", "every call would cost Lambda's own lines too"},
+	{"Globals", "Environment.Variables.COUNTERSIGN_TABLE", "${Table}", "functions would use another table than their role may"},
+	{"Globals", "Environment.Variables.COUNTERSIGN_KMS_KEY", "${Key.Arn}", "the ring would be wrapped by another key"},
+	{"Globals", "Environment.Variables.COUNTERSIGN_ISSUER.Fn::If.0", "HasIssuer", "the parameter would do nothing"},
+	{"Globals", "Environment.Variables.COUNTERSIGN_ISSUER.Fn::If.1", "${Issuer}", "tokens would name another issuer than clients check"},
+	{"Globals", "Environment.Variables.COUNTERSIGN_ISSUER.Fn::If.2", "${Api.ApiEndpoint}", "tokens would name another issuer than clients check"},
+	{"Globals", "Environment.Variables.COUNTERSIGN_SENDER_NAME", "${SenderName}", "messages would come from another name"},
+	{"Globals", "Environment.Variables.COUNTERSIGN_DYNAMODB_ENDPOINT", "", "a deployed function would refuse to work"},
+	{"Globals", "Environment.Variables.COUNTERSIGN_KMS_ENDPOINT", "", "a deployed function would refuse to work"},
+
+	{"AWS::Serverless::Function", "BuildMethod", judged{}, "TestEveryFunctionIsBuiltRunAndReachedAlike"},
+	{"AWS::Serverless::Function", "CodeUri", judged{}, "TestEveryFunctionHasAFolderAnEventAndAPartOfTheTemplate"},
+	{"AWS::Serverless::Function", "Role", judged{}, "TestEveryFunctionIsBuiltRunAndReachedAlike"},
+	{"AWS::Serverless::Function", "LoggingConfig.LogGroup", judged{}, "TestEveryFunctionIsBuiltRunAndReachedAlike"},
+	{"AWS::Serverless::Function", "Environment.Variables.COUNTERSIGN_SENDER", "${SenderAddress}", "SES would refuse the sender, which the role is bound to"},
+	{"AWS::Serverless::Function", "Environment.Variables.COUNTERSIGN_SES_CONFIGURATION_SET", "${SesConfigurationSet}", "bounces would not be seen"},
+	{"AWS::Serverless::Function", "Environment.Variables.COUNTERSIGN_SES_ENDPOINT", "", "a deployed function would refuse to work"},
+	{"PublishFunction", "Environment.Variables.COUNTERSIGN_BUS", "${Bus}", "events would go to another bus than the role may put on"},
+	{"PublishFunction", "Environment.Variables.COUNTERSIGN_ROUTINE_EVENTS", "${RoutineEvents}", "the parameter would do nothing"},
+	{"PublishFunction", "Environment.Variables.COUNTERSIGN_EVENTBRIDGE_ENDPOINT", "", "a deployed function would refuse to work"},
+
+	{"PagesFunction", "ReservedConcurrentExecutions.Fn::If.0", "ReservesConcurrency", "a new account could not be deployed to"},
+	{"PagesFunction", "ReservedConcurrentExecutions.Fn::If.1", 20, "whoever floods the open pages would take the account's concurrency from sign-ins"},
+	{"PagesFunction", "ReservedConcurrentExecutions.Fn::If.2", "${AWS::NoValue}", "a new account could not be deployed to"},
+	{"SweepFunction", "ReservedConcurrentExecutions.Fn::If.0", "ReservesConcurrency", "a new account could not be deployed to"},
+	{"SweepFunction", "ReservedConcurrentExecutions.Fn::If.1", 1, "two runs at once would do the same work twice"},
+	{"SweepFunction", "ReservedConcurrentExecutions.Fn::If.2", "${AWS::NoValue}", "a new account could not be deployed to"},
+	{"SweepFunction", "Timeout", below(60, 15*60), "a run would be cut off, or still be under way when the next begins"},
+	{"SweepFunction", "EventInvokeConfig.MaximumRetryAttempts", 1, "a run that fails once would be lost, or be repeated beside the next"},
+	{"SweepFunction", "EventInvokeConfig.MaximumEventAgeInSeconds", 15 * 60, "a run would be repeated although the next has done its work"},
+	{"SweepFunction", "EventInvokeConfig.DestinationConfig.OnFailure.Type", "SQS", "nobody would learn of runs that failed"},
+	{"SweepFunction", "EventInvokeConfig.DestinationConfig.OnFailure.Destination", "${SweepFailures.Arn}", "nobody would learn of runs that failed"},
+	{"SweepFunction", "Events.Schedule.Type", "ScheduleV2", "it would be a rule of the bus, which has no retries of its own"},
+	{"SweepFunction", "Events.Schedule.Properties.Name", "countersign-${Stage}-sweep", "stages would share a schedule"},
+	{"SweepFunction", "Events.Schedule.Properties.ScheduleExpression", "rate(15 minutes)", "ends of trust would be announced later than promised, and doctor would warn"},
+	{"SweepFunction", "Events.Schedule.Properties.FlexibleTimeWindow.Mode", "OFF", "ends of trust would be announced later than promised"},
+	{"SweepFunction", "Events.Schedule.Properties.RetryPolicy.MaximumRetryAttempts", 2, "a run that can't be started would be lost, or started a hundred times"},
+	{"SweepFunction", "Events.Schedule.Properties.RetryPolicy.MaximumEventAgeInSeconds", 15 * 60, "a run would be started although the next has done its work"},
+	{"SweepFunction", "Events.Schedule.Properties.DeadLetterConfig.Arn", "${SweepFailures.Arn}", "nobody would learn of runs that could not be started"},
+	{"SweepFailures", "DeletionPolicy", "Delete", "the queue would stay when the stack is gone"},
+	{"SweepFailures", "UpdateReplacePolicy", "Delete", "a queue would stay that nobody looks at"},
+	{"SweepFailures", "SqsManagedSseEnabled", true, "what is in it would not be encrypted at rest"},
+	{"SweepFailures", "MessageRetentionPeriod", 14 * 24 * 3600, "a failure of a holiday would be forgotten by its end"},
+
+	{"PublishFunction", "Timeout", below(30, 900), "a batch of a hundred records, some with an email, would be cut off and begun anew"},
+	{"PublishFunction", "Events.Stream.Type", "DynamoDB", "it would not follow the table"},
+	{"PublishFunction", "Events.Stream.Properties.Stream", "${Table.StreamArn}", "it would not follow the table"},
+	{"PublishFunction", "Events.Stream.Properties.StartingPosition", "TRIM_HORIZON", "what was committed while it is deployed would never be told"},
+	{"PublishFunction", "Events.Stream.Properties.BatchSize", 100, "README's figures of cost are for this"},
+	{"PublishFunction", "Events.Stream.Properties.MaximumBatchingWindowInSeconds", 1, "activity and notices would be late, or each sign-in cost an invocation"},
+	{"PublishFunction", "Events.Stream.Properties.FilterCriteria.*", judged{}, "TestThePublishEventIsABatchThatTheFilterLetsThrough"},
+	{"PublishFunction", "Events.Stream.Properties.FunctionResponseTypes.0", "ReportBatchItemFailures", "one record that fails would repeat, or lose, all of its batch"},
+	{"PublishFunction", "Events.Stream.Properties.BisectBatchOnFunctionError", true, "one record that fails would take its whole batch to the bucket"},
+	{"PublishFunction", "Events.Stream.Properties.MaximumRetryAttempts", below(2, 21), "a short outage would lose events, or one bad record hold up its shard for a day"},
+	{"PublishFunction", "Events.Stream.Properties.DestinationConfig.OnFailure.Type", "S3", "a queue would get only where the records were, which the stream forgets in a day"},
+	{"PublishFunction", "Events.Stream.Properties.DestinationConfig.OnFailure.Destination", "${PublishFailures.Arn}", "events that were given up would be lost"},
+	{"PublishFailures", "DeletionPolicy", "Retain", "events that were given up would be lost with the stack"},
+	{"PublishFailures", "UpdateReplacePolicy", "Retain", "events that were given up would be lost"},
+	{"PublishFailures", "BucketEncryption.ServerSideEncryptionConfiguration.0.ServerSideEncryptionByDefault.SSEAlgorithm", "AES256", "items of the table would be there without encryption"},
+	{"PublishFailures", "OwnershipControls.Rules.0.ObjectOwnership", "BucketOwnerEnforced", "access lists could open what is in it"},
+	{"PublishFailures", "PublicAccessBlockConfiguration.BlockPublicAcls", true, "items of the table could become public"},
+	{"PublishFailures", "PublicAccessBlockConfiguration.BlockPublicPolicy", true, "items of the table could become public"},
+	{"PublishFailures", "PublicAccessBlockConfiguration.IgnorePublicAcls", true, "items of the table could become public"},
+	{"PublishFailures", "PublicAccessBlockConfiguration.RestrictPublicBuckets", true, "items of the table could become public"},
+	{"PublishFailures", "LifecycleConfiguration.Rules.0.Id", "Forget", "the rule would not be known by its name"},
+	{"PublishFailures", "LifecycleConfiguration.Rules.0.Status", "Enabled", "items of users who were erased would stay for ever"},
+	{"PublishFailures", "LifecycleConfiguration.Rules.0.ExpirationInDays", 30, "items of users who were erased would stay, or events be gone before anybody repeats them"},
+	{"PublishFailures", "LifecycleConfiguration.Rules.0.AbortIncompleteMultipartUpload.DaysAfterInitiation", 1, "halves of items would stay for ever"},
+	{"PublishFailuresPolicy", "Bucket", "${PublishFailures}", "the bucket would have no policy"},
+	{"PublishFailuresPolicy", "PolicyDocument.Version", "2012-10-17", "variables in the policy would be read as text"},
+	{"PublishFailuresPolicy", "PolicyDocument.Statement.0.Effect", "Deny", "it would open the bucket to everybody"},
+	{"PublishFailuresPolicy", "PolicyDocument.Statement.0.Principal", "*", "somebody could use plain HTTP"},
+	{"PublishFailuresPolicy", "PolicyDocument.Statement.0.Action", "s3:*", "somebody could use plain HTTP for something"},
+	{"PublishFailuresPolicy", "PolicyDocument.Statement.0.Resource.0", "${PublishFailures.Arn}", "somebody could use plain HTTP for the bucket"},
+	{"PublishFailuresPolicy", "PolicyDocument.Statement.0.Resource.1", "${PublishFailures.Arn}/*", "somebody could use plain HTTP for what is in it"},
+	{"PublishFailuresPolicy", "PolicyDocument.Statement.0.Condition.Bool.aws:SecureTransport", "false", "it would refuse TLS"},
+
+	{"Conditions", "HasIssuer.Fn::Not.0.Fn::Equals.0", "${Issuer}", "the issuer would be empty, or never the owner's"},
+	{"Conditions", "HasIssuer.Fn::Not.0.Fn::Equals.1", "", "the issuer would be empty, or never the owner's"},
+	{"Conditions", "HasConfigurationSet.Fn::Not.0.Fn::Equals.0", "${SesConfigurationSet}", "roles would not allow the configuration set that is used"},
+	{"Conditions", "HasConfigurationSet.Fn::Not.0.Fn::Equals.1", "", "roles would not allow the configuration set that is used"},
+	{"Conditions", "DisablesDefaultEndpoint.Fn::Equals.0", "${DefaultEndpoint}", "the parameter would do nothing"},
+	{"Conditions", "DisablesDefaultEndpoint.Fn::Equals.1", "disabled", "the parameter would do nothing"},
+	{"Conditions", "ReservesConcurrency.Fn::Equals.0", "${ReserveConcurrency}", "the parameter would do nothing"},
+	{"Conditions", "ReservesConcurrency.Fn::Equals.1", "yes", "the parameter would do nothing"},
+	{"Rules", "ADisabledEndpointNeedsADomain.RuleCondition.Fn::Equals.0", "${DefaultEndpoint}", "an API could be deployed that nothing reaches"},
+	{"Rules", "ADisabledEndpointNeedsADomain.RuleCondition.Fn::Equals.1", "disabled", "an API could be deployed that nothing reaches"},
+	{"Rules", "ADisabledEndpointNeedsADomain.Assertions.0.Assert.Fn::Not.0.Fn::Equals.0", "${Issuer}", "an API could be deployed that nothing reaches"},
+	{"Rules", "ADisabledEndpointNeedsADomain.Assertions.0.Assert.Fn::Not.0.Fn::Equals.1", "", "an API could be deployed that nothing reaches"},
+
+	{"Parameters", "SenderName.Default", "Countersign", "README and the messages say Countersign"},
+	{"Parameters", "SesConfigurationSet.Default", "", "SES would refuse to send with a set that the account doesn't have"},
+	{"Parameters", "Issuer.Default", "", "tokens would name an issuer that isn't the deployment"},
+	{"Parameters", "RoutineEvents.Default", "false", "each sign-in would cost as much again"},
+	{"Parameters", "RoutineEvents.AllowedValues.*", judged{}, "TestAParameterTakesWhatFunctionsTake"},
+	{"Parameters", "DefaultEndpoint.Default", "enabled", "nobody could call without a domain"},
+	{"Parameters", "DefaultEndpoint.AllowedValues.*", judged{}, "TestAParameterTakesWhatFunctionsTake"},
+	{"Parameters", "ReserveConcurrency.Default", "yes", "whoever floods the open pages would take the account's concurrency from sign-ins"},
+	{"Parameters", "ReserveConcurrency.AllowedValues.*", judged{}, "TestAParameterTakesWhatFunctionsTake"},
+	{"Parameters", "Architecture.Default", "arm64", "README's figures of cost and speed are for this"},
+	{"Parameters", "Architecture.AllowedValues.*", judged{}, "TestAParameterTakesWhatFunctionsTake"},
+	{"Parameters", "LogRetentionDays.Default", 30, "logs would be kept for ever, or be gone when they are needed"},
+	{"Parameters", "LogRetentionDays.AllowedValues.*", below(0, 732), "CloudWatch would refuse it, or logs be kept for years"},
+}
+
+// forPeople reports whether a value is only read by people, or is judged by TestAParameterTakesWhatFunctionsTake.
+func forPeople(section, path string) bool {
+	switch path[strings.LastIndexByte(path, '.')+1:] {
+	case "Description", "ConstraintDescription", "AssertDescription", "Sid":
+		return true
+	case "Type", "AllowedPattern":
+		return section == "Parameters"
+	}
+	return false
+}
+
+func TestEveryAttributeOfTheTemplateIsAsItHasToBe(t *testing.T) {
+	deployed, _ := readTemplate(t)
+	found := map[int]bool{}
+	look := func(name, kind string, in any) {
+		for path, value := range leaves(in) {
+			if forPeople(name, path) {
+				continue
+			}
+			row := slices.IndexFunc(attributes, func(a attribute) bool {
+				all, star := strings.CutSuffix(a.path, "*")
+				return (a.in == name || a.in == kind) && (a.path == path || star && strings.HasPrefix(path, all))
+			})
+			if row < 0 {
+				t.Errorf("%s: %s is %v, and nobody says why: add it to the table", name, path, value)
+				continue
+			}
+			found[row] = true
+			a, good := attributes[row], false
+			switch want := a.want.(type) {
+			case judged:
+				good = true
+			case func(any) bool:
+				good = want(value)
+			case *regexp.Regexp:
+				good = want.MatchString(fmt.Sprint(value))
+			default:
+				good = value == want
+			}
+			if !good {
+				t.Errorf("%s: %s is %v (%T), want %v, or %s", name, path, value, value, a.want, a.why)
+			}
+		}
+		// What every one of a kind must have. A resource without it is not met above.
+		for _, a := range attributes {
+			_, ofFunction := strings.CutPrefix(a.path, "Environment.")
+			if _, star := strings.CutSuffix(a.path, "*"); a.in == kind && !star && !ofFunction {
+				if _, there := leaves(in)[a.path]; !there {
+					t.Errorf("%s: it has no %s, so %s", name, a.path, a.why)
+				}
+			}
+		}
+	}
+	for name, r := range deployed.Resources {
+		all := maps.Clone(r.Properties)
+		maps.Copy(all, r.Attributes)
+		maps.Copy(all, r.Metadata)
+		look(name, r.Type, all)
+	}
+	look("Globals", "", deployed.Globals.Function)
+	for name, in := range map[string]map[string]object{"Parameters": deployed.Parameters, "Rules": deployed.Rules, "Conditions": deployed.Conditions} {
+		section := object{}
+		for one, said := range in {
+			section[one] = said
+		}
+		look(name, "", section)
+	}
+	for i, a := range attributes {
+		if !found[i] {
+			t.Errorf("%s: the template has no %s, so %s", a.in, a.path, a.why)
+		}
+	}
+}
+
+// leaves are the values in maps and lists, by path.
+func leaves(in any) map[string]any {
+	found := map[string]any{}
+	var walk func(path string, in any)
+	walk = func(path string, in any) {
+		switch in := in.(type) {
+		case object:
+			for name, inner := range in {
+				walk(path+"."+name, inner)
+			}
+		case []any:
+			for i, inner := range in {
+				walk(path+"."+strconv.Itoa(i), inner)
+			}
+		default:
+			found[strings.TrimPrefix(path, ".")] = in
+		}
+	}
+	walk("", in)
+	return found
+}
