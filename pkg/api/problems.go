@@ -95,7 +95,7 @@ var Problems = []Explanation{
 		"A code was just sent, or a limit on messages is reached: of this challenge or enrolment, or of this user. Codes that were sent remain good.",
 		"Wait for retry_after_s. Without it there are no more sends here: start again."},
 	{"too_many_requests", 429, "Too many requests",
-		"The caller sends more requests than the service takes from one caller.",
+		"The same was asked for too often, such as an enrolment that was begun more than 20 times with enrolment tokens of one user.",
 		"Slow down, and wait for retry_after_s where it is there."},
 	{"delivery_failed", 502, "The message could not be handed over",
 		"The provider of email or SMS didn't take the message. The wait before the next one is given back.",

@@ -131,7 +131,8 @@
 // A code that the provider surely didn't take is not counted; one that it may have taken is. A resend resets nothing. A lock waits 15 minutes, then twice as long each time until a right answer, at most a day; at 100
 // in a row it has no end of its own, but a right recovery code gives it one. Neither lock keeps the other kind out. The user
 // is told of every lock, within the limit of emails. An administrator ends every lock of a user, whatever end it has, and all
-// counts of wrong answers start anew then.
+// counts of wrong answers start anew then. With enrolment tokens an enrolment can be begun 20 times per user while one of the
+// tokens lasts, so that what browsers can have remembered under their own Idempotency-Keys is bounded.
 //
 // Of each sort a user has two such budgets: one for browsers where this user has answered rightly before, and one for all
 // others, so that somebody who has only the password can't lock the owner out of a browser that the owner uses. A challenge

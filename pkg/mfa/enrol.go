@@ -9,11 +9,16 @@ import (
 	"time"
 
 	"countersign/pkg/seal"
+	"countersign/pkg/store"
 )
 
 const (
 	enrolFor  = 10 * time.Minute // an enrolment waits to be finished
 	mostLabel = 100              // bytes
+
+	// mostBegins is how often an enrolment can be begun by enrolment tokens of one user while one of the tokens lasts. A
+	// browser holds such a token, and each begin may leave a remembered answer for a day.
+	mostBegins = 20
 )
 
 // Challenge and enrolment tokens carry the whole id of the challenge that they are for, so that all reads start at once,
@@ -162,7 +167,8 @@ func (v *enrolmentSight) mayEnrol(kind Kind) error {
 //
 // Where a user enrols because they must, and the policy wants the known address proven first, it sends a code there
 // instead: see ProveAddress. It answers MethodForbidden for a kind that the policy has no room for, NothingToSend where
-// there is no address, AlreadyExists for one that is enrolled, TooManySends, Locked, and DeliveryFailed.
+// there is no address, AlreadyExists for one that is enrolled, TooManyRequests where tokens have begun too often,
+// TooManySends, Locked, and DeliveryFailed.
 func (s *Service) BeginEnrolment(ctx context.Context, call Call, q EnrolRequest) (EnrolAnswer, error) {
 	var v enrolmentSight
 	_, byToken := seal.ParseBearer(seal.EnrolmentToken, call.Bearer, challengeIDLen)
@@ -239,13 +245,17 @@ func (v *enrolmentSight) plan(u *unit, q *EnrolRequest, s *slot) (EnrolAnswer, e
 	if q.Kind != Email && v.mustProve(s) {
 		return v.sendProof(u)
 	}
-	en := &v.a.pending.enrolment
+	item, en, begins := &v.a.pending.item, &v.a.pending.enrolment, v.a.pending.Begins
 	*en = enrolment{
-		ID: seal.ID("en_", []byte(v.a.route)), Epoch: v.a.guard.Epoch, Begun: u.now, Expires: u.now.Add(enrolFor),
+		ID: seal.ID("en_", []byte(v.a.route)), Epoch: v.a.guard.Epoch, Begun: u.now, Expires: u.now.Add(enrolFor), Begins: begins,
 		Factor: factorRecord{ID: seal.ID("fa_", nil), Kind: q.Kind, Label: q.Label},
 	}
 	switch {
 	case v.byToken:
+		if en.Begins++; en.Begins > mostBegins {
+			return EnrolAnswer{}, tooManyBegins(item.Expires.Sub(u.now))
+		}
+		item.Expires = later(item.Expires, v.ch.Expires) // so that the count lasts as long as the token
 		en.Client, en.Challenge = v.ch.Client, v.ch.ID
 		if v.ch.Expires.Before(en.Expires) {
 			en.Expires = v.ch.Expires
@@ -278,8 +288,26 @@ func (v *enrolmentSight) plan(u *unit, q *EnrolRequest, s *slot) (EnrolAnswer, e
 		}
 		answer.SendAnswer = &SendAnswer{Sent: en.Code.shown(en.factor(), v.p)}
 	}
-	u.put(v.a.pending.item, en, en.Expires)
+	u.putEnrolment(*item, en)
 	return answer, nil
+}
+
+// putEnrolment writes en over item, which stays for as long as it did at least: its count of begins may have to outlast en.
+func (u *unit) putEnrolment(item store.Item, en *enrolment) {
+	u.put(item, en, later(en.Expires, item.Expires))
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+func tooManyBegins(wait time.Duration) *Error {
+	e := refuse(TooManyRequests, "An enrolment was begun too often; try again when the wait is over.")
+	e.RetryAfter = wait
+	return e
 }
 
 // mustProve reports whether the user enrols because they must, and hasn't yet shown to have the known address. A recovery

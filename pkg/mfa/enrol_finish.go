@@ -124,7 +124,7 @@ func (s *Service) SendEnrolment(ctx context.Context, call Call, id string) (Send
 			return SendAnswer{}, err
 		}
 		u.put(v.a.item, v.a.guard, time.Time{})
-		u.put(v.a.pending.item, en, en.Expires)
+		u.putEnrolment(v.a.pending.item, en)
 		return SendAnswer{Sent: en.Code.shown(en.factor(), v.p)}, nil
 	}
 	return run(ctx, s, call, st)
@@ -153,7 +153,7 @@ func (v *enrolmentSight) notHanded(mark int64) func(*unit, bool) error {
 			if en.Code != nil && en.Code.Sequence == sequence {
 				en.Code.Again = u.now
 			}
-			u.put(pending, en, en.Expires)
+			u.putEnrolment(pending, en)
 		}
 		if given || en.ID != id {
 			u.put(a.item, a.guard, time.Time{})

@@ -28,6 +28,7 @@ const (
 	AlreadyExists           Code = "already_exists"
 	AcknowledgementRequired Code = "acknowledgement_required"
 	NothingToSend           Code = "nothing_to_send"
+	TooManyRequests         Code = "too_many_requests"
 	VersionMismatch         Code = "version_mismatch"
 	PreconditionRequired    Code = "precondition_required"
 	WrongCode               Code = "wrong_code"
@@ -105,7 +106,7 @@ func enrolmentInvalid() *Error {
 // passes by itself (busy, limits, outages) and what never got as far as being decided are tried anew.
 func (e *Error) remembered() bool {
 	switch e.Code {
-	case Busy, Locked, TooManySends, DeliveryFailed, Unavailable, InvalidRequest, Unauthenticated, IdempotencyMismatch,
+	case Busy, Locked, TooManySends, TooManyRequests, DeliveryFailed, Unavailable, InvalidRequest, Unauthenticated, IdempotencyMismatch,
 		ReauthenticationNeeded, StepUpNeeded: // headers say those, which are no part of the body
 		return false
 	}

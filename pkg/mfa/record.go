@@ -169,6 +169,7 @@ type enrolment struct {
 	Begun     time.Time    `json:"begun"`
 	Expires   time.Time    `json:"expires"`
 	Proven    bool         `json:"proven,omitempty"` // the address was, by a code that went there before
+	Begins    int          `json:"begins,omitempty"` // by enrolment tokens, this one and those that it took the place of
 	Code      *sentCode    `json:"code,omitempty"`
 	Factor    factorRecord `json:"factor"`
 }

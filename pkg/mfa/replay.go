@@ -77,12 +77,13 @@ func (r *replay) earlier(u *unit, n *named) error {
 }
 
 // remember adds the answer to what the unit commits. Where an earlier commit of the same call has remembered one, this one
-// takes its place; an answer that isn't to be remembered drops it, so that the next call does the work again.
+// takes its place; an answer that isn't to be remembered drops it, so that the next call does the work again. Nothing that
+// a token is refused is remembered: it can be refused without end, and what it can do is bounded.
 func (r *replay) remember(u *unit, answer any, refused *Error) error {
-	if r == nil || u.caller.key == nil && !u.known {
+	if r == nil {
 		return nil
 	}
-	if refused != nil && !refused.remembered() {
+	if refused != nil && (u.caller.key == nil || !refused.remembered()) {
 		if !r.item.Absent() {
 			u.delete(r.item)
 		}
