@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -59,10 +60,10 @@ func Account(s *mfa.Service) Handlers {
 			},
 			present: func(_ mfa.RecoveryCodes, a *answer) { a.status = http.StatusCreated },
 		}),
-		"listBrowsers": serve(operation[struct{}, mfa.Browsers]{
-			bodiless: true,
-			do: func(ctx context.Context, call mfa.Call, at target, _ struct{}) (mfa.Browsers, error) {
-				return s.ListBrowsers(ctx, call, at.org, at.user)
+		"listBrowsers": serve(operation[mfa.ListQuery, mfa.Browsers]{
+			bodiless: true, query: paging,
+			do: func(ctx context.Context, call mfa.Call, at target, q mfa.ListQuery) (mfa.Browsers, error) {
+				return s.ListBrowsers(ctx, call, at.org, at.user, q)
 			},
 		}),
 		"revokeBrowsers": gone(func(ctx context.Context, call mfa.Call, at target) error {
@@ -139,13 +140,30 @@ func gone(remove func(context.Context, mfa.Call, target) error) handler {
 	})
 }
 
+// paging is the query of every list: which page of it is asked for.
+var paging = map[string]func(string, *mfa.ListQuery) error{
+	"limit":  func(value string, q *mfa.ListQuery) error { return readLimit(value, &q.Limit) },
+	"cursor": func(value string, q *mfa.ListQuery) error { q.Cursor = value; return nil },
+}
+
 // narrowing is the query that narrows a listing of events.
 var narrowing = map[string]func(string, *mfa.ActivityQuery) error{
 	"from":   func(value string, q *mfa.ActivityQuery) error { return readTime("from", value, &q.From) },
 	"to":     func(value string, q *mfa.ActivityQuery) error { return readTime("to", value, &q.To) },
 	"type":   func(value string, q *mfa.ActivityQuery) error { q.Type = value; return nil },
 	"user":   func(value string, q *mfa.ActivityQuery) error { q.User = value; return nil },
-	"cursor": func(value string, q *mfa.ActivityQuery) error { q.Cursor = value; return nil },
+	"limit":  func(value string, q *mfa.ActivityQuery) error { return paging["limit"](value, &q.ListQuery) },
+	"cursor": func(value string, q *mfa.ActivityQuery) error { return paging["cursor"](value, &q.ListQuery) },
+}
+
+// readLimit reads how many items a page may have. It takes one spelling of each number.
+func readLimit(value string, into *int) error {
+	limit, err := strconv.Atoi(value)
+	if err != nil || limit < 1 || limit > mfa.MaxListLimit || strconv.Itoa(limit) != value {
+		return invalid("limit", "The limit must be a whole number from 1 to "+strconv.Itoa(mfa.MaxListLimit)+".")
+	}
+	*into = limit
+	return nil
 }
 
 func readTime(param, value string, into *time.Time) (err error) {

@@ -28,6 +28,7 @@ type world struct {
 	t       testing.TB
 	clock   *storetest.Clock
 	service *mfa.Service
+	feed    store.Feed // of a world made by newWorld
 	door    http.Handler
 	mail    *postbox
 	log     *bytes.Buffer
@@ -51,7 +52,9 @@ func newWorld(t testing.TB) *world {
 			t.Error(err)
 		}
 	})
-	return newWorldOver(t, clock, db)
+	w := newWorldOver(t, clock, db)
+	w.feed = db
+	return w
 }
 
 func newWorldOver(t testing.TB, clock *storetest.Clock, db store.Store) *world {

@@ -156,12 +156,12 @@ func TestL5ACursorIsGoodForItsListingOnly(t *testing.T) {
 		end = "BA"
 	}
 	for name, q := range map[string]mfa.ActivityQuery{
-		"another org":  {Org: "other", Cursor: cursor},
-		"another user": {Org: org, User: "u-1", Cursor: cursor},
-		"another type": {Org: org, Type: "policy", Cursor: cursor},
-		"altered":      {Org: org, Cursor: cursor[:len(cursor)-2] + end},
-		"made up":      {Org: org, Cursor: "AAAA"},
-		"no base64url": {Org: org, Cursor: "=="},
+		"another org":  {Org: "other", ListQuery: mfa.ListQuery{Cursor: cursor}},
+		"another user": {Org: org, User: "u-1", ListQuery: mfa.ListQuery{Cursor: cursor}},
+		"another type": {Org: org, Type: "policy", ListQuery: mfa.ListQuery{Cursor: cursor}},
+		"altered":      {Org: org, ListQuery: mfa.ListQuery{Cursor: cursor[:len(cursor)-2] + end}},
+		"made up":      {Org: org, ListQuery: mfa.ListQuery{Cursor: "AAAA"}},
+		"no base64url": {Org: org, ListQuery: mfa.ListQuery{Cursor: "=="}},
 	} {
 		_, err := w.OrgActivity(t.Context(), w.Client, q)
 		if e := wantCode(t, err, mfa.InvalidRequest); e.Param != "cursor" {

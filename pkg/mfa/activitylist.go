@@ -2,7 +2,6 @@ package mfa
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -17,7 +16,7 @@ type ActivityQuery struct {
 	User     string
 	Type     string    // all that is before the dot, or a whole type: "challenge", "challenge.failed"
 	From, To time.Time // From included, To not
-	Cursor   string    // from the page before
+	ListQuery
 }
 
 // An Activity is one page of events.
@@ -31,10 +30,8 @@ type Activity struct {
 	Cursor *string           `json:"cursor"` // null: there are no more
 }
 
-const (
-	activityItems = 50  // events of one answer
-	activityReads = 400 // pages that one answer goes through at most; what it didn't reach, the next does
-)
+// activityReads is how many pages one answer goes through at most; what it didn't reach, the next does.
+const activityReads = 400
 
 // place is where a listing stands: at an event of a day, or at a day's end when id is empty.
 type place struct {
@@ -68,15 +65,18 @@ func (s *Service) activity(ctx context.Context, call Call, scope Scope, q Activi
 	if err := checkText("type", q.Type, 64); err != nil {
 		return Activity{}, err
 	}
+	limit, err := q.limit()
+	if err != nil {
+		return Activity{}, err
+	}
 	call.Replay = nil
 	return run(ctx, s, call, step[Activity]{
 		scope: scope, org: q.Org,
 		decide: func(u *unit) (Activity, error) {
-			from, err := u.place(&q)
-			if err != nil {
+			l := &listing{s: s, q: &q, limit: limit, r: routeOf(q.Org, q.User)}
+			if err := u.openCursor(q.Cursor, q.bound(), &l.from); err != nil {
 				return Activity{}, err
 			}
-			l := &listing{s: s, q: &q, r: routeOf(q.Org, q.User), from: from}
 			next, err := l.collect(u.ctx)
 			if err != nil {
 				return Activity{}, AsError(err)
@@ -86,46 +86,16 @@ func (s *Service) activity(ctx context.Context, call Call, scope Scope, q Activi
 				return Activity{}, AsError(err)
 			}
 			if next != nil {
-				cursor := u.cursor(&q, next)
-				answer.Cursor = &cursor
+				answer.Cursor = u.cursor(q.bound(), next)
 			}
 			return answer, nil
 		},
 	})
 }
 
-// bound is what a cursor is good for: this listing and no other.
+// bound is what a cursor is good for: this listing and no other, whatever the limit.
 func (q *ActivityQuery) bound() []string {
-	return []string{q.Org, q.User, q.Type, q.From.UTC().Format(time.RFC3339Nano), q.To.UTC().Format(time.RFC3339Nano)}
-}
-
-func (u *unit) cursor(q *ActivityQuery, at *place) string {
-	text, err := json.Marshal(at)
-	if err != nil {
-		panic(err) // a place is two texts and a time of ours
-	}
-	return base64.RawURLEncoding.EncodeToString(u.ring.Seal("activity cursor", q.bound(), text))
-}
-
-// place is where the cursor says to go on; nil: at the newest event.
-func (u *unit) place(q *ActivityQuery) (*place, error) {
-	if q.Cursor == "" {
-		return nil, nil
-	}
-	forged := invalid("cursor", "This is no cursor of this listing.")
-	sealed, err := base64.RawURLEncoding.DecodeString(q.Cursor)
-	if err != nil || len(q.Cursor) > 1024 {
-		return nil, forged
-	}
-	text, err := u.ring.Open("activity cursor", q.bound(), sealed)
-	if err != nil {
-		return nil, forged
-	}
-	at := &place{}
-	if err := json.Unmarshal(text, at); err != nil {
-		return nil, forged
-	}
-	return at, nil
+	return []string{"activity", q.Org, q.User, q.Type, q.From.UTC().Format(time.RFC3339Nano), q.To.UTC().Format(time.RFC3339Nano)}
 }
 
 // A listing goes back through the days of an org until it has enough.
@@ -134,7 +104,8 @@ type listing struct {
 	q     *ActivityQuery
 	r     route  // of the org, or of the one user that it narrows to
 	guard *guard // that user's
-	from  *place
+	from  *place // nil: at the newest event
+	limit int
 	found []filed
 	reads int
 }
@@ -235,7 +206,7 @@ func (l *listing) day(ctx context.Context, day string) (*place, error) {
 		if l.from != nil && l.from.Day == day && l.from.ID != "" && newerFirst(&e.Event, l.from.At, l.from.ID) <= 0 {
 			continue
 		}
-		if len(l.found) == activityItems {
+		if len(l.found) == l.limit {
 			last := events[i-1]
 			if i == 0 {
 				return &place{Day: day}, nil

@@ -157,16 +157,29 @@ func (a *account) bare() *account {
 	return &left
 }
 
-// A Browsers is the list of a user's trusted browsers.
+// A Browsers is one page of the list of a user's trusted browsers, in the order of their ids.
 type Browsers struct {
 	Items  []TrustedBrowser `json:"items"`
-	Cursor *string          `json:"cursor"` // null: a user has at most trust.cap of them
+	Cursor *string          `json:"cursor"` // null: there are no more
 }
 
 // ListBrowsers lists the browsers that the user trusts.
-func (s *Service) ListBrowsers(ctx context.Context, call Call, org, user string) (Browsers, error) {
+func (s *Service) ListBrowsers(ctx context.Context, call Call, org, user string, q ListQuery) (Browsers, error) {
+	limit, err := q.limit()
+	if err != nil {
+		return Browsers{}, err
+	}
+	bound := []string{"browsers", org, user}
 	return change(ctx, s, call, org, user, func(u *unit, a *account, p *orgPolicy) (Browsers, error) {
-		return Browsers{Items: a.shown(p, u.now).TrustedBrowsers}, nil
+		last := ""
+		if err := u.openCursor(q.Cursor, bound, &last); err != nil {
+			return Browsers{}, err
+		}
+		items := slices.DeleteFunc(a.shown(p, u.now).TrustedBrowsers, func(b TrustedBrowser) bool { return b.ID <= last })
+		if len(items) <= limit {
+			return Browsers{Items: items}, nil
+		}
+		return Browsers{items[:limit], u.cursor(bound, items[limit-1].ID)}, nil
 	})
 }
 

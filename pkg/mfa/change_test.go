@@ -170,7 +170,7 @@ func TestWhatIsAddedOrRenamedEndsNoTrust(t *testing.T) {
 func TestTB4ABrowserThatWasRevokedIsNotSparedTheQuestion(t *testing.T) {
 	w, a := protected(t, nil)
 	first, second := trustedByApp(t, w, a), trustedByApp(t, w, a)
-	listed, err := w.ListBrowsers(t.Context(), w.Client, org, user)
+	listed, err := w.ListBrowsers(t.Context(), w.Client, org, user, mfa.ListQuery{})
 	if err != nil || len(listed.Items) != 2 || listed.Items[0].Name != "Firefox" {
 		t.Fatalf("got %+v, %v, want two browsers", listed, err)
 	}

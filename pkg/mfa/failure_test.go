@@ -306,9 +306,17 @@ func TestAProcessWithAnOlderRingReloadsItOnce(t *testing.T) {
 	call := keyed(w.Client, "/a", "k", "{}")
 	first := startKeyed(t, w, call, ana())
 	code := w.Outbox.To(mail)[1].Code
+	w.Drain(t)
+	listing := mfa.ActivityQuery{Org: org, ListQuery: mfa.ListQuery{Limit: 1}}
+	page, err := w.OrgActivity(t.Context(), w.Client, listing)
+	if err != nil || page.Cursor == nil {
+		t.Fatalf("got %+v, %v, want a page with a cursor", page, err)
+	}
+	listing.Cursor = *page.Cursor
 	for name, step := range map[string]func() error{
 		"a code":        func() error { _, err := verify(t, w, ch.ID, code, false); return err },
 		"a trust token": func() error { used(t, w, token); return nil },
+		"a cursor":      func() error { _, err := w.OrgActivity(t.Context(), w.Client, listing); return err },
 		"a remembered start": func() error {
 			if got := startKeyed(t, w, call, ana()); !same(got, first) {
 				return fmt.Errorf("got %+v, want %+v", got, first)

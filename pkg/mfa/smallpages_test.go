@@ -46,7 +46,7 @@ func TestWhatIsReadOverSmallPagesIsWhole(t *testing.T) {
 	reads := map[string]func(*testing.T) (any, error){
 		"a user": func(t *testing.T) (any, error) { return w.GetUser(t.Context(), w.Client, org, user) },
 		"a user's browsers": func(t *testing.T) (any, error) {
-			return w.ListBrowsers(t.Context(), w.Client, org, user)
+			return w.ListBrowsers(t.Context(), w.Client, org, user, mfa.ListQuery{})
 		},
 		"a decision on the first browser": func(t *testing.T) (any, error) { return w.Decide(t.Context(), w.Client, with(tokens[0])) },
 		"a decision on the last browser":  func(t *testing.T) (any, error) { return w.Decide(t.Context(), w.Client, with(tokens[4])) },

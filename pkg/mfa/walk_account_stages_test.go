@@ -171,7 +171,7 @@ func changeStages() []stage {
 			set: func(p *props) {
 				x := p.app("ana", p.fresh())
 				p.trustBy(x)
-				listed, err := p.ListBrowsers(context.Background(), p.Client, "acme", "ana")
+				listed, err := p.ListBrowsers(context.Background(), p.Client, "acme", "ana", mfa.ListQuery{})
 				if err != nil {
 					p.Fatal(err)
 				}
@@ -197,7 +197,7 @@ func changeStages() []stage {
 			set: func(p *props) {
 				x := p.app("ana", p.fresh())
 				token := p.trustBy(x)
-				listed, err := p.ListBrowsers(context.Background(), p.Client, "acme", "ana")
+				listed, err := p.ListBrowsers(context.Background(), p.Client, "acme", "ana", mfa.ListQuery{})
 				if err != nil {
 					p.Fatal(err)
 				}
