@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -21,10 +20,17 @@ import (
 // of the latest day that was filed before. The hash covers a salted digest of each entry as it is stored. What an
 // entry says of its user is stored sealed, so the chain verifies after the user was erased as it did before.
 //
+// All pages of a day are kept until the same moment, whenever they were filed. So a day is there whole or not at all, and
+// a link to a page that is missing is an error exactly where the retention of its day isn't over.
+//
 // A batch that comes twice is filed twice. An event keeps its id, and readers show it once.
 
-// activityFor is how long activity is kept.
+// activityFor is how long activity is kept, from the end of its day.
 const activityFor = 400 * 24 * time.Hour
+
+// filingTime is more than two filings can differ in what they take the time for: how long one of them may last, and how
+// far apart the clocks of two processes are.
+const filingTime = 10 * time.Minute
 
 const (
 	pageEntries = 100      // of a page, at most
@@ -34,8 +40,16 @@ const (
 // page is one page of an org's activity.
 type page struct {
 	head
-	Before  string  `json:"before,omitempty"` // hash of the page before; empty: there was none
-	Entries []entry `json:"entries"`
+	Filed   time.Time  `json:"filed"`
+	Before  string     `json:"before,omitempty"`  // hash of the page before; empty: there was none
+	Earlier *pagePlace `json:"earlier,omitempty"` // of the first page of a day: where the page before is
+	Entries []entry    `json:"entries"`
+}
+
+// pagePlace says which page of an org's activity is meant.
+type pagePlace struct {
+	Day    string `json:"day"`
+	Number int    `json:"number"`
 }
 
 // entry is one event. For the chain its digest is enough.
@@ -60,9 +74,18 @@ func pageSort(number int) string { return fmt.Sprintf("%08d", number) }
 
 func daysPartition(r route) string { return "act#" + orgHash(r) }
 
+// keptUntil is when the activity of a day is gone.
+func keptUntil(day string) (time.Time, error) {
+	began, err := time.Parse(time.DateOnly, day)
+	return began.AddDate(0, 0, 1).Add(activityFor), err
+}
+
 // hash is what the next page carries of this one.
 func (p *page) hash(key store.Key) string {
-	fields := []string{key.Partition, key.Sort, p.Before}
+	fields := []string{key.Partition, key.Sort, p.Filed.UTC().Format(time.RFC3339Nano), p.Before}
+	if p.Earlier != nil {
+		fields = append(fields, p.Earlier.Day, pageSort(p.Earlier.Number))
+	}
 	for _, e := range p.Entries {
 		fields = append(fields, string(e.Digest))
 	}
@@ -137,24 +160,28 @@ func (s *Service) file(ctx context.Context, events []published) error {
 
 // filePage adds one page to a day of an org.
 func (s *Service) filePage(ctx context.Context, r route, day string, entries []entry) error {
+	expires, err := keptUntil(day)
+	if err != nil {
+		return err
+	}
 	return s.alone(ctx, func(u *unit) error {
 		last, err := s.lastPage(ctx, r, day)
 		if err != nil {
 			return err
 		}
+		next := &page{Filed: u.now, Entries: entries}
 		number := 1
-		expires := u.now.Add(activityFor)
-		if last == nil {
+		if last != nil {
+			number = last.number + 1
+		} else {
 			if last, err = s.lastPageBefore(ctx, r, day); err != nil {
 				return err
 			}
+			if last != nil {
+				next.Earlier = &pagePlace{last.day, last.number}
+			}
 			u.put(store.Item{Key: store.Key{Partition: daysPartition(r), Sort: day}}, &filedDay{}, expires)
-		} else if number, err = strconv.Atoi(last.key.Sort); err != nil {
-			return err
-		} else {
-			number++
 		}
-		next := &page{Entries: entries}
 		if last != nil {
 			next.Before = last.hash(last.key)
 		}
@@ -165,8 +192,22 @@ func (s *Service) filePage(ctx context.Context, r route, day string, entries []e
 
 // heldPage is a page with where it is.
 type heldPage struct {
-	key store.Key
+	key    store.Key
+	day    string
+	number int
 	page
+}
+
+func readPage(day string, item store.Item) (*heldPage, error) {
+	h := &heldPage{key: item.Key, day: day}
+	if err := decode(item, &h.page); err != nil {
+		return nil, err
+	}
+	var err error
+	if h.number, err = strconv.Atoi(item.Key.Sort); err != nil || pageSort(h.number) != item.Key.Sort {
+		return nil, fmt.Errorf("page %q of %s has no number", item.Key.Sort, day)
+	}
+	return h, nil
 }
 
 // lastPage is the newest page of a day; nil: the day has none.
@@ -175,8 +216,7 @@ func (s *Service) lastPage(ctx context.Context, r route, day string) (*heldPage,
 	if err != nil || len(found.Items) == 0 {
 		return nil, err
 	}
-	h := &heldPage{key: found.Items[0].Key}
-	return h, decode(found.Items[0], &h.page)
+	return readPage(day, found.Items[0])
 }
 
 // lastPageBefore is the newest page of the latest day before day; nil: there is none.
@@ -186,75 +226,4 @@ func (s *Service) lastPageBefore(ctx context.Context, r route, day string) (*hel
 		return nil, err
 	}
 	return s.lastPage(ctx, r, days.Items[0].Key.Sort)
-}
-
-// ErrActivityBroken says that an org's activity isn't as it was filed.
-var ErrActivityBroken = errors.New("mfa: the activity was changed after it was filed")
-
-// CheckActivity goes through all of an org's activity and answers how many pages it has, or ErrActivityBroken with the
-// first page that doesn't fit: one that is missing, altered, or linked to another page than was there.
-func (s *Service) CheckActivity(ctx context.Context, org string) (pages int, err error) {
-	r := routeOf(org, "")
-	seen := map[string]bool{"": true} // hashes of all pages so far; the first page of a day may link to an older one
-	days := store.Query{Partition: daysPartition(r)}
-	for more := true; more; {
-		found, err := s.Store.Query(ctx, days)
-		if err != nil {
-			return pages, err
-		}
-		for _, day := range found.Items {
-			n, err := s.checkDay(ctx, r, day.Key.Sort, seen)
-			pages += n
-			if err != nil {
-				return pages, err
-			}
-		}
-		days.After, more = found.Last, found.More
-	}
-	return pages, nil
-}
-
-func (s *Service) checkDay(ctx context.Context, r route, day string, seen map[string]bool) (pages int, err error) {
-	before := ""
-	err = s.eachPage(ctx, r, day, func(h *heldPage) error {
-		pages++
-		linked := h.Before == before
-		if pages == 1 {
-			linked = seen[h.Before]
-		}
-		if !linked || h.key.Sort != pageSort(pages) {
-			return fmt.Errorf("%w: page %s of %s", ErrActivityBroken, h.key.Sort, day)
-		}
-		for _, e := range h.Entries {
-			if !e.whole() {
-				return fmt.Errorf("%w: an entry on page %s of %s", ErrActivityBroken, h.key.Sort, day)
-			}
-		}
-		before = h.hash(h.key)
-		seen[before] = true
-		return nil
-	})
-	return pages, err
-}
-
-// eachPage calls do with each page of a day, oldest first.
-func (s *Service) eachPage(ctx context.Context, r route, day string, do func(*heldPage) error) error {
-	q := store.Query{Partition: pagePartition(r, day)}
-	for more := true; more; {
-		found, err := s.Store.Query(ctx, q)
-		if err != nil {
-			return err
-		}
-		for _, item := range found.Items {
-			h := &heldPage{key: item.Key}
-			if err := decode(item, &h.page); err != nil {
-				return err
-			}
-			if err := do(h); err != nil {
-				return err
-			}
-		}
-		q.After, more = found.Last, found.More
-	}
-	return nil
 }

@@ -196,18 +196,16 @@ func TestWhateverIsChangedInTheActivityIsFound(t *testing.T) {
 		t.Fatalf("got %d pages, %v", len(found.Items), err)
 	}
 	middle := found.Items[1]
-	var altered struct {
-		Format  int                          `json:"format"`
-		Before  string                       `json:"before"`
-		Entries []map[string]json.RawMessage `json:"entries"`
-	}
-	if err := json.Unmarshal(middle.Body, &altered); err != nil {
+	altered := map[string]json.RawMessage{}
+	var entries []map[string]json.RawMessage
+	if err := errors.Join(json.Unmarshal(middle.Body, &altered), json.Unmarshal(altered["entries"], &entries)); err != nil {
 		t.Fatal(err)
 	}
-	entry := altered.Entries[0]
+	entry := entries[0]
 	put := store.Write{Key: middle.Key, Expect: middle.Version, Expires: middle.Expires}
 	check := func(what string, want error) {
 		t.Helper()
+		altered["entries"], _ = json.Marshal(entries)
 		put.Body, _ = json.Marshal(altered)
 		version := store.NewVersion()
 		if err := w.Store.Commit(t.Context(), version, put); err != nil {
@@ -231,6 +229,17 @@ func TestWhateverIsChangedInTheActivityIsFound(t *testing.T) {
 		delete(entry, field)
 		check("no "+field, mfa.ErrActivityBroken)
 		entry[field] = was
+		check("as it was", nil)
+	}
+	for field, alteration := range map[string]string{
+		"filed": `"2026-11-23T00:00:00Z"`, "before": `"AAAA"`, "earlier": `{"day":"2026-11-22","number":1}`,
+	} {
+		was, there := altered[field]
+		altered[field] = json.RawMessage(alteration)
+		check("altered "+field, mfa.ErrActivityBroken)
+		if altered[field] = was; !there {
+			delete(altered, field)
+		}
 		check("as it was", nil)
 	}
 	for field := range entry {

@@ -1,0 +1,435 @@
+package mfa_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"countersign/pkg/mfa"
+	"countersign/pkg/store"
+	"countersign/pkg/store/storetest"
+)
+
+func TestAPageOfActivityReadsAMebibyteAtMostWhateverTheDayHolds(t *testing.T) {
+	users := []string{"u-0", "u-1", "u-2"}
+	f := onFile(t, users...)
+	const total, rare = 30_000, "u-2"
+	want := map[string]bool{}
+	rares := 0
+	for n := 0; n < total; {
+		id := users[n/100%2]
+		if n < 300 { // the rare user is seen in the first events of the day only
+			id = rare
+		}
+		var events []toFile
+		for range 100 {
+			e := toFile{id: fmt.Sprintf("ev_%06d", n), kind: mfa.ChallengeFailed, user: id, at: f.Clock.Now()}
+			want[e.id] = true
+			events = append(events, e)
+			n++
+		}
+		if id == rare {
+			rares += len(events)
+		}
+		f.file(t, f.record(events...))
+		f.Clock.Advance(2 * time.Minute)
+	}
+	for name, c := range map[string]struct {
+		q         mfa.ActivityQuery
+		want      int
+		mostPages int
+	}{
+		"all":             {mfa.ActivityQuery{ListQuery: mfa.ListQuery{Limit: 200}}, total, total/200 + 40},
+		"one user":        {mfa.ActivityQuery{User: rare}, rares, 60},
+		"a type not seen": {mfa.ActivityQuery{Type: "policy"}, 0, 50},
+		"from near the end": {
+			mfa.ActivityQuery{From: f.Clock.Now().Add(-3 * time.Minute), ListQuery: mfa.ListQuery{Limit: 200}}, 100, 2,
+		},
+	} {
+		c.q.Org = org
+		got, empty, pages := map[string]bool{}, 0, 0
+		for more := true; more; pages++ {
+			events, cursor := f.page(t, c.q)
+			for _, e := range events {
+				if got[e.ID] || !want[e.ID] {
+					t.Fatalf("%s: %s is shown twice, or was never filed", name, e.ID)
+				}
+				got[e.ID] = true
+			}
+			if len(events) == 0 && cursor != "" {
+				empty++
+			}
+			more = cursor != "" && cursor != c.q.Cursor
+			if cursor != "" && !more || pages > c.mostPages {
+				t.Fatalf("%s: no end after %d pages", name, pages)
+			}
+			c.q.Cursor = cursor
+		}
+		if len(got) != c.want {
+			t.Errorf("%s: got %d events, want %d", name, len(got), c.want)
+		}
+		if empty == 0 && name == "one user" {
+			t.Errorf("%s: got no empty page, want some with a cursor: what is searched is far from the end", name)
+		}
+		t.Logf("%s: %d events on %d pages, %d of them empty", name, len(got), pages, empty)
+	}
+}
+
+func TestAPageReadsAMebibyteAtMostThoughEachEventIsAboutAnotherUserWithABigGuard(t *testing.T) {
+	var users []string
+	for i := range 200 {
+		users = append(users, fmt.Sprintf("u-%03d", i))
+	}
+	f := onModel(t, users...)
+	for _, item := range f.read.Store.(*storetest.Model).Items() {
+		var guard map[string]any
+		if item.Key.Sort != "guard" || json.Unmarshal(item.Body, &guard) != nil {
+			continue
+		}
+		guard["padding"] = strings.Repeat("p", 14<<10)
+		body, _ := json.Marshal(guard)
+		if err := f.read.Commit(t.Context(), store.NewVersion(), store.Write{Key: item.Key, Expect: item.Version, Body: body}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := 0
+	for n := range 10 {
+		for _, id := range users {
+			f.file(t, f.record(toFile{id: fmt.Sprintf("ev_%d_%s", n, id), kind: mfa.ChallengeSent, user: id, at: f.Clock.Now(), padding: 100}))
+			want++
+		}
+	}
+	got := map[string]bool{}
+	q := mfa.ActivityQuery{Org: org, ListQuery: mfa.ListQuery{Limit: 200}}
+	for more := true; more; more = q.Cursor != "" {
+		var events []mfa.Event
+		if events, q.Cursor = f.page(t, q); len(events) == 0 && q.Cursor != "" {
+			t.Fatal("got an empty page where there is something to show")
+		}
+		for _, e := range events {
+			if got[e.ID] || e.User == "" {
+				t.Fatalf("%s is shown twice, or without its user", e.ID)
+			}
+			got[e.ID] = true
+		}
+	}
+	if len(got) != want {
+		t.Errorf("got %d events, want %d", len(got), want)
+	}
+}
+
+// chaos files events in ways that come up, and ways that hardly do, and keeps what a listing must show of them.
+type chaos struct {
+	*filing
+	rng   *rand.Rand
+	users []string
+	heavy bool           // so that what one page may read is less than a day holds
+	last  []store.Record // the batch before
+	order map[string]int // when an event was filed first
+	all   map[string]toFile
+}
+
+// newChaos begins a case. It is over a store in memory: many cases are needed, and none of them is about durability.
+func newChaos(t *testing.T, seed uint64) *chaos {
+	users := []string{"u-0", "u-1", "u-2"}
+	return &chaos{
+		filing: onModel(t, users...), rng: rand.New(rand.NewPCG(seed, 9)), users: append(users, ""), heavy: seed%3 == 0,
+		order: map[string]int{}, all: map[string]toFile{},
+	}
+}
+
+// step files a batch: of now or of yesterday, in order or not, small or big, once or again.
+func (c *chaos) step(t *testing.T) {
+	t.Helper()
+	if c.rng.IntN(4) == 0 && c.last != nil {
+		c.file(t, c.last...) // its answer was lost
+		return
+	}
+	pace := []time.Duration{time.Second, time.Minute}[c.rng.IntN(2)]
+	c.Clock.Advance(time.Duration(c.rng.IntN(90)) * pace)
+	var batch []store.Record
+	room := 36 << 10 // so that a batch fills no more pages than are searched for an earlier filing
+	for range 1 + c.rng.IntN(8) {
+		at := c.Clock.Now().Add(-time.Duration(c.rng.IntN(3)) * time.Second)
+		switch c.rng.IntN(6) {
+		case 0:
+			at = at.Add(-time.Duration(c.rng.IntN(30)) * time.Hour) // late
+		case 1:
+			at = at.Add(time.Duration(c.rng.IntN(9)) * time.Minute) // by another machine's clock
+		}
+		id, events := c.users[c.rng.IntN(len(c.users))], []toFile(nil)
+		for range 1 + c.rng.IntN(3) {
+			e := toFile{
+				id: fmt.Sprintf("ev_%04d_%d", len(c.all), c.rng.IntN(1000)), user: id, at: at,
+				kind: []string{mfa.ChallengeSent, mfa.ChallengeFailed, mfa.PolicyChanged}[c.rng.IntN(3)],
+			}
+			if c.heavy {
+				e.padding = c.rng.IntN(12 << 10)
+			} else if c.rng.IntN(4) == 0 {
+				e.padding = c.rng.IntN(4 << 10)
+			}
+			if room -= e.padding + 1024; room < 0 {
+				break
+			}
+			c.all[e.id] = e
+			events = append(events, e)
+		}
+		if len(events) > 0 {
+			batch = append(batch, c.record(events...))
+		}
+	}
+	switch c.rng.IntN(4) {
+	case 0:
+		slices.Reverse(batch)
+	case 1:
+		batch = append(batch, batch[c.rng.IntN(len(batch))]) // twice in one
+	}
+	for _, r := range batch {
+		var m struct{ E []struct{ I string } }
+		if err := json.Unmarshal([]byte(r.Events), &m); err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range m.E {
+			if _, filed := c.order[e.I]; !filed {
+				c.order[e.I] = len(c.order)
+			}
+		}
+	}
+	c.last = batch
+	c.file(t, batch...)
+}
+
+// question is some listing, and what is in it.
+func (c *chaos) question() (q mfa.ActivityQuery, has func(toFile) bool) {
+	q.Org, q.Limit = org, 1+c.rng.IntN(30)
+	if c.rng.IntN(2) == 0 {
+		q.User = c.users[c.rng.IntN(len(c.users))] // or nobody's in particular
+	}
+	if c.rng.IntN(3) == 0 {
+		q.Type = []string{"challenge", mfa.ChallengeFailed, "policy"}[c.rng.IntN(3)]
+	}
+	if c.rng.IntN(2) == 0 {
+		q.From = c.moment()
+	}
+	if c.rng.IntN(3) == 0 {
+		q.To = c.moment()
+	}
+	return q, func(e toFile) bool {
+		return (q.User == "" || e.user == q.User) && (q.Type == "" || strings.HasPrefix(e.kind, q.Type)) &&
+			!e.at.Before(q.From) && (q.To.IsZero() || e.at.Before(q.To))
+	}
+}
+
+// moment is one of some event, or the beginning of its day.
+func (c *chaos) moment() time.Time {
+	ids := slices.Sorted(maps.Keys(c.all))
+	at := c.all[ids[c.rng.IntN(len(ids))]].at
+	if c.rng.IntN(4) == 0 {
+		return at.Truncate(24 * time.Hour)
+	}
+	return at
+}
+
+func TestWhateverIsFiledInWhateverOrderAListingMissesNothingAndShowsNothingTwice(t *testing.T) {
+	listings, pagesSeen, shortSeen := 0, 0, 0
+	for seed := range uint64(16) {
+		c := newChaos(t, seed)
+		for range 5 {
+			for range 4 + c.rng.IntN(20) {
+				c.step(t)
+			}
+			q, has := c.question()
+			must := map[string]bool{}
+			for id, e := range c.all {
+				if has(e) {
+					must[id] = true
+				}
+			}
+			var shown []string
+			seen := map[string]bool{}
+			for pages := 0; pages == 0 || q.Cursor != ""; pages++ {
+				if pages > 500 {
+					t.Fatalf("seed %d: no end", seed)
+				}
+				var events []mfa.Event
+				asked := q.Limit
+				events, q.Cursor = c.page(t, q)
+				if pagesSeen++; len(events) < asked && q.Cursor != "" {
+					shortSeen++
+				}
+				for _, e := range events {
+					was, filed := c.all[e.ID]
+					if !filed || seen[e.ID] || !has(was) || e.User != was.user || e.Type != was.kind || !e.Time.Equal(was.at) {
+						t.Fatalf("seed %d, %+v: got %s, filed %v, shown before %v; it is %+v", seed, q, e.ID, filed, seen[e.ID], was)
+					}
+					seen[e.ID] = true
+					shown = append(shown, e.ID)
+					delete(must, e.ID)
+				}
+				for range c.rng.IntN(3) {
+					c.step(t)
+				}
+				q.Limit = 1 + c.rng.IntN(30) // a client may change its mind
+			}
+			listings++
+			for id := range must {
+				t.Errorf("seed %d, %+v: %+v is missing", seed, q, c.all[id])
+			}
+			if !slices.IsSortedFunc(shown, func(a, b string) int {
+				if day := strings.Compare(c.all[b].at.Format(time.DateOnly), c.all[a].at.Format(time.DateOnly)); day != 0 {
+					return day
+				}
+				return c.order[b] - c.order[a]
+			}) {
+				t.Errorf("seed %d, %+v: not the last day first, and in it what was filed last: %v", seed, q, shown)
+			}
+		}
+		if _, err := c.CheckActivity(t.Context(), org); err != nil {
+			t.Errorf("seed %d: %v", seed, err)
+		}
+	}
+	t.Logf("%d listings, %d pages, %d of them cut short by what one may read", listings, pagesSeen, shortSeen)
+}
+
+func TestAnEventFiledAgainFarAwayIsNeverMissedAndKeepsItsID(t *testing.T) {
+	for _, apart := range []int{1, 4, 5, 30} {
+		f := onModel(t, "u-0")
+		at := f.Clock.Now()
+		first := f.record(toFile{id: "ev_first", kind: mfa.ChallengeSent, user: "u-0", at: at})
+		f.file(t, first)
+		for n := range apart - 1 {
+			f.file(t, f.record(toFile{id: fmt.Sprint("ev_", n), kind: mfa.ChallengeSent, user: "u-0", at: at}))
+		}
+		f.file(t, first)
+		shown := map[string]int{}
+		for q := (mfa.ActivityQuery{Org: org, ListQuery: mfa.ListQuery{Limit: 3}}); ; {
+			var events []mfa.Event
+			events, q.Cursor = f.page(t, q)
+			for _, e := range events {
+				shown[e.ID]++
+			}
+			if q.Cursor == "" {
+				break
+			}
+		}
+		want := 1
+		if apart > 4 {
+			want = 2
+		}
+		if shown["ev_first"] != want || len(shown) != apart {
+			t.Errorf("%d pages apart: got it %d times, and %d events, want %d and %d", apart, shown["ev_first"], len(shown), want, apart)
+		}
+	}
+}
+
+func TestAPageHasAsManyItemsAsItsLimitSays(t *testing.T) {
+	f := onModel(t, "u-0")
+	for n := range 250 {
+		f.file(t, f.record(toFile{id: fmt.Sprintf("ev_%03d", n), kind: mfa.ChallengeSent, user: "u-0", at: f.Clock.Now()}))
+	}
+	for limit, want := range map[int]int{0: 50, 1: 1, 49: 49, 199: 199, 200: 200} {
+		events, cursor := f.page(t, mfa.ActivityQuery{Org: org, ListQuery: mfa.ListQuery{Limit: limit}})
+		if len(events) != want || cursor == "" || events[0].ID != "ev_249" {
+			t.Errorf("limit %d: got %d items from %s on, want %d", limit, len(events), events[0].ID, want)
+		}
+	}
+	for _, limit := range []int{-1, 201} {
+		for name, list := range map[string]func(mfa.ListQuery) error{
+			"an org's": func(q mfa.ListQuery) error {
+				_, err := f.OrgActivity(t.Context(), f.Client, mfa.ActivityQuery{Org: org, ListQuery: q})
+				return err
+			},
+			"a user's": func(q mfa.ListQuery) error {
+				_, err := f.UserActivity(t.Context(), f.Client, mfa.ActivityQuery{Org: org, User: "u-0", ListQuery: q})
+				return err
+			},
+			"browsers": func(q mfa.ListQuery) error {
+				_, err := f.ListBrowsers(t.Context(), f.Client, org, "u-0", q)
+				return err
+			},
+		} {
+			if e := wantCode(t, list(mfa.ListQuery{Limit: limit}), mfa.InvalidRequest); e.Param != "limit" {
+				t.Errorf("%s, limit %d: got param %q", name, limit, e.Param)
+			}
+		}
+	}
+}
+
+func TestAListingGoesOnThroughManyQuietDays(t *testing.T) {
+	f := onModel(t, "u-0")
+	const days = 100
+	for n := range days {
+		f.file(t, f.record(toFile{id: fmt.Sprintf("ev_%03d", n), kind: mfa.ChallengeSent, user: "u-0", at: f.Clock.Now()}))
+		f.Clock.Advance(24 * time.Hour)
+	}
+	for kind, want := range map[string]int{"challenge": days, "policy": 0} {
+		got, pages := 0, 0
+		for q := (mfa.ActivityQuery{Org: org, Type: kind, ListQuery: mfa.ListQuery{Limit: 200}}); pages == 0 || q.Cursor != ""; pages++ {
+			var events []mfa.Event
+			events, q.Cursor = f.page(t, q)
+			for _, e := range events {
+				if got++; e.ID != fmt.Sprintf("ev_%03d", days-got) {
+					t.Errorf("got %s in place %d", e.ID, got)
+				}
+			}
+		}
+		if got != want || pages < 2 || pages > 8 {
+			t.Errorf("%s: got %d events on %d pages, want %d", kind, got, pages, want)
+		}
+	}
+}
+
+func TestAListingGoesOnThoughEachPageIsAsBigAsAnItemCanBe(t *testing.T) {
+	f := onModel(t, "u-0")
+	const filed = 40
+	for n := range filed {
+		kind := mfa.ChallengeSent
+		if n%13 == 0 {
+			kind = mfa.ChallengeFailed
+		}
+		e := toFile{id: fmt.Sprintf("ev_%02d", n), kind: kind, user: "u-0", at: f.Clock.Now(), padding: 48_300}
+		f.file(t, f.record(e))
+	}
+	for _, item := range f.read.Store.(*storetest.Model).Items() {
+		if item.Key.Sort == "00000001" && len(item.Body) < store.MaxItem-1024 {
+			t.Errorf("a page has %d bytes, want nearly %d", len(item.Body), store.MaxItem)
+		}
+	}
+	for kind, want := range map[string]int{"": filed, mfa.ChallengeFailed: 4, "policy": 0} {
+		got, pages := 0, 0
+		for q := (mfa.ActivityQuery{Org: org, Type: kind}); pages == 0 || q.Cursor != ""; pages++ {
+			var events []mfa.Event
+			events, q.Cursor = f.page(t, q)
+			got += len(events)
+			if pages > filed {
+				t.Fatalf("%s: no end", kind)
+			}
+		}
+		if got != want {
+			t.Errorf("%s: got %d events on %d pages, want %d", kind, got, pages, want)
+		}
+	}
+}
+
+func TestAListingToMidnightDoesNotReadTheDayThatBeginsThen(t *testing.T) {
+	f := onModel(t, "u-0")
+	at := f.Clock.Now()
+	f.file(t, f.record(toFile{id: "ev_a", kind: mfa.ChallengeSent, user: "u-0", at: at}))
+	midnight := at.Truncate(24 * time.Hour).Add(24 * time.Hour)
+	f.Clock.Advance(24 * time.Hour)
+	for n := range 20 {
+		f.file(t, f.record(toFile{id: fmt.Sprint("ev_", n), kind: mfa.ChallengeSent, user: "u-0", at: f.Clock.Now()}))
+	}
+	events, cursor := f.page(t, mfa.ActivityQuery{Org: org, To: midnight})
+	if len(events) != 1 || events[0].ID != "ev_a" || cursor != "" {
+		t.Errorf("got %d events and cursor %q, want the one of the day before", len(events), cursor)
+	}
+	if got := f.read.queries.Load(); got != 2 {
+		t.Errorf("got %d queries, want one for the days and one for the pages", got)
+	}
+}
