@@ -166,3 +166,20 @@ func TestADecisionIsMadeAnewWhateverItsIdempotencyKey(t *testing.T) {
 		t.Errorf("got %s and %s, want allow and then challenge", before.text, after.text)
 	}
 }
+
+// A key is for one path with all that stands in it: one body with one key to two challenges is two calls.
+func TestOneKeyAtTwoChallengesIsTwoCalls(t *testing.T) {
+	w := newWorld(t)
+	w.asks()
+	first, second := w.start().word("challenge.id"), w.start().word("challenge.id")
+	right := `{"code":"` + w.mail.last() + `"}` // of the second
+	for _, c := range []struct {
+		id     string
+		status int
+	}{{first, 422}, {second, 200}, {first, 422}, {second, 200}} {
+		got := w.do("POST", "/v1/challenges/"+c.id+"/verify", right, once("k"))
+		if got.status != c.status {
+			t.Errorf("got %d %s, want %d", got.status, got.text, c.status)
+		}
+	}
+}

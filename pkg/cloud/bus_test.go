@@ -54,10 +54,16 @@ func changes(n, size int) (events []mfa.Event) {
 }
 
 func TestEventsGoInBatchesThatTheBusTakes(t *testing.T) {
+	// Four details of so much are all that the bus takes, without what else each event is counted with.
+	detail, err := json.Marshal(changes(1, 0)[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	quarter := mostBytes/4 - len(detail)
 	for _, test := range []struct {
 		n, size int
 		want    []int
-	}{{0, 0, nil}, {1, 0, []int{1}}, {10, 0, []int{10}}, {23, 0, []int{10, 10, 3}}, {9, 60 << 10, []int{4, 4, 1}}} {
+	}{{0, 0, nil}, {1, 0, []int{1}}, {10, 0, []int{10}}, {23, 0, []int{10, 10, 3}}, {9, 60 << 10, []int{4, 4, 1}}, {8, quarter, []int{3, 3, 2}}, {8, quarter - 40, []int{4, 4}}} {
 		w := newWorld(t)
 		w.amazon.answer = takes(nil)
 		if err := w.open().Bus().PutEvents(t.Context(), changes(test.n, test.size)); err != nil {
