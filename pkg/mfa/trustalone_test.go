@@ -1,0 +1,83 @@
+package mfa_test
+
+import (
+	"testing"
+	"time"
+
+	"countersign/pkg/mfa"
+	"countersign/pkg/mfa/mfatest"
+)
+
+// Where trust died alone, challenges and factors live on. What is granted after it is trust like any other: it spares the
+// question, counts for the cap, is announced when it ends, and dies of the next cause.
+func TestTrustThatIsGrantedAfterTrustDiedIsGood(t *testing.T) {
+	alone := map[string]func(*testing.T, *mfatest.World, *mfatest.Authenticator){
+		"2FA turned off and on": func(t *testing.T, w *mfatest.World, a *mfatest.Authenticator) {
+			if _, err := w.SetEnabled(t.Context(), stepUp(t, w, a), org, user, false); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := w.SetEnabled(t.Context(), w.Fresh(), org, user, true); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"a factor removed": func(t *testing.T, w *mfatest.World, a *mfatest.Authenticator) {
+			call := stepUp(t, w, a)
+			second, _ := enrolApp(t, w, call)
+			if err := w.RemoveFactor(t.Context(), call, org, user, second.Factor); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"all browsers revoked": func(t *testing.T, w *mfatest.World, _ *mfatest.Authenticator) {
+			if err := w.RevokeBrowsers(t.Context(), w.Client, org, user); err != nil {
+				t.Fatal(err)
+			}
+		},
+	}
+	for name, die := range alone {
+		t.Run(name, func(t *testing.T) {
+			w, a := protected(t, func(p *mfa.Policy) { p.Trust.Cap = 1 })
+			sweep(t, w)
+			first := trustedByApp(t, w, a)
+			die(t, w, a)
+			w.Clock.Advance(time.Minute)
+			second := trustedByApp(t, w, a)
+			wantReason(t, w, first, mfa.NewBrowser)
+			wantReason(t, w, second, mfa.BrowserTrust)
+			if got := browsers(t, w); len(got) != 1 {
+				t.Errorf("got %+v, want the second alone", got)
+			}
+			for _, e := range events(t, w, mfa.BrowserRevoked) {
+				if e.Data["cause"] == "cap" {
+					t.Errorf("got %+v: what was dead counts for the cap", e)
+				}
+			}
+			die(t, w, a)
+			wantReason(t, w, second, mfa.NewBrowser)
+			w.Clock.Advance(time.Minute)
+			third := trustedByApp(t, w, a)
+			w.Clock.Advance(30 * day)
+			wantReason(t, w, third, mfa.TrustExpired)
+			if n := sweep(t, w); n != 1 {
+				t.Errorf("got %d ends announced, want that of the third alone", n)
+			}
+			wantCode(t, w.RevokeBrowser(t.Context(), w.Client, org, user, events(t, w, mfa.BrowserTrusted)[2].Data["browser"].(string)), mfa.NotFound)
+		})
+	}
+}
+
+// A browser that ended by itself, or died, is remembered for a while, and counts for nothing meanwhile.
+func TestWhatHasEndedDoesNotCountForTheCap(t *testing.T) {
+	w, a := protected(t, func(p *mfa.Policy) { p.Trust.Cap = 2 })
+	trustedByApp(t, w, a)
+	w.Clock.Advance(30 * day)
+	first, second := trustedByApp(t, w, a), trustedByApp(t, w, a)
+	wantReason(t, w, first, mfa.BrowserTrust)
+	wantReason(t, w, second, mfa.BrowserTrust)
+	if got := events(t, w, mfa.BrowserRevoked); len(got) != 0 {
+		t.Errorf("got %+v, want nothing revoked", got)
+	}
+	granted := events(t, w, mfa.BrowserTrusted)
+	if len(granted) != 3 || granted[2].Data["expires"] != w.Clock.Now().Add(30*day).Format(time.RFC3339) {
+		t.Errorf("got %+v, want three that say when they end", granted)
+	}
+}
