@@ -425,3 +425,65 @@ func TestAUserReadsBackAsJSON(t *testing.T) {
 		t.Errorf("got %s", body)
 	}
 }
+
+func TestAChangeOfAUserNamesTheFieldsThatChanged(t *testing.T) {
+	w := mfatest.New(t)
+	said := func(value string) mfa.Optional[string] { return mfa.Some(value) }
+	before := mfa.Person{ID: user, Email: said(mail), Phone: said("+33612345678"), Name: said("Ana"), Locale: said("en")}
+	for name, next := range map[string]mfa.Person{
+		"[email]":               {ID: user, Email: said("ana@other.example")},
+		"[phone]":               {ID: user, Phone: said("+33612345679")},
+		"[name]":                {ID: user, Name: said("Anna")},
+		"[locale]":              {ID: user, Locale: said("fr")},
+		"[email phone]":         {ID: user, Email: said("ana@other.example"), Phone: said("+33612345679")},
+		"[name locale]":         {ID: user, Name: said("Anna"), Locale: said("fr"), Email: said(mail)},
+		"nothing that is other": {ID: user, Email: said(mail), Phone: said("+33612345678"), Name: said("Ana"), Locale: said("en")},
+	} {
+		for what, put := range map[string]func(mfa.Person) error{
+			"put": func(p mfa.Person) error {
+				_, err := w.PutUser(t.Context(), w.Client, org, p)
+				return err
+			},
+			"start": func(p mfa.Person) error {
+				_, err := w.StartChallenge(t.Context(), w.Client, mfa.StartRequest{Org: org, User: p})
+				return err
+			},
+		} {
+			if _, err := w.PutUser(t.Context(), w.Client, org, before); err != nil {
+				t.Fatal(err)
+			}
+			seen := len(events(t, w, mfa.UserUpdated))
+			if err := put(next); err != nil {
+				t.Fatal(err)
+			}
+			got := events(t, w, mfa.UserUpdated)[seen:]
+			if name[0] == '[' && (len(got) != 1 || fmt.Sprint(got[0].Data["changed"]) != name) || name[0] != '[' && len(got) != 0 {
+				t.Errorf("%s by a %s: got %+v", name, what, got)
+			}
+		}
+	}
+}
+
+func TestAContactIsAsLongAsItMayBeAndNoLonger(t *testing.T) {
+	host := strings.Repeat(strings.Repeat("d", 62)+".", 3) // 189
+	for _, c := range []struct {
+		said mfa.Person
+		good bool
+	}{
+		{mfa.Person{Phone: mfa.Some("+1234567")}, true},
+		{mfa.Person{Phone: mfa.Some("+123456")}, false},
+		{mfa.Person{Phone: mfa.Some("+123456789012345")}, true},
+		{mfa.Person{Phone: mfa.Some("+1234567890123456")}, false},
+		{mfa.Person{Phone: mfa.Some("+0234567")}, false},
+		{mfa.Person{Email: mfa.Some(strings.Repeat("a", 64) + "@d.example")}, true},
+		{mfa.Person{Email: mfa.Some(strings.Repeat("a", 65) + "@d.example")}, false},
+		{mfa.Person{Email: mfa.Some(strings.Repeat("a", 254-190-1) + "@" + host + "d")}, true},
+		{mfa.Person{Email: mfa.Some(strings.Repeat("a", 254-190) + "@" + host + "d")}, false},
+	} {
+		w := mfatest.New(t)
+		c.said.ID = user
+		if _, err := w.PutUser(t.Context(), w.Client, org, c.said); (err == nil) != c.good {
+			t.Errorf("%+v: got %v, want it taken: %v", c.said, err, c.good)
+		}
+	}
+}
