@@ -81,3 +81,44 @@ func TestWhatHasEndedDoesNotCountForTheCap(t *testing.T) {
 		t.Errorf("got %+v, want three that say when they end", granted)
 	}
 }
+
+// A first address or number takes nobody's place: nothing was ever sent to an earlier one.
+func TestAFirstContactEndsNothing(t *testing.T) {
+	for name, said := range map[string]mfa.Person{
+		"email": {ID: user, Email: mfa.Some(mail)}, "phone": {ID: user, Phone: mfa.Some("+33612345678")},
+	} {
+		for by, tell := range map[string]func(w *mfatest.World) error{
+			"put": func(w *mfatest.World) error {
+				_, err := w.PutUser(t.Context(), w.Client, org, said)
+				return err
+			},
+			"start": func(w *mfatest.World) error {
+				_, err := w.StartChallenge(t.Context(), w.Client, mfa.StartRequest{Org: org, User: said})
+				return err
+			},
+		} {
+			w := mfatest.New(t)
+			w.SetPolicy(t, org, "default", nil)
+			bare := mfa.StartRequest{Org: org, User: mfa.Person{ID: user}}
+			a, _ := w.EnrolTOTP(t, w.Fresh(), org, bare.User)
+			answer, err := verify(t, w, started(t, w, bare).ID, w.NextCode(a), true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			open := started(t, w, bare)
+			if err := tell(w); err != nil {
+				t.Fatal(err)
+			}
+			bare.TrustToken = *answer.TrustToken
+			if d, err := w.Decide(t.Context(), w.Client, bare); err != nil || d.Reason != mfa.BrowserTrust {
+				t.Errorf("a first %s by a %s: got %+v, %v, want the browser trusted still", name, by, d, err)
+			}
+			if _, err := verify(t, w, open.ID, w.NextCode(a), false); err != nil {
+				t.Errorf("a first %s by a %s: what was open got %v", name, by, err)
+			}
+			if got := events(t, w, mfa.BrowserRevoked); len(got) != 0 {
+				t.Errorf("a first %s by a %s: got %+v", name, by, got)
+			}
+		}
+	}
+}

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"time"
 
 	"countersign/pkg/store"
 )
@@ -47,6 +48,24 @@ var againCases = []contractCase{
 		r.want(b, "", "")
 		r.want(c, token, "1")
 		r.want(gone, since, "2")
+	}},
+
+	{"a commit of which all has expired conflicts when made again", func(r *rig) {
+		a, b := r.key("a"), r.key("b")
+		version := r.mustCommit(put(a, "1"), put(b, "1"))
+		token := store.NewVersion()
+		writes := []store.Write{until(r.in(time.Minute), over(a, version, "2")), until(r.in(time.Minute), over(b, version, "2"))}
+		r.again(token, nil, writes...)
+		r.clock.Advance(time.Minute)
+		r.again(token, store.ErrConflict, writes...)
+		r.want(a, "", "")
+		r.want(b, "", "")
+
+		single := store.NewVersion()
+		write := until(r.in(time.Minute), over(r.key("c"), r.mustCommit(put(r.key("c"), "1")), "2"))
+		r.again(single, nil, write)
+		r.clock.Advance(time.Minute)
+		r.again(single, store.ErrConflict, write)
 	}},
 
 	{"a commit of which nothing is left conflicts when made again", func(r *rig) {
