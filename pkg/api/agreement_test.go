@@ -3,6 +3,8 @@ package api_test
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -122,6 +124,37 @@ type documented struct {
 	Description string
 	Ref         string `yaml:"$ref"`
 	Properties  map[string]documented
+}
+
+func TestEveryTypeOfEventIsDocumented(t *testing.T) {
+	var doc struct {
+		Components struct {
+			Schemas struct {
+				Event struct {
+					Properties struct{ Type struct{ Description string } }
+				} `yaml:"Event"`
+			}
+		}
+	}
+	if err := yaml.Unmarshal(openapi.Document, &doc); err != nil {
+		t.Fatal(err)
+	}
+	source, err := os.ReadFile("../mfa/event.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := func(pattern, text string) (all []string) {
+		for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1) {
+			all = append(all, m[1])
+		}
+		slices.Sort(all)
+		return all
+	}
+	got := named("`([a-z]+\\.[a-z_]+)`", doc.Components.Schemas.Event.Properties.Type.Description)
+	want := named(`(?m)^\t\w+ += "([a-z]+\.[a-z_]+)"$`, string(source))
+	if len(want) < 20 || !slices.Equal(got, want) {
+		t.Errorf("the document has\n%v\nand the code has\n%v", got, want)
+	}
 }
 
 // Each code stands in the table of one place only, and each of the domain's has its place in it.

@@ -69,6 +69,29 @@ func (w *world) steppedUp(secret, action string) string {
 	return done.word("token")
 }
 
+func TestTheFinishOfAnEnrolmentSaysHowFarAClockIsOffAndNoSignInDoes(t *testing.T) {
+	w := newWorld(t)
+	begun := w.wants("begin", w.do("POST", "/v1/enrolments", anasApp, w.reauthenticated()), 201)
+	ahead := func(secret string) string {
+		code, err := totp.GenerateCode(secret, w.clock.Now().Add(7*time.Minute))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return `{"code":"` + code + `"}`
+	}
+	got := w.do("POST", "/v1/enrolments/"+begun.word("id")+"/finish", ahead(begun.word("totp.secret")))
+	w.refused("a clock that is ahead", got, 422, mfa.WrongCode, "")
+	if got.at("clock_off_s") != 420.0 || got.at("attempts_left") != 4.0 {
+		t.Errorf("got %s, want 420 seconds ahead and 4 attempts left", got.text)
+	}
+	secret, _ := w.enrolled()
+	signIn := w.do("POST", "/v1/challenges/"+w.start().word("challenge.id")+"/verify", ahead(secret))
+	w.refused("at a sign-in", signIn, 422, mfa.WrongCode, "")
+	if _, there := signIn.body["clock_off_s"]; there {
+		t.Errorf("at a sign-in: got %s", signIn.text)
+	}
+}
+
 func TestAUserEnrolsAnAppSignsInWithItAndRemovesIt(t *testing.T) {
 	w := newWorld(t)
 	offered := w.wants("before", w.do("POST", "/v1/challenges", ana), 200)

@@ -25,6 +25,7 @@ type problem struct {
 	Param        string       `json:"param,omitempty"`
 	AttemptsLeft *int         `json:"attempts_left,omitempty"`
 	RetryAfterS  int          `json:"retry_after_s,omitempty"`
+	ClockOffS    int          `json:"clock_off_s,omitempty"`
 	Preview      *mfa.Preview `json:"preview,omitempty"`
 }
 
@@ -39,7 +40,7 @@ func problemAnswer(e *mfa.Error, requestID string) answer {
 	p := problem{
 		Type: "/problems/" + string(about.Code), Title: about.Title, Status: about.Status, Code: about.Code,
 		Detail: e.Detail, RequestID: requestID, Param: e.Param, AttemptsLeft: e.AttemptsLeft,
-		RetryAfterS: int((e.RetryAfter + time.Second - 1) / time.Second), Preview: e.Preview,
+		RetryAfterS: int((e.RetryAfter + time.Second - 1) / time.Second), ClockOffS: int(e.ClockOff / time.Second), Preview: e.Preview,
 	}
 	if p.Detail == "" {
 		p.Detail = about.Explanation

@@ -71,6 +71,8 @@ func TestAProblemSaysAllThatAppliesAndNothingElse(t *testing.T) {
 		text, header, absent string
 	}{
 		{&mfa.Error{Code: mfa.WrongCode, AttemptsLeft: &none}, 422, `"attempts_left":0`, "", `"retry_after_s":`},
+		{&mfa.Error{Code: mfa.WrongCode, AttemptsLeft: &none, ClockOff: -5 * time.Minute}, 422, `"clock_off_s":-300`, "", `"retry_after_s":`},
+		{&mfa.Error{Code: mfa.WrongCode, AttemptsLeft: &none}, 422, `"attempts_left":0`, "", `"clock_off_s":`},
 		{&mfa.Error{Code: mfa.Locked, RetryAfter: 1500 * time.Millisecond}, 429, `"retry_after_s":2`, "2", `"attempts_left":`},
 		{&mfa.Error{Code: mfa.Locked}, 429, `"code":"locked"`, "", `"retry_after_s":`},
 		{&mfa.Error{Code: mfa.InvalidRequest, Param: "user.id", Detail: "Odd."}, 400, `"detail":"Odd.","request_id":`, "", "preview"},

@@ -186,7 +186,8 @@ func (a FinishAnswer) WithoutShownOnce() any {
 }
 
 // FinishEnrolment looks at the first code of a factor, and if it is right the factor counts from then on. Wrong ones count
-// against the enrolment and the user as at Verify. The code is spent: it is no good at a sign-in.
+// against the enrolment and the user as at Verify; one that is right for a clock that is off says by how much. The code is
+// spent: it is no good at a sign-in.
 //
 // A user's first factor turns 2FA on and brings recovery codes, where the policy has any. After a recovery whose effect is
 // reenrol it takes the place of all earlier factors, trust and codes.
@@ -209,7 +210,7 @@ func (v *enrolmentSight) finish(u *unit, q *FinishRequest) (FinishAnswer, error)
 		if slot.State == verified {
 			return v.finished(u, slot)
 		}
-		return FinishAnswer{}, wrongCode(v.left(slot, u.now))
+		return FinishAnswer{}, v.wrongFirst(u, q, v.left(slot, u.now))
 	}
 	if err != nil {
 		return FinishAnswer{}, err
@@ -240,7 +241,7 @@ func (v *enrolmentSight) finish(u *unit, q *FinishRequest) (FinishAnswer, error)
 		return FinishAnswer{}, err
 	}
 	if !right {
-		return FinishAnswer{}, v.wrongFinish(u)
+		return FinishAnswer{}, v.wrongFirst(u, q, v.wrongFinish(u))
 	}
 	return v.enrol(u, l)
 }
@@ -251,13 +252,32 @@ func (v *enrolmentSight) afterRecovery() bool {
 	return v.byToken && v.ch.Recovered != "" && v.a.pending.Factor.Kind == TOTP
 }
 
-// wrongFinish counts a wrong code against the enrolment and the user.
-func (v *enrolmentSight) wrongFinish(u *unit) error {
+// wrongFirst is the answer to a wrong first code. Where the app's clock is all that is wrong, it says by how much. At a
+// sign-in that would help a guesser; whoever enrols has the secret anyway.
+func (v *enrolmentSight) wrongFirst(u *unit, q *FinishRequest, left int) error {
+	answer := wrongCode(left)
+	en := &v.a.pending.enrolment
+	if en.ID != q.Enrolment || en.Factor.Kind != TOTP {
+		return answer
+	}
+	raw, err := u.ring.Open("totp", v.a.totpFields(en.Factor.ID), en.Factor.Secret)
+	if err != nil {
+		return err
+	}
+	if answer.ClockOff, err = clockOff(raw, q.Code, u.now); err != nil {
+		return err
+	}
+	return answer
+}
+
+// wrongFinish counts a wrong code against the enrolment and the user, and answers how many are left.
+func (v *enrolmentSight) wrongFinish(u *unit) (left int) {
 	g, en := v.a.guard, &v.a.pending.enrolment
 	slot := g.openEnrolment(en)
 	slot.Wrong++
 	slot.By = u.token
-	left, locked := v.p.Challenge.Attempts-slot.Wrong, false
+	locked := false
+	left = v.p.Challenge.Attempts - slot.Wrong
 	if !v.afterRecovery() {
 		locked = g.Guesses.wrong(codeBudget(), v.knownBrowser(), u.now)
 		left = v.left(slot, u.now)
@@ -273,7 +293,7 @@ func (v *enrolmentSight) wrongFinish(u *unit) error {
 		u.event(v.a.event(ChallengeLocked, v.p, data)).Notify = notify
 	}
 	u.put(v.a.item, g, time.Time{})
-	return wrongCode(left)
+	return left
 }
 
 // enrol makes the factor count.

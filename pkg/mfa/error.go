@@ -49,6 +49,7 @@ type Error struct {
 	Detail       string        // a sentence
 	AttemptsLeft *int          // after a wrong answer
 	RetryAfter   time.Duration // zero: not said; rounded up to whole seconds on the wire
+	ClockOff     time.Duration // with WrongCode at an enrolment: how far the app's clock is ahead; zero: not said
 	Preview      *Preview      // with AcknowledgementRequired
 
 	cause error // what the log may say of an Unavailable; never sent

@@ -89,6 +89,27 @@ func totpStepOf(raw []byte, code seal.Secret, now time.Time, skew int, last int6
 	return int64(found), nil
 }
 
+// mostClockOff is how far an app's clock may be off for its user to be told of it.
+const mostClockOff = 10 * time.Minute
+
+// clockOff is how far ahead the clock of an app is that shows this code now, in whole steps; negative, it is behind; zero,
+// no clock that is off by mostClockOff or less shows it. Of several answers it gives the nearest, and it takes as long
+// whichever it is.
+func clockOff(raw []byte, code seal.Secret, now time.Time) (off time.Duration, err error) {
+	for step := time.Duration(totpStep) * time.Second; step <= mostClockOff; step += totpStep * time.Second {
+		for _, away := range []time.Duration{step, -step} {
+			found, err := totpStepOf(raw, code, now.Add(away), 0, 0)
+			if err != nil {
+				return 0, err
+			}
+			if found != 0 && off == 0 {
+				off = away
+			}
+		}
+	}
+	return off, nil
+}
+
 // matchesTOTP opens the secret of a factor and looks for code in it. That it was accepted is noted in l.
 func (a *account) matchesTOTP(u *unit, id string, sealed []byte, skew int, l *live, code seal.Secret) (bool, error) {
 	raw, err := u.ring.Open("totp", a.totpFields(id), sealed)

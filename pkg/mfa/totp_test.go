@@ -3,6 +3,7 @@ package mfa
 import (
 	"bytes"
 	"encoding/base32"
+	"fmt"
 	"math/bits"
 	"net/url"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/pquerna/otp"
+	"github.com/pquerna/otp/hotp"
 
 	"countersign/pkg/seal"
 )
@@ -239,4 +241,34 @@ func TestE4SecretsHave160BitsAndNoneComesTwice(t *testing.T) {
 			t.Errorf("byte %d: got %d ones of %d bits", i, ones, n*8)
 		}
 	}
+}
+
+func TestOfTwoClocksThatShowOneCodeTheNearerIsTold(t *testing.T) {
+	now := time.Unix(2000000000, 0)
+	for try := range 100000 {
+		raw := fmt.Appendf(nil, "%020d", try)
+		seen := map[string]int{} // the nearest step that shows a code
+		for distance := 2; distance <= 20; distance++ {
+			for _, away := range []int{distance, -distance} {
+				code, err := hotp.GenerateCode(base32.StdEncoding.EncodeToString(raw), uint64(now.Unix()/totpStep+int64(away)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				nearer, twice := seen[code]
+				if !twice {
+					seen[code] = away
+					continue
+				}
+				if nearer == -away {
+					continue // neither is nearer
+				}
+				got, err := clockOff(raw, seal.NewSecret(code), now)
+				if want := time.Duration(nearer) * totpStep * time.Second; err != nil || got != want {
+					t.Errorf("shown %d and %d steps off: got %v, %v, want %v", nearer, away, got, err, want)
+				}
+				return
+			}
+		}
+	}
+	t.Error("no secret shows one code twice")
 }

@@ -218,7 +218,7 @@ func (d *Demo) finishSetup(_ http.ResponseWriter, r *http.Request, s session) se
 		if p.AttemptsLeft != nil && *p.AttemptsLeft == 0 {
 			return s.over(wrong("That code is not right, and it was the last attempt. Begin again: the key you scanned is no good."))
 		}
-		s.said = wrong("That code is not right. Is the phone’s clock right, and is this the newest entry in the app?")
+		s.said = wrong("That code is not right. %s", clockAdvice(p.ClockOffS))
 		if p.AttemptsLeft != nil {
 			s.said.Text += " " + counted(*p.AttemptsLeft, "attempt") + " left."
 		}
@@ -232,6 +232,19 @@ func (d *Demo) finishSetup(_ http.ResponseWriter, r *http.Request, s session) se
 		return s.over(failed(err))
 	}
 	return s
+}
+
+// clockAdvice is what helps after a wrong first code: Countersign says by how much the app's clock is off if that is all
+// that is wrong.
+func clockAdvice(offS int) string {
+	way := "fast"
+	switch {
+	case offS == 0:
+		return "Is this the newest entry in the app?"
+	case offS < 0:
+		way, offS = "slow", -offS
+	}
+	return "The phone’s clock is about " + span(offS) + " " + way + ". Let the phone set it by itself, and type its next code."
 }
 
 // keptCodes forgets the recovery codes that were shown.

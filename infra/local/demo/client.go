@@ -105,6 +105,7 @@ type problem struct {
 	Detail       string
 	AttemptsLeft *int `json:"attempts_left"`
 	RetryAfterS  int  `json:"retry_after_s"`
+	ClockOffS    int  `json:"clock_off_s"`
 }
 
 // Error implements error.

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"countersign/infra/local/server"
 )
@@ -193,6 +194,16 @@ func (b *browser) local(method, path, body string) string {
 		b.t.Fatalf("%s %s: status %d, %v: %s", method, path, a.StatusCode, err, text)
 	}
 	return string(text)
+}
+
+// now is the server's time.
+func (b *browser) now() time.Time {
+	b.t.Helper()
+	var clock struct{ Now time.Time }
+	if err := json.Unmarshal([]byte(b.local("GET", "/local/clock", "")), &clock); err != nil {
+		b.t.Fatal(err)
+	}
+	return clock.Now
 }
 
 func TestANewcomerSignsInWithTheCodeThatTheMailboxShows(t *testing.T) {
