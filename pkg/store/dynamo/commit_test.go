@@ -342,3 +342,33 @@ func TestTextThatIsNotUTF8IsRefused(t *testing.T) {
 		t.Errorf("commit with a bad token: got %v, want ErrInvalid", err)
 	}
 }
+
+// A transaction that was cancelled for several reasons is judged by the one that decides: a failed condition is a
+// conflict whatever else there was, and a reason that isn't known is neither a conflict nor tried again.
+func TestATransactionIsJudgedByTheReasonThatDecides(t *testing.T) {
+	for name, c := range map[string]struct {
+		reasons  []string
+		conflict bool
+		requests int
+	}{
+		"a condition":                      {[]string{"None", "ConditionalCheckFailed"}, true, 1},
+		"a condition, the other throttled": {[]string{"ThrottlingError", "ConditionalCheckFailed"}, true, 1},
+		"a condition before a throttled":   {[]string{"ConditionalCheckFailed", "ProvisionedThroughputExceeded"}, true, 1},
+		"a condition beside a transaction": {[]string{"TransactionConflict", "ConditionalCheckFailed"}, true, 1},
+		"a reason that isn't known":        {[]string{"None", "ValidationError"}, false, 1},
+		"one beside a condition":           {[]string{"ConditionalCheckFailed", "ItemCollectionSizeLimitExceeded"}, false, 1},
+		"one beside a transaction":         {[]string{"TransactionConflict", "ValidationError"}, false, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := &faulty{decide: firstOf("TransactWriteItems", 100, answer(400, cancelled(c.reasons...)))}
+			s, _ := openThrough(t, f, nil)
+			err := s.Commit(t.Context(), store.NewVersion(), put(keyA, "", "1"), put(keyB, "", "1"))
+			if err == nil || errors.Is(err, store.ErrConflict) != c.conflict {
+				t.Errorf("got %v, want a conflict: %v", err, c.conflict)
+			}
+			if got := f.count("TransactWriteItems"); got != c.requests {
+				t.Errorf("got %d requests, want %d", got, c.requests)
+			}
+		})
+	}
+}
