@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"countersign/pkg/mfa"
+	"countersign/pkg/seal"
 )
 
 func TestARequestThatIsNotWhatTheContractSaysIsRefusedAndDoesNothing(t *testing.T) {
@@ -254,6 +255,28 @@ func TestACallThatHasNoBodyTakesNone(t *testing.T) {
 		w.refused(open, w.do("GET", open, `{}`, without("Authorization")), 400, mfa.InvalidRequest, "")
 	}
 	w.wants("an empty one", w.do("GET", "/v1/orgs/acme/policy", "", with("Content-Type", "application/json")), 200)
+}
+
+// A longer one is refused before anything else of the request is looked at.
+func TestABearerHasAtMost512Bytes(t *testing.T) {
+	w := newWorld(t)
+	for length, want := range map[int]int{1: 400, 511: 400, 512: 400, 513: 401, 8000: 401} {
+		for _, end := range []string{"", "=="} {
+			token := strings.Repeat("a", max(1, length-len(end))) + end
+			if len(token) != length {
+				continue
+			}
+			got := w.do("POST", "/v1/challenges", "no JSON", with("Authorization", "Bearer "+token))
+			if got.status != want {
+				t.Errorf("%d bytes ending in %q: got %d %s, want %d", length, end, got.status, got.text, want)
+			}
+		}
+	}
+	for _, prefix := range []string{seal.APIKey, seal.ChallengeToken, seal.EnrolmentToken} {
+		if longest := len(seal.NewFilter().NewBearer(prefix, make([]byte, 48)).Reveal()); longest > 512 {
+			t.Errorf("%s: a bearer has %d bytes", prefix, longest)
+		}
+	}
 }
 
 func TestABearerIsOneTokenOfTheBearerScheme(t *testing.T) {
