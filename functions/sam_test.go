@@ -33,7 +33,7 @@ func samFolder(t testing.TB) string {
 	}
 	// What "git hash-object" says of the file.
 	hash := sha1.Sum(append(fmt.Appendf(nil, "blob %d\x00", len(wanted)), wanted...))
-	folder := filepath.Join(cache, "countersign", fmt.Sprintf("sam-%x", hash))
+	folder := filepath.Join(cache, "countersign", fmt.Sprintf("sam-lint-%x", hash))
 	if _, err := os.Stat(filepath.Join(folder, "complete")); err == nil {
 		return folder
 	}
@@ -92,12 +92,12 @@ func undocked(t testing.TB, ctx context.Context, root string, args ...string) *e
 	return command
 }
 
-// startAPI runs "sam local start-api" until the test ends. It gives its URL, and the routes that it says it mounts, each as
-// the function's logical id, the method and the path.
+// startAPI runs SAM with arguments that are "local start-api" and more, until the test ends. It gives its URL, and the routes
+// that it says it mounts, each as the function's logical id, the method and the path.
 func startAPI(t testing.TB, root string, args ...string) (url string, mounted []string) {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
-	command := undocked(t, ctx, root, append([]string{"local", "start-api", "--port", "0"}, args...)...)
+	command := undocked(t, ctx, root, append(args, "--port", "0")...)
 	out, in := io.Pipe()
 	command.Stdout, command.Stderr = in, in
 	if err := command.Start(); err != nil {
@@ -142,7 +142,7 @@ func startAPI(t testing.TB, root string, args ...string) (url string, mounted []
 
 func TestSAMMountsEveryRouteOfTheTable(t *testing.T) {
 	_, functions := readTemplate(t)
-	_, mounted := startAPI(t, "..", "--template", "template.yaml")
+	_, mounted := startAPI(t, "..", "local", "start-api", "--template", "template.yaml")
 	var table []string
 	for _, s := range api.Steps {
 		f := functions[s.Name]

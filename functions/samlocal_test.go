@@ -50,7 +50,7 @@ func newLaptop(t *testing.T) *laptop {
 	web.Start()
 	t.Cleanup(func() { web.Close(); b.Close() })
 	l.base = web.URL
-	build := exec.Command(sam, "build", "--config-env", l.config)
+	build := exec.Command(sam, l.typed("CGO_ENABLED=0 sam build")...)
 	build.Dir, build.Env = l.root, append(samEnvironment(t), "CGO_ENABLED=0", "GOFLAGS=-trimpath") // which lets Go's cache help
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("sam build: %v\n%s", err, out)
@@ -58,16 +58,31 @@ func newLaptop(t *testing.T) *laptop {
 	return l
 }
 
-// options are those of "sam local" for these backends, which aren't where the tree's env.json says.
-func (l *laptop) options() []string {
-	return []string{"--config-env", l.config, "--env-vars", filepath.Join(l.data, "env.json")}
+// typed are the arguments of SAM in the line of README that begins so, for this machine. For "sam local" they have the
+// settings for these backends too, which aren't where the tree's env.json says.
+func (l *laptop) typed(begin string) []string {
+	l.t.Helper()
+	for line := range strings.SplitSeq(readmeCommands(l.t, "On your machine, as deployed"), "\n") {
+		if !strings.HasPrefix(line, begin+" ") {
+			continue
+		}
+		_, args, _ := strings.Cut(strings.Replace(line, "--config-env x86", "--config-env "+l.config, 1), "sam ")
+		if strings.HasPrefix(args, "local ") {
+			args += " --env-vars " + filepath.Join(l.data, "env.json")
+		}
+		return strings.Fields(args)
+	}
+	l.t.Fatalf("README has no command %s", begin)
+	return nil
 }
 
 // invoke runs "sam local invoke" with an event of a folder.
 func (l *laptop) invoke(resource, folder, step string, into any) {
 	l.t.Helper()
-	event := filepath.Join(folder, step+".json")
-	command := undocked(l.t, l.t.Context(), l.root, append([]string{"local", "invoke", resource, "--event", event}, l.options()...)...)
+	args := l.typed("sam local invoke")
+	args[slices.Index(args, "PagesFunction")] = resource
+	args[slices.Index(args, "events/pages.json")] = filepath.Join(folder, step+".json")
+	command := undocked(l.t, l.t.Context(), l.root, args...)
 	var said bytes.Buffer
 	command.Stderr = &said
 	out, err := command.Output()
@@ -175,7 +190,7 @@ func (l *laptop) call(method, url string, body any, headers ...string) (status i
 
 func (l laptop) signIn(t *testing.T) {
 	l.t = t
-	api, _ := startAPI(t, l.root, l.options()...)
+	api, _ := startAPI(t, l.root, l.typed("sam local start-api")...)
 	want := func(status int, part string, gotStatus int, got string) string {
 		t.Helper()
 		if gotStatus != status || !strings.Contains(got, part) {

@@ -1,0 +1,230 @@
+package functions
+
+import (
+	"bytes"
+	"debug/elf"
+	"encoding/xml"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// readmeCommands are those of the first block of a part of README.
+func readmeCommands(t *testing.T, part string) string {
+	t.Helper()
+	text, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(text), "\n## "+part+"\n")
+	_, rest, opened := strings.Cut(rest, "\n```sh\n")
+	commands, _, closed := strings.Cut(rest, "\n```\n")
+	if !found || !opened || !closed || strings.Contains(commands, "\n## ") {
+		t.Fatalf("README has no commands in its part %q", part)
+	}
+	return commands
+}
+
+// A cloud is as much of AWS as "sam deploy" meets before anything is made: a bucket that takes what is uploaded, and a
+// CloudFormation that notes which change is asked for, and refuses it.
+type cloud struct {
+	mu       sync.Mutex
+	uploaded int
+	changes  []url.Values
+}
+
+// ServeHTTP implements http.Handler.
+func (c *cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	body, _ := io.ReadAll(r.Body)
+	switch {
+	case r.Method == http.MethodHead:
+		w.WriteHeader(http.StatusNotFound)
+	case r.Method == http.MethodPut:
+		c.uploaded++
+		w.Header().Set("ETag", `"1"`)
+	default:
+		asked, _ := url.ParseQuery(string(body))
+		c.answer(w, asked)
+	}
+}
+
+// answer speaks the AWS query protocol. https://smithy.io/2.0/aws/protocols/aws-query-protocol.html
+func (c *cloud) answer(w http.ResponseWriter, asked url.Values) {
+	stack := asked.Get("StackName")
+	switch action := asked.Get("Action"); {
+	case action == "DescribeStacks" && stack == "aws-sam-cli-managed-default":
+		io.WriteString(w, `<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>aws-sam-cli-managed-default</StackName>
+			<StackStatus>CREATE_COMPLETE</StackStatus><CreationTime>2026-11-30T00:00:00Z</CreationTime>
+			<Tags><member><Key>ManagedStackSource</Key><Value>AwsSamCli</Value></member></Tags>
+			<Outputs><member><OutputKey>SourceBucket</OutputKey><OutputValue>uploads</OutputValue></member></Outputs>
+			</member></Stacks></DescribeStacksResult></DescribeStacksResponse>`)
+	case action == "DescribeStacks":
+		refuseQuery(w, "ValidationError", "Stack with id "+stack+" does not exist")
+	default:
+		if action == "CreateChangeSet" {
+			c.changes = append(c.changes, asked)
+		}
+		refuseQuery(w, "AccessDenied", "This test refuses "+action)
+	}
+}
+
+func refuseQuery(w http.ResponseWriter, code, message string) {
+	var text bytes.Buffer
+	xml.EscapeText(&text, []byte(message))
+	w.WriteHeader(http.StatusBadRequest)
+	fmt.Fprintf(w, `<ErrorResponse><Error><Type>Sender</Type><Code>%s</Code><Message>%s</Message></Error></ErrorResponse>`, code, text.String())
+}
+
+// A deployer is somebody who has cloned the tree and types what README says, with the pinned SAM and an AWS CLI that hands
+// out credentials.
+type deployer struct {
+	t           *testing.T
+	root        string
+	environment []string
+	aws         *cloud
+}
+
+func newDeployer(t *testing.T) *deployer {
+	t.Helper()
+	d := &deployer{t: t, root: checkout(t), aws: &cloud{}}
+	server := httptest.NewServer(d.aws)
+	t.Cleanup(server.Close)
+	bin := t.TempDir()
+	if err := os.Symlink(filepath.Join(samFolder(t), "bin", "sam"), filepath.Join(bin, "sam")); err != nil {
+		t.Fatal(err)
+	}
+	hands := "#!/bin/sh\n[ \"$*\" = 'configure export-credentials --format env' ] || exit 2\necho export AWS_ACCESS_KEY_ID=example\necho export AWS_SECRET_ACCESS_KEY=example\n"
+	if err := os.WriteFile(filepath.Join(bin, "aws"), []byte(hands), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	d.environment = append(samEnvironment(t), "AWS_ENDPOINT_URL="+server.URL, "AWS_MAX_ATTEMPTS=1", "PATH="+bin+string(filepath.ListSeparator)+os.Getenv("PATH"))
+	return d
+}
+
+// types runs commands until one of them fails, and gives what they said.
+func (d *deployer) types(commands string) (said string, err error) {
+	d.t.Helper()
+	shell := exec.CommandContext(d.t.Context(), "bash", "-euc", commands)
+	shell.Dir, shell.Env = d.root, d.environment
+	out, err := shell.CombinedOutput()
+	return string(out), err
+}
+
+// parameters are those of the last change that CloudFormation was asked for.
+func (d *deployer) parameters() map[string]string {
+	d.t.Helper()
+	if len(d.aws.changes) == 0 {
+		d.t.Fatal("CloudFormation was asked for no change")
+	}
+	asked, found := d.aws.changes[len(d.aws.changes)-1], map[string]string{}
+	for i := 1; asked.Has(fmt.Sprintf("Parameters.member.%d.ParameterKey", i)); i++ {
+		found[asked.Get(fmt.Sprintf("Parameters.member.%d.ParameterKey", i))] = asked.Get(fmt.Sprintf("Parameters.member.%d.ParameterValue", i))
+	}
+	return found
+}
+
+func (d *deployer) want(stack string, parameters map[string]string) {
+	d.t.Helper()
+	got := d.parameters()
+	for name, value := range parameters {
+		if got[name] != value {
+			d.t.Errorf("%s: %s is %q, want %q", stack, name, got[name], value)
+		}
+	}
+	asked := d.aws.changes[len(d.aws.changes)-1]
+	if asked.Get("StackName") != stack || asked.Get("Capabilities.member.1") != "CAPABILITY_IAM" || asked.Has("Capabilities.member.2") {
+		d.t.Errorf("got stack %s with %s, want %s with CAPABILITY_IAM alone", asked.Get("StackName"), asked.Get("Capabilities.member.1"), stack)
+	}
+}
+
+func TestREADMEsCommandsDeployUpToWhereAWSIsNeeded(t *testing.T) {
+	before, after, found := strings.Cut(readmeCommands(t, "Deploy"), "\nTABLE=")
+	if !found {
+		t.Fatal("README doesn't say which table the deployment has made")
+	}
+	d := newDeployer(t)
+	said, err := d.types("sam deploy --config-env dev")
+	if err == nil || !strings.Contains(said, "parameters.dev.yaml") || len(d.aws.changes) > 0 {
+		t.Errorf("without the owner's parameters: got %v, want them asked for\n%s", err, said)
+	}
+	said, err = d.types(before)
+	if err == nil || !strings.Contains(said, "This test refuses CreateChangeSet") {
+		t.Fatalf("got %v, want the deployment tried\n%s", err, said)
+	}
+	_, functions := readTemplate(t)
+	if d.aws.uploaded < len(functions) {
+		t.Errorf("%d files were uploaded, want one for each of %d functions", d.aws.uploaded, len(functions))
+	}
+	d.want("countersign-dev", map[string]string{
+		"Stage": "dev", "SenderAddress": "you@example.com", "ReserveConcurrency": "no", "LogRetentionDays": "7",
+	})
+	d.builtFor(elf.EM_AARCH64)
+	if out, err := d.types("git init -q . && git check-ignore parameters.dev.yaml parameters.prod.yaml"); err != nil {
+		t.Errorf("git would commit the owner's parameters: %v %s", err, out)
+	}
+
+	// What the owner says has the last word, and goes to the build too.
+	owners := "SenderAddress: sign-in@example.com\nSenderName: Acme & Sons\nReserveConcurrency: \"yes\"\nRoutineEvents: \"true\"\n" +
+		"Issuer: https://mfa.example.com\nLogRetentionDays: 365\nArchitecture: x86_64\n"
+	if err := os.WriteFile(filepath.Join(d.root, "parameters.prod.yaml"), []byte(owners), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	prod := strings.NewReplacer("sam build --config-env dev", "sam build --config-env prod VerifyFunction", "--config-env dev", "--config-env prod")
+	said, _ = d.types(prod.Replace(before))
+	if !strings.Contains(said, "This test refuses CreateChangeSet") {
+		t.Fatalf("prod isn't tried:\n%s", said)
+	}
+	d.want("countersign-prod", map[string]string{
+		"Stage": "prod", "SenderAddress": "sign-in@example.com", "SenderName": "Acme & Sons", "ReserveConcurrency": "yes",
+		"RoutineEvents": "true", "Issuer": "https://mfa.example.com", "LogRetentionDays": "365", "Architecture": "x86_64",
+	})
+	d.builtFor(elf.EM_X86_64)
+
+	// Of the rest only ctl can be tried: its flags are right, and it asks for credentials.
+	tried := 0
+	for line := range strings.SplitSeq(strings.ReplaceAll("TABLE="+after, "\\\n", " "), "\n") {
+		_, command, isCtl := strings.Cut(line, "go run ./infra/ctl ")
+		if !isCtl {
+			continue
+		}
+		tried++
+		command, _, _ = strings.Cut(command, " #")
+		said, err := d.types("export AWS_REGION=eu-central-1; TABLE=countersign-dev SENDER=you@example.com; go run ./infra/ctl " + strings.TrimSuffix(command, ")"))
+		if err == nil || !strings.Contains(said, "export-credentials") {
+			t.Errorf("ctl %s: got %v, want credentials asked for\n%s", command, err, said)
+		}
+	}
+	if tried != 2 {
+		t.Errorf("%d commands of ctl were tried, want 2", tried)
+	}
+}
+
+// builtFor looks at what was built last.
+func (d *deployer) builtFor(machine elf.Machine) {
+	d.t.Helper()
+	paths, err := filepath.Glob(filepath.Join(d.root, ".aws-sam", "build", "*", "bootstrap"))
+	if err != nil || len(paths) == 0 {
+		d.t.Fatalf("nothing is built: %v", err)
+	}
+	for _, path := range paths {
+		program, err := elf.Open(path)
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		linked, _ := program.ImportedLibraries()
+		if program.Machine != machine || len(linked) > 0 {
+			d.t.Errorf("%s is for %s and needs %q, want %s and nothing", path, program.Machine, linked, machine)
+		}
+		program.Close()
+	}
+}
