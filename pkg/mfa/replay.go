@@ -84,9 +84,10 @@ func (r *replay) remember(u *unit, answer any, refused *Error) error {
 		return nil
 	}
 	if refused != nil && (u.caller.key == nil || !refused.remembered()) {
-		if !r.item.Absent() {
-			u.delete(r.item)
+		if r.item.Absent() {
+			return r.unanswered(u.ctx)
 		}
+		u.delete(r.item)
 		return nil
 	}
 	full, later, err := r.Encode(answer, refused)
@@ -100,4 +101,15 @@ func (r *replay) remember(u *unit, answer any, refused *Error) error {
 		Later: u.ring.SealWith([]byte(r.Key), "idempotency later", r.aad, later),
 	}, u.now.Add(rememberFor))
 	return nil
+}
+
+// unanswered answers store.ErrConflict where an answer has been remembered since r was read. A refusal that is not
+// remembered writes nothing that would show it, and the same call made twice at once must not hear that its own success
+// has spent the challenge.
+func (r *replay) unanswered(ctx context.Context) error {
+	now, err := r.s.Store.Get(ctx, r.key)
+	if err == nil && !now.Absent() {
+		return store.ErrConflict
+	}
+	return err
 }

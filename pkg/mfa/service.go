@@ -190,6 +190,9 @@ func once[T any](ctx context.Context, u *unit, call Call, st step[T]) (T, error)
 		known = st.unsent(answer, DeliveryUnknown)
 	}
 	if err := replay.remember(u, known, refused); err != nil {
+		if isConflict(err) {
+			return none, err
+		}
 		return none, AsError(err)
 	}
 	u.replayed = replay

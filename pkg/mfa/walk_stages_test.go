@@ -332,6 +332,7 @@ func replayStages() []stage {
 			name: "one wrong answer is given twice", lost: [3]int{1, 2, 3},
 			set: func(p *props) {
 				ch := p.begin("ana")
+				ch.bearer = p.Client // nothing that a challenge token is refused is remembered
 				for range 2 {
 					p.call(func(a *actor) {
 						untilHeard(func() *call { return a.verify(ch, mfatest.Wrong(ch.code), false, "k") })
