@@ -202,6 +202,37 @@ func TestALockOfKnownBrowsersIsNoneOfOthers(t *testing.T) {
 	}
 }
 
+func TestAnAdministratorEndsALockOfKnownBrowsersToo(t *testing.T) {
+	w, a, token := knows(t, noRecovery)
+	guess(t, w, a, from(token))
+	unlock(t, w)
+	if locked(t, w, from(token)) {
+		t.Error("the known browser is locked still")
+	}
+}
+
+// What is left, and how long the next lock lasts, is told of the budget that an answer counts in.
+func TestARightAnswerEndsWhatItsOwnBudgetHasComeTo(t *testing.T) {
+	w, a, token := knows(t, func(p *mfa.Policy) { manyAttempts(p); noRecovery(p) })
+	ch := started(t, w, from(token))
+	guess(t, w, a, ana())
+	_, err := verify(t, w, ch.ID, mfatest.Wrong(w.Code(a)), false)
+	if left := *wantCode(t, err, mfa.WrongCode).AttemptsLeft; left != 9 {
+		t.Errorf("beside a stranger's lock: got %d attempts left, want 9", left)
+	}
+	guess(t, w, a, from(token))
+	w.Clock.Advance(15 * time.Minute)
+	answerIn(t, w, a, token)
+	w.Clock.Advance(24 * time.Hour)
+	for wait, q := range map[time.Duration]mfa.StartRequest{15 * time.Minute: from(token), 30 * time.Minute: ana()} {
+		guess(t, w, a, q)
+		_, err := w.StartChallenge(t.Context(), w.Client, q)
+		if got := wantCode(t, err, mfa.Locked).RetryAfter; got != wait {
+			t.Errorf("the second lock: got a wait of %v, want %v", got, wait)
+		}
+	}
+}
+
 func TestRecoveryCodesHaveTwoBudgetsToo(t *testing.T) {
 	w, a, done := withApp(t, nil)
 	token := answerIn(t, w, a, seal.Secret{})
