@@ -301,11 +301,13 @@ func TestAChangeOfAnAccountNeedsAFreshPerson(t *testing.T) {
 	good, other := w.steppedUp(secret, "null"), w.steppedUp(secret, `"pay"`)
 	for name, token := range map[string]string{
 		"none": "", "no token": "x", "no signature": good[:strings.LastIndex(good, ".")+1], "an allow": allowed.word("token"),
-		"a sign-in": signedIn.word("token"), "a step-up for something else": other, "a recovery code": recovered.word("token"),
+		"a sign-in": signedIn.word("token"), "a step-up for something else": other,
 		"an API key": w.key, "endless": strings.Repeat("a", 5000), "a space after it": good + " ",
 	} {
 		w.refused(name, begin(w.reauthenticated(), proof(token)), 403, mfa.StepUpNeeded, "")
 	}
+	w.wants("a recovery code", begin(w.reauthenticated(), proof(recovered.word("token"))), 201)
+	w.refused("a recovery code, for anything else", w.do("PATCH", anasPath, `{"enabled":false}`, w.reauthenticated(), proof(recovered.word("token"))), 403, mfa.StepUpNeeded, "")
 	w.refused("twice", begin(w.reauthenticated(), twice("Countersign-Proof", good)), 403, mfa.StepUpNeeded, "")
 	w.refused("by another client", begin(w.reauthenticated(), proof(good), as(w.keyOf("other"))), 403, mfa.StepUpNeeded, "")
 	w.refused("for another user", w.do("POST", anasPath[:len(anasPath)-2]+"18/recovery-codes", "", w.reauthenticated(), proof(good)), 404, mfa.NotFound, "")

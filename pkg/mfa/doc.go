@@ -125,6 +125,26 @@
 // id stays with the user who was acted on. What has been handed on is not ours any more: what the bus got, the store's
 // stream of the last day, backups.
 //
+// # Who may change an account
+//
+// Whoever turns 2FA on or off, removes a factor, makes recovery codes or begins an enrolment with an API key has given the
+// password within the last 10 minutes, on the client's word. While the user's 2FA is on, a proof has to come too: the token
+// of a step-up that was answered, at most 10 minutes before, with a factor of a kind no weaker than the strongest that the
+// user can answer with. An app is enough beside a key. So neither a mailbox nor a phone number takes over an account that
+// has an app or a key. What is left to a user who lost something:
+//
+//	lost                                     what they can do
+//	a key, and there is an app               step up with the app
+//	the app, and there is a recovery code    step up with the code: that is proof for beginning an enrolment and for nothing
+//	                                         else. The new factor is proof for the rest. The user is told of both.
+//	the app, and email or SMS is a backup    sign in with the backup, but change nothing: a recovery code, or an
+//	                                         administrator who enrols another factor on their behalf
+//	everything but email, which is all       step up by email
+//	there is
+//	everything, by a policy that forbids     step up, or sign in where 2FA is required: both lead to an enrolment, which begins
+//	every factor that the user has           with a code to the known address whatever enrolment_proof says. Until then nothing
+//	                                         of the account changes. Without a known address an administrator helps.
+//
 // # Limits
 //
 // Wrong codes of any kind, at sign-in, enrolment and proof: 10 in 15 minutes, 20 in a day, 100 in a row, per user. Wrong

@@ -233,7 +233,7 @@ func (v *enrolmentSight) mayBegin(u *unit, call Call, q *EnrolRequest) error {
 	case q.OnBehalf != nil:
 		return nil // an administrator's word
 	}
-	return u.fresh(call, v.a, v.p)
+	return u.freshToBegin(call, v.a, v.p)
 }
 
 // plan begins an enrolment, or sends the code that has to come back before one is. It changes the guard only where it
@@ -310,10 +310,12 @@ func tooManyBegins(wait time.Duration) *Error {
 	return e
 }
 
-// mustProve reports whether the user enrols because they must, and hasn't yet shown to have the known address. A recovery
-// code has shown more than that.
+// mustProve reports whether the user enrols with an enrolment token, has to prove the known address first, and hasn't yet.
+// That holds where the policy says so, and whatever it says for a user whose every factor it forbids: else a password alone
+// would enrol another. A recovery code has proven more than the address.
 func (v *enrolmentSight) mustProve(s *slot) bool {
-	return v.byToken && v.p.EnrolmentProof == "email" && v.ch.Recovered == "" && (s == nil || !s.Proven)
+	asked := v.p.EnrolmentProof == "email" || v.a.onlyForbidden(&v.p.Policy)
+	return v.byToken && asked && v.ch.Recovered == "" && (s == nil || !s.Proven)
 }
 
 // known is the address that a user who must enrol has to prove first, as if it were a factor.

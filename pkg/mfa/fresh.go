@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	freshFor  = 10 * time.Minute // a password check, and a step-up as proof
+	freshness = 10 * time.Minute // a password check, and a step-up as proof
 	clockSkew = time.Minute      // that a client's clock may be ahead
 )
 
@@ -22,23 +22,58 @@ const accountAction = "account"
 // is on, the user has just stepped up with a factor that is strong enough. It binds neither to the change: whoever holds
 // the client's key is believed.
 func (u *unit) fresh(call Call, a *account, p *orgPolicy) error {
+	return u.freshFor(call, a, p, false)
+}
+
+// freshToBegin is fresh for the beginning of an enrolment. A recovery code proves enough for that, and for nothing else, so
+// that a user who lost the only app isn't stuck (NIST SP 800-63B-4 section 4.2.2.2).
+func (u *unit) freshToBegin(call Call, a *account, p *orgPolicy) error {
+	return u.freshFor(call, a, p, true)
+}
+
+func (u *unit) freshFor(call Call, a *account, p *orgPolicy, beginning bool) error {
 	at, err := time.Parse(time.RFC3339, call.Reauthenticated)
-	if err != nil || u.now.Sub(at) > freshFor || at.Sub(u.now) > clockSkew {
+	if err != nil || u.now.Sub(at) > freshness || at.Sub(u.now) > clockSkew {
 		return refuse(ReauthenticationNeeded, "Check the user's password again, and say when in Countersign-Reauthenticated-At (RFC 3339, at most 10 minutes ago).")
 	}
-	if !a.on(&p.Policy) {
+	strongest, guarded := a.guardedBy(&p.Policy)
+	if !guarded {
 		return nil
 	}
 	proof, err := u.proof(call.Proof, a.guard)
 	switch {
 	case err != nil:
 		return err
+	case proof != nil && proof.Recovered && beginning:
+		return nil
+	case proof != nil && !proof.Recovered && proof.Kind.proves(strongest):
+		return nil
+	case a.onlyForbidden(&p.Policy):
+		return refuse(StepUpNeeded, "The policy forbids every factor that the user has: start a step-up, so that the user proves the known address and enrols another factor first.")
 	case proof == nil:
 		return refuse(StepUpNeeded, "The user's 2FA is on: let the user step up, and give the token of that verify in Countersign-Proof within 10 minutes.")
-	case !proof.Kind.proves(a.factors(&p.Policy)[0].Kind):
-		return refuse(StepUpNeeded, "The user has a stronger factor than the one that this step-up was answered with: let the user step up with that one.")
+	case proof.Recovered:
+		return refuse(StepUpNeeded, "A recovery code is proof for beginning an enrolment only: let the user step up with a factor.")
 	}
-	return nil
+	return refuse(StepUpNeeded, "The user has a stronger factor than the one that this step-up was answered with: let the user step up with that one.")
+}
+
+// guardedBy is the kind that a proof is measured by: the strongest that the user can answer with, or where the policy
+// forbids every factor of the user, the strongest of those. It reports false where a password check is enough.
+func (a *account) guardedBy(p *Policy) (strongest Kind, guarded bool) {
+	if a.onlyForbidden(p) {
+		return a.guard.kinds()[0], true
+	}
+	if a.on(p) {
+		return a.factors(p)[0].Kind, true
+	}
+	return "", false
+}
+
+// onlyForbidden reports whether the user has factors, and the policy forbids every one of them. 2FA then counts as off at
+// a sign-in that needn't ask, but a password alone changes nothing of the account.
+func (a *account) onlyForbidden(p *Policy) bool {
+	return a.guard != nil && len(a.guard.Factors) > 0 && len(a.factors(p)) == 0
 }
 
 // proves reports whether a step-up that was answered with a factor of kind k proves enough to change the account of a user
@@ -49,7 +84,7 @@ func (k Kind) proves(strongest Kind) bool {
 }
 
 // proof reads a token as the proof of a step-up which this user has answered for this client within the last 10 minutes.
-// It is nil for any other token. What counts is when the user answered: the token may have been signed again since. A
+// It is nil for any other token; what the proof is good for is for the caller to judge. What counts is when the user answered: the token may have been signed again since. A
 // proof is bound to the user's epoch, and so it dies with the next reset or revocation.
 func (u *unit) proof(token seal.Secret, g *guard) (*tokenClaims, error) {
 	raw, err := u.ring.Verify(token.Reveal())
@@ -60,14 +95,21 @@ func (u *unit) proof(token seal.Secret, g *guard) (*tokenClaims, error) {
 		return nil, nil
 	}
 	var c tokenClaims
-	if err := json.Unmarshal(raw, &c); err != nil || c.MFATime == nil {
+	if err := json.Unmarshal(raw, &c); err != nil {
 		return nil, nil
 	}
-	age := u.now.Sub(time.Unix(*c.MFATime, 0))
+	answered := c.MFATime
+	if c.Recovered {
+		answered = c.RecoveredAt
+	}
+	if answered == nil {
+		return nil, nil
+	}
+	age := u.now.Sub(time.Unix(*answered, 0))
 	if c.Issuer != u.s.Issuer || c.Audience != u.caller.key.Client || c.Org != g.Org || c.Subject != g.User ||
-		!c.Verified || c.Recovered || c.Decision != Challenge || c.Purpose != StepUp ||
+		!c.Verified || c.Decision != Challenge || c.Purpose != StepUp ||
 		c.Action != nil && *c.Action != accountAction ||
-		c.Epoch != epochClaim(g.Epoch) || age > freshFor || age < -clockSkew {
+		c.Epoch != epochClaim(g.Epoch) || age > freshness || age < -clockSkew {
 		return nil, nil
 	}
 	return &c, nil

@@ -80,13 +80,11 @@ func TestB6NothingIsChangedWithoutAFreshProofOfThisUserForThisClient(t *testing.
 		t.Fatalf("got %+v, %v, want an allow", allowed.Decision, err)
 	}
 	tokens["an allow's"] = *allowed.Token
-	up := ana()
-	up.Purpose = mfa.StepUp
-	recovered, err := w.Recover(t.Context(), w.Client, mfa.RecoverRequest{Challenge: started(t, w, up).ID, Code: done.RecoveryCodes[0]})
+	recovered, err := w.Recover(t.Context(), w.Client, mfa.RecoverRequest{Challenge: started(t, w, ana()).ID, Code: done.RecoveryCodes[0]})
 	if err != nil {
 		t.Fatal(err)
 	}
-	tokens["a recovery's"] = *recovered.Token
+	tokens["that of a sign-in by a recovery code"] = *recovered.Token
 	good := steppedUp(t, w, w.Client, org, user, a, nil)
 	altered := []byte(good.Reveal())
 	altered[len(altered)/2] ^= 1

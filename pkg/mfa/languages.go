@@ -107,7 +107,7 @@ var languages = map[string]*words{
 		removedTrust:   "No browser is trusted any more.",
 
 		recoveryUsedSubject: "A recovery code of your {sender} account was used",
-		recoveryUsedWhat:    "Someone has just signed in to your account with one of its recovery codes.",
+		recoveryUsedWhat:    "Someone has just used one of the recovery codes of your account, to sign in or to confirm a change.",
 		recoveryNoneLeft:    "There are no recovery codes left. Make a new set as soon as you can.",
 		recoveryOneLeft:     "One recovery code is left. Make a new set as soon as you can.",
 		recoveryLeft:        "{left} recovery codes are left.",
@@ -174,7 +174,7 @@ var languages = map[string]*words{
 		removedTrust:   "Plus aucun navigateur n’est de confiance.",
 
 		recoveryUsedSubject: "Un code de secours de votre compte {sender} a été utilisé",
-		recoveryUsedWhat:    "Quelqu’un vient de se connecter à votre compte avec l’un de ses codes de secours.",
+		recoveryUsedWhat:    "Quelqu’un vient d’utiliser l’un des codes de secours de votre compte, pour se connecter ou pour confirmer une modification.",
 		recoveryNoneLeft:    "Il ne reste plus de code de secours. Créez-en de nouveaux dès que possible.",
 		recoveryOneLeft:     "Il reste un code de secours. Créez-en de nouveaux dès que possible.",
 		recoveryLeft:        "Il reste {left}\u00a0codes de secours.",

@@ -17,6 +17,7 @@ type claims struct {
 	Verified                  bool
 	Kind                      Kind // of the factor given, when Verified; empty: a recovery code
 	Recovered                 bool // by a recovery code, or by what it led to
+	Answered                  time.Time
 	Epoch                     string
 	FirstFactor               FirstFactor
 	AuthTime, MFATime         time.Time // of the first factor, where the client didn't say; of the last second one
@@ -45,9 +46,10 @@ type tokenClaims struct {
 	PolicyVersion int      `json:"policy_version"`
 
 	// Ours, for the token as a proof: see unit.proof.
-	Kind      Kind   `json:"kind,omitempty"` // of the factor given; absent: none was, or a recovery code
-	Recovered bool   `json:"recovered,omitempty"`
-	Epoch     string `json:"epoch,omitempty"`
+	Kind        Kind   `json:"kind,omitempty"` // of the factor given; absent: none was, or a recovery code
+	Recovered   bool   `json:"recovered,omitempty"`
+	RecoveredAt *int64 `json:"recovered_at,omitempty"` // when the recovery code was given, where that was the answer
+	Epoch       string `json:"epoch,omitempty"`
 }
 
 // sign makes the token. It says verified only of a second factor that was really given, and aal2 only of one that
@@ -66,6 +68,10 @@ func (u *unit) sign(c claims) (seal.Secret, error) {
 	if !c.MFATime.IsZero() {
 		at := c.MFATime.Unix()
 		t.MFATime = &at
+	}
+	if c.Recovered && c.Kind == "" {
+		at := c.Answered.Unix()
+		t.RecoveredAt = &at
 	}
 	if c.Verified && c.Kind != Email && !c.Recovered {
 		t.ACR = "aal2"

@@ -174,7 +174,7 @@ func wrongCode(left int) *Error {
 func (v *sight) token(u *unit, s *slot) (seal.Secret, error) {
 	ch := &v.ch.challenge
 	c := claims{
-		Audience: ch.Client, Org: ch.Org, User: ch.User, ID: ch.ID, Verified: true, Kind: s.Kind, Recovered: s.Effect != "",
+		Audience: ch.Client, Org: ch.Org, User: ch.User, ID: ch.ID, Verified: true, Kind: s.Kind, Recovered: s.Effect != "", Answered: s.At,
 		Purpose: ch.Purpose, Action: ch.Action, Nonce: ch.Nonce, Decision: Challenge, Reason: ch.Reason, Epoch: ch.Epoch,
 		FirstFactor: ch.FirstFactor, AuthTime: ch.Begun, MFATime: s.At, PolicyVersion: ch.PolicyVersion,
 	}

@@ -36,11 +36,17 @@ func (w *waiting) method() method {
 	return method{}
 }
 
-// by is w, asking for another factor or a recovery code. Recovery codes confirm nothing, they only let in.
+// by is w, asking for another factor or a recovery code.
 func (s session) by(way string) (*waiting, bool) {
 	next := *s.waiting
 	next.way = way
-	return &next, way == byRecovery && s.in == nil && next.challenge.Recovery || next.method().Factor != ""
+	return &next, way == byRecovery && s.takesRecovery() && next.challenge.Recovery || next.method().Factor != ""
+}
+
+// takesRecovery reports whether a recovery code is good for what is asked: it lets in, and of all changes of an account it
+// confirms only that another app is set up.
+func (s session) takesRecovery() bool {
+	return s.in == nil || s.errand != nil && s.errand.what == addApp
 }
 
 // enterCode hands the code on.
@@ -73,7 +79,7 @@ func (d *Demo) enterCode(w http.ResponseWriter, r *http.Request, s session) sess
 
 // enterRecovery hands a recovery code on.
 func (d *Demo) enterRecovery(_ http.ResponseWriter, r *http.Request, s session) session {
-	if s.waiting == nil || s.in != nil {
+	if s.waiting == nil || !s.takesRecovery() {
 		return s
 	}
 	wait := s.waiting
@@ -85,6 +91,9 @@ func (d *Demo) enterRecovery(_ http.ResponseWriter, r *http.Request, s session) 
 	}
 	if done.Token == "" {
 		return s.over(wrong("The recovery code is good, but the organisation lets you in only with a new factor. Demo desk can’t set it up here."))
+	}
+	if s.in != nil {
+		return d.confirmed(r, s, done.Token)
 	}
 	in := signedIn{user: wait.user, decision: "challenge", reason: wait.reason, how: byRecovery, codesLeft: done.CodesLeft, checked: wait.checked}
 	return d.takeIn(r, in, done.Token, wait.nonce)
@@ -190,7 +199,7 @@ func (s session) locked(p *problem) session {
 	}
 	next := *s.waiting
 	next.challenge.Methods = nil
-	if s.waiting = &next; next.challenge.Recovery && s.in == nil {
+	if s.waiting = &next; next.challenge.Recovery && s.takesRecovery() {
 		next.way = byRecovery
 		s.said = wrong("%s Or use a recovery code.", lockedFor("Too many wrong codes.", p.RetryAfterS))
 		return s
