@@ -137,7 +137,8 @@ func (a *actor) verify(o opened, code seal.Secret, trust bool, key string) *call
 		q.Trust = &mfa.TrustChoice{Name: "Firefox"}
 	}
 	by := o.bearer
-	if key != "" {
+	if key != "" { // by the client: what a token of a browser's is refused is not remembered
+		by = a.props.Client
 		by.Replay = replayed(key, "verify")
 	}
 	d := deed{kind: verifies, user: o.user, challenge: o.id, code: code.Reveal(), right: code.Equal(o.code), until: o.until, replay: key, before: a.props.before[o.id], trusts: trust, known: o.known}
