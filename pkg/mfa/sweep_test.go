@@ -335,35 +335,6 @@ func TestARunLooksAtABoundedNumberOfItemsAndTheNextGoesOn(t *testing.T) {
 	}
 }
 
-func TestTheSweepLooksAtTwoThousandItemsInOneRun(t *testing.T) {
-	w := kls(t, nil)
-	sweep(t, w)
-	const due = 2100
-	var writes []store.Write
-	for i := range due {
-		writes = append(writes, store.Write{
-			Key:  store.Key{Partition: "due#" + w.Clock.Now().Format("2006-01-02T15") + "#0", Sort: fmt.Sprintf("%06d", i)},
-			Body: fmt.Appendf(nil, `{"format":1,"route":"%044d","browser":"tb_%d","epoch":"e","ends":%q}`, 0, i, w.Clock.Now().Format(time.RFC3339)),
-		})
-		if len(writes) == store.MaxWrites {
-			if err := w.Store.Commit(t.Context(), store.NewVersion(), writes...); err != nil {
-				t.Fatal(err)
-			}
-			writes = nil
-		}
-	}
-	for run, want := range []int{2000, due - 2000} {
-		w.Faults.Reset()
-		done, err := w.Sweep(t.Context())
-		if err != nil || done.More != (run == 0) {
-			t.Errorf("run %d: got %+v, %v", run+1, done, err)
-		}
-		if got := w.Faults.Counts().Get; got != 1+3*want {
-			t.Errorf("run %d: got %d items read, want the mark, and three for each of %d", run+1, got, want)
-		}
-	}
-}
-
 func TestTB5AnHourThatEndsWhileItIsGoneThroughIsGoneThroughAgain(t *testing.T) {
 	for items := 1; items < 12; items++ {
 		w := kls(t, nil)

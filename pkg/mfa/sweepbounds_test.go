@@ -1,0 +1,153 @@
+package mfa_test
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"countersign/pkg/mfa"
+	"countersign/pkg/mfa/mfatest"
+	"countersign/pkg/store"
+	"countersign/pkg/store/fault"
+)
+
+// dueShards is over how many partitions the ends of an hour are spread.
+const dueShards = 4
+
+// fallDue puts n ends of trust into the first shard of this hour, all due now, of users who aren't there any more.
+func fallDue(t *testing.T, w *mfatest.World, n int) {
+	t.Helper()
+	var writes []store.Write
+	for i := range n {
+		writes = append(writes, store.Write{
+			Key:  store.Key{Partition: "due#" + w.Clock.Now().Format("2006-01-02T15") + "#0", Sort: fmt.Sprintf("%06d", i)},
+			Body: fmt.Appendf(nil, `{"format":1,"route":"%044d","browser":"tb_%d","epoch":"e","ends":%q}`, 0, i, w.Clock.Now().Format(time.RFC3339)),
+		})
+		if len(writes) == store.MaxWrites || i == n-1 {
+			if err := w.Store.Commit(t.Context(), store.NewVersion(), writes...); err != nil {
+				t.Fatal(err)
+			}
+			writes = nil
+		}
+	}
+}
+
+// wantRun runs the sweep once, and fails the test unless it asked so many queries and says whether there is more.
+func wantRun(t *testing.T, w *mfatest.World, when string, run func(context.Context) (mfa.Swept, error), queries int, more bool) {
+	t.Helper()
+	w.Faults.Reset()
+	done, err := run(t.Context())
+	if got := w.Faults.Counts().Query; err != nil || got != queries || done.More != more {
+		t.Errorf("%s: got %d queries, %+v, %v, want %d queries, and more: %v", when, got, done, err, queries, more)
+	}
+}
+
+func TestTheSweepLooksAtTwoThousandItemsInOneRunAPageAtATime(t *testing.T) {
+	w := kls(t, nil)
+	sweep(t, w)
+	const due = 2100
+	fallDue(t, w, due)
+	// Two whole pages of the store; then the rest of that shard, and the other shards.
+	for run, queries := range []int{2, dueShards} {
+		want := 2000
+		if run == 1 {
+			want = due - 2000
+		}
+		wantRun(t, w, fmt.Sprint("run ", run+1), w.Sweep, queries, run == 0)
+		if got := w.Faults.Counts().Get; got != 1+3*want {
+			t.Errorf("run %d: got %d items read, want the mark, and three for each of %d", run+1, got, want)
+		}
+	}
+}
+
+func TestTheSweepGoesThroughTwoHundredHoursInOneRun(t *testing.T) {
+	w := kls(t, nil)
+	sweep(t, w)
+	begin := w.Clock.Now()
+	w.Clock.Advance(300 * time.Hour)
+	seven := func(ctx context.Context) (mfa.Swept, error) { return w.SweepAtMost(ctx, 2000, 7) }
+	for _, c := range []struct {
+		when  string
+		run   func(context.Context) (mfa.Swept, error)
+		hours int // that it goes through
+		at    int // the hour that it comes to, from the beginning
+		more  bool
+	}{
+		{"seven hours at most", seven, 7, 7, true},
+		{"as many as one run does", w.Sweep, 200, 207, true},
+		{"what is left, and this hour", w.Sweep, 94, 300, false},
+		{"this hour again", w.Sweep, 1, 300, false},
+	} {
+		wantRun(t, w, c.when, c.run, dueShards*c.hours, c.more)
+		if got, want := marked(t, w), begin.Add(time.Duration(c.at)*time.Hour); !got.Equal(want) {
+			t.Errorf("%s: got the mark at %v, want %v", c.when, got, want)
+		}
+	}
+}
+
+func TestARunAsksNoMoreQueriesThanItMayLookAtItemsThoughNothingIsDue(t *testing.T) {
+	w := kls(t, nil)
+	sweep(t, w)
+	begin := w.Clock.Now()
+	w.Clock.Advance(10 * time.Hour)
+	five := func(ctx context.Context) (mfa.Swept, error) { return w.SweepAtMost(ctx, 5, 100) }
+	for run := range 8 {
+		wantRun(t, w, fmt.Sprint("run ", run+1), five, 5, true)
+	}
+	wantRun(t, w, "the last", five, dueShards, false) // ten hours and this one have 44 shards: 40 were gone through
+	if got, want := marked(t, w), begin.Add(10*time.Hour); !got.Equal(want) {
+		t.Errorf("got the mark at %v, want %v", got, want)
+	}
+}
+
+func TestTheFirstSweepLooksTwoDaysBack(t *testing.T) {
+	for late, want := range map[time.Duration]int{0: 1, 47 * time.Hour: 1, 48 * time.Hour: 1, 49 * time.Hour: 0} {
+		w := kls(t, nil)
+		w.Clock.Advance(30 * time.Minute)
+		trusted(t, w)
+		w.Clock.Advance(30*day + late)
+		w.Faults.Reset()
+		if n := sweep(t, w); n != want {
+			t.Errorf("%v late: got %d announced, want %d", late, n, want)
+		}
+		if got := w.Faults.Counts().Query; got != dueShards*49 {
+			t.Errorf("%v late: got %d queries, want those of 48 hours and of this one", late, got)
+		}
+	}
+}
+
+func TestAMarkThatIsAnHourAheadIsTheClocksOfTwoMachinesAndOneFurtherAheadIsWrong(t *testing.T) {
+	for back, hours := range map[time.Duration]int{0: 1, time.Second: 1, time.Hour: 1, time.Hour + time.Second: 49, 100 * time.Hour: 49} {
+		w := kls(t, nil) // at a full hour
+		sweep(t, w)
+		w.Clock.Advance(-back)
+		wantRun(t, w, fmt.Sprint(back, " behind"), w.Sweep, dueShards*hours, false)
+	}
+}
+
+func TestItemsAreLookedAtSixteenSideBySide(t *testing.T) {
+	w := kls(t, nil)
+	sweep(t, w)
+	fallDue(t, w, 200)
+	var beside, most atomic.Int64
+	w.Faults.Inject(fault.Get, 1, fault.Fault{}) // of the mark
+	w.Faults.Inject(fault.Get, -1, fault.Fault{
+		Before: func(context.Context) error {
+			now := beside.Add(1)
+			for seen := most.Load(); now > seen && !most.CompareAndSwap(seen, now); seen = most.Load() {
+			}
+			for range 100 { // lets others come beside it
+				runtime.Gosched()
+			}
+			return nil
+		},
+		After: func(context.Context) error { beside.Add(-1); return nil },
+	})
+	sweep(t, w)
+	if got := most.Load(); got > 3*16 || got < 2 {
+		t.Errorf("got up to %d reads at once, want several, and at most three for each of 16 items", got)
+	}
+}
