@@ -13,5 +13,6 @@
 //   - Every answer names its request and is not to be stored, but for the public keys, which may be kept for an hour.
 //
 // It refuses to decide anything: who calls, for which org, and whether they may is for the domain to say. It refuses to
-// read the time (callers pass it), to log paths, ids, queries and bodies, and to speak to browsers across origins.
+// read the time (callers pass it), to log paths, ids, queries and bodies, and to tell browsers which pages of other origins
+// may call: what stands before it does, API Gateway or package machine.
 package api

@@ -59,7 +59,7 @@ func (s *Service) CreateKey(ctx context.Context, k NewKey) (seal.Secret, error) 
 		}
 	}
 	for _, origin := range k.Origins {
-		if err := checkOrigin(origin); err != nil {
+		if err := CheckOrigin(origin); err != nil {
 			return seal.Secret{}, err
 		}
 	}

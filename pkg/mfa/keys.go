@@ -143,8 +143,9 @@ func keyLine(item store.Item) (KeyLine, error) {
 	}, nil
 }
 
-// checkOrigin refuses what no browser calls an origin (RFC 6454 section 6.2), and those that anybody on the way could be.
-func checkOrigin(origin string) error {
+// CheckOrigin answers InvalidRequest for what no browser calls an origin (RFC 6454 section 6.2), and for those that anybody
+// on the way could be: plain http, but on this machine.
+func CheckOrigin(origin string) error {
 	u, err := url.Parse(origin)
 	if err != nil || u.Host == "" || u.Hostname() == "" || origin != u.Scheme+"://"+strings.ToLower(u.Host) ||
 		u.Scheme != "https" && !(u.Scheme == "http" && isLoopback(u.Hostname())) {

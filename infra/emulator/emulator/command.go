@@ -35,7 +35,7 @@ func Command() machine.Command {
 			if bridge != "" {
 				return machine.Opened{}, errors.New("-bridge goes with -backends only")
 			}
-			o := Options{Dir: at.Dir, Port: at.Port, Processes: processes, Output: at.Errs, Log: at.Log}
+			o := Options{Dir: at.Dir, Port: at.Port, BrowserOrigins: at.BrowserOrigins, Processes: processes, Output: at.Errs, Log: at.Log}
 			behind := "a Runtime API of its own"
 			if rie {
 				o.RIE = FindRIE()

@@ -46,6 +46,8 @@ type Options struct {
 	Dir string
 	// Port is the one that the emulator is reached at. Its issuer is http://localhost:<Port>.
 	Port int
+	// BrowserOrigins are those whose pages may call the API from a browser: the template's parameter of that name.
+	BrowserOrigins []string
 	// Root is the folder of the module; empty: that of the working directory.
 	Root string
 	// Functions is a folder that Build has filled; empty: Dir/cache, which is built.
@@ -139,7 +141,11 @@ func Open(ctx context.Context, o Options) (_ *Emulator, err error) {
 	if err != nil {
 		return nil, err
 	}
-	e.calls = e.newCalls(&front{pools: e.pools, routes: routesOf(e.functions), now: time.Now, log: e.log})
+	access, err := readAccess(e.o.Root, o.BrowserOrigins)
+	if err != nil {
+		return nil, err
+	}
+	e.calls = e.newCalls(access.Before(&front{pools: e.pools, routes: routesOf(e.functions), now: time.Now, log: e.log}))
 	e.running.Go(func() { machine.HandOn(e.ctx, e.trigger.wake, e.trigger.drain, e.log) })
 	e.running.Go(func() { e.schedule(every) })
 	return e, nil

@@ -423,6 +423,23 @@ func TestTheFrontHasAPIGatewaysLimits(t *testing.T) {
 	w.call("HEAD", "/v1/decisions", nil).want(t, 404, "")
 }
 
+func TestPreflightsCostNoInvocation(t *testing.T) {
+	const app = "https://app.example"
+	w := open(t, emulator.Options{BrowserOrigins: []string{app}})
+	path := "/v1/orgs/acme/policy"
+	preflight := w.call("OPTIONS", path, nil, "Origin", app, "Access-Control-Request-Method", "GET")
+	if h := preflight.header; preflight.status != 204 || h.Get("Access-Control-Allow-Origin") != app || h.Get("Access-Control-Max-Age") != "7200" || h.Get("Apigw-Requestid") != "" {
+		t.Errorf("the preflight: got %d %v, want it answered before any route", preflight.status, h)
+	}
+	if h := w.call("OPTIONS", path, nil, "Origin", "https://evil.example", "Access-Control-Request-Method", "GET").header; h.Get("Access-Control-Allow-Origin") != "" {
+		t.Errorf("another origin: got %v", h)
+	}
+	call := w.call("GET", path, nil, "Origin", app).want(t, 200, "version")
+	if h := call.header; h.Get("Access-Control-Allow-Origin") != app || h.Get("Access-Control-Expose-Headers") != "x-request-id,retry-after,etag" {
+		t.Errorf("the call: got %v", h)
+	}
+}
+
 func TestABodyThatIsNotUTF8IsRefusedAsOnTheLocalServer(t *testing.T) {
 	w := open(t, emulator.Options{})
 	for id, want := range map[string]int{"ana\xff": 400, "\xffana\xfe": 400, "ana\uFFFD": 200, "é": 200} {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"countersign/infra/emulator/template"
+	"countersign/infra/local/machine"
 )
 
 // A function is what template.yaml says of one.
@@ -61,6 +62,19 @@ func readFunctions(root string, values map[string]string) (map[string]*function,
 		found[step] = f
 	}
 	return found, nil
+}
+
+// readAccess reads what root's template.yaml lets pages of some origins do.
+func readAccess(root string, origins []string) (machine.BrowserAccess, error) {
+	read, err := template.Read(root)
+	if err != nil {
+		return machine.BrowserAccess{}, err
+	}
+	said, err := read.BrowserAccess()
+	if err != nil {
+		return machine.BrowserAccess{}, err
+	}
+	return machine.BrowserAccess{Origins: origins, Methods: said.Methods, Headers: said.Headers, Exposed: said.Exposed, MaxAge: said.MaxAge}, nil
 }
 
 // rate is how often a schedule of minutes runs a function.

@@ -199,3 +199,26 @@ func (t *Template) Functions() (map[string]*Function, error) {
 	}
 	return found, nil
 }
+
+// A BrowserAccess is what the template lets pages of other origins do, but for which origins those are: the
+// CorsConfiguration of its API, where that has a condition.
+type BrowserAccess struct {
+	Origins                   any // what stands for them
+	Methods, Headers, Exposed []string
+	MaxAge                    time.Duration
+	Credentials               bool
+}
+
+// BrowserAccess reads it from the resource Api.
+func (t *Template) BrowserAccess() (BrowserAccess, error) {
+	sides, _ := Of(t.Resources["Api"].Properties, "CorsConfiguration", "Fn::If").([]any)
+	if len(sides) != 3 {
+		return BrowserAccess{}, errors.New("template.yaml: the API has no CorsConfiguration under a condition")
+	}
+	seconds, _ := Of(sides[1], "MaxAge").(int)
+	credentials, _ := Of(sides[1], "AllowCredentials").(bool)
+	return BrowserAccess{
+		Origins: Of(sides[1], "AllowOrigins"), Methods: Several(Of(sides[1], "AllowMethods")), Headers: Several(Of(sides[1], "AllowHeaders")),
+		Exposed: Several(Of(sides[1], "ExposeHeaders")), MaxAge: time.Duration(seconds) * time.Second, Credentials: credentials,
+	}, nil
+}

@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"countersign/pkg/mfa"
 )
 
 // endWithin is how long calls that are under way may take when a command is told to end.
@@ -39,8 +41,10 @@ type Command struct {
 type Place struct {
 	Dir  string // the data folder; there may be none yet
 	Port int    // that it is reached at
-	Log  *slog.Logger
-	Errs io.Writer // what Log writes to
+	// BrowserOrigins are those whose pages may call the API from a browser.
+	BrowserOrigins []string
+	Log            *slog.Logger
+	Errs           io.Writer // what Log writes to
 }
 
 // An Opened Countersign is one that can be served.
@@ -69,6 +73,7 @@ func (c Command) Run(ctx context.Context, args []string, out, errs io.Writer) in
 	flags.SetOutput(errs)
 	addr := flags.String("addr", c.Addr, "where to listen; with port 0, at a free one")
 	dir := flags.String("data", "", "the data folder; made if there is none (default: countersign/"+c.Name+" in the user's cache folder)")
+	browsers := flags.String("browser-origins", "", "origins whose pages may call the API from a browser, separated by commas, such as http://localhost:3000")
 	remote := new(bool)
 	if c.Remote {
 		flags.BoolVar(remote, "allow-remote", false, "listen where other machines can reach it, though it shows every code it sends")
@@ -85,14 +90,19 @@ func (c Command) Run(ctx context.Context, args []string, out, errs io.Writer) in
 		fmt.Fprintf(errs, "unexpected argument %q; see -help\n", flags.Arg(0))
 		return 2
 	}
-	if err := c.run(ctx, *addr, *dir, *remote, out, errs); err != nil {
+	origins, err := readOrigins(*browsers)
+	if err != nil {
+		fmt.Fprintf(errs, "-browser-origins: %s\n", mfa.AsError(err).Detail)
+		return 2
+	}
+	if err := c.run(ctx, *addr, *dir, *remote, origins, out, errs); err != nil {
 		fmt.Fprintln(errs, "countersign:", err)
 		return 1
 	}
 	return 0
 }
 
-func (c Command) run(ctx context.Context, addr, dir string, remote bool, out, errs io.Writer) error {
+func (c Command) run(ctx context.Context, addr, dir string, remote bool, origins []string, out, errs io.Writer) error {
 	if err := c.checkAddr(addr, remote); err != nil {
 		return err
 	}
@@ -120,7 +130,9 @@ func (c Command) run(ctx context.Context, addr, dir string, remote bool, out, er
 	}
 	defer listener.Close()
 	log := slog.New(slog.NewTextHandler(errs, &slog.HandlerOptions{Level: c.Log}))
-	opened, err := c.Open(ctx, Place{Dir: dir, Port: listener.Addr().(*net.TCPAddr).Port, Log: log, Errs: errs})
+	opened, err := c.Open(ctx, Place{
+		Dir: dir, Port: listener.Addr().(*net.TCPAddr).Port, BrowserOrigins: origins, Log: log, Errs: errs,
+	})
 	if err != nil {
 		return err
 	}

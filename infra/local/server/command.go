@@ -16,7 +16,7 @@ func Command() machine.Command {
 	return machine.Command{
 		Name: "local", Addr: "127.0.0.1:8080", Remote: true, Log: slog.LevelWarn,
 		Open: func(_ context.Context, at machine.Place) (machine.Opened, error) {
-			s, err := Open(Options{Dir: at.Dir, Port: at.Port, Log: at.Log})
+			s, err := Open(Options{Dir: at.Dir, Port: at.Port, BrowserOrigins: at.BrowserOrigins, Log: at.Log})
 			if err != nil {
 				return machine.Opened{}, err
 			}

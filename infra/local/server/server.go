@@ -52,6 +52,8 @@ type Options struct {
 	Dir string
 	// Port is the one that the server is reached at. Its issuer is http://localhost:<Port>.
 	Port int
+	// BrowserOrigins are those whose pages may call the API from a browser. Its own pages are not among them: they needn't be.
+	BrowserOrigins []string
 	// Backend opens another store than the one in the folder. What it opens must tell the time by now.
 	Backend func(now func() time.Time) (Backend, error)
 	// Log says what goes wrong inside. Nil: nothing is logged.
@@ -122,7 +124,7 @@ func Open(o Options) (_ *Server, err error) {
 		return nil, err
 	}
 	s.origins = machine.Origins(o.Port)
-	s.assemble(keys, s.origins[0])
+	s.assemble(keys, s.origins[0], o.BrowserOrigins)
 
 	ctx, stop := context.WithCancel(context.Background())
 	s.closings = append(s.closings, func() error { stop(); s.ended.Wait(); return nil })
@@ -196,7 +198,7 @@ func (s *Server) openRecords(dir string) error {
 	return nil
 }
 
-func (s *Server) assemble(keys seal.Keeper, issuer string) {
+func (s *Server) assemble(keys seal.Keeper, issuer string, browserOrigins []string) {
 	watched := watchedStore{s.backend.Store, s.wake}
 	s.own = &mfa.Service{
 		Store: watched, Keys: keys, Filter: &mfa.FilterKeeper{Store: watched}, Mail: faultyMail{s.outbox, &s.faults}, Bus: faultyBus{s.bus, &s.faults},
@@ -210,7 +212,7 @@ func (s *Server) assemble(keys seal.Keeper, issuer string) {
 		api.Account(s.service), api.Policy(s.service), api.Admin(s.service),
 		api.Pages(s.publishedKeys))
 	s.calls = &machine.Calls{
-		API: door, Drain: s.drain, Outbox: s.outbox.all, ClearOutbox: s.outbox.clear, Events: s.bus.all, Now: s.clock.now, Advance: s.clock.advance,
+		API: machine.AccessFrom(browserOrigins).Before(door), Drain: s.drain, Outbox: s.outbox.all, ClearOutbox: s.outbox.clear, Events: s.bus.all, Now: s.clock.now, Advance: s.clock.advance,
 		Sweep:    func(ctx context.Context) (int, error) { return sweepAll(ctx, s.service) },
 		SetFault: s.faults.set, Operator: s.own, Origins: s.origins, Log: s.log,
 	}

@@ -31,11 +31,17 @@ type running struct {
 // serve opens a server on a data folder and has it listen on a free port until the test ends or halt is called.
 func serve(t *testing.T, dir string) *running {
 	t.Helper()
+	return serveFor(t, dir)
+}
+
+// serveFor opens a server whose API pages of some origins may call.
+func serveFor(t *testing.T, dir string, origins ...string) *running {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := Open(Options{Dir: dir, Port: listener.Addr().(*net.TCPAddr).Port})
+	s, err := Open(Options{Dir: dir, Port: listener.Addr().(*net.TCPAddr).Port, BrowserOrigins: origins})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,75 @@
+package machine
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"countersign/pkg/mfa"
+)
+
+// A BrowserAccess says which pages of other origins may call the API from a browser, and how: what an HTTP API's
+// CorsConfiguration says. The zero value lets none.
+type BrowserAccess struct {
+	Origins []string // scheme, host and port, as a browser writes them in Origin
+	Methods []string
+	Headers []string      // that a request may have
+	Exposed []string      // headers of an answer that a page may read
+	MaxAge  time.Duration // for which a browser may remember the answer to a preflight
+}
+
+// AccessFrom is what template.yaml gives the pages of some origins.
+func AccessFrom(origins []string) BrowserAccess {
+	return BrowserAccess{
+		Origins: origins,
+		Methods: []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"},
+		Headers: []string{"authorization", "content-type", "idempotency-key", "if-match", "countersign-proof", "x-request-id"},
+		Exposed: []string{"x-request-id", "retry-after", "etag"},
+		MaxAge:  2 * time.Hour,
+	}
+}
+
+// Before answers as API Gateway does: preflights by itself, and everything else by the API, telling the browser whether the
+// page may read it. No answer names an origin that isn't in the list, and none lets cookies in.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-cors.html
+func (a BrowserAccess) Before(api http.Handler) http.Handler {
+	if len(a.Origins) == 0 {
+		return api
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		sent := r.Header.Values("Origin")
+		allowed := len(sent) == 1 && slices.Contains(a.Origins, sent[0])
+		if allowed {
+			w.Header().Set("Access-Control-Allow-Origin", sent[0])
+		}
+		if r.Method == http.MethodOptions && len(sent) > 0 && r.Header.Get("Access-Control-Request-Method") != "" {
+			if allowed {
+				w.Header().Set("Access-Control-Allow-Methods", strings.Join(a.Methods, ","))
+				w.Header().Set("Access-Control-Allow-Headers", strings.Join(a.Headers, ","))
+				w.Header().Set("Access-Control-Max-Age", strconv.Itoa(int(a.MaxAge/time.Second)))
+			}
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		if allowed {
+			w.Header().Set("Access-Control-Expose-Headers", strings.Join(a.Exposed, ","))
+		}
+		api.ServeHTTP(w, r)
+	})
+}
+
+// readOrigins reads a list of origins, separated by commas. An empty text is none.
+func readOrigins(list string) ([]string, error) {
+	if list == "" {
+		return nil, nil
+	}
+	origins := strings.Split(list, ",")
+	for _, origin := range origins {
+		if err := mfa.CheckOrigin(origin); err != nil {
+			return nil, err
+		}
+	}
+	return origins, nil
+}
