@@ -101,7 +101,7 @@ func (s *Service) StartChallenge(ctx context.Context, call Call, q StartRequest)
 			told := u.follow(a, p, q.Org, q.User)
 			v, err := u.decide(&q, a, p)
 			if err == nil && v.Decision.Decision == Challenge {
-				err = v.openTo(&q, a.guard, &p.Policy, u.now)
+				err = v.openTo(&q, a.guard, p, u.now)
 			}
 			if err != nil {
 				told.undo(u, a)
@@ -215,7 +215,7 @@ func (u *unit) challenge(answer *StartAnswer, q *StartRequest, a *account, p *or
 	bearer := u.newToken(seal.ChallengeToken, ch.ID)
 	ch.Bearer = seal.HashBearer(bearer.Reveal())
 	shown := &ChallengeToAnswer{
-		ID: ch.ID, Token: &bearer, Expires: ch.Expires, Methods: []Method{}, Recovery: ch.Only == "" && a.guard.recoverable(&p.Policy, v.known, u.now),
+		ID: ch.ID, Token: &bearer, Expires: ch.Expires, Methods: []Method{}, Recovery: ch.Only == "" && a.guard.recoverable(p, v.known, u.now),
 	}
 	for _, f := range v.factors {
 		shown.Methods = append(shown.Methods, Method{Factor: f.ID, Kind: f.Kind, Label: f.Label, Hint: f.hint()})

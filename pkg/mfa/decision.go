@@ -204,7 +204,7 @@ func (s *Service) Decide(ctx context.Context, call Call, q StartRequest) (Decisi
 			u.follow(a, p, q.Org, q.User)
 			v, err := u.decide(&q, a, p)
 			if err == nil && v.Decision.Decision == Challenge {
-				err = v.openTo(&q, a.guard, &p.Policy, u.now)
+				err = v.openTo(&q, a.guard, p, u.now)
 			}
 			return v.Decision, err
 		},
@@ -266,7 +266,7 @@ func (c *caller) mayReturn(url *string) error {
 
 // openTo leaves only the factors that would be looked at now. It answers Locked when there are none, and no recovery
 // code would be looked at either.
-func (v *verdict) openTo(q *StartRequest, g *guard, p *Policy, now time.Time) error {
+func (v *verdict) openTo(q *StartRequest, g *guard, p *orgPolicy, now time.Time) error {
 	until, locked := g.Guesses.locked(v.known, now)
 	if !locked {
 		return nil

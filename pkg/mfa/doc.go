@@ -112,7 +112,8 @@
 //	after its successor was
 //	its end                              it, announced by the sweep                                         browser.expired
 //
-// A factor that is added or renamed ends nothing. A later, looser policy brings nothing back. No request begun after the
+// A factor that is added or renamed ends nothing. A later, looser policy brings nothing back: no trust, and no recovery codes
+// of sets that were made before a policy without recovery codes. No request begun after the
 // call that ended trust had answered is spared the question.
 //
 // # What an erasure leaves
@@ -154,6 +155,11 @@
 // is told of every lock, within the limit of emails. An administrator ends every lock of a user, whatever end it has, and all
 // counts of wrong answers start anew then. With enrolment tokens an enrolment can be begun 20 times per user while one of the
 // tokens lasts, so that what browsers can have remembered under their own Idempotency-Keys is bounded.
+//
+// A policy that allows fewer attempts counts for what is open as well: a challenge or enrolment with as many wrong answers
+// is over. Starts have no limit of their own: a client starts a challenge once it has seen the right password, and limits
+// those; a start that sends a code is bound by the limit of codes. One that sends none writes a challenge that expires, and
+// bounding those would cost every sign-in by app another write. The HTTP API's throttle bounds all callers together.
 //
 // Of each sort a user has two such budgets: one for browsers where this user has answered rightly before, and one for all
 // others, so that somebody who has only the password can't lock the owner out of a browser that the owner uses. A challenge

@@ -62,7 +62,7 @@ func (v *enrolmentSight) underWay(u *unit, id string) (*slot, error) {
 	en, slot := &v.a.pending.enrolment, v.a.guard.slotOf(id)
 	switch {
 	case v.a.pending.item.Absent(), en.ID != id, en.Epoch != v.a.guard.Epoch, !u.now.Before(en.Expires), !v.owns(u, en),
-		slot != nil && slot.State != "":
+		slot != nil && (slot.State != "" || slot.exhausted(v.p)):
 		return slot, enrolmentInvalid()
 	}
 	return slot, nil
@@ -323,12 +323,12 @@ func (v *enrolmentSight) enrol(u *unit, l live) (FinishAnswer, error) {
 	}
 	u.event(e).Notify = g.tell(u.now)
 	switch {
-	case g.Recovery != nil:
+	case g.recoverySet(v.p) != nil:
 		u.codes = nil
 	case en.Actor != nil:
 		u.codes, g.Owed = nil, v.p.Recovery.Count > 0
 	default:
-		u.newRecovery(g, &v.p.Policy)
+		u.newRecovery(g, v.p)
 	}
 	slot := g.openEnrolment(&en)
 	slot.State, slot.At, slot.By, slot.Kind, slot.Factor = verified, u.now, u.token, l.Kind, l.ID

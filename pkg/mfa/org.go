@@ -254,9 +254,12 @@ func (l *listed) usable(p *Policy) []Kind {
 	return kinds
 }
 
-// tighten notes what this version does to trust granted under the ones before it, so that a later, looser one doesn't
-// bring it back. What a newer note covers, an older one no longer needs to say.
+// tighten notes what this version does to trust and recovery codes given under the ones before it, so that a later, looser
+// one doesn't bring them back. What a newer note covers, an older one no longer needs to say.
 func (p *policyRecord) tighten(from *Policy) {
+	if p.Recovery.Count == 0 && from.Recovery.Count > 0 {
+		p.RecoveryEnded = p.Version
+	}
 	if p.Trust.Days < from.Trust.Days {
 		p.note(tightening{Version: p.Version, Days: p.Trust.Days})
 	}

@@ -113,7 +113,7 @@ func (s *Service) notify(ctx context.Context, e Event) error {
 	}
 	profile := a.guard.Profile
 	language := p.language(profile.Locale)
-	n := notice{to: profile.Email, name: profile.Name, left: a.guard.codesLeft(&p.Policy)}
+	n := notice{to: profile.Email, name: profile.Name, left: a.guard.codesLeft(p)}
 	n.browsers, _ = e.Data["browsers"].(string)
 	n.until, _ = a.guard.Guesses.locked(n.browsers == knownBrowsers, e.Time)
 	n.kind, _ = e.Data["kind"].(string)

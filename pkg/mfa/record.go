@@ -85,10 +85,12 @@ type live struct {
 
 // recoverySet is the codes that are left of one set, as keyed digests.
 type recoverySet struct {
-	ID    string        `json:"id"` // random
-	Made  time.Time     `json:"made"`
-	By    store.Version `json:"by,omitempty"` // the commit that made it
-	Codes []string      `json:"codes"`
+	ID   string        `json:"id"` // random
+	Made time.Time     `json:"made"`
+	By   store.Version `json:"by,omitempty"` // the commit that made it
+
+	PolicyVersion int      `json:"policy_version,omitempty"` // that it was made under
+	Codes         []string `json:"codes"`
 }
 
 // A slot is what the guard knows of an open challenge or enrolment: what was tried, and how it ended.
@@ -227,6 +229,9 @@ type policyRecord struct {
 	Version int          `json:"version"`
 	Updated time.Time    `json:"updated"`
 	Ends    []tightening `json:"ends,omitempty"`
+
+	RecoveryEnded int `json:"recovery_ended,omitempty"` // the latest version that took away all recovery codes; 0: none did
+
 	Policy
 }
 

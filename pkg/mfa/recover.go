@@ -69,7 +69,7 @@ func (g *guard) recoveryFields(set string, canonical seal.Secret) []string {
 
 // newRecovery puts a new set in the place of the user's, as the policy counts. The codes are in u.codes: they are the
 // same over all tries of one call, so that whichever try is committed, they are what the caller hears.
-func (u *unit) newRecovery(g *guard, p *Policy) {
+func (u *unit) newRecovery(g *guard, p *orgPolicy) {
 	g.Owed, g.Recovery = false, nil
 	for len(u.codes) < p.Recovery.Count {
 		u.codes = append(u.codes, newRecoveryCode())
@@ -78,7 +78,7 @@ func (u *unit) newRecovery(g *guard, p *Policy) {
 		u.codes = nil
 		return
 	}
-	set := &recoverySet{ID: rand.Text(), Made: u.now, By: u.token}
+	set := &recoverySet{ID: rand.Text(), Made: u.now, By: u.token, PolicyVersion: p.Version}
 	for _, code := range u.codes {
 		canonical := seal.NewSecret(strings.ReplaceAll(code.Reveal(), "-", ""))
 		set.Codes = append(set.Codes, u.ring.Digest("recovery", g.recoveryFields(set.ID, canonical)...))
@@ -89,16 +89,25 @@ func (u *unit) newRecovery(g *guard, p *Policy) {
 	}
 }
 
-// codesLeft is how many recovery codes the user has, under p.
-func (g *guard) codesLeft(p *Policy) int {
-	if g.Recovery == nil || p.Recovery.Count == 0 {
-		return 0
+// recoverySet is the user's set of recovery codes, or nil where there is none that p lets count. A policy that has no
+// recovery codes ends every set that was made before it, and a later policy doesn't bring them back.
+func (g *guard) recoverySet(p *orgPolicy) *recoverySet {
+	if g.Recovery == nil || p.Recovery.Count == 0 || g.Recovery.PolicyVersion < p.RecoveryEnded {
+		return nil
 	}
-	return len(g.Recovery.Codes)
+	return g.Recovery
+}
+
+// codesLeft is how many recovery codes the user has, under p.
+func (g *guard) codesLeft(p *orgPolicy) int {
+	if set := g.recoverySet(p); set != nil {
+		return len(set.Codes)
+	}
+	return 0
 }
 
 // recoverable reports whether a recovery code would be looked at now, in a browser that is known or not.
-func (g *guard) recoverable(p *Policy, known bool, now time.Time) bool {
+func (g *guard) recoverable(p *orgPolicy, known bool, now time.Time) bool {
 	_, locked := g.Looked.locked(known, now)
 	return !locked && g.codesLeft(p) > 0
 }
@@ -182,7 +191,7 @@ func (v *sight) recover(u *unit, code, bearer seal.Secret) (RecoverAnswer, error
 	switch until, locked := g.Looked.locked(v.ch.Known, u.now); {
 	case v.ch.Only != "":
 		return RecoverAnswer{}, refuse(MethodForbidden, "This step-up needs a factor of the kind it names.")
-	case g.codesLeft(&v.p.Policy) == 0:
+	case g.codesLeft(v.p) == 0:
 		return RecoverAnswer{}, refuse(MethodForbidden, "The user has no recovery codes.")
 	case v.p.Recovery.Effect == EffectReenrol && len(v.a.bare().enrollable(&v.p.Policy)) == 0:
 		return RecoverAnswer{}, refuse(MethodForbidden, "A recovery code lets in only through a new factor, and the policy leaves no kind to enrol.")
@@ -251,7 +260,7 @@ func (v *sight) effect(u *unit, bearer seal.Secret) (RecoverAnswer, error) {
 		ch.Expires = u.now.Add(time.Duration(v.p.Challenge.WindowS) * time.Second)
 	}
 	slot := g.open(ch, u.now)
-	slot.Effect, slot.Left, slot.By = effect, g.codesLeft(&v.p.Policy), u.token
+	slot.Effect, slot.Left, slot.By = effect, g.codesLeft(v.p), u.token
 	if len(kinds) > 0 {
 		slot.Until, slot.Sequence = ch.Expires, 0
 		u.put(v.a.item, g, time.Time{})
@@ -304,7 +313,7 @@ func (s *Service) NewRecoveryCodes(ctx context.Context, call Call, org, user str
 		if p.Recovery.Count == 0 || len(a.factors(&p.Policy)) == 0 {
 			return RecoveryCodes{}, refuse(MethodForbidden, "The policy has no recovery codes, or the user no factor.")
 		}
-		u.newRecovery(a.guard, &p.Policy)
+		u.newRecovery(a.guard, p)
 		e := u.event(a.event(RecoveryMade, p, map[string]any{"codes_left": len(u.codes)}))
 		e.Notify = a.guard.tell(u.now)
 		u.put(a.item, a.guard, time.Time{})

@@ -87,7 +87,7 @@ func (v *sight) open(u *unit) (*slot, error) {
 	}
 	s := v.a.guard.slot(ch.ID)
 	switch {
-	case s != nil && s.State != "":
+	case s != nil && (s.State != "" || s.exhausted(v.p)):
 		return s, challengeInvalid()
 	case ch.Epoch != v.a.guard.Epoch, s == nil && !ch.Begun.After(v.a.guard.Floor), !u.now.Before(ch.Expires):
 		return nil, challengeInvalid()

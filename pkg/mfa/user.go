@@ -32,12 +32,13 @@ type RecoveryState struct {
 	FewLeft   bool       `json:"few_left"` // time for a new set
 }
 
-func (g *guard) recoveryState(p *Policy) RecoveryState {
-	if g.Recovery == nil || p.Recovery.Count == 0 {
+func (g *guard) recoveryState(p *orgPolicy) RecoveryState {
+	set := g.recoverySet(p)
+	if set == nil {
 		return RecoveryState{}
 	}
-	made := g.Recovery.Made
-	left := g.codesLeft(p)
+	made := set.Made
+	left := len(set.Codes)
 	return RecoveryState{CodesLeft: left, Created: &made, FewLeft: left <= fewLeft && left < p.Recovery.Count}
 }
 
@@ -80,7 +81,7 @@ func (a *account) shown(p *orgPolicy, now time.Time) User {
 	u := User{
 		ID: g.User, Email: known(g.Profile.Email), Phone: known(g.Profile.Phone), Name: known(g.Profile.Name),
 		Locale: known(g.Profile.Locale), Enabled: g.Enabled, Enforced: g.Enforced, Required: g.required(&p.Policy),
-		Status: Unprotected, Factors: a.shownFactors(), TrustedBrowsers: []TrustedBrowser{}, Recovery: g.recoveryState(&p.Policy),
+		Status: Unprotected, Factors: a.shownFactors(), TrustedBrowsers: []TrustedBrowser{}, Recovery: g.recoveryState(p),
 	}
 	if usable := a.factors(&p.Policy); a.on(&p.Policy) || len(usable) > 0 && usable[len(usable)-1].ID == a.implicitEmail() {
 		u.Status = Protected

@@ -1,6 +1,7 @@
 package mfa
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -107,7 +108,7 @@ func (v *sight) verify(u *unit, q *VerifyRequest) (VerifyAnswer, error) {
 		slot.Browser = u.trust(v.a, q.Trust.Name, f.Kind, v.p).ID
 	}
 	if u.codes = nil; g.Owed {
-		u.newRecovery(g, &v.p.Policy)
+		u.newRecovery(g, v.p)
 	}
 	u.put(v.a.item, g, time.Time{})
 	answer, err := v.verified(u, slot)
@@ -147,6 +148,10 @@ func (v *sight) wrong(u *unit, s *slot) error {
 	u.put(v.a.item, g, time.Time{})
 	return wrongCode(left)
 }
+
+// exhausted reports whether what has no end yet had more wrong answers than p allows: the policy was tightened since they
+// were given.
+func (s *slot) exhausted(p *orgPolicy) bool { return s.Wrong >= p.Challenge.Attempts }
 
 // left is how many wrong answers the challenge and its user still have.
 func (v *sight) left(s *slot, now time.Time) int {
@@ -246,7 +251,7 @@ func (s *Service) LookAtChallenge(ctx context.Context, call Call, id string) (Ch
 			case slot == nil:
 				return ChallengeState{State: expired}, nil
 			}
-			state := ChallengeState{State: slot.State}
+			state := ChallengeState{State: cmp.Or(slot.State, failed)}
 			if slot.State == verified && u.now.Before(slot.At.Add(shownFor)) {
 				state.Outcome, err = v.outcome(u, slot)
 				return state, err
