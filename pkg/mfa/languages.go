@@ -60,6 +60,8 @@ type words struct {
 
 	kinds map[Kind]string // with their article
 
+	qrName string // of the picture that an authenticator app scans
+
 	moments  string // of {day}, {month}, {year}, {hour} (9), {hh} (09) and {mm}
 	firstDay string // of a month
 	months   [12]string
@@ -128,6 +130,8 @@ var languages = map[string]*words{
 			TOTP: "an authenticator app", WebAuthn: "a security key or passkey", SMS: "codes by text message", Email: "codes by email",
 		},
 
+		qrName: "QR code to scan with an authenticator app",
+
 		moments:  "{day} {month} {year} at {hh}:{mm} UTC",
 		firstDay: "1",
 		months: [12]string{"January", "February", "March", "April", "May", "June",
@@ -194,6 +198,8 @@ var languages = map[string]*words{
 		kinds: map[Kind]string{
 			TOTP: "une application d’authentification", WebAuthn: "une clé de sécurité ou une clé d’accès", SMS: "des codes par SMS", Email: "des codes par e-mail",
 		},
+
+		qrName: "Code QR à scanner avec une application d’authentification",
 
 		moments:  "{day}\u00a0{month} {year} à {hour}\u00a0h\u00a0{mm} (UTC)",
 		firstDay: "1er",

@@ -22,6 +22,9 @@ import (
 type drawing struct {
 	XMLName xml.Name `xml:"http://www.w3.org/2000/svg svg"`
 	ViewBox string   `xml:"viewBox,attr"`
+	Role    string   `xml:"role,attr"`
+	Lang    string   `xml:"lang,attr"`
+	Label   string   `xml:"aria-label,attr"`
 	Rect    struct {
 		Width  int    `xml:"width,attr"`
 		Height int    `xml:"height,attr"`
@@ -104,7 +107,7 @@ func TestC2APhoneReadsTheURIInThePicture(t *testing.T) {
 		"usual":    otpauth("Countersign", "ana@acme.example", unpadded.EncodeToString(rfcSecret)),
 		"longest":  otpauth(longest, longest, unpadded.EncodeToString(rfcSecret)),
 	} {
-		svg, err := qrSVG(uri)
+		svg, err := qrSVG(uri, "en")
 		if err != nil {
 			t.Errorf("%s, %d characters: %v", name, len(uri), err)
 			continue
@@ -133,7 +136,7 @@ func TestC2APhoneReadsTheURIInThePicture(t *testing.T) {
 }
 
 func TestAPictureIsPlainSVGThatLoadsAndRunsNothing(t *testing.T) {
-	svg, err := qrSVG(otpauth(`"><script>alert(1)</script>`, `]]>&<!--`, "AAAA"))
+	svg, err := qrSVG(otpauth(`"><script>alert(1)</script>`, `]]>&<!--`, "AAAA"), "en")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +181,19 @@ func TestAPictureIsPlainSVGThatLoadsAndRunsNothing(t *testing.T) {
 }
 
 func TestATextThatNoPictureHoldsIsAnError(t *testing.T) {
-	if _, err := qrSVG(strings.Repeat("é", 3000)); err == nil {
+	if _, err := qrSVG(strings.Repeat("é", 3000), "en"); err == nil {
 		t.Error("got a picture of 6000 bytes")
+	}
+}
+
+func TestAQRCodeHasANameInEveryLanguage(t *testing.T) {
+	for language, w := range languages {
+		svg, err := qrSVG("otpauth://totp/A:b?secret=AAAA", language)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := parsed(t, svg); d.Role != "img" || d.Lang != language || d.Label != w.qrName || d.Label == "" {
+			t.Errorf("%s: got role %q, lang %q, name %q, want %q", language, d.Role, d.Lang, d.Label, w.qrName)
+		}
 	}
 }

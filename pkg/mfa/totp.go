@@ -7,6 +7,7 @@ import (
 	"crypto/subtle"
 	"encoding/base32"
 	"fmt"
+	"html"
 	"net/url"
 	"strconv"
 	"strings"
@@ -38,12 +39,12 @@ func newTOTPSecret() []byte {
 	return raw
 }
 
-// newTOTP makes a secret, and what shows it for account at issuer.
-func newTOTP(issuer, account string) (raw []byte, shown *TOTPSecret, err error) {
+// newTOTP makes a secret, and what shows it for account at issuer to somebody who reads a language.
+func newTOTP(issuer, account, language string) (raw []byte, shown *TOTPSecret, err error) {
 	raw = newTOTPSecret()
 	secret := base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(raw)
 	uri := otpauth(issuer, account, secret)
-	picture, err := qrSVG(uri)
+	picture, err := qrSVG(uri, language)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -127,8 +128,9 @@ func (a *account) matchesTOTP(u *unit, id string, sealed []byte, skew int, l *li
 // quietZone is what must stay free around a QR code, in modules (ISO/IEC 18004).
 const quietZone = 4
 
-// qrSVG draws text as a QR code: dark on light whatever the page's colours, since many readers want it so.
-func qrSVG(text string) (string, error) {
+// qrSVG draws text as a QR code: dark on light whatever the page's colours, since many readers want it so. It has a name in
+// the language, which screen readers say.
+func qrSVG(text, language string) (string, error) {
 	code, err := qr.Encode(text, qr.M, qr.Auto)
 	if err != nil {
 		return "", fmt.Errorf("draw a QR code: %w", err)
@@ -147,7 +149,7 @@ func qrSVG(text string) (string, error) {
 		}
 	}
 	whole := strconv.Itoa(size + 2*quietZone)
-	return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ` + whole + ` ` + whole + `" shape-rendering="crispEdges" role="img">` +
+	return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ` + whole + ` ` + whole + `" shape-rendering="crispEdges" role="img" lang="` + language + `" aria-label="` + html.EscapeString(languages[language].qrName) + `">` +
 		`<rect width="` + whole + `" height="` + whole + `" fill="#fff"/><path fill="#000" d="` + path.String() + `"/></svg>`, nil
 }
 

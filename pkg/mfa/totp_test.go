@@ -185,7 +185,7 @@ func TestANameThatIsNothingButMarksIsStillOne(t *testing.T) {
 }
 
 func TestWhatIsShownOfASecretIsThatSecret(t *testing.T) {
-	raw, shown, err := newTOTP("Acme", "ana")
+	raw, shown, err := newTOTP("Acme", "ana", "fr")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,7 +196,7 @@ func TestWhatIsShownOfASecretIsThatSecret(t *testing.T) {
 	if typed, err := unpadded.DecodeString(shown.Secret.Reveal()); err != nil || !bytes.Equal(typed, raw) {
 		t.Errorf("what is typed is another secret, %v", err)
 	}
-	if want, err := qrSVG(shown.URI.Reveal()); err != nil || shown.QRSVG.Reveal() != want {
+	if want, err := qrSVG(shown.URI.Reveal(), "fr"); err != nil || shown.QRSVG.Reveal() != want {
 		t.Errorf("the picture is of another text, %v", err)
 	}
 }

@@ -202,7 +202,7 @@ func (d *Demo) finishSetup(_ http.ResponseWriter, r *http.Request, s session) se
 		return s
 	}
 	var answer finished
-	path, body := "/v1/enrolments/"+s.setup.id+"/finish", map[string]any{"code": strings.TrimSpace(r.PostFormValue("code"))}
+	path, body := "/v1/enrolments/"+s.setup.id+"/finish", map[string]any{"code": typed(r.PostFormValue("code"))}
 	err := d.call(r.Context(), request{method: "POST", path: path, bearer: d.o.Key.Reveal(), body: body}, &answer)
 	if err == nil {
 		said := remark{Text: "“" + answer.Factor.Label + "” is set up. From now on a sign-in asks for its code."}

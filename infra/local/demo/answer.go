@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"unicode"
 )
 
 // byRecovery is the way to answer that is no factor.
@@ -55,7 +56,7 @@ func (d *Demo) enterCode(w http.ResponseWriter, r *http.Request, s session) sess
 		return s
 	}
 	wait := s.waiting
-	answer := map[string]any{"code": strings.TrimSpace(r.PostFormValue("code")), "factor": wait.way}
+	answer := map[string]any{"code": typed(r.PostFormValue("code")), "factor": wait.way}
 	if r.PostFormValue("trust") != "" && wait.challenge.Trust != nil {
 		answer["trust"] = map[string]any{"name": browserName(r.UserAgent())}
 	}
@@ -75,6 +76,17 @@ func (d *Demo) enterCode(w http.ResponseWriter, r *http.Request, s session) sess
 		}
 	}
 	return d.takeIn(r, in, done.Token, wait.nonce).showing(done.RecoveryCodes)
+}
+
+// typed is a code without the spaces and dashes that apps and messages show it with, and that a person may copy along.
+// Countersign takes six digits and nothing else.
+func typed(code string) string {
+	return strings.Map(func(c rune) rune {
+		if unicode.IsSpace(c) || unicode.Is(unicode.Pd, c) {
+			return -1
+		}
+		return c
+	}, code)
 }
 
 // enterRecovery hands a recovery code on.
