@@ -366,7 +366,7 @@ func TestI6TheUserIsToldOfEveryChangeInTheirLanguage(t *testing.T) {
 	w.Drain(t)
 	got := w.Outbox.To(mail)
 	want := []string{
-		"peut être confirmé avec une application d’authentification", "l’un de ses codes de secours", "De nouveaux codes de secours ont été créés",
+		"peut être confirmé avec une application d’authentification", "l’un des codes de secours", "De nouveaux codes de secours ont été créés",
 		"ne demande plus de seconde preuve", "ne peut plus être confirmé avec une application d’authentification",
 	}
 	if len(got) != len(want) {
