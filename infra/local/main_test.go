@@ -172,15 +172,21 @@ func fails(t *testing.T, args ...string) (code int, said string) {
 	return cmd.ProcessState.ExitCode(), errs.String()
 }
 
-func TestTheCurlCallsThatItPrintsWork(t *testing.T) {
-	for _, tool := range []string{"curl", "sh"} {
+// needs are the programs that somebody who tries the server has.
+func needs(t *testing.T, tools ...string) {
+	t.Helper()
+	for _, tool := range tools {
 		if _, err := exec.LookPath(tool); err != nil {
 			if os.Getenv("CI") == "true" {
 				t.Fatal(err)
 			}
-			t.Skip("install " + tool + " to try the printed calls")
+			t.Skip("install " + tool + " to try the calls with curl")
 		}
 	}
+}
+
+func TestTheCurlCallsThatItPrintsWork(t *testing.T) {
+	needs(t, "curl", "sh")
 	p := start(t, filepath.Join(t.TempDir(), "it's here"))
 	var steps []string
 	for text := strings.ReplaceAll(p.printed, "\\\n", " "); text != ""; {
