@@ -98,7 +98,7 @@ func sightOf(g *guard, ch *challenge, now time.Time) (*sight, *unit) {
 	ch.Bearer, ch.Epoch = key, g.Epoch
 	held := &heldChallenge{challenge: *ch}
 	held.item.Version = "there"
-	return &sight{a: &account{guard: g}, p: &orgPolicy{}, ch: held}, &unit{now: now, caller: &caller{hash: key}}
+	return &sight{a: &account{guard: g}, p: &orgPolicy{policyRecord: policyRecord{Policy: DefaultPolicy()}}, ch: held}, &unit{now: now, caller: &caller{hash: key}}
 }
 
 func TestTheOldestChallengeOfTooManyIsDead(t *testing.T) {

@@ -141,7 +141,7 @@ func TestAPictureIsPlainSVGThatLoadsAndRunsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	allowed := map[string][]string{
-		"svg": {"xmlns", "viewBox", "shape-rendering", "role"}, "rect": {"width", "height", "fill"}, "path": {"fill", "d"},
+		"svg": {"xmlns", "viewBox", "shape-rendering", "role", "lang", "aria-label"}, "rect": {"width", "height", "fill"}, "path": {"fill", "d"},
 	}
 	d := xml.NewDecoder(strings.NewReader(svg))
 	elements := 0
