@@ -3,6 +3,7 @@ package functions
 import (
 	"maps"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/pquerna/otp/totp"
@@ -113,4 +114,25 @@ func (d *deployment) factors() {
 	d.call("POST", path+"/events", object{"kind": "signed_out"}).want(t, http.StatusOK)
 	d.call("GET", path+"/browsers", nil).want(t, http.StatusOK)
 	d.call("DELETE", path+"/browsers", nil).want(t, http.StatusNoContent)
+}
+
+// notices is the part of the story in which more happens to a user of globex than there is room to tell of in a day: twice
+// something waits, and the sweep has it told once there is room.
+func (d *deployment) notices() {
+	fay := person("fay", "fay@globex.example")
+	begun := d.enrol(fay, nil).want(d.t, http.StatusCreated)
+	secret := begun.text("totp", "secret")
+	d.finish(begun.text("id"), d.shown(secret, 0)).want(d.t, http.StatusCreated)
+	up := d.begin(fay, object{"org": "globex", "purpose": "step_up"}).want(d.t, http.StatusCreated).text("challenge", "id")
+	proof := d.verify(up, d.shown(secret, 1), nil).want(d.t, http.StatusOK).text("token")
+	for range 22 {
+		d.call("POST", "/v1/orgs/globex/users/fay/recovery-codes", nil, d.fresh("countersign-proof", proof)...).want(d.t, http.StatusCreated)
+		d.publish()
+	}
+	d.advance(25 * time.Hour)
+	d.sweep()
+	d.publish()
+	if last := d.account.lastMail("fay@globex.example"); !strings.Contains(last, "3 times, the last time on") {
+		d.t.Errorf("got %q, want what waited summed up", last)
+	}
 }

@@ -423,6 +423,8 @@ func (d *deployment) story() {
 	d.sweep()
 	d.publish()
 
+	d.notices()
+
 	// A month later the keys are changed.
 	d.remove("sweep", "mark") // or the run looks at every hour of it
 	d.advance(31 * 24 * time.Hour)

@@ -127,7 +127,7 @@ func (s *Service) StartChallenge(ctx context.Context, call Call, q StartRequest)
 				u.list(a)
 			}
 			if told.changed {
-				u.put(a.item, a.guard, time.Time{})
+				u.putGuard(a, p)
 			}
 			return answer, err
 		},
@@ -191,8 +191,7 @@ func (u *unit) rotate(answer *StartAnswer, g *guard, v *verdict, p *orgPolicy) e
 func (u *unit) theft(a *account, h *held, p *orgPolicy) {
 	u.delete(h.item)
 	a.guard.endKnown()
-	e := u.event(a.event(BrowserTheft, p, map[string]any{"browser": h.ID}).by(serviceActor))
-	e.Notify = a.guard.tell(u.now)
+	u.event(a.event(BrowserTheft, p, map[string]any{"browser": h.ID}).by(serviceActor))
 }
 
 // newChallenge begins one, and tells of it.
@@ -242,15 +241,6 @@ func (u *unit) challenge(answer *StartAnswer, q *StartRequest, a *account, p *or
 func (ch *challenge) event(kind string, data map[string]any) Event {
 	data["challenge"] = ch.ID
 	return Event{Type: kind, Org: ch.Org, User: ch.User, Actor: userActor(ch.User), PolicyVersion: ch.PolicyVersion, Data: data, life: ch.Life}
-}
-
-// tell counts an email that tells the user of something, if the user's limit has room for it.
-func (g *guard) tell(now time.Time) bool {
-	if g.Profile.Email == "" || g.mayEmail(now) > 0 {
-		return false
-	}
-	g.countEmail(now)
-	return true
 }
 
 // seconds rounds a wait up to whole seconds.

@@ -50,11 +50,11 @@ func (s *Service) SetEnabled(ctx context.Context, call Call, org, user string, o
 		if on {
 			u.event(a.event(UserEnabled, p, nil))
 		} else {
-			u.event(a.event(UserDisabled, p, nil)).Notify = g.tell(u.now)
+			u.event(a.event(UserDisabled, p, nil))
 			u.endTrust(a, p, "disabled")
 		}
 		u.list(a)
-		u.put(a.item, g, time.Time{})
+		u.putGuard(a, p)
 		return a.shown(p, u.now), nil
 	})
 }
@@ -107,25 +107,24 @@ func (s *Service) RemoveFactor(ctx context.Context, call Call, org, user, id str
 			g.Recovery, g.Owed = nil, false
 			if g.Enabled {
 				g.Enabled = false
-				u.event(a.event(UserDisabled, p, nil))
+				u.event(a.event(UserDisabled, p, map[string]any{"cause": "factor_removed"}))
 			}
 		}
 		u.list(a)
-		u.put(a.item, g, time.Time{})
+		u.putGuard(a, p)
 		return none, nil
 	})
 	return err
 }
 
-// remove takes a factor from the guard and from the store, and tells the user unless the cause has been told.
+// remove takes a factor from the guard and from the store. With a cause it is that which the user is told of.
 func (u *unit) remove(a *account, h *heldFactor, p *orgPolicy, cause string) {
 	u.delete(h.item)
 	data := map[string]any{"factor": h.ID, "kind": h.Kind}
 	if cause != "" {
 		data["cause"] = cause
 	}
-	e := u.event(a.event(FactorRemoved, p, data))
-	e.Notify = cause == "" && a.guard.tell(u.now)
+	u.event(a.event(FactorRemoved, p, data))
 	a.guard.Factors = a.without(h.ID).guard.Factors
 }
 
@@ -198,7 +197,7 @@ func (s *Service) RevokeBrowser(ctx context.Context, call Call, org, user, id st
 		tried = true
 		u.end(h, a.guard, "revoked", p.Version)
 		a.guard.endKnown()
-		u.put(a.item, a.guard, time.Time{})
+		u.putGuard(a, p)
 		return none, nil
 	})
 	return err
@@ -208,7 +207,7 @@ func (s *Service) RevokeBrowser(ctx context.Context, call Call, org, user, id st
 func (s *Service) RevokeBrowsers(ctx context.Context, call Call, org, user string) error {
 	_, err := change(ctx, s, call, org, user, func(u *unit, a *account, p *orgPolicy) (none struct{}, err error) {
 		u.endAll(a, p, "revoked")
-		u.put(a.item, a.guard, time.Time{})
+		u.putGuard(a, p)
 		return none, nil
 	})
 	return err
@@ -240,7 +239,7 @@ func (s *Service) Report(ctx context.Context, call Call, org, user, kind string)
 		u.event(a.event(UserReported, p, map[string]any{"kind": kind}))
 		ended := u.endAll(a, p, kind)
 		a.guard.Deprovisioned = a.guard.Deprovisioned || kind == Deprovisioned
-		u.put(a.item, a.guard, time.Time{})
+		u.putGuard(a, p)
 		return Reported{Kind: kind, TrustedBrowsers: ended, Challenges: true}, nil
 	})
 }

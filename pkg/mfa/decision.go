@@ -234,7 +234,10 @@ func (u *unit) follow(a *account, p *orgPolicy, org string, said Person) followi
 	}
 	changed := a.guard.Profile.differs(f.before.Profile)
 	if !f.met && len(changed) > 0 {
-		u.event(a.event(UserUpdated, p, map[string]any{"changed": changed}))
+		e := u.event(a.event(UserUpdated, p, map[string]any{"changed": changed}))
+		if a.guard.Profile.Email != f.before.Profile.Email {
+			e.former = f.before.Profile
+		}
 	}
 	for _, field := range bad {
 		u.event(a.event(UserUpdated, p, map[string]any{"dropped": field}))

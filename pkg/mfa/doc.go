@@ -40,8 +40,9 @@
 //
 //	partition        sort              item                                          gone           written by                         read by
 //	u#U              guard             guard: epoch, profile, 2FA on or off,         never          start, send, verify, account,      every step, publish
-//	                                   enforcement, slots, wrong answers and lock,                  enrol, recover, admin
-//	                                   emails sent; live factors with last TOTP
+//	                                   enforcement, slots, wrong answers and lock,                  enrol, recover, admin,
+//	                                   codes and notices sent, what waits to be                     sweep, publish
+//	                                   told; live factors with last TOTP
 //	                                   step; digests of recovery codes; key of what
 //	                                   the activity says of the user
 //	u#U              browser#tb_…      trusted browser: epoch, name, kind that       end + 30 days  verify; start (rotation)           start, verify, account, sweep
@@ -59,6 +60,9 @@
 //	org#O            cutoff#version    sign-out cut-off: at, rule                    never          policy (with sign_out_now)         introspect
 //	roster#O#shard   rest of U         a user's line: facts, no status               never          with each change of them           policy, admin
 //	due#hour#shard   U#tb_…            trusted browser that ends in that hour        end + 30 days  verify                             sweep
+//	due#hour#shard   U#notices         something waits to be told to the user, and   then + 30 days publish                            sweep
+//	                                   there is room in that hour
+//	notice#ev_…#hash claim             a notice to one recipient, claimed            31 days        publish                            publish
 //	sweep            mark              where the sweep goes on: hour, shard, after  never          sweep                              sweep
 //	key#hash         key               API key: client, scopes, org, origins         never          ctl, local server                  every step
 //	key#hash         revoked           nothing, where a key was                      1 hour         ctl                                nobody
@@ -122,9 +126,9 @@
 // activity says of the user lies sealed under a key that was in the guard: from then on it says only that something
 // happened, and when. What isn't looked for goes by itself: challenges name the user until 10 minutes after their end, and
 // for 10 minutes so does the item that the event of the erasure rides on. A due item, an activity entry and a challenge's
-// id hold the route, which is a hash; a remembered answer can be opened only with its Idempotency-Key. An administrator's
-// id stays with the user who was acted on. What has been handed on is not ours any more: what the bus got, the store's
-// stream of the last day, backups.
+// id hold the route, which is a hash; the claim of a notice holds a hash that nobody can check without what was in the
+// guard; a remembered answer can be opened only with its Idempotency-Key. An administrator's id stays with the user who was
+// acted on. What has been handed on is not ours any more: what the bus got, the store's stream of the last day, backups.
 //
 // # Who may change an account
 //
@@ -150,11 +154,12 @@
 //
 // Wrong codes of any kind, at sign-in, enrolment and proof: 10 in 15 minutes, 20 in a day, 100 in a row, per user. Wrong
 // recovery codes: 5 in 15 minutes, 10 in a day, 100 in a row. Codes by email: 10 an hour, 30 a day, per user, over everything.
-// A code that the provider surely didn't take is not counted; one that it may have taken is. A resend resets nothing. A lock waits 15 minutes, then twice as long each time until a right answer, at most a day; at 100
-// in a row it has no end of its own, but a right recovery code gives it one. Neither lock keeps the other kind out. The user
-// is told of every lock, within the limit of emails. An administrator ends every lock of a user, whatever end it has, and all
-// counts of wrong answers start anew then. With enrolment tokens an enrolment can be begun 20 times per user while one of the
-// tokens lasts, so that what browsers can have remembered under their own Idempotency-Keys is bounded.
+// A code that the provider surely didn't take is not counted; one that it may have taken is. A resend resets nothing. A lock
+// waits 15 minutes, then twice as long each time until a right answer, at most a day; at 100 in a row it has no end of its
+// own, but a right recovery code gives it one. Neither lock keeps the other kind out. An administrator ends every lock of a
+// user, whatever end it has, and all counts of wrong answers start anew then. With enrolment tokens an enrolment can be begun
+// 20 times per user while one of the tokens lasts, so that what browsers can have remembered under their own
+// Idempotency-Keys is bounded.
 //
 // A policy that allows fewer attempts counts for what is open as well: a challenge or enrolment with as many wrong answers
 // is over. Starts have no limit of their own: a client starts a challenge once it has seen the right password, and limits
@@ -168,6 +173,15 @@
 // row, and the lock of its own budget as far as the windows allow. An account shows the lock of browsers that aren't known.
 // A known token is an HMAC over the epoch and a word in the guard; a new epoch ends it, and so does a new word, where one
 // browser is revoked or a theft suspected.
+//
+// # What a user is told
+//
+// Every lock, and every change of how the account is protected, is told by email: to the person, address and language of the
+// moment it happened, a change of the address to the earlier one too. Notices have a budget of their own, 20 in a day. What
+// is over it waits in the guard and comes as one notice that sums up, with the user's next event or by the sweep, as soon as
+// there is room; a change of the address never waits. A notice is claimed before it is sent, so a record that is handed on
+// twice sends it once; where the provider's answer was lost it is sent once more. One that the provider refused is recorded
+// as delivery.failed and not tried again.
 //
 // # What it refuses to do
 //

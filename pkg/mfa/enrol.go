@@ -220,7 +220,7 @@ func (v *enrolmentSight) begin(u *unit, call Call, q *EnrolRequest) (answer Enro
 		u.list(v.a)
 	}
 	if told.changed || u.out != nil {
-		u.put(v.a.item, v.a.guard, time.Time{})
+		u.putGuard(v.a, v.p)
 	}
 	return answer, err
 }
@@ -393,6 +393,6 @@ func (v *enrolmentSight) prove(u *unit, code seal.Secret) (ProveAnswer, error) {
 		return ProveAnswer{}, v.wrong(u, slot)
 	}
 	slot.Proven, slot.By = true, u.token
-	u.put(v.a.item, g, time.Time{})
+	u.putGuard(v.a, v.p)
 	return answer(), nil
 }

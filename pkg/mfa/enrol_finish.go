@@ -123,7 +123,7 @@ func (s *Service) SendEnrolment(ctx context.Context, call Call, id string) (Send
 		if err := v.sendCode(u); err != nil {
 			return SendAnswer{}, err
 		}
-		u.put(v.a.item, v.a.guard, time.Time{})
+		u.putGuard(v.a, v.p)
 		u.putEnrolment(v.a.pending.item, en)
 		return SendAnswer{Sent: en.Code.shown(en.factor(), v.p)}, nil
 	}
@@ -289,10 +289,9 @@ func (v *enrolmentSight) wrongFinish(u *unit) (left int) {
 	if locked {
 		data := g.Guesses.lock(v.knownBrowser(), u.now)
 		data["enrolment"] = en.ID
-		notify := g.tell(u.now)
-		u.event(v.a.event(ChallengeLocked, v.p, data)).Notify = notify
+		u.event(v.a.event(ChallengeLocked, v.p, data))
 	}
-	u.put(v.a.item, g, time.Time{})
+	u.putGuard(v.a, v.p)
 	return left
 }
 
@@ -321,7 +320,7 @@ func (v *enrolmentSight) enrol(u *unit, l live) (FinishAnswer, error) {
 	if en.Actor != nil {
 		e.Actor = *en.Actor
 	}
-	u.event(e).Notify = g.tell(u.now)
+	u.event(e)
 	switch {
 	case g.recoverySet(v.p) != nil:
 		u.codes = nil
@@ -342,7 +341,7 @@ func (v *enrolmentSight) enrol(u *unit, l live) (FinishAnswer, error) {
 	u.put(store.Item{Key: factorKey(v.a.route, record.ID)}, &record, time.Time{})
 	u.delete(v.a.pending.item)
 	u.list(v.a)
-	u.put(v.a.item, g, time.Time{})
+	u.putGuard(v.a, v.p)
 	return v.finished(u, slot)
 }
 

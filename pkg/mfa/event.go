@@ -68,21 +68,25 @@ func (e Event) by(who Actor) Event {
 	return e
 }
 
-// carried is how an event rides on a Put: with the notice to the user that the same Commit has counted, if any.
+// carried is how an event rides on a Put: with who is told of it, if anybody is.
 //
 // What rides on an item stays in it for as long as nobody writes it again. An event rides on items that an erasure of its
-// user removes, or that are gone within half an hour; on any other it names the user by the route only.
+// user removes, or that are gone within half an hour; on any other it names the user by the route only, and tells nobody.
 type carried struct {
 	Event
-	Notify bool
-	Life   string // of the user it is about
-	Of     []byte // the route of the user, in the place of User
+	Life  string // of the user it is about
+	Of    []byte // the route of the user, in the place of User
+	Topic string // what the user is told of it; empty: nothing
+	To    []recipient
+
+	former Profile // where it is that the address has changed: what it was
+	judged bool    // whether the user is told is decided
 }
 
 func newEventID() string { return seal.ID("ev_", nil) }
 
-// A manifest is all the events of one commit, as they ride: what they have in common is said once, since a KB more is a
-// write more.
+// A manifest is all that rides on one commit: its events, what they have in common said once, since a KB more is a write
+// more; the notices that sum up; and when there will be room for what waits to be told.
 type manifest struct {
 	Org           string    `json:"o"`
 	User          string    `json:"u,omitempty"`
@@ -92,6 +96,8 @@ type manifest struct {
 	PolicyVersion int       `json:"p"`
 	Actor         Actor     `json:"a"`
 	Events        []line    `json:"e"`
+	Sums          []sum     `json:"s,omitempty"`
+	Waits         time.Time `json:"w,omitzero"`
 }
 
 // A line is what one of the events has for itself. An actor or a policy that is said here is another one.
@@ -100,25 +106,40 @@ type line struct {
 	Type          string         `json:"y"`
 	PolicyVersion *int           `json:"p,omitempty"`
 	Actor         *Actor         `json:"a,omitempty"`
-	Notify        bool           `json:"n,omitempty"`
+	Topic         string         `json:"n,omitempty"`
+	To            []recipient    `json:"r,omitempty"`
 	Data          map[string]any `json:"d,omitempty"`
 }
 
-var errEvents = errors.New("the events of one commit are of two users or moments")
+var (
+	errEvents = errors.New("the events of one commit are of two users or moments")
+	errUntold = errors.New("an event that its user is told of, in a commit that doesn't put the guard")
+)
 
-func encodeEvents(events []carried) (string, error) {
-	if len(events) == 0 {
+// manifest is what rides on the unit's commit; empty: nothing does.
+func (u *unit) manifest() (string, error) {
+	about := u.events
+	if len(about) == 0 && u.told != nil {
+		e := u.told.event("", 0, nil)
+		e.Time = u.now
+		about = []carried{{Event: e, Life: e.life}}
+	}
+	if len(about) == 0 {
 		return "", nil
 	}
-	first := events[0]
+	first := about[0]
 	m := manifest{
 		Org: first.Org, User: first.User, Of: first.Of, Life: first.Life, Time: first.Time, PolicyVersion: first.PolicyVersion, Actor: first.Actor,
+		Sums: u.sums, Waits: u.waits,
 	}
-	for _, e := range events {
-		if e.Org != m.Org || e.User != m.User || string(e.Of) != string(m.Of) || e.Life != m.Life || !e.Time.Equal(m.Time) {
+	for _, e := range u.events {
+		switch {
+		case e.Org != m.Org || e.User != m.User || string(e.Of) != string(m.Of) || e.Life != m.Life || !e.Time.Equal(m.Time):
 			return "", fmt.Errorf("encode %s: %w", e.Type, errEvents)
+		case !e.judged && e.topic() != nil:
+			return "", fmt.Errorf("encode %s: %w", e.Type, errUntold)
 		}
-		l := line{ID: e.ID, Type: e.Type, Notify: e.Notify, Data: e.Data}
+		l := line{ID: e.ID, Type: e.Type, Topic: e.Topic, To: e.To, Data: e.Data}
 		if e.Actor != m.Actor {
 			l.Actor = &e.Actor
 		}
@@ -134,18 +155,22 @@ func encodeEvents(events []carried) (string, error) {
 	return string(b), nil
 }
 
-func decodeEvents(r store.Record) ([]carried, error) {
-	var m manifest
-	if err := json.Unmarshal([]byte(r.Events), &m); err != nil {
+func decodeManifest(r store.Record) (*manifest, error) {
+	m := &manifest{}
+	if err := json.Unmarshal([]byte(r.Events), m); err != nil {
 		return nil, fmt.Errorf("decode events of commit %s: %w", r.Version, err)
 	}
-	var events []carried
+	return m, nil
+}
+
+// carried are the events as they ride.
+func (m *manifest) carried() (events []carried) {
 	for _, l := range m.Events {
 		e := carried{
 			Event: Event{
 				ID: l.ID, Type: l.Type, Time: m.Time, Org: m.Org, User: m.User, Actor: m.Actor, PolicyVersion: m.PolicyVersion, Data: l.Data,
 			},
-			Notify: l.Notify, Life: m.Life, Of: m.Of,
+			Life: m.Life, Of: m.Of, Topic: l.Topic, To: l.To,
 		}
 		if l.Actor != nil {
 			e.Actor = *l.Actor
@@ -158,5 +183,5 @@ func decodeEvents(r store.Record) ([]carried, error) {
 		}
 		events = append(events, e)
 	}
-	return events, nil
+	return events
 }

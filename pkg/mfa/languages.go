@@ -32,6 +32,7 @@ type words struct {
 
 	recoveryLockSubject string
 	recoveryLockWhat    string
+	recoveryLockWait    string
 
 	enrolledSubject string
 	enrolledWhat    string // of {kind}
@@ -55,6 +56,15 @@ type words struct {
 	unlockedSubject string
 	unlockedWhat    string
 	unlockedNotYou  string
+
+	movedSubject string
+	movedWhat    string
+	movedWhere   string // where the earlier and the new address are told
+
+	sumSubject string
+	sumWhat    string
+	sumOnce    string // {what}, on {time}
+	sumTimes   string // {what}, {times} times, last on {time}
 
 	changeNotYou string // after every change of how the account is protected
 
@@ -99,7 +109,8 @@ var languages = map[string]*words{
 		theftNotYou:  "If it wasn’t you, someone may be using your account: change your password without delay, on a device that you are sure of, and tell your administrator.",
 
 		recoveryLockSubject: "Too many wrong recovery codes for your {sender} account",
-		recoveryLockWhat:    "Too many wrong recovery codes were entered for your account. To protect it, no recovery code will be looked at for a while.",
+		recoveryLockWhat:    "Too many wrong recovery codes were entered for your account.",
+		recoveryLockWait:    "To protect it, no recovery code will be looked at for a while.",
 
 		enrolledSubject: "A new way to sign in to your {sender} account",
 		enrolledWhat:    "From now on your account can be confirmed with {kind}.",
@@ -109,7 +120,7 @@ var languages = map[string]*words{
 		removedTrust:   "No browser is trusted any more.",
 
 		recoveryUsedSubject: "A recovery code of your {sender} account was used",
-		recoveryUsedWhat:    "Someone has just used one of the recovery codes of your account, to sign in or to confirm a change.",
+		recoveryUsedWhat:    "Someone has used one of the recovery codes of your account, to sign in or to confirm a change.",
 		recoveryNoneLeft:    "There are no recovery codes left. Make a new set as soon as you can.",
 		recoveryOneLeft:     "One recovery code is left. Make a new set as soon as you can.",
 		recoveryLeft:        "{left} recovery codes are left.",
@@ -123,6 +134,15 @@ var languages = map[string]*words{
 		unlockedSubject: "Your {sender} account was unlocked",
 		unlockedWhat:    "An administrator has unlocked your account. Codes are accepted again.",
 		unlockedNotYou:  "If you did not ask for this, tell your administrator without delay.",
+
+		movedSubject: "The email address of your {sender} account has changed",
+		movedWhat:    "The email address of your account was changed or removed.",
+		movedWhere:   "This message goes to the earlier address and, if there is one, to the new address.",
+
+		sumSubject: "Several things have happened to your {sender} account",
+		sumWhat:    "More has happened to your account than we send separate messages about. This is what we have not told you yet:",
+		sumOnce:    "On {time}: {what}",
+		sumTimes:   "{times} times, the last time on {time}: {what}",
 
 		changeNotYou: "If it wasn’t you, someone may be using your account: change your password without delay, on a device that you are sure of, and tell your administrator.",
 
@@ -168,7 +188,8 @@ var languages = map[string]*words{
 		theftNotYou:  "Si ce n’était pas vous, quelqu’un utilise peut-être votre compte\u00a0: changez votre mot de passe sans attendre, depuis un appareil dont vous êtes sûr, et prévenez votre administrateur.",
 
 		recoveryLockSubject: "Trop de codes de secours erronés pour votre compte {sender}",
-		recoveryLockWhat:    "Trop de codes de secours erronés ont été saisis pour votre compte. Pour le protéger, aucun code de secours ne sera examiné pendant un certain temps.",
+		recoveryLockWhat:    "Trop de codes de secours erronés ont été saisis pour votre compte.",
+		recoveryLockWait:    "Pour le protéger, aucun code de secours ne sera examiné pendant un certain temps.",
 
 		enrolledSubject: "Un nouveau moyen de vous connecter à votre compte {sender}",
 		enrolledWhat:    "Désormais, votre compte peut être confirmé avec {kind}.",
@@ -178,7 +199,7 @@ var languages = map[string]*words{
 		removedTrust:   "Plus aucun navigateur n’est de confiance.",
 
 		recoveryUsedSubject: "Un code de secours de votre compte {sender} a été utilisé",
-		recoveryUsedWhat:    "Quelqu’un vient d’utiliser l’un des codes de secours de votre compte, pour se connecter ou pour confirmer une modification.",
+		recoveryUsedWhat:    "Quelqu’un a utilisé l’un des codes de secours de votre compte, pour se connecter ou pour confirmer une modification.",
 		recoveryNoneLeft:    "Il ne reste plus de code de secours. Créez-en de nouveaux dès que possible.",
 		recoveryOneLeft:     "Il reste un code de secours. Créez-en de nouveaux dès que possible.",
 		recoveryLeft:        "Il reste {left}\u00a0codes de secours.",
@@ -192,6 +213,15 @@ var languages = map[string]*words{
 		unlockedSubject: "Votre compte {sender} a été déverrouillé",
 		unlockedWhat:    "Un administrateur a déverrouillé votre compte. Les codes sont de nouveau acceptés.",
 		unlockedNotYou:  "Si vous ne l’avez pas demandé, prévenez votre administrateur sans attendre.",
+
+		movedSubject: "L’adresse e-mail de votre compte {sender} a changé",
+		movedWhat:    "L’adresse e-mail de votre compte a été modifiée ou supprimée.",
+		movedWhere:   "Ce message est envoyé à l’ancienne adresse et, s’il y en a une, à la nouvelle.",
+
+		sumSubject: "Plusieurs événements concernent votre compte {sender}",
+		sumWhat:    "Votre compte a connu plus d’événements que nous n’envoyons de messages séparés. Voici ce que nous ne vous avons pas encore dit\u00a0:",
+		sumOnce:    "Le {time}\u00a0: {what}",
+		sumTimes:   "{times}\u00a0fois, la dernière le {time}\u00a0: {what}",
 
 		changeNotYou: "Si ce n’était pas vous, quelqu’un utilise peut-être votre compte\u00a0: changez votre mot de passe sans attendre, depuis un appareil dont vous êtes sûr, et prévenez votre administrateur.",
 

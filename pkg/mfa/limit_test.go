@@ -286,40 +286,6 @@ func TestR2AMalformedCodeIsNeitherComparedNorCounted(t *testing.T) {
 	}
 }
 
-func TestTheUserIsToldOfALockByAnEmailThatCounts(t *testing.T) {
-	w := kls(t, nil)
-	lock(t, w)
-	if got := len(w.Outbox.To(mail)); got != 2 {
-		t.Fatalf("got %d messages before the events were handed on, want 2 codes", got)
-	}
-	w.Drain(t)
-	messages := w.Outbox.To(mail)
-	if len(messages) != 3 || !messages[2].Code.IsZero() {
-		t.Fatalf("got %d messages, want 2 codes and the notice", len(messages))
-	}
-	w.Clock.Advance(15 * time.Minute)
-	for i := range 8 {
-		if ch := started(t, w, ana()); (ch.Sent == nil) != (i == 7) {
-			t.Errorf("email %d of the hour: got sent %v", i+4, ch.Sent)
-		}
-	}
-}
-
-func TestANoticeOfALockKeepsToTheLimitOfEmails(t *testing.T) {
-	w := kls(t, nil)
-	ids := []string{}
-	for range 10 {
-		ids = append(ids, started(t, w, ana()).ID)
-	}
-	wrongs(t, w, ids[0], 5)
-	wrongs(t, w, ids[1], 5)
-	wait(t, w)
-	w.Drain(t)
-	if got := len(w.Outbox.To(mail)); got != 10 {
-		t.Errorf("got %d emails in an hour, want 10", got)
-	}
-}
-
 func TestG1FiftyChallengesShareOneCount(t *testing.T) {
 	for _, parallel := range []bool{false, true} {
 		w := kls(t, nil)

@@ -30,6 +30,7 @@ type notice struct {
 	browsers string    // in which a lock holds
 	kind     string    // of a factor
 	left     int       // recovery codes
+	times    int       // that something happened
 }
 
 // The warning comes before the code, so that a lock screen, which shows how a message begins, doesn't show the code.
@@ -83,6 +84,7 @@ func theftMessage(sender, language string, n notice) Message {
 func recoveryLockMessage(sender, language string, n notice) Message {
 	d := begin(sender, language, n)
 	d.say(d.words.recoveryLockWhat)
+	d.say(d.words.recoveryLockWait)
 	d.sayWhere(n)
 	d.say(d.words.lockNotYou)
 	return d.message(d.words.recoveryLockSubject)
@@ -150,6 +152,36 @@ func unlockedMessage(sender, language string, n notice) Message {
 	return d.message(d.words.unlockedSubject)
 }
 
+func movedMessage(sender, language string, n notice) Message {
+	d := begin(sender, language, n)
+	d.say(d.words.movedWhat)
+	d.say(d.words.movedWhere)
+	d.say(d.words.removedTrust)
+	d.say(d.words.changeNotYou)
+	return d.message(d.words.movedSubject)
+}
+
+// sumMessage says at once what there was no room to say singly.
+func sumMessage(sender, language string, n notice, items []waited) Message {
+	d := begin(sender, language, n)
+	d.say(d.words.sumWhat)
+	for _, item := range items {
+		t := topicNamed(item.Topic)
+		if t == nil {
+			continue // one of a later build
+		}
+		n.kind, n.until, n.times = string(item.Kind), item.Last, item.Times
+		d.fillWith(n)
+		text := d.words.sumOnce
+		if n.times > 1 {
+			text = d.words.sumTimes
+		}
+		d.passages = append(d.passages, strings.Replace(d.fill.Replace(text), "{what}", d.fill.Replace(t.line(d.words)), 1))
+	}
+	d.say(d.words.changeNotYou)
+	return d.message(d.words.sumSubject)
+}
+
 // A draft is a message being written. Text and HTML are both made of its passages, so that they can't differ.
 type draft struct {
 	language string
@@ -168,22 +200,28 @@ func begin(sender, language string, n notice) *draft {
 		language = "en"
 		w = languages[language]
 	}
-	sender, name := inert(sender), shownName(n.name)
-	d := &draft{language: language, words: w, sender: sender, to: n.to, fill: strings.NewReplacer(
-		"{sender}", sender,
-		"{name}", name,
-		"{sequence}", n.sequence,
-		"{minutes}", strconv.Itoa(n.minutes),
-		"{time}", w.moment(n.until),
-		"{kind}", w.kinds[Kind(n.kind)],
-		"{left}", strconv.Itoa(n.left),
-	)}
-	if name == "" {
+	d := &draft{language: language, words: w, sender: inert(sender), to: n.to}
+	d.fillWith(n)
+	if shownName(n.name) == "" {
 		d.say(w.greeting)
 	} else {
 		d.say(w.greetingByName)
 	}
 	return d
+}
+
+// fillWith has the texts that are said from now on filled with what n is about.
+func (d *draft) fillWith(n notice) {
+	d.fill = strings.NewReplacer(
+		"{sender}", d.sender,
+		"{name}", shownName(n.name),
+		"{sequence}", n.sequence,
+		"{minutes}", strconv.Itoa(n.minutes),
+		"{time}", d.words.moment(n.until),
+		"{kind}", d.words.kinds[Kind(n.kind)],
+		"{left}", strconv.Itoa(n.left),
+		"{times}", strconv.Itoa(n.times),
+	)
 }
 
 func (d *draft) say(text string) { d.passages = append(d.passages, d.fill.Replace(text)) }

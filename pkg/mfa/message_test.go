@@ -45,7 +45,18 @@ func everyMessage(sender, language string, n notice) map[string]Message {
 		"recovery made":     recoveryMadeMessage(sender, language, n),
 		"disabled":          disabledMessage(sender, language, n),
 		"unlocked":          unlockedMessage(sender, language, n),
+		"moved":             movedMessage(sender, language, n),
+		"sum":               sumMessage(sender, language, n, everythingWaits(n)),
 	}
+}
+
+// everythingWaits is every topic once, the first one three times.
+func everythingWaits(n notice) (items []waited) {
+	for i := range topics {
+		items = append(items, waited{Topic: topics[i].name, Kind: Kind(n.kind), Times: 1, Last: n.until})
+	}
+	items[0].Times = 3
+	return items
 }
 
 func everyLanguage() []string { return slices.Sorted(maps.Keys(languages)) }

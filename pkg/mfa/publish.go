@@ -9,38 +9,47 @@ import (
 )
 
 // Publish hands on what was committed: events to the activity of their org and to the bus, and notices to the users they
-// concern, these last so that nothing that fails after them has them sent again. It is called with records as the store's
-// Feed gives them, at least once each, and may do its work twice: an event keeps its id.
+// concern, these last so that nothing that fails after them has them asked for again. It is called with records as the
+// store's Feed gives them, at least once each, and may do its work twice: an event keeps its id, and a notice is claimed
+// before it is sent.
 //
 // What is about a user who was erased meanwhile goes to the bus as it was recorded, and to the activity without anything
-// of the user.
-//
-// A notice that can't be handed over is recorded as delivery.failed and not tried again, so that one bad address doesn't
-// hold up everything behind it.
+// of the user. It is told to nobody.
 func (s *Service) Publish(ctx context.Context, records []store.Record) error {
 	batch, err := s.gather(ctx, records)
-	if err != nil || len(batch) == 0 {
+	if err != nil {
 		return err
 	}
-	if err := s.file(ctx, batch); err != nil {
-		return err
-	}
-	events := make([]Event, 0, len(batch))
-	for _, p := range batch {
-		events = append(events, p.Event)
-	}
-	if err := s.Bus.PutEvents(ctx, events); err != nil {
-		return fmt.Errorf("put %d events: %w", len(events), err)
-	}
-	for _, p := range batch {
-		if !p.Notify {
-			continue
-		}
-		if err := s.notify(ctx, p.Event); err != nil {
+	if len(batch.events) > 0 {
+		if err := s.file(ctx, batch.events); err != nil {
 			return err
+		}
+		events := make([]Event, 0, len(batch.events))
+		for _, p := range batch.events {
+			events = append(events, p.Event)
+		}
+		if err := s.Bus.PutEvents(ctx, events); err != nil {
+			return fmt.Errorf("put %d events: %w", len(events), err)
+		}
+	}
+	for r, at := range batch.waits {
+		if err := s.remind(ctx, r, at); err != nil {
+			return fmt.Errorf("note that something waits to be told: %w", err)
+		}
+	}
+	for i := range batch.notices {
+		if err := s.notify(ctx, &batch.notices[i]); err != nil {
+			return fmt.Errorf("notify of %s: %w", batch.notices[i].about.ID, err)
 		}
 	}
 	return nil
+}
+
+// A batch is what some records hand on.
+type batch struct {
+	events  []published
+	notices []addressed
+	waits   map[route]time.Time // when there will be room for what waits to be told
 }
 
 // published is an event that is being handed on, with the guard of the user it is about as that is now. The guard is nil
@@ -51,98 +60,65 @@ type published struct {
 	guard *guard
 }
 
-// gather takes the events out of records, and reads the guards of all they are about. An event that rode without its
-// user's name gets it back; where the user is gone, there is nobody left to tell of.
-func (s *Service) gather(ctx context.Context, records []store.Record) ([]published, error) {
-	var all []published
+// gather takes out of records what they hand on, and reads the guards of all they are about. An event that rode without
+// its user's name gets it back; where the user is gone, there is nobody left to tell of, or to tell.
+func (s *Service) gather(ctx context.Context, records []store.Record) (batch, error) {
+	manifests := make([]*manifest, len(records))
 	users := map[route]bool{}
-	for _, r := range records {
-		batch, err := decodeEvents(r)
+	for i, r := range records {
+		m, err := decodeManifest(r)
 		if err != nil {
-			return nil, err
+			return batch{}, err
 		}
-		for _, c := range batch {
-			p := published{carried: c, route: route(c.Of)}
-			if c.User != "" {
-				p.route = routeOf(c.Org, c.User)
-			}
-			if p.route != "" {
-				users[p.route] = true
-			}
-			all = append(all, p)
+		manifests[i] = m
+		if of := m.route(); of != "" {
+			users[of] = true
 		}
 	}
 	guards, err := s.readGuards(ctx, users)
 	if err != nil {
-		return nil, err
+		return batch{}, err
 	}
-	batch := all[:0]
-	for _, p := range all {
-		if g := guards[p.route]; g != nil && g.life() == p.Life {
-			p.guard, p.User = g, g.User
+	b := batch{waits: map[route]time.Time{}}
+	for _, m := range manifests {
+		r := m.route()
+		g := guards[r]
+		if g != nil && g.life() == m.Life {
+			m.User = g.User
+		} else {
+			g = nil
 		}
-		if p.route == "" || p.User != "" {
-			batch = append(batch, p)
+		if r != "" && m.User == "" {
+			continue
+		}
+		for _, e := range m.carried() {
+			b.events = append(b.events, published{carried: e, route: r, guard: g})
+			if g != nil {
+				for _, to := range e.To {
+					b.notices = append(b.notices, addressed{recipient: to, about: e.Event, life: e.Life, topic: e.Topic})
+				}
+			}
+		}
+		if g == nil {
+			continue
+		}
+		for _, sum := range m.Sums {
+			about := Event{ID: sum.ID, Org: m.Org, User: m.User, PolicyVersion: m.PolicyVersion}
+			b.notices = append(b.notices, addressed{recipient: sum.recipient, about: about, life: m.Life, sum: sum.Items})
+		}
+		if !m.Waits.IsZero() {
+			b.waits[r] = m.Waits
 		}
 	}
-	return batch, nil
+	return b, nil
 }
 
-// noticeOf is what a user is told of an event.
-var noticeOf = map[string]func(sender, language string, n notice) Message{
-	ChallengeLocked: lockMessage,
-	BrowserTheft:    theftMessage,
-	FactorEnrolled:  enrolledMessage,
-	FactorRemoved:   removedMessage,
-	RecoveryUsed:    recoveryUsedMessage,
-	RecoveryMade:    recoveryMadeMessage,
-	UserDisabled:    disabledMessage,
-	UserUnlocked:    unlockedMessage,
-}
-
-// notify tells a user by email what an event says. The commit that recorded the event has counted the email.
-func (s *Service) notify(ctx context.Context, e Event) error {
-	r := routeOf(e.Org, e.User)
-	var a *account
-	var p *orgPolicy
-	if err := side(ctx, s.readAccount(r, &a), s.readPolicy(r, e.Org, &p)); err != nil {
-		return fmt.Errorf("notify of %s: %w", e.ID, err)
+// route is that of the user whom the manifest is about; empty: it is about nobody.
+func (m *manifest) route() route {
+	if m.User != "" {
+		return routeOf(m.Org, m.User)
 	}
-	if !a.known() || a.guard.Profile.Email == "" {
-		return nil
-	}
-	profile := a.guard.Profile
-	language := p.language(profile.Locale)
-	n := notice{to: profile.Email, name: profile.Name, left: a.guard.codesLeft(p)}
-	n.browsers, _ = e.Data["browsers"].(string)
-	n.until, _ = a.guard.Guesses.locked(n.browsers == knownBrowsers, e.Time)
-	n.kind, _ = e.Data["kind"].(string)
-	write, ok := noticeOf[e.Type]
-	if !ok {
-		return fmt.Errorf("notify of %s: no message for %s", e.ID, e.Type)
-	}
-	if e.Type == ChallengeLocked && e.Data["recovery"] == true {
-		write = recoveryLockMessage
-	}
-	m := write(s.sender(), language, n)
-	if err := s.Mail.SendMail(ctx, m); err != nil {
-		s.log().WarnContext(ctx, "a notice was not handed over", "event", e.ID, "error", err)
-		return s.recordUndelivered(ctx, r, e)
-	}
-	return nil
-}
-
-// recordUndelivered records that a notice didn't go out, on the user's guard; a user erased meanwhile needs no record.
-func (s *Service) recordUndelivered(ctx context.Context, r route, about Event) error {
-	return s.alone(ctx, func(u *unit) error {
-		var a *account
-		if err := s.readAccount(r, &a)(ctx); err != nil || !a.known() {
-			return err
-		}
-		u.put(a.item, a.guard, time.Time{})
-		u.event(a.guard.event(DeliveryFailure, about.PolicyVersion, map[string]any{"channel": "email", "about": about.ID}).by(serviceActor))
-		return nil
-	})
+	return route(m.Of)
 }
 
 // alone runs a piece of the service's own work, for no caller: it reads, decides and commits, again where it lost a race.

@@ -171,39 +171,19 @@ func TestEventsWaitWhileTheBusIsAway(t *testing.T) {
 	wantTypes(t, w, "user.created", "challenge.started", "challenge.sent")
 }
 
-func TestANoticeThatIsNotHandedOverIsRecordedAndHoldsNothingUp(t *testing.T) {
+func TestANoticeIsNotSentToWhoWasErased(t *testing.T) {
 	w := kls(t, nil)
 	lock(t, w)
-	w.Outbox.Fail(errProvider, false)
-	w.Drain(t)
-	w.Drain(t)
-	w.Outbox.Fail(nil, false)
-	locked, failed := events(t, w, mfa.ChallengeLocked), events(t, w, mfa.DeliveryFailure)
-	if len(locked) != 1 || len(failed) != 1 || failed[0].Data["about"] != locked[0].ID || failed[0].User != user {
-		t.Errorf("got %+v and %+v, want one delivery.failed about the lock", locked, failed)
+	if err := w.EraseUser(t.Context(), w.Client, org, user); err != nil {
+		t.Fatal(err)
 	}
-	if got := len(w.Outbox.To(mail)); got != 2 {
-		t.Errorf("got %d messages, want the two codes", got)
+	put(t, w, ana().User) // another life
+	w.Drain(t)
+	if got := notices(w, mail); len(got) != 0 {
+		t.Errorf("got %q, want nothing", subjects(got))
 	}
-}
-
-func TestANoticeIsNotSentToWhoIsGone(t *testing.T) {
-	for name, leave := range map[string]func(t *testing.T, w *mfatest.World){
-		"erased": func(t *testing.T, w *mfatest.World) { w.EraseUser(t.Context(), w.Client, org, user) },
-		"cleared": func(t *testing.T, w *mfatest.World) {
-			put(t, w, mfa.Person{ID: user, Email: mfa.Optional[string]{Set: true}})
-		},
-	} {
-		w := kls(t, nil)
-		lock(t, w)
-		leave(t, w)
-		w.Drain(t)
-		if got := len(w.Outbox.To(mail)) + len(w.Outbox.To("")); got != 2 {
-			t.Errorf("%s: got %d messages, want the two codes", name, got)
-		}
-		if got := len(events(t, w, mfa.ChallengeLocked)); got != 1 {
-			t.Errorf("%s: got %d locks told, want 1", name, got)
-		}
+	if got := len(events(t, w, mfa.ChallengeLocked)); got != 1 {
+		t.Errorf("got %d locks told, want 1", got)
 	}
 }
 

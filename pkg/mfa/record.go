@@ -70,6 +70,8 @@ type guard struct {
 	Looked  attempts  `json:"looked,omitzero"`   // wrong recovery codes
 	Sends   []int64   `json:"sends,omitempty"`   // codes by email of the last 24 hours, Unix microseconds, oldest first
 	Given   int64     `json:"given,omitempty"`   // the latest of those that were taken out of Sends again
+	Notices []int64   `json:"notices,omitempty"` // of the last 24 hours, Unix milliseconds, oldest first
+	Waiting []waiting `json:"waiting,omitempty"` // to be told, once there is room
 	MFATime time.Time `json:"mfa_time,omitzero"` // last real second factor
 
 	Listed store.Version `json:"listed,omitempty"` // the commit that last wrote the user's line in the roster
@@ -201,15 +203,16 @@ type browser struct {
 	Key           string    `json:"key"` // ring key of the newest token
 }
 
-// due is a trusted browser whose end falls in an hour. It names its user by the route only, so that an erasure, which
+// due is a trusted browser whose end falls in an hour, or a user whom something waits to be told to. It names its user by the route only, so that an erasure, which
 // can't find it, leaves nothing of the user in it.
 type due struct {
 	head
 	Route     []byte    `json:"route"`
-	Browser   string    `json:"browser"`
-	Epoch     string    `json:"epoch"`
+	Browser   string    `json:"browser,omitempty"`
+	Epoch     string    `json:"epoch,omitempty"`
 	Ends      time.Time `json:"ends"`
 	Announced bool      `json:"announced,omitempty"`
+	Notices   bool      `json:"notices,omitempty"` // instead of a browser: something waits to be told, and there is room at Ends
 }
 
 // listed is a user's line in the roster of its org: facts only, status is computed under the policy of the moment.
@@ -317,6 +320,10 @@ func duePartition(hour time.Time, shard int) string {
 
 func dueKey(r route, b *browser) store.Key {
 	return store.Key{Partition: duePartition(b.Ends, int(r[16])%dueShards), Sort: b64(string(r)) + "#" + b.ID}
+}
+
+func dueNoticesKey(r route, at time.Time) store.Key {
+	return store.Key{Partition: duePartition(at, int(r[16])%dueShards), Sort: b64(string(r)) + "#notices"}
 }
 
 var markKey = store.Key{Partition: "sweep", Sort: "mark"}

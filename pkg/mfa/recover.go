@@ -214,8 +214,7 @@ func (v *sight) recover(u *unit, code, bearer seal.Secret) (RecoverAnswer, error
 	g.Recovery.Codes = slices.Delete(g.Recovery.Codes, at, at+1)
 	g.Guesses.right(codeBudget(), v.ch.Known, u.now)
 	g.Looked.right(recoveryBudget(), v.ch.Known, u.now)
-	e := u.event(v.ch.event(RecoveryUsed, map[string]any{"effect": v.p.Recovery.Effect, "codes_left": len(g.Recovery.Codes)}))
-	e.Notify = g.tell(u.now)
+	u.event(v.ch.event(RecoveryUsed, map[string]any{"effect": v.p.Recovery.Effect, "codes_left": len(g.Recovery.Codes)}))
 	return v.effect(u, bearer)
 }
 
@@ -229,10 +228,9 @@ func (v *sight) wrongRecovery(u *unit) error {
 	if locked {
 		data := g.Looked.lock(v.ch.Known, u.now)
 		data["recovery"] = true
-		notify := g.tell(u.now)
-		u.event(v.ch.event(ChallengeLocked, data)).Notify = notify
+		u.event(v.ch.event(ChallengeLocked, data))
 	}
-	u.put(v.a.item, g, time.Time{})
+	u.putGuard(v.a, v.p)
 	return wrongCode(left)
 }
 
@@ -263,13 +261,13 @@ func (v *sight) effect(u *unit, bearer seal.Secret) (RecoverAnswer, error) {
 	slot.Effect, slot.Left, slot.By = effect, g.codesLeft(v.p), u.token
 	if len(kinds) > 0 {
 		slot.Until, slot.Sequence = ch.Expires, 0
-		u.put(v.a.item, g, time.Time{})
+		u.putGuard(v.a, v.p)
 		u.put(v.ch.item, ch, ch.Expires.Add(shownFor))
 		return v.toEnrol(slot, bearer), nil
 	}
 	v.end(u, slot, verified)
 	u.event(ch.event(ChallengeVerified, map[string]any{"recovery": true}))
-	u.put(v.a.item, g, time.Time{})
+	u.putGuard(v.a, v.p)
 	return v.recovered(u, slot)
 }
 
@@ -314,9 +312,8 @@ func (s *Service) NewRecoveryCodes(ctx context.Context, call Call, org, user str
 			return RecoveryCodes{}, refuse(MethodForbidden, "The policy has no recovery codes, or the user no factor.")
 		}
 		u.newRecovery(a.guard, p)
-		e := u.event(a.event(RecoveryMade, p, map[string]any{"codes_left": len(u.codes)}))
-		e.Notify = a.guard.tell(u.now)
-		u.put(a.item, a.guard, time.Time{})
+		u.event(a.event(RecoveryMade, p, map[string]any{"codes_left": len(u.codes)}))
+		u.putGuard(a, p)
 		return RecoveryCodes{RecoveryCodes: u.codes, Created: u.now}, nil
 	})
 }

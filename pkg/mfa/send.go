@@ -170,7 +170,7 @@ func (s *Service) SendCode(ctx context.Context, call Call, q SendRequest) (SendA
 			if err := u.newChallengeCode(v.a, &v.ch.challenge, f, v.p); err != nil {
 				return SendAnswer{}, err
 			}
-			u.put(v.a.item, v.a.guard, time.Time{})
+			u.putGuard(v.a, v.p)
 			u.put(v.ch.item, &v.ch.challenge, v.ch.Expires.Add(shownFor))
 			return SendAnswer{Sent: v.ch.Code.shown(f, v.p)}, nil
 		},

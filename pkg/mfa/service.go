@@ -260,6 +260,9 @@ type unit struct {
 	tokens []store.Version // of all tries of this call, this one's included
 	writes []store.Write
 	events []carried
+	sums   []sum
+	waits  time.Time // when there will be room for what waits to be told; zero: nothing new waits
+	told   *guard    // of the user whom sums and waits are about
 	err    error
 }
 
@@ -269,6 +272,7 @@ func (u *unit) begin(ring *seal.Ring) {
 	u.token = store.NewVersion()
 	u.tokens = append(u.tokens, u.token)
 	u.writes, u.events, u.err, u.needs = nil, nil, nil, ""
+	u.sums, u.waits, u.told = nil, time.Time{}, nil
 	u.out, u.replayed = nil, nil
 }
 
@@ -306,12 +310,12 @@ func (u *unit) commit(ctx context.Context) error {
 	if u.err != nil {
 		return u.err
 	}
-	events, err := encodeEvents(u.events)
-	if err != nil {
-		return err
-	}
 	if len(u.writes) == 0 {
 		return nil
+	}
+	events, err := u.manifest()
+	if err != nil {
+		return err
 	}
 	for i := range u.writes {
 		if !u.writes[i].Delete {

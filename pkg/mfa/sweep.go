@@ -29,7 +29,7 @@ const (
 // firstLook is how far back a run looks that has no mark to go by.
 const firstLook = 48 * time.Hour
 
-// Sweep announces what has ended by itself: each end once, however often it runs, beside whom, and wherever it is cut off.
+// Sweep announces what has ended by itself, and has users told of what waits for room: each end once, however often it runs, beside whom, and wherever it is cut off.
 // A sign-in never depends on it. What it looks at is what is due, hour by hour from its mark.
 //
 // An hour is done when all of it has been looked at by runs that began after it was over. Until then it is gone through
@@ -157,6 +157,9 @@ func (s *Service) announce(ctx context.Context, item store.Item, now time.Time) 
 		return 0, nil
 	}
 	r := route(d.Route)
+	if d.Notices {
+		return 0, s.sumUpDue(ctx, r)
+	}
 	var guardItem, browserItem store.Item
 	var p *orgPolicy
 	if err := side(ctx, s.readItem(guardKey(r), &guardItem), s.readItem(browserKey(r, d.Browser), &browserItem), s.readPolicy(r, "", &p)); err != nil {

@@ -13,9 +13,8 @@ func (s *Service) Unlock(ctx context.Context, call Call, org, user string, by In
 	}
 	return changeAs(ctx, s, call, ScopeAdmin, org, user, func(u *unit, a *account, p *orgPolicy) (User, error) {
 		if g := a.guard; g.unlock(u.now) {
-			e := u.event(a.event(UserUnlocked, p, map[string]any{"reason": by.Reason}).by(by.administrator()))
-			e.Notify = g.tell(u.now)
-			u.put(a.item, g, time.Time{})
+			u.event(a.event(UserUnlocked, p, map[string]any{"reason": by.Reason}).by(by.administrator()))
+			u.putGuard(a, p)
 		}
 		return a.shown(p, u.now), nil
 	})

@@ -130,7 +130,7 @@ func (s *Service) PutUser(ctx context.Context, call Call, org string, said Perso
 				u.list(a)
 			}
 			if told.changed {
-				u.put(a.item, a.guard, time.Time{})
+				u.putGuard(a, p)
 			}
 			return a.shown(p, u.now), nil
 		},
@@ -195,7 +195,7 @@ func (u *unit) erase(a *account, policyVersion int) (more, last bool) {
 		return false, false
 	case a.known() && len(rest) > batch:
 		a.guard.renew()
-		a.guard.Activity = newActivityKey()
+		a.guard.Activity, a.guard.Waiting = newActivityKey(), nil
 		u.put(a.item, a.guard, time.Time{})
 		return true, false
 	case a.known():

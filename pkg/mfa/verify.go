@@ -110,7 +110,7 @@ func (v *sight) verify(u *unit, q *VerifyRequest) (VerifyAnswer, error) {
 	if u.codes = nil; g.Owed {
 		u.newRecovery(g, v.p)
 	}
-	u.put(v.a.item, g, time.Time{})
+	u.putGuard(v.a, v.p)
 	answer, err := v.verified(u, slot)
 	answer.RecoveryCodes = u.codes
 	return answer, err
@@ -142,10 +142,9 @@ func (v *sight) wrong(u *unit, s *slot) error {
 	left := v.left(s, u.now)
 	u.event(v.ch.event(ChallengeFailed, map[string]any{"attempts_left": left}))
 	if locked {
-		notify := g.tell(u.now)
-		u.event(v.ch.event(ChallengeLocked, g.Guesses.lock(v.knownBrowser(), u.now))).Notify = notify
+		u.event(v.ch.event(ChallengeLocked, g.Guesses.lock(v.knownBrowser(), u.now)))
 	}
-	u.put(v.a.item, g, time.Time{})
+	u.putGuard(v.a, v.p)
 	return wrongCode(left)
 }
 

@@ -1,0 +1,178 @@
+package mfa
+
+import (
+	"slices"
+	"time"
+)
+
+// A user is told by email of what happened to the account. A notice is planned by the commit that makes it true, and rides
+// with the event: to the address, by the name and in the language of that moment, whatever they are when it is sent.
+//
+// Notices have a budget of their own, in the guard. What is over it waits there, and comes as one notice that sums up: with
+// the next commit of the user's guard for which there is room, or by the sweep. An erasure takes the guard, and with it
+// what waits.
+
+const (
+	noticesInDay = 20
+	noticeDay    = 24 * time.Hour
+	mostWaiting  = 5 // addresses that notices wait for; the one that has waited longest is then told at once
+)
+
+// A topic is something that users are told of. To tell them of one thing more is to add a row to topics.
+type topic struct {
+	name   string              // in records
+	event  string              // the type of the event that brings it
+	about  func(*carried) bool // whether this one does; nil: each does
+	always bool                // it never waits for room, and takes none
+	write  func(sender, language string, n notice) Message
+	line   func(*words) string // what a notice that sums up says of it
+}
+
+// told is true of an event that no other event of its commit stands for.
+func told(e *carried) bool { return e.Data["cause"] == nil }
+
+var topics = []topic{
+	{"lock", ChallengeLocked, func(e *carried) bool { return e.Data["recovery"] == nil }, false, lockMessage, func(w *words) string { return w.lockWhat }},
+	{"recovery_lock", ChallengeLocked, func(e *carried) bool { return e.Data["recovery"] != nil }, false, recoveryLockMessage, func(w *words) string { return w.recoveryLockWhat }},
+	{"unlocked", UserUnlocked, nil, false, unlockedMessage, func(w *words) string { return w.unlockedWhat }},
+	{"theft", BrowserTheft, nil, false, theftMessage, func(w *words) string { return w.theftWhat }},
+	{"enrolled", FactorEnrolled, nil, false, enrolledMessage, func(w *words) string { return w.enrolledWhat }},
+	{"removed", FactorRemoved, told, false, removedMessage, func(w *words) string { return w.removedWhat }},
+	{"recovery_used", RecoveryUsed, nil, false, recoveryUsedMessage, func(w *words) string { return w.recoveryUsedWhat }},
+	{"recovery_made", RecoveryMade, nil, false, recoveryMadeMessage, func(w *words) string { return w.recoveryMadeWhat }},
+	{"disabled", UserDisabled, told, false, disabledMessage, func(w *words) string { return w.disabledWhat }},
+	{"moved", UserUpdated, func(e *carried) bool { return e.former.Email != "" }, true, movedMessage, func(w *words) string { return w.movedWhat }},
+}
+
+// topic finds what an event tells its user; nil: nothing.
+func (e *carried) topic() *topic {
+	for i := range topics {
+		if t := &topics[i]; t.event == e.Type && (t.about == nil || t.about(e)) {
+			return t
+		}
+	}
+	return nil
+}
+
+// topicNamed finds a topic as a record names it; nil: this build has none of that name.
+func topicNamed(name string) *topic {
+	for i := range topics {
+		if topics[i].name == name {
+			return &topics[i]
+		}
+	}
+	return nil
+}
+
+// A recipient is a person as they were at the moment of an event.
+type recipient struct {
+	Address  string `json:"a"`
+	Name     string `json:"n,omitempty"`
+	Language string `json:"l,omitempty"`
+}
+
+// A waiting is all that waits to be told to one recipient.
+type waiting struct {
+	recipient
+	Items []waited `json:"items"`
+}
+
+// A waited is a topic that waits, however often it came.
+type waited struct {
+	Topic string    `json:"t"`
+	Kind  Kind      `json:"k,omitempty"` // of a factor
+	Times int       `json:"n"`
+	Last  time.Time `json:"at"`
+}
+
+// A sum is a notice that sums up.
+type sum struct {
+	ID string `json:"i"`
+	recipient
+	Items []waited `json:"s"`
+}
+
+// recipients are the user as they are, and where the address has changed, as they were.
+func (g *guard) recipients(p *orgPolicy, former Profile) (to []recipient) {
+	for _, profile := range []Profile{g.Profile, former} {
+		if profile.Email != "" {
+			to = append(to, recipient{profile.Email, profile.Name, p.language(profile.Locale)})
+		}
+	}
+	return to
+}
+
+// mayTell is when there is room for the user's next notice; zero: now.
+func (g *guard) mayTell(now time.Time) time.Time {
+	if at := recent(g.Notices, now, noticeDay); len(at) >= noticesInDay {
+		return time.UnixMilli(at[len(at)-noticesInDay]).Add(noticeDay).UTC()
+	}
+	return time.Time{}
+}
+
+func (g *guard) countNotice(now time.Time) {
+	g.Notices = append(recent(g.Notices, now, noticeDay), now.UnixMilli())
+}
+
+// putGuard writes the guard of a, with what each of its writes brings: the notices of the events that are planned so far,
+// and what has waited for room. Every commit with an event that the user is told of ends with it.
+func (u *unit) putGuard(a *account, p *orgPolicy) {
+	u.tell(a.guard, p)
+	u.put(a.item, a.guard, time.Time{})
+}
+
+// tell plans the notices of the events that are planned so far. The guard is put after it.
+func (u *unit) tell(g *guard, p *orgPolicy) {
+	u.sumUp(g)
+	for i := range u.events {
+		e := &u.events[i]
+		t := e.topic()
+		if t == nil || e.judged {
+			continue
+		}
+		e.judged = true
+		to := g.recipients(p, e.former)
+		switch room := g.mayTell(u.now); {
+		case len(to) == 0:
+		case t.always:
+			e.Topic, e.To = t.name, to
+		case room.IsZero():
+			g.countNotice(u.now)
+			e.Topic, e.To = t.name, to
+		default:
+			kind, _ := e.Data["kind"].(Kind)
+			for _, r := range to {
+				g.wait(r, waited{Topic: t.name, Kind: kind, Times: 1, Last: u.now})
+			}
+			u.waits, u.told = room, g
+		}
+	}
+}
+
+// wait adds to what waits for a recipient.
+func (g *guard) wait(r recipient, w waited) {
+	i := slices.IndexFunc(g.Waiting, func(of waiting) bool { return of.Address == r.Address })
+	if i < 0 {
+		g.Waiting, i = append(g.Waiting, waiting{}), len(g.Waiting)
+	}
+	of := &g.Waiting[i]
+	of.recipient = r
+	for j := range of.Items {
+		if have := &of.Items[j]; have.Topic == w.Topic && have.Kind == w.Kind {
+			have.Times, have.Last = have.Times+w.Times, w.Last
+			return
+		}
+	}
+	of.Items = append(of.Items, w)
+}
+
+// sumUp plans a notice for each recipient that something waits for, as far as there is room. It changes the guard, which is
+// put after it.
+func (u *unit) sumUp(g *guard) {
+	for len(g.Waiting) > 0 && (g.mayTell(u.now).IsZero() || len(g.Waiting) > mostWaiting) {
+		g.countNotice(u.now)
+		u.sums = append(u.sums, sum{newEventID(), g.Waiting[0].recipient, g.Waiting[0].Items})
+		g.Waiting = slices.Delete(g.Waiting, 0, 1)
+		u.told = g
+	}
+}

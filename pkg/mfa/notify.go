@@ -1,0 +1,181 @@
+package mfa
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"time"
+
+	"countersign/pkg/seal"
+	"countersign/pkg/store"
+)
+
+// An addressed is a notice to one recipient.
+type addressed struct {
+	recipient
+	about Event  // of one that sums up nothing but the id, the user and the policy
+	life  string // of the user
+	topic string
+	sum   []waited // what it sums up; empty: it is of a topic
+}
+
+// A claim is put before a notice is sent, so that a record which is handed on twice sends it once. It is open until it is
+// known what became of the notice. Whoever finds it open takes it that the process died, or that the answer of the provider
+// was lost, and sends the notice a second time, which is the last.
+type claim struct {
+	head
+	Tries int  `json:"tries"`
+	Done  bool `json:"done,omitempty"`
+}
+
+const (
+	noticeTries = 2
+	claimedFor  = 31 * 24 * time.Hour // longer than a record of the store's stream may be handed on again, by hand too
+)
+
+// claimKey names the recipient by a hash that tells nothing without the user's life, which an erasure takes away.
+func (n *addressed) claimKey() store.Key {
+	sum := sha256.Sum256(seal.Join("recipient of a notice", n.life, n.about.ID, n.Address))
+	return store.Key{Partition: "notice#" + n.about.ID + "#" + base64.RawURLEncoding.EncodeToString(sum[:16]), Sort: "claim"}
+}
+
+// notify sends a notice unless it was sent. One that the provider surely didn't take, or may not have taken twice, is
+// recorded as delivery.failed, and not tried again: one bad address holds up nothing behind it.
+func (s *Service) notify(ctx context.Context, n *addressed) error {
+	m, err := s.notice(n)
+	if err != nil {
+		return err
+	}
+	for {
+		held, err := s.claim(ctx, n.claimKey())
+		if err != nil || held == nil {
+			return err
+		}
+		err = s.Mail.SendMail(ctx, m)
+		if err != nil {
+			s.log().WarnContext(ctx, "a notice was not handed over", "event", n.about.ID, "error", err)
+			if !errors.Is(err, ErrNotTaken) && held.Tries < noticeTries {
+				continue
+			}
+			return s.recordUndelivered(ctx, n, held)
+		}
+		held.Done = true
+		u := &unit{s: s, ctx: ctx}
+		u.begin(nil)
+		u.put(held.item, &held.claim, u.now.Add(claimedFor))
+		if err := u.commit(ctx); err != nil {
+			// Failing now would have the notice sent again, which was sent.
+			s.log().WarnContext(ctx, "that a notice was sent could not be recorded", "event", n.about.ID, "error", err)
+		}
+		return nil
+	}
+}
+
+// heldClaim is a claim with the item it is in.
+type heldClaim struct {
+	item store.Item
+	claim
+}
+
+// claim takes the next try at sending a notice; nil: there is none left, or somebody else has it.
+func (s *Service) claim(ctx context.Context, key store.Key) (*heldClaim, error) {
+	item, err := s.Store.Get(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	held := &heldClaim{item: item}
+	if !item.Absent() {
+		if err := decode(item, &held.claim); err != nil {
+			return nil, err
+		}
+	}
+	if held.Done || held.Tries >= noticeTries {
+		return nil, nil
+	}
+	held.Tries++
+	u := &unit{s: s, ctx: ctx}
+	u.begin(nil)
+	u.put(held.item, &held.claim, u.now.Add(claimedFor))
+	switch err := u.commit(ctx); {
+	case isConflict(err):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	held.item.Version = u.token
+	return held, nil
+}
+
+// recordUndelivered records that a notice didn't go out, on the user's guard; a user erased meanwhile needs no record.
+func (s *Service) recordUndelivered(ctx context.Context, n *addressed, held *heldClaim) error {
+	held.Done = true
+	return s.alone(ctx, func(u *unit) error {
+		a := &account{route: routeOf(n.about.Org, n.about.User)}
+		if err := s.readGuard(a)(ctx); err != nil {
+			return err
+		}
+		if a.known() && a.guard.life() == n.life {
+			u.put(a.item, a.guard, time.Time{})
+			u.event(a.guard.event(DeliveryFailure, n.about.PolicyVersion, map[string]any{"channel": "email", "about": n.about.ID}).by(serviceActor))
+		}
+		u.put(held.item, &held.claim, u.now.Add(claimedFor))
+		return nil
+	})
+}
+
+// notice is the message that an addressed notice is.
+func (s *Service) notice(a *addressed) (Message, error) {
+	n := notice{to: a.Address, name: a.Name}
+	if len(a.sum) > 0 {
+		return sumMessage(s.sender(), a.Language, n, a.sum), nil
+	}
+	t := topicNamed(a.topic)
+	if t == nil {
+		return Message{}, fmt.Errorf("no message about %q", a.topic)
+	}
+	n.kind, _ = a.about.Data["kind"].(string)
+	left, _ := a.about.Data["codes_left"].(float64)
+	n.left = int(left)
+	until, _ := a.about.Data["until"].(string)
+	if at, err := time.Parse(time.RFC3339, until); err == nil && s.Now().Before(at) {
+		n.until = at
+		n.browsers, _ = a.about.Data["browsers"].(string)
+	}
+	return t.write(s.sender(), a.Language, n), nil
+}
+
+// noticeMargin is by how much the clocks of two functions may differ: nothing is put into an hour that the sweep of a
+// clock so far ahead is done with.
+const noticeMargin = 10 * time.Minute
+
+// remind has the sweep look after what waits to be told to a user, once there is room.
+func (s *Service) remind(ctx context.Context, r route, at time.Time) error {
+	u := &unit{s: s, ctx: ctx}
+	u.begin(nil)
+	if soonest := u.now.Add(noticeMargin); at.Before(soonest) {
+		at = soonest
+	}
+	u.put(store.Item{Key: dueNoticesKey(r, at)}, &due{Route: []byte(r), Notices: true, Ends: at}, at.Add(expiredFor))
+	if err := u.commit(ctx); !isConflict(err) {
+		return err
+	}
+	return nil // that hour knows of it already
+}
+
+// sumUpDue has a user told of what waits, as far as there is room. For the rest the sweep looks again.
+func (s *Service) sumUpDue(ctx context.Context, r route) error {
+	return s.alone(ctx, func(u *unit) error {
+		a := &account{route: r}
+		if err := s.readGuard(a)(ctx); err != nil || !a.known() || len(a.guard.Waiting) == 0 {
+			return err
+		}
+		u.sumUp(a.guard)
+		if len(a.guard.Waiting) > 0 {
+			u.waits, u.told = a.guard.mayTell(u.now), a.guard
+		}
+		u.put(a.item, a.guard, time.Time{})
+		return nil
+	})
+}

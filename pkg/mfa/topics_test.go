@@ -1,0 +1,114 @@
+package mfa
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"countersign/pkg/store"
+)
+
+func TestEveryTopicIsInEveryMessageThatSumsUpAndHasANameOfItsOwn(t *testing.T) {
+	names := map[string]bool{}
+	for i := range topics {
+		row := &topics[i]
+		if names[row.name] || topicNamed(row.name) != row {
+			t.Errorf("%s is not the only topic of its name", row.name)
+		}
+		names[row.name] = true
+		for _, language := range everyLanguage() {
+			n := testedNotice()
+			line := draft{words: languages[language]}
+			line.fillWith(n)
+			want := line.fill.Replace(row.line(languages[language]))
+			single := row.write("Acme", language, n)
+			items := []waited{{Topic: row.name, Kind: TOTP, Times: 1, Last: n.until}}
+			if m := sumMessage("Acme", language, n, items); want == "" || !strings.Contains(m.Text, want) || !strings.Contains(single.Text, want) {
+				t.Errorf("%s in %s: want %q in\n%s\nand in\n%s", row.name, language, want, m.Text, single.Text)
+			}
+		}
+	}
+}
+
+func TestATopicOfALaterBuildIsNotSentAsAnotherOne(t *testing.T) {
+	s := &Service{Now: time.Now}
+	if m, err := s.notice(&addressed{topic: "surprise"}); err == nil {
+		t.Errorf("got %+v, want an error, so that a later build tells of it", m)
+	}
+	sum := sumMessage("Acme", "en", testedNotice(), []waited{{Topic: "surprise", Times: 1}, {Topic: "theft", Times: 1}})
+	if !strings.Contains(sum.Text, languages["en"].theftWhat) {
+		t.Errorf("got\n%s\nwant what this build knows of", sum.Text)
+	}
+}
+
+func TestAnEventThatIsToldNeedsTheGuardInItsCommit(t *testing.T) {
+	g := &guard{Org: "acme", User: "ana", Activity: newActivityKey(), Profile: Profile{Email: "ana@acme.example"}}
+	u := &unit{s: &Service{Now: time.Now}}
+	u.begin(nil)
+	u.event(g.event(BrowserTheft, 1, nil))
+	if _, err := u.manifest(); !errors.Is(err, errUntold) {
+		t.Errorf("got %v, want that it is refused", err)
+	}
+	a := &account{guard: g, item: store.Item{Key: guardKey(routeOf("acme", "ana"))}}
+	u.putGuard(a, &orgPolicy{})
+	if text, err := u.manifest(); err != nil || strings.Count(text, "ana@acme.example") != 1 {
+		t.Errorf("got %s, %v, want the address once", text, err)
+	}
+}
+
+func TestNoticesWaitForFiveAddressesAndThenTheFirstIsToldAtOnce(t *testing.T) {
+	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+	g := &guard{}
+	for range noticesInDay {
+		g.countNotice(now)
+	}
+	for i := range mostWaiting + 1 {
+		for range 2 {
+			g.wait(recipient{Address: fmt.Sprint("ana", i, "@acme.example")}, waited{Topic: "theft", Times: 1, Last: now})
+			g.wait(recipient{Address: fmt.Sprint("ana", i, "@acme.example")}, waited{Topic: "removed", Kind: TOTP, Times: 1, Last: now})
+			g.wait(recipient{Address: fmt.Sprint("ana", i, "@acme.example")}, waited{Topic: "removed", Kind: Email, Times: 1, Last: now})
+		}
+		u := &unit{now: now}
+		if u.sumUp(g); (len(u.sums) > 0) != (i == mostWaiting) {
+			t.Fatalf("%d addresses: got %+v", i+1, u.sums)
+		}
+		if i == mostWaiting && (len(u.sums) != 1 || u.sums[0].Address != "ana0@acme.example" || len(u.sums[0].Items) != 3 || u.sums[0].Items[0].Times != 2) {
+			t.Errorf("got %+v, want what waited for the first address", u.sums)
+		}
+	}
+	g.wait(recipient{Address: "ana1@acme.example", Name: "Anna"}, waited{Topic: "theft", Times: 1, Last: now})
+	if got := g.Waiting[0]; got.Name != "Anna" || got.Items[0].Times != 3 {
+		t.Errorf("got %+v, want it to the person as they were last", got)
+	}
+	if got := len(g.Waiting); got != mostWaiting {
+		t.Errorf("got %d addresses that wait, want %d", got, mostWaiting)
+	}
+}
+
+func TestThereIsRoomForANoticeWhenTheFirstOfTwentyIsADayOld(t *testing.T) {
+	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+	g := &guard{}
+	for i := range noticesInDay {
+		if room := g.mayTell(now.Add(time.Duration(i) * time.Minute)); !room.IsZero() {
+			t.Errorf("notice %d: got room at %v, want it now", i+1, room)
+		}
+		g.countNotice(now.Add(time.Duration(i) * time.Minute))
+	}
+	for _, c := range []struct {
+		at   time.Duration
+		room time.Time
+	}{
+		{time.Hour, now.Add(24 * time.Hour)}, {24*time.Hour - time.Millisecond, now.Add(24 * time.Hour)}, {24 * time.Hour, time.Time{}},
+	} {
+		if got := g.mayTell(now.Add(c.at)); !got.Equal(c.room) {
+			t.Errorf("after %v: got room at %v, want %v", c.at, got, c.room)
+		}
+	}
+	g.countNotice(now.Add(24 * time.Hour))
+	if !slices.IsSorted(g.Notices) || len(g.Notices) != noticesInDay {
+		t.Errorf("got %d notices kept, want %d", len(g.Notices), noticesInDay)
+	}
+}
