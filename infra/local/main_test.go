@@ -407,7 +407,7 @@ func TestAKilledServerHasLostNothingThatItAnswered(t *testing.T) {
 		p.signal(syscall.SIGKILL)
 
 		// What a crash in the middle of an append leaves behind.
-		for _, name := range []string{"outbox.jsonl", "events.jsonl"} {
+		for _, name := range []string{"outbox.jsonl", "events.jsonl", "outbox.index"} {
 			file, err := os.OpenFile(filepath.Join(dir, name), os.O_WRONLY|os.O_APPEND, 0)
 			if err != nil {
 				t.Fatal(err)

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net/http"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -46,10 +45,23 @@ type dataKey struct {
 	context map[string]string
 }
 
-func (s *standIns) outbox() []machine.Message {
+func (s *standIns) outbox(to string, each func(json.RawMessage) error) error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.messages)
+	messages := s.messages[:len(s.messages):len(s.messages)]
+	s.mu.Unlock()
+	for _, m := range messages {
+		if to != "" && m.To != to {
+			continue
+		}
+		text, err := json.Marshal(m)
+		if err == nil {
+			err = each(text)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *standIns) clearOutbox() error {
@@ -59,10 +71,16 @@ func (s *standIns) clearOutbox() error {
 	return nil
 }
 
-func (s *standIns) bus() []json.RawMessage {
+func (s *standIns) bus(each func(json.RawMessage) error) error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.events)
+	events := s.events[:len(s.events):len(s.events)]
+	s.mu.Unlock()
+	for _, e := range events {
+		if err := each(e); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // find gives what answers a request with a path, and the target of faults that it is.

@@ -20,11 +20,13 @@ type Calls struct {
 	API http.Handler
 	// Drain hands on what was committed before it was called.
 	Drain func(context.Context) error
-	// Outbox is what would have been sent, oldest first, and ClearOutbox forgets it.
-	Outbox      func() []Message
+	// Outbox calls each with every message that would have been sent to an address, or to anybody if it is empty, oldest
+	// first, and ends with the error that each answers. A message is a Message as JSON, good until each returns.
+	// ClearOutbox forgets them all.
+	Outbox      func(to string, each func(message json.RawMessage) error) error
 	ClearOutbox func() error
-	// Events is what the bus got, oldest first.
-	Events func() []json.RawMessage
+	// Events calls each with everything that the bus got, oldest first, in the same way.
+	Events func(each func(event json.RawMessage) error) error
 	// Now is the service's time, and Advance moves it by whole seconds. It answers ErrTooFar to fewer than 0, and where all
 	// together would be more than MostAhead.
 	Now     func() time.Time
@@ -94,17 +96,15 @@ func (c *Calls) settle(r *http.Request) (err error) {
 
 func (c *Calls) getOutbox(r *http.Request, _ []byte) (any, error) {
 	c.settle(r) // a bus that can't be had keeps nobody from the messages that are there
-	to, found := r.URL.Query().Get("to"), []Message{}
-	for _, m := range c.Outbox() {
-		if to == "" || m.To == to {
-			found = append(found, m)
-		}
-	}
-	return map[string]any{"messages": found}, nil
+	to := r.URL.Query().Get("to")
+	return list{"messages", func(each func(json.RawMessage) error) error { return c.Outbox(to, each) }}, nil
 }
 
+// clearOutbox deletes nothing when it can't hand on what was committed: what came of that later would look like new.
 func (c *Calls) clearOutbox(r *http.Request, _ []byte) (any, error) {
-	c.settle(r)
+	if err := c.settle(r); err != nil {
+		return nil, err
+	}
 	return nil, c.ClearOutbox()
 }
 
@@ -112,7 +112,7 @@ func (c *Calls) getEvents(r *http.Request, _ []byte) (any, error) {
 	if err := c.settle(r); err != nil {
 		return nil, err
 	}
-	return map[string]any{"events": append([]json.RawMessage{}, c.Events()...)}, nil
+	return list{"events", c.Events}, nil
 }
 
 func (c *Calls) getClock(*http.Request, []byte) (any, error) {

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/rand"
 	"encoding/json"
@@ -63,9 +64,36 @@ func (d door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
+	if l, long := answer.(list); long {
+		l.send(w)
+		return
+	}
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)
 	encoder.Encode(answer)
+}
+
+// A list is an object of one name, whose value is a list of any length: it is sent while it is read, and not held.
+type list struct {
+	name  string
+	items func(each func(item json.RawMessage) error) error
+}
+
+// send cuts the answer off where the list can't be read to its end, so that nobody takes the beginning for all of it.
+func (l list) send(w io.Writer) {
+	out := bufio.NewWriterSize(w, 64<<10)
+	fmt.Fprintf(out, "{%q:[", l.name)
+	separator := ""
+	err := l.items(func(item json.RawMessage) error {
+		out.WriteString(separator)
+		separator = ","
+		_, err := out.Write(item)
+		return err
+	})
+	out.WriteString("]}\n")
+	if err != nil || out.Flush() != nil {
+		panic(http.ErrAbortHandler)
+	}
 }
 
 // A problem is an error as it is sent (RFC 9457).

@@ -4,7 +4,8 @@
 //
 //	GET    /local/outbox?to=   what would have been sent, oldest first: {"messages":[{"at","channel","to","subject",
 //	                           "text","html","code"}]}; without to, to everybody
-//	DELETE /local/outbox       forget it
+//	DELETE /local/outbox       hand on what was committed before, then forget all of it; 503, and nothing is forgotten, where
+//	                           that can't be handed on
 //	GET    /local/events       what the bus got, oldest first: {"events":[…]}
 //	GET    /local/clock        the service's time: {"now"}
 //	POST   /local/clock        {"advance_s":n} moves it forward

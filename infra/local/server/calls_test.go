@@ -56,6 +56,34 @@ func TestTheOutboxHasTheNoticesOfAllThatWasCommittedBefore(t *testing.T) {
 	}
 }
 
+func TestDeletingTheOutboxHandsOnWhatWasCommittedBeforeOrDeletesNothing(t *testing.T) {
+	r := serve(t, t.TempDir())
+	locked := func() {
+		for range 2 {
+			b := r.challenge("ana")
+			wrong := wrongCode(r.code("ana"))
+			for range 5 {
+				r.verify(b, wrong, "")
+			}
+		}
+	}
+	r.told("events", "fail", 1000)
+	locked()
+	if got := r.call("DELETE", "/local/outbox", ""); got.status != 503 {
+		t.Errorf("while the bus can't be had: got status %d, want 503", got.status)
+	}
+	if got := len(r.messages("")); got != 2 {
+		t.Errorf("got %d messages, want the two codes", got)
+	}
+	r.told("events", "fail", 0)
+	if got := r.call("DELETE", "/local/outbox", ""); got.status != 204 {
+		t.Errorf("got status %d, want 204", got.status)
+	}
+	if got := r.messages(""); len(got) != 0 {
+		t.Errorf("got %+v, want nothing, not even the notice of the lock", got)
+	}
+}
+
 func TestTheEventsAreThoseOfAllThatWasCommittedBefore(t *testing.T) {
 	r := serve(t, t.TempDir())
 	r.challenge("ana")

@@ -1,102 +1,83 @@
 package server
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"sync"
 )
 
-// A journal is a list in a file, one JSON value a line, read whole when it is opened and added to from then on. What add
-// answered nil to is in the file, and outlives the process however it ends. Not every entry outlives a loss of power.
-type journal[T any] struct {
-	mu      sync.RWMutex
-	file    *os.File
-	size    int64
-	entries []T
-	broken  error // the file has a piece of a line that could not be taken back
-}
+// A journal is a list in a file, one JSON value a line. Its entries are read from the file when they are asked for, one
+// after the other.
+type journal struct{ *listFile }
 
-// openJournal reads the file at path, or makes it, readable by its owner only. A last line that was cut short is dropped:
-// whoever wrote it was never told that it was there.
-func openJournal[T any](path string) (*journal[T], error) {
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
+// pieceSize is how much of a file is read at a time, in bytes.
+const pieceSize = 64 << 10
+
+// openJournal opens the journal at path, or makes it, and calls each with all its lines and where they begin. A last line
+// that was cut short is dropped: whoever wrote it was never told that it was there.
+func openJournal(path string, each func(at int64, line []byte) error) (journal, error) {
+	file, err := openListFile(path)
 	if err != nil {
-		return nil, err
+		return journal{}, err
 	}
-	j := &journal[T]{file: file}
-	if err := errors.Join(file.Chmod(0o600), j.load()); err != nil {
-		file.Close()
-		return nil, fmt.Errorf("%s: %w", path, err)
+	at, number := int64(0), 0
+	whole, err := eachLine(file.now(), func(line []byte) error {
+		if number++; !json.Valid(line) {
+			return fmt.Errorf("line %d is not one of this server's", number)
+		}
+		begins := at
+		at += int64(len(line))
+		if err := each(begins, line); err != nil {
+			return fmt.Errorf("line %d: %w", number, err)
+		}
+		return nil
+	})
+	if err == nil {
+		err = file.cut(whole)
 	}
-	return j, nil
-}
-
-func (j *journal[T]) load() error {
-	content, err := io.ReadAll(j.file)
 	if err != nil {
-		return err
+		file.close()
+		return journal{}, fmt.Errorf("%s: %w", path, err)
 	}
-	whole := content[:bytes.LastIndexByte(content, '\n')+1]
-	for number, line := range bytes.Split(bytes.TrimSuffix(whole, []byte("\n")), []byte("\n")) {
-		if len(whole) == 0 {
-			break
-		}
-		var entry T
-		if err := json.Unmarshal(line, &entry); err != nil {
-			return fmt.Errorf("line %d is not one of this server's", number+1)
-		}
-		j.entries = append(j.entries, entry)
-	}
-	j.size = int64(len(whole))
-	return j.file.Truncate(j.size)
+	return journal{file}, nil
 }
 
-// add puts entries at the end, all or none.
-func (j *journal[T]) add(entries ...T) error {
+// eachLine calls do with each whole line, and answers how many bytes they have together.
+func eachLine(in io.Reader, do func(line []byte) error) (whole int64, err error) {
+	lines := bufio.NewReaderSize(in, pieceSize)
+	for {
+		line, err := lines.ReadBytes('\n')
+		if errors.Is(err, io.EOF) {
+			return whole, nil
+		}
+		if err == nil {
+			err = do(line)
+		}
+		if err != nil {
+			return whole, err
+		}
+		whole += int64(len(line))
+	}
+}
+
+// add puts entries at the end, all or none, and answers where they begin.
+func (j journal) add(entries ...any) (at int64, err error) {
 	var lines bytes.Buffer
 	encoder := json.NewEncoder(&lines)
 	encoder.SetEscapeHTML(false)
 	for _, e := range entries {
 		if err := encoder.Encode(e); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.broken != nil {
-		return j.broken
-	}
-	if _, err := j.file.Write(lines.Bytes()); err != nil {
-		if back := j.file.Truncate(j.size); back != nil {
-			j.broken = fmt.Errorf("%s can't be written: %w", j.file.Name(), errors.Join(err, back))
-		}
-		return err
-	}
-	j.size += int64(lines.Len())
-	j.entries = append(j.entries, entries...)
-	return nil
+	return j.append(lines.Bytes())
 }
 
-// all is every entry, oldest first. The caller doesn't change it.
-func (j *journal[T]) all() []T {
-	j.mu.RLock()
-	defer j.mu.RUnlock()
-	return j.entries[:len(j.entries):len(j.entries)]
+// each calls do with every entry that there is now, oldest first.
+func (j journal) each(do func(entry json.RawMessage) error) error {
+	_, err := eachLine(j.now(), func(line []byte) error { return do(bytes.TrimSuffix(line, []byte("\n"))) })
+	return err
 }
-
-// clear forgets all entries.
-func (j *journal[T]) clear() error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if err := j.file.Truncate(0); err != nil {
-		return err
-	}
-	j.size, j.entries, j.broken = 0, nil, nil
-	return nil
-}
-
-func (j *journal[T]) close() error { return j.file.Close() }

@@ -16,13 +16,14 @@
 //
 // The data folder holds codes, keys and an API key of every scope in the clear, readable by its owner only. So this is a
 // laptop's tool, never a deployment: whoever reads the outbox can sign in as anybody. It refuses to make new keys for a
-// folder that has data already.
+// folder that has data already. What was sent and told is in files of the folder, outbox.jsonl and events.jsonl, and is read
+// from there when it is asked for: the server takes no more memory the longer it runs. outbox.index beside them says where
+// the messages to an address are, by a hash of the address; it is made anew at each start.
 package server
 
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -72,7 +73,7 @@ type Backend struct {
 // A Server is an http.Handler: the API, the /local/* calls, and the demo at /.
 type Server struct {
 	clock   *clock
-	outbox  outbox
+	outbox  *outbox
 	bus     bus
 	faults  faults
 	backend Backend
@@ -183,13 +184,12 @@ func (s *Server) openStore(o Options) (*seal.File, error) {
 }
 
 func (s *Server) openRecords(dir string) error {
-	messages, err := openJournal[machine.Message](filepath.Join(dir, "outbox.jsonl"))
-	if err != nil {
+	var err error
+	if s.outbox, err = openOutbox(dir, s.clock.now); err != nil {
 		return fmt.Errorf("open the outbox: %w", err)
 	}
-	s.outbox = outbox{messages, s.clock.now}
-	s.closings = append(s.closings, messages.close)
-	events, err := openJournal[json.RawMessage](filepath.Join(dir, "events.jsonl"))
+	s.closings = append(s.closings, s.outbox.close)
+	events, err := openJournal(filepath.Join(dir, "events.jsonl"), func(int64, []byte) error { return nil })
 	if err != nil {
 		return fmt.Errorf("open the events: %w", err)
 	}
@@ -212,7 +212,7 @@ func (s *Server) assemble(keys seal.Keeper, issuer string, browserOrigins []stri
 		api.Account(s.service), api.Policy(s.service), api.Admin(s.service),
 		api.Pages(s.publishedKeys))
 	s.calls = &machine.Calls{
-		API: machine.AccessFrom(browserOrigins).Before(door), Drain: s.drain, Outbox: s.outbox.all, ClearOutbox: s.outbox.clear, Events: s.bus.all, Now: s.clock.now, Advance: s.clock.advance,
+		API: machine.AccessFrom(browserOrigins).Before(door), Drain: s.drain, Outbox: s.outbox.each, ClearOutbox: s.outbox.clear, Events: s.bus.each, Now: s.clock.now, Advance: s.clock.advance,
 		Sweep:    func(ctx context.Context) (int, error) { return sweepAll(ctx, s.service) },
 		SetFault: s.faults.set, Operator: s.own, Origins: s.origins, Log: s.log,
 	}

@@ -299,19 +299,33 @@ func TestEverythingInTheDataFolderIsItsOwnersOnly(t *testing.T) {
 	}
 }
 
+// onBus waits until an event of a type about a user is on the bus, without a call that would have it handed on.
+func (r *running) onBus(kind, user string) {
+	r.t.Helper()
+	eventually(r.t, kind+" of "+user+" is on the bus", func() (there bool) {
+		err := r.bus.each(func(event json.RawMessage) error {
+			there = there || bytes.Contains(event, []byte(`"`+kind+`"`)) && bytes.Contains(event, []byte(`"`+user+`"`))
+			return nil
+		})
+		return there && err == nil
+	})
+}
+
 func TestEventsAreHandedOnWithoutAnybodyAsking(t *testing.T) {
 	r := serve(t, t.TempDir())
 	for _, user := range []string{"ana", "bob"} {
 		r.challenge(user)
-		eventually(t, "the events of "+user+" are on the bus", func() bool {
-			for _, e := range r.bus.all() {
-				if bytes.Contains(e, []byte(`"challenge.sent"`)) && bytes.Contains(e, []byte(user)) {
-					return true
-				}
-			}
-			return false
-		})
+		r.onBus("challenge.sent", user)
 	}
+}
+
+func TestEventsOfACommitWhoseAnswersWereAllLostAreHandedOnWithoutAnybodyAsking(t *testing.T) {
+	r := serve(t, t.TempDir())
+	r.told("store", "lost_reply", 1000)
+	if got := r.call("POST", "/v1/challenges", startOfAna, "Authorization", "Bearer "+r.key); got.status != 503 {
+		t.Fatalf("got %d %s, want 503", got.status, got.body)
+	}
+	r.onBus("challenge.started", "ana")
 }
 
 func TestTheSweepRunsWhenTheServerStarts(t *testing.T) {

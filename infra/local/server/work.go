@@ -22,9 +22,13 @@ type watchedStore struct {
 	wake chan<- struct{}
 }
 
-// Commit implements store.Store. One that failed may have happened all the same.
+// Commit implements store.Store. One that failed may have happened all the same. One that has begun is waited for, even
+// when its caller waits no longer: it may still happen, and what it has to tell would lie there until the next commit.
 func (w watchedStore) Commit(ctx context.Context, token store.Version, writes ...store.Write) error {
-	err := w.Store.Commit(ctx, token, writes...)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	err := w.Store.Commit(context.WithoutCancel(ctx), token, writes...)
 	if errors.Is(err, store.ErrConflict) {
 		return err
 	}
