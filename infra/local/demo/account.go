@@ -153,6 +153,7 @@ func (d *Demo) stepUp(r *http.Request, s session) session {
 		"org": Org, "user": map[string]any{"id": s.in.user}, "purpose": stepUp, "action": accountAction, "nonce": nonce,
 		"first_factor": map[string]any{"kind": "password", "at": s.in.checked}, "context": contextOf(r),
 	}
+	addKnown(ask, r, s.in.user)
 	var answer started
 	err := d.call(r.Context(), request{method: "POST", path: "/v1/challenges", bearer: d.o.Key.Reveal(), body: ask}, &answer)
 	switch {

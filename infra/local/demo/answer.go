@@ -65,12 +65,15 @@ func (d *Demo) enterCode(w http.ResponseWriter, r *http.Request, s session) sess
 	if err := d.call(r.Context(), request{method: "POST", path: path, bearer: wait.challenge.Token, body: answer}, &done); err != nil {
 		return s.refused(err)
 	}
+	if done.KnownToken != "" {
+		setCookie(w, cookieOf(knownCookie, wait.user), done.KnownToken, knownKept)
+	}
 	if s.in != nil {
 		return d.confirmed(r, s, done.Token)
 	}
 	in := signedIn{user: wait.user, decision: "challenge", reason: wait.reason, how: wait.method().Kind, checked: wait.checked}
 	if done.TrustToken != "" {
-		setCookie(w, trustCookieOf(wait.user), done.TrustToken, trustKept)
+		setCookie(w, cookieOf(trustCookie, wait.user), done.TrustToken, trustKept)
 		if done.TrustedBrowser != nil {
 			in.trusted = &done.TrustedBrowser.Expires
 		}

@@ -49,6 +49,7 @@ type sent struct {
 type verified struct {
 	Token          string
 	TrustToken     string                       `json:"trust_token"`
+	KnownToken     string                       `json:"known_token"`
 	TrustedBrowser *struct{ Expires time.Time } `json:"trusted_browser"`
 	RecoveryCodes  []seal.Secret                `json:"recovery_codes"`
 }

@@ -126,9 +126,12 @@ func (d *Demo) acting(act action) http.Handler {
 const (
 	sessionCookie = "demo_session"
 	trustCookie   = "demo_trust_"
+	knownCookie   = "demo_known_"
 
 	// A browser's token is sent for as long as Countersign tells an ended trust from none: 30 days of trust and 30 more.
 	trustKept = 60 * 24 * time.Hour
+	// So that a stranger who only has the password can't lock the user out of a browser that was let in before.
+	knownKept = 365 * 24 * time.Hour
 )
 
 func setCookie(w http.ResponseWriter, name, value string, life time.Duration) {
@@ -137,8 +140,15 @@ func setCookie(w http.ResponseWriter, name, value string, life time.Duration) {
 	})
 }
 
-// trustCookieOf is the cookie for one user's trust: several people may share a browser.
-func trustCookieOf(user string) string {
+// cookieOf is the cookie of a sort for one user: several people may share a browser.
+func cookieOf(sort, user string) string {
 	sum := sha256.Sum256([]byte(user))
-	return trustCookie + hex.EncodeToString(sum[:8])
+	return sort + hex.EncodeToString(sum[:8])
+}
+
+// addKnown says in the body of a start that this user has answered rightly in this browser before, if that is so.
+func addKnown(start map[string]any, r *http.Request, user string) {
+	if cookie, err := r.Cookie(cookieOf(knownCookie, user)); err == nil {
+		start["known_token"] = cookie.Value
+	}
 }

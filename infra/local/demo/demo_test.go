@@ -298,16 +298,19 @@ func TestTB6CookiesAreForTheServerAlone(t *testing.T) {
 			t.Errorf("got %s, want HttpOnly, SameSite=Strict", c)
 		}
 	}
-	trust := 0
+	trust, known := 0, 0
 	for name, n := range names {
-		if strings.HasPrefix(name, "demo_trust_") {
+		switch {
+		case strings.HasPrefix(name, "demo_trust_"):
 			trust = n
+		case strings.HasPrefix(name, "demo_known_"):
+			known = n
 		}
 	}
-	if len(names) != 2 || names["demo_session"] < 3 || trust != 2 {
-		t.Errorf("got %v, want a session under new ids and a trust token that rotated once", names)
+	if len(names) != 3 || names["demo_session"] < 3 || trust != 2 || known != 1 {
+		t.Errorf("got %v, want a session under new ids, a trust token that rotated once, and a known token", names)
 	}
-	for _, secret := range []string{"csk_", "cst_", "cbt_", "eyJ"} {
+	for _, secret := range []string{"csk_", "cst_", "cbt_", "ckt_", "eyJ"} {
 		if strings.Contains(b.page, secret) {
 			t.Errorf("the page holds a %s…", secret)
 		}

@@ -36,9 +36,10 @@ func (d *Demo) signIn(w http.ResponseWriter, r *http.Request, _ session) session
 		"nonce":        nonce,
 		"context":      contextOf(r),
 	}
-	if cookie, err := r.Cookie(trustCookieOf(user)); err == nil {
+	if cookie, err := r.Cookie(cookieOf(trustCookie, user)); err == nil {
 		ask["trust_token"] = cookie.Value
 	}
+	addKnown(ask, r, user)
 	var answer started
 	err := d.call(r.Context(), request{method: "POST", path: "/v1/challenges", bearer: d.o.Key.Reveal(), body: ask}, &answer)
 	if err != nil {
@@ -51,7 +52,7 @@ func (d *Demo) signIn(w http.ResponseWriter, r *http.Request, _ session) session
 		return session{said: wrong("The organisation wants you to set up a factor before you get in. Demo desk does that for who is in only.")}
 	}
 	if answer.TrustToken != "" {
-		setCookie(w, trustCookieOf(user), answer.TrustToken, trustKept)
+		setCookie(w, cookieOf(trustCookie, user), answer.TrustToken, trustKept)
 	}
 	in := signedIn{user: user, decision: answer.Decision, reason: answer.Reason, checked: checked}
 	return d.takeIn(r, in, answer.Token, nonce)
