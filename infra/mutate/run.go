@@ -31,7 +31,7 @@ type suite struct {
 // build makes the test binary of a package.
 func build(ctx context.Context, work string, p *listed) (*suite, error) {
 	s := &suite{dir: p.Dir, path: p.path(), binary: filepath.Join(work, strings.ReplaceAll(p.path(), "/", "_")+".test")}
-	out, err := exec.CommandContext(ctx, "go", "test", "-c", "-o", s.binary, p.ImportPath).CombinedOutput()
+	out, err := exec.CommandContext(ctx, "go", "test", "-vet=off", "-c", "-o", s.binary, p.ImportPath).CombinedOutput()
 	if err != nil {
 		return nil, fmt.Errorf("build the tests of %s: %w\n%s", p.path(), err, out)
 	}
