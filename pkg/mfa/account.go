@@ -15,6 +15,7 @@ type account struct {
 	item     store.Item // the guard's
 	guard    *guard     // nil: the user was never seen, or was erased
 	browsers []held
+	trusted  string       // the guard's trust epoch as it was read
 	enrolled []heldFactor // those that the guard doesn't list are none
 	pending  heldEnrolment
 }
@@ -77,6 +78,7 @@ func (a *account) take(item store.Item) error {
 		if err := decode(item, a.guard); err != nil {
 			return err
 		}
+		a.trusted = a.guard.trustEpoch()
 		if len(a.guard.Activity) == 0 { // made before there were such keys: its next write keeps this one
 			a.guard.Activity = newActivityKey()
 		}

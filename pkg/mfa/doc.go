@@ -116,6 +116,9 @@
 //	after its successor was
 //	its end                              it, announced by the sweep                                         browser.expired
 //
+// A line that is good for nothing any more is removed by the user's next commits, up to five by each; the ten newest that
+// ended by themselves stay for 30 days, so that a sign-in can say trust_expired.
+//
 // A factor that is added or renamed ends nothing. A later, looser policy brings nothing back: no trust, and no recovery codes
 // of sets that were made before a policy without recovery codes. No request begun after the
 // call that ended trust had answered is spared the question.

@@ -119,6 +119,7 @@ func (g *guard) countNotice(now time.Time) {
 func (u *unit) putGuard(a *account, p *orgPolicy) {
 	u.tell(a.guard, p)
 	u.put(a.item, a.guard, time.Time{})
+	u.forget(a, p)
 }
 
 // tell plans the notices of the events that are planned so far. The guard is put after it.

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
+	"slices"
 	"strconv"
 	"time"
 
@@ -198,6 +199,48 @@ func (u *unit) end(h *held, g *guard, cause string, policyVersion int) {
 	u.delete(h.item)
 	u.event(g.event(BrowserRevoked, policyVersion, map[string]any{"browser": h.ID, "cause": cause}))
 }
+
+const (
+	mostForgotten = 5              // dead lines that one commit removes
+	mostExpired   = 10             // ended lines that are kept, the newest, to say trust_expired
+	announcedIn   = 48 * time.Hour // the sweep has announced an end by then, and needs its line until it has
+)
+
+// forget removes a few lines that are good for nothing any more, in a commit that writes the guard anyway: those that were
+// dead when they were read, and of those that ended by themselves all but the newest. Otherwise every call of the user would
+// read them for 30 days after their end.
+func (u *unit) forget(a *account, p *orgPolicy) {
+	var ended []*held
+	var dead []store.Item
+	for i := range a.browsers {
+		h := &a.browsers[i]
+		ends, taken := h.end(p)
+		switch {
+		case h.item.Absent(): // this commit makes it
+		case h.Epoch != a.trusted, taken:
+			dead = append(dead, h.item)
+		case u.now.Sub(ends) >= announcedIn:
+			ended = append(ended, h)
+		}
+	}
+	slices.SortFunc(ended, func(x, y *held) int { return y.Ends.Compare(x.Ends) })
+	for _, h := range ended[min(len(ended), mostExpired):] {
+		dead = append(dead, h.item)
+	}
+	room := min(mostForgotten, store.MaxWrites-leftForOthers-len(u.writes))
+	for _, item := range dead {
+		if room <= 0 {
+			return
+		}
+		if !slices.ContainsFunc(u.writes, func(w store.Write) bool { return w.Key == item.Key }) {
+			u.delete(item)
+			room--
+		}
+	}
+}
+
+// leftForOthers is how many writes a commit may still plan after the guard's: a challenge, a factor, a remembered answer.
+const leftForOthers = 5
 
 // endAll gives the user a new epoch, which kills every line, open challenge, enrolment and proof in the guard's own
 // write. It answers how many lines that ended.
