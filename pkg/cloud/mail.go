@@ -1,6 +1,7 @@
 package cloud
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,7 +17,8 @@ import (
 // handed over again: only where no connection came about, or SES said that it was one too many, is there a second attempt.
 type Mail struct {
 	ses           service
-	from          string
+	address       string
+	name          string // beside the address, where a message doesn't say another one
 	configuration string
 	failed        func(reason string)
 }
@@ -38,7 +40,8 @@ func (d *Deployment) Mail() *Mail {
 	}
 	return &Mail{
 		ses:           ses,
-		from:          (&mail.Address{Name: name, Address: address}).String(),
+		address:       address,
+		name:          name,
 		configuration: d.optional("COUNTERSIGN_SES_CONFIGURATION_SET", "the name of an SES configuration set", word("_-")),
 		failed:        func(reason string) { d.out.countUndelivered(d.wall(), d.step, reason) },
 	}
@@ -88,7 +91,8 @@ func (m *Mail) send(ctx context.Context, message mfa.Message) (reason string, er
 	if !emailAddress(message.To) {
 		return "address", errAddress
 	}
-	in := sendEmail{From: m.from, Configuration: m.configuration}
+	from := mail.Address{Name: cmp.Or(message.From, m.name), Address: m.address}
+	in := sendEmail{From: from.String(), Configuration: m.configuration}
 	in.Destination.To = []string{message.To}
 	in.Content.Simple.Subject = utf8Content(message.Subject)
 	in.Content.Simple.Body.Text = utf8Content(message.Text)

@@ -1,8 +1,11 @@
 package cloud
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
+	"net/mail"
 	"strings"
 	"testing"
 
@@ -106,6 +109,35 @@ func TestAMessageToMoreOrLessThanOneAddressIsNotSent(t *testing.T) {
 	}
 	if got := len(w.amazon.requests()); got > 0 {
 		t.Errorf("got %d requests, want none", got)
+	}
+}
+
+func TestAMessageGoesOutUnderItsOwnNameFromTheOneAddress(t *testing.T) {
+	w := newWorld(t)
+	w.env["COUNTERSIGN_SENDER"], w.env["COUNTERSIGN_SENDER_NAME"] = "no-reply@example.com", "House"
+	m := w.open().Mail()
+	for _, name := range []string{
+		"", "Anna's Shop", "Zoë’s bank", `"Quoted", (Ltd) <b>; & Co.: \`, "eve@evil.example", "<eve@evil.example>, x", "日本株式会社",
+		strings.Repeat("é", 32), strings.Repeat("\"", 64), "=?utf-8?q?x?=", "A\r\nBcc: eve@evil.example", "A\x00\u2028B",
+	} {
+		message := anyMessage
+		message.From = name
+		if err := m.SendMail(t.Context(), message); err != nil {
+			t.Fatalf("%q: %v", name, err)
+		}
+		asked := w.amazon.requests()
+		var said struct{ FromEmailAddress string }
+		if err := json.Unmarshal(asked[len(asked)-1].Body, &said); err != nil {
+			t.Fatal(err)
+		}
+		from := said.FromEmailAddress
+		if strings.ContainsFunc(from, func(r rune) bool { return r < ' ' || r > '~' }) {
+			t.Errorf("%q: got %q, which is no text for a header", name, from)
+		}
+		all, err := mail.ParseAddressList(from)
+		if err != nil || len(all) != 1 || all[0].Address != "no-reply@example.com" || all[0].Name != cmp.Or(name, "House") {
+			t.Errorf("%q: got %q, which is read as %v, %v", name, from, all, err)
+		}
 	}
 }
 

@@ -27,9 +27,24 @@ func Scopes() []Scope { return []Scope{ScopeSignIn, ScopeManage, ScopeAdmin} }
 // A NewKey is what an API key shall be for.
 type NewKey struct {
 	Client  string
+	Name    string // that users know the client by, up to 64 bytes; empty: they know it by Service.Sender
 	Scopes  []Scope
 	Org     string   // empty: every org
 	Origins []string // scheme, host and port that a return_url may have
+}
+
+const mostClientName = 64 // bytes
+
+// checkClientName refuses a name that users would not see as it was typed: it stands in messages, in the header of a mail
+// and in the list of an authenticator app, where what can't be seen is left out.
+func checkClientName(name string) error {
+	if err := checkText("name", name, mostClientName); err != nil {
+		return err
+	}
+	if inert(name) != name {
+		return invalid("name", "A name is one line of visible characters, with single spaces between words.")
+	}
+	return nil
 }
 
 const clientRouteLen = 16
@@ -43,6 +58,9 @@ func clientRoute(client string) []byte {
 // line that the key is listed by.
 func (s *Service) CreateKey(ctx context.Context, k NewKey) (seal.Secret, error) {
 	if err := checkID("client", k.Client); err != nil {
+		return seal.Secret{}, err
+	}
+	if err := checkClientName(k.Name); err != nil {
 		return seal.Secret{}, err
 	}
 	if len(k.Scopes) == 0 {
@@ -69,7 +87,7 @@ func (s *Service) CreateKey(ctx context.Context, k NewKey) (seal.Secret, error) 
 	}
 	u := &unit{s: s}
 	u.begin(nil)
-	record := &apiKey{Client: k.Client, Scopes: k.Scopes, Org: k.Org, Origins: k.Origins, Created: u.now}
+	record := &apiKey{Client: k.Client, Name: k.Name, Scopes: k.Scopes, Org: k.Org, Origins: k.Origins, Created: u.now}
 	bearer := filter.NewBearer(seal.APIKey, record.carries())
 	hash := seal.HashBearer(bearer.Reveal())
 	u.put(store.Item{Key: apiKeyKey(hash)}, record, time.Time{})

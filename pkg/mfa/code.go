@@ -1,6 +1,7 @@
 package mfa
 
 import (
+	"cmp"
 	"strconv"
 	"time"
 
@@ -118,7 +119,7 @@ func (u *unit) newCode(a *account, e errand, f factor, p *orgPolicy) (*sentCode,
 		Again:  u.now.Add(time.Duration(p.Challenge.ResendAfterS) * time.Second),
 		Digest: u.ring.Digest("code", e.codeFields(a.guard, f, sequence, code)...),
 	}
-	u.out = &outgoing{mark: a.guard.countEmail(u.now), message: codeMessage(u.s.sender(), p.language(a.guard.Profile.Locale), notice{
+	u.out = &outgoing{mark: a.guard.countEmail(u.now), message: codeMessage(u.s.sender(u.client), p.language(a.guard.Profile.Locale), notice{
 		to: f.Contact, name: a.guard.Profile.Name, code: code, sequence: letter(sequence), minutes: int(expires.Sub(u.now) / time.Minute),
 	})}
 	return sent, nil
@@ -146,9 +147,5 @@ func tooManySends(wait time.Duration) *Error {
 	return e
 }
 
-func (s *Service) sender() string {
-	if s.Sender == "" {
-		return "Countersign"
-	}
-	return s.Sender
-}
+// sender is the name under which messages go out for a client that has that name of its own; empty: it has none.
+func (s *Service) sender(client string) string { return cmp.Or(client, s.Sender, "Countersign") }

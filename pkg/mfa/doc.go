@@ -64,7 +64,7 @@
 //	                                   there is room in that hour
 //	notice#ev_…#hash claim             a notice to one recipient, claimed            31 days        publish                            publish
 //	sweep            mark              where the sweep goes on: hour, shard, after  never          sweep                              sweep
-//	key#hash         key               API key: client, scopes, org, origins         never          ctl, local server                  every step
+//	key#hash         key               API key: client, name, scopes, org, origins   never          ctl, local server                  every step
 //	key#hash         revoked           nothing, where a key was                      1 hour         ctl                                nobody
 //	keys             hash              an API key's line: the same, no secret        never          with each key                      ctl
 //	idem#client#hash answer            remembered answer, sealed under the ring and  24 hours       any POST                           the same POST again
@@ -185,6 +185,10 @@
 // there is room; a change of the address never waits. A notice is claimed before it is sent, so a record that is handed on
 // twice sends it once; where the provider's answer was lost it is sent once more. One that the provider refused is recorded
 // as delivery.failed and not tried again.
+//
+// Messages, notices and authenticator apps say the name of the client whose call caused them, or the deployment's name where
+// the client's API key has none. What goes out for a challenge says the name under which it was begun, whether its token or
+// a key goes on with it. A notice that sums up what clients of several names have caused says the deployment's name.
 //
 // # What it refuses to do
 //

@@ -270,7 +270,7 @@ func (v *enrolmentSight) plan(u *unit, q *EnrolRequest, s *slot) (EnrolAnswer, e
 	answer := EnrolAnswer{ID: en.ID, Kind: q.Kind, Expires: &en.Expires}
 	switch {
 	case q.Kind == TOTP:
-		raw, shown, err := newTOTP(u.s.sender(), v.a.guard.account(), v.p.language(v.a.guard.Profile.Locale))
+		raw, shown, err := newTOTP(u.s.sender(u.client), v.a.guard.account(), v.p.language(v.a.guard.Profile.Locale))
 		if err != nil {
 			return EnrolAnswer{}, err
 		}

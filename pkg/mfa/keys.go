@@ -16,6 +16,7 @@ import (
 type KeyLine struct {
 	ID      string // ak_ and the beginning of the key's hash
 	Client  string
+	Name    string // that users know the client by; empty: it has none of its own
 	Scopes  []Scope
 	Org     string // empty: every org
 	Origins []string
@@ -139,7 +140,7 @@ func keyLine(item store.Item) (KeyLine, error) {
 		return KeyLine{}, fmt.Errorf("list API keys: %w", err)
 	}
 	return KeyLine{
-		ID: keyID(item.Key.Sort), Client: k.Client, Scopes: k.Scopes, Org: k.Org, Origins: k.Origins, Created: k.Created,
+		ID: keyID(item.Key.Sort), Client: k.Client, Name: k.Name, Scopes: k.Scopes, Org: k.Org, Origins: k.Origins, Created: k.Created,
 	}, nil
 }
 

@@ -13,6 +13,7 @@ import (
 // A Message is one email, complete. Text and HTML say the same, in the same words. Neither holds a link, nor loads
 // anything.
 type Message struct {
+	From    string // the name that it goes out under, on one line; the address is the deployment's
 	To      string
 	Subject string // never holds the code, nor the user's name
 	Text    string // lines end with a line feed
@@ -261,7 +262,7 @@ func (d *draft) message(subject string) Message {
 	}
 	page.WriteString(paragraph(senderStyle, d.sender) + "</div>\n</body>\n</html>\n")
 	return Message{
-		To: d.to, Subject: subject, HTML: page.String(),
+		From: d.sender, To: d.to, Subject: subject, HTML: page.String(),
 		Text: strings.Join(append(d.passages, d.sender), "\n\n") + "\n",
 	}
 }

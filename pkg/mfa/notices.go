@@ -69,6 +69,7 @@ type recipient struct {
 	Address  string `json:"a"`
 	Name     string `json:"n,omitempty"`
 	Language string `json:"l,omitempty"`
+	Client   string `json:"f,omitempty"` // the name of the client whose call caused it; empty: the client has none
 }
 
 // A waiting is all that waits to be told to one recipient.
@@ -93,10 +94,10 @@ type sum struct {
 }
 
 // recipients are the user as they are, and where the address has changed, as they were.
-func (g *guard) recipients(p *orgPolicy, former Profile) (to []recipient) {
+func (g *guard) recipients(p *orgPolicy, former Profile, client string) (to []recipient) {
 	for _, profile := range []Profile{g.Profile, former} {
 		if profile.Email != "" {
-			to = append(to, recipient{profile.Email, profile.Name, p.language(profile.Locale)})
+			to = append(to, recipient{profile.Email, profile.Name, p.language(profile.Locale), client})
 		}
 	}
 	return to
@@ -132,7 +133,7 @@ func (u *unit) tell(g *guard, p *orgPolicy) {
 			continue
 		}
 		e.judged = true
-		to := g.recipients(p, e.former)
+		to := g.recipients(p, e.former, u.client)
 		switch room := g.mayTell(u.now); {
 		case len(to) == 0:
 		case t.always:
@@ -150,13 +151,16 @@ func (u *unit) tell(g *guard, p *orgPolicy) {
 	}
 }
 
-// wait adds to what waits for a recipient.
+// wait adds to what waits for a recipient. What clients of several names have caused goes out under none of these names.
 func (g *guard) wait(r recipient, w waited) {
 	i := slices.IndexFunc(g.Waiting, func(of waiting) bool { return of.Address == r.Address })
 	if i < 0 {
 		g.Waiting, i = append(g.Waiting, waiting{}), len(g.Waiting)
 	}
 	of := &g.Waiting[i]
+	if len(of.Items) > 0 && of.Client != r.Client {
+		r.Client = ""
+	}
 	of.recipient = r
 	for j := range of.Items {
 		if have := &of.Items[j]; have.Topic == w.Topic && have.Kind == w.Kind {

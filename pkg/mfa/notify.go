@@ -129,7 +129,7 @@ func (s *Service) recordUndelivered(ctx context.Context, n *addressed, held *hel
 func (s *Service) notice(a *addressed) (Message, error) {
 	n := notice{to: a.Address, name: a.Name}
 	if len(a.sum) > 0 {
-		return sumMessage(s.sender(), a.Language, n, a.sum), nil
+		return sumMessage(s.sender(a.Client), a.Language, n, a.sum), nil
 	}
 	t := topicNamed(a.topic)
 	if t == nil {
@@ -143,7 +143,7 @@ func (s *Service) notice(a *addressed) (Message, error) {
 		n.until = at
 		n.browsers, _ = a.about.Data["browsers"].(string)
 	}
-	return t.write(s.sender(), a.Language, n), nil
+	return t.write(s.sender(a.Client), a.Language, n), nil
 }
 
 // noticeMargin is by how much the clocks of two functions may differ: nothing is put into an hour that the sweep of a

@@ -131,7 +131,8 @@ type challenge struct {
 	Org           string      `json:"org"`
 	User          string      `json:"user"`
 	Client        string      `json:"client"`
-	Bearer        string      `json:"bearer"` // hash of the challenge token
+	Sender        string      `json:"sender,omitempty"` // the name of the client that began it; empty: the client has none
+	Bearer        string      `json:"bearer"`           // hash of the challenge token
 	Purpose       string      `json:"purpose"`
 	Action        *string     `json:"action,omitempty"`
 	Nonce         *string     `json:"nonce,omitempty"`
@@ -242,6 +243,7 @@ type policyRecord struct {
 type apiKey struct {
 	head
 	Client  string    `json:"client"`
+	Name    string    `json:"name,omitempty"` // that users know the client by; empty: Service.Sender
 	Scopes  []Scope   `json:"scopes"`
 	Org     string    `json:"org,omitempty"`     // empty: every org
 	Origins []string  `json:"origins,omitempty"` // that a return_url may have

@@ -81,7 +81,7 @@ func (v *sight) open(u *unit) (*slot, error) {
 	if v.ch.item.Absent() || !u.caller.mayAnswer(ch) {
 		return nil, challengeInvalid()
 	}
-	u.known = true
+	u.known, u.client = true, ch.Sender
 	if !v.a.known() {
 		return nil, challengeInvalid()
 	}

@@ -23,7 +23,7 @@ type Service struct {
 	Now    func() time.Time
 
 	Issuer string // the deployment's base URL: the tokens' iss, and what messages link to
-	Sender string // the name under which messages go out; empty: Countersign
+	Sender string // the name under which messages go out for clients without one of their own; empty: Countersign
 
 	Log *slog.Logger // nil: nothing is logged
 
@@ -169,6 +169,9 @@ func once[T any](ctx context.Context, u *unit, call Call, st step[T]) (T, error)
 	if err := who.check(); err != nil {
 		return none, err
 	}
+	if who.key != nil {
+		u.client = who.key.Name
+	}
 	if st.admits != nil {
 		if err := st.admits(who); err != nil {
 			return none, err
@@ -248,8 +251,9 @@ type unit struct {
 	reloaded bool
 	now      time.Time // in UTC, whole microseconds
 	caller   *caller
-	known    bool  // decide has seen that the bearer, which is no API key, belongs to what it is for
-	needs    Scope // the only scope with which an API key may make this call; empty: any that the step takes
+	client   string // the name of the client whose call this is, or whose challenge it is about; empty: the client has none
+	known    bool   // decide has seen that the bearer, which is no API key, belongs to what it is for
+	needs    Scope  // the only scope with which an API key may make this call; empty: any that the step takes
 
 	codes []seal.Secret // recovery codes made for this call, by whichever try came to it first
 	out   *outgoing     // the code that is to be handed over once this is committed; nil: none
@@ -273,7 +277,7 @@ func (u *unit) begin(ring *seal.Ring) {
 	u.tokens = append(u.tokens, u.token)
 	u.writes, u.events, u.err, u.needs = nil, nil, nil, ""
 	u.sums, u.waits, u.told = nil, time.Time{}, nil
-	u.out, u.replayed = nil, nil
+	u.out, u.replayed, u.client = nil, nil, ""
 }
 
 // put writes r over item. expires zero: never.

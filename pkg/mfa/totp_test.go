@@ -176,7 +176,7 @@ func escaped(text string) string {
 
 func TestANameThatIsNothingButMarksIsStillOne(t *testing.T) {
 	for _, issuer := range []string{"", ":", "\u202e", " : "} {
-		uri := otpauth((&Service{Sender: issuer}).sender(), (&guard{User: "\u200b"}).account(), "AAAA")
+		uri := otpauth((&Service{Sender: issuer}).sender(""), (&guard{User: "\u200b"}).account(), "AAAA")
 		key, err := otp.NewKeyFromURL(uri)
 		if err != nil || key.Issuer() != "Countersign" || key.AccountName() != "user" {
 			t.Errorf("%q: got %q and %q, %v", issuer, key.Issuer(), key.AccountName(), err)
