@@ -206,7 +206,7 @@ func TestAKeyIsGoodFromWhenItIsMadeUntilItIsRevoked(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			o := newOperator()
 			g := newGround(t, o)
-			o.must(t, append([]string{"keys", "create", "--client", "my app", "--scope", "sign_in", "--scope", "admin",
+			o.must(t, append([]string{"keys", "create", "--client", "my app", "--name", "Anna’s Shop", "--scope", "sign_in", "--scope", "admin",
 				"--org", "acme", "--origin", "https://app.example", "--origin", "https://www.example"}, g.flags...)...)
 			key, rest, _ := strings.Cut(o.said, "\n")
 			if !strings.HasPrefix(key, "csk_") || rest != "" {
@@ -235,7 +235,7 @@ func TestAKeyIsGoodFromWhenItIsMadeUntilItIsRevoked(t *testing.T) {
 			if strings.Contains(o.said, key) || !strings.Contains(o.said, id) {
 				t.Errorf("the list must show the id and not the key:\n%s", o.said)
 			}
-			for _, want := range []string{"my app", "admin,sign_in", "acme", "2026-11-22T10:20:00Z", "https://app.example,https://www.example"} {
+			for _, want := range []string{"my app", "admin,sign_in", "acme", "2026-11-22T10:20:00Z", "https://app.example,https://www.example", "Anna’s Shop"} {
 				if !strings.Contains(o.said, want) {
 					t.Errorf("the list doesn't show %s:\n%s", want, o.said)
 				}
@@ -297,6 +297,10 @@ func TestAFolderThatAServerWorksOnIsLeftAlone(t *testing.T) {
 		if strings.Contains(verb, "create") != strings.Contains(o.told, call) {
 			t.Errorf("%s: got %q; the call that makes a key is told with create, and only there", verb, o.told)
 		}
+	}
+	o.run(t, "keys", "create", "--client", "a", "--scope", "sign_in", "--name", `Anna's "Shop"`, "--local", dir)
+	if call := `-d '{"client":"a","scopes":["sign_in"],"org":null,"name":"Anna'\''s \"Shop\""}'`; !strings.Contains(o.told, call) {
+		t.Errorf("with a name: got %q, want %s", o.told, call)
 	}
 	if code := o.run(t, "doctor", "--local", dir); code != 0 || !strings.Contains(o.said, "unseen  database: a local server works on") {
 		t.Errorf("doctor: got %d and\n%s, want 0 and that the database can't be looked at", code, o.said)

@@ -15,6 +15,7 @@ import (
 
 type createKey struct {
 	Client string      `required:"" placeholder:"NAME" help:"The application that the key is for. Several keys may be for one; what one of them began, the others may finish."`
+	Name   string      `placeholder:"TEXT" help:"The name that users know the application by, up to 64 bytes: messages and authenticator apps say it. Else they say the deployment's, which is the parameter SenderName of its stack."`
 	Scope  []mfa.Scope `required:"" enum:"${scopes}" placeholder:"SCOPE" help:"What it may do: ${enum}. Once for each; none includes another."`
 	Org    string      `placeholder:"ORG" help:"The one org that it may act for; else every org."`
 	Origin []string    `sep:"none" placeholder:"URL" help:"An origin that a return_url may have, such as https://app.example.com. Once for each."`
@@ -25,7 +26,7 @@ func (c *createKey) Run(ctx context.Context, p *program, where place) error {
 	err := where.use(p, func(s *site) error {
 		slices.Sort(c.Scope)
 		key, err := s.service.CreateKey(ctx, mfa.NewKey{
-			Client: c.Client, Scopes: slices.Compact(c.Scope), Org: c.Org, Origins: c.Origin,
+			Client: c.Client, Name: c.Name, Scopes: slices.Compact(c.Scope), Org: c.Org, Origins: c.Origin,
 		})
 		if err != nil {
 			return err
@@ -57,7 +58,11 @@ func (c *createKey) overHTTP() string {
 	for i, scope := range c.Scope {
 		scopes[i] = jsonText(string(scope))
 	}
-	body := fmt.Sprintf(`{"client":%s,"scopes":[%s],"org":%s}`, jsonText(c.Client), strings.Join(scopes, ","), org)
+	name := ""
+	if c.Name != "" {
+		name = `,"name":` + jsonText(c.Name)
+	}
+	body := fmt.Sprintf(`{"client":%s,"scopes":[%s],"org":%s%s}`, jsonText(c.Client), strings.Join(scopes, ","), org, name)
 	return "  curl http://localhost:8080/local/keys -H 'Content-Type: application/json' -d " + quoted(body)
 }
 
@@ -78,10 +83,10 @@ func (listKeys) Run(ctx context.Context, p *program, where place) error {
 			return cmp.Or(a.Created.Compare(b.Created), strings.Compare(a.ID, b.ID))
 		})
 		table := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(table, "ID\tCLIENT\tSCOPES\tORG\tCREATED\tORIGINS")
+		fmt.Fprintln(table, "ID\tCLIENT\tSCOPES\tORG\tCREATED\tORIGINS\tNAME")
 		for _, l := range lines {
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", l.ID, l.Client, scopeNames(l.Scopes, ","), cmp.Or(l.Org, "every"),
-				l.Created.UTC().Format(time.RFC3339), cmp.Or(strings.Join(l.Origins, ","), "none"))
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", l.ID, l.Client, scopeNames(l.Scopes, ","), cmp.Or(l.Org, "every"),
+				l.Created.UTC().Format(time.RFC3339), cmp.Or(strings.Join(l.Origins, ","), "none"), cmp.Or(l.Name, "none"))
 		}
 		return table.Flush()
 	}))

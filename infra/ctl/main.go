@@ -1,7 +1,7 @@
 // Command ctl is what an operator has for a deployment, or for the local server's data: it makes, lists and revokes the
 // API keys that applications call with, and says what is wrong and what to do about it.
 //
-//	go run ./infra/ctl keys create --table NAME --region REGION --client my-app --scope sign_in --scope manage
+//	go run ./infra/ctl keys create --table NAME --region REGION --client my-app --name "My App" --scope sign_in --scope manage
 //	go run ./infra/ctl keys list   --table NAME --region REGION
 //	go run ./infra/ctl keys revoke --table NAME --region REGION ak_…
 //	go run ./infra/ctl doctor      --table NAME --region REGION --sender sign-in@example.com

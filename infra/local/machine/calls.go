@@ -171,8 +171,8 @@ func (c *Calls) setFault(_ *http.Request, body []byte) (any, error) {
 
 func (c *Calls) createKey(r *http.Request, body []byte) (any, error) {
 	key := mfa.NewKey{Client: Client, Scopes: mfa.Scopes(), Origins: c.Origins}
-	var org *string
-	if _, err := decode(body, map[string]any{"scopes": &key.Scopes, "org": &org, "client": &key.Client}); err != nil {
+	var org, name *string
+	if _, err := decode(body, map[string]any{"scopes": &key.Scopes, "org": &org, "client": &key.Client, "name": &name}); err != nil {
 		return nil, err
 	}
 	if org != nil {
@@ -180,6 +180,12 @@ func (c *Calls) createKey(r *http.Request, body []byte) (any, error) {
 			return nil, invalid("org", "An org's id, or null for every org.")
 		}
 		key.Org = *org
+	}
+	if name != nil {
+		if *name == "" {
+			return nil, invalid("name", "A name, or null for none.")
+		}
+		key.Name = *name
 	}
 	made, err := c.Operator.CreateKey(r.Context(), key)
 	if err != nil {

@@ -13,8 +13,8 @@
 //	POST   /local/faults       {"target":"email|sms|store|keys|events","mode":"fail|slow|lost_reply","count":n}: the next n
 //	                           calls of it fail, take 2 seconds more, or are done and then fail; a lost reply of the store
 //	                           is one of a commit. 0 takes back what waits. One fault at a time for each target
-//	POST   /local/keys         {"scopes":[…],"org":null,"client":"local"} makes an API key: {"key":"csk_…"}; these are the
-//	                           defaults, with every scope
+//	POST   /local/keys         {"scopes":[…],"org":null,"client":"local","name":null} makes an API key: {"key":"csk_…"};
+//	                           these are the defaults, with every scope
 //
 // The outbox and the events are those of all that was committed before the call. Faults of the store and the keys befall
 // calls and not the service's own work, so that they hit what they are meant for.

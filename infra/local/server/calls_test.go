@@ -196,6 +196,15 @@ func TestKeysAreMadeAsAskedFor(t *testing.T) {
 			t.Errorf("%s: got status %d, want %d", check.name, got, check.want)
 		}
 	}
+	for key, want := range map[string]string{
+		made(`{"name":"Anna’s Shop"}`): "Anna’s Shop", made(`{"name":null}`): "Countersign",
+	} {
+		r.call("POST", "/v1/challenges", strings.ReplaceAll(start, "ana", "leo"), "Authorization", "Bearer "+key)
+		got := r.messages("leo@demo.example")
+		if len(got) == 0 || !strings.HasSuffix(got[len(got)-1].Text, "\n"+want+"\n") {
+			t.Errorf("got %+v, want the last message to be of %q", got, want)
+		}
+	}
 	b := r.challenge("bob")
 	if got := status(limited, "GET", "/v1/challenges/"+b.Challenge.ID, ""); got != 404 {
 		t.Errorf("another client's challenge: got status %d, want 404", got)
@@ -203,7 +212,7 @@ func TestKeysAreMadeAsAskedFor(t *testing.T) {
 	if got := status(all, "GET", "/v1/challenges/"+b.Challenge.ID, ""); got != 200 {
 		t.Errorf("the same client's challenge: got status %d, want 200", got)
 	}
-	for _, bad := range []string{`{"scopes":[]}`, `{"scopes":["root"]}`, `{"scopes":null}`, `{"org":""}`, `{"org":7}`, `{"client":""}`, `{"client":null}`} {
+	for _, bad := range []string{`{"scopes":[]}`, `{"scopes":["root"]}`, `{"scopes":null}`, `{"org":""}`, `{"org":7}`, `{"client":""}`, `{"client":null}`, `{"name":""}`, `{"name":7}`, `{"name":"A\r\nB"}`} {
 		if got := r.call("POST", "/local/keys", bad); got.status != 400 || strings.Contains(got.body, "csk_") {
 			t.Errorf("%s: got status %d, want 400", bad, got.status)
 		}
