@@ -151,3 +151,31 @@ func TestItemsAreLookedAtSixteenSideBySide(t *testing.T) {
 		t.Errorf("got up to %d reads at once, want several, and at most three for each of 16 items", got)
 	}
 }
+
+func TestAnEndIsAnnouncedInItsHourAtWhateverMinuteTheFirstSweepRan(t *testing.T) {
+	w := kls(t, nil) // at a full hour
+	w.Clock.Advance(5 * time.Minute)
+	trusted(t, w)
+	w.Clock.Advance(30*day - 20*time.Minute) // a quarter to the hour that it ends in
+	sweep(t, w)
+	w.Clock.Advance(30 * time.Minute)
+	if n := sweep(t, w); n != 1 {
+		t.Errorf("ten minutes after the end: got %d announced, want 1", n)
+	}
+}
+
+func TestAnHourThatAClockAheadWentThroughInPartIsGoneThroughAgain(t *testing.T) {
+	w := kls(t, nil)
+	crowd(t, w, 12, 5*time.Minute)                             // 10:00 to 10:55, and it is 11:00
+	sleep(t, w, 30*day+2*time.Minute)                          // 11:02, which no run has seen
+	first, err := w.SweepAtMost(t.Context(), dueShards+2, 100) // the hour before, and two items of this one
+	hour := w.Clock.Now().Truncate(time.Hour).Add(-time.Hour)
+	if got := marked(t, w); err != nil || !first.More || first.Announced == 0 || !got.Equal(hour) {
+		t.Fatalf("got %+v, %v and the mark at %v, want a part of %v", first, err, got, hour)
+	}
+	w.Clock.Advance(-42 * time.Minute) // 10:20 by another machine's clock
+	sweepInParts(t, w, 100)
+	w.Clock.Advance(3 * time.Hour)
+	sweepInParts(t, w, 100)
+	wantEachOnce(t, w, "in the end", 12)
+}
