@@ -413,7 +413,7 @@ func TestThePageRunsNothingThatIsNotTheServers(t *testing.T) {
 	if got := a.Header.Get("Cache-Control"); got != "no-store" {
 		t.Errorf("got Cache-Control %q, want no-store", got)
 	}
-	for _, path := range []string{"style.css", "demo.js", "icon.svg"} {
+	for _, path := range []string{"style.css", "print.css", "demo.js", "times.js", "codes.js", "icon.svg"} {
 		if a := b.do(b.request("GET", "/demo/static/"+path, nil)); a.StatusCode != 200 {
 			t.Errorf("%s: got status %d, want 200", path, a.StatusCode)
 		}

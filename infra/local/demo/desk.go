@@ -12,7 +12,7 @@ import (
 type desk struct {
 	User, Decision, Reason, Why string
 	How                         string
-	Trusted                     string
+	Trusted                     *moment // until when; nil: this sign-in did not make the browser a trusted one
 	Claims                      string
 	Asked                       bool
 	Account                     *accountView // nil: it can't be read
@@ -29,7 +29,10 @@ type accountView struct {
 	Few      bool
 }
 
-type factorView struct{ ID, Label, Kind, LastUsed string }
+type factorView struct {
+	ID, Label, Kind string
+	LastUsed        *moment // nil: never
+}
 
 // confirmView asks for the password again.
 type confirmView struct{ Step, User, Confirm string }
@@ -39,7 +42,7 @@ type setupView struct {
 	Step   string
 	QR     template.URL
 	Key    []string // in groups
-	Until  string
+	Until  *moment
 	UntilS int
 }
 

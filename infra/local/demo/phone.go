@@ -70,8 +70,9 @@ type phoneView struct {
 }
 
 type appView struct {
-	ID, Issuer, Account, Code, Added string
-	LeftS                            int
+	ID, Issuer, Account, Code string
+	Added                     *moment
+	LeftS                     int
 }
 
 // readPhone shows the codes of now.

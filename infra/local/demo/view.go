@@ -32,7 +32,7 @@ type stepView struct {
 	Letter            string
 	Ways              []wayView // others
 	Confirm           string    // what it is to confirm; empty: a sign-in
-	Until             string
+	Until             *moment
 	UntilS            int // seconds left
 	ResendS           int // seconds to wait for a new code
 	SendsLeft         int
@@ -46,13 +46,13 @@ type mailboxView struct {
 	Mails   []mailView
 	Earlier int
 	Failed  bool
-	Now     string
+	Now     *moment
 }
 
 type mailView struct {
 	To, Subject string
 	Passages    []passageView
-	Time        string
+	Time        *moment
 	Number      int
 	Latest      bool
 }
@@ -171,7 +171,7 @@ func secondsTo(at, now time.Time) int {
 
 // readMailbox reads the newest messages of everybody: it is a demo, and its mail goes nowhere else.
 func (d *Demo) readMailbox(ctx context.Context, now time.Time) mailboxView {
-	v := mailboxView{Now: now.UTC().Format("2 January 2006, 15:04")}
+	v := mailboxView{Now: &moment{UTC: now.UTC().Format(time.RFC3339), Text: now.UTC().Format("2 January 2006, 15:04 UTC"), Day: true}}
 	var outbox struct{ Messages []mail }
 	if err := d.call(ctx, request{method: "GET", path: "/local/outbox"}, &outbox); err != nil {
 		v.Failed = true

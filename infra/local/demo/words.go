@@ -57,11 +57,19 @@ func span(seconds int) string {
 	return counted((seconds+3599)/3600, "hour")
 }
 
+// A moment is told in UTC, and by the page's script in the reader's own time zone.
+type moment struct {
+	UTC  string // for the script (RFC 3339)
+	Text string
+	Day  bool // the day is told even if it is today
+}
+
 // clockTime is a moment as the pages show it: the time alone if it is today, else with the day.
-func clockTime(at, now time.Time) string {
+func clockTime(at, now time.Time) *moment {
 	at = at.UTC()
+	layout := "2 Jan 2006, 15:04 UTC"
 	if at.Format(time.DateOnly) == now.UTC().Format(time.DateOnly) {
-		return at.Format("15:04")
+		layout = "15:04 UTC"
 	}
-	return at.Format("2 Jan 2006, 15:04")
+	return &moment{UTC: at.Format(time.RFC3339), Text: at.Format(layout)}
 }

@@ -1,0 +1,28 @@
+// Tells moments in the reader's own time zone and the page's language. Without it they are told in UTC.
+
+const language = document.documentElement.lang;
+const clock = new Intl.DateTimeFormat(language, { timeStyle: "short" });
+const day = new Intl.DateTimeFormat(language, { dateStyle: "medium" });
+const both = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
+
+// The server's clock can be moved, so that its day may not be the reader's.
+let now = new Date();
+
+function tell(time) {
+  const at = new Date(time.dateTime);
+  const today = !time.hasAttribute("data-day") && day.format(at) === day.format(now);
+  const text = (today ? clock : both).format(at);
+  if (time.textContent !== text) time.textContent = text; // what is selected stays so
+}
+
+function tellAll(within) {
+  const current = document.querySelector("time[data-day]");
+  if (current) now = new Date(current.dateTime);
+  for (const time of within.querySelectorAll("time")) tell(time);
+}
+
+tellAll(document);
+// Mailbox and clock are replaced as they change.
+new MutationObserver((changes) => {
+  if (changes.some((change) => [...change.addedNodes].some((node) => node instanceof Element))) tellAll(document.getElementById("mailbox"));
+}).observe(document.getElementById("mailbox"), { childList: true, subtree: true });
