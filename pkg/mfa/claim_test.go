@@ -130,8 +130,10 @@ func TestANoticeOfAProcessThatDiedIsSentOnceMoreAtMost(t *testing.T) {
 		lock(t, w)
 		batch = records(t, w)
 		w.Mail = dyingMail{w.Outbox, taken}
-		if !died() || !died() || died() {
-			t.Error("want two tries and no third")
+		for try, want := range []bool{true, true, false} {
+			if got := died(); got != want {
+				t.Errorf("try %d: got tried %t, want %t", try+1, got, want)
+			}
 		}
 	}
 }
