@@ -140,7 +140,7 @@ func TestTheServiceIsHealthyWhenItsPublishedKeysCanBeRead(t *testing.T) {
 func TestEveryAnswerNamesItsRequest(t *testing.T) {
 	w := newWorld(t)
 	seen := map[string]bool{}
-	for _, sane := range []string{"a", "A-1_b.c", strings.Repeat("x", 128)} {
+	for _, sane := range []string{"a", "A-1_b.c", "azAZ09._-", strings.Repeat("x", 128)} {
 		if got := w.do("GET", "/nowhere", "", with("X-Request-Id", sane)); got.header.Get("X-Request-Id") != sane || got.word("request_id") != sane {
 			t.Errorf("%q: got %q and %q", sane, got.header.Get("X-Request-Id"), got.word("request_id"))
 		}

@@ -154,6 +154,7 @@ func TestAnOddIdempotencyKeyIsRefusedWhereItCounts(t *testing.T) {
 	}
 	w.refused("two", w.do("POST", "/v1/challenges", ana, once("a"), func(r *http.Request) { r.Header.Add("Idempotency-Key", "b") }),
 		400, mfa.InvalidRequest, "Idempotency-Key")
+	w.wants("the first and last printable characters", w.do("POST", "/v1/challenges", ana, once("! a ~")), 200)
 	w.wants("as long as may be", w.do("POST", "/v1/challenges", ana, once(strings.Repeat("k", 255))), 200)
 }
 

@@ -83,6 +83,9 @@ func TestAForcedEnrolmentProvesTheAddressThenEnrolsThenSignsIn(t *testing.T) {
 		"jti": start.ID, "nonce": nonce, "purpose": "sign_in", "decision": "enrol", "reason": "required", "verified": true,
 		"amr": []any{"pwd", "otp", "mfa"}, "acr": "aal2", "mfa_time": now, "aud": "app", "sub": user, "org": org,
 	})
+	if told := events(t, w, mfa.ChallengeVerified); len(told) != 1 || told[0].Data["challenge"] != start.ID || told[0].Data["enrolled"] != true {
+		t.Errorf("got %+v, want one event that the challenge was answered by an enrolment", told)
+	}
 	w.Clock.Advance(10*time.Minute - time.Second)
 	state, err := w.LookAtChallenge(t.Context(), w.Client, start.ID)
 	outcome, ok := state.Outcome.(mfa.FinishAnswer)

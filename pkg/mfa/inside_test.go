@@ -1,0 +1,91 @@
+package mfa
+
+import (
+	"testing"
+	"time"
+
+	"countersign/pkg/seal"
+	"countersign/pkg/store"
+)
+
+func TestAnEntryIsWholeAsItWasFiledOrWithNothingButItsDigest(t *testing.T) {
+	filed := entry{Salt: []byte("salt"), Body: []byte(`{"id":"ev_1"}`), Of: "user", Sealed: []byte("sealed")}
+	filed.Digest = filed.digest()
+	if !filed.whole() || !(&entry{Digest: filed.Digest}).whole() {
+		t.Error("an entry as it was filed, or one whose body was erased, is not whole")
+	}
+	for bits := range 15 { // of the four parts some are missing, and some are there
+		left := entry{Digest: filed.Digest}
+		if bits&1 != 0 {
+			left.Salt = filed.Salt
+		}
+		if bits&2 != 0 {
+			left.Body = filed.Body
+		}
+		if bits&4 != 0 {
+			left.Of = filed.Of
+		}
+		if bits&8 != 0 {
+			left.Sealed = filed.Sealed
+		}
+		if bits > 0 && left.whole() {
+			t.Errorf("an entry with the parts %04b alone is whole", bits)
+		}
+	}
+}
+
+func TestAKnownTokenOfAnotherFormIsWorthNothing(t *testing.T) {
+	g := &guard{Org: "acme", User: "u-17", Epoch: "e"}
+	u := &unit{ring: seal.NewRing(morning), reloaded: true}
+	mac, err := g.knownMAC(u.ring, u.ring.Newest())
+	if err != nil || len(mac) == 0 {
+		t.Fatal(err)
+	}
+	whole := knownPrefix + "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+	for name, text := range map[string]string{
+		"nothing": "", "the prefix alone": knownPrefix, "of a key that is not ours": whole,
+		"line ends instead of letters": whole[:len(whole)-8] + "\n\n\n\n\n\n\n\n",
+		"other letters":                whole[:len(whole)-1] + "*",
+		"padding":                      whole[:len(whole)-2] + "==",
+	} {
+		if known, err := u.knows(g, seal.NewSecret(text)); known || err != nil {
+			t.Errorf("%s: got %t, %v", name, known, err)
+		}
+	}
+}
+
+func TestEventsOfOneCommitKeepTheirOwnPolicyVersionAndActor(t *testing.T) {
+	at := morning.Add(time.Hour)
+	first := carried{Event: Event{ID: "ev_1", Type: ChallengeFailed, Time: at, Org: "acme", User: "u-17", Actor: userActor("u-17"), PolicyVersion: 3}}
+	second := first
+	second.ID, second.PolicyVersion, second.Actor = "ev_2", 4, serviceActor
+	rides, err := (&unit{events: []carried{first, second}}).manifest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := decodeManifest(store.Record{Events: rides})
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := m.carried()
+	if len(read) != 2 {
+		t.Fatalf("got %+v", read)
+	}
+	for i, want := range []carried{first, second} {
+		if got := read[i]; got.ID != want.ID || got.PolicyVersion != want.PolicyVersion || got.Actor != want.Actor {
+			t.Errorf("got %s of version %d by %v, want %s, %d, %v", got.ID, got.PolicyVersion, got.Actor, want.ID, want.PolicyVersion, want.Actor)
+		}
+	}
+}
+
+func TestWhatIsCountedOfCodesByEmailStaysSmall(t *testing.T) {
+	g := &guard{}
+	now := morning
+	for range 500 {
+		now = now.Add(g.mayEmail(now)).Add(time.Minute)
+		g.countEmail(now)
+		if len(g.Sends) > sendsInDay {
+			t.Fatalf("%d sends are kept, want those of a day", len(g.Sends))
+		}
+	}
+}
