@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -56,6 +57,23 @@ func (c *cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		asked, _ := url.ParseQuery(string(body))
 		c.answer(w, asked)
 	}
+}
+
+// seen is what was uploaded and asked for so far.
+func (c *cloud) seen() (uploaded int, changes []url.Values) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.uploaded, slices.Clone(c.changes)
+}
+
+// lastChange is the change that was asked for last.
+func (d *deployer) lastChange() url.Values {
+	d.t.Helper()
+	_, changes := d.aws.seen()
+	if len(changes) == 0 {
+		d.t.Fatal("CloudFormation was asked for no change")
+	}
+	return changes[len(changes)-1]
 }
 
 // answer speaks the AWS query protocol. https://smithy.io/2.0/aws/protocols/aws-query-protocol.html
@@ -123,10 +141,7 @@ func (d *deployer) types(commands string) (said string, err error) {
 // parameters are those of the last change that CloudFormation was asked for.
 func (d *deployer) parameters() map[string]string {
 	d.t.Helper()
-	if len(d.aws.changes) == 0 {
-		d.t.Fatal("CloudFormation was asked for no change")
-	}
-	asked, found := d.aws.changes[len(d.aws.changes)-1], map[string]string{}
+	asked, found := d.lastChange(), map[string]string{}
 	for i := 1; asked.Has(fmt.Sprintf("Parameters.member.%d.ParameterKey", i)); i++ {
 		found[asked.Get(fmt.Sprintf("Parameters.member.%d.ParameterKey", i))] = asked.Get(fmt.Sprintf("Parameters.member.%d.ParameterValue", i))
 	}
@@ -141,7 +156,7 @@ func (d *deployer) want(stack string, parameters map[string]string) {
 			d.t.Errorf("%s: %s is %q, want %q", stack, name, got[name], value)
 		}
 	}
-	asked := d.aws.changes[len(d.aws.changes)-1]
+	asked := d.lastChange()
 	if asked.Get("StackName") != stack || asked.Get("Capabilities.member.1") != "CAPABILITY_IAM" || asked.Has("Capabilities.member.2") {
 		d.t.Errorf("got stack %s with %s, want %s with CAPABILITY_IAM alone", asked.Get("StackName"), asked.Get("Capabilities.member.1"), stack)
 	}
@@ -154,7 +169,7 @@ func TestREADMEsCommandsDeployUpToWhereAWSIsNeeded(t *testing.T) {
 	}
 	d := newDeployer(t)
 	said, err := d.types("sam deploy --config-env dev")
-	if err == nil || !strings.Contains(said, "parameters.dev.yaml") || len(d.aws.changes) > 0 {
+	if _, changes := d.aws.seen(); err == nil || !strings.Contains(said, "parameters.dev.yaml") || len(changes) > 0 {
 		t.Errorf("without the owner's parameters: got %v, want them asked for\n%s", err, said)
 	}
 	said, err = d.types(before)
@@ -162,8 +177,8 @@ func TestREADMEsCommandsDeployUpToWhereAWSIsNeeded(t *testing.T) {
 		t.Fatalf("got %v, want the deployment tried\n%s", err, said)
 	}
 	_, functions := readTemplate(t)
-	if d.aws.uploaded < len(functions) {
-		t.Errorf("%d files were uploaded, want one for each of %d functions", d.aws.uploaded, len(functions))
+	if uploaded, _ := d.aws.seen(); uploaded < len(functions) {
+		t.Errorf("%d files were uploaded, want one for each of %d functions", uploaded, len(functions))
 	}
 	d.want("countersign-dev", map[string]string{
 		"Stage": "dev", "SenderAddress": "you@example.com", "ReserveConcurrency": "no", "LogRetentionDays": "7",
