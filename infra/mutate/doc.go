@@ -22,7 +22,7 @@
 // Every package of -tests looks for every change, so that a rule of a lower package may be kept by the tests of a higher
 // one. A change that no test reaches counts as a survivor. What was found out about a survivor (a test that came of it, or
 // why it changes nothing) stands in verdicts.txt, by the text of its place and not by a line number, and is carried over
-// into the results.
+// into the results (RESULTS.md).
 //
 // It needs an idle machine for its time limits to mean something, and DynamoDB Local (COUNTERSIGN_DYNAMODB) for the tests
 // of pkg/store/dynamo. It writes nothing into the tree but the results.
