@@ -29,6 +29,7 @@ type chromium struct {
 	last     int    // id of the last call
 	loaded   int    // times that the page was
 	problems []string
+	download string // how far the last download has come, in DevTools' words; it may be through before a call answers
 }
 
 // message is a call's answer, or an event.
@@ -152,6 +153,12 @@ func (c *chromium) hear() message {
 		c.loaded++
 	case "Log.entryAdded", "Runtime.exceptionThrown":
 		c.problems = append(c.problems, string(m.Params))
+	case "Browser.downloadProgress":
+		var progress struct{ State string }
+		if err := json.Unmarshal(m.Params, &progress); err != nil {
+			c.t.Fatal(err)
+		}
+		c.download = progress.State
 	}
 	return m
 }

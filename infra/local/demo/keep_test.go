@@ -61,18 +61,11 @@ func TestRecoveryCodesCanBeDownloadedAsTheyAreShown(t *testing.T) {
 	c.call("Browser.setDownloadBehavior", map[string]any{"behavior": "allow", "downloadPath": folder, "eventsEnabled": true}, nil)
 	codes := c.toCodes(b.base)
 	c.press("save")
-	for state := ""; state != "completed"; {
-		m := c.hear()
-		if m.Method != "Browser.downloadProgress" {
-			continue
-		}
-		var progress struct{ State string }
-		if err := json.Unmarshal(m.Params, &progress); err != nil {
-			t.Fatal(err)
-		}
-		if state = progress.State; state == "canceled" {
+	for c.download != "completed" {
+		if c.download == "canceled" {
 			t.Fatal("the browser has not saved the file")
 		}
+		c.hear()
 	}
 	text, err := os.ReadFile(filepath.Join(folder, "demo-desk-recovery-codes.txt"))
 	if err != nil {
