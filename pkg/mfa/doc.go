@@ -164,11 +164,6 @@
 // 20 times per user while one of the tokens lasts, so that what browsers can have remembered under their own
 // Idempotency-Keys is bounded.
 //
-// A policy that allows fewer attempts counts for what is open as well: a challenge or enrolment with as many wrong answers
-// is over. Starts have no limit of their own: a client starts a challenge once it has seen the right password, and limits
-// those; a start that sends a code is bound by the limit of codes. One that sends none writes a challenge that expires, and
-// bounding those would cost every sign-in by app another write. The HTTP API's throttle bounds all callers together.
-//
 // Of each sort a user has two such budgets: one for browsers where this user has answered rightly before, and one for all
 // others, so that somebody who has only the password can't lock the owner out of a browser that the owner uses. A challenge
 // counts in the first if a known token came with its start, which every verify gives; so does the enrolment that answers it.
@@ -176,6 +171,11 @@
 // row, and the lock of its own budget as far as the windows allow. An account shows the lock of browsers that aren't known.
 // A known token is an HMAC over the epoch and a word in the guard; a new epoch ends it, and so does a new word, where one
 // browser is revoked or a theft suspected.
+//
+// A policy that allows fewer attempts counts for what is open as well: a challenge or enrolment with as many wrong answers
+// is over. Starts have no limit of their own: a client starts a challenge once it has seen the right password, and limits
+// those; a start that sends a code is bound by the limit of codes. One that sends none writes a challenge that expires, and
+// bounding those would cost every sign-in by app another write. The HTTP API's throttle bounds all callers together.
 //
 // # What a user is told
 //

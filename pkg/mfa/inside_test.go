@@ -1,6 +1,7 @@
 package mfa
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -45,6 +46,7 @@ func TestAKnownTokenOfAnotherFormIsWorthNothing(t *testing.T) {
 	for name, text := range map[string]string{
 		"nothing": "", "the prefix alone": knownPrefix, "of a key that is not ours": whole,
 		"line ends instead of letters": whole[:len(whole)-8] + "\n\n\n\n\n\n\n\n",
+		"nothing but line ends":        knownPrefix + strings.Repeat("\n", len(whole)-len(knownPrefix)),
 		"other letters":                whole[:len(whole)-1] + "*",
 		"padding":                      whole[:len(whole)-2] + "==",
 	} {
