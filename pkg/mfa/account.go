@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"countersign/pkg/store"
+	"countersign/pkg/store/record"
 )
 
 // An account is all the store holds of one user, as one Query reads it.
@@ -75,7 +76,7 @@ func (a *account) take(item store.Item) error {
 	switch {
 	case item.Key.Sort == "guard":
 		a.item, a.guard = item, &guard{}
-		if err := decode(item, a.guard); err != nil {
+		if err := record.Decode(item, a.guard); err != nil {
 			return err
 		}
 		a.trusted = a.guard.trustEpoch()
@@ -84,19 +85,19 @@ func (a *account) take(item store.Item) error {
 		}
 	case strings.HasPrefix(item.Key.Sort, "browser#"):
 		h := held{item: item}
-		if err := decode(item, &h.browser); err != nil {
+		if err := record.Decode(item, &h.browser); err != nil {
 			return err
 		}
 		a.browsers = append(a.browsers, h)
 	case strings.HasPrefix(item.Key.Sort, "factor#"):
 		h := heldFactor{item: item}
-		if err := decode(item, &h.factorRecord); err != nil {
+		if err := record.Decode(item, &h.factorRecord); err != nil {
 			return err
 		}
 		a.enrolled = append(a.enrolled, h)
 	case item.Key == a.pending.item.Key:
 		a.pending.item = item
-		return decode(item, &a.pending.enrolment)
+		return record.Decode(item, &a.pending.enrolment)
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
+	"countersign/pkg/store/record"
 )
 
 // The activity of an org is a chain of pages for each day of events. A page is what one batch brought for that org and
@@ -39,7 +40,7 @@ const (
 
 // page is one page of an org's activity.
 type page struct {
-	head
+	record.Head
 	Filed   time.Time  `json:"filed"`
 	Before  string     `json:"before,omitempty"`  // hash of the page before; empty: there was none
 	Earlier *pagePlace `json:"earlier,omitempty"` // of the first page of a day: where the page before is
@@ -62,7 +63,7 @@ type entry struct {
 }
 
 // filedDay says that an org has pages of a day.
-type filedDay struct{ head }
+type filedDay struct{ record.Head }
 
 func dayOf(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 
@@ -200,7 +201,7 @@ type heldPage struct {
 
 func readPage(day string, item store.Item) (*heldPage, error) {
 	h := &heldPage{key: item.Key, day: day}
-	if err := decode(item, &h.page); err != nil {
+	if err := record.Decode(item, &h.page); err != nil {
 		return nil, err
 	}
 	var err error

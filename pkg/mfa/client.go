@@ -9,6 +9,7 @@ import (
 
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
+	"countersign/pkg/store/record"
 )
 
 // A Scope is what an API key may do. None of them includes another.
@@ -87,11 +88,11 @@ func (s *Service) CreateKey(ctx context.Context, k NewKey) (seal.Secret, error) 
 	}
 	u := &unit{s: s}
 	u.begin(nil)
-	record := &apiKey{Client: k.Client, Name: k.Name, Scopes: k.Scopes, Org: k.Org, Origins: k.Origins, Created: u.now}
-	bearer := filter.NewBearer(seal.APIKey, record.carries())
+	made := &apiKey{Client: k.Client, Name: k.Name, Scopes: k.Scopes, Org: k.Org, Origins: k.Origins, Created: u.now}
+	bearer := filter.NewBearer(seal.APIKey, made.carries())
 	hash := seal.HashBearer(bearer.Reveal())
-	u.put(store.Item{Key: apiKeyKey(hash)}, record, time.Time{})
-	u.put(store.Item{Key: keyLineKey(hash)}, record, time.Time{})
+	u.put(store.Item{Key: apiKeyKey(hash)}, made, time.Time{})
+	u.put(store.Item{Key: keyLineKey(hash)}, made, time.Time{})
 	if err := u.commit(ctx); err != nil {
 		return seal.Secret{}, AsError(err)
 	}
@@ -213,7 +214,7 @@ func (c *caller) check() error {
 		return unauthenticated()
 	}
 	c.key = &apiKey{}
-	if err := decode(c.item, c.key); err != nil {
+	if err := record.Decode(c.item, c.key); err != nil {
 		return AsError(err)
 	}
 	if !bytes.Equal(c.key.carries(), c.carried) {

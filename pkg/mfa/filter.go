@@ -8,6 +8,7 @@ import (
 
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
+	"countersign/pkg/store/record"
 )
 
 // filterKey is where the table has the filter key of its bearers.
@@ -15,7 +16,7 @@ var filterKey = store.Key{Partition: "filter", Sort: "filter"}
 
 // filterRecord is the filter key, in the clear: see seal.Filter.
 type filterRecord struct {
-	head
+	record.Head
 	Key string `json:"key"`
 }
 
@@ -65,13 +66,13 @@ func readFilter(ctx context.Context, from store.Store) (*seal.Filter, error) {
 		}
 		if !item.Absent() {
 			var r filterRecord
-			if err := decode(item, &r); err != nil {
+			if err := record.Decode(item, &r); err != nil {
 				return nil, err
 			}
 			return seal.UnmarshalFilter(seal.NewSecret(r.Key))
 		}
 		made := seal.NewFilter()
-		body, err := encode(&filterRecord{Key: made.Marshal().Reveal()})
+		body, err := record.Encode(&filterRecord{Key: made.Marshal().Reveal()})
 		if err != nil {
 			return nil, err
 		}

@@ -10,6 +10,7 @@ import (
 
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
+	"countersign/pkg/store/record"
 )
 
 // A KeyLine is what can be told of an API key. The key itself can't: nobody has it but who it was given to.
@@ -45,7 +46,7 @@ func revokedKey(hash string) store.Key {
 }
 
 // revoked stands where an API key was. It says nothing; a revocation whose answer was lost is known again by it.
-type revoked struct{ head }
+type revoked struct{ record.Head }
 
 // ListKeys tells which API keys there are, in no order that means anything.
 func (s *Service) ListKeys(ctx context.Context) ([]KeyLine, error) {
@@ -136,7 +137,7 @@ func (s *Service) keyLines(ctx context.Context, prefix string) (found []store.It
 
 func keyLine(item store.Item) (KeyLine, error) {
 	var k apiKey
-	if err := decode(item, &k); err != nil {
+	if err := record.Decode(item, &k); err != nil {
 		return KeyLine{}, fmt.Errorf("list API keys: %w", err)
 	}
 	return KeyLine{

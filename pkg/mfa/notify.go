@@ -10,6 +10,7 @@ import (
 
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
+	"countersign/pkg/store/record"
 )
 
 // An addressed is a notice to one recipient.
@@ -25,7 +26,7 @@ type addressed struct {
 // known what became of the notice. Whoever finds it open takes it that the process died, or that the answer of the provider
 // was lost, and sends the notice a second time, which is the last.
 type claim struct {
-	head
+	record.Head
 	Tries int  `json:"tries"`
 	Done  bool `json:"done,omitempty"`
 }
@@ -87,7 +88,7 @@ func (s *Service) claim(ctx context.Context, key store.Key) (*heldClaim, error) 
 	}
 	held := &heldClaim{item: item}
 	if !item.Absent() {
-		if err := decode(item, &held.claim); err != nil {
+		if err := record.Decode(item, &held.claim); err != nil {
 			return nil, err
 		}
 	}

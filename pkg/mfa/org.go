@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"countersign/pkg/store"
+	"countersign/pkg/store/record"
 )
 
 // readPolicy reads an org's policy; an org never seen has the default policy, version 0.
@@ -22,7 +23,7 @@ func (s *Service) readPolicy(r route, org string, into **orgPolicy) read {
 		p := &orgPolicy{item: item}
 		if item.Absent() {
 			p.Org, p.Policy = org, DefaultPolicy()
-		} else if err := decode(item, &p.policyRecord); err != nil {
+		} else if err := record.Decode(item, &p.policyRecord); err != nil {
 			return err
 		}
 		*into = p
@@ -207,7 +208,7 @@ func (s *Service) previewShard(ctx context.Context, partition string, from, to *
 		}
 		for _, item := range page.Items {
 			var l listed
-			if err := decode(item, &l); err != nil {
+			if err := record.Decode(item, &l); err != nil {
 				return err
 			}
 			into.add(&l, from, to)

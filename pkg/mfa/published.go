@@ -8,6 +8,7 @@ import (
 
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
+	"countersign/pkg/store/record"
 )
 
 // PublishedKeysAt is where the table has the public half of the key ring. It is public: whoever serves it needs neither
@@ -16,14 +17,14 @@ var PublishedKeysAt = store.Key{Partition: "jwks", Sort: "jwks"}
 
 // publishedKeys is the public half of a key ring.
 type publishedKeys struct {
-	head
+	record.Head
 	JWKS json.RawMessage `json:"jwks"`
 }
 
 // PublishKeys is the write that publishes the public half of ring in the place of what has the version expect. It belongs
 // into the commit that changes the ring, so that no key signs before it was published for as long as it must be.
 func PublishKeys(ring *seal.Ring, expect store.Version) (store.Write, error) {
-	body, err := encode(&publishedKeys{JWKS: ring.JWKS()})
+	body, err := record.Encode(&publishedKeys{JWKS: ring.JWKS()})
 	if err != nil {
 		return store.Write{}, fmt.Errorf("publish the keys: %w", err)
 	}
@@ -40,7 +41,7 @@ func PublishedKeys(ctx context.Context, from store.Store) ([]byte, error) {
 		return nil, errors.New("read the published keys: there are none yet; the first function that needs the key ring makes them")
 	}
 	var p publishedKeys
-	if err := decode(item, &p); err != nil {
+	if err := record.Decode(item, &p); err != nil {
 		return nil, err
 	}
 	return p.JWKS, nil

@@ -2,48 +2,17 @@ package mfa
 
 import (
 	"encoding/base64"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"countersign/pkg/store"
+	"countersign/pkg/store/record"
 )
-
-// The format of the records this code writes. Code reads the formats up to its own and refuses a later one, so that an
-// older function beside a newer one fails closed instead of dropping what it doesn't know.
-const format = 1
-
-var errFormat = errors.New("record of a later format")
-
-// A record is what an item's body holds.
-type record interface{ header() *head }
-
-type head struct {
-	Format int `json:"format"`
-}
-
-func (h *head) header() *head { return h }
-
-func encode(r record) ([]byte, error) {
-	r.header().Format = format
-	return json.Marshal(r)
-}
-
-func decode(item store.Item, r record) error {
-	if err := json.Unmarshal(item.Body, r); err != nil {
-		return fmt.Errorf("decode %s: %w", item.Key.Sort, err)
-	}
-	if r.header().Format < 1 || r.header().Format > format {
-		return fmt.Errorf("decode %s: %w", item.Key.Sort, errFormat)
-	}
-	return nil
-}
 
 // The guard: the one item of a user that decides. See the package comment.
 type guard struct {
-	head
+	record.Head
 	Org     string  `json:"org"`
 	User    string  `json:"user"`
 	Epoch   string  `json:"epoch"` // random; what carries another one is dead
@@ -124,7 +93,7 @@ const (
 
 // A challenge: facts, and the digest of the code that went out last. What was tried against it is in the guard.
 type challenge struct {
-	head
+	record.Head
 	ID            string      `json:"-"` // the partition of its item
 	Epoch         string      `json:"epoch"`
 	Life          string      `json:"life,omitempty"` // that its events are of
@@ -153,7 +122,7 @@ type challenge struct {
 
 // A factorRecord is all of an enrolled factor but what decides, which is in the guard.
 type factorRecord struct {
-	head
+	record.Head
 	ID      string    `json:"id"`
 	Kind    Kind      `json:"kind"`
 	Label   string    `json:"label,omitempty"`
@@ -164,7 +133,7 @@ type factorRecord struct {
 
 // enrolment is a factor that is being enrolled. A user has one at a time: beginning again puts another in its place.
 type enrolment struct {
-	head
+	record.Head
 	ID        string       `json:"id"` // en_…
 	Epoch     string       `json:"epoch"`
 	Client    string       `json:"client"`
@@ -191,7 +160,7 @@ type sentCode struct {
 
 // A browser that is trusted: one line of tokens, of which generation Generation is the newest.
 type browser struct {
-	head
+	record.Head
 	ID            string    `json:"id"` // tb_…
 	Epoch         string    `json:"epoch"`
 	Name          string    `json:"name,omitempty"`
@@ -207,7 +176,7 @@ type browser struct {
 // due is a trusted browser whose end falls in an hour, or a user whom something waits to be told to. It names its user by the route only, so that an erasure, which
 // can't find it, leaves nothing of the user in it.
 type due struct {
-	head
+	record.Head
 	Route     []byte    `json:"route"`
 	Browser   string    `json:"browser,omitempty"`
 	Epoch     string    `json:"epoch,omitempty"`
@@ -218,7 +187,7 @@ type due struct {
 
 // listed is a user's line in the roster of its org: facts only, status is computed under the policy of the moment.
 type listed struct {
-	head
+	record.Head
 	User     string `json:"user"`
 	Email    bool   `json:"email,omitempty"` // has an address
 	Kinds    []Kind `json:"kinds,omitempty"` // of enrolled factors, each once
@@ -228,7 +197,7 @@ type listed struct {
 
 // policyRecord is an org's policy as it is, or as it was in one version.
 type policyRecord struct {
-	head
+	record.Head
 	Org     string       `json:"org"`
 	Version int          `json:"version"`
 	Updated time.Time    `json:"updated"`
@@ -241,7 +210,7 @@ type policyRecord struct {
 
 // apiKey is what a bearer csk_… may do.
 type apiKey struct {
-	head
+	record.Head
 	Client  string    `json:"client"`
 	Name    string    `json:"name,omitempty"` // that users know the client by; empty: Service.Sender
 	Scopes  []Scope   `json:"scopes"`
@@ -252,7 +221,7 @@ type apiKey struct {
 
 // remembered is the answer to a call that came with an Idempotency-Key.
 type remembered struct {
-	head
+	record.Head
 	Body  string    `json:"body"` // digest of the request's
 	Until time.Time `json:"until"`
 	Full  []byte    `json:"full"`            // sealed: the answer, repeated until Until
@@ -262,7 +231,7 @@ type remembered struct {
 
 // mark is where the sweep goes on.
 type mark struct {
-	head
+	record.Head
 	Hour  time.Time `json:"hour"`            // every hour before it is done
 	Shard int       `json:"shard,omitempty"` // of that hour; those before it have been gone through
 	After string    `json:"after,omitempty"` // in that shard; so has what is no later
@@ -338,6 +307,6 @@ func shortID(id string) string {
 
 // erased stands where a user was, for as long as the event of the erasure takes to be handed on.
 type erased struct {
-	head
+	record.Head
 	At time.Time `json:"at"`
 }

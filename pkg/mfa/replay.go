@@ -7,6 +7,7 @@ import (
 
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
+	"countersign/pkg/store/record"
 )
 
 // A replay is the Idempotency-Key of one try: the item that remembers its answer, read beside everything else and
@@ -52,7 +53,7 @@ func (r *replay) earlier(u *unit, n *named) error {
 		return nil
 	}
 	var m remembered
-	if err := decode(r.item, &m); err != nil {
+	if err := record.Decode(r.item, &m); err != nil {
 		return AsError(err)
 	}
 	if m.Needs != "" && !u.caller.has(m.Needs) {

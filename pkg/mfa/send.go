@@ -8,6 +8,7 @@ import (
 
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
+	"countersign/pkg/store/record"
 )
 
 // A SendRequest asks for a fresh code of an open challenge.
@@ -67,7 +68,7 @@ func (s *Service) readChallenge(id string, into **heldChallenge) read {
 		if item.Absent() {
 			return nil
 		}
-		return decode(item, &h.challenge)
+		return record.Decode(item, &h.challenge)
 	}
 }
 

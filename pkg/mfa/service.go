@@ -11,6 +11,7 @@ import (
 
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
+	"countersign/pkg/store/record"
 )
 
 // A Service answers the calls of this package. Its fields are set before the first call and not changed after it.
@@ -281,8 +282,8 @@ func (u *unit) begin(ring *seal.Ring) {
 }
 
 // put writes r over item. expires zero: never.
-func (u *unit) put(item store.Item, r record, expires time.Time) {
-	body, err := encode(r)
+func (u *unit) put(item store.Item, r record.Record, expires time.Time) {
+	body, err := record.Encode(r)
 	if err != nil {
 		u.err = errors.Join(u.err, err)
 	}

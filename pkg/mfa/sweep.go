@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"countersign/pkg/store"
+	"countersign/pkg/store/record"
 )
 
 // Swept says what a run of the sweep did.
@@ -47,7 +48,7 @@ func (s *Service) sweep(ctx context.Context, items, hours int) (Swept, error) {
 	first := r.now.Add(-firstLook).Truncate(time.Hour)
 	m := mark{Hour: first}
 	if !item.Absent() {
-		if err := decode(item, &m); err != nil {
+		if err := record.Decode(item, &m); err != nil {
 			return Swept{}, fmt.Errorf("sweep: %w", err)
 		}
 	}
@@ -150,7 +151,7 @@ func (r *sweeping) announceAll(ctx context.Context, items []store.Item) error {
 // Of several runs at once only the one whose conditional write succeeds announces.
 func (s *Service) announce(ctx context.Context, item store.Item, now time.Time) (int, error) {
 	var d due
-	if err := decode(item, &d); err != nil {
+	if err := record.Decode(item, &d); err != nil {
 		return 0, err
 	}
 	if d.Announced || now.Before(d.Ends) {
@@ -170,7 +171,7 @@ func (s *Service) announce(ctx context.Context, item store.Item, now time.Time) 
 	}
 	var g guard
 	var b browser
-	if err := errors.Join(decode(guardItem, &g), decode(browserItem, &b)); err != nil {
+	if err := errors.Join(record.Decode(guardItem, &g), record.Decode(browserItem, &b)); err != nil {
 		return 0, err
 	}
 	ended, taken := b.end(p)

@@ -1,0 +1,45 @@
+// Package record writes and reads what the body of an item holds. Every body has a format number, so that records can
+// change: code reads the formats up to its own and refuses a later one. An older function beside a newer one therefore
+// fails closed instead of dropping what it doesn't know.
+package record
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"countersign/pkg/store"
+)
+
+// format is the format of the records that this code writes.
+const format = 1
+
+// ErrFormat is wrapped by the error of Decode for a record of a format that this code doesn't know.
+var ErrFormat = errors.New("record of a later format")
+
+// A Record is what the body of an item holds: a struct that embeds Head.
+type Record interface{ header() *Head }
+
+// Head is the part that all records have.
+type Head struct {
+	Format int `json:"format"` // set by Encode
+}
+
+func (h *Head) header() *Head { return h }
+
+// Encode gives the body that holds r.
+func Encode(r Record) ([]byte, error) {
+	r.header().Format = format
+	return json.Marshal(r)
+}
+
+// Decode fills r in from the body of item. It fails for an item that is absent.
+func Decode(item store.Item, r Record) error {
+	if err := json.Unmarshal(item.Body, r); err != nil {
+		return fmt.Errorf("decode %s: %w", item.Key.Sort, err)
+	}
+	if r.header().Format < 1 || r.header().Format > format {
+		return fmt.Errorf("decode %s: %w", item.Key.Sort, ErrFormat)
+	}
+	return nil
+}
