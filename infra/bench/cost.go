@@ -157,7 +157,7 @@ func costs(ctx context.Context, out io.Writer, _ options) error {
 		return fmt.Errorf("idle: %w", err)
 	}
 	fmt.Fprintf(out, "\nMetered over %d sign-ins of each kind by users who signed in the day before, %d a second, on DynamoDB Local, by what each request consumes; "+
-		"ids are UUIDs and each sign-in says its browser; list prices of %s without free tiers, in [prices.go](infra/bench/prices.go). In it: calls of the HTTP API, functions (arm64's price; their time is that of this machine, %s, each "+
+		"ids are UUIDs and each sign-in says its browser; list prices of %s without free tiers, in [prices.go](prices.go). In it: calls of the HTTP API, functions (arm64's price; their time is that of this machine, %s, each "+
 		"invocation rounded up to a ms), the table's units, KMS, the bus, logs, and answers to the internet; and publish with them, in batches of a second from each of %d shards. "+
 		"Lambda's reads of the stream are free. An email costs %.0f USD per million more, SES's price. Activity is kept for %d days, with backups.\n\n"+
 		"Idle, a month: %.2f USD for the KMS key and %.4f USD for the sweep, which runs %d times an hour.\n",

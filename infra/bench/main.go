@@ -1,5 +1,5 @@
-// Command bench measures what Countersign costs and how fast it is, and prints the tables with how they were made. With
-// -write it puts them into a file between its two marks, so that no figure in the README is typed by hand.
+// Command bench measures what Countersign costs and how fast it is. It prints the tables with how they were made, and writes
+// them into infra/bench/RESULTS.md, of which README quotes four lines: no figure in either file is typed by hand.
 //
 // Machines are noisy: what is compared is run in turn, several rounds, and the median is given. What is counted (round
 // trips, items, request units) is exact.
@@ -25,9 +25,9 @@ import (
 
 // options say how thoroughly to measure.
 type options struct {
-	verifies int    // in a round on a server
-	rounds   int    // of which the median is given
-	write    string // a file; empty: none
+	verifies int // in a round on a server
+	rounds   int // of which the median is given
+	write    bool
 	only     string // names of sections, between commas; empty: all
 	peers    bool
 }
@@ -35,16 +35,17 @@ type options struct {
 // A section is one table, or several that belong together.
 type section struct {
 	name    string
+	title   string // in the file of results
 	measure func(context.Context, io.Writer, options) error
 }
 
 func sections() []section {
 	return []section{
-		{"steps", func(ctx context.Context, out io.Writer, _ options) error { return countedSteps(ctx, out) }},
-		{"coldstart", coldStart},
-		{"cost", costs},
-		{"local", localServer},
-		{"peers", peers},
+		{"steps", "One step, counted", func(ctx context.Context, out io.Writer, _ options) error { return countedSteps(ctx, out) }},
+		{"coldstart", "A function's cold start", coldStart},
+		{"cost", "What a sign-in costs", costs},
+		{"local", "The local server", localServer},
+		{"peers", "Beside other products", peers},
 	}
 }
 
@@ -52,7 +53,7 @@ func main() {
 	var o options
 	flag.IntVar(&o.verifies, "n", 2000, "verifies in a round on a server")
 	flag.IntVar(&o.rounds, "rounds", 5, "rounds, of which the median is given")
-	flag.StringVar(&o.write, "write", "", "a file to put the tables into, between <!-- bench --> and <!-- /bench -->")
+	flag.BoolVar(&o.write, "write", true, "put the tables that were measured into "+resultsFile+", and what "+quotingFile+" quotes of them there")
 	flag.StringVar(&o.only, "only", "", "the sections to measure, between commas: "+strings.Join(names(), ", ")+" (default all)")
 	flag.BoolVar(&o.peers, "peers", false, "measure what a user would pick instead, too; it is downloaded and built first")
 	flag.Parse()
@@ -85,38 +86,32 @@ func bench(ctx context.Context, o options) error {
 	if o.rounds < 1 || o.verifies < 100 {
 		return errors.New("at least 1 round of 100 verifies")
 	}
-	if o.write != "" && o.only != "" {
-		return errors.New("-write takes all sections")
+	root, err := moduleFolder(ctx)
+	if err != nil {
+		return err
 	}
-	var tables bytes.Buffer
-	out := io.MultiWriter(os.Stdout, &tables)
-	fmt.Fprintf(out, "Measured on %s, %s.\n", time.Now().UTC().Format("2006-01-02"), machine())
+	found, err := readResults(root)
+	if err != nil {
+		return err
+	}
 	for _, s := range sections() {
 		if !slices.Contains(wanted, s.name) {
 			continue
 		}
-		fmt.Fprintln(out)
-		if err := s.measure(ctx, out, o); err != nil {
+		if s.name == "peers" && !o.peers {
+			fmt.Println("Other products were not measured: it takes `-peers`, which downloads and builds them.")
+			continue
+		}
+		var tables bytes.Buffer
+		fmt.Fprintf(&tables, "Measured on %s, %s.\n\n", time.Now().UTC().Format(time.DateOnly), machine())
+		if err := s.measure(ctx, io.MultiWriter(os.Stdout, &tables), o); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
+		fmt.Println()
+		found[s.name] = tables.String()
 	}
-	if o.write == "" {
+	if !o.write {
 		return nil
 	}
-	return between(o.write, tables.Bytes())
-}
-
-// between replaces what stands in a file between the two marks.
-func between(path string, tables []byte) error {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	before, rest, ok := bytes.Cut(text, []byte("<!-- bench -->\n"))
-	_, after, ended := bytes.Cut(rest, []byte("<!-- /bench -->"))
-	if !ok || !ended {
-		return fmt.Errorf("%s has no <!-- bench --> and <!-- /bench -->", path)
-	}
-	whole := bytes.Join([][]byte{before, []byte("<!-- bench -->\n"), tables, []byte("<!-- /bench -->"), after}, nil)
-	return os.WriteFile(path, whole, 0o644)
+	return found.write(root)
 }

@@ -77,14 +77,23 @@ func (r *rig) service(ctx context.Context, table string) (*mfa.Service, error) {
 
 const issuer = "https://bench.example"
 
+// moduleFolder is where the module is that the command is run in.
+func moduleFolder(ctx context.Context) (string, error) {
+	listed, err := exec.CommandContext(ctx, "go", "list", "-f", "{{.Module.Dir}}", "countersign/pkg/cloud").Output()
+	if err != nil {
+		return "", fmt.Errorf("find the module: %w", err)
+	}
+	return strings.TrimSpace(string(listed)), nil
+}
+
 // build builds the functions as for Amazon, but for this machine, and with the bench's own root in the place of the first
 // of the five that they trust, so that they read as many and find theirs among them.
 func (r *rig) build(ctx context.Context) error {
-	listed, err := exec.CommandContext(ctx, "go", "list", "-f", "{{.Module.Dir}}", "countersign/pkg/cloud").Output()
+	module, err := moduleFolder(ctx)
 	if err != nil {
-		return fmt.Errorf("find the module: %w", err)
+		return err
 	}
-	r.module = strings.TrimSpace(string(listed))
+	r.module = module
 	trusted := filepath.Join(r.module, "pkg", "cloud", "roots.pem")
 	roots, err := os.ReadFile(trusted)
 	if err != nil {
