@@ -272,6 +272,7 @@ type staleKeys struct {
 	mu      sync.Mutex
 	ring    *seal.Ring
 	source  *seal.Ring
+	failure error // of a reload
 	reloads int
 }
 
@@ -285,6 +286,9 @@ func (k *staleKeys) Reload(context.Context) (*seal.Ring, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.reloads++
+	if k.failure != nil {
+		return nil, k.failure
+	}
 	k.ring = k.source
 	return k.ring, nil
 }
@@ -369,6 +373,25 @@ func TestATrustTokenOfAKeyThatIsGoneIsAskedNotUnavailable(t *testing.T) {
 	wantReason(t, w, token, mfa.NewBrowser)
 	if _, err := verify(t, w, ch.ID, code, false); mfa.AsError(err).Code != mfa.Unavailable {
 		t.Errorf("a code of a key that is gone: got %v, want unavailable", err)
+	}
+}
+
+func TestARingThatCantBeReloadedLetsNobodyIn(t *testing.T) {
+	w := kls(t, nil)
+	ch := started(t, w, ana())
+	code := w.Outbox.Code(t, mail)
+	known, err := w.Keys.Ring(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := &staleKeys{ring: seal.NewRing(w.Clock.Now()), source: known, failure: errors.New("the keys are away")}
+	w.Service.Keys = keys
+	if _, err := verify(t, w, ch.ID, code, false); mfa.AsError(err).Code != mfa.Unavailable || keys.reloads != 1 {
+		t.Errorf("got %v after %d reloads, want unavailable after 1", err, keys.reloads)
+	}
+	keys.failure = nil
+	if answer, err := verify(t, w, ch.ID, code, false); err != nil || !answer.Verified {
+		t.Errorf("the keys are back: got %+v, %v", answer, err)
 	}
 }
 

@@ -7,8 +7,8 @@ const (
 	sealedHeader  = 1 + keyIDSize
 )
 
-// SealedOverhead is how many bytes longer a sealed value is than its plaintext: version 1, key id 8, nonce 12, tag 16.
-const SealedOverhead = sealedHeader + 12 + 16
+// sealedOverhead is how many bytes longer a sealed value is than its plaintext: version 1, key id 8, nonce 12, tag 16.
+const sealedOverhead = sealedHeader + 12 + 16
 
 // Seal encrypts plaintext by AES-256-GCM under the newest key for purpose. It binds to it the version, the key id, the
 // purpose and the fields of aad, all of which Open must be given again. A purpose is a constant of the program, never data.
@@ -17,7 +17,8 @@ func (r *Ring) Seal(purpose string, aad []string, plaintext []byte) []byte {
 	return key.seal(key.derive(useSeal, purpose).aead, purpose, aad, plaintext)
 }
 
-// Open decrypts what Seal made with the same purpose and aad. It fails with ErrUnknownKey or ErrOpen.
+// Open decrypts what Seal made with the same purpose and aad. It fails with ErrUnknownKey if the ring doesn't have the key
+// that sealed names, and with an error that doesn't say why if Seal didn't make it so.
 func (r *Ring) Open(purpose string, aad []string, sealed []byte) ([]byte, error) {
 	key, err := r.sealedUnder(sealed)
 	if err != nil {
@@ -33,7 +34,7 @@ func (r *Ring) SealWith(extra []byte, purpose string, aad []string, plaintext []
 	return key.seal(key.aeadWith(extra, purpose), purpose, aad, plaintext)
 }
 
-// OpenWith decrypts what SealWith made with the same extra, purpose and aad. It fails with ErrUnknownKey or ErrOpen.
+// OpenWith decrypts what SealWith made with the same extra, purpose and aad. It fails as Open does.
 func (r *Ring) OpenWith(extra []byte, purpose string, aad []string, sealed []byte) ([]byte, error) {
 	key, err := r.sealedUnder(sealed)
 	if err != nil {
@@ -42,8 +43,8 @@ func (r *Ring) OpenWith(extra []byte, purpose string, aad []string, sealed []byt
 	return key.open(key.aeadWith(extra, purpose), purpose, aad, sealed)
 }
 
-// SealedUnder is the id of the key that a sealed value names, for who looks for what must be sealed anew. It fails with
-// ErrUnknownKey or ErrOpen.
+// SealedUnder is the id of the key that a sealed value names, for whoever looks for what must be sealed anew. It fails as
+// Open does.
 func (r *Ring) SealedUnder(sealed []byte) (keyID string, err error) {
 	key, err := r.sealedUnder(sealed)
 	if err != nil {
@@ -53,8 +54,8 @@ func (r *Ring) SealedUnder(sealed []byte) (keyID string, err error) {
 }
 
 func (r *Ring) sealedUnder(sealed []byte) (*secretKey, error) {
-	if len(sealed) < SealedOverhead || sealed[0] != sealedVersion {
-		return nil, ErrOpen
+	if len(sealed) < sealedOverhead || sealed[0] != sealedVersion {
+		return nil, errOpen
 	}
 	return r.secret(encode(sealed[1:sealedHeader]))
 }
@@ -65,7 +66,7 @@ func (k *secretKey) aeadWith(extra []byte, purpose string) cipher.AEAD {
 }
 
 func (k *secretKey) seal(aead cipher.AEAD, purpose string, aad []string, plaintext []byte) []byte {
-	sealed := make([]byte, 0, SealedOverhead+len(plaintext))
+	sealed := make([]byte, 0, sealedOverhead+len(plaintext))
 	sealed = append(sealed, sealedVersion)
 	sealed = append(sealed, k.rawID[:]...)
 	return aead.Seal(sealed, nil, plaintext, k.bound(purpose, aad))
@@ -74,7 +75,7 @@ func (k *secretKey) seal(aead cipher.AEAD, purpose string, aad []string, plainte
 func (k *secretKey) open(aead cipher.AEAD, purpose string, aad []string, sealed []byte) ([]byte, error) {
 	plaintext, err := aead.Open(nil, nil, sealed[sealedHeader:], k.bound(purpose, aad))
 	if err != nil {
-		return nil, ErrOpen
+		return nil, errOpen
 	}
 	return plaintext, nil
 }

@@ -38,7 +38,7 @@ func TestWhatIsSealedOpensWithTheSamePurposeAndFields(t *testing.T) {
 	ring := NewRing(start)
 	for _, plaintext := range [][]byte{factorSecret, {}, bytes.Repeat([]byte{7}, 1<<16)} {
 		sealed := ring.Seal("totp", factorFields, plaintext)
-		if got, want := len(sealed), len(plaintext)+SealedOverhead; got != want {
+		if got, want := len(sealed), len(plaintext)+sealedOverhead; got != want {
 			t.Errorf("sealed to %d bytes, want %d", got, want)
 		}
 		got, err := ring.Open("totp", factorFields, sealed)
@@ -77,8 +77,8 @@ func TestASealedValueDoesNotOpenForAnotherPurposeOrOtherFields(t *testing.T) {
 
 func refuseOpen(t *testing.T, name string, open func() ([]byte, error)) {
 	t.Helper()
-	if got, err := open(); err != ErrOpen || got != nil {
-		t.Errorf("%s: got %d bytes, %v; want none, %v", name, len(got), err, ErrOpen)
+	if got, err := open(); err != errOpen || got != nil {
+		t.Errorf("%s: got %d bytes, %v; want none, %v", name, len(got), err, errOpen)
 	}
 }
 
@@ -117,7 +117,7 @@ func TestASealedValueThatIsDamagedAnywhereIsRefused(t *testing.T) {
 		for bit := range 8 {
 			damaged := bytes.Clone(sealed)
 			damaged[i] ^= 1 << bit
-			want := ErrOpen
+			want := errOpen
 			if i >= 1 && i < sealedHeader {
 				want = ErrUnknownKey
 			}
@@ -127,8 +127,8 @@ func TestASealedValueThatIsDamagedAnywhereIsRefused(t *testing.T) {
 		}
 	}
 	for n := range len(sealed) {
-		if got, err := ring.Open("totp", factorFields, sealed[:n]); err != ErrOpen || got != nil {
-			t.Errorf("cut to %d bytes: got %d bytes, %v; want none, %v", n, len(got), err, ErrOpen)
+		if got, err := ring.Open("totp", factorFields, sealed[:n]); err != errOpen || got != nil {
+			t.Errorf("cut to %d bytes: got %d bytes, %v; want none, %v", n, len(got), err, errOpen)
 		}
 	}
 	refuseOpen(t, "one byte more", func() ([]byte, error) { return ring.Open("totp", factorFields, append(slices.Clip(sealed), 0)) })
@@ -204,8 +204,8 @@ func TestADigestHasOneSpelling(t *testing.T) {
 		}
 	}
 	for _, text := range []string{"", ".", ring.Newest(), ring.Newest() + ".", digest[12:], digest + "=", digest + "\n", "\n" + digest, digest[:12] + "\n" + digest[12:], digest + "." + digest, digest[:50]} {
-		if got, err := ring.Check(text, "code", factorFields...); got || err != ErrOpen {
-			t.Errorf("%q: Check = %v, %v; want false, %v", text, got, err, ErrOpen)
+		if got, err := ring.Check(text, "code", factorFields...); got || err != errOpen {
+			t.Errorf("%q: Check = %v, %v; want false, %v", text, got, err, errOpen)
 		}
 	}
 }
@@ -237,7 +237,7 @@ func FuzzOpen(f *testing.F) {
 	ring := NewRing(start)
 	sealed := ring.Seal("totp", factorFields, factorSecret)
 	f.Add(sealed)
-	f.Add(sealed[:SealedOverhead])
+	f.Add(sealed[:sealedOverhead])
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if bytes.Equal(data, sealed) {
@@ -250,10 +250,10 @@ func FuzzOpen(f *testing.F) {
 			copy(named[1:], ring.newest().rawID[:])
 		}
 		for _, data := range [][]byte{data, named} {
-			if got, err := ring.Open("totp", factorFields, data); got != nil || (err != ErrOpen && err != ErrUnknownKey) {
+			if got, err := ring.Open("totp", factorFields, data); got != nil || (err != errOpen && err != ErrUnknownKey) {
 				t.Errorf("Open = %d bytes, %v", len(got), err)
 			}
-			if got, err := ring.OpenWith(data, "totp", factorFields, data); got != nil || (err != ErrOpen && err != ErrUnknownKey) {
+			if got, err := ring.OpenWith(data, "totp", factorFields, data); got != nil || (err != errOpen && err != ErrUnknownKey) {
 				t.Errorf("OpenWith = %d bytes, %v", len(got), err)
 			}
 		}

@@ -14,13 +14,14 @@ func (r *Ring) Digest(purpose string, fields ...string) string {
 }
 
 // Check says, in constant time, whether digest is that of exactly these fields under the key it names. It fails with
-// ErrUnknownKey if the ring doesn't have that key, and with ErrOpen if digest hasn't the form of one (nor has an empty one).
+// ErrUnknownKey if the ring doesn't have that key, and with another error if digest doesn't have the form of one, which an
+// empty one doesn't.
 func (r *Ring) Check(digest, purpose string, fields ...string) (bool, error) {
 	keyID, mac, ok := strings.Cut(digest, ".")
 	rawID, okID := decode(keyID)
 	rawMAC, okMAC := decode(mac)
 	if !ok || !okID || !okMAC || len(rawID) != keyIDSize || len(rawMAC) != sha256.Size {
-		return false, ErrOpen
+		return false, errOpen
 	}
 	key, err := r.secret(keyID)
 	if err != nil {

@@ -247,15 +247,15 @@ func TestARotationReachesWhoOpenedTheFileBefore(t *testing.T) {
 	if got := mustRing(t, ours); got != before {
 		t.Error("a ring of RingAge was not taken from the cache")
 	}
-	var opened []byte
-	calls := 0
-	err = WithReload(t.Context(), ours, func(ring *Ring) (err error) {
-		calls++
-		opened, err = ring.Open("totp", factorFields, sealed)
-		return err
-	})
-	if err != nil || calls != 2 || !bytes.Equal(opened, factorSecret) {
-		t.Errorf("after %d calls opened %q, %v; want %q after 2", calls, opened, err, factorSecret)
+	if _, err := before.Open("totp", factorFields, sealed); !errors.Is(err, ErrUnknownKey) {
+		t.Errorf("got %v, want %v", err, ErrUnknownKey)
+	}
+	reloaded, err := ours.Reload(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if opened, err := reloaded.Open("totp", factorFields, sealed); err != nil || !bytes.Equal(opened, factorSecret) {
+		t.Errorf("after a reload opened %q, %v; want %q", opened, err, factorSecret)
 	}
 
 	third, err := theirs.Update(t.Context(), rotateAt(start))
@@ -387,59 +387,6 @@ func TestNoRingIsGivenWhenTheFileCannotBeRead(t *testing.T) {
 	}
 	if _, err := file.Update(ended, rotateAt(start)); !errors.Is(err, context.Canceled) {
 		t.Errorf("Update after the end: %v, want %v", err, context.Canceled)
-	}
-}
-
-// twoRings is a keeper whose source has a later ring than its cache.
-type twoRings struct {
-	cached, later             *Ring
-	errCached, errLater       error
-	timesCached, timesReloads int
-}
-
-func (k *twoRings) Ring(context.Context) (*Ring, error) {
-	k.timesCached++
-	return k.cached, k.errCached
-}
-
-func (k *twoRings) Reload(context.Context) (*Ring, error) {
-	k.timesReloads++
-	return k.later, k.errLater
-}
-
-func TestAnUnknownKeyReloadsTheRingOnce(t *testing.T) {
-	down, other := errors.New("down"), errors.New("other")
-	unknown := func(*Ring) error { return errors.Join(errors.New("open"), ErrUnknownKey) }
-	for name, c := range map[string]struct {
-		keeper         twoRings
-		do             func(*Ring) error
-		want           error
-		calls, reloads int
-	}{
-		"nothing wrong":       {twoRings{}, func(*Ring) error { return nil }, nil, 1, 0},
-		"another error":       {twoRings{}, func(*Ring) error { return other }, other, 1, 0},
-		"does not open":       {twoRings{}, func(*Ring) error { return ErrOpen }, ErrOpen, 1, 0},
-		"unknown every time":  {twoRings{}, unknown, ErrUnknownKey, 2, 1},
-		"source out of reach": {twoRings{errLater: down}, unknown, down, 1, 1},
-		"no ring at all":      {twoRings{errCached: down}, unknown, down, 0, 0},
-	} {
-		calls := 0
-		err := WithReload(t.Context(), &c.keeper, func(ring *Ring) error { calls++; return c.do(ring) })
-		if !errors.Is(err, c.want) || calls != c.calls || c.keeper.timesReloads != c.reloads || c.keeper.timesCached != 1 {
-			t.Errorf("%s: %v after %d calls and %d reloads, want %v after %d and %d", name, err, calls, c.keeper.timesReloads, c.want, c.calls, c.reloads)
-		}
-	}
-	old := NewRing(start)
-	fresh := mustRotate(t, old, start)
-	keeper := &twoRings{cached: old, later: fresh}
-	var given []*Ring
-	err := WithReload(t.Context(), keeper, func(ring *Ring) error {
-		given = append(given, ring)
-		_, err := ring.Open("totp", nil, fresh.Seal("totp", nil, nil))
-		return err
-	})
-	if err != nil || len(given) != 2 || given[0] != old || given[1] != fresh {
-		t.Errorf("%v after %d rings, want the old one, then the later", err, len(given))
 	}
 }
 

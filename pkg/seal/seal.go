@@ -19,8 +19,8 @@
 // verifies has seen a key before anything is signed with it. The first key of a ring signs at once: nobody has an older JWKS.
 //
 // Everything made here names its key. [ErrUnknownKey] means that this ring doesn't have the named key: the ring may be
-// older than what it was asked to open, so the caller reloads it once and tries again ([WithReload]). If the key is unknown
-// then too, the thing is forged, or its key was forgotten.
+// older than what it was asked to open, so the caller reloads it once ([Keeper.Reload]) and tries again. If the key is
+// unknown then too, the thing is forged, or its key was forgotten.
 //
 // The invariants: a sealed value, digest or token is accepted only for the very purpose and fields it was made for, in the
 // only spelling it was made in; and no error, log line or printed value holds key material.
@@ -38,9 +38,9 @@ import (
 // ErrUnknownKey says that the ring doesn't have the key that a sealed value, digest or token names.
 var ErrUnknownKey = errors.New("seal: unknown key")
 
-// ErrOpen says that a sealed value, digest or token isn't one that this ring made for this purpose and these fields.
+// errOpen says that a sealed value, digest or token isn't one that this ring made for this purpose and these fields.
 // It never says why.
-var ErrOpen = errors.New("seal: does not open")
+var errOpen = errors.New("seal: does not open")
 
 // Join writes fields as one byte string in which each is preceded by its length (8 bytes, big-endian), so that two
 // different lists never give the same bytes: ("a#b", "c") is not ("a", "b#c").

@@ -57,23 +57,24 @@ func (r *Ring) Sign(now time.Time, claims any) (string, error) {
 
 // Verify gives the claims, as JSON, of a token that Sign made under any signing key of the ring. It takes one algorithm,
 // one type and one spelling of the header. It doesn't judge the claims: issuer, audience, times and purpose are the
-// caller's to check. It fails with ErrUnknownKey or ErrOpen.
+// caller's to check. It fails with ErrUnknownKey if no key of the ring has the token's kid, and with another error if it isn't
+// a token that the ring's key signed.
 func (r *Ring) Verify(token string) (claims []byte, err error) {
 	parts := strings.Split(token[:min(len(token), maxToken+1)], ".")
 	if len(token) > maxToken || len(parts) != 3 {
-		return nil, ErrOpen
+		return nil, errOpen
 	}
 	header, okHeader := decode(parts[0])
 	claims, okClaims := decode(parts[1])
 	signature, okSignature := decode(parts[2])
 	if !okHeader || !okClaims || !okSignature || len(signature) != 2*scalarSize {
-		return nil, ErrOpen
+		return nil, errOpen
 	}
 	kid, okStart := strings.CutPrefix(string(header), headerStart)
 	kid, okEnd := strings.CutSuffix(kid, headerEnd)
 	rawKid, okKid := decode(kid)
 	if !okStart || !okEnd || !okKid || len(rawKid) != sha256.Size {
-		return nil, ErrOpen
+		return nil, errOpen
 	}
 	i := slices.IndexFunc(r.signers, func(s *signer) bool { return s.kid == kid })
 	if i < 0 {
@@ -82,7 +83,7 @@ func (r *Ring) Verify(token string) (claims []byte, err error) {
 	sum := sha256.Sum256([]byte(parts[0] + "." + parts[1]))
 	first, second := new(big.Int).SetBytes(signature[:scalarSize]), new(big.Int).SetBytes(signature[scalarSize:])
 	if !ecdsa.Verify(&r.signers[i].private.PublicKey, sum[:], first, second) {
-		return nil, ErrOpen
+		return nil, errOpen
 	}
 	return claims, nil
 }

@@ -206,7 +206,7 @@ func alternate(last byte) byte {
 func refuseVerify(t *testing.T, ring *Ring, name, token string) {
 	t.Helper()
 	claims, err := ring.Verify(token)
-	if claims != nil || (err != ErrOpen && err != ErrUnknownKey) {
+	if claims != nil || (err != errOpen && err != ErrUnknownKey) {
 		t.Errorf("%s: Verify = %s, %v; want a refusal", name, claims, err)
 	}
 }
@@ -344,7 +344,7 @@ func TestATokenLongerThanAnyOfOursIsRefused(t *testing.T) {
 	for _, c := range []struct {
 		size int
 		want error
-	}{{4 << 10, nil}, {maxToken, ErrOpen}, {1 << 20, ErrOpen}} {
+	}{{4 << 10, nil}, {maxToken, errOpen}, {1 << 20, errOpen}} {
 		token, err := ring.Sign(start, map[string]string{"long": strings.Repeat("a", c.size)})
 		if err != nil {
 			t.Fatal(err)

@@ -28,8 +28,8 @@ import (
 var (
 	// ErrInUse means that Open found the file locked, by another process or by a DB of this one.
 	ErrInUse = errors.New("bolt: the file is in use")
-	// ErrClosed means that a method was called after Close.
-	ErrClosed = errors.New("bolt: the store is closed")
+	// errClosed says that a method was called after Close.
+	errClosed = errors.New("bolt: the store is closed")
 )
 
 const (
@@ -143,7 +143,7 @@ func isFresh(file *bbolt.DB) (fresh bool, err error) {
 }
 
 // Close waits for the calls that are under way, among them those whose callers have stopped waiting, and closes the file.
-// Later calls answer ErrClosed, and so does a Deliver that has more to hand on.
+// Later calls fail, and so does a Deliver that has more to hand on.
 func (d *DB) Close() error {
 	d.mu.Lock()
 	if !d.closed {
@@ -163,7 +163,7 @@ func (d *DB) enter() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {
-		return ErrClosed
+		return errClosed
 	}
 	d.active.Add(1)
 	return nil

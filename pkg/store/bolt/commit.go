@@ -122,7 +122,7 @@ func (d *DB) Deliver(ctx context.Context, limit int, fn func(context.Context, []
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-d.closing:
-		return ErrClosed
+		return errClosed
 	}
 
 	end, err := d.outboxEnd()
@@ -132,7 +132,7 @@ func (d *DB) Deliver(ctx context.Context, limit int, fn func(context.Context, []
 	for {
 		select {
 		case <-d.closing:
-			return ErrClosed
+			return errClosed
 		default:
 		}
 		if err := ctx.Err(); err != nil {

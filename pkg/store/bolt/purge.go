@@ -34,7 +34,7 @@ func (d *DB) Purge(ctx context.Context) (int, error) {
 		}
 		select {
 		case <-d.closing:
-			return total, ErrClosed
+			return total, errClosed
 		default:
 		}
 	}

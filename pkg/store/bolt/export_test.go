@@ -1,0 +1,3 @@
+package bolt
+
+var ErrClosed = errClosed // what a call after Close fails with
