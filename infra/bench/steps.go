@@ -77,11 +77,11 @@ func steps() []step {
 		}},
 		{"verify, right", func(w *world) call {
 			w.policy("kls", nil)
-			return w.verify(mfa.VerifyRequest{Challenge: w.challenge(), Code: w.code()})
+			return w.verify(mfa.VerifyRequest{Challenge: w.challenge(), Answer: mfa.Answer{Code: w.code()}})
 		}},
 		{"verify, wrong", func(w *world) call {
 			w.policy("kls", nil)
-			wrong := w.verify(mfa.VerifyRequest{Challenge: w.challenge(), Code: otherThan(w.code())})
+			wrong := w.verify(mfa.VerifyRequest{Challenge: w.challenge(), Answer: mfa.Answer{Code: otherThan(w.code())}})
 			return func(ctx context.Context) error {
 				if err := wrong(ctx); mfa.AsError(err).Code != mfa.WrongCode {
 					return fmt.Errorf("a wrong code was answered with %v", err)
@@ -91,13 +91,13 @@ func steps() []step {
 		}},
 		{"verify with trust", func(w *world) call {
 			w.policy("kls", nil)
-			return w.verify(mfa.VerifyRequest{Challenge: w.challenge(), Code: w.code(), Trust: &mfa.TrustChoice{}})
+			return w.verify(mfa.VerifyRequest{Challenge: w.challenge(), Answer: mfa.Answer{Code: w.code()}, Trust: &mfa.TrustChoice{}})
 		}},
 		{"verify with trust and an Idempotency-Key", func(w *world) call {
 			w.policy("kls", nil)
 			id := w.challenge()
 			w.client.Replay = w.replay("/v1/challenges/" + id + "/verify")
-			return w.verify(mfa.VerifyRequest{Challenge: id, Code: w.code(), Trust: &mfa.TrustChoice{}})
+			return w.verify(mfa.VerifyRequest{Challenge: id, Answer: mfa.Answer{Code: w.code()}, Trust: &mfa.TrustChoice{}})
 		}},
 		{"look at a challenge", func(w *world) call {
 			w.policy("kls", nil)
@@ -288,7 +288,7 @@ func (w *world) verify(q mfa.VerifyRequest) call {
 
 // trusted answers a challenge and gives what the browser is trusted by.
 func (w *world) trusted() (token seal.Secret) {
-	q := mfa.VerifyRequest{Challenge: w.challenge(), Code: w.code(), Trust: &mfa.TrustChoice{}}
+	q := mfa.VerifyRequest{Challenge: w.challenge(), Answer: mfa.Answer{Code: w.code()}, Trust: &mfa.TrustChoice{}}
 	w.do(func(ctx context.Context) error {
 		a, err := w.service.Verify(ctx, w.client, q)
 		if err == nil && a.TrustToken == nil {

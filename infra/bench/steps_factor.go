@@ -17,7 +17,7 @@ func factorSteps() []step {
 		return func(w *world) call {
 			w.protected(nil)
 			id := w.challenge()
-			return w.verify(mfa.VerifyRequest{Challenge: id, Code: w.appCode(), Trust: trust})
+			return w.verify(mfa.VerifyRequest{Challenge: id, Answer: mfa.Answer{Code: w.appCode()}, Trust: trust})
 		}
 	}
 	beginning := func(kind mfa.Kind) func(*world) call {
@@ -99,7 +99,7 @@ func (w *world) finish() call {
 	})
 	code := w.appCode()
 	return func(ctx context.Context) error {
-		a, err := w.service.FinishEnrolment(ctx, w.client, mfa.FinishRequest{Enrolment: id, Code: code})
+		a, err := w.service.FinishEnrolment(ctx, w.client, mfa.FinishRequest{Enrolment: id, Answer: mfa.Answer{Code: code}})
 		if err == nil && len(a.RecoveryCodes) == 0 {
 			err = errors.New("an enrolment brought no recovery codes")
 		}
@@ -120,7 +120,7 @@ func (w *world) appCode() seal.Secret {
 
 // steppedUp has the user step up by the app, and gives the proof of that.
 func (w *world) steppedUp() (proof seal.Secret) {
-	q := mfa.VerifyRequest{Challenge: w.asked(mfa.StepUp), Code: w.appCode()}
+	q := mfa.VerifyRequest{Challenge: w.asked(mfa.StepUp), Answer: mfa.Answer{Code: w.appCode()}}
 	w.do(func(ctx context.Context) error {
 		a, err := w.service.Verify(ctx, w.client, q)
 		proof = a.Token

@@ -52,7 +52,7 @@ func trustedByApp(t *testing.T, w *mfatest.World, a *mfatest.Authenticator) seal
 	t.Helper()
 	ch := started(t, w, ana())
 	w.Clock.Advance(time.Minute)
-	answer, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Code: w.Code(a), Trust: &mfa.TrustChoice{Name: "Firefox"}})
+	answer, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Answer: mfa.Answer{Code: w.Code(a)}, Trust: &mfa.TrustChoice{Name: "Firefox"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,7 +31,7 @@ func BenchmarkVerify(b *testing.B) {
 	b.RunParallel(func(p *testing.PB) {
 		for p.Next() {
 			i := next.Add(1) - 1
-			if _, err := w.Verify(b.Context(), w.Client, mfa.VerifyRequest{Challenge: ids[i], Code: codes[i]}); err != nil {
+			if _, err := w.Verify(b.Context(), w.Client, mfa.VerifyRequest{Challenge: ids[i], Answer: mfa.Answer{Code: codes[i]}}); err != nil {
 				b.Error(err)
 			}
 		}

@@ -10,24 +10,24 @@ import (
 // looked at before the digest is, too, so that only here can be shown that the digest alone would be enough.
 func TestTheDigestOfACodeIsOfAllThatTheCodeWasSentFor(t *testing.T) {
 	ring := seal.NewRing(morning)
-	digest := func(change func(g *guard, e *errand, f *factor, sequence *int, code *string)) string {
-		g, e := &guard{Org: "acme", User: "u-17"}, errand{id: "ch_1", purpose: SignIn}
+	digest := func(change func(g *guard, e *binding, f *factor, sequence *int, code *string)) string {
+		g, e := &guard{Org: "acme", User: "u-17"}, binding{id: "ch_1", purpose: SignIn}
 		f, sequence, code := factor{ID: "fa_1", Kind: Email, Contact: "ana@acme.example"}, 1, "123456"
 		change(g, &e, &f, &sequence, &code)
 		return ring.Digest("code", e.codeFields(g, f, sequence, seal.NewSecret(code))...)
 	}
 	seen := map[string]string{}
-	for name, change := range map[string]func(g *guard, e *errand, f *factor, sequence *int, code *string){
-		"as it is":         func(*guard, *errand, *factor, *int, *string) {},
-		"another org":      func(g *guard, _ *errand, _ *factor, _ *int, _ *string) { g.Org = "globex" },
-		"another user":     func(g *guard, _ *errand, _ *factor, _ *int, _ *string) { g.User = "u-18" },
-		"another errand":   func(_ *guard, e *errand, _ *factor, _ *int, _ *string) { e.id = "ch_2" },
-		"another purpose":  func(_ *guard, e *errand, _ *factor, _ *int, _ *string) { e.purpose = StepUp },
-		"another factor":   func(_ *guard, _ *errand, f *factor, _ *int, _ *string) { f.ID = "fa_2" },
-		"another kind":     func(_ *guard, _ *errand, f *factor, _ *int, _ *string) { f.Kind = SMS },
-		"another address":  func(_ *guard, _ *errand, f *factor, _ *int, _ *string) { f.Contact = "ana@other.example" },
-		"another sequence": func(_ *guard, _ *errand, _ *factor, sequence *int, _ *string) { *sequence = 2 },
-		"another code":     func(_ *guard, _ *errand, _ *factor, _ *int, code *string) { *code = "123457" },
+	for name, change := range map[string]func(g *guard, e *binding, f *factor, sequence *int, code *string){
+		"as it is":          func(*guard, *binding, *factor, *int, *string) {},
+		"another org":       func(g *guard, _ *binding, _ *factor, _ *int, _ *string) { g.Org = "globex" },
+		"another user":      func(g *guard, _ *binding, _ *factor, _ *int, _ *string) { g.User = "u-18" },
+		"another challenge": func(_ *guard, e *binding, _ *factor, _ *int, _ *string) { e.id = "ch_2" },
+		"another purpose":   func(_ *guard, e *binding, _ *factor, _ *int, _ *string) { e.purpose = StepUp },
+		"another factor":    func(_ *guard, _ *binding, f *factor, _ *int, _ *string) { f.ID = "fa_2" },
+		"another kind":      func(_ *guard, _ *binding, f *factor, _ *int, _ *string) { f.Kind = SMS },
+		"another address":   func(_ *guard, _ *binding, f *factor, _ *int, _ *string) { f.Contact = "ana@other.example" },
+		"another sequence":  func(_ *guard, _ *binding, _ *factor, sequence *int, _ *string) { *sequence = 2 },
+		"another code":      func(_ *guard, _ *binding, _ *factor, _ *int, code *string) { *code = "123457" },
 	} {
 		made := digest(change)
 		if other, ok := seen[made]; ok {
@@ -37,12 +37,12 @@ func TestTheDigestOfACodeIsOfAllThatTheCodeWasSentFor(t *testing.T) {
 	}
 
 	purposes := map[string]string{}
-	for name, e := range map[string]errand{
-		"a sign-in":               (&challenge{Purpose: SignIn}).errand(),
-		"a step-up":               (&challenge{Purpose: StepUp}).errand(),
-		"a proof of an address":   (&challenge{Purpose: SignIn, Enrolment: "hash"}).errand(),
-		"an enrolment":            (&enrolment{}).errand(),
-		"that proof at a step-up": (&challenge{Purpose: StepUp, Enrolment: "hash"}).errand(),
+	for name, e := range map[string]binding{
+		"a sign-in":               (&challenge{Purpose: SignIn}).binding(),
+		"a step-up":               (&challenge{Purpose: StepUp}).binding(),
+		"a proof of an address":   (&challenge{Purpose: SignIn, Enrolment: "hash"}).binding(),
+		"an enrolment":            (&enrolment{}).binding(),
+		"that proof at a step-up": (&challenge{Purpose: StepUp, Enrolment: "hash"}).binding(),
 	} {
 		purposes[e.purpose] += name
 	}

@@ -125,7 +125,7 @@ func TestG2TheGuessesOfBothBudgetsAtOnceAreBounded(t *testing.T) {
 		}
 		wrong := mfatest.Wrong(w.Code(a))
 		guess := func(i int) error {
-			_, err := services[i%2].Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ids[i/2%2][i/4%2], Code: wrong})
+			_, err := services[i%2].Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ids[i/2%2][i/4%2], Answer: mfa.Answer{Code: wrong}})
 			return err
 		}
 		var c tally

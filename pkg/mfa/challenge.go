@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"countersign/pkg/seal"
-	"countersign/pkg/store"
 )
 
 // A StartAnswer is a decision carried out. For allow it holds the token; for challenge, the challenge; for enrol, how to.
@@ -117,8 +116,8 @@ func (s *Service) StartChallenge(ctx context.Context, call Call, q StartRequest)
 				err = u.allow(&answer, &q, a, p, &v)
 			case v.Decision.Decision == Enrol:
 				ch := u.newChallenge(&q, a, p, &v)
-				answer.ID, answer.Enrolment = ch.ID, u.letEnrol(ch, v.kinds)
-				u.put(store.Item{Key: challengeKey(ch.ID)}, ch, ch.Expires.Add(shownFor))
+				answer.ID, answer.Enrolment = ch.ID, u.letEnrol(&ch.challenge, v.kinds)
+				u.put(ch.item, &ch.challenge, ch.Expires.Add(shownFor))
 			default:
 				u.challenge(&answer, &q, a, p, &v)
 				told.changed = told.changed || u.out != nil
@@ -195,12 +194,13 @@ func (u *unit) theft(a *account, h *held, p *orgPolicy) {
 }
 
 // newChallenge begins one, and tells of it.
-func (u *unit) newChallenge(q *StartRequest, a *account, p *orgPolicy, v *verdict) *challenge {
-	ch := &challenge{
+func (u *unit) newChallenge(q *StartRequest, a *account, p *orgPolicy, v *verdict) *heldChallenge {
+	ch := &heldChallenge{challenge: challenge{
 		ID: seal.ID("ch_", []byte(a.route)), Epoch: a.guard.Epoch, Life: a.guard.life(), Org: q.Org, User: q.User.ID,
 		Client: u.caller.key.Client, Sender: u.caller.key.Name, Purpose: q.Purpose, Action: q.Action, Nonce: q.Nonce, Reason: v.Reason, PolicyVersion: p.Version,
 		Known: v.known, FirstFactor: q.FirstFactor, Begun: u.now, Expires: u.now.Add(time.Duration(p.Challenge.WindowS) * time.Second),
-	}
+	}}
+	ch.item.Key = challengeKey(ch.ID)
 	if q.Purpose == StepUp && q.Method != nil {
 		ch.Only = *q.Method
 	}
@@ -226,16 +226,17 @@ func (u *unit) challenge(answer *StartAnswer, q *StartRequest, a *account, p *or
 	if len(v.factors) > 0 {
 		f := v.preferred(q)
 		ch.Default, shown.Default = f.ID, &f.ID
-		if f.Kind == Email {
-			if err := u.newChallengeCode(a, ch, f, p); err != nil {
-				refused := AsError(err)
-				shown.SendError, shown.RetryAfterS = refused.Code, seconds(refused.RetryAfter)
-			} else {
-				shown.Sent = ch.Code.shown(f, p)
-			}
+		view := &sight{a: a, p: p, ch: ch}
+		asked, err := f.Kind.row().ask(view.ask(u, f))
+		switch {
+		case err != nil:
+			refused := AsError(err)
+			shown.SendError, shown.RetryAfterS = refused.Code, seconds(refused.RetryAfter)
+		case asked != nil:
+			shown.Sent = asked.Sent
 		}
 	}
-	u.put(store.Item{Key: challengeKey(ch.ID)}, ch, ch.Expires.Add(shownFor))
+	u.put(ch.item, &ch.challenge, ch.Expires.Add(shownFor))
 }
 
 func (ch *challenge) event(kind string, data map[string]any) Event {

@@ -93,7 +93,7 @@ func (s *Service) RemoveFactor(ctx context.Context, call Call, org, user, id str
 		if err := u.fresh(call, a, p); err != nil {
 			return none, err
 		}
-		if h.Kind == Email && p.EmailBackup == Pinned {
+		if p.pinned(h.Kind) {
 			return none, refuse(EmailPinned, "The policy keeps email as a backup: it can't be removed on its own.")
 		}
 		g := a.guard

@@ -81,7 +81,7 @@ func TestTB2EveryCauseEndsTrustAndSaysSo(t *testing.T) {
 				t.Fatal(err)
 			}
 			next := typed(t, begun)
-			if _, err := w.FinishEnrolment(t.Context(), call, mfa.FinishRequest{Enrolment: begun.ID, Code: w.Code(next)}); err != nil {
+			if _, err := w.FinishEnrolment(t.Context(), call, mfa.FinishRequest{Enrolment: begun.ID, Answer: mfa.Answer{Code: w.Code(next)}}); err != nil {
 				t.Fatal(err)
 			}
 		}},
@@ -194,7 +194,7 @@ func TestTB4ABrowserThatWasRevokedIsNotSparedTheQuestion(t *testing.T) {
 	}
 	wantReason(t, w, second, mfa.NewBrowser)
 	w.Clock.Advance(time.Minute)
-	_, err = w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: open.ID, Code: w.Code(a)})
+	_, err = w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: open.ID, Answer: mfa.Answer{Code: w.Code(a)}})
 	wantCode(t, err, mfa.ChallengeInvalid)
 }
 
@@ -276,7 +276,7 @@ func TestEmailThatIsNoBackupIsForThoseWhoHaveNothingElse(t *testing.T) {
 		t.Errorf("beside an app: got %+v, want the app alone", ch.Methods)
 	}
 	w.Clock.Advance(time.Minute)
-	_, err = w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: started(t, w, ana()).ID, Factor: byMail.Factor.ID, Code: w.Code(a)})
+	_, err = w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: started(t, w, ana()).ID, Factor: byMail.Factor.ID, Answer: mfa.Answer{Code: w.Code(a)}})
 	wantCode(t, err, mfa.MethodForbidden)
 	_, err = w.BeginEnrolment(t.Context(), stepUp(t, w, a), mfa.EnrolRequest{Org: org, User: &q.User, Kind: mfa.Email})
 	wantCode(t, err, mfa.MethodForbidden)
@@ -321,7 +321,7 @@ func TestL7AfterDeprovisioningNothingStartsUntilTheClientPutsTheUserAgain(t *tes
 		t.Fatal(err)
 	}
 	w.Clock.Advance(time.Minute)
-	_, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: open.ID, Code: w.Code(a)})
+	_, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: open.ID, Answer: mfa.Answer{Code: w.Code(a)}})
 	wantCode(t, err, mfa.ChallengeInvalid)
 	for _, q := range []mfa.StartRequest{ana(), {Org: org, User: mfa.Person{ID: user}, FirstFactor: mfa.FirstFactor{Kind: "sso"}}, {Org: org, User: mfa.Person{ID: user}, Purpose: mfa.StepUp}} {
 		_, err := w.StartChallenge(t.Context(), w.Client, q)
@@ -395,7 +395,7 @@ func TestG11AnEnrolmentTokenIsNoWayAroundAFactorThatTheUserHasSince(t *testing.T
 		t.Fatal(err)
 	}
 	mine := typed(t, begun)
-	if _, err := w.FinishEnrolment(t.Context(), calls[0], mfa.FinishRequest{Enrolment: begun.ID, Code: w.Code(mine)}); err != nil {
+	if _, err := w.FinishEnrolment(t.Context(), calls[0], mfa.FinishRequest{Enrolment: begun.ID, Answer: mfa.Answer{Code: w.Code(mine)}}); err != nil {
 		t.Fatal(err)
 	}
 	_, err = w.BeginEnrolment(t.Context(), calls[1], mfa.EnrolRequest{Kind: mfa.TOTP})
@@ -414,7 +414,7 @@ func TestG12ALockKeepsNobodyFromSettingUpAnAppAfterARecovery(t *testing.T) {
 	}
 	ch := started(t, w, ana())
 	for range 10 {
-		_, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Code: mfatest.Wrong(w.Code(a))})
+		_, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Answer: mfa.Answer{Code: mfatest.Wrong(w.Code(a))}})
 		wantCode(t, err, mfa.WrongCode)
 	}
 	answer, err := w.Recover(t.Context(), w.Client, mfa.RecoverRequest{Challenge: started(t, w, ana()).ID, Code: codes.RecoveryCodes[0]})
@@ -427,11 +427,11 @@ func TestG12ALockKeepsNobodyFromSettingUpAnAppAfterARecovery(t *testing.T) {
 		t.Fatal(err)
 	}
 	next := typed(t, begun)
-	_, err = w.FinishEnrolment(t.Context(), call, mfa.FinishRequest{Enrolment: begun.ID, Code: mfatest.Wrong(w.Code(next))})
+	_, err = w.FinishEnrolment(t.Context(), call, mfa.FinishRequest{Enrolment: begun.ID, Answer: mfa.Answer{Code: mfatest.Wrong(w.Code(next))}})
 	if e := wantCode(t, err, mfa.WrongCode); *e.AttemptsLeft != 9 {
 		t.Errorf("got %d attempts left, want 9", *e.AttemptsLeft)
 	}
-	done, err := w.FinishEnrolment(t.Context(), call, mfa.FinishRequest{Enrolment: begun.ID, Code: w.Code(next)})
+	done, err := w.FinishEnrolment(t.Context(), call, mfa.FinishRequest{Enrolment: begun.ID, Answer: mfa.Answer{Code: w.Code(next)}})
 	if err != nil || done.Token == nil {
 		t.Fatalf("got %+v, %v, want a token", done, err)
 	}

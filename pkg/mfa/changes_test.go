@@ -79,7 +79,7 @@ func TestCodesThatAreOwedComeWithTheNextVerifyOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		a := typed(t, begun)
-		done, err := w.FinishEnrolment(t.Context(), w.Client, mfa.FinishRequest{Enrolment: begun.ID, Code: w.Code(a)})
+		done, err := w.FinishEnrolment(t.Context(), w.Client, mfa.FinishRequest{Enrolment: begun.ID, Answer: mfa.Answer{Code: w.Code(a)}})
 		if err != nil || done.RecoveryCodes != nil {
 			t.Fatalf("%+v: got %+v, %v, want no codes at once", c, done, err)
 		}

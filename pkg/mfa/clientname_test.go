@@ -114,7 +114,7 @@ func TestEveryMessageOfASignInSaysTheNameOfTheClientThatBeganIt(t *testing.T) {
 		}
 		as, wrong := clients[2], mfatest.Wrong(clients[2].Outbox.Code(t, mail))
 		for range 10 {
-			_, err := as.Verify(t.Context(), mfa.Call{Bearer: last.Token.Reveal()}, mfa.VerifyRequest{Challenge: last.ID, Code: wrong})
+			_, err := as.Verify(t.Context(), mfa.Call{Bearer: last.Token.Reveal()}, mfa.VerifyRequest{Challenge: last.ID, Answer: mfa.Answer{Code: wrong}})
 			wantCode(t, err, mfa.WrongCode)
 		}
 		as.wantName(t, "the notice of a lock that came about in the browser", language, sent, 1)

@@ -8,8 +8,18 @@ import (
 	"countersign/pkg/seal"
 )
 
-// A code is six ASCII digits. Anything else is no guess: it is refused before it is compared, and not counted.
+// Codes of apps and codes that are sent are six ASCII digits.
 const codeDigits = 6
+
+// sixDigits is the form of the answers to a kind of factor whose codes are six digits.
+type sixDigits struct{}
+
+func (sixDigits) form(given Answer) error {
+	if len(given.Credential) > 0 {
+		return invalid("credential", "Factors of this kind are answered with a code.")
+	}
+	return checkCode(given.Code)
+}
 
 func checkCode(code seal.Secret) error {
 	text := code.Reveal()
@@ -24,25 +34,25 @@ func checkCode(code seal.Secret) error {
 	return nil
 }
 
-// An errand is what a code is sent for.
-type errand struct {
+// A binding is what a code that is sent is bound to, besides its user, factor and address.
+type binding struct {
 	id      string    // of the challenge or enrolment that the code answers
 	purpose string    // sign_in, step_up, enrol or prove
 	expires time.Time // nothing answers it then
 	last    *sentCode // nil: none was sent yet
 }
 
-// codeFields binds a code's digest to the one errand, factor, address and sending it was made for.
-func (e errand) codeFields(g *guard, f factor, sequence int, code seal.Secret) []string {
+// codeFields binds a code's digest to the one challenge or enrolment, factor, address and sending that it was made for.
+func (e binding) codeFields(g *guard, f factor, sequence int, code seal.Secret) []string {
 	return []string{g.Org, g.User, e.id, e.purpose, f.ID, string(f.Kind), f.Contact, strconv.Itoa(sequence), code.Reveal()}
 }
 
-func (ch *challenge) errand() errand {
+func (ch *challenge) binding() binding {
 	purpose := ch.Purpose
 	if ch.Enrolment != "" {
 		purpose = proving
 	}
-	return errand{id: ch.ID, purpose: purpose, expires: ch.Expires, last: ch.Code}
+	return binding{id: ch.ID, purpose: purpose, expires: ch.Expires, last: ch.Code}
 }
 
 // What a code is for that answers no challenge.
@@ -53,7 +63,7 @@ const (
 
 // matches compares a code with the one that was sent last, if that is to f, at the address f has now, and in time.
 // Everything else is no match, and counts as one tried.
-func (e errand) matches(u *unit, g *guard, f factor, code seal.Secret) (bool, error) {
+func (e binding) matches(u *unit, g *guard, f factor, code seal.Secret) (bool, error) {
 	if e.last == nil || e.last.Factor != f.ID || !u.now.Before(e.last.Expires) {
 		return false, nil
 	}
@@ -93,9 +103,9 @@ func (c *sentCode) shown(f factor, p *orgPolicy) *Sent {
 }
 
 // newCode makes a code for f and plans all that goes with sending it: the digest, the count against the user's limit, and
-// the message in u.out. Whoever asked puts the sequence into the guard's slot, which makes every earlier code of the errand
+// the message in u.out. Whoever asked puts the sequence into the guard's slot, which makes every earlier code of it
 // dead, and says in u.out what a failed hand-over changes. It refuses where a limit is reached.
-func (u *unit) newCode(a *account, e errand, f factor, p *orgPolicy) (*sentCode, error) {
+func (u *unit) newCode(a *account, e binding, f factor, p *orgPolicy) (*sentCode, error) {
 	sequence := 1
 	if e.last != nil {
 		if wait := e.last.Again.Sub(u.now); wait > 0 {
@@ -123,19 +133,6 @@ func (u *unit) newCode(a *account, e errand, f factor, p *orgPolicy) (*sentCode,
 		to: f.Contact, name: a.guard.Profile.Name, code: code, sequence: letter(sequence), minutes: int(expires.Sub(u.now) / time.Minute),
 	})}
 	return sent, nil
-}
-
-// newChallengeCode makes a code that answers a challenge, or one that proves an address before it is answered.
-func (u *unit) newChallengeCode(a *account, ch *challenge, f factor, p *orgPolicy) error {
-	sent, err := u.newCode(a, ch.errand(), f, p)
-	if err != nil {
-		return err
-	}
-	ch.Code = sent
-	a.guard.open(ch, u.now).Sequence = sent.Sequence
-	u.event(ch.event(ChallengeSent, map[string]any{"kind": f.Kind, "factor": f.ID, "sequence": letter(sent.Sequence)}))
-	u.out.notHanded = ch.notHanded(a.route, u.out.mark)
-	return nil
 }
 
 func tooManySends(wait time.Duration) *Error {

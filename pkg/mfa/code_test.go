@@ -205,7 +205,7 @@ func TestR13AChallengeIsAnsweredByItsOwnTokenOrClientOnly(t *testing.T) {
 	}
 	for name, call := range strangers {
 		answers := map[string]error{}
-		_, answers["verify"] = w.Verify(t.Context(), call, mfa.VerifyRequest{Challenge: ch.ID, Code: code})
+		_, answers["verify"] = w.Verify(t.Context(), call, mfa.VerifyRequest{Challenge: ch.ID, Answer: mfa.Answer{Code: code}})
 		_, answers["send"] = w.SendCode(t.Context(), call, mfa.SendRequest{Challenge: ch.ID})
 		if strings.HasPrefix(call.Bearer, "csk_") {
 			_, answers["look"] = w.LookAtChallenge(t.Context(), call, ch.ID)
@@ -228,7 +228,7 @@ func TestR13AChallengeIsAnsweredByItsOwnTokenOrClientOnly(t *testing.T) {
 	if state, err := w.LookAtChallenge(t.Context(), sameOrg, ch.ID); err != nil || state.State != "pending" {
 		t.Errorf("another key of the client: got %+v, %v", state, err)
 	}
-	if _, err := w.Verify(t.Context(), mfa.Call{Bearer: ch.Token.Reveal()}, mfa.VerifyRequest{Challenge: ch.ID, Code: code}); err != nil {
+	if _, err := w.Verify(t.Context(), mfa.Call{Bearer: ch.Token.Reveal()}, mfa.VerifyRequest{Challenge: ch.ID, Answer: mfa.Answer{Code: code}}); err != nil {
 		t.Errorf("its own token: %v", err)
 	}
 }
@@ -311,7 +311,7 @@ func TestB5AKindForbiddenSinceTheStartIsRefusedAndNothingIsSpent(t *testing.T) {
 	w.Clock.Advance(30 * time.Second)
 	for _, named := range []string{"", *ch.Default} {
 		for range 6 {
-			_, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Factor: named, Code: code})
+			_, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Factor: named, Answer: mfa.Answer{Code: code}})
 			wantCode(t, err, mfa.MethodForbidden)
 		}
 		_, err := w.SendCode(t.Context(), w.Client, mfa.SendRequest{Challenge: ch.ID, Factor: named})
@@ -336,13 +336,13 @@ func TestB7AFactorThatIsNotTheUsersIsRefusedAndNothingIsSpent(t *testing.T) {
 	code := w.Outbox.Code(t, mail)
 	w.Clock.Advance(30 * time.Second)
 	for _, named := range []string{*bobs.Default, "fa_", "fa_AAAAAAAAAAAAAAAAAAAAAA", *ch.Default + "A", ch.ID} {
-		_, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Factor: named, Code: code})
+		_, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Factor: named, Answer: mfa.Answer{Code: code}})
 		wantCode(t, err, mfa.NotFound)
 		_, err = w.SendCode(t.Context(), w.Client, mfa.SendRequest{Challenge: ch.ID, Factor: named})
 		wantCode(t, err, mfa.NotFound)
 	}
 	wantUnspent(t, w, ch.ID, code)
-	if answer, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Factor: *ch.Default, Code: code}); err != nil || !answer.Verified {
+	if answer, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Factor: *ch.Default, Answer: mfa.Answer{Code: code}}); err != nil || !answer.Verified {
 		t.Errorf("its own: got %+v, %v", answer, err)
 	}
 }

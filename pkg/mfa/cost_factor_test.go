@@ -28,7 +28,7 @@ func TestAStepOfAnEnrolledFactorCostsWhatTheTableSays(t *testing.T) {
 			code = mfatest.Wrong(code)
 		}
 		return func() error {
-			_, err := w.FinishEnrolment(ctx, w.Client, mfa.FinishRequest{Enrolment: begun.ID, Code: code})
+			_, err := w.FinishEnrolment(ctx, w.Client, mfa.FinishRequest{Enrolment: begun.ID, Answer: mfa.Answer{Code: code}})
 			if wrong && mfa.AsError(err).Code == mfa.WrongCode {
 				return nil
 			}
@@ -52,7 +52,7 @@ func TestAStepOfAnEnrolledFactorCostsWhatTheTableSays(t *testing.T) {
 			a, _ := enrolApp(t, w, w.Fresh())
 			ch := started(t, w, ana())
 			w.Clock.Advance(time.Minute)
-			q := mfa.VerifyRequest{Challenge: ch.ID, Code: w.Code(a)}
+			q := mfa.VerifyRequest{Challenge: ch.ID, Answer: mfa.Answer{Code: w.Code(a)}}
 			if trust {
 				q.Trust = &mfa.TrustChoice{}
 			}

@@ -179,7 +179,7 @@ func TestAStepCostsWhatTheTableSays(t *testing.T) {
 			ch := started(t, w, ana())
 			code := w.Outbox.Code(t, mail)
 			return func() error {
-				_, err := w.Verify(t.Context(), keyed(w.Client, "/v", "k", "{}"), mfa.VerifyRequest{Challenge: ch.ID, Code: code, Trust: &mfa.TrustChoice{}})
+				_, err := w.Verify(t.Context(), keyed(w.Client, "/v", "k", "{}"), mfa.VerifyRequest{Challenge: ch.ID, Answer: mfa.Answer{Code: code}, Trust: &mfa.TrustChoice{}})
 				return err
 			}
 		}},

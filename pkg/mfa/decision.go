@@ -46,7 +46,7 @@ func (q *StartRequest) check() error {
 		return invalid("purpose", "One of sign_in, step_up.")
 	}
 	if q.Method != nil && !q.Method.known() {
-		return invalid("method", "One of webauthn, totp, sms, email.")
+		return invalid("method", "One of %s.", namesOfKinds())
 	}
 	for param, text := range map[string]*string{"action": q.Action, "nonce": q.Nonce} {
 		if text == nil {
@@ -274,7 +274,7 @@ func (v *verdict) openTo(q *StartRequest, g *guard, p *orgPolicy, now time.Time)
 	if !locked {
 		return nil
 	}
-	v.factors = slices.DeleteFunc(v.factors, func(f factor) bool { return f.Kind != WebAuthn })
+	v.factors = slices.DeleteFunc(v.factors, func(f factor) bool { return f.Kind.row().guessable })
 	if len(v.factors) > 0 || g.recoverable(p, v.known, now) && (q.Purpose == SignIn || q.Method == nil) {
 		return nil
 	}

@@ -104,7 +104,7 @@ func TestTheLargestStartIsTaken(t *testing.T) {
 	q.User.Name, q.User.Email = mfa.Some(wide[:200]), mfa.Some(strings.Repeat("'", 64)+"@acme.example")
 	q.TrustToken = seal.NewSecret(strings.Repeat("a", 60<<10))
 	ch := started(t, w, q)
-	if _, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Code: w.Outbox.Code(t, *q.User.Email.Value), Trust: &mfa.TrustChoice{Name: wide[:100]}}); err != nil {
+	if _, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Answer: mfa.Answer{Code: w.Outbox.Code(t, *q.User.Email.Value)}, Trust: &mfa.TrustChoice{Name: wide[:100]}}); err != nil {
 		t.Error(err)
 	}
 }

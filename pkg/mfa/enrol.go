@@ -56,8 +56,8 @@ type EnrolRequest struct {
 func (q *EnrolRequest) check(byToken bool) error {
 	switch {
 	case !q.Kind.known():
-		return invalid("kind", "One of webauthn, totp, sms, email.")
-	case q.Phone != nil && q.Kind != SMS:
+		return invalid("kind", "One of %s.", namesOfKinds())
+	case q.Phone != nil && q.Kind.row().channel != channelSMS:
 		return invalid("phone", "Only for the kind sms.")
 	case byToken && q.Org != "":
 		return invalid("org", "The enrolment token says which.")
@@ -242,7 +242,7 @@ func (v *enrolmentSight) plan(u *unit, q *EnrolRequest, s *slot) (EnrolAnswer, e
 	if err := v.mayEnrol(q.Kind); err != nil {
 		return EnrolAnswer{}, err
 	}
-	if q.Kind != Email && v.mustProve(s) {
+	if !q.Kind.row().provesAddress && v.mustProve(s) {
 		return v.sendProof(u)
 	}
 	item, en, begins := &v.a.pending.item, &v.a.pending.enrolment, v.a.pending.Begins
@@ -268,25 +268,9 @@ func (v *enrolmentSight) plan(u *unit, q *EnrolRequest, s *slot) (EnrolAnswer, e
 		en.Client = u.caller.key.Client
 	}
 	answer := EnrolAnswer{ID: en.ID, Kind: q.Kind, Expires: &en.Expires}
-	switch {
-	case q.Kind == TOTP:
-		raw, shown, err := newTOTP(u.s.sender(u.client), v.a.guard.account(), v.p.language(v.a.guard.Profile.Locale))
-		if err != nil {
-			return EnrolAnswer{}, err
-		}
-		en.Factor.Secret = u.ring.Seal("totp", v.a.totpFields(en.Factor.ID), raw)
-		answer.TOTP = shown
-	case s != nil && s.Proven:
-		en.Factor.Contact, en.Proven, answer.Proven = v.a.guard.Profile.Email, true, true
-	default:
-		en.Factor.Contact = v.a.guard.Profile.Email
-		if err := v.checkLock(u.now); err != nil {
-			return EnrolAnswer{}, err
-		}
-		if err := v.sendCode(u); err != nil {
-			return EnrolAnswer{}, err
-		}
-		answer.SendAnswer = &SendAnswer{Sent: en.Code.shown(en.factor(), v.p)}
+	en.Proven = q.Kind.row().provesAddress && s != nil && s.Proven
+	if err := q.Kind.row().begin(v.ask(u, nil), en, &answer); err != nil {
+		return EnrolAnswer{}, err
 	}
 	u.putEnrolment(*item, en)
 	return answer, nil
@@ -318,25 +302,18 @@ func (v *enrolmentSight) mustProve(s *slot) bool {
 	return v.byToken && asked && v.ch.Recovered == "" && (s == nil || !s.Proven)
 }
 
-// known is the address that a user who must enrol has to prove first, as if it were a factor.
-func (v *enrolmentSight) known() factor {
-	return factor{ID: v.a.implicitEmail(), Kind: Email, Contact: v.a.guard.Profile.Email}
-}
-
 // sendProof sends a code to the known address. It changes the guard.
 func (v *enrolmentSight) sendProof(u *unit) (EnrolAnswer, error) {
-	f := v.known()
+	f := v.a.addressFactor()
 	if f.Contact == "" {
 		return EnrolAnswer{}, refuse(NothingToSend, "The user has no known address to prove first; an administrator can enrol for them.")
 	}
-	if err := v.checkLock(u.now); err != nil {
-		return EnrolAnswer{}, err
-	}
-	if err := u.newChallengeCode(v.a, &v.ch.challenge, f, v.p); err != nil {
+	asked, err := f.Kind.row().ask(v.sight.ask(u, f))
+	if err != nil {
 		return EnrolAnswer{}, err
 	}
 	u.put(v.ch.item, &v.ch.challenge, v.ch.Expires.Add(shownFor))
-	return EnrolAnswer{Prove: &SendAnswer{Sent: v.ch.Code.shown(f, v.p)}}, nil
+	return EnrolAnswer{Prove: asked}, nil
 }
 
 // A ProveRequest is the code that went to the known address.
@@ -384,13 +361,15 @@ func (v *enrolmentSight) prove(u *unit, code seal.Secret) (ProveAnswer, error) {
 	if err := v.checkLock(u.now); err != nil {
 		return ProveAnswer{}, err
 	}
-	right, err := v.ch.errand().matches(u, g, v.known(), code)
+	address := v.a.addressFactor()
+	kind := address.Kind.row()
+	right, err := kind.check(v.sight.ask(u, address), Answer{Code: code})
 	if err != nil {
 		return ProveAnswer{}, err
 	}
 	slot = g.open(&v.ch.challenge, u.now)
 	if !right {
-		return ProveAnswer{}, v.wrong(u, slot)
+		return ProveAnswer{}, v.wrong(u, slot, kind)
 	}
 	slot.Proven, slot.By = true, u.token
 	u.putGuard(v.a, v.p)

@@ -290,7 +290,7 @@ func TestH6AnAdministratorEnrolsAndTheUserGetsTheCodesAtTheNextVerify(t *testing
 		t.Fatal(err)
 	}
 	w.Clock.Advance(mfatest.Step)
-	again, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: started(t, w, ana()).ID, Factor: a.Factor, Code: w.Code(a)})
+	again, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: started(t, w, ana()).ID, Factor: a.Factor, Answer: mfa.Answer{Code: w.Code(a)}})
 	if err != nil || again.RecoveryCodes != nil {
 		t.Errorf("got %d recovery codes, %v, want none", len(again.RecoveryCodes), err)
 	}

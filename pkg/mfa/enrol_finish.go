@@ -13,8 +13,8 @@ func (en *enrolment) factor() factor {
 	return factor{ID: en.Factor.ID, Kind: en.Factor.Kind, Label: en.Factor.Label, Contact: en.Factor.Contact, secret: en.Factor.Secret}
 }
 
-func (en *enrolment) errand() errand {
-	return errand{id: en.ID, purpose: enrolling, expires: en.Expires, last: en.Code}
+func (en *enrolment) binding() binding {
+	return binding{id: en.ID, purpose: enrolling, expires: en.Expires, last: en.Code}
 }
 
 // slotOf finds what the guard knows of an enrolment; nil: nothing yet.
@@ -34,18 +34,20 @@ func (g *guard) openEnrolment(en *enrolment) *slot {
 	return g.Pending
 }
 
-// sendCode makes a code for the enrolment that is under way.
-func (v *enrolmentSight) sendCode(u *unit) error {
+// ask is the question that the factor is which is being enrolled. What is known of the factor goes to l.
+func (v *enrolmentSight) ask(u *unit, l *live) *question {
+	return &question{u: u, v: &v.sight, in: v, f: v.a.pending.enrolment.factor(), live: l}
+}
+
+func (v *enrolmentSight) binding() binding { return v.a.pending.enrolment.binding() }
+
+// sent makes code the one that finishes the enrolment that is under way.
+func (v *enrolmentSight) sent(u *unit, f factor, code *sentCode) {
 	en := &v.a.pending.enrolment
-	sent, err := u.newCode(v.a, en.errand(), en.factor(), v.p)
-	if err != nil {
-		return err
-	}
-	en.Code = sent
-	v.a.guard.openEnrolment(en).Sequence = sent.Sequence
-	u.event(v.a.event(ChallengeSent, v.p, map[string]any{"enrolment": en.ID, "kind": en.Factor.Kind, "sequence": letter(sent.Sequence)}))
+	en.Code = code
+	v.a.guard.openEnrolment(en).Sequence = code.Sequence
+	u.event(v.a.event(ChallengeSent, v.p, map[string]any{"enrolment": en.ID, "kind": f.Kind, "sequence": letter(code.Sequence)}))
 	u.out.notHanded = v.notHanded(u.out.mark)
-	return nil
 }
 
 // underWay answers EnrolmentInvalid unless id is the enrolment that the user has under way, and the caller's. The slot
@@ -114,21 +116,24 @@ func (s *Service) SendEnrolment(ctx context.Context, call Call, id string) (Send
 		switch {
 		case !settledEnrolment(en, slot):
 			return SendAnswer{}, errUnsettled
-		case en.Factor.Kind != Email || en.Proven:
-			return SendAnswer{}, refuse(NothingToSend, "This enrolment has no code to send.")
+		case en.Proven:
+			return SendAnswer{}, nothingToSend()
 		}
-		if err := v.checkLock(u.now); err != nil {
+		answer, err := en.Factor.Kind.row().ask(v.ask(u, nil))
+		switch {
+		case err != nil:
 			return SendAnswer{}, err
-		}
-		if err := v.sendCode(u); err != nil {
-			return SendAnswer{}, err
+		case answer == nil:
+			return SendAnswer{}, nothingToSend()
 		}
 		u.putGuard(v.a, v.p)
 		u.putEnrolment(v.a.pending.item, en)
-		return SendAnswer{Sent: en.Code.shown(en.factor(), v.p)}, nil
+		return *answer, nil
 	}
 	return run(ctx, s, call, st)
 }
+
+func nothingToSend() *Error { return refuse(NothingToSend, "This enrolment has no code to send.") }
 
 // notHanded is what a failed hand-over of the enrolment's newest code changes. An enrolment that was begun anew meanwhile
 // has a wait of its own, which stays.
@@ -163,10 +168,10 @@ func (v *enrolmentSight) notHanded(mark int64) func(*unit, bool) error {
 	}
 }
 
-// A FinishRequest is the first code of the factor that is being enrolled.
+// A FinishRequest is the first answer with the factor that is being enrolled.
 type FinishRequest struct {
-	Enrolment string      `json:"-"`
-	Code      seal.Secret `json:"code"` // empty only where the address was proven before
+	Enrolment string `json:"-"`
+	Answer           // empty only where the address was proven before
 }
 
 // A FinishAnswer is an enrolled factor. RecoveryCodes are there when a new set was made, Token when the enrolment was part
@@ -192,8 +197,8 @@ func (a FinishAnswer) WithoutShownOnce() any {
 // A user's first factor turns 2FA on and brings recovery codes, where the policy has any. After a recovery whose effect is
 // reenrol it takes the place of all earlier factors, trust and codes.
 func (s *Service) FinishEnrolment(ctx context.Context, call Call, q FinishRequest) (FinishAnswer, error) {
-	if !q.Code.IsZero() {
-		if err := checkCode(q.Code); err != nil {
+	if !q.Answer.isZero() {
+		if err := q.Answer.form(); err != nil {
 			return FinishAnswer{}, err
 		}
 	}
@@ -215,70 +220,68 @@ func (v *enrolmentSight) finish(u *unit, q *FinishRequest) (FinishAnswer, error)
 	if err != nil {
 		return FinishAnswer{}, err
 	}
-	g, en := v.a.guard, &v.a.pending.enrolment
+	en := &v.a.pending.enrolment
 	if !settledEnrolment(en, slot) {
 		return FinishAnswer{}, errUnsettled
 	}
-	if q.Code.IsZero() && !en.Proven {
-		return FinishAnswer{}, checkCode(q.Code)
+	kind := en.Factor.Kind.row()
+	if !en.Proven {
+		if err := kind.form(q.Answer); err != nil {
+			return FinishAnswer{}, err
+		}
 	}
-	if err := v.checkLock(u.now); err != nil && !v.afterRecovery() {
-		return FinishAnswer{}, err
+	if v.guessed(kind) {
+		if err := v.checkLock(u.now); err != nil {
+			return FinishAnswer{}, err
+		}
 	}
 	if err := v.mayEnrol(en.Factor.Kind); err != nil {
 		return FinishAnswer{}, err // the policy or the account has changed since it was begun
 	}
 	l := live{ID: en.Factor.ID, Kind: en.Factor.Kind, Used: u.now}
 	right := en.Proven
-	switch {
-	case right:
-	case en.Factor.Kind == TOTP:
-		right, err = v.a.matchesTOTP(u, en.Factor.ID, en.Factor.Secret, v.p.TOTP.Skew, &l, q.Code)
-	default:
-		right, err = en.errand().matches(u, g, en.factor(), q.Code)
+	if !right {
+		right, err = kind.check(v.ask(u, &l), q.Answer)
 	}
 	if err != nil {
 		return FinishAnswer{}, err
 	}
 	if !right {
-		return FinishAnswer{}, v.wrongFirst(u, q, v.wrongFinish(u))
+		return FinishAnswer{}, v.wrongFirst(u, q, v.wrongFinish(u, kind))
 	}
 	return v.enrol(u, l)
 }
 
-// afterRecovery reports whether a user who gave a recovery code is setting up an app. What they type is no guess at
-// anything: the secret is theirs already. So a lock that somebody else's guesses brought doesn't keep them out.
-func (v *enrolmentSight) afterRecovery() bool {
-	return v.byToken && v.ch.Recovered != "" && v.a.pending.Factor.Kind == TOTP
+// guessed reports whether an answer with a factor of the kind, which is being enrolled, could be a guess. A user who gave a
+// recovery code and is shown the new factor's secret guesses at nothing, so a lock that somebody else's guesses brought
+// doesn't keep that user out.
+func (v *enrolmentSight) guessed(kind kindRow) bool {
+	recovered := v.byToken && v.ch.Recovered != ""
+	return kind.guessable && !(recovered && kind.enrolleeHoldsSecret)
 }
 
-// wrongFirst is the answer to a wrong first code. Where the app's clock is all that is wrong, it says by how much. At a
-// sign-in that would help a guesser; whoever enrols has the secret anyway.
+// wrongFirst is the answer to a wrong first answer, with what the kind can say of it besides.
 func (v *enrolmentSight) wrongFirst(u *unit, q *FinishRequest, left int) error {
 	answer := wrongCode(left)
 	en := &v.a.pending.enrolment
-	if en.ID != q.Enrolment || en.Factor.Kind != TOTP {
-		return answer
-	}
-	raw, err := u.ring.Open("totp", v.a.totpFields(en.Factor.ID), en.Factor.Secret)
-	if err != nil {
-		return err
-	}
-	if answer.ClockOff, err = clockOff(raw, q.Code, u.now); err != nil {
-		return err
+	if e, explains := en.Factor.Kind.row().authenticator.(explainer); explains && en.ID == q.Enrolment {
+		if err := e.explain(v.ask(u, nil), q.Answer, answer); err != nil {
+			return err
+		}
 	}
 	return answer
 }
 
-// wrongFinish counts a wrong code against the enrolment and the user, and answers how many are left.
-func (v *enrolmentSight) wrongFinish(u *unit) (left int) {
+// wrongFinish counts a wrong answer against the enrolment, and where it could be a guess against the user. It answers how
+// many are left.
+func (v *enrolmentSight) wrongFinish(u *unit, kind kindRow) (left int) {
 	g, en := v.a.guard, &v.a.pending.enrolment
 	slot := g.openEnrolment(en)
 	slot.Wrong++
 	slot.By = u.token
 	locked := false
 	left = v.p.Challenge.Attempts - slot.Wrong
-	if !v.afterRecovery() {
+	if v.guessed(kind) {
 		locked = g.Guesses.wrong(codeBudget(), v.knownBrowser(), u.now)
 		left = v.left(slot, u.now)
 	}
@@ -359,10 +362,17 @@ func (v *enrolmentSight) finished(u *unit, s *slot) (FinishAnswer, error) {
 		}
 	}
 	answer.RecoveryCodes = u.codes
-	if v.a.mayEnrol(Email, &v.p.Policy) == nil && answer.Factor.Kind != Email {
-		answer.Offer = &EnrolmentOffer{Kinds: []Kind{Email}}
-	}
+	answer.Offer = v.a.backupOffer(answer.Factor.Kind, v.p)
 	return answer, nil
+}
+
+// backupOffer offers a user who has just enrolled a factor of one kind those that could back it up; nil: none could.
+func (a *account) backupOffer(enrolled Kind, p *orgPolicy) *EnrolmentOffer {
+	kinds := slices.DeleteFunc(p.offered(), func(k Kind) bool { return k == enrolled || a.mayEnrol(k, &p.Policy) != nil })
+	if len(kinds) == 0 {
+		return nil
+	}
+	return &EnrolmentOffer{Kinds: kinds}
 }
 
 // enrolled is what a challenge answers that an enrolment has ended.

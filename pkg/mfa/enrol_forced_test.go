@@ -330,7 +330,7 @@ func TestB1AnEnrolmentTokenIsGoodForNothingElse(t *testing.T) {
 		"decide": func() error { _, err := w.Decide(ctx, call, ana()); return err },
 		"send":   func() error { _, err := w.SendCode(ctx, call, mfa.SendRequest{Challenge: start.ID}); return err },
 		"verify": func() error {
-			_, err := w.Verify(ctx, call, mfa.VerifyRequest{Challenge: start.ID, Code: code})
+			_, err := w.Verify(ctx, call, mfa.VerifyRequest{Challenge: start.ID, Answer: mfa.Answer{Code: code}})
 			return err
 		},
 		"look":    func() error { _, err := w.LookAtChallenge(ctx, call, start.ID); return err },

@@ -55,7 +55,7 @@ func TestR4AndI1OneAppCodeAtManySignInsAtOnceIsOneSuccess(t *testing.T) {
 		}
 		var c tally
 		atOnce(64, func(i int) {
-			_, err := services[i%2].Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ids[i%4], Factor: a.Factor, Code: w.Code(a)})
+			_, err := services[i%2].Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ids[i%4], Factor: a.Factor, Answer: mfa.Answer{Code: w.Code(a)}})
 			c.add(err)
 		})
 		c.wantOnly(t, "", mfa.WrongCode, mfa.ChallengeInvalid, mfa.Locked, mfa.Busy)
@@ -84,7 +84,7 @@ func TestR10AnAppsCodeAmongManyWrongOnesKeepsToTheCap(t *testing.T) {
 			if i == 30 {
 				guess = code
 			}
-			_, err := services[i%2].Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Code: guess})
+			_, err := services[i%2].Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Answer: mfa.Answer{Code: guess}})
 			c.add(err)
 		})
 		c.wantOnly(t, "", mfa.WrongCode, mfa.ChallengeInvalid, mfa.Busy)
@@ -125,7 +125,7 @@ func TestR8ManyFinishesAtOnceAreOneFactor(t *testing.T) {
 				var one sync.Mutex
 				var codes []seal.Secret
 				atOnce(64, func(i int) {
-					done, err := services[i%2].FinishEnrolment(t.Context(), call, mfa.FinishRequest{Enrolment: begun.ID, Code: code})
+					done, err := services[i%2].FinishEnrolment(t.Context(), call, mfa.FinishRequest{Enrolment: begun.ID, Answer: mfa.Answer{Code: code}})
 					if c.add(err); err == nil {
 						one.Lock()
 						defer one.Unlock()
@@ -191,11 +191,11 @@ func TestG5GuessesOfEverySortAtOnceShareOneBudget(t *testing.T) {
 		var c tally
 		atOnce(64, func(i int) {
 			if i%2 == 0 {
-				_, err := services[i/2%2].Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Code: mfatest.Wrong(byApp)})
+				_, err := services[i/2%2].Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Answer: mfa.Answer{Code: mfatest.Wrong(byApp)}})
 				c.add(err)
 				return
 			}
-			_, err := services[i/2%2].FinishEnrolment(t.Context(), w.Client, mfa.FinishRequest{Enrolment: begun.ID, Code: mfatest.Wrong(byMail)})
+			_, err := services[i/2%2].FinishEnrolment(t.Context(), w.Client, mfa.FinishRequest{Enrolment: begun.ID, Answer: mfa.Answer{Code: mfatest.Wrong(byMail)}})
 			c.add(err)
 		})
 		c.wantOnly(t, mfa.WrongCode, mfa.ChallengeInvalid, mfa.EnrolmentInvalid, mfa.Locked, mfa.Busy)

@@ -46,7 +46,7 @@ func appOf(t *testing.T, begun mfa.EnrolAnswer) *mfatest.Authenticator {
 
 func finish(t *testing.T, w *mfatest.World, call mfa.Call, id string, code seal.Secret) (mfa.FinishAnswer, error) {
 	t.Helper()
-	return w.FinishEnrolment(t.Context(), call, mfa.FinishRequest{Enrolment: id, Code: code})
+	return w.FinishEnrolment(t.Context(), call, mfa.FinishRequest{Enrolment: id, Answer: mfa.Answer{Code: code}})
 }
 
 func TestC3TheFirstCodeMustBeRightBeforeTheFactorCounts(t *testing.T) {

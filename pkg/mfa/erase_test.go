@@ -84,7 +84,7 @@ func known(t *testing.T, w *mfatest.World) {
 	}
 	begun := enrol(w.Fresh(), mfa.TOTP)
 	a := typed(t, begun)
-	done, err := w.FinishEnrolment(t.Context(), w.Client, mfa.FinishRequest{Enrolment: begun.ID, Code: w.Code(a)})
+	done, err := w.FinishEnrolment(t.Context(), w.Client, mfa.FinishRequest{Enrolment: begun.ID, Answer: mfa.Answer{Code: w.Code(a)}})
 	must(err)
 	if len(done.RecoveryCodes) == 0 {
 		t.Fatal("no recovery codes were made")
@@ -94,17 +94,17 @@ func known(t *testing.T, w *mfatest.World) {
 	answer, err := w.StartChallenge(t.Context(), w.Client, step)
 	must(err)
 	w.Clock.Advance(time.Minute)
-	proof, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: answer.Challenge.ID, Code: w.Code(a)})
+	proof, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: answer.Challenge.ID, Answer: mfa.Answer{Code: w.Code(a)}})
 	must(err)
 	call := w.Fresh()
 	call.Proof = proof.Token
 	begun = enrol(call, mfa.Email)
-	_, err = w.FinishEnrolment(t.Context(), w.Client, mfa.FinishRequest{Enrolment: begun.ID, Code: w.Outbox.Code(t, erin.mail)})
+	_, err = w.FinishEnrolment(t.Context(), w.Client, mfa.FinishRequest{Enrolment: begun.ID, Answer: mfa.Answer{Code: w.Outbox.Code(t, erin.mail)}})
 	must(err)
 	for range 3 {
 		ch := started(t, w, q)
 		w.Clock.Advance(time.Minute)
-		_, err = w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Code: w.Code(a), Trust: &mfa.TrustChoice{Name: erin.browser}})
+		_, err = w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Answer: mfa.Answer{Code: w.Code(a)}, Trust: &mfa.TrustChoice{Name: erin.browser}})
 		must(err)
 		w.Clock.Advance(10 * 24 * time.Hour)
 	}

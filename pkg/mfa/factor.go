@@ -2,13 +2,8 @@ package mfa
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/base64"
 	"slices"
-	"strings"
 	"time"
-
-	"countersign/pkg/seal"
 )
 
 // A factor that the user could answer with now.
@@ -21,24 +16,7 @@ type factor struct {
 	secret  []byte // of totp, sealed
 }
 
-func (f factor) hint() string {
-	if f.Kind == Email {
-		return maskEmail(f.Contact)
-	}
-	return ""
-}
-
-// maskEmail shows enough of an address to recognise one's own: the first letter and the domain.
-func maskEmail(address string) string {
-	local, domain, ok := strings.Cut(address, "@")
-	if !ok || local == "" {
-		return ""
-	}
-	return local[:1] + "***@" + domain
-}
-
-// strength orders the kinds, the strongest first.
-func (k Kind) strength() int { return slices.Index([]Kind{WebAuthn, TOTP, SMS, Email}, k) }
+func (f factor) hint() string { return f.Kind.row().hint(f.Contact) }
 
 // factors are those that p lets the user answer with, the strongest first and of one kind the last used. Where email is
 // no backup, it is only for who has nothing else.
@@ -47,33 +25,37 @@ func (a *account) factors(p *Policy) []factor {
 		return nil
 	}
 	var usable []factor
+	implicit := a.implicitFactor(p)
 	for i := range a.enrolled {
 		h := &a.enrolled[i]
 		l := a.guard.live(h.ID)
 		if l == nil || p.method(h.Kind) == NotAllowed {
 			continue
 		}
-		if h.Kind == Email && p.Methods.Email == Implicit && h.Contact == a.guard.Profile.Email {
+		if implicit.ID != "" && h.Kind == implicit.Kind && h.Contact == implicit.Contact {
 			continue // the address is a factor as it is
 		}
 		usable = append(usable, factor{ID: h.ID, Kind: h.Kind, Label: h.Label, Contact: h.Contact, Used: l.Used, secret: h.Secret})
 	}
-	if p.Methods.Email == Implicit && a.guard.Profile.Email != "" {
-		usable = append(usable, factor{ID: a.implicitEmail(), Kind: Email, Contact: a.guard.Profile.Email})
+	if implicit.ID != "" {
+		usable = append(usable, implicit)
 	}
 	slices.SortStableFunc(usable, func(x, y factor) int {
 		return cmp.Or(cmp.Compare(x.Kind.strength(), y.Kind.strength()), y.Used.Compare(x.Used))
 	})
-	if p.EmailBackup == NotAllowed && len(usable) > 0 && usable[0].Kind != Email {
-		usable = slices.DeleteFunc(usable, func(f factor) bool { return f.Kind == Email })
+	if len(usable) > 0 {
+		strongest := usable[0].Kind
+		usable = slices.DeleteFunc(usable, func(f factor) bool { return f.Kind != strongest && !p.backsUp(f.Kind) })
 	}
 	return usable
 }
 
-// implicitEmail is the id of the account's address as a factor: the same for as long as the user is the same.
-func (a *account) implicitEmail() string {
-	sum := sha256.Sum256(seal.Join(string(a.route), "implicit email"))
-	return "fa_" + base64.RawURLEncoding.EncodeToString(sum[:16])
+// implicitFactor is the account's address where the policy makes it a factor without enrolment. Without an ID there is none.
+func (a *account) implicitFactor(p *Policy) factor {
+	if _, implicit := p.implicitKind(); !implicit || a.guard.Profile.Email == "" {
+		return factor{}
+	}
+	return a.addressFactor()
 }
 
 // live finds an enrolled factor that counts; nil: it is none.
@@ -121,40 +103,22 @@ const mostFactors = 10
 
 // enrollable are the kinds that the user could enrol now, the strongest first.
 func (a *account) enrollable(p *Policy) []Kind {
-	kinds := []Kind{}
-	for _, kind := range []Kind{TOTP, Email} {
-		if a.mayEnrol(kind, p) == nil {
-			kinds = append(kinds, kind)
+	room := []Kind{}
+	for _, row := range kinds {
+		if a.mayEnrol(row.kind, p) == nil {
+			room = append(room, row.kind)
 		}
 	}
-	return kinds
+	return room
 }
 
 // mayEnrol refuses a kind that the policy or the user's account leaves no room for.
 func (a *account) mayEnrol(kind Kind, p *Policy) error {
-	switch kind {
-	case TOTP:
-		if p.Methods.TOTP != Allowed {
-			return refuse(MethodForbidden, "The organisation's policy doesn't allow this kind of factor.")
-		}
-	case Email:
-		usable := a.factors(p)
-		switch {
-		case p.Methods.Email == Implicit:
-			return refuse(MethodForbidden, "The account's email address is a factor as it is.")
-		case p.Methods.Email != Enrolled,
-			p.EmailBackup == NotAllowed && len(usable) > 0 && usable[0].Kind != Email:
-			return refuse(MethodForbidden, "The organisation's policy doesn't allow this kind of factor.")
-		case a.guard.Profile.Email == "":
-			return refuse(NothingToSend, "The user has no email address to send a code to.")
-		}
-		for i := range a.enrolled {
-			if h := &a.enrolled[i]; h.Kind == Email && h.Contact == a.guard.Profile.Email && a.guard.live(h.ID) != nil {
-				return refuse(AlreadyExists, "This address is enrolled.")
-			}
-		}
-	default:
-		return refuse(MethodForbidden, "Enrolling a factor of this kind is not yet supported.")
+	if usable := a.factors(p); p.method(kind) == NotAllowed || len(usable) > 0 && usable[0].Kind != kind && !p.backsUp(kind) {
+		return refuse(MethodForbidden, "The organisation's policy doesn't allow this kind of factor.")
+	}
+	if err := kind.row().room(a, p); err != nil {
+		return err
 	}
 	if len(a.guard.Factors) >= mostFactors {
 		return refuse(MethodForbidden, "The user has as many factors as one can have.")

@@ -400,7 +400,7 @@ func TestACallThatWasGivenUpIsNotAnswered(t *testing.T) {
 	ch := started(t, w, ana())
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	answer, err := w.Verify(ctx, w.Client, mfa.VerifyRequest{Challenge: ch.ID, Code: w.Outbox.Code(t, mail)})
+	answer, err := w.Verify(ctx, w.Client, mfa.VerifyRequest{Challenge: ch.ID, Answer: mfa.Answer{Code: w.Outbox.Code(t, mail)}})
 	if answer.Verified || mfa.AsError(err).Code != mfa.Unavailable {
 		t.Errorf("got %+v, %v, want unavailable", answer, err)
 	}

@@ -76,13 +76,6 @@ func (a *account) onlyForbidden(p *Policy) bool {
 	return a.guard != nil && len(a.guard.Factors) > 0 && len(a.factors(p)) == 0
 }
 
-// proves reports whether a step-up that was answered with a factor of kind k proves enough to change the account of a user
-// whose strongest factor is of that kind: neither a mailbox nor a phone number takes over an account that has an app or a
-// key. An app is enough beside a key, so that a lost key can be replaced.
-func (k Kind) proves(strongest Kind) bool {
-	return k.known() && strongest.known() && (k.strength() <= strongest.strength() || k == TOTP && strongest == WebAuthn)
-}
-
 // proof reads a token as the proof of a step-up which this user has answered for this client within the last 10 minutes.
 // It is nil for any other token; what the proof is good for is for the caller to judge. What counts is when the user answered: the token may have been signed again since. A
 // proof is bound to the user's epoch, and so it dies with the next reset or revocation.

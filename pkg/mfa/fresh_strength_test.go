@@ -128,7 +128,7 @@ func TestB6AProofThatIsSignedAnewEndsTenMinutesAfterTheAnswer(t *testing.T) {
 	q := ana()
 	q.Purpose = mfa.StepUp
 	ch := started(t, w, q)
-	if _, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Code: w.NextCode(a)}); err != nil {
+	if _, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Answer: mfa.Answer{Code: w.NextCode(a)}}); err != nil {
 		t.Fatal(err)
 	}
 	w.Clock.Advance(10*time.Minute - time.Second)

@@ -45,7 +45,7 @@ func steppedUp(t *testing.T, w *mfatest.World, call mfa.Call, org, user string, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	verified, err := w.Verify(t.Context(), call, mfa.VerifyRequest{Challenge: answer.Challenge.ID, Code: w.NextCode(a)})
+	verified, err := w.Verify(t.Context(), call, mfa.VerifyRequest{Challenge: answer.Challenge.ID, Answer: mfa.Answer{Code: w.NextCode(a)}})
 	if err != nil {
 		t.Fatal(err)
 	}

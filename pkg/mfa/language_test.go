@@ -78,7 +78,7 @@ func TestEveryMessageIsInTheUsersLanguage(t *testing.T) {
 				if _, err := w.SendEnrolment(t.Context(), w.Client, begun.ID); err != nil {
 					t.Fatal(err)
 				}
-				if _, err := w.FinishEnrolment(t.Context(), w.Client, mfa.FinishRequest{Enrolment: begun.ID, Code: w.Outbox.Code(t, mail)}); err != nil {
+				if _, err := w.FinishEnrolment(t.Context(), w.Client, mfa.FinishRequest{Enrolment: begun.ID, Answer: mfa.Answer{Code: w.Outbox.Code(t, mail)}}); err != nil {
 					t.Fatal(err)
 				}
 			}, 3},

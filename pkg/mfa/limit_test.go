@@ -384,7 +384,7 @@ func TestG9OneUserIsOneCountHoweverCalled(t *testing.T) {
 		}
 		for range 2 {
 			_, err = w.Verify(t.Context(), call, mfa.VerifyRequest{
-				Challenge: answer.Challenge.ID, Factor: *answer.Challenge.Default, Code: mfatest.Wrong(w.Outbox.Code(t, address)),
+				Challenge: answer.Challenge.ID, Factor: *answer.Challenge.Default, Answer: mfa.Answer{Code: mfatest.Wrong(w.Outbox.Code(t, address))},
 			})
 			wantCode(t, err, mfa.WrongCode)
 		}
@@ -403,7 +403,7 @@ func TestG11AChallengeBegunBeforeTheLockIsRefusedDuringIt(t *testing.T) {
 	_, err := verify(t, w, before.ID, code, false)
 	wantCode(t, err, mfa.Locked)
 	w.Clock.Advance(14 * time.Minute)
-	_, err = w.Verify(t.Context(), mfa.Call{Bearer: before.Token.Reveal()}, mfa.VerifyRequest{Challenge: before.ID, Code: code})
+	_, err = w.Verify(t.Context(), mfa.Call{Bearer: before.Token.Reveal()}, mfa.VerifyRequest{Challenge: before.ID, Answer: mfa.Answer{Code: code}})
 	wantCode(t, err, mfa.Locked)
 }
 

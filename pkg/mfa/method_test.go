@@ -76,7 +76,7 @@ func TestAMethodIsPreferredAtASignInAndBindsAStepUp(t *testing.T) {
 				if got := codeOf(err); got != want {
 					t.Errorf("send, %s: got %v, want %q", kind, err, want)
 				}
-				_, err = w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Factor: id, Code: mfatest.Wrong(w.Code(a))})
+				_, err = w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Factor: id, Answer: mfa.Answer{Code: mfatest.Wrong(w.Code(a))}})
 				if want = mfa.WrongCode; !allowed {
 					want = mfa.MethodForbidden
 				}

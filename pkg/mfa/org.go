@@ -165,9 +165,12 @@ func (p *Policy) asksMore(from *Policy) bool {
 	if p.Require == Everyone && from.Require != Everyone || from.Methods.Email == Implicit && p.Methods.Email != Implicit {
 		return true
 	}
-	return slices.ContainsFunc([]Kind{WebAuthn, TOTP, SMS, Email}, func(k Kind) bool {
-		return p.method(k) == NotAllowed && from.method(k) != NotAllowed
-	})
+	return slices.ContainsFunc(kinds, func(row kindRow) bool { return p.forbids(row.kind, from) })
+}
+
+// forbids reports whether p forbids a kind that from has room for.
+func (p *Policy) forbids(k Kind, from *Policy) bool {
+	return p.method(k) == NotAllowed && from.method(k) != NotAllowed
 }
 
 // mostSampled is how many user ids a preview names.
@@ -249,8 +252,8 @@ func (l *listed) usable(p *Policy) []Kind {
 			kinds = append(kinds, k)
 		}
 	}
-	if p.Methods.Email == Implicit && l.Email && !slices.Contains(kinds, Email) {
-		kinds = append(kinds, Email)
+	if k, implicit := p.implicitKind(); implicit && l.Email && !slices.Contains(kinds, k) {
+		kinds = append(kinds, k)
 	}
 	return kinds
 }
@@ -264,9 +267,9 @@ func (p *policyRecord) tighten(from *Policy) {
 	if p.Trust.Days < from.Trust.Days {
 		p.note(tightening{Version: p.Version, Days: p.Trust.Days})
 	}
-	for _, kind := range []Kind{WebAuthn, TOTP, SMS, Email} {
-		if p.method(kind) == NotAllowed && from.method(kind) != NotAllowed {
-			p.note(tightening{Version: p.Version, Kind: kind})
+	for _, row := range kinds {
+		if p.forbids(row.kind, from) {
+			p.note(tightening{Version: p.Version, Kind: row.kind})
 		}
 	}
 }

@@ -10,19 +10,6 @@ import (
 	"time"
 )
 
-// A Kind of factor.
-type Kind string
-
-// The kinds, strongest first.
-const (
-	WebAuthn Kind = "webauthn"
-	TOTP     Kind = "totp"
-	SMS      Kind = "sms"
-	Email    Kind = "email"
-)
-
-func (k Kind) known() bool { return slices.Contains([]Kind{WebAuthn, TOTP, SMS, Email}, k) }
-
 // The words a policy's settings are made of.
 const (
 	Allowed    = "allowed"
@@ -118,7 +105,19 @@ func ProfilePolicy(name string) (Policy, error) {
 	return p, nil
 }
 
-// method is the policy's word on a kind.
+// implicitKind is the kind of which the account's own contact is a factor without being enrolled, if there is one.
+func (p *Policy) implicitKind() (k Kind, implicit bool) { return Email, p.Methods.Email == Implicit }
+
+// pinned reports whether a factor of kind k can't be removed on its own.
+func (p *Policy) pinned(k Kind) bool { return k == Email && p.EmailBackup == Pinned }
+
+// backsUp reports whether a factor of kind k may be used by a user who has a stronger one.
+func (p *Policy) backsUp(k Kind) bool { return k != Email || p.EmailBackup != NotAllowed }
+
+// offered are the kinds that a user is offered as a backup after enrolling a factor of another kind.
+func (p *Policy) offered() []Kind { return []Kind{Email} }
+
+// method is the policy's word on a kind. What has no setting is forbidden.
 func (p *Policy) method(k Kind) string {
 	switch k {
 	case WebAuthn:
@@ -219,7 +218,7 @@ func (p *Policy) checkLists() error {
 func (p *Policy) supported() error {
 	standard := DefaultPolicy()
 	switch {
-	case p.Require == Everyone && p.Methods.TOTP == NotAllowed && p.Methods.Email == NotAllowed:
+	case p.Require == Everyone && !p.leavesKind():
 		return notYet("require")
 	case p.Effect != standard.Effect:
 		return notYet("effect")
@@ -245,6 +244,14 @@ func (p *Policy) supported() error {
 		return notYet("reset")
 	}
 	return nil
+}
+
+// leavesKind reports whether users can have a factor of some kind under p.
+func (p *Policy) leavesKind() bool {
+	return slices.ContainsFunc(kinds, func(row kindRow) bool {
+		_, unusable := row.authenticator.(reserved)
+		return !unusable && p.method(row.kind) != NotAllowed
+	})
 }
 
 // language is the one of ours that a locale asks for, by its first subtag (RFC 5646), or else the policy's.

@@ -72,7 +72,7 @@ func TestR6AndI1OneRightCodeManyTimesAtOnceIsOneSuccess(t *testing.T) {
 		code := w.Outbox.Code(t, mail)
 		var c tally
 		atOnce(64, func(i int) {
-			q := mfa.VerifyRequest{Challenge: ch.ID, Code: code}
+			q := mfa.VerifyRequest{Challenge: ch.ID, Answer: mfa.Answer{Code: code}}
 			if i%4 == 0 {
 				q.Trust = &mfa.TrustChoice{Name: "Firefox"}
 			}
@@ -109,7 +109,7 @@ func TestG2AndR10ManyWrongCodesAndARightOneAtOnceKeepToTheCap(t *testing.T) {
 				if i == 100 {
 					guess = code
 				}
-				_, err := services[i%2].Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Code: guess})
+				_, err := services[i%2].Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Answer: mfa.Answer{Code: guess}})
 				c.add(err)
 			})
 			c.wantOnly(t, "", mfa.WrongCode, mfa.ChallengeInvalid, mfa.Locked, mfa.Busy)
@@ -152,7 +152,7 @@ func TestAResendAndItsOldCodeAtOnceNeverBothWin(t *testing.T) {
 				return
 			}
 			after := resent.Load() > 0
-			_, err := services[i%2].Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Code: old})
+			_, err := services[i%2].Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Answer: mfa.Answer{Code: old}})
 			if err == nil && after {
 				late.Add(1)
 			}
@@ -320,7 +320,7 @@ func TestI3NoCodeIsGoodOnceItsRevocationWasAnswered(t *testing.T) {
 				return
 			}
 			after := revoked.Load()
-			_, err := services[i%2].Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: challenges[i/2].ID, Code: codes[i/2]})
+			_, err := services[i%2].Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: challenges[i/2].ID, Answer: mfa.Answer{Code: codes[i/2]}})
 			if err == nil && after {
 				late.Add(1)
 			}

@@ -135,7 +135,7 @@ func TestI3NoRecoveryAndNoFinishOnceARevocationWasAnswered(t *testing.T) {
 			if i < 8 {
 				_, err = services[i%2].Recover(t.Context(), w.Client, mfa.RecoverRequest{Challenge: ids[i], Code: done.RecoveryCodes[i]})
 			} else {
-				_, err = services[i%2].FinishEnrolment(t.Context(), w.Client, mfa.FinishRequest{Enrolment: begun.ID, Code: code})
+				_, err = services[i%2].FinishEnrolment(t.Context(), w.Client, mfa.FinishRequest{Enrolment: begun.ID, Answer: mfa.Answer{Code: code}})
 			}
 			if err == nil && after {
 				late.Add(1)

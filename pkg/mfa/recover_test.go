@@ -230,7 +230,7 @@ func lockApp(t *testing.T, w *mfatest.World, a *mfatest.Authenticator) {
 	for range 2 {
 		id := started(t, w, ana()).ID
 		for range 5 {
-			_, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: id, Factor: a.Factor, Code: mfatest.Wrong(w.Code(a))})
+			_, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: id, Factor: a.Factor, Answer: mfa.Answer{Code: mfatest.Wrong(w.Code(a))}})
 			wantCode(t, err, mfa.WrongCode)
 		}
 	}
@@ -263,7 +263,7 @@ func TestI2ARecoveryCodeGivesNoGuessMoreThanTheWindowsAllow(t *testing.T) {
 		t.Fatal(err)
 	}
 	open := started(t, w, ana())
-	_, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: open.ID, Factor: a.Factor, Code: mfatest.Wrong(w.Code(a))})
+	_, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: open.ID, Factor: a.Factor, Answer: mfa.Answer{Code: mfatest.Wrong(w.Code(a))}})
 	if e := wantCode(t, err, mfa.Locked); e.RetryAfter != 10*time.Minute {
 		t.Errorf("got a wait of %v, want the 10 minutes that the window is still full", e.RetryAfter)
 	}

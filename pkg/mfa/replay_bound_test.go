@@ -77,7 +77,7 @@ func TestWhatOneChallengesTokenCanHaveRememberedIsBounded(t *testing.T) {
 	}
 	got := flood(w, answers, send("fa_nobodys"), send(""),
 		func(with func(mfa.Call) mfa.Call) {
-			w.Verify(t.Context(), with(own), mfa.VerifyRequest{Challenge: ch.ID, Factor: "fa_nobodys", Code: code})
+			w.Verify(t.Context(), with(own), mfa.VerifyRequest{Challenge: ch.ID, Factor: "fa_nobodys", Answer: mfa.Answer{Code: code}})
 		},
 		func(with func(mfa.Call) mfa.Call) {
 			w.Recover(t.Context(), with(own), mfa.RecoverRequest{Challenge: ch.ID, Code: seal.NewSecret(strings.Repeat("A", 24))})
@@ -116,7 +116,7 @@ func TestWhatAnEnrolmentTokenCanHaveRememberedIsBounded(t *testing.T) {
 		begin(first, mfa.TOTP), begin(second, mfa.TOTP), begin(first, mfa.Email), begin(first, mfa.SMS),
 		func(with func(mfa.Call) mfa.Call) { w.SendEnrolment(t.Context(), with(first), id) },
 		func(with func(mfa.Call) mfa.Call) {
-			w.FinishEnrolment(t.Context(), with(first), mfa.FinishRequest{Enrolment: id, Code: seal.NewSecret("000000")})
+			w.FinishEnrolment(t.Context(), with(first), mfa.FinishRequest{Enrolment: id, Answer: mfa.Answer{Code: seal.NewSecret("000000")}})
 		},
 		func(with func(mfa.Call) mfa.Call) {
 			w.ProveAddress(t.Context(), with(first), mfa.ProveRequest{Code: seal.NewSecret("000000")})

@@ -126,7 +126,7 @@ func startKeyed(t *testing.T, w *mfatest.World, call mfa.Call, q mfa.StartReques
 
 func verifyKeyed(t *testing.T, w *mfatest.World, call mfa.Call, id string, code seal.Secret) answered {
 	t.Helper()
-	return heard(w.Verify(t.Context(), call, mfa.VerifyRequest{Challenge: id, Code: code, Trust: &mfa.TrustChoice{Name: "Firefox"}}))
+	return heard(w.Verify(t.Context(), call, mfa.VerifyRequest{Challenge: id, Answer: mfa.Answer{Code: code}, Trust: &mfa.TrustChoice{Name: "Firefox"}}))
 }
 
 func TestAStartWithTheSameKeyDoesItsWorkOnce(t *testing.T) {

@@ -75,6 +75,22 @@ func (s *Service) readChallenge(id string, into **heldChallenge) read {
 // errUnsettled says that challenge and guard were read at two moments with a send between them.
 var errUnsettled = fmt.Errorf("challenge and guard don't belong together: %w", store.ErrConflict)
 
+// ask is the question that f is, asked in the challenge.
+func (v *sight) ask(u *unit, f factor) *question {
+	return &question{u: u, v: v, in: v, f: f, live: v.a.guard.live(f.ID)}
+}
+
+func (v *sight) binding() binding { return v.ch.binding() }
+
+// sent makes code the one that answers the challenge, or that proves the account's address before it is answered.
+func (v *sight) sent(u *unit, f factor, code *sentCode) {
+	ch := &v.ch.challenge
+	ch.Code = code
+	v.a.guard.open(ch, u.now).Sequence = code.Sequence
+	u.event(ch.event(ChallengeSent, map[string]any{"kind": f.Kind, "factor": f.ID, "sequence": letter(code.Sequence)}))
+	u.out.notHanded = ch.notHanded(v.a.route, u.out.mark)
+}
+
 // open answers ChallengeInvalid unless the challenge can still be answered, by this caller. The slot it gives may be
 // nil: nothing has come to the guard yet. With an error, it is how the challenge ended.
 func (v *sight) open(u *unit) (*slot, error) {
@@ -135,7 +151,7 @@ func (v *sight) factor(named string) (factor, error) {
 			return f, nil
 		}
 	}
-	if id == v.a.implicitEmail() || v.a.factor(id) != nil {
+	if id == v.a.addressID() || v.a.factor(id) != nil {
 		return factor{}, refuse(MethodForbidden, "The organisation's policy doesn't allow this factor.")
 	}
 	return factor{}, refuse(NotFound, "The user has no such factor.")
@@ -162,18 +178,16 @@ func (s *Service) SendCode(ctx context.Context, call Call, q SendRequest) (SendA
 			if err != nil {
 				return SendAnswer{}, err
 			}
-			if f.Kind != Email {
+			answer, err := f.Kind.row().ask(v.ask(u, f))
+			switch {
+			case err != nil:
+				return SendAnswer{}, err
+			case answer == nil:
 				return SendAnswer{}, refuse(NothingToSend, "The code of this factor is not sent: the user's own app shows it.")
-			}
-			if err := v.checkLock(u.now); err != nil {
-				return SendAnswer{}, err
-			}
-			if err := u.newChallengeCode(v.a, &v.ch.challenge, f, v.p); err != nil {
-				return SendAnswer{}, err
 			}
 			u.putGuard(v.a, v.p)
 			u.put(v.ch.item, &v.ch.challenge, v.ch.Expires.Add(shownFor))
-			return SendAnswer{Sent: v.ch.Code.shown(f, v.p)}, nil
+			return *answer, nil
 		},
 	})
 }

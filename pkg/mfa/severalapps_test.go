@@ -16,7 +16,7 @@ func TestOfSeveralAppsTheOneUsedLastIsAskedFor(t *testing.T) {
 	for _, used := range []*mfatest.Authenticator{first, second, first} {
 		w.Clock.Advance(time.Minute)
 		id := started(t, w, ana()).ID
-		if _, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: id, Factor: used.Factor, Code: w.Code(used)}); err != nil {
+		if _, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: id, Factor: used.Factor, Answer: mfa.Answer{Code: w.Code(used)}}); err != nil {
 			t.Fatal(err)
 		}
 		w.Clock.Advance(time.Minute)

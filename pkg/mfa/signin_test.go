@@ -35,7 +35,7 @@ func started(t *testing.T, w *mfatest.World, q mfa.StartRequest) *mfa.ChallengeT
 
 func verify(t *testing.T, w *mfatest.World, id string, code seal.Secret, trust bool) (mfa.VerifyAnswer, error) {
 	t.Helper()
-	q := mfa.VerifyRequest{Challenge: id, Code: code}
+	q := mfa.VerifyRequest{Challenge: id, Answer: mfa.Answer{Code: code}}
 	if trust {
 		q.Trust = &mfa.TrustChoice{Name: "Firefox"}
 	}

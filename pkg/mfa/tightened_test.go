@@ -33,7 +33,7 @@ func TestFewerAttemptsCountForWhatIsOpenToo(t *testing.T) {
 			}
 			a := typed(t, begun)
 			return func(code seal.Secret) error {
-				_, err := w.FinishEnrolment(t.Context(), w.Client, mfa.FinishRequest{Enrolment: begun.ID, Code: code})
+				_, err := w.FinishEnrolment(t.Context(), w.Client, mfa.FinishRequest{Enrolment: begun.ID, Answer: mfa.Answer{Code: code}})
 				return err
 			}, func() seal.Secret { return w.NextCode(a) }
 		}},

@@ -52,8 +52,8 @@ type tokenClaims struct {
 	Epoch       string `json:"epoch,omitempty"`
 }
 
-// sign makes the token. It says verified only of a second factor that was really given, and aal2 only of one that
-// isn't email (NIST SP 800-63B-4 section 3.1.3.1), nor a recovery code or enrolled with the help of one.
+// sign makes the token. It says verified only of a second factor that was really given. A recovery code, and a factor that
+// was enrolled with the help of one, is aal1 whatever the kind.
 func (u *unit) sign(c claims) (seal.Secret, error) {
 	t := tokenClaims{
 		Issuer: u.s.Issuer, Audience: c.Audience, Subject: c.User, Org: c.Org, Verified: c.Verified,
@@ -73,8 +73,8 @@ func (u *unit) sign(c claims) (seal.Secret, error) {
 		at := c.Answered.Unix()
 		t.RecoveredAt = &at
 	}
-	if c.Verified && c.Kind != Email && !c.Recovered {
-		t.ACR = "aal2"
+	if c.Verified && !c.Recovered {
+		t.ACR = c.Kind.row().acr
 	}
 	text, err := u.ring.Sign(u.now, t)
 	return seal.NewSecret(text), err
@@ -92,17 +92,8 @@ func (c *claims) amr() []string {
 	if !c.Verified {
 		return amr
 	}
-	kind := c.Kind
 	if c.Recovered {
-		kind = ""
-	}
-	switch kind {
-	case "", Email:
 		return append(amr, "otp")
-	case TOTP:
-		return append(amr, "otp", "mfa")
-	case SMS:
-		return append(amr, "sms", "mfa")
 	}
-	return append(amr, "hwk", "mfa")
+	return append(amr, c.Kind.row().amr...)
 }

@@ -20,6 +20,53 @@ import (
 	"countersign/pkg/seal"
 )
 
+// app is the authenticator of the kind totp: an authenticator app shows a code of the current 30 seconds (RFC 6238).
+type app struct{ sixDigits }
+
+func (app) room(*account, *Policy) error { return nil }
+
+func (app) begin(q *question, en *enrolment, answer *EnrolAnswer) error {
+	g := q.v.a.guard
+	raw, shown, err := newTOTP(q.u.s.sender(q.u.client), g.account(), q.v.p.language(g.Profile.Locale))
+	if err != nil {
+		return err
+	}
+	en.Factor.Secret = q.u.ring.Seal("totp", q.v.a.totpFields(en.Factor.ID), raw)
+	answer.TOTP = shown
+	return nil
+}
+
+// ask has nothing to send: the user's own app shows the code.
+func (app) ask(*question) (*SendAnswer, error) { return nil, nil }
+
+// check looks for the code in the steps around now, and notes the step that it was of.
+func (app) check(q *question, given Answer) (bool, error) {
+	raw, err := q.u.ring.Open("totp", q.v.a.totpFields(q.f.ID), q.f.secret)
+	if err != nil {
+		return false, err
+	}
+	step, err := totpStepOf(raw, given.Code, q.u.now, q.v.p.TOTP.Skew, q.live.Step)
+	if err != nil || step == 0 {
+		return false, err
+	}
+	q.live.Step = step
+	return true, nil
+}
+
+// explain says by how much the app's clock is off, where that is all that is wrong. At a sign-in that would help somebody
+// who guesses; whoever enrols an app has the secret anyway.
+func (app) explain(q *question, given Answer, refused *Error) error {
+	raw, err := q.u.ring.Open("totp", q.v.a.totpFields(q.f.ID), q.f.secret)
+	if err != nil {
+		return err
+	}
+	refused.ClockOff, err = clockOff(raw, given.Code, q.u.now)
+	return err
+}
+
+// hint is empty: nothing but its label tells one app from another.
+func (app) hint(string) string { return "" }
+
 // The profile that every authenticator app reads (RFC 6238; the secret's length per RFC 4226 section 4, R6).
 const (
 	totpStep   = 30 // seconds
@@ -109,20 +156,6 @@ func clockOff(raw []byte, code seal.Secret, now time.Time) (off time.Duration, e
 		}
 	}
 	return off, nil
-}
-
-// matchesTOTP opens the secret of a factor and looks for code in it. That it was accepted is noted in l.
-func (a *account) matchesTOTP(u *unit, id string, sealed []byte, skew int, l *live, code seal.Secret) (bool, error) {
-	raw, err := u.ring.Open("totp", a.totpFields(id), sealed)
-	if err != nil {
-		return false, err
-	}
-	step, err := totpStepOf(raw, code, u.now, skew, l.Step)
-	if err != nil || step == 0 {
-		return false, err
-	}
-	l.Step = step
-	return true, nil
 }
 
 // quietZone is what must stay free around a QR code, in modules (ISO/IEC 18004).

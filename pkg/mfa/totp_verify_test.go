@@ -61,7 +61,7 @@ func TestR1ACodeIsGoodForOneChallengeInEveryProcess(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = s.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: answer.Challenge.ID, Code: code})
+		_, err = s.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: answer.Challenge.ID, Answer: mfa.Answer{Code: code}})
 		if left := *wantCode(t, err, mfa.WrongCode).AttemptsLeft; left != 4 {
 			t.Errorf("process %d: got %d attempts left, want 4: it is a guess like any other", i, left)
 		}
@@ -164,7 +164,7 @@ func TestR11AndB7AnAppAnswersForItsOwnUserInItsOwnOrg(t *testing.T) {
 	w.Clock.Advance(mfatest.Step)
 	ch := started(t, w, ana())
 	for name, other := range map[string]*mfatest.Authenticator{"another user's": bobs, "another org's": away} {
-		_, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Factor: other.Factor, Code: w.Code(other)})
+		_, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Factor: other.Factor, Answer: mfa.Answer{Code: w.Code(other)}})
 		if mfa.AsError(err).Code != mfa.NotFound {
 			t.Errorf("%s factor: got %v, want not_found", name, err)
 		}
@@ -172,7 +172,7 @@ func TestR11AndB7AnAppAnswersForItsOwnUserInItsOwnOrg(t *testing.T) {
 		if mfa.AsError(err).Code != mfa.WrongCode {
 			t.Errorf("%s code: got %v, want wrong_code", name, err)
 		}
-		_, err = w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Factor: other.Factor, Code: w.Code(a)})
+		_, err = w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Factor: other.Factor, Answer: mfa.Answer{Code: w.Code(a)}})
 		if mfa.AsError(err).Code != mfa.NotFound {
 			t.Errorf("%s factor and her own code: got %v, want not_found", name, err)
 		}
@@ -228,7 +228,7 @@ func TestASecretThatIsMovedOpensForNobody(t *testing.T) {
 	w.Clock.Advance(mfatest.Step)
 	open := started(t, w, ana())
 	answer := func(factor string, app *mfatest.Authenticator) error {
-		_, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: open.ID, Factor: factor, Code: w.Code(app)})
+		_, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: open.ID, Factor: factor, Answer: mfa.Answer{Code: w.Code(app)}})
 		return err
 	}
 	for name, from := range map[string]struct {
@@ -263,11 +263,11 @@ func TestB5AnAppThatThePolicyForbidsIsRefusedAndNothingIsSpent(t *testing.T) {
 	ch := started(t, w, ana())
 	w.SetPolicy(t, org, "default", func(p *mfa.Policy) { p.Methods.TOTP = mfa.NotAllowed })
 	for range 6 {
-		_, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Factor: a.Factor, Code: mfatest.Wrong(w.Code(a))})
+		_, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Factor: a.Factor, Answer: mfa.Answer{Code: mfatest.Wrong(w.Code(a))}})
 		wantCode(t, err, mfa.MethodForbidden)
 	}
 	w.SetPolicy(t, org, "default", nil)
-	if _, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Factor: a.Factor, Code: w.Code(a)}); err != nil {
+	if _, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Factor: a.Factor, Answer: mfa.Answer{Code: w.Code(a)}}); err != nil {
 		t.Errorf("allowed again: %v", err)
 	}
 }
@@ -297,15 +297,15 @@ func TestG5OneLockCountsGuessesOverEveryFactorAndEnrolment(t *testing.T) {
 		t.Fatal(err)
 	}
 	byApp := func() error {
-		_, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Factor: a.Factor, Code: mfatest.Wrong(w.Code(a))})
+		_, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Factor: a.Factor, Answer: mfa.Answer{Code: mfatest.Wrong(w.Code(a))}})
 		return err
 	}
 	byEmail := func() error {
-		_, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Factor: byMail.Factor.ID, Code: mfatest.Wrong(w.Outbox.Code(t, mail))})
+		_, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Factor: byMail.Factor.ID, Answer: mfa.Answer{Code: mfatest.Wrong(w.Outbox.Code(t, mail))}})
 		return err
 	}
 	finishing := func() error {
-		_, err := w.FinishEnrolment(t.Context(), w.Client, mfa.FinishRequest{Enrolment: begun.ID, Code: mfatest.Wrong(w.Code(pending))})
+		_, err := w.FinishEnrolment(t.Context(), w.Client, mfa.FinishRequest{Enrolment: begun.ID, Answer: mfa.Answer{Code: mfatest.Wrong(w.Code(pending))}})
 		return err
 	}
 	for range 3 {
@@ -317,15 +317,15 @@ func TestG5OneLockCountsGuessesOverEveryFactorAndEnrolment(t *testing.T) {
 	for name, answer := range map[string]func() error{
 		"app": byApp, "email": byEmail, "finish": finishing,
 		"the right code of the app": func() error {
-			_, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: other.ID, Factor: a.Factor, Code: w.Code(a)})
+			_, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: other.ID, Factor: a.Factor, Answer: mfa.Answer{Code: w.Code(a)}})
 			return err
 		},
 		"the right code of the mail": func() error {
-			_, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Code: w.Outbox.Code(t, mail)})
+			_, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Answer: mfa.Answer{Code: w.Outbox.Code(t, mail)}})
 			return err
 		},
 		"the right code of the new app": func() error {
-			_, err := w.FinishEnrolment(t.Context(), w.Client, mfa.FinishRequest{Enrolment: begun.ID, Code: w.Code(pending)})
+			_, err := w.FinishEnrolment(t.Context(), w.Client, mfa.FinishRequest{Enrolment: begun.ID, Answer: mfa.Answer{Code: w.Code(pending)}})
 			return err
 		},
 		"another code for the address": func() error {

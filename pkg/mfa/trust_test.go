@@ -131,7 +131,7 @@ func TestANameOfABrowserThatIsTooLongIsRefused(t *testing.T) {
 	w := kls(t, nil)
 	ch := started(t, w, ana())
 	for _, name := range []string{string(make([]byte, 5)), "a\nb", string(slices.Repeat([]byte("a"), 101)), "\xff"} {
-		_, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Code: w.Outbox.Code(t, mail), Trust: &mfa.TrustChoice{Name: name}})
+		_, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Answer: mfa.Answer{Code: w.Outbox.Code(t, mail)}, Trust: &mfa.TrustChoice{Name: name}})
 		if e := wantCode(t, err, mfa.InvalidRequest); e.Param != "trust.name" {
 			t.Errorf("got param %q", e.Param)
 		}

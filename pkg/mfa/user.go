@@ -83,7 +83,7 @@ func (a *account) shown(p *orgPolicy, now time.Time) User {
 		Locale: known(g.Profile.Locale), Enabled: g.Enabled, Enforced: g.Enforced, Required: g.required(&p.Policy),
 		Status: Unprotected, Factors: a.shownFactors(), TrustedBrowsers: []TrustedBrowser{}, Recovery: g.recoveryState(p),
 	}
-	if usable := a.factors(&p.Policy); a.on(&p.Policy) || len(usable) > 0 && usable[len(usable)-1].ID == a.implicitEmail() {
+	if usable := a.factors(&p.Policy); a.on(&p.Policy) || len(usable) > 0 && usable[len(usable)-1].ID == a.addressID() {
 		u.Status = Protected
 	}
 	if until, locked := g.Guesses.locked(false, now); locked { // as a browser that nobody knows finds it

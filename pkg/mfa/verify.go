@@ -11,10 +11,10 @@ import (
 
 // A VerifyRequest is one answer to a challenge.
 type VerifyRequest struct {
-	Challenge string       `json:"-"`
-	Factor    string       `json:"factor"` // empty: the one last sent to, else the default
-	Code      seal.Secret  `json:"code"`
-	Trust     *TrustChoice `json:"trust"` // nil: don't trust this browser
+	Challenge string `json:"-"`
+	Factor    string `json:"factor"` // empty: the one last sent to, else the default
+	Answer
+	Trust *TrustChoice `json:"trust"` // nil: don't trust this browser
 }
 
 // A TrustChoice asks that the browser be trusted.
@@ -39,13 +39,13 @@ func (a VerifyAnswer) WithoutShownOnce() any {
 	return a
 }
 
-// Verify looks at one answer. Right or wrong, what follows from it is recorded before anything is said: of all that
-// arrive at once only those that the guard has counted are ever compared.
+// Verify checks one answer to a challenge. It compares the answer first, then records what follows from it, right or wrong,
+// and only then says anything: of all answers that arrive at once, none is told its outcome before the guard has counted it.
 //
-// It answers WrongCode with the attempts left, ChallengeInvalid for a challenge that isn't there to be answered, Locked
-// when the user's budget of wrong codes is spent, and InvalidRequest, uncounted, for what isn't six digits.
+// It answers WrongCode with the attempts left, ChallengeInvalid for a challenge that can't be answered, Locked when the
+// user's budget of wrong codes is spent, and InvalidRequest for what can't be an answer with the factor, which is not counted.
 func (s *Service) Verify(ctx context.Context, call Call, q VerifyRequest) (VerifyAnswer, error) {
-	if err := checkCode(q.Code); err != nil {
+	if err := q.Answer.form(); err != nil {
 		return VerifyAnswer{}, err
 	}
 	if q.Trust != nil {
@@ -81,25 +81,32 @@ func (v *sight) verify(u *unit, q *VerifyRequest) (VerifyAnswer, error) {
 		return VerifyAnswer{}, wrongCode(v.left(slot, u.now)) // counted by this very call, whose commit's answer was lost
 	}
 	g := v.a.guard
-	if err := v.checkLock(u.now); err != nil {
-		return VerifyAnswer{}, err
-	}
 	f, err := v.factor(q.Factor)
 	if err != nil {
 		return VerifyAnswer{}, err
 	}
-	right, err := v.matches(u, f, q.Code)
+	kind := f.Kind.row()
+	if err := kind.form(q.Answer); err != nil {
+		return VerifyAnswer{}, err
+	}
+	if kind.guessable {
+		if err := v.checkLock(u.now); err != nil {
+			return VerifyAnswer{}, err
+		}
+	}
+	question := v.ask(u, f)
+	right, err := kind.check(question, q.Answer)
 	if err != nil {
 		return VerifyAnswer{}, err
 	}
 	slot = g.open(&v.ch.challenge, u.now)
 	if !right {
-		return VerifyAnswer{}, v.wrong(u, slot)
+		return VerifyAnswer{}, v.wrong(u, slot, kind)
 	}
 	g.Guesses.right(codeBudget(), v.knownBrowser(), u.now)
 	g.MFATime = u.now
-	if l := g.live(f.ID); l != nil {
-		l.Used = u.now
+	if question.live != nil {
+		question.live.Used = u.now
 	}
 	v.end(u, slot, verified)
 	slot.Kind = f.Kind
@@ -122,20 +129,12 @@ func (v *sight) end(u *unit, s *slot, state string) {
 	s.Until = v.ch.Expires.Add(shownFor)
 }
 
-// matches compares a code with what f says it is now. That a totp code was accepted it notes in the guard.
-func (v *sight) matches(u *unit, f factor, code seal.Secret) (bool, error) {
-	if f.Kind == TOTP {
-		return v.a.matchesTOTP(u, f.ID, f.secret, v.p.TOTP.Skew, v.a.guard.live(f.ID), code)
-	}
-	return v.ch.errand().matches(u, v.a.guard, f, code)
-}
-
-// wrong counts a wrong answer against the challenge and the user.
-func (v *sight) wrong(u *unit, s *slot) error {
+// wrong counts a wrong answer against the challenge, and where answers of the kind can be guessed against the user.
+func (v *sight) wrong(u *unit, s *slot, kind kindRow) error {
 	g := v.a.guard
 	s.Wrong++
 	s.By = u.token
-	locked := g.Guesses.wrong(codeBudget(), v.knownBrowser(), u.now)
+	locked := kind.guessable && g.Guesses.wrong(codeBudget(), v.knownBrowser(), u.now)
 	if s.Wrong >= v.p.Challenge.Attempts {
 		v.end(u, s, failed)
 	}

@@ -40,7 +40,7 @@ func enrolmentStages() []stage {
 			set: func(p *props) {
 				x, en := p.appUnderWay("ana", p.fresh(), mfa.EnrolRequest{Org: "acme", User: directory("ana"), Kind: mfa.TOTP})
 				for range attempts - 1 {
-					_, err := p.FinishEnrolment(context.Background(), p.Client, mfa.FinishRequest{Enrolment: en.id, Code: x.wrong()})
+					_, err := p.FinishEnrolment(context.Background(), p.Client, mfa.FinishRequest{Enrolment: en.id, Answer: mfa.Answer{Code: x.wrong()}})
 					if mfa.AsError(err).Code != mfa.WrongCode {
 						p.Fatal(err)
 					}

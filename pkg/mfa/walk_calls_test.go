@@ -55,7 +55,7 @@ func (p *props) beginIn(user string, known seal.Secret) opened {
 func (p *props) spend(o opened, times int) {
 	p.Helper()
 	for range times {
-		_, err := p.Verify(context.Background(), p.Client, mfa.VerifyRequest{Challenge: o.id, Code: mfatest.Wrong(o.code)})
+		_, err := p.Verify(context.Background(), p.Client, mfa.VerifyRequest{Challenge: o.id, Answer: mfa.Answer{Code: mfatest.Wrong(o.code)}})
 		if mfa.AsError(err).Code != mfa.WrongCode {
 			p.Fatal(err)
 		}
@@ -81,7 +81,7 @@ func knowing(token seal.Secret, q mfa.StartRequest) mfa.StartRequest {
 func (p *props) know(user string) seal.Secret {
 	p.Helper()
 	o := p.begin(user)
-	answer, err := p.Verify(context.Background(), p.Client, mfa.VerifyRequest{Challenge: o.id, Code: o.code})
+	answer, err := p.Verify(context.Background(), p.Client, mfa.VerifyRequest{Challenge: o.id, Answer: mfa.Answer{Code: o.code}})
 	if err != nil {
 		p.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func (p *props) trust(user string) seal.Secret {
 	p.Helper()
 	o := p.begin(user)
 	answer, err := p.Verify(context.Background(), p.Client, mfa.VerifyRequest{
-		Challenge: o.id, Code: o.code, Trust: &mfa.TrustChoice{Name: "Firefox"},
+		Challenge: o.id, Answer: mfa.Answer{Code: o.code}, Trust: &mfa.TrustChoice{Name: "Firefox"},
 	})
 	if err != nil {
 		p.Fatal(err)
@@ -132,7 +132,7 @@ func replayed(key, path string) *mfa.Replay {
 
 // verify answers a challenge. A non-empty key is an Idempotency-Key.
 func (a *actor) verify(o opened, code seal.Secret, trust bool, key string) *call {
-	q := mfa.VerifyRequest{Challenge: o.id, Code: code}
+	q := mfa.VerifyRequest{Challenge: o.id, Answer: mfa.Answer{Code: code}}
 	if trust {
 		q.Trust = &mfa.TrustChoice{Name: "Firefox"}
 	}

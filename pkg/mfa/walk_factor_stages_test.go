@@ -234,7 +234,7 @@ func heardAlike(e *ending) error {
 // enrolled finishes the enrolment of an app before the calls, and moves the clock on to its next step.
 func (p *props) enrolled(x *heldApp, en underWay) {
 	p.Helper()
-	done, err := p.FinishEnrolment(context.Background(), p.Client, mfa.FinishRequest{Enrolment: en.id, Code: x.code(0)})
+	done, err := p.FinishEnrolment(context.Background(), p.Client, mfa.FinishRequest{Enrolment: en.id, Answer: mfa.Answer{Code: x.code(0)}})
 	if err != nil {
 		p.Fatal(err)
 	}

@@ -138,7 +138,7 @@ func (p *props) trustBy(x *heldApp) seal.Secret {
 
 func (p *props) answer(o opened, x *heldApp, trust *mfa.TrustChoice) mfa.VerifyAnswer {
 	p.Helper()
-	answer, err := p.Verify(context.Background(), p.Client, mfa.VerifyRequest{Challenge: o.id, Factor: x.id, Code: x.code(0), Trust: trust})
+	answer, err := p.Verify(context.Background(), p.Client, mfa.VerifyRequest{Challenge: o.id, Factor: x.id, Answer: mfa.Answer{Code: x.code(0)}, Trust: trust})
 	if err != nil {
 		p.Fatal(err)
 	}
@@ -160,7 +160,7 @@ func (p *props) mistakeIn(x *heldApp, known seal.Secret, times int) {
 	p.Helper()
 	for range times {
 		o := p.askIn(x.user, mfa.SignIn, known)
-		_, err := p.Verify(context.Background(), p.Client, mfa.VerifyRequest{Challenge: o.id, Code: x.wrong()})
+		_, err := p.Verify(context.Background(), p.Client, mfa.VerifyRequest{Challenge: o.id, Answer: mfa.Answer{Code: x.wrong()}})
 		if mfa.AsError(err).Code != mfa.WrongCode {
 			p.Fatal(err)
 		}
@@ -193,7 +193,7 @@ func withKey(by mfa.Call, key, path string) mfa.Call {
 
 // show answers a challenge with what the app shows at a step; a wrong code where there is no such step.
 func (a *actor) show(o opened, x *heldApp, step *int, trust bool) *call {
-	q := mfa.VerifyRequest{Challenge: o.id, Factor: x.id, Code: x.wrong()}
+	q := mfa.VerifyRequest{Challenge: o.id, Factor: x.id, Answer: mfa.Answer{Code: x.wrong()}}
 	d := deed{kind: verifies, user: o.user, challenge: o.id, factor: x.id, until: o.until, before: a.props.before[o.id], trusts: trust, known: o.known, learns: o.learns}
 	what := "wrong code of the app"
 	if step != nil {
@@ -251,7 +251,7 @@ func (a *actor) finish(en underWay, code seal.Secret, right bool, key string) *c
 	}
 	by := withKey(en.by, key, "finish")
 	return a.do(a.named(what), d, func(ctx context.Context, s *mfa.Service) (any, error) {
-		return s.FinishEnrolment(ctx, by, mfa.FinishRequest{Enrolment: en.id, Code: code})
+		return s.FinishEnrolment(ctx, by, mfa.FinishRequest{Enrolment: en.id, Answer: mfa.Answer{Code: code}})
 	})
 }
 

@@ -165,7 +165,7 @@ func (e *ending) apps() error {
 		for n := -1; n <= 1; n++ {
 			code := x.code(n)
 			in, err := e.probe(x.user, 0, func(s *mfa.Service, o opened) (bool, error) {
-				_, err := s.Verify(context.Background(), e.props.Client, mfa.VerifyRequest{Challenge: o.id, Factor: x.id, Code: code})
+				_, err := s.Verify(context.Background(), e.props.Client, mfa.VerifyRequest{Challenge: o.id, Factor: x.id, Answer: mfa.Answer{Code: code}})
 				return err == nil, nil
 			})
 			if in && (gone || x.stepOf(n) <= last) {
@@ -182,7 +182,7 @@ func (e *ending) apps() error {
 			continue
 		}
 		in, err := e.probe(c.user, 0, func(s *mfa.Service, o opened) (bool, error) {
-			_, err := s.Verify(context.Background(), e.props.Client, mfa.VerifyRequest{Challenge: o.id, Factor: answer.Factor.ID, Code: seal.NewSecret(c.code)})
+			_, err := s.Verify(context.Background(), e.props.Client, mfa.VerifyRequest{Challenge: o.id, Factor: answer.Factor.ID, Answer: mfa.Answer{Code: seal.NewSecret(c.code)}})
 			return err == nil, nil
 		})
 		if in {

@@ -98,7 +98,7 @@ func (w *World) StepUp(tb testing.TB, org, user string, a *Authenticator) mfa.Ca
 	if answer.Challenge == nil {
 		tb.Fatalf("got %s, want a challenge to step up", answer.Decision.Decision)
 	}
-	verified, err := w.Verify(tb.Context(), w.Client, mfa.VerifyRequest{Challenge: answer.Challenge.ID, Factor: a.Factor, Code: w.NextCode(a)})
+	verified, err := w.Verify(tb.Context(), w.Client, mfa.VerifyRequest{Challenge: answer.Challenge.ID, Factor: a.Factor, Answer: mfa.Answer{Code: w.NextCode(a)}})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -148,7 +148,7 @@ func (w *World) begin(tb testing.TB, call mfa.Call, org string, who mfa.Person, 
 
 func (w *World) finish(tb testing.TB, call mfa.Call, id string, code seal.Secret) mfa.FinishAnswer {
 	tb.Helper()
-	done, err := w.FinishEnrolment(tb.Context(), call, mfa.FinishRequest{Enrolment: id, Code: code})
+	done, err := w.FinishEnrolment(tb.Context(), call, mfa.FinishRequest{Enrolment: id, Answer: mfa.Answer{Code: code}})
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -1,0 +1,129 @@
+package mfa
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"slices"
+	"strings"
+	"time"
+
+	"countersign/pkg/seal"
+)
+
+// mailbox is the authenticator of the kind email: a code goes to the account's address, and comes back.
+type mailbox struct{ sixDigits }
+
+func (mailbox) room(a *account, p *Policy) error {
+	address := a.guard.Profile.Email
+	switch {
+	case p.Methods.Email == Implicit:
+		return refuse(MethodForbidden, "The account's email address is a factor as it is.")
+	case address == "":
+		return refuse(NothingToSend, "The user has no email address to send a code to.")
+	}
+	for i := range a.enrolled {
+		if h := &a.enrolled[i]; h.Kind == Email && h.Contact == address && a.guard.live(h.ID) != nil {
+			return refuse(AlreadyExists, "This address is enrolled.")
+		}
+	}
+	return nil
+}
+
+func (m mailbox) begin(q *question, en *enrolment, answer *EnrolAnswer) (err error) {
+	en.Factor.Contact = q.v.a.guard.Profile.Email
+	if answer.Proven = en.Proven; en.Proven {
+		return nil
+	}
+	q.f = en.factor()
+	answer.SendAnswer, err = m.ask(q)
+	return err
+}
+
+func (mailbox) ask(q *question) (*SendAnswer, error) {
+	if err := q.v.checkLock(q.u.now); err != nil {
+		return nil, err
+	}
+	code, err := q.u.newCode(q.v.a, q.in.binding(), q.f, q.v.p)
+	if err != nil {
+		return nil, err
+	}
+	q.in.sent(q.u, q.f, code)
+	return &SendAnswer{Sent: code.shown(q.f, q.v.p)}, nil
+}
+
+// check has nothing to note: a code is dead once what it is bound to has been answered.
+func (mailbox) check(q *question, given Answer) (bool, error) {
+	return q.in.binding().matches(q.u, q.v.a.guard, q.f, given.Code)
+}
+
+// hint shows enough of an address to recognise one's own: the first letter and the domain.
+func (mailbox) hint(address string) string {
+	local, domain, ok := strings.Cut(address, "@")
+	if !ok || local == "" {
+		return ""
+	}
+	return local[:1] + "***@" + domain
+}
+
+// addressFactor is the account's address as a factor that isn't enrolled: where the policy has it implicit, and where the
+// address is proven before a factor is enrolled.
+func (a *account) addressFactor() factor {
+	return factor{ID: a.addressID(), Kind: Email, Contact: a.guard.Profile.Email}
+}
+
+// addressID is the id of the account's address as a factor: the same for as long as the user is the same.
+func (a *account) addressID() string {
+	sum := sha256.Sum256(seal.Join(string(a.route), "implicit email"))
+	return "fa_" + base64.RawURLEncoding.EncodeToString(sum[:16])
+}
+
+// Codes by email to one user, over all challenges, enrolments and processes. No policy can loosen that.
+const (
+	sendsInHour = 10
+	sendsInDay  = 30
+)
+
+// mayEmail says how long the user's next code by email has to wait; zero: not at all.
+func (g *guard) mayEmail(now time.Time) (wait time.Duration) {
+	for _, limit := range []struct {
+		n int
+		d time.Duration
+	}{{sendsInHour, time.Hour}, {sendsInDay, 24 * time.Hour}} {
+		if at := recentSends(g.Sends, now, limit.d); len(at) >= limit.n {
+			wait = max(wait, time.UnixMilli(at[len(at)-limit.n]/1000).Add(limit.d).Sub(now))
+		}
+	}
+	return wait
+}
+
+// countEmail counts a code that goes out, and gives the mark that it is counted by. No two marks of a user are ever the
+// same, so that a code which the provider surely didn't take is told from all others.
+func (g *guard) countEmail(now time.Time) (mark int64) {
+	mark = max(now.UnixMicro(), g.Given+1)
+	if n := len(g.Sends); n > 0 {
+		mark = max(mark, g.Sends[n-1]+1)
+	}
+	g.Sends = append(recentSends(g.Sends, now, 24*time.Hour), mark)
+	return mark
+}
+
+// giveBack takes a code out of the count again. It reports false where that code isn't counted, or isn't any more.
+func (g *guard) giveBack(mark int64) bool {
+	i := slices.Index(g.Sends, mark)
+	if i < 0 {
+		return false
+	}
+	g.Sends = slices.Delete(g.Sends, i, i+1)
+	g.Given = max(g.Given, mark)
+	return true
+}
+
+// recentSends drops the marks that lie d or more before now. It judges whole milliseconds: the microseconds of a mark only
+// tell it from others.
+func recentSends(marks []int64, now time.Time, d time.Duration) []int64 {
+	i := 0
+	for i < len(marks) && marks[i]/1000 <= now.Add(-d).UnixMilli() {
+		i++
+	}
+	return slices.Clip(marks[i:])
+}
