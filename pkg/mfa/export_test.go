@@ -8,6 +8,18 @@ import (
 	"countersign/pkg/store"
 )
 
+// Kinds are all kinds of factor, the strongest first.
+func Kinds() []Kind {
+	all := make([]Kind, len(kinds))
+	for i, row := range kinds {
+		all[i] = row.kind
+	}
+	return all
+}
+
+// Method is the policy's word on a kind.
+func (p *Policy) Method(k Kind) string { return p.method(k) }
+
 // SweepAtMost is Sweep with other bounds on one run.
 func (s *Service) SweepAtMost(ctx context.Context, items, hours int) (Swept, error) {
 	return s.sweep(ctx, items, hours)

@@ -9,9 +9,6 @@ import (
 	"countersign/pkg/mfa/mfatest"
 )
 
-// kinds are all kinds of factor, the strongest first.
-var kinds = []mfa.Kind{mfa.WebAuthn, mfa.TOTP, mfa.SMS, mfa.Email}
-
 // everyKind is a policy that allows every kind.
 func everyKind(p *mfa.Policy) { p.Methods.WebAuthn, p.Methods.SMS = mfa.Allowed, mfa.Allowed }
 
@@ -72,6 +69,7 @@ func TestB6AProofIsByAKindNoLowerThanTheStrongestUsableOneButThatAnAppIsEnoughBe
 		mfa.SMS:      {mfa.WebAuthn, mfa.TOTP, mfa.SMS},
 		mfa.Email:    {mfa.WebAuthn, mfa.TOTP, mfa.SMS, mfa.Email},
 	}
+	kinds := mfa.Kinds()
 	for at, strongest := range kinds {
 		for _, proof := range kinds {
 			t.Run(string(proof)+" for "+string(strongest), func(t *testing.T) {

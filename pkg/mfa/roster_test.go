@@ -57,7 +57,7 @@ func TestTheRosterSaysOfAUserWhatTheAccountSays(t *testing.T) {
 				kinds = append(kinds, f.Kind)
 			}
 		}
-		slices.SortFunc(kinds, func(a, b mfa.Kind) int { return slices.Index(strongest, a) - slices.Index(strongest, b) })
+		slices.SortFunc(kinds, func(a, b mfa.Kind) int { return slices.Index(mfa.Kinds(), a) - slices.Index(mfa.Kinds(), b) })
 		if got, want := inRoster(t, w), rosterLine(u.Email != nil, u.Enabled, kinds); got != want {
 			t.Errorf("after %s: got %s, want %s", after, got, want)
 		}
@@ -128,5 +128,3 @@ func TestTheRosterSaysOfAUserWhatTheAccountSays(t *testing.T) {
 		t.Errorf("after an erasure: got %s, want no line", got)
 	}
 }
-
-var strongest = []mfa.Kind{mfa.WebAuthn, mfa.TOTP, mfa.SMS, mfa.Email}

@@ -1,0 +1,226 @@
+package mfa_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+
+	"go.yaml.in/yaml/v4"
+
+	"countersign/pkg/api/openapi"
+	"countersign/pkg/mfa"
+	"countersign/pkg/mfa/mfatest"
+)
+
+// A device is what a user has who enrols a factor of some kind.
+type device struct {
+	policy  func(*mfa.Policy)
+	enrols  func(t *testing.T, w *mfatest.World, begun mfa.EnrolAnswer) (answers func() mfa.Answer)
+	noForms []mfa.Answer // what can't be an answer
+	wrong   mfa.Answer
+	amr     []any
+	acr     string
+}
+
+// devices has one for each kind that can be enrolled.
+func devices() map[mfa.Kind]device {
+	code := mfatest.CodeAnswer
+	noCodes := []mfa.Answer{code("12345"), code("1234567"), code("12 456"), code("١٢٣٤٥٦"), {Credential: json.RawMessage(`{}`)}, {}}
+	return map[mfa.Kind]device{
+		mfa.TOTP: {
+			enrols: func(t *testing.T, w *mfatest.World, begun mfa.EnrolAnswer) func() mfa.Answer {
+				a, err := mfatest.NewAuthenticator(begun.TOTP.URI.Reveal())
+				if err != nil {
+					t.Fatal(err)
+				}
+				return func() mfa.Answer { return mfa.Answer{Code: w.NextCode(a)} }
+			},
+			noForms: noCodes, wrong: code("000000"), amr: []any{"otp", "mfa"}, acr: "aal2",
+		},
+		mfa.Email: {
+			enrols: func(t *testing.T, w *mfatest.World, _ mfa.EnrolAnswer) func() mfa.Answer {
+				return func() mfa.Answer { return mfa.Answer{Code: w.Outbox.Code(t, mail)} }
+			},
+			noForms: noCodes, wrong: code("000000"), amr: []any{"otp"}, acr: "aal1",
+		},
+	}
+}
+
+func TestEveryKindIsEnrolledAndAnswersOnce(t *testing.T) {
+	for _, kind := range mfa.Kinds() {
+		t.Run(string(kind), func(t *testing.T) {
+			d, has := devices()[kind]
+			w := mfatest.New(t)
+			w.SetPolicy(t, org, "default", func(p *mfa.Policy) {
+				everyKind(p)
+				if has && d.policy != nil {
+					d.policy(p)
+				}
+			})
+			put(t, w, ana().User)
+			person := ana().User
+			begun, err := w.BeginEnrolment(t.Context(), w.Fresh(), mfa.EnrolRequest{Org: org, User: &person, Kind: kind})
+			if !has {
+				wantCode(t, err, mfa.MethodForbidden)
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			answers := d.enrols(t, w, begun)
+			finish := func(a mfa.Answer) error {
+				_, err := w.FinishEnrolment(t.Context(), w.Fresh(), mfa.FinishRequest{Enrolment: begun.ID, Answer: a})
+				return err
+			}
+			d.wantUncounted(t, finish)
+			first := answers()
+			if err := finish(first); err != nil {
+				t.Fatal(err)
+			}
+			wantCode(t, finish(first), mfa.EnrolmentInvalid)
+
+			w.Clock.Advance(mfatest.Step)
+			q := ana()
+			q.Method = &kind
+			ch := started(t, w, q)
+			if len(ch.Methods) != 1 || ch.Methods[0].Kind != kind {
+				t.Fatalf("got the methods %+v, want the one that was enrolled", ch.Methods)
+			}
+			answer := func(ch *mfa.ChallengeToAnswer, a mfa.Answer) (mfa.VerifyAnswer, error) {
+				return w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Answer: a})
+			}
+			_, err = answer(ch, first)
+			if left := *wantCode(t, err, mfa.WrongCode).AttemptsLeft; left != 4 {
+				t.Errorf("the answer that finished the enrolment, again: got %d attempts left, want 4", left)
+			}
+			ch = started(t, w, q)
+			d.wantUncounted(t, func(a mfa.Answer) error { _, err := answer(ch, a); return err })
+			right := answers()
+			verified, err := answer(ch, right)
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantClaims(t, w, verified.Token, map[string]any{"acr": d.acr, "amr": append([]any{"pwd"}, d.amr...), "kind": string(kind)})
+			_, err = answer(ch, right)
+			wantCode(t, err, mfa.ChallengeInvalid)
+			_, err = answer(started(t, w, q), right)
+			wantCode(t, err, mfa.WrongCode)
+			if f := shown(t, w).Factors; len(f) != 1 || f[0].Kind != kind || f[0].LastUsed == nil {
+				t.Errorf("got the factors %+v, want one of kind %s that was used", f, kind)
+			}
+		})
+	}
+}
+
+// wantUncounted fails the test unless what can't be an answer is refused and not counted, and a wrong answer is.
+func (d device) wantUncounted(t *testing.T, answer func(mfa.Answer) error) {
+	t.Helper()
+	for _, a := range d.noForms {
+		wantCode(t, answer(a), mfa.InvalidRequest)
+	}
+	if left := *wantCode(t, answer(d.wrong), mfa.WrongCode).AttemptsLeft; left != 4 {
+		t.Errorf("the first wrong answer: got %d attempts left, want 4", left)
+	}
+}
+
+func TestEveryKindHasASettingOfThePolicyAndTheSettingsHaveNoOther(t *testing.T) {
+	settings := func(p mfa.Policy) map[string]string {
+		text, err := json.Marshal(p.Methods)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all map[string]string
+		if err := json.Unmarshal(text, &all); err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	var names []string
+	for _, kind := range mfa.Kinds() {
+		names = append(names, string(kind))
+		forbid := mfa.DefaultPolicy()
+		if err := json.Unmarshal(fmt.Appendf(nil, `{"methods":{%q:"forbidden"}}`, kind), &forbid); err != nil {
+			t.Fatal(err)
+		}
+		if got := forbid.Method(kind); got != mfa.NotAllowed {
+			t.Errorf("a policy that forbids %s says %q of it", kind, got)
+		}
+		odd := mfa.DefaultPolicy()
+		if err := json.Unmarshal(fmt.Appendf(nil, `{"methods":{%q:"sometimes"}}`, kind), &odd); err != nil {
+			t.Fatal(err)
+		}
+		if got := odd.Method(kind); got != "sometimes" {
+			t.Errorf("the setting methods.%s isn't the policy's word on the kind: got %q", kind, got)
+		}
+		if e := wantCode(t, odd.Check(), mfa.InvalidRequest); e.Param != "methods."+string(kind) {
+			t.Errorf("a setting of %s that is no word: %s was refused", kind, e.Param)
+		}
+	}
+	if got := slices.Sorted(maps.Keys(settings(mfa.DefaultPolicy()))); !slices.Equal(got, slices.Sorted(slices.Values(names))) {
+		t.Errorf("the policy's methods are %q, want those in the table: %q", got, names)
+	}
+}
+
+func TestTheOpenAPIDocumentHasEveryKind(t *testing.T) {
+	var document struct {
+		Components struct {
+			Schemas map[string]struct {
+				Enum       []string
+				Properties map[string]struct {
+					Enum []*string
+				}
+				Required []string
+			}
+		}
+	}
+	if err := yaml.NewDecoder(bytes.NewReader(openapi.Document)).Decode(&document); err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for _, kind := range mfa.Kinds() {
+		want = append(want, string(kind))
+	}
+	schemas := document.Components.Schemas
+	if got := schemas["Kind"].Enum; !slices.Equal(got, want) {
+		t.Errorf("Kind: got %q, want %q", got, want)
+	}
+	var methods []string
+	for _, word := range schemas["SignIn"].Properties["method"].Enum {
+		if word != nil {
+			methods = append(methods, *word)
+		}
+	}
+	if !slices.Equal(methods, want) {
+		t.Errorf("method of a start: got %q, want %q", methods, want)
+	}
+	if got := slices.Sorted(slices.Values(schemas["PolicyMethods"].Required)); !slices.Equal(got, slices.Sorted(slices.Values(want))) {
+		t.Errorf("PolicyMethods: got %q, want %q", got, want)
+	}
+}
+
+// A kind that this build doesn't know is in the store if a later one was here before.
+func TestAFactorOfAnUnknownKindIsRefusedEverywhere(t *testing.T) {
+	w, voice := withKinds(t, nil, "voice")
+	answer, err := w.StartChallenge(t.Context(), w.Client, ana())
+	if err != nil || answer.Decision.Decision != mfa.Allow {
+		t.Errorf("alone: got %s, %v, want what a user without a factor gets", answer.Decision.Decision, err)
+	}
+	if err := w.PutFactor(t.Context(), org, user, mfa.Email, mail); err != nil {
+		t.Fatal(err)
+	}
+	ch := started(t, w, ana())
+	if len(ch.Methods) != 1 || ch.Methods[0].Kind != mfa.Email {
+		t.Errorf("beside email: got the methods %+v, want email only", ch.Methods)
+	}
+	_, err = w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Factor: voice, Answer: mfatest.CodeAnswer("123456")})
+	wantCode(t, err, mfa.MethodForbidden)
+	_, err = w.SendCode(t.Context(), w.Client, mfa.SendRequest{Challenge: ch.ID, Factor: voice})
+	wantCode(t, err, mfa.MethodForbidden)
+	person := ana().User
+	_, err = w.BeginEnrolment(t.Context(), w.Fresh(), mfa.EnrolRequest{Org: org, User: &person, Kind: "voice"})
+	wantCode(t, err, mfa.InvalidRequest)
+	wantUnspent(t, w, ch.ID, w.Outbox.Code(t, mail))
+}
