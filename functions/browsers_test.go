@@ -8,7 +8,7 @@ import (
 	"countersign/infra/emulator/template"
 	"countersign/infra/local/machine"
 	"countersign/pkg/api"
-	"countersign/pkg/mfa"
+	"countersign/pkg/apikey"
 )
 
 // What the template gives the pages of its owner's origins is what the local server gives those of a developer's; the
@@ -51,7 +51,7 @@ func TestBrowserOriginsAreOriginsOrNothing(t *testing.T) {
 		if got := pattern.MatchString(origin); got != good {
 			t.Errorf("%q: got %v, want %v", origin, got, good)
 		}
-		if good && mfa.CheckOrigin(origin) != nil {
+		if good && apikey.CheckOrigin(origin) != nil {
 			t.Errorf("%q: no client could have it", origin)
 		}
 	}

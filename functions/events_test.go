@@ -14,7 +14,7 @@ import (
 
 	"countersign/infra/emulator/template"
 	"countersign/pkg/api/openapi"
-	"countersign/pkg/mfa"
+	"countersign/pkg/apikey"
 	"countersign/pkg/seal"
 )
 
@@ -155,7 +155,7 @@ func (d *deployment) withBearer(step string) []byte {
 		if err != nil {
 			d.t.Fatal(err)
 		}
-		filter, err := (&mfa.FilterKeeper{Store: d.store()}).Filter(d.t.Context())
+		filter, err := (&apikey.FilterKeeper{Store: d.store()}).Filter(d.t.Context())
 		if err != nil {
 			d.t.Fatal(err)
 		}

@@ -20,7 +20,7 @@ import (
 
 	"countersign/infra/emulator/emulator"
 	"countersign/infra/emulator/template"
-	"countersign/pkg/mfa"
+	"countersign/pkg/apikey"
 	"countersign/pkg/store"
 	"countersign/pkg/store/dynamo"
 	"countersign/pkg/store/dynamo/stream"
@@ -60,8 +60,8 @@ func deploy(t testing.TB, functions map[string]*template.Function) *deployment {
 	}
 	d.remove("ring", "ring")
 	d.sweep()
-	operator := &mfa.Service{Store: d.store(), Now: time.Now}
-	key, err := operator.CreateKey(t.Context(), mfa.NewKey{Client: "my-app", Scopes: mfa.Scopes()})
+	keys := &apikey.Registry{Store: d.store(), Now: time.Now}
+	key, err := keys.Create(t.Context(), apikey.Grant{Client: "my-app", Scopes: apikey.Scopes()})
 	if err != nil {
 		t.Fatal(err)
 	}

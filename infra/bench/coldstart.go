@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"countersign/pkg/apikey"
 	"countersign/pkg/mfa"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
@@ -256,7 +257,7 @@ func (r *rig) naive(ctx context.Context) (starter, error) {
 	if err := service.Store.Commit(ctx, store.NewVersion(), item); err != nil {
 		return none, err
 	}
-	key, err := service.CreateKey(ctx, mfa.NewKey{Client: "bench", Scopes: mfa.Scopes()})
+	key, err := (&apikey.Registry{Store: service.Store, Now: service.Now}).Create(ctx, apikey.Grant{Client: "bench", Scopes: apikey.Scopes()})
 	if err != nil {
 		return none, err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/pquerna/otp/totp"
 
+	"countersign/pkg/apikey"
 	"countersign/pkg/mfa"
 	"countersign/pkg/store/dynamo"
 )
@@ -58,7 +59,7 @@ func openRig(ctx context.Context) (_ *rig, err error) {
 	if err != nil {
 		return nil, err
 	}
-	key, err := service.CreateKey(ctx, mfa.NewKey{Client: "bench", Scopes: mfa.Scopes()})
+	key, err := (&apikey.Registry{Store: service.Store, Now: service.Now}).Create(ctx, apikey.Grant{Client: "bench", Scopes: apikey.Scopes()})
 	if err != nil {
 		return nil, err
 	}

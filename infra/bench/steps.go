@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"countersign/pkg/apikey"
 	"countersign/pkg/mfa"
 	"countersign/pkg/seal"
 	"countersign/pkg/store/bolt"
@@ -183,8 +184,8 @@ func newWorld(ctx context.Context) (*world, error) {
 	}
 	w.close = func() error { return errors.Join(db.Close(), os.RemoveAll(dir)) }
 	w.faults = fault.New(db)
-	w.service = &mfa.Service{Store: w.faults, Keys: w, Filter: &mfa.FilterKeeper{Store: w.faults}, Mail: w, Now: w.now, Issuer: "https://bench.example"}
-	key, err := w.service.CreateKey(ctx, mfa.NewKey{Client: "bench", Scopes: mfa.Scopes()})
+	w.service = &mfa.Service{Store: w.faults, Keys: w, Filter: &apikey.FilterKeeper{Store: w.faults}, Mail: w, Now: w.now, Issuer: "https://bench.example"}
+	key, err := (&apikey.Registry{Store: w.faults, Now: w.now}).Create(ctx, apikey.Grant{Client: "bench", Scopes: apikey.Scopes()})
 	if err != nil {
 		return nil, errors.Join(err, w.close())
 	}

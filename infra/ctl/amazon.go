@@ -7,7 +7,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
-	"countersign/pkg/mfa"
+	"countersign/pkg/apikey"
 )
 
 // An account is who asks Amazon, and in which region. It is an aws.CredentialsProvider.
@@ -61,14 +61,8 @@ func explain(err error) string {
 	if code := refusedBy(err); code != "" {
 		return explainRefusal(code)
 	}
-	answer, ok := errors.AsType[*mfa.Error](err)
-	switch {
-	case ok && answer.Unwrap() != nil:
-		return answer.Unwrap().Error()
-	case ok && answer.Param != "":
-		return answer.Param + ": " + answer.Detail
-	case ok:
-		return answer.Detail
+	if wrong, ok := errors.AsType[*apikey.InvalidError](err); ok {
+		return wrong.Error()
 	}
 	return err.Error()
 }

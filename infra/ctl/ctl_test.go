@@ -17,6 +17,7 @@ import (
 
 	"countersign/infra/dynamolocal/dynamolocaltest"
 	"countersign/infra/local/server"
+	"countersign/pkg/apikey"
 	"countersign/pkg/mfa"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
@@ -212,7 +213,7 @@ func TestAKeyIsGoodFromWhenItIsMadeUntilItIsRevoked(t *testing.T) {
 			if !strings.HasPrefix(key, "csk_") || rest != "" {
 				t.Fatal("standard output isn't the key alone on a line")
 			}
-			id := mfa.KeyID(seal.NewSecret(key))
+			id := apikey.ID(seal.NewSecret(key))
 			if strings.Contains(o.told, key) || !strings.Contains(o.told, id) {
 				t.Error("standard error must tell the id and not the key")
 			}

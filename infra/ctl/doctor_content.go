@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"countersign/pkg/apikey"
 	"countersign/pkg/mfa"
 	"countersign/pkg/store"
 )
@@ -66,8 +67,8 @@ func (d *contentDoctor) lookAtPublished(ctx context.Context, ring store.Version)
 
 func (d *contentDoctor) lookAtKeys(ctx context.Context) {
 	const about = "API keys"
-	lines, err := (&mfa.Service{Store: d.store, Now: func() time.Time { return d.now }}).ListKeys(ctx)
-	signsIn := func(l mfa.KeyLine) bool { return slices.Contains(l.Scopes, mfa.ScopeSignIn) }
+	lines, err := (&apikey.Registry{Store: d.store, Now: func() time.Time { return d.now }}).List(ctx)
+	signsIn := func(l apikey.Key) bool { return slices.Contains(l.Scopes, apikey.SignIn) }
 	const do = "make one: keys create --client NAME --scope sign_in"
 	switch {
 	case err != nil:

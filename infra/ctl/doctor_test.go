@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"countersign/pkg/apikey"
 	"countersign/pkg/mfa"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
@@ -171,7 +172,7 @@ func TestDoctorFindsWhatIsWrongAndNothingElse(t *testing.T) {
 		"a damaged ring":         {func(t *testing.T, p *patient) { put(t, p.db, "x", ringItem) }, "key ring", "restore"},
 		"keys published by hand": {func(t *testing.T, p *patient) { put(t, p.db, "x", mfa.PublishedKeysAt) }, "published keys", "sweep"},
 		"no key": {func(t *testing.T, p *patient) {
-			lines, err := (&mfa.Service{Store: p.db, Now: p.now}).ListKeys(t.Context())
+			lines, err := (&apikey.Registry{Store: p.db, Now: p.now}).List(t.Context())
 			if err != nil || len(lines) != 1 {
 				t.Fatal(lines, err)
 			}

@@ -10,31 +10,31 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"countersign/pkg/mfa"
+	"countersign/pkg/apikey"
 )
 
 type createKey struct {
-	Client string      `required:"" placeholder:"NAME" help:"The application that the key is for. Several keys may be for one; what one of them began, the others may finish."`
-	Name   string      `placeholder:"TEXT" help:"The name that users know the application by, up to 64 bytes: messages and authenticator apps say it. Else they say the deployment's, which is the parameter SenderName of its stack."`
-	Scope  []mfa.Scope `required:"" enum:"${scopes}" placeholder:"SCOPE" help:"What it may do: ${enum}. Once for each; none includes another."`
-	Org    string      `placeholder:"ORG" help:"The one org that it may act for; else every org."`
-	Origin []string    `sep:"none" placeholder:"URL" help:"An origin that a return_url may have, such as https://app.example.com. Once for each."`
+	Client string         `required:"" placeholder:"NAME" help:"The application that the key is for. Several keys may be for one; what one of them began, the others may finish."`
+	Name   string         `placeholder:"TEXT" help:"The name that users know the application by, up to 64 bytes: messages and authenticator apps say it. Else they say the deployment's, which is the parameter SenderName of its stack."`
+	Scope  []apikey.Scope `required:"" enum:"${scopes}" placeholder:"SCOPE" help:"What it may do: ${enum}. Once for each; none includes another."`
+	Org    string         `placeholder:"ORG" help:"The one org that it may act for; else every org."`
+	Origin []string       `sep:"none" placeholder:"URL" help:"An origin that a return_url may have, such as https://app.example.com. Once for each."`
 }
 
 // Run makes the key.
 func (c *createKey) Run(ctx context.Context, p *program, where place) error {
 	err := where.use(p, func(s *site) error {
 		slices.Sort(c.Scope)
-		key, err := s.service.CreateKey(ctx, mfa.NewKey{
+		key, err := s.keys.Create(ctx, apikey.Grant{
 			Client: c.Client, Name: c.Name, Scopes: slices.Compact(c.Scope), Org: c.Org, Origins: c.Origin,
 		})
 		if err != nil {
 			return err
 		}
-		id := mfa.KeyID(key)
+		id := apikey.ID(key)
 		if _, err := fmt.Fprintln(p.out, key.Reveal()); err != nil {
 			// Nobody has seen it, whole or at all.
-			if _, undo := s.service.RevokeKey(context.WithoutCancel(ctx), id); undo != nil {
+			if _, undo := s.keys.Revoke(context.WithoutCancel(ctx), id); undo != nil {
 				return fmt.Errorf("the key could not be printed (%w), and is there all the same: revoke %s (%s)", err, id, explain(undo))
 			}
 			return fmt.Errorf("the key could not be printed, and was revoked: %w", err)
@@ -71,7 +71,7 @@ type listKeys struct{}
 // Run lists the keys, oldest first.
 func (listKeys) Run(ctx context.Context, p *program, where place) error {
 	return endFirst(where.use(p, func(s *site) error {
-		lines, err := s.service.ListKeys(ctx)
+		lines, err := s.keys.List(ctx)
 		if err != nil {
 			return err
 		}
@@ -79,7 +79,7 @@ func (listKeys) Run(ctx context.Context, p *program, where place) error {
 			fmt.Fprintln(p.errs, "There is no API key. To make one: keys create")
 			return nil
 		}
-		slices.SortFunc(lines, func(a, b mfa.KeyLine) int {
+		slices.SortFunc(lines, func(a, b apikey.Key) int {
 			return cmp.Or(a.Created.Compare(b.Created), strings.Compare(a.ID, b.ID))
 		})
 		table := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
@@ -99,7 +99,7 @@ type revokeKey struct {
 // Run revokes the key.
 func (c *revokeKey) Run(ctx context.Context, p *program, where place) error {
 	return endFirst(where.use(p, func(s *site) error {
-		line, err := s.service.RevokeKey(ctx, c.ID)
+		line, err := s.keys.Revoke(ctx, c.ID)
 		if err != nil {
 			return err
 		}
@@ -116,7 +116,7 @@ func endFirst(err error) error {
 	return err
 }
 
-func scopeNames(scopes []mfa.Scope, between string) string {
+func scopeNames(scopes []apikey.Scope, between string) string {
 	names := make([]string, len(scopes))
 	for i, s := range scopes {
 		names[i] = string(s)

@@ -35,7 +35,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"countersign/pkg/mfa"
+	"countersign/pkg/apikey"
 )
 
 func main() {
@@ -84,7 +84,7 @@ func (p *program) run(ctx context.Context, args []string) int {
 			`eval "$(aws configure export-credentials --format env)"`),
 		kong.Writers(p.out, p.errs),
 		kong.Exit(func(code int) { ended = code }),
-		kong.Vars{"scopes": scopeNames(mfa.Scopes(), ",")},
+		kong.Vars{"scopes": scopeNames(apikey.Scopes(), ",")},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: false}),
 	)
 	if err != nil {

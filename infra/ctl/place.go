@@ -9,7 +9,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
-	"countersign/pkg/mfa"
+	"countersign/pkg/apikey"
 	"countersign/pkg/store"
 	"countersign/pkg/store/dynamo"
 )
@@ -48,9 +48,9 @@ func (p place) check() error {
 
 // A site is a place that was opened.
 type site struct {
-	store   store.Store
-	service *mfa.Service // good for API keys only: it has no keys, mail and bus
-	close   func() error
+	store store.Store
+	keys  *apikey.Registry
+	close func() error
 }
 
 // open makes ready to work on the place. Of a deployment it asks nothing yet.
@@ -64,14 +64,14 @@ func (p place) open(o *program) (*site, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &site{db, &mfa.Service{Store: db, Now: folder.now}, db.Close}, nil
+		return &site{db, &apikey.Registry{Store: db, Now: folder.now}, db.Close}, nil
 	}
 	client, err := p.client(o)
 	if err != nil {
 		return nil, err
 	}
 	table := p.store(client, o)
-	return &site{table, &mfa.Service{Store: table, Now: o.now}, func() error { return nil }}, nil
+	return &site{table, &apikey.Registry{Store: table, Now: o.now}, func() error { return nil }}, nil
 }
 
 func (p place) store(client *dynamodb.Client, o *program) *dynamo.Table {

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"countersign/pkg/apikey"
 	"countersign/pkg/mfa"
 )
 
@@ -184,7 +185,7 @@ func TestAPreviewSaysWhatAPutWouldDoAndDoesNothing(t *testing.T) {
 	}
 	w.refused("a setting that isn't there", w.do("POST", policy+"/preview", `{"trust":{"weeks":1}}`), 400, mfa.InvalidRequest, "trust.weeks")
 	w.refused("one out of bounds", w.do("POST", policy+"/preview", `{"trust":{"days":91}}`), 400, mfa.InvalidRequest, "trust.days")
-	w.refused("without the scope", w.do("POST", policy+"/preview", `{}`, as(w.newKey([]mfa.Scope{mfa.ScopeManage}, ""))), 403, mfa.Forbidden, "")
+	w.refused("without the scope", w.do("POST", policy+"/preview", `{}`, as(w.newKey([]apikey.Scope{apikey.Manage}, ""))), 403, mfa.Forbidden, "")
 	if after := w.do("GET", policy, ""); after.at("version") != 0.0 {
 		t.Errorf("the policy after it: got %s", after.text)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/pquerna/otp/totp"
 
+	"countersign/pkg/apikey"
 	"countersign/pkg/mfa"
 )
 
@@ -250,7 +251,7 @@ func TestAnAddressIsEnrolledByTheLastCodeThatWentThere(t *testing.T) {
 func TestAnAdministratorEnrolsOnBehalfAndTheUserGetsTheCodes(t *testing.T) {
 	w := newWorld(t)
 	body := onBehalf(anasApp)
-	manage, admin := as(w.newKey([]mfa.Scope{mfa.ScopeManage}, "")), as(w.newKey([]mfa.Scope{mfa.ScopeAdmin}, ""))
+	manage, admin := as(w.newKey([]apikey.Scope{apikey.Manage}, "")), as(w.newKey([]apikey.Scope{apikey.Admin}, ""))
 	w.refused("without the scope", w.do("POST", "/v1/enrolments", body, manage), 403, mfa.Forbidden, "")
 	w.refused("not on behalf", w.do("POST", "/v1/enrolments", anasApp, admin, w.reauthenticated()), 403, mfa.Forbidden, "")
 	begun := w.wants("begin, with nobody fresh", w.do("POST", "/v1/enrolments", body, admin), 201)

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"countersign/pkg/apikey"
 	"countersign/pkg/mfa"
 )
 
@@ -109,5 +110,5 @@ func TestWhoHasNoRecoveryCodesCannotRecover(t *testing.T) {
 	code := `{"code":"` + strings.Repeat("A", 24) + `"}`
 	w.refused("without codes", w.do("POST", "/v1/challenges/"+w.start().word("challenge.id")+"/recover", code), 403, mfa.MethodForbidden, "")
 	w.refused("without a challenge", w.do("POST", "/v1/challenges/x/recover", code), 404, mfa.ChallengeInvalid, "")
-	w.refused("without the scope", w.do("POST", "/v1/challenges/x/recover", code, as(w.newKey([]mfa.Scope{mfa.ScopeManage}, ""))), 403, mfa.Forbidden, "")
+	w.refused("without the scope", w.do("POST", "/v1/challenges/x/recover", code, as(w.newKey([]apikey.Scope{apikey.Manage}, ""))), 403, mfa.Forbidden, "")
 }

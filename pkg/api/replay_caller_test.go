@@ -6,13 +6,14 @@ import (
 	"testing"
 
 	"countersign/pkg/api"
+	"countersign/pkg/apikey"
 	"countersign/pkg/mfa"
 )
 
 // A repeatable is a POST that succeeds once, with the scopes of which an API key needs one for it.
 type repeatable struct {
 	path, body  string
-	scopes      []mfa.Scope
+	scopes      []apikey.Scope
 	alterations []alteration
 	byToken     bool // API keys can't make the call at all
 }
@@ -20,17 +21,17 @@ type repeatable struct {
 // repeatables brings a world to where each POST of the route table succeeds, by the name of its operation. An operation
 // may have several.
 func repeatables() map[string][]func(w *world) repeatable {
-	signIn, manage := []mfa.Scope{mfa.ScopeSignIn}, []mfa.Scope{mfa.ScopeManage}
+	signIn, manage := []apikey.Scope{apikey.SignIn}, []apikey.Scope{apikey.Manage}
 	begun := func(w *world, body string) string {
 		return w.wants("begin", w.do("POST", "/v1/enrolments", body, w.reauthenticated()), 201).word("id")
 	}
-	finishing := func(body string, scopes ...mfa.Scope) func(w *world) repeatable {
+	finishing := func(body string, scopes ...apikey.Scope) func(w *world) repeatable {
 		return func(w *world) repeatable {
 			begun := w.wants("begin", w.do("POST", "/v1/enrolments", body, w.reauthenticated()), 201)
 			return repeatable{path: "/v1/enrolments/" + begun.word("id") + "/finish", body: w.shown(begun.word("totp.secret")), scopes: scopes}
 		}
 	}
-	resending := func(body string, scopes ...mfa.Scope) func(w *world) repeatable {
+	resending := func(body string, scopes ...apikey.Scope) func(w *world) repeatable {
 		return func(w *world) repeatable {
 			id := begun(w, strings.Replace(body, "totp", "email", 1))
 			w.clock.Advance(31e9)
@@ -64,7 +65,7 @@ func repeatables() map[string][]func(w *world) repeatable {
 				return repeatable{path: "/v1/enrolments", body: anasApp, scopes: manage, alterations: []alteration{w.reauthenticated()}}
 			},
 			func(w *world) repeatable {
-				return repeatable{path: "/v1/enrolments", body: onBehalf(anasApp), scopes: []mfa.Scope{mfa.ScopeAdmin}}
+				return repeatable{path: "/v1/enrolments", body: onBehalf(anasApp), scopes: []apikey.Scope{apikey.Admin}}
 			},
 		},
 		"proveAddress": {func(w *world) repeatable {
@@ -72,8 +73,8 @@ func repeatables() map[string][]func(w *world) repeatable {
 			w.wants("begin", w.do("POST", "/v1/enrolments", `{"kind":"totp"}`, token), 201)
 			return repeatable{path: "/v1/enrolments/prove", body: `{"code":"` + w.mail.last() + `"}`, alterations: []alteration{token}, byToken: true}
 		}},
-		"sendEnrolmentCode": {resending(anasApp, mfa.ScopeManage), resending(onBehalf(anasApp), mfa.ScopeManage, mfa.ScopeAdmin)},
-		"finishEnrolment":   {finishing(anasApp, mfa.ScopeManage), finishing(onBehalf(anasApp), mfa.ScopeManage, mfa.ScopeAdmin)},
+		"sendEnrolmentCode": {resending(anasApp, apikey.Manage), resending(onBehalf(anasApp), apikey.Manage, apikey.Admin)},
+		"finishEnrolment":   {finishing(anasApp, apikey.Manage), finishing(onBehalf(anasApp), apikey.Manage, apikey.Admin)},
 		"makeRecoveryCodes": {func(w *world) repeatable {
 			secret, _ := w.enrolled()
 			token := w.steppedUp(secret, "null")
@@ -85,10 +86,10 @@ func repeatables() map[string][]func(w *world) repeatable {
 		}},
 		"unlockUser": {func(w *world) repeatable {
 			w.wants("a user", w.do("PUT", anasPath, "{}"), 200)
-			return repeatable{path: anasPath + "/unlock", body: `{"actor":"olga","reason":"called"}`, scopes: []mfa.Scope{mfa.ScopeAdmin}}
+			return repeatable{path: anasPath + "/unlock", body: `{"actor":"olga","reason":"called"}`, scopes: []apikey.Scope{apikey.Admin}}
 		}},
 		"previewPolicy": {func(*world) repeatable {
-			return repeatable{path: policy + "/preview", body: "{}", scopes: []mfa.Scope{mfa.ScopeAdmin}}
+			return repeatable{path: policy + "/preview", body: "{}", scopes: []apikey.Scope{apikey.Admin}}
 		}},
 	}
 }
@@ -118,16 +119,16 @@ func TestARememberedAnswerIsGivenOnlyToAKeyThatCouldMakeTheCallNow(t *testing.T)
 						w.refused("an API key", post(once("k"), as(w.key)), 401, mfa.Unauthenticated, "")
 						return
 					}
-					narrow := map[string]mfa.NewKey{
-						"for another org": {Client: "portal", Scopes: mfa.Scopes(), Org: "globex", Origins: []string{"https://app.example"}},
+					narrow := map[string]apikey.Grant{
+						"for another org": {Client: "portal", Scopes: apikey.Scopes(), Org: "globex", Origins: []string{"https://app.example"}},
 					}
-					for _, scope := range mfa.Scopes() {
+					for _, scope := range apikey.Scopes() {
 						if !slices.Contains(call.scopes, scope) {
-							narrow["with the scope "+string(scope)] = mfa.NewKey{Client: "portal", Scopes: []mfa.Scope{scope}, Origins: []string{"https://app.example"}}
+							narrow["with the scope "+string(scope)] = apikey.Grant{Client: "portal", Scopes: []apikey.Scope{scope}, Origins: []string{"https://app.example"}}
 						}
 					}
 					if route.Operation == "startChallenge" {
-						narrow["without the origin"] = mfa.NewKey{Client: "portal", Scopes: mfa.Scopes()}
+						narrow["without the origin"] = apikey.Grant{Client: "portal", Scopes: apikey.Scopes()}
 					}
 					for name, k := range narrow {
 						key := as(w.make(k))
@@ -139,9 +140,9 @@ func TestARememberedAnswerIsGivenOnlyToAKeyThatCouldMakeTheCallNow(t *testing.T)
 							t.Errorf("a key %s, with a key of its own: got %d %s, want %s", name, got.status, got.text, anew.text)
 						}
 					}
-					enough := mfa.NewKey{Client: "portal", Org: "acme", Origins: []string{"https://app.example"}}
+					enough := apikey.Grant{Client: "portal", Org: "acme", Origins: []string{"https://app.example"}}
 					for _, scope := range call.scopes {
-						enough.Scopes = []mfa.Scope{scope}
+						enough.Scopes = []apikey.Scope{scope}
 						if got := post(once("k"), as(w.make(enough))); got.text != first.text {
 							t.Errorf("a key of the org and the scope %s: got %d %s, want the first answer", scope, got.status, got.text)
 						}

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"countersign/pkg/apikey"
 	"countersign/pkg/mfa"
 )
 
@@ -138,7 +139,7 @@ func TestAUsersAccountIsMadeChangedAndErased(t *testing.T) {
 
 func TestAKeyIsGoodForItsScopesAndItsOrgOnly(t *testing.T) {
 	w := newWorld(t)
-	signIn, elsewhere := w.newKey([]mfa.Scope{mfa.ScopeSignIn}, ""), w.newKey(mfa.Scopes(), "other")
+	signIn, elsewhere := w.newKey([]apikey.Scope{apikey.SignIn}, ""), w.newKey(apikey.Scopes(), "other")
 	w.refused("the scope", w.do("GET", "/v1/orgs/acme/policy", "", as(signIn)), 403, mfa.Forbidden, "")
 	w.refused("the scope", w.do("GET", "/v1/orgs/acme/users/u", "", as(signIn)), 403, mfa.Forbidden, "")
 	w.refused("the org", w.do("GET", "/v1/orgs/acme/policy", "", as(elsewhere)), 403, mfa.Forbidden, "")

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"countersign/pkg/api"
+	"countersign/pkg/apikey"
 	"countersign/pkg/mfa"
 	"countersign/pkg/seal"
 	"countersign/pkg/store/bolt"
@@ -135,7 +136,7 @@ func TestAMadeUpBearerReadsNothingOnAnyRoute(t *testing.T) {
 
 func TestAKeyThatDoesNotFitTheCallReadsNothingOnAnyRoute(t *testing.T) {
 	c := newCountedWorld(t)
-	elsewhere := c.newKey(mfa.Scopes(), "globex")
+	elsewhere := c.newKey(apikey.Scopes(), "globex")
 	for _, route := range closedRoutes() {
 		if route.Operation == "proveAddress" {
 			continue // no API key makes that call
@@ -152,9 +153,9 @@ func TestAKeyThatDoesNotFitTheCallReadsNothingOnAnyRoute(t *testing.T) {
 			t.Errorf("%s, by a key of another org: got %s after %d calls of the store, want %s after none", route.Operation, got.text, calls, want)
 		}
 		refused := 0
-		for _, scope := range mfa.Scopes() {
-			others := slices.DeleteFunc(mfa.Scopes(), func(s mfa.Scope) bool { return s == scope })
-			for _, scopes := range [][]mfa.Scope{{scope}, others} {
+		for _, scope := range apikey.Scopes() {
+			others := slices.DeleteFunc(apikey.Scopes(), func(s apikey.Scope) bool { return s == scope })
+			for _, scopes := range [][]apikey.Scope{{scope}, others} {
 				c := newCountedWorld(t)
 				for _, org := range []string{"", "acme"} {
 					got, calls := c.ask(route, c.newKey(scopes, org))

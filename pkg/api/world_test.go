@@ -16,6 +16,7 @@ import (
 
 	"countersign/pkg/api"
 	"countersign/pkg/api/openapi"
+	"countersign/pkg/apikey"
 	"countersign/pkg/mfa"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
@@ -68,7 +69,7 @@ func newWorldOver(t testing.TB, clock *storetest.Clock, db store.Store) *world {
 		t.Fatal(err)
 	}
 	w := &world{t: t, clock: clock, mail: &postbox{}, log: &bytes.Buffer{}, check: check}
-	w.service = &mfa.Service{Store: db, Keys: keys, Filter: &mfa.FilterKeeper{Store: db}, Mail: w.mail, Now: clock.Now, Issuer: "http://localhost:8080"}
+	w.service = &mfa.Service{Store: db, Keys: keys, Filter: &apikey.FilterKeeper{Store: db}, Mail: w.mail, Now: clock.Now, Issuer: "http://localhost:8080"}
 	w.door = api.New(api.Options{Now: clock.Now, Log: slog.New(slog.NewTextHandler(w.log, nil))},
 		api.Challenge(w.service), api.Verify(w.service), api.Enrol(w.service), api.Recover(w.service), api.Account(w.service), api.Policy(w.service), api.Admin(w.service),
 		api.Pages(func(ctx context.Context) ([]byte, error) {
@@ -78,7 +79,7 @@ func newWorldOver(t testing.TB, clock *storetest.Clock, db store.Store) *world {
 			return mfa.PublishedKeys(ctx, db)
 		}))
 	w.publish()
-	w.key = w.newKey(mfa.Scopes(), "")
+	w.key = w.newKey(apikey.Scopes(), "")
 	return w
 }
 
@@ -98,20 +99,20 @@ func (w *world) publish() {
 	}
 }
 
-func (w *world) newKey(scopes []mfa.Scope, org string) string {
+func (w *world) newKey(scopes []apikey.Scope, org string) string {
 	w.t.Helper()
-	return w.make(mfa.NewKey{Client: "portal", Scopes: scopes, Org: org, Origins: []string{"https://app.example"}})
+	return w.make(apikey.Grant{Client: "portal", Scopes: scopes, Org: org, Origins: []string{"https://app.example"}})
 }
 
 // keyOf is an API key with every scope of another client.
 func (w *world) keyOf(client string) string {
 	w.t.Helper()
-	return w.make(mfa.NewKey{Client: client, Scopes: mfa.Scopes()})
+	return w.make(apikey.Grant{Client: client, Scopes: apikey.Scopes()})
 }
 
-func (w *world) make(k mfa.NewKey) string {
+func (w *world) make(k apikey.Grant) string {
 	w.t.Helper()
-	key, err := w.service.CreateKey(context.Background(), k)
+	key, err := (&apikey.Registry{Store: w.service.Store, Now: w.service.Now}).Create(context.Background(), k)
 	if err != nil {
 		w.t.Fatal(err)
 	}

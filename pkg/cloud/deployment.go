@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"countersign/pkg/api"
+	"countersign/pkg/apikey"
 	"countersign/pkg/mfa"
 	"countersign/pkg/store/dynamo"
 )
@@ -68,7 +69,7 @@ type Deployment struct {
 
 	table   *dynamo.Table // nil until it is asked for, as are
 	keys    *Keys
-	filters *mfa.FilterKeeper
+	filters *apikey.FilterKeeper
 	ready   []readiness
 }
 
@@ -128,9 +129,9 @@ func (d *Deployment) PublishedKeys() func(context.Context) ([]byte, error) {
 }
 
 // filter is the keeper of the filter of the deployment's bearers. Serve has it ready before the first call, too.
-func (d *Deployment) filter() *mfa.FilterKeeper {
+func (d *Deployment) filter() *apikey.FilterKeeper {
 	if d.filters == nil {
-		d.filters = &mfa.FilterKeeper{Store: d.store()}
+		d.filters = &apikey.FilterKeeper{Store: d.store()}
 		d.ready = append(d.ready, readiness{"filter key", func(ctx context.Context) error { _, err := d.filters.Filter(ctx); return err }})
 	}
 	return d.filters

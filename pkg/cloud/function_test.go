@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"countersign/pkg/api"
+	"countersign/pkg/apikey"
 	"countersign/pkg/mfa"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
@@ -52,7 +53,8 @@ func TestASignInGoesThroughTheFunctionsAndItsEventsOntoTheBus(t *testing.T) {
 		s.Mail = d.Mail()
 		return api.New(d.Door(), api.Challenge(s))
 	})
-	key, err := w.open().Service().CreateKey(t.Context(), mfa.NewKey{Client: "web", Scopes: mfa.Scopes()})
+	d := w.open()
+	key, err := (&apikey.Registry{Store: d.store(), Now: d.now}).Create(t.Context(), apikey.Grant{Client: "web", Scopes: apikey.Scopes()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +149,8 @@ func streamPayload(records []store.Record) []byte {
 
 func TestTheRingIsReadyBeforeTheFirstCall(t *testing.T) {
 	w := newWorldWithTable(t)
-	key, err := w.open().Service().CreateKey(t.Context(), mfa.NewKey{Client: "web", Scopes: mfa.Scopes()})
+	d := w.open()
+	key, err := (&apikey.Registry{Store: d.store(), Now: d.now}).Create(t.Context(), apikey.Grant{Client: "web", Scopes: apikey.Scopes()})
 	if err != nil {
 		t.Fatal(err)
 	}

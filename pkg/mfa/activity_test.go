@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"countersign/pkg/apikey"
 	"countersign/pkg/mfa"
 	"countersign/pkg/mfa/mfatest"
 	"countersign/pkg/seal"
@@ -172,13 +173,13 @@ func TestL5ACursorIsGoodForItsListingOnly(t *testing.T) {
 
 func TestActivityNeedsItsScopeAndItsOrg(t *testing.T) {
 	w := kls(t, nil)
-	manage := w.NewClient(t, mfa.NewKey{Client: "app", Scopes: []mfa.Scope{mfa.ScopeManage}})
+	manage := w.NewClient(t, apikey.Grant{Client: "app", Scopes: []apikey.Scope{apikey.Manage}})
 	_, err := w.OrgActivity(t.Context(), manage, mfa.ActivityQuery{Org: org})
 	wantCode(t, err, mfa.Forbidden)
 	if _, err := w.UserActivity(t.Context(), manage, mfa.ActivityQuery{Org: org, User: user}); err != nil {
 		t.Error(err)
 	}
-	elsewhere := w.NewClient(t, mfa.NewKey{Client: "app", Scopes: mfa.Scopes(), Org: "other"})
+	elsewhere := w.NewClient(t, apikey.Grant{Client: "app", Scopes: apikey.Scopes(), Org: "other"})
 	_, err = w.OrgActivity(t.Context(), elsewhere, mfa.ActivityQuery{Org: org})
 	wantCode(t, err, mfa.Forbidden)
 }

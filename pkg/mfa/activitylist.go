@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"countersign/pkg/apikey"
 	"countersign/pkg/store"
 )
 
@@ -61,7 +62,7 @@ func (s *Service) UserActivity(ctx context.Context, call Call, q ActivityQuery) 
 	if err := checkID("user", q.User); err != nil {
 		return Activity{}, err
 	}
-	return s.activity(ctx, call, ScopeManage, q)
+	return s.activity(ctx, call, apikey.Manage, q)
 }
 
 // OrgActivity lists the events of an org. It needs the scope admin.
@@ -71,10 +72,10 @@ func (s *Service) OrgActivity(ctx context.Context, call Call, q ActivityQuery) (
 			return Activity{}, err
 		}
 	}
-	return s.activity(ctx, call, ScopeAdmin, q)
+	return s.activity(ctx, call, apikey.Admin, q)
 }
 
-func (s *Service) activity(ctx context.Context, call Call, scope Scope, q ActivityQuery) (Activity, error) {
+func (s *Service) activity(ctx context.Context, call Call, scope apikey.Scope, q ActivityQuery) (Activity, error) {
 	if err := checkID("org", q.Org); err != nil {
 		return Activity{}, err
 	}

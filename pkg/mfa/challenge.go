@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"countersign/pkg/apikey"
 	"countersign/pkg/seal"
 )
 
@@ -93,7 +94,7 @@ func (s *Service) StartChallenge(ctx context.Context, call Call, q StartRequest)
 	var a *account
 	var p *orgPolicy
 	return run(ctx, s, call, step[StartAnswer]{
-		scope: ScopeSignIn, org: q.Org, unsent: StartAnswer.unsent,
+		scope: apikey.SignIn, org: q.Org, unsent: StartAnswer.unsent,
 		reads:  []read{s.readAccount(r, &a), s.readPolicy(r, q.Org, &p)},
 		admits: func(c *caller) error { return c.mayReturn(q.ReturnURL) },
 		decide: func(u *unit) (StartAnswer, error) {

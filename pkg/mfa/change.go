@@ -4,15 +4,17 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"countersign/pkg/apikey"
 )
 
 // change is a step on the account of a user who exists, by a client that may manage it.
 func change[T any](ctx context.Context, s *Service, call Call, org, user string, decide func(*unit, *account, *orgPolicy) (T, error)) (T, error) {
-	return changeAs(ctx, s, call, ScopeManage, org, user, decide)
+	return changeAs(ctx, s, call, apikey.Manage, org, user, decide)
 }
 
 // changeAs is change for a client that has scope.
-func changeAs[T any](ctx context.Context, s *Service, call Call, scope Scope, org, user string, decide func(*unit, *account, *orgPolicy) (T, error)) (T, error) {
+func changeAs[T any](ctx context.Context, s *Service, call Call, scope apikey.Scope, org, user string, decide func(*unit, *account, *orgPolicy) (T, error)) (T, error) {
 	var none T
 	if err := checkUser(org, user); err != nil {
 		return none, err

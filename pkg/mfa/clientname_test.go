@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"countersign/pkg/apikey"
 	"countersign/pkg/mfa"
 	"countersign/pkg/mfa/mfatest"
 )
@@ -29,7 +30,7 @@ func clientsOf(t *testing.T, w *mfatest.World, turn int) []named {
 	var all []named
 	for i, name := range []string{"Anna’s Shop & <b>Co</b>", "Banque Zoë", ""} {
 		as := *w
-		as.Client = w.NewClient(t, mfa.NewKey{Client: fmt.Sprint("client-", i), Name: name, Scopes: mfa.Scopes()})
+		as.Client = w.NewClient(t, apikey.Grant{Client: fmt.Sprint("client-", i), Name: name, Scopes: apikey.Scopes()})
 		said := named{&as, name}
 		if name == "" {
 			said.name = house
@@ -215,28 +216,5 @@ func TestWhatIsSummedUpSaysTheClientsNameOrWhereThereAreSeveralTheDeployments(t 
 		w.Clock.Advance(24 * time.Hour)
 		sweep(t, w)
 		clients[c.want].wantName(t, what, "en", sent, 1)
-	}
-}
-
-func TestAClientsNameIsOneLineOfWhatCanBeSeen(t *testing.T) {
-	w := mfatest.New(t)
-	for _, name := range []string{
-		"A", "Zoë’s Bank", `"Quoted", (Ltd) <b> & Co.; evil@example.com`, "日本株式会社", "{sender} {name}", strings.Repeat("é", 32),
-	} {
-		if _, err := w.CreateKey(t.Context(), mfa.NewKey{Client: "app", Name: name, Scopes: mfa.Scopes()}); err != nil {
-			t.Errorf("%q: got %v", name, err)
-		}
-		if !slices.ContainsFunc(lines(t, w), func(l mfa.KeyLine) bool { return l.Name == name }) {
-			t.Errorf("%q: no key is listed with it", name)
-		}
-	}
-	for _, name := range []string{
-		strings.Repeat("é", 32) + "a", "A\r\nBcc: eve@example.com", "A\nB", "A\tB", "A\x00", "A\x7f", "\xff", " A", "A ", "A  B", " ",
-		"\u202eemcA", "A\u200bB", "A\u2028B", "A\u00a0B", "\ufeffA", "A" + strings.Repeat("\u0301", 5),
-	} {
-		_, err := w.CreateKey(t.Context(), mfa.NewKey{Client: "app", Name: name, Scopes: mfa.Scopes()})
-		if e := wantCode(t, err, mfa.InvalidRequest); e.Param != "name" {
-			t.Errorf("%q: got %+v, want that it says what is wrong", name, e)
-		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"countersign/pkg/apikey"
 	"countersign/pkg/mfa"
 	"countersign/pkg/mfa/mfatest"
 	"countersign/pkg/seal"
@@ -196,8 +197,8 @@ func TestR13AChallengeIsAnsweredByItsOwnTokenOrClientOnly(t *testing.T) {
 	altered := ch.Token.Reveal()
 	altered = altered[:10] + string('A'+(altered[10]+1)%26) + altered[11:]
 	strangers := map[string]mfa.Call{
-		"another client":                        w.NewClient(t, mfa.NewKey{Client: "portal", Scopes: mfa.Scopes()}),
-		"the client's key for another org":      w.NewClient(t, mfa.NewKey{Client: "app", Scopes: mfa.Scopes(), Org: "globex"}),
+		"another client":                        w.NewClient(t, apikey.Grant{Client: "portal", Scopes: apikey.Scopes()}),
+		"the client's key for another org":      w.NewClient(t, apikey.Grant{Client: "app", Scopes: apikey.Scopes(), Org: "globex"}),
 		"the token of another user's challenge": {Bearer: bobs.Token.Reveal()},
 		"the token of another challenge":        {Bearer: again.Token.Reveal()},
 		"a token that was forged for it":        {Bearer: w.Forged(t, seal.ChallengeToken, rawID(t, ch.ID))},
@@ -224,7 +225,7 @@ func TestR13AChallengeIsAnsweredByItsOwnTokenOrClientOnly(t *testing.T) {
 		t.Errorf("look with a challenge token: got %v, want unauthenticated", err)
 	}
 	wantUnspent(t, w, ch.ID, code)
-	sameOrg := w.NewClient(t, mfa.NewKey{Client: "app", Scopes: mfa.Scopes(), Org: org})
+	sameOrg := w.NewClient(t, apikey.Grant{Client: "app", Scopes: apikey.Scopes(), Org: org})
 	if state, err := w.LookAtChallenge(t.Context(), sameOrg, ch.ID); err != nil || state.State != "pending" {
 		t.Errorf("another key of the client: got %+v, %v", state, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"countersign/pkg/apikey"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
 )
@@ -197,7 +198,7 @@ func (s *Service) Decide(ctx context.Context, call Call, q StartRequest) (Decisi
 	var a *account
 	var p *orgPolicy
 	return run(ctx, s, call, step[Decision]{
-		scope: ScopeSignIn, org: q.Org,
+		scope: apikey.SignIn, org: q.Org,
 		reads:  []read{s.readAccount(r, &a), s.readPolicy(r, q.Org, &p)},
 		admits: func(c *caller) error { return c.mayReturn(q.ReturnURL) },
 		decide: func(u *unit) (Decision, error) {

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"countersign/pkg/apikey"
 	"countersign/pkg/mfa"
 	"countersign/pkg/seal"
 )
@@ -49,7 +50,7 @@ func TestM5AReturnURLIsUnderAnOriginOfTheClient(t *testing.T) {
 			t.Errorf("%q: got %v, want it taken: %v", url, err, good)
 		}
 	}
-	bare := w.NewClient(t, mfa.NewKey{Client: "bare", Scopes: mfa.Scopes()})
+	bare := w.NewClient(t, apikey.Grant{Client: "bare", Scopes: apikey.Scopes()})
 	q, url := ana(), "https://app.example/"
 	q.ReturnURL = &url
 	_, err := w.StartChallenge(t.Context(), bare, q)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"countersign/pkg/apikey"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
 )
@@ -172,7 +173,7 @@ func (v *enrolmentSight) mayEnrol(kind Kind) error {
 func (s *Service) BeginEnrolment(ctx context.Context, call Call, q EnrolRequest) (EnrolAnswer, error) {
 	var v enrolmentSight
 	_, byToken := seal.ParseBearer(seal.EnrolmentToken, call.Bearer, challengeIDLen)
-	if _, byKey := seal.ParseBearer(seal.APIKey, call.Bearer, keyLen); !byToken && !byKey {
+	if !byToken && !apikey.Resembles(call.Bearer) {
 		return EnrolAnswer{}, unauthenticated()
 	}
 	if err := q.check(byToken); err != nil {
@@ -183,11 +184,11 @@ func (s *Service) BeginEnrolment(ctx context.Context, call Call, q EnrolRequest)
 		r = routeOf(q.Org, q.User.ID)
 	}
 	st := step[EnrolAnswer]{
-		scope: ScopeManage, token: seal.EnrolmentToken, org: q.Org, reads: s.lookAtEnrolment(call.Bearer, r, &v),
+		scope: apikey.Manage, token: seal.EnrolmentToken, org: q.Org, reads: s.lookAtEnrolment(call.Bearer, r, &v),
 		unsent: EnrolAnswer.unsent, strict: true,
 	}
 	if q.OnBehalf != nil {
-		st.scope = ScopeAdmin
+		st.scope = apikey.Admin
 	}
 	st.decide = func(u *unit) (EnrolAnswer, error) { return v.begin(u, call, &q) }
 	return run(ctx, s, call, st)

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"countersign/pkg/apikey"
 	"countersign/pkg/mfa"
 	"countersign/pkg/mfa/mfatest"
 	"countersign/pkg/seal"
@@ -243,8 +244,8 @@ func TestARequestToEnrolIsCheckedBeforeAnythingIsRead(t *testing.T) {
 
 func TestH6AnAdministratorEnrolsAndTheUserGetsTheCodesAtTheNextVerify(t *testing.T) {
 	w := plain(t, nil)
-	admin := w.NewClient(t, mfa.NewKey{Client: "app", Scopes: []mfa.Scope{mfa.ScopeAdmin}})
-	manage := w.NewClient(t, mfa.NewKey{Client: "app", Scopes: []mfa.Scope{mfa.ScopeManage}})
+	admin := w.NewClient(t, apikey.Grant{Client: "app", Scopes: []apikey.Scope{apikey.Admin}})
+	manage := w.NewClient(t, apikey.Grant{Client: "app", Scopes: []apikey.Scope{apikey.Manage}})
 	said := ana().User
 	q := mfa.EnrolRequest{Org: org, User: &said, Kind: mfa.TOTP, Label: "her phone", OnBehalf: &mfa.Intervention{Actor: "eva", Reason: "first day"}}
 	_, err := w.BeginEnrolment(t.Context(), manage, q)

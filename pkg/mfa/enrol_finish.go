@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"countersign/pkg/apikey"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
 )
@@ -76,7 +77,7 @@ func (v *enrolmentSight) owns(u *unit, en *enrolment) bool {
 		return en.Challenge == v.ch.ID
 	}
 	if en.Actor == nil {
-		u.needs = ScopeManage
+		u.needs = apikey.Manage
 	}
 	return en.Challenge == "" && en.Client == u.caller.key.Client && u.caller.covers(v.a.guard.Org) &&
 		(u.needs == "" || u.caller.has(u.needs))
@@ -94,7 +95,7 @@ func settledEnrolment(en *enrolment, s *slot) bool {
 // enrolmentStep is what SendEnrolment and FinishEnrolment have in common.
 func enrolmentStep[T any](s *Service, call Call, id string, v *enrolmentSight) step[T] {
 	raw, ok := seal.ParseID("en_", id, routeLen)
-	st := step[T]{scope: ScopeManage, or: ScopeAdmin, token: seal.EnrolmentToken, named: &named{at: route(raw), missing: enrolmentInvalid}}
+	st := step[T]{scope: apikey.Manage, or: apikey.Admin, token: seal.EnrolmentToken, named: &named{at: route(raw), missing: enrolmentInvalid}}
 	if st.reads = s.lookAtEnrolment(call.Bearer, route(raw), v); !ok && !v.byToken {
 		*v, st.reads = enrolmentSight{sight: sight{a: &account{}, p: &orgPolicy{}}}, nil
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"countersign/pkg/apikey"
 	"countersign/pkg/mfa"
 	"countersign/pkg/mfa/mfatest"
 	"countersign/pkg/seal"
@@ -258,9 +259,9 @@ func TestE12AnEnrolmentIsFinishedByWhoBeganIt(t *testing.T) {
 	bob.User.ID, away.Org = "u-18", "globex"
 	w.SetPolicy(t, "globex", "default", func(p *mfa.Policy) { p.Require = mfa.Everyone })
 	strangers := map[string]mfa.Call{
-		"another client":                 w.NewClient(t, mfa.NewKey{Client: "portal", Scopes: mfa.Scopes()}),
-		"the client's key elsewhere":     w.NewClient(t, mfa.NewKey{Client: "app", Scopes: mfa.Scopes(), Org: "globex"}),
-		"the client's key of admins":     w.NewClient(t, mfa.NewKey{Client: "app", Scopes: []mfa.Scope{mfa.ScopeAdmin}}),
+		"another client":                 w.NewClient(t, apikey.Grant{Client: "portal", Scopes: apikey.Scopes()}),
+		"the client's key elsewhere":     w.NewClient(t, apikey.Grant{Client: "app", Scopes: apikey.Scopes(), Org: "globex"}),
+		"the client's key of admins":     w.NewClient(t, apikey.Grant{Client: "app", Scopes: []apikey.Scope{apikey.Admin}}),
 		"her own enrolment token":        byToken(ana()),
 		"another user's enrolment token": byToken(bob),
 		"another org's enrolment token":  byToken(away),
@@ -278,7 +279,7 @@ func TestE12AnEnrolmentIsFinishedByWhoBeganIt(t *testing.T) {
 		_, err := finish(t, w, w.Client, id, w.Code(a))
 		wantCode(t, err, mfa.EnrolmentInvalid)
 	}
-	signIn := w.NewClient(t, mfa.NewKey{Client: "app", Scopes: []mfa.Scope{mfa.ScopeSignIn}})
+	signIn := w.NewClient(t, apikey.Grant{Client: "app", Scopes: []apikey.Scope{apikey.SignIn}})
 	_, err := finish(t, w, signIn, begun.ID, w.Code(a))
 	wantCode(t, err, mfa.Forbidden)
 	_, err = finish(t, w, w.Client, begun.ID, mfatest.Wrong(w.Code(a)))

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"countersign/pkg/apikey"
 )
 
 // A Code is one of the closed list of answers that are not a success. The HTTP door has one table that turns each into a
@@ -73,12 +75,14 @@ func (e *Error) Error() string {
 // Unwrap gives what caused an Unavailable, if anything did.
 func (e *Error) Unwrap() error { return e.cause }
 
-// AsError finds the answer in err. Whatever isn't an answer of this package becomes Unavailable: nobody gets in because
-// something broke (law 8), and nobody hears how it broke (law 6).
+// AsError finds the answer in err. What the registry of API keys finds wrong with a grant becomes InvalidRequest. Everything
+// else becomes Unavailable: nobody gets in because something broke (law 8), and nobody hears how it broke (law 6).
 func AsError(err error) *Error {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e
+	}
+	if wrong, ok := errors.AsType[*apikey.InvalidError](err); ok {
+		return invalid(wrong.Param, "%s", wrong.Detail)
 	}
 	return &Error{Code: Unavailable, Detail: "The service can't answer right now; try again.", cause: err}
 }

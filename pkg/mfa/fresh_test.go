@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"countersign/pkg/apikey"
 	"countersign/pkg/mfa"
 	"countersign/pkg/mfa/mfatest"
 	"countersign/pkg/seal"
@@ -57,7 +58,7 @@ func TestB6NothingIsChangedWithoutAFreshProofOfThisUserForThisClient(t *testing.
 	bob := mfa.Person{ID: "u-18", Email: mfa.Some("bob@acme.example")}
 	bobs, _ := w.EnrolTOTP(t, w.Fresh(), org, bob)
 	away, _ := w.EnrolTOTP(t, w.Fresh(), "globex", ana().User)
-	portal := w.NewClient(t, mfa.NewKey{Client: "portal", Scopes: mfa.Scopes()})
+	portal := w.NewClient(t, apikey.Grant{Client: "portal", Scopes: apikey.Scopes()})
 	pay, account := "pay", "account"
 
 	tokens := map[string]seal.Secret{

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"countersign/pkg/apikey"
 	"countersign/pkg/mfa"
 	"countersign/pkg/mfa/mfatest"
 	"countersign/pkg/seal"
@@ -371,7 +372,7 @@ func TestG7AResendDoesNotResetTheCount(t *testing.T) {
 
 func TestG9OneUserIsOneCountHoweverCalled(t *testing.T) {
 	w := kls(t, nil)
-	other := w.NewClient(t, mfa.NewKey{Client: "portal", Scopes: mfa.Scopes()})
+	other := w.NewClient(t, apikey.Grant{Client: "portal", Scopes: apikey.Scopes()})
 	addresses := []string{mail, "ANA@acme.example", "ana@other.example", "ana+1@acme.example", mail}
 	for i, address := range addresses {
 		q := ana()

@@ -5,9 +5,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"countersign/pkg/seal"
+	"countersign/pkg/text"
 )
 
 // A Message is one email, complete. Text and HTML say the same, in the same words. Neither holds a link, nor loads
@@ -201,7 +201,7 @@ func begin(sender, language string, n notice) *draft {
 		language = "en"
 		w = languages[language]
 	}
-	d := &draft{language: language, words: w, sender: inert(sender), to: n.to}
+	d := &draft{language: language, words: w, sender: text.Line(sender), to: n.to}
 	d.fillWith(n)
 	if shownName(n.name) == "" {
 		d.say(w.greeting)
@@ -290,7 +290,7 @@ const longestName = 40
 // shownName is a name as a greeting shows it: on one line, cut where it is long, and with nothing that a mail program
 // would make a link of. It may be empty.
 func shownName(name string) string {
-	name = inert(strings.NewReplacer(".", ". ", "。", ". ", "．", ". ", "｡", ". ", "/", " ", `\`, " ", ":", " ", "@", " ").Replace(name))
+	name = text.Line(strings.NewReplacer(".", ". ", "。", ". ", "．", ". ", "｡", ". ", "/", " ", `\`, " ", ":", " ", "@", " ").Replace(name))
 	runes := []rune(name)
 	if len(runes) <= longestName {
 		return name
@@ -300,28 +300,4 @@ func shownName(name string) string {
 		name = name[:i]
 	}
 	return strings.TrimRight(name, " .") + "…"
-}
-
-// mostMarks is how many combining marks may follow each other: enough for names, too few to draw over other lines.
-const mostMarks = 4
-
-// inert makes text one line, of characters that are seen: without control characters, without those that turn the
-// direction of text, and without those of no width. What HTML makes of it is up to whoever puts it there.
-func inert(text string) string {
-	var seen strings.Builder
-	marks := 0
-	for _, r := range text {
-		switch {
-		case unicode.IsSpace(r): // as many as there are become one space, in the end
-		case !unicode.IsPrint(r), unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector):
-			continue
-		}
-		if !unicode.IsMark(r) {
-			marks = 0
-		} else if marks++; marks > mostMarks {
-			continue
-		}
-		seen.WriteRune(r)
-	}
-	return strings.Join(strings.Fields(seen.String()), " ")
 }

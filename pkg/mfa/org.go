@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"countersign/pkg/apikey"
 	"countersign/pkg/store"
 	"countersign/pkg/store/record"
 )
@@ -54,7 +55,7 @@ func (s *Service) GetPolicy(ctx context.Context, call Call, org string) (OrgPoli
 	}
 	var p *orgPolicy
 	return run(ctx, s, call, step[OrgPolicy]{
-		scope: ScopeAdmin, org: org,
+		scope: apikey.Admin, org: org,
 		reads:  []read{s.readPolicy(routeOf(org, ""), org, &p)},
 		decide: func(*unit) (OrgPolicy, error) { return p.shown(), nil },
 	})
@@ -91,7 +92,7 @@ func (s *Service) PreviewPolicy(ctx context.Context, call Call, org string, to P
 	var p *orgPolicy
 	r := routeOf(org, "")
 	return run(ctx, s, call, step[Preview]{
-		scope: ScopeAdmin, org: org,
+		scope: apikey.Admin, org: org,
 		reads: []read{s.readPolicy(r, org, &p)},
 		decide: func(u *unit) (Preview, error) {
 			preview, err := s.preview(u.ctx, r, &p.Policy, &to)
@@ -115,7 +116,7 @@ func (s *Service) PutPolicy(ctx context.Context, call Call, org string, change P
 	var p *orgPolicy
 	r := routeOf(org, "")
 	return run(ctx, s, call, step[OrgPolicy]{
-		scope: ScopeAdmin, org: org,
+		scope: apikey.Admin, org: org,
 		reads: []read{s.readPolicy(r, org, &p)},
 		decide: func(u *unit) (OrgPolicy, error) {
 			switch {

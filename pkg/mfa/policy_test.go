@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"countersign/pkg/apikey"
 	"countersign/pkg/mfa"
 	"countersign/pkg/mfa/mfatest"
 	"countersign/pkg/seal"
@@ -232,8 +233,8 @@ func TestOnlyAnAdminKeyOfThatOrgTouchesAPolicy(t *testing.T) {
 	w := mfatest.New(t)
 	version := 0
 	for name, call := range map[string]mfa.Call{
-		"sign_in": w.NewClient(t, mfa.NewKey{Client: "app", Scopes: []mfa.Scope{mfa.ScopeSignIn, mfa.ScopeManage}}),
-		"another": w.NewClient(t, mfa.NewKey{Client: "app", Scopes: mfa.Scopes(), Org: "globex"}),
+		"sign_in": w.NewClient(t, apikey.Grant{Client: "app", Scopes: []apikey.Scope{apikey.SignIn, apikey.Manage}}),
+		"another": w.NewClient(t, apikey.Grant{Client: "app", Scopes: apikey.Scopes(), Org: "globex"}),
 	} {
 		_, err := w.GetPolicy(t.Context(), call, org)
 		if mfa.AsError(err).Code != mfa.Forbidden {

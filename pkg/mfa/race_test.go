@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"countersign/pkg/apikey"
 	"countersign/pkg/mfa"
 	"countersign/pkg/mfa/mfatest"
 	"countersign/pkg/seal"
@@ -60,7 +61,7 @@ func (c *tally) wantOnly(t *testing.T, codes ...mfa.Code) {
 // sooner than they would by themselves after they lost a race, so that there are more of them.
 func twice(w *mfatest.World) [2]*mfa.Service {
 	w.Pause = func(try int) time.Duration { return rand.N(time.Duration(try) * time.Millisecond) }
-	other := &mfa.Service{Store: w.Store, Keys: w.Service.Keys, Filter: &mfa.FilterKeeper{Store: w.Store}, Mail: w.Mail, Bus: w.Bus, Now: w.Now, Issuer: w.Issuer, Pause: w.Pause}
+	other := &mfa.Service{Store: w.Store, Keys: w.Service.Keys, Filter: &apikey.FilterKeeper{Store: w.Store}, Mail: w.Mail, Bus: w.Bus, Now: w.Now, Issuer: w.Issuer, Pause: w.Pause}
 	return [2]*mfa.Service{w.Service, other}
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"countersign/pkg/apikey"
 	"countersign/pkg/store"
 	"countersign/pkg/store/record"
 )
@@ -208,25 +209,14 @@ type policyRecord struct {
 	Policy
 }
 
-// apiKey is what a bearer csk_… may do.
-type apiKey struct {
-	record.Head
-	Client  string    `json:"client"`
-	Name    string    `json:"name,omitempty"` // that users know the client by; empty: Service.Sender
-	Scopes  []Scope   `json:"scopes"`
-	Org     string    `json:"org,omitempty"`     // empty: every org
-	Origins []string  `json:"origins,omitempty"` // that a return_url may have
-	Created time.Time `json:"created"`
-}
-
 // remembered is the answer to a call that came with an Idempotency-Key.
 type remembered struct {
 	record.Head
-	Body  string    `json:"body"` // digest of the request's
-	Until time.Time `json:"until"`
-	Full  []byte    `json:"full"`            // sealed: the answer, repeated until Until
-	Later []byte    `json:"later"`           // sealed: without what is shown once
-	Needs Scope     `json:"needs,omitempty"` // the scope that an API key must have to hear it; empty: it has passed the step
+	Body  string       `json:"body"` // digest of the request's
+	Until time.Time    `json:"until"`
+	Full  []byte       `json:"full"`            // sealed: the answer, repeated until Until
+	Later []byte       `json:"later"`           // sealed: without what is shown once
+	Needs apikey.Scope `json:"needs,omitempty"` // the scope that an API key must have to hear it; empty: it has passed the step
 }
 
 // mark is where the sweep goes on.
@@ -269,8 +259,6 @@ func policyKey(r route) store.Key { return store.Key{Partition: orgPartition(r),
 func policyVersionKey(r route, version int) store.Key {
 	return store.Key{Partition: orgPartition(r), Sort: fmt.Sprintf("policy#%010d", version)}
 }
-
-func apiKeyKey(hash string) store.Key { return store.Key{Partition: "key#" + hash, Sort: "key"} }
 
 // The roster is cut in shards, so that an org of many users is written and read at many partitions.
 const rosterShards = 16

@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode"
 
+	"countersign/pkg/apikey"
 	"countersign/pkg/seal"
 )
 
@@ -156,7 +157,7 @@ func (s *Service) Recover(ctx context.Context, call Call, q RecoverRequest) (Rec
 	reads := s.lookAt(q.Challenge, &v)
 	var bearer seal.Secret // of the enrolment that this may lead to: the same over all tries
 	return run(ctx, s, call, step[RecoverAnswer]{
-		scope: ScopeSignIn, token: seal.ChallengeToken, named: challengeNamed(q.Challenge), reads: reads,
+		scope: apikey.SignIn, token: seal.ChallengeToken, named: challengeNamed(q.Challenge), reads: reads,
 		decide: func(u *unit) (RecoverAnswer, error) {
 			if bearer.IsZero() {
 				bearer = u.newToken(seal.EnrolmentToken, q.Challenge)

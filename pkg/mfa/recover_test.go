@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"countersign/pkg/apikey"
 	"countersign/pkg/mfa"
 	"countersign/pkg/mfa/mfatest"
 	"countersign/pkg/seal"
@@ -140,7 +141,7 @@ func TestB8AnothersRecoveryCodeIsRefusedAndStillTheirs(t *testing.T) {
 		t.Errorf("her own: %v", err)
 	}
 	ch := started(t, w, ana())
-	stranger := w.NewClient(t, mfa.NewKey{Client: "portal", Scopes: mfa.Scopes()})
+	stranger := w.NewClient(t, apikey.Grant{Client: "portal", Scopes: apikey.Scopes()})
 	bobsToken := mfa.Call{Bearer: started(t, w, mfa.StartRequest{Org: org, User: bob}).Token.Reveal()}
 	for name, call := range map[string]mfa.Call{"another client": stranger, "another user's challenge token": bobsToken} {
 		_, err := w.Recover(t.Context(), call, mfa.RecoverRequest{Challenge: ch.ID, Code: done.RecoveryCodes[1]})

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"countersign/pkg/apikey"
 	"countersign/pkg/mfa"
 	"countersign/pkg/mfa/mfatest"
 	"countersign/pkg/seal"
@@ -211,8 +212,8 @@ func TestAWrongAnswerWithTheSameKeyIsCountedOnce(t *testing.T) {
 
 func TestAKeyIsOneClientsMethodsAndPathsOwn(t *testing.T) {
 	w := kls(t, nil)
-	other := w.NewClient(t, mfa.NewKey{Client: "portal", Scopes: mfa.Scopes()})
-	second := w.NewClient(t, mfa.NewKey{Client: "app", Scopes: mfa.Scopes()})
+	other := w.NewClient(t, apikey.Grant{Client: "portal", Scopes: apikey.Scopes()})
+	second := w.NewClient(t, apikey.Grant{Client: "app", Scopes: apikey.Scopes()})
 	first := startKeyed(t, w, keyed(w.Client, "/a", "k", "{}"), ana())
 	if again := startKeyed(t, w, keyed(second, "/a", "k", "{}"), ana()); !same(again, first) {
 		t.Errorf("another key of the same client: got %+v, want the same answer", again)
@@ -243,8 +244,8 @@ func TestAKeyIsOneClientsMethodsAndPathsOwn(t *testing.T) {
 func TestARememberedAnswerIsForWhoMayStillAsk(t *testing.T) {
 	w := kls(t, nil)
 	startKeyed(t, w, keyed(w.Client, "/a", "k", "{}"), ana())
-	narrow := w.NewClient(t, mfa.NewKey{Client: "app", Scopes: []mfa.Scope{mfa.ScopeManage}})
-	elsewhere := w.NewClient(t, mfa.NewKey{Client: "app", Scopes: mfa.Scopes(), Org: "globex"})
+	narrow := w.NewClient(t, apikey.Grant{Client: "app", Scopes: []apikey.Scope{apikey.Manage}})
+	elsewhere := w.NewClient(t, apikey.Grant{Client: "app", Scopes: apikey.Scopes(), Org: "globex"})
 	for name, call := range map[string]mfa.Call{"without the scope": narrow, "for another org": elsewhere} {
 		if got := startKeyed(t, w, keyed(call, "/a", "k", "{}"), ana()); got.Code != mfa.Forbidden {
 			t.Errorf("a key %s: got %+v, want forbidden", name, got)

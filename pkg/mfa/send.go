@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"countersign/pkg/apikey"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
 	"countersign/pkg/store/record"
@@ -164,7 +165,7 @@ func (v *sight) factor(named string) (factor, error) {
 func (s *Service) SendCode(ctx context.Context, call Call, q SendRequest) (SendAnswer, error) {
 	var v sight
 	return run(ctx, s, call, step[SendAnswer]{
-		scope: ScopeSignIn, token: seal.ChallengeToken, named: challengeNamed(q.Challenge), reads: s.lookAt(q.Challenge, &v),
+		scope: apikey.SignIn, token: seal.ChallengeToken, named: challengeNamed(q.Challenge), reads: s.lookAt(q.Challenge, &v),
 		unsent: SendAnswer.unsent, strict: true,
 		decide: func(u *unit) (SendAnswer, error) {
 			slot, err := v.answerable(u)

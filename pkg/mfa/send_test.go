@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"countersign/pkg/apikey"
 	"countersign/pkg/mfa"
 	"countersign/pkg/mfa/mfatest"
 )
@@ -14,7 +15,7 @@ var errProvider = errors.New("the provider is away")
 
 func TestM2AUserGetsTenEmailsInAnHour(t *testing.T) {
 	w := kls(t, nil)
-	other := w.NewClient(t, mfa.NewKey{Client: "portal", Scopes: mfa.Scopes()})
+	other := w.NewClient(t, apikey.Grant{Client: "portal", Scopes: apikey.Scopes()})
 	var last *mfa.ChallengeToAnswer
 	for i := range 10 {
 		q := ana()

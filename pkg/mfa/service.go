@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"math/rand/v2"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"countersign/pkg/apikey"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
 	"countersign/pkg/store/record"
@@ -18,7 +18,7 @@ import (
 type Service struct {
 	Store  store.Store
 	Keys   seal.Keeper
-	Filter *FilterKeeper // nil: every call reads the filter key of its bearer from Store
+	Filter *apikey.FilterKeeper // nil: every call reads the filter key of its bearer from Store
 	Mail   Mailer
 	Bus    Bus
 	Now    func() time.Time
@@ -29,7 +29,7 @@ type Service struct {
 	Log *slog.Logger // nil: nothing is logged
 
 	// Pause is how long to wait before a call that lost a race decides again, the first time with try 1.
-	// Nil: a few milliseconds, random, growing.
+	// Nil: store.Backoff.
 	Pause func(try int) time.Duration
 }
 
@@ -78,7 +78,6 @@ func (*Remembered) Error() string { return "the answer is a remembered one" }
 
 const (
 	mostTries    = 12 // decisions on one call before it is busy
-	commitTries  = 3  // of one commit whose answer was lost
 	shownFor     = 10 * time.Minute
 	rememberFor  = 24 * time.Hour
 	replayedSize = 1 << 10 // longest Idempotency-Key, bytes
@@ -91,11 +90,11 @@ type read func(context.Context) error
 // It only looks and plans: whatever it wants written it gives to the unit, and nothing of its answer leaves before that
 // is committed (law 2).
 type step[T any] struct {
-	scope  Scope  // what an API key needs; empty: API keys can't do this
-	or     Scope  // or this one; empty: no other
-	org    string // that an API key limited to one org must be for; empty: the id in the path says
-	token  string // the prefix of the bearers that may do it too, decide checks which; empty: none
-	named  *named // the challenge or enrolment that the path names; nil: it names none
+	scope  apikey.Scope // what an API key needs; empty: API keys can't do this
+	or     apikey.Scope // or this one; empty: no other
+	org    string       // that an API key limited to one org must be for; empty: the id in the path says
+	token  string       // the prefix of the bearers that may do it too, decide checks which; empty: none
+	named  *named       // the challenge or enrolment that the path names; nil: it names none
 	reads  []read
 	admits func(*caller) error // what else it asks of a caller, remembered answer or not; nil: nothing
 	decide func(*unit) (T, error)
@@ -115,7 +114,11 @@ type named struct {
 // run judges the bearer before anything is read: what a stranger hears, and after what time, depends on no user.
 func run[T any](ctx context.Context, s *Service, call Call, st step[T]) (T, error) {
 	var none T
-	filter, err := s.filter(ctx)
+	keeper := s.Filter
+	if keeper == nil {
+		keeper = &apikey.FilterKeeper{Store: s.Store}
+	}
+	filter, err := keeper.Filter(ctx)
 	if err != nil {
 		return none, AsError(err)
 	}
@@ -224,23 +227,10 @@ func side(ctx context.Context, reads ...read) error {
 }
 
 func (s *Service) pause(ctx context.Context, try int) error {
-	var d time.Duration
-	if s.Pause != nil {
-		d = s.Pause(try)
-	} else {
-		d = rand.N(2 * time.Millisecond << min(try, 6))
+	if s.Pause == nil {
+		return store.Wait(ctx, store.Backoff(try))
 	}
-	if d <= 0 {
-		return ctx.Err()
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return store.Wait(ctx, s.Pause(try))
 }
 
 // A unit is one try at one call: the moment it is decided at, and what it wants committed.
@@ -252,9 +242,9 @@ type unit struct {
 	reloaded bool
 	now      time.Time // in UTC, whole microseconds
 	caller   *caller
-	client   string // the name of the client whose call this is, or whose challenge it is about; empty: the client has none
-	known    bool   // decide has seen that the bearer, which is no API key, belongs to what it is for
-	needs    Scope  // the only scope with which an API key may make this call; empty: any that the step takes
+	client   string       // the name of the client whose call this is, or whose challenge it is about; empty: the client has none
+	known    bool         // decide has seen that the bearer, which is no API key, belongs to what it is for
+	needs    apikey.Scope // the only scope with which an API key may make this call; empty: any that the step takes
 
 	codes []seal.Secret // recovery codes made for this call, by whichever try came to it first
 	out   *outgoing     // the code that is to be handed over once this is committed; nil: none
@@ -328,17 +318,7 @@ func (u *unit) commit(ctx context.Context) error {
 			break
 		}
 	}
-	for try := 1; ; try++ {
-		err := u.s.Store.Commit(ctx, u.token, u.writes...)
-		switch {
-		case err == nil, isConflict(err), errors.Is(err, store.ErrInvalid), ctx.Err() != nil, try == commitTries:
-			return err
-		}
-		// The commit may have happened: the same token asks again without doing it twice.
-		if err := u.s.pause(ctx, try); err != nil {
-			return err
-		}
-	}
+	return store.Settle(ctx, u.s.Store, u.s.Pause, u.token, u.writes...)
 }
 
 func (s *Service) log() *slog.Logger {

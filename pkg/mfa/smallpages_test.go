@@ -35,11 +35,6 @@ func TestWhatIsReadOverSmallPagesIsWhole(t *testing.T) {
 			w.Clock.Advance(7 * time.Hour)
 		}
 	}
-	keys := map[string]bool{}
-	for range 4 {
-		call := w.NewClient(t, mfa.NewKey{Client: "shop", Scopes: mfa.Scopes()})
-		keys[mfa.KeyID(seal.NewSecret(call.Bearer))] = true
-	}
 	w.Drain(t)
 	version := 1
 	change := mfa.PolicyChange{Policy: profile(t, "kls"), Version: &version}
@@ -57,7 +52,6 @@ func TestWhatIsReadOverSmallPagesIsWhole(t *testing.T) {
 			_, err := w.PutPolicy(t.Context(), w.Client, org, change)
 			return wantCode(t, err, mfa.AcknowledgementRequired).Preview, nil
 		},
-		"the list of API keys": func(t *testing.T) (any, error) { return w.ListKeys(t.Context()) },
 		"the check of the activity": func(t *testing.T) (any, error) {
 			return w.CheckActivity(t.Context(), org)
 		},
@@ -96,11 +90,6 @@ func TestWhatIsReadOverSmallPagesIsWhole(t *testing.T) {
 	}
 
 	w.Faults.Pages(1)
-	for id := range keys {
-		if _, err := w.RevokeKey(t.Context(), id); err != nil {
-			t.Errorf("the revocation of a key: %v", err)
-		}
-	}
 	w.Clock.Advance(30 * day)
 	if n := sweep(t, w); n != 5 {
 		t.Errorf("the sweep: got %d ends announced, want 5", n)

@@ -1,15 +1,14 @@
 package mfa
 
 import (
-	"crypto/sha256"
 	"net/netip"
 	"net/url"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"countersign/pkg/seal"
+	"countersign/pkg/text"
 )
 
 // An Optional is a JSON field that can be absent (leave as it is), null (clear) or a value (set).
@@ -49,18 +48,18 @@ type Profile struct {
 	Locale string `json:"locale,omitempty"`
 }
 
-// checkID answers unless id is one to 128 bytes of UTF-8 without control characters or outer white space.
+// checkID answers InvalidRequest for what is not an id.
 func checkID(param, id string) error {
-	if id == "" || len(id) > 128 || !utf8.ValidString(id) || strings.TrimSpace(id) != id ||
-		strings.ContainsFunc(id, unicode.IsControl) {
-		return invalid(param, "An id is 1 to 128 bytes of UTF-8 without control characters or outer white space.")
+	if problem := text.CheckID(id); problem != "" {
+		return invalid(param, "%s", problem)
 	}
 	return nil
 }
 
-func checkText(param, text string, most int) error {
-	if len(text) > most || !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
-		return invalid(param, "At most %d bytes of UTF-8 without control characters.", most)
+// checkText answers InvalidRequest for a text that is too long, or that no line can hold.
+func checkText(param, s string, most int) error {
+	if problem := text.Check(s, most); problem != "" {
+		return invalid(param, "%s", problem)
 	}
 	return nil
 }
@@ -237,16 +236,9 @@ func underOrigin(raw string, origins []string) bool {
 // it in front of their random part, so that all reads of a step can start at once.
 type route string
 
-const (
-	routeLen    = 32
-	orgRouteLen = 16
-)
+const routeLen = 2 * seal.RouteLen
 
-func routeOf(org, user string) route {
-	o := sha256.Sum256(seal.Join(org))
-	u := sha256.Sum256(seal.Join(org, user))
-	return route(append(o[:orgRouteLen:orgRouteLen], u[:routeLen-orgRouteLen]...))
-}
+func routeOf(org, user string) route { return route(seal.Route(org) + seal.Route(org, user)) }
 
 // org is the org's half of a route.
-func (r route) org() route { return r[:orgRouteLen] }
+func (r route) org() route { return r[:seal.RouteLen] }

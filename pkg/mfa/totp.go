@@ -18,6 +18,7 @@ import (
 	"github.com/pquerna/otp/hotp"
 
 	"countersign/pkg/seal"
+	"countersign/pkg/text"
 )
 
 // app is the authenticator of the kind totp: an authenticator app shows a code of the current 30 seconds (RFC 6238).
@@ -102,7 +103,7 @@ func newTOTP(issuer, account, language string) (raw []byte, shown *TOTPSecret, e
 // pquerna/otp does not: an "&" in a name would begin another parameter. A space is %20, since apps show a "+" as it is.
 func otpauth(issuer, account, secret string) string {
 	// A colon would end the issuer in the label.
-	issuer = cmp.Or(inert(strings.ReplaceAll(issuer, ":", " ")), "Countersign")
+	issuer = cmp.Or(text.Line(strings.ReplaceAll(issuer, ":", " ")), "Countersign")
 	said := url.Values{
 		"secret": {secret}, "issuer": {issuer},
 		"algorithm": {otp.AlgorithmSHA1.String()}, "digits": {otp.DigitsSix.String()}, "period": {strconv.Itoa(totpStep)},
@@ -115,7 +116,9 @@ func otpauth(issuer, account, secret string) string {
 }
 
 // account is the name under which an app lists the user.
-func (g *guard) account() string { return cmp.Or(inert(g.Profile.Email), inert(g.User), "user") }
+func (g *guard) account() string {
+	return cmp.Or(text.Line(g.Profile.Email), text.Line(g.User), "user")
+}
 
 // totpFields binds a sealed secret to the user and factor it belongs to.
 func (a *account) totpFields(id string) []string { return []string{a.guard.Org, a.guard.User, id} }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"countersign/pkg/apikey"
 	"countersign/pkg/mfa"
 	"countersign/pkg/mfa/mfatest"
 	"countersign/pkg/store/fault"
@@ -192,7 +193,7 @@ func TestWhatIsRecordedOfAHandOverIsForWhoCouldMakeTheCall(t *testing.T) {
 	w := plain(t, nil)
 	begun := begin(t, w, w.Fresh(), mfa.Email)
 	w.Clock.Advance(30 * time.Second)
-	narrow := w.NewClient(t, mfa.NewKey{Client: "app", Scopes: []mfa.Scope{mfa.ScopeAdmin}})
+	narrow := w.NewClient(t, apikey.Grant{Client: "app", Scopes: []apikey.Scope{apikey.Admin}})
 	again := func(call mfa.Call) answered {
 		return heard(w.SendEnrolment(t.Context(), keyed(call, "/v1/enrolments/send", "k", "{}"), begun.ID))
 	}

@@ -3,6 +3,8 @@ package mfa
 import (
 	"context"
 	"time"
+
+	"countersign/pkg/apikey"
 )
 
 // Unlock ends every lock of a user, whatever end it had, and starts all counts of wrong answers anew. The user is told of
@@ -11,7 +13,7 @@ func (s *Service) Unlock(ctx context.Context, call Call, org, user string, by In
 	if err := by.check(""); err != nil {
 		return User{}, err
 	}
-	return changeAs(ctx, s, call, ScopeAdmin, org, user, func(u *unit, a *account, p *orgPolicy) (User, error) {
+	return changeAs(ctx, s, call, apikey.Admin, org, user, func(u *unit, a *account, p *orgPolicy) (User, error) {
 		if g := a.guard; g.unlock(u.now) {
 			u.event(a.event(UserUnlocked, p, map[string]any{"reason": by.Reason}).by(by.administrator()))
 			u.putGuard(a, p)

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"countersign/pkg/apikey"
 	"countersign/pkg/mfa"
 	"countersign/pkg/mfa/mfatest"
 )
@@ -94,8 +95,8 @@ func TestAnUnlockNeedsTheScopeAdminAUserAndAReason(t *testing.T) {
 		why  mfa.Intervention
 		want mfa.Code
 	}{
-		"another scope":           {w.NewClient(t, mfa.NewKey{Client: "app", Scopes: []mfa.Scope{mfa.ScopeManage, mfa.ScopeSignIn}}), user, called, mfa.Forbidden},
-		"a key for another org":   {w.NewClient(t, mfa.NewKey{Client: "app", Scopes: mfa.Scopes(), Org: "globex"}), user, called, mfa.Forbidden},
+		"another scope":           {w.NewClient(t, apikey.Grant{Client: "app", Scopes: []apikey.Scope{apikey.Manage, apikey.SignIn}}), user, called, mfa.Forbidden},
+		"a key for another org":   {w.NewClient(t, apikey.Grant{Client: "app", Scopes: apikey.Scopes(), Org: "globex"}), user, called, mfa.Forbidden},
 		"an unknown user":         {w.Client, "nobody", called, mfa.NotFound},
 		"nobody":                  {w.Client, user, mfa.Intervention{Reason: "called"}, mfa.InvalidRequest},
 		"no reason":               {w.Client, user, mfa.Intervention{Actor: "olga"}, mfa.InvalidRequest},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"countersign/pkg/apikey"
 	"countersign/pkg/store"
 )
 
@@ -58,7 +59,7 @@ func (s *Service) GetUser(ctx context.Context, call Call, org, user string) (Use
 	var p *orgPolicy
 	r := routeOf(org, user)
 	return run(ctx, s, call, step[User]{
-		scope: ScopeManage, org: org,
+		scope: apikey.Manage, org: org,
 		reads: []read{s.readAccount(r, &a), s.readPolicy(r, org, &p)},
 		decide: func(u *unit) (User, error) {
 			if !a.known() {
@@ -119,7 +120,7 @@ func (s *Service) PutUser(ctx context.Context, call Call, org string, said Perso
 	var p *orgPolicy
 	r := routeOf(org, said.ID)
 	return run(ctx, s, call, step[User]{
-		scope: ScopeManage, org: org,
+		scope: apikey.Manage, org: org,
 		reads: []read{s.readAccount(r, &a), s.readPolicy(r, org, &p)},
 		decide: func(u *unit) (User, error) {
 			told := u.follow(a, p, org, said)
@@ -154,7 +155,7 @@ func (s *Service) EraseUser(ctx context.Context, call Call, org, user string) er
 	for more, gone := true, false; more; {
 		last := false
 		_, err := run(ctx, s, call, step[struct{}]{
-			scope: ScopeManage, org: org,
+			scope: apikey.Manage, org: org,
 			reads: []read{s.readAccount(r, &a), s.readPolicy(r, org, &p)},
 			decide: func(u *unit) (struct{}, error) {
 				more, last = false, false

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"countersign/pkg/apikey"
 	"countersign/pkg/mfa"
 	"countersign/pkg/mfa/mfatest"
 	"countersign/pkg/seal"
@@ -365,8 +366,8 @@ func TestOnlyAKeyThatManagesThatOrgTouchesAUser(t *testing.T) {
 	w := kls(t, nil)
 	started(t, w, ana())
 	for name, call := range map[string]mfa.Call{
-		"sign_in": w.NewClient(t, mfa.NewKey{Client: "app", Scopes: []mfa.Scope{mfa.ScopeSignIn, mfa.ScopeAdmin}}),
-		"another": w.NewClient(t, mfa.NewKey{Client: "app", Scopes: mfa.Scopes(), Org: "globex"}),
+		"sign_in": w.NewClient(t, apikey.Grant{Client: "app", Scopes: []apikey.Scope{apikey.SignIn, apikey.Admin}}),
+		"another": w.NewClient(t, apikey.Grant{Client: "app", Scopes: apikey.Scopes(), Org: "globex"}),
 	} {
 		answers := map[string]error{}
 		_, answers["get"] = w.GetUser(t.Context(), call, org, user)

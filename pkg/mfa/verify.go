@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"countersign/pkg/apikey"
 	"countersign/pkg/seal"
 )
 
@@ -55,7 +56,7 @@ func (s *Service) Verify(ctx context.Context, call Call, q VerifyRequest) (Verif
 	}
 	var v sight
 	return run(ctx, s, call, step[VerifyAnswer]{
-		scope: ScopeSignIn, token: seal.ChallengeToken, named: challengeNamed(q.Challenge), reads: s.lookAt(q.Challenge, &v),
+		scope: apikey.SignIn, token: seal.ChallengeToken, named: challengeNamed(q.Challenge), reads: s.lookAt(q.Challenge, &v),
 		decide: func(u *unit) (VerifyAnswer, error) { return v.verify(u, &q) },
 	})
 }
@@ -238,7 +239,7 @@ type ChallengeState struct {
 func (s *Service) LookAtChallenge(ctx context.Context, call Call, id string) (ChallengeState, error) {
 	var v sight
 	return run(ctx, s, call, step[ChallengeState]{
-		scope: ScopeSignIn, named: challengeNamed(id), reads: s.lookAt(id, &v),
+		scope: apikey.SignIn, named: challengeNamed(id), reads: s.lookAt(id, &v),
 		decide: func(u *unit) (ChallengeState, error) {
 			slot, err := v.open(u)
 			switch {

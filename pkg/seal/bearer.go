@@ -35,6 +35,16 @@ func HashBearer(bearer string) string {
 	return encode(sum[:])
 }
 
+// RouteLen is the length of a route, in bytes.
+const RouteLen = 16
+
+// Route is where what belongs to these fields is: the first 16 bytes of the SHA-256 of the fields, each preceded by its
+// length. It is not secret, and what it leads to can't be read from it, except by guessing.
+func Route(fields ...string) string {
+	sum := sha256.Sum256(Join(fields...))
+	return string(sum[:RouteLen])
+}
+
 // ID makes an id: prefix, then the base64url of route (where it belongs; may be nil) and 16 random bytes.
 func ID(prefix string, route []byte) string {
 	return prefix + encode(withRandom(route, IDRandom))

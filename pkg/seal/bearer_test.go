@@ -290,3 +290,15 @@ func refuseOtherSpelling(t *testing.T, prefix, text string, size int) {
 		t.Errorf("%q is taken for %q", text, want)
 	}
 }
+
+func TestARouteDependsOnEveryFieldAndOnNothingElse(t *testing.T) {
+	route := Route("acme", "u-1")
+	if len(route) != RouteLen || route != Route("acme", "u-1") {
+		t.Errorf("got %d bytes, want the same %d for the same fields", len(route), RouteLen)
+	}
+	for _, other := range [][]string{{"acme"}, {"u-1", "acme"}, {"acmeu-1"}, {"acme", "u-2"}, {"acme", "u-1", ""}} {
+		if Route(other...) == route {
+			t.Errorf("%q has the same route", other)
+		}
+	}
+}

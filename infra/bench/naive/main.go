@@ -26,6 +26,7 @@ import (
 	mailtypes "github.com/aws/aws-sdk-go-v2/service/sesv2/types"
 
 	"countersign/pkg/api"
+	"countersign/pkg/apikey"
 	"countersign/pkg/mfa"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
@@ -39,7 +40,7 @@ func main() {
 	}
 	table := dynamo.New(dynamo.Options{Client: dynamodb.NewFromConfig(settings), Table: os.Getenv("COUNTERSIGN_TABLE")})
 	service := &mfa.Service{
-		Store: table, Keys: &keys{table: table, kms: kms.NewFromConfig(settings)}, Filter: &mfa.FilterKeeper{Store: table},
+		Store: table, Keys: &keys{table: table, kms: kms.NewFromConfig(settings)}, Filter: &apikey.FilterKeeper{Store: table},
 		Mail: mail{sesv2.NewFromConfig(settings)}, Bus: bus{eventbridge.NewFromConfig(settings)}, Now: time.Now, Issuer: os.Getenv("COUNTERSIGN_ISSUER"),
 	}
 	handler := api.New(api.Options{}, api.Verify(service))

@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"countersign/infra/local/machine"
-	"countersign/pkg/mfa"
+	"countersign/pkg/apikey"
 	"countersign/pkg/store/dynamo"
 )
 
@@ -67,8 +67,8 @@ func OpenBackends(ctx context.Context, o Options) (_ *Backends, err error) {
 		return nil, err
 	}
 	origins := machine.Origins(o.Port)
-	operator := &mfa.Service{Store: dynamo.New(dynamo.Options{Client: admin, Table: backendsTable}), Now: time.Now}
-	key, err := machine.MakeKey(ctx, operator, o.Dir, origins)
+	keys := &apikey.Registry{Store: dynamo.New(dynamo.Options{Client: admin, Table: backendsTable}), Now: time.Now}
+	key, err := machine.MakeKey(ctx, keys, o.Dir, origins)
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +102,7 @@ func OpenBackends(ctx context.Context, o Options) (_ *Backends, err error) {
 	b.calls = &machine.Calls{
 		API: b.amazon, Drain: func(context.Context) error { return nil }, Outbox: all.outbox, ClearOutbox: all.clearOutbox,
 		Events: all.bus, Now: time.Now, Advance: func(int64) error { return machine.ErrTooFar },
-		Operator: operator, Origins: origins, Log: o.Log,
+		Keys: keys, Origins: origins, Log: o.Log,
 	}
 	return b, nil
 }

@@ -20,7 +20,7 @@ func (e *Emulator) ServeHTTP(w http.ResponseWriter, r *http.Request) { e.calls.S
 func (e *Emulator) newCalls(api http.Handler) *machine.Calls {
 	return &machine.Calls{
 		API: api, Drain: e.trigger.drain, Outbox: e.amazon.outbox, ClearOutbox: e.amazon.clearOutbox, Events: e.amazon.bus,
-		Now: e.now, Advance: e.advance, Sweep: e.sweep, SetFault: e.setFault, Operator: e.own, Origins: e.origins, Log: e.log,
+		Now: e.now, Advance: e.advance, Sweep: e.sweep, SetFault: e.setFault, Keys: e.apiKeys, Origins: e.origins, Log: e.log,
 	}
 }
 

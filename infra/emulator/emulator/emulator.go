@@ -35,7 +35,7 @@ import (
 
 	"countersign/infra/local/machine"
 	"countersign/pkg/api"
-	"countersign/pkg/mfa"
+	"countersign/pkg/apikey"
 	"countersign/pkg/seal"
 	"countersign/pkg/store/dynamo"
 )
@@ -79,7 +79,7 @@ type Emulator struct {
 	calls     *machine.Calls
 	faults    faults
 	deaths    deaths
-	own       *mfa.Service // the operator, beside the functions
+	apiKeys   *apikey.Registry
 	apiKey    seal.Secret
 	origins   []string
 	client    *http.Client
@@ -198,8 +198,8 @@ func (e *Emulator) startAmazon(ctx context.Context) error {
 		return err
 	}
 	e.trigger = &trigger{e: e, endpoint: endpoint, table: e.table, mapping: mapping, wake: make(chan struct{}, 1), shards: map[string]*shard{}}
-	e.own = &mfa.Service{Store: dynamo.New(dynamo.Options{Client: admin, Table: e.table, Now: e.now}), Now: e.now}
-	if e.apiKey, err = machine.MakeKey(ctx, e.own, e.o.Dir, e.origins); err != nil {
+	e.apiKeys = &apikey.Registry{Store: dynamo.New(dynamo.Options{Client: admin, Table: e.table, Now: e.now}), Now: e.now}
+	if e.apiKey, err = machine.MakeKey(ctx, e.apiKeys, e.o.Dir, e.origins); err != nil {
 		return err
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"countersign/pkg/mfa"
+	"countersign/pkg/apikey"
 )
 
 // A BrowserAccess says which pages of other origins may call the API from a browser, and how: what an HTTP API's
@@ -67,7 +67,7 @@ func readOrigins(list string) ([]string, error) {
 	}
 	origins := strings.Split(list, ",")
 	for _, origin := range origins {
-		if err := mfa.CheckOrigin(origin); err != nil {
+		if err := apikey.CheckOrigin(origin); err != nil {
 			return nil, err
 		}
 	}

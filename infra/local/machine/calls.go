@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"countersign/pkg/mfa"
+	"countersign/pkg/apikey"
 )
 
 // Calls are an http.Handler: those under /local/, which need no key, and before all other paths the API.
@@ -35,9 +35,9 @@ type Calls struct {
 	Sweep func(context.Context) (announced int, err error)
 	// SetFault takes the place of the fault that waited for the same target.
 	SetFault func(Fault)
-	// Operator makes API keys, for browsers on pages of Origins.
-	Operator *mfa.Service
-	Origins  []string
+	// Keys makes API keys, for browsers on pages of Origins.
+	Keys    *apikey.Registry
+	Origins []string
 	// Log says what goes wrong inside.
 	Log *slog.Logger
 }
@@ -170,7 +170,7 @@ func (c *Calls) setFault(_ *http.Request, body []byte) (any, error) {
 }
 
 func (c *Calls) createKey(r *http.Request, body []byte) (any, error) {
-	key := mfa.NewKey{Client: Client, Scopes: mfa.Scopes(), Origins: c.Origins}
+	key := apikey.Grant{Client: Client, Scopes: apikey.Scopes(), Origins: c.Origins}
 	var org, name *string
 	if _, err := decode(body, map[string]any{"scopes": &key.Scopes, "org": &org, "client": &key.Client, "name": &name}); err != nil {
 		return nil, err
@@ -187,7 +187,7 @@ func (c *Calls) createKey(r *http.Request, body []byte) (any, error) {
 		}
 		key.Name = *name
 	}
-	made, err := c.Operator.CreateKey(r.Context(), key)
+	made, err := c.Keys.Create(r.Context(), key)
 	if err != nil {
 		return nil, err
 	}

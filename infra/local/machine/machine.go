@@ -34,7 +34,7 @@ import (
 	"strconv"
 	"time"
 
-	"countersign/pkg/mfa"
+	"countersign/pkg/apikey"
 	"countersign/pkg/seal"
 )
 
@@ -50,8 +50,8 @@ func Origins(port int) []string {
 func KeyFile(dir string) string { return filepath.Join(dir, "api-key") }
 
 // MakeKey makes an API key of every scope and org, and puts it in the data folder.
-func MakeKey(ctx context.Context, operator *mfa.Service, dir string, origins []string) (seal.Secret, error) {
-	key, err := operator.CreateKey(ctx, mfa.NewKey{Client: Client, Scopes: mfa.Scopes(), Origins: origins})
+func MakeKey(ctx context.Context, keys *apikey.Registry, dir string, origins []string) (seal.Secret, error) {
+	key, err := keys.Create(ctx, apikey.Grant{Client: Client, Scopes: apikey.Scopes(), Origins: origins})
 	if err != nil {
 		return seal.Secret{}, fmt.Errorf("make an API key: %w", err)
 	}

@@ -38,6 +38,7 @@ import (
 	"countersign/infra/local/demo"
 	"countersign/infra/local/machine"
 	"countersign/pkg/api"
+	"countersign/pkg/apikey"
 	"countersign/pkg/mfa"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
@@ -201,7 +202,7 @@ func (s *Server) openRecords(dir string) error {
 func (s *Server) assemble(keys seal.Keeper, issuer string, browserOrigins []string) {
 	watched := watchedStore{s.backend.Store, s.wake}
 	s.own = &mfa.Service{
-		Store: watched, Keys: keys, Filter: &mfa.FilterKeeper{Store: watched}, Mail: faultyMail{s.outbox, &s.faults}, Bus: faultyBus{s.bus, &s.faults},
+		Store: watched, Keys: keys, Filter: &apikey.FilterKeeper{Store: watched}, Mail: faultyMail{s.outbox, &s.faults}, Bus: faultyBus{s.bus, &s.faults},
 		Now: s.clock.now, Issuer: issuer, Log: s.log,
 	}
 	exposed := *s.own
@@ -214,7 +215,7 @@ func (s *Server) assemble(keys seal.Keeper, issuer string, browserOrigins []stri
 	s.calls = &machine.Calls{
 		API: machine.AccessFrom(browserOrigins).Before(door), Drain: s.drain, Outbox: s.outbox.each, ClearOutbox: s.outbox.clear, Events: s.bus.each, Now: s.clock.now, Advance: s.clock.advance,
 		Sweep:    func(ctx context.Context) (int, error) { return sweepAll(ctx, s.service) },
-		SetFault: s.faults.set, Operator: s.own, Origins: s.origins, Log: s.log,
+		SetFault: s.faults.set, Keys: &apikey.Registry{Store: watched, Now: s.clock.now}, Origins: s.origins, Log: s.log,
 	}
 }
 
@@ -272,7 +273,7 @@ func (s *Server) keepAPIKey(ctx context.Context, o Options) error {
 			return fmt.Errorf("look up the API key: %w", err)
 		}
 	}
-	s.apiKey, err = machine.MakeKey(ctx, s.own, o.Dir, s.origins)
+	s.apiKey, err = machine.MakeKey(ctx, &apikey.Registry{Store: s.own.Store, Now: s.clock.now}, o.Dir, s.origins)
 	return err
 }
 

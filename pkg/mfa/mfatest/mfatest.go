@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"countersign/pkg/apikey"
 	"countersign/pkg/mfa"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
@@ -27,6 +28,8 @@ type World struct {
 	Outbox *Outbox
 	Events *Events
 	Client mfa.Call
+
+	APIKeys *apikey.Registry // over Faults, too
 }
 
 // New makes a world over a bolt file of its own, closed when the test ends.
@@ -49,16 +52,17 @@ func Over(tb testing.TB, db store.Store, feed store.Feed, clock *storetest.Clock
 		Outbox: &Outbox{now: clock.Now}, Events: &Events{},
 	}
 	w.Service = &mfa.Service{
-		Store: w.Faults, Keys: w.Keys, Filter: &mfa.FilterKeeper{Store: w.Faults}, Mail: w.Outbox, Bus: w.Events, Now: clock.Now, Issuer: "https://countersign.example",
+		Store: w.Faults, Keys: w.Keys, Filter: &apikey.FilterKeeper{Store: w.Faults}, Mail: w.Outbox, Bus: w.Events, Now: clock.Now, Issuer: "https://countersign.example",
 	}
-	w.Client = w.NewClient(tb, mfa.NewKey{Client: "app", Scopes: mfa.Scopes(), Origins: []string{"https://app.example"}})
+	w.APIKeys = &apikey.Registry{Store: w.Faults, Now: clock.Now}
+	w.Client = w.NewClient(tb, apikey.Grant{Client: "app", Scopes: apikey.Scopes(), Origins: []string{"https://app.example"}})
 	return w
 }
 
 // NewClient makes an API key and gives a call with it.
-func (w *World) NewClient(tb testing.TB, k mfa.NewKey) mfa.Call {
+func (w *World) NewClient(tb testing.TB, k apikey.Grant) mfa.Call {
 	tb.Helper()
-	key, err := w.CreateKey(tb.Context(), k)
+	key, err := w.APIKeys.Create(tb.Context(), k)
 	if err != nil {
 		tb.Fatal(err)
 	}

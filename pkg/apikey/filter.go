@@ -1,4 +1,4 @@
-package mfa
+package apikey
 
 import (
 	"context"
@@ -10,6 +10,8 @@ import (
 	"countersign/pkg/store"
 	"countersign/pkg/store/record"
 )
+
+const makeTries = 3 // of a commit that puts a new filter key
 
 // filterKey is where the table has the filter key of its bearers.
 var filterKey = store.Key{Partition: "filter", Sort: "filter"}
@@ -47,19 +49,11 @@ func (k *FilterKeeper) Filter(ctx context.Context) (*seal.Filter, error) {
 	return f, nil
 }
 
-// filter gives the filter of the service's bearers.
-func (s *Service) filter(ctx context.Context) (*seal.Filter, error) {
-	if s.Filter == nil {
-		return readFilter(ctx, s.Store)
-	}
-	return s.Filter.Filter(ctx)
-}
-
 // readFilter reads the filter, or puts a new one if there is none. Of several who do so at once one makes it, and all get
 // that one.
 func readFilter(ctx context.Context, from store.Store) (*seal.Filter, error) {
 	var failed error
-	for range commitTries {
+	for range makeTries {
 		item, err := from.Get(ctx, filterKey)
 		if err != nil {
 			return nil, fmt.Errorf("read the filter key: %w", err)

@@ -1,0 +1,138 @@
+package mfa
+
+import (
+	"context"
+
+	"countersign/pkg/apikey"
+	"countersign/pkg/seal"
+	"countersign/pkg/store"
+)
+
+// A caller is who holds the bearer of a call.
+type caller struct {
+	key     *apikey.Key // nil: another bearer, or it hasn't been read yet
+	item    store.Item
+	hash    string          // of the bearer
+	carried *apikey.Carried // what an API key carries; nil: another bearer
+}
+
+// authenticate says whether a bearer was made here and fits the call, before anything is read. A challenge or enrolment
+// token of something else than the path names hears what everybody hears of what isn't there.
+func authenticate[T any](f *seal.Filter, call Call, st *step[T]) (*caller, error) {
+	who := &caller{hash: seal.HashBearer(call.Bearer)}
+	if st.scope != "" {
+		if carried, ok := apikey.Recognise(f, call.Bearer); ok {
+			who.carried = &carried
+			return who, who.fits(st.scope, st.or, st.org, st.named)
+		}
+	}
+	if st.token != "" {
+		if challenge, ok := f.Recognise(st.token, call.Bearer, challengeIDLen); ok {
+			return who, st.named.takes(challenge)
+		}
+	}
+	return nil, unauthenticated()
+}
+
+func unauthenticated() *Error {
+	return refuse(Unauthenticated, "The call needs a bearer token that is valid here.")
+}
+
+// fits says whether an API key that carries this may make a call that needs scope, or the other one, for org, or for what
+// the path names.
+func (c *caller) fits(scope, or apikey.Scope, org string, n *named) error {
+	limit, limited := c.carried.Limit()
+	switch {
+	case !c.carried.Has(scope) && !c.carried.Has(or):
+		return refuse(Forbidden, "This API key doesn't have the scope "+string(scope)+".")
+	case !limited:
+		return nil
+	case org != "" && limit != seal.Route(org):
+		return refuse(Forbidden, "This API key is for another org.")
+	case n != nil && n.at != "" && limit != string(n.at.org()):
+		return n.missing()
+	}
+	return nil
+}
+
+// takes says whether a token of that challenge may be for what the path names: for the challenge itself, or for an
+// enrolment of its user.
+func (n *named) takes(challenge []byte) error {
+	switch {
+	case n == nil:
+		return nil
+	case n.challenge != "" && n.challenge == challengeID(challenge):
+		return nil
+	case n.challenge == "" && n.at == route(challenge[:routeLen]):
+		return nil
+	}
+	return n.missing()
+}
+
+// readKey reads what the store has of an API key.
+func (u *unit) readKey() read {
+	c := u.caller
+	if c.carried == nil {
+		return nil
+	}
+	return func(ctx context.Context) (err error) {
+		c.item, err = u.s.Store.Get(ctx, apikey.At(c.hash))
+		return err
+	}
+}
+
+// check says whether an API key is good, once it was read. Any other bearer is judged by the step.
+func (c *caller) check() error {
+	if c.carried == nil {
+		return nil
+	}
+	if c.item.Absent() {
+		return unauthenticated()
+	}
+	key, err := apikey.Read(c.item)
+	if err != nil {
+		return AsError(err)
+	}
+	if key.Carries() != *c.carried {
+		return unauthenticated()
+	}
+	c.key = &key
+	return nil
+}
+
+// client is the route of the client that an API key is of; nil: another bearer.
+func (c *caller) client() []byte {
+	if c.carried == nil {
+		return nil
+	}
+	return c.carried.Client()
+}
+
+// covers reports whether an API key is good for org.
+func (c *caller) covers(org string) bool {
+	return c.key != nil && c.key.Covers(org)
+}
+
+// mayAnswer reports whether the caller may act on ch: with a token of its own, or as the client that began it.
+func (c *caller) mayAnswer(ch *challenge) bool {
+	if c.key != nil {
+		return c.key.Client == ch.Client && c.covers(ch.Org)
+	}
+	return c.holds(ch.Bearer) || c.holds(ch.Enrolment)
+}
+
+// holds reports whether the caller's bearer is the one of that hash.
+func (c *caller) holds(hash string) bool {
+	return hash != "" && seal.NewSecret(c.hash).Equal(seal.NewSecret(hash))
+}
+
+// has reports whether the caller is an API key with scope.
+func (c *caller) has(scope apikey.Scope) bool { return c.key != nil && c.key.Has(scope) }
+
+// actor is who did what concerns user: the client, or with any other bearer the user.
+func (c *caller) actor(user string) Actor {
+	if c.key != nil {
+		return Actor{Kind: "client", ID: c.key.Client}
+	}
+	return userActor(user)
+}
