@@ -101,7 +101,7 @@ var attributes = []attribute{
 	{"Globals", "Runtime", judged{}, "TestEveryFunctionIsBuiltRunAndReachedAlike"},
 	{"Globals", "Handler", judged{}, "TestEveryFunctionIsBuiltRunAndReachedAlike"},
 	{"Globals", "Architectures.0", judged{}, "TestEveryFunctionIsBuiltRunAndReachedAlike"},
-	{"Globals", "MemorySize", 256, "README's figures of cost and speed are for this"},
+	{"Globals", "MemorySize", 512, "the figures of cost and speed that the project publishes are for this"},
 	{"Globals", "Timeout", judged{}, "TestAFunctionHasTheTimeThatItsCodeCountsOn"},
 	{"Globals", "LoggingConfig.LogFormat", "JSON", "the metrics that the logs carry would not be found"},
 	{"Globals", "LoggingConfig.SystemLogLevel", "WARN", "every call would cost Lambda's own lines too"},
@@ -113,6 +113,8 @@ var attributes = []attribute{
 	{"Globals", "Environment.Variables.COUNTERSIGN_SENDER_NAME", "${SenderName}", "messages would come from another name"},
 	{"Globals", "Environment.Variables.COUNTERSIGN_DYNAMODB_ENDPOINT", "", "a deployed function would refuse to work"},
 	{"Globals", "Environment.Variables.COUNTERSIGN_KMS_ENDPOINT", "", "a deployed function would refuse to work"},
+	{"Globals", "Environment.Variables.GOGC", "400", "a collection of what the SDK builds at the start would fall into each first call"},
+	{"Globals", "Environment.Variables.GOMEMLIMIT", judged{}, "TestTheCollectorLeavesRoomBelowTheMemoryThatLambdaGives"},
 
 	{"AWS::Serverless::Function", "BuildMethod", judged{}, "TestEveryFunctionIsBuiltRunAndReachedAlike"},
 	{"AWS::Serverless::Function", "CodeUri", judged{}, "TestEveryFunctionHasAFolderAnEventAndAPartOfTheTemplate"},

@@ -1,6 +1,7 @@
 package functions
 
 import (
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -36,6 +37,7 @@ func TestEveryFunctionFindsTheSettingsItReads(t *testing.T) {
 			switch {
 			case name == clockOffset || strings.HasPrefix(name, "AWS_"):
 				t.Errorf("%s: is given %s, which is for playing on one machine, or Lambda's", step, name)
+			case strings.HasPrefix(name, "GO"): // Go's own, which no function reads itself
 			case strings.HasSuffix(name, "_ENDPOINT") && value != "":
 				t.Errorf("%s: is deployed with %s pointed to %v", step, name, value)
 			case !shared && !slices.Contains(read, name):
@@ -49,8 +51,21 @@ func TestEveryFunctionFindsTheSettingsItReads(t *testing.T) {
 		}
 	}
 	for name := range global {
-		if !readBySome[name] {
+		if !readBySome[name] && !strings.HasPrefix(name, "GO") {
 			t.Errorf("%s: given to all functions, but read by none", name)
+		}
+	}
+}
+
+func TestTheCollectorLeavesRoomBelowTheMemoryThatLambdaGives(t *testing.T) {
+	_, functions := readTemplate(t)
+	for step, f := range functions {
+		var limit int
+		if n, err := fmt.Sscanf(fmt.Sprint(f.Environment["GOMEMLIMIT"]), "%dMiB", &limit); n != 1 || err != nil {
+			t.Errorf("%s: GOMEMLIMIT is %v, want a number of MiB", step, f.Environment["GOMEMLIMIT"])
+		}
+		if least, most := f.Memory/2, f.Memory*4/5; limit < least || limit > most {
+			t.Errorf("%s: Go may have %d MiB of %d, want %d to %d", step, limit, f.Memory, least, most)
 		}
 	}
 }

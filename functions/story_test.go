@@ -75,33 +75,25 @@ func (d *deployment) store() store.Store {
 	return dynamo.New(dynamo.Options{Client: d.admin, Table: d.account.name})
 }
 
-// environment is what a function's process finds: what the template says, and where AWS is played.
+// environment is what a function's process finds: what the template says, and in place of that where AWS is played.
 func (d *deployment) environment(f *template.Function) []string {
-	all := []string{
-		"AWS_SAM_LOCAL=true", "AWS_REGION=eu-west-1", "AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local",
-		fmt.Sprintf("COUNTERSIGN_CLOCK_OFFSET=%d", d.offset/time.Second),
-	}
-	for name, value := range f.Environment {
-		if strings.HasSuffix(name, "_ENDPOINT") {
-			all = append(all, name+"="+d.endpoints[f.Step])
-			continue
-		}
-		all = append(all, name+"="+d.filled(value))
-	}
-	return all
-}
-
-// filled is what CloudFormation would make of a value: the first side, where there is a condition.
-func (d *deployment) filled(value any) string {
 	d.t.Helper()
-	text, err := template.Fill(value, map[string]string{
+	all, err := f.Variables(map[string]string{
 		"Table": d.account.name, "Key.Arn": keyARN, "Bus": busName, "Issuer": "https://countersign.example",
 		"SenderAddress": senderAddress, "SenderName": "Countersign", "SesConfigurationSet": configurationSet, "RoutineEvents": "true",
 	})
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	return text
+	for name := range f.Environment {
+		if strings.HasSuffix(name, "_ENDPOINT") {
+			all = append(all, name+"="+d.endpoints[f.Step])
+		}
+	}
+	return append(all,
+		"AWS_SAM_LOCAL=true", "AWS_REGION=eu-west-1", "AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local",
+		fmt.Sprintf("COUNTERSIGN_CLOCK_OFFSET=%d", d.offset/time.Second),
+	)
 }
 
 // take gives a process of a function that has nothing to do.

@@ -23,7 +23,7 @@ const (
 	// Lambda hands on the records of each shard apart, in batches of a second, by template.yaml.
 	// https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/on-demand-capacity-mode.html
 	shards       = 4
-	memoryMB     = 256        // of each function, by template.yaml
+	memoryMB     = 512        // of each function, by template.yaml
 	activityDays = 400        // that activity is kept
 	sweepsAnHour = 4          // by template.yaml
 	monthHours   = 365.25 * 2 // in a month
@@ -317,11 +317,12 @@ func (m *meter) batch(ctx context.Context, records []object) error {
 // before, and others that find that done.
 func (m *meter) idle(ctx context.Context) (float64, error) {
 	var runs [3]usage // the first catches up
+	m.rig.stop()
 	for i := range runs {
 		if i > 0 {
 			m.rig.move(time.Hour)
 		}
-		f, err := launch(ctx, m.rig.program("sweep"), m.rig.environment("sweep"), m.rig.in)
+		f, err := m.rig.function(ctx, "sweep")
 		if err != nil {
 			return 0, err
 		}
@@ -329,7 +330,6 @@ func (m *meter) idle(ctx context.Context) (float64, error) {
 		_, took, err := f.invoke(ctx, []byte("{}"))
 		runs[i] = m.take()
 		runs[i].invocations, runs[i].milliseconds, runs[i].logged = 1, int(took.Milliseconds())+1, f.said.bytes()
-		f.kill()
 		if err != nil {
 			return 0, err
 		}

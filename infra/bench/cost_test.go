@@ -49,7 +49,7 @@ func TestABillIsWhatWasUsedTimesItsPrice(t *testing.T) {
 		want float64
 	}{
 		{"a million calls", usage{calls: 1e6}, 1},
-		{"a million invocations of 4 ms at 256 MB", usage{invocations: 1e6, milliseconds: 4e6}, 0.2 + 0.0133334},
+		{"a million invocations of 4 ms at 512 MB", usage{invocations: 1e6, milliseconds: 4e6}, 0.2 + 0.0266668},
 		{"a million reads and writes", usage{reads: 1e6, writes: 1e6}, 0.125 + 0.625},
 		{"a million events, requests of KMS, and a GB of logs and of answers", usage{busEvents: 1e6, kms: 1e6, logged: 1e9, answered: 1e9}, 1 + 3 + 0.5 + 0.09},
 		{"emails", usage{emails: 1e6}, 0},

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/pquerna/otp/totp"
 
+	"countersign/infra/emulator/template"
 	"countersign/pkg/apikey"
 	"countersign/pkg/mfa"
 	"countersign/pkg/store/dynamo"
@@ -31,6 +32,7 @@ type rig struct {
 	module      string // the folder of the module
 	table       string
 	apiKey      string
+	deployed    map[string]*template.Function
 	running     map[string]*function
 	in          *slot         // that functions are started in by call
 	ahead       time.Duration // of this machine's clock is theirs
@@ -53,6 +55,13 @@ func openRig(ctx context.Context) (_ *rig, err error) {
 		return nil, err
 	}
 	if err := r.build(ctx); err != nil {
+		return nil, err
+	}
+	read, err := template.Read(r.module)
+	if err != nil {
+		return nil, err
+	}
+	if r.deployed, err = read.Functions(); err != nil {
 		return nil, err
 	}
 	service, err := r.service(ctx, r.table)
@@ -129,17 +138,19 @@ func goBuild(ctx context.Context, dir string, environment []string, args ...stri
 	return nil
 }
 
-// environment is what a function finds in its.
-func (r *rig) environment(step string) []string {
-	return []string{
-		"AWS_SAM_LOCAL=true", "AWS_REGION=" + region, "AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local",
-		"AWS_LAMBDA_FUNCTION_NAME=" + step,
-		"COUNTERSIGN_DYNAMODB_ENDPOINT=" + r.amazon.table, "COUNTERSIGN_KMS_ENDPOINT=" + r.amazon.services,
-		"COUNTERSIGN_SES_ENDPOINT=" + r.amazon.services, "COUNTERSIGN_EVENTBRIDGE_ENDPOINT=" + r.amazon.services,
-		"COUNTERSIGN_KMS_KEY=" + keyARN, "COUNTERSIGN_ISSUER=" + issuer, "COUNTERSIGN_SENDER=" + sender,
-		"COUNTERSIGN_BUS=countersign", "COUNTERSIGN_ROUTINE_EVENTS=false", "COUNTERSIGN_TABLE=" + r.table,
+// environment is what a function finds in its: what the template says, and in place of that where Amazon is played.
+func (r *rig) environment(step string) ([]string, error) {
+	all, err := r.deployed[step].Variables(map[string]string{
+		"Table": r.table, "Key.Arn": keyARN, "Bus": "countersign", "Issuer": issuer, "SenderAddress": sender, "SenderName": "Countersign",
+		"SesConfigurationSet": "", "RoutineEvents": "false",
+	})
+	return append(all,
+		"AWS_SAM_LOCAL=true", "AWS_REGION="+region, "AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local",
+		"AWS_LAMBDA_FUNCTION_NAME="+step,
+		"COUNTERSIGN_DYNAMODB_ENDPOINT="+r.amazon.table, "COUNTERSIGN_KMS_ENDPOINT="+r.amazon.services,
+		"COUNTERSIGN_SES_ENDPOINT="+r.amazon.services, "COUNTERSIGN_EVENTBRIDGE_ENDPOINT="+r.amazon.services,
 		fmt.Sprintf("COUNTERSIGN_CLOCK_OFFSET=%.0f", r.ahead.Seconds()),
-	}
+	), err
 }
 
 // move lets it be another time for the functions: those that run are ended.
@@ -159,7 +170,11 @@ func (r *rig) function(ctx context.Context, step string) (*function, error) {
 	if f := r.running[step]; f != nil {
 		return f, nil
 	}
-	f, err := launch(ctx, r.program(step), r.environment(step), r.in)
+	environment, err := r.environment(step)
+	if err != nil {
+		return nil, err
+	}
+	f, err := launch(ctx, r.program(step), environment, r.in)
 	if err == nil {
 		r.running[step] = f
 	}

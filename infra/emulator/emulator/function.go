@@ -52,12 +52,8 @@ func readFunctions(root string, values map[string]string) (map[string]*function,
 	found := map[string]*function{}
 	for step, said := range all {
 		f := &function{step: step, timeout: said.Timeout, events: said.Properties["Events"], routes: said.Routes}
-		for variable, value := range said.Environment {
-			is, err := template.Fill(value, values)
-			if err != nil {
-				return nil, fmt.Errorf("template.yaml: %s of %s: %w", variable, step, err)
-			}
-			f.environment = append(f.environment, variable+"="+is)
+		if f.environment, err = said.Variables(values); err != nil {
+			return nil, err
 		}
 		found[step] = f
 	}

@@ -163,6 +163,7 @@ type Function struct {
 	Role        string
 	Routes      []string // "METHOD /path"
 	Timeout     time.Duration
+	Memory      int    // MB
 	Environment Object // with the globals
 	Properties  Object
 }
@@ -184,6 +185,9 @@ func (t *Template) Functions() (map[string]*Function, error) {
 			if s, ok := from["Timeout"].(int); ok {
 				f.Timeout = time.Duration(s) * time.Second
 			}
+			if mb, ok := from["MemorySize"].(int); ok {
+				f.Memory = mb
+			}
 		}
 		found[step] = f
 	}
@@ -198,6 +202,18 @@ func (t *Template) Functions() (map[string]*Function, error) {
 		}
 	}
 	return found, nil
+}
+
+// Variables are the function's environment as NAME=value, sorted, with what CloudFormation fills in as values say by name.
+func (f *Function) Variables(values map[string]string) (all []string, err error) {
+	for _, name := range slices.Sorted(maps.Keys(f.Environment)) {
+		is, err := Fill(f.Environment[name], values)
+		if err != nil {
+			return nil, fmt.Errorf("template.yaml: %s of %s: %w", name, f.Step, err)
+		}
+		all = append(all, name+"="+is)
+	}
+	return all, nil
 }
 
 // A BrowserAccess is what the template lets pages of other origins do, but for which origins those are: the
