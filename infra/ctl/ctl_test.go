@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +18,7 @@ import (
 
 	"countersign/infra/dynamolocal/dynamolocaltest"
 	"countersign/infra/local/server"
+	"countersign/infra/local/shell"
 	"countersign/pkg/apikey"
 	"countersign/pkg/mfa"
 	"countersign/pkg/seal"
@@ -294,13 +296,15 @@ func TestAFolderThatAServerWorksOnIsLeftAlone(t *testing.T) {
 		if code != 1 || o.said != "" || !strings.Contains(o.told, "a local server works on "+dir) || !strings.Contains(o.told, "End it first") {
 			t.Errorf("%s: got %d, %q and %q, want 1 and what to do", verb, code, o.said, o.told)
 		}
-		call := `curl http://localhost:8080/local/keys -H 'Content-Type: application/json' -d '{"client":"it'\''s","scopes":["sign_in","manage"],"org":null}'`
-		if strings.Contains(verb, "create") != strings.Contains(o.told, call) {
+		call := shell.Of(runtime.GOOS).Call(shell.Call{
+			URL: "http://localhost:8080/local/keys", Body: `{"client":"it's","scopes":["sign_in","manage"],"org":null}`,
+		})
+		if strings.Contains(verb, "create") != strings.Contains(o.told, "  "+strings.ReplaceAll(call, "\n", "\n  ")) {
 			t.Errorf("%s: got %q; the call that makes a key is told with create, and only there", verb, o.told)
 		}
 	}
 	o.run(t, "keys", "create", "--client", "a", "--scope", "sign_in", "--name", `Anna's "Shop"`, "--local", dir)
-	if call := `-d '{"client":"a","scopes":["sign_in"],"org":null,"name":"Anna'\''s \"Shop\""}'`; !strings.Contains(o.told, call) {
+	if call := shell.Of(runtime.GOOS).Quoted(`{"client":"a","scopes":["sign_in"],"org":null,"name":"Anna's \"Shop\""}`); !strings.Contains(o.told, call) {
 		t.Errorf("with a name: got %q, want %s", o.told, call)
 	}
 	if code := o.run(t, "doctor", "--local", dir); code != 0 || !strings.Contains(o.said, "unseen  database: a local server works on") {

@@ -6,10 +6,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
 
+	"countersign/infra/local/shell"
 	"countersign/pkg/store/bolt"
 )
 
@@ -77,7 +79,5 @@ func inUse(err error) bool {
 	return ok
 }
 
-// quoted is text as one word of a POSIX shell.
-func quoted(text string) string {
-	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
-}
+// quoted is text as one word of the shell of this machine.
+func quoted(text string) string { return shell.Of(runtime.GOOS).Quoted(text) }

@@ -5,11 +5,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
+	"countersign/infra/local/shell"
 	"countersign/pkg/apikey"
 )
 
@@ -63,7 +65,8 @@ func (c *createKey) overHTTP() string {
 		name = `,"name":` + jsonText(c.Name)
 	}
 	body := fmt.Sprintf(`{"client":%s,"scopes":[%s],"org":%s%s}`, jsonText(c.Client), strings.Join(scopes, ","), org, name)
-	return "  curl http://localhost:8080/local/keys -H 'Content-Type: application/json' -d " + quoted(body)
+	call := shell.Of(runtime.GOOS).Call(shell.Call{URL: "http://localhost:8080/local/keys", Body: body})
+	return "  " + strings.ReplaceAll(call, "\n", "\n  ")
 }
 
 type listKeys struct{}

@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"countersign/infra/local/shell"
 )
 
 // asCommand makes this test program, started anew, be the command itself.
@@ -187,7 +189,8 @@ func needs(t *testing.T, tools ...string) {
 
 func TestTheCurlCallsThatItPrintsWork(t *testing.T) {
 	needs(t, "curl", "sh")
-	p := start(t, filepath.Join(t.TempDir(), "it's here"))
+	dir := filepath.Join(t.TempDir(), "it's here")
+	p := start(t, dir)
 	var steps []string
 	for text := strings.ReplaceAll(p.printed, "\\\n", " "); text != ""; {
 		var line string
@@ -221,7 +224,8 @@ func TestTheCurlCallsThatItPrintsWork(t *testing.T) {
 	if got := sh(answer.Replace(steps[4])); got["verified"] != true {
 		t.Errorf("got %v, want verified", got)
 	}
-	for _, want := range []string{"/local/outbox", "api-key", "Demo login   http://localhost:"} {
+	key := shell.POSIX.SetKey(filepath.Join(dir, "api-key"))
+	for _, want := range []string{"/local/outbox", "  API key      " + key + "\n", "Demo login   http://localhost:"} {
 		if !strings.Contains(p.printed, want) {
 			t.Errorf("it doesn't say %q:\n%s", want, p.printed)
 		}

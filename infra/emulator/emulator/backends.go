@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"countersign/infra/local/machine"
+	"countersign/infra/local/shell"
 	"countersign/pkg/apikey"
 	"countersign/pkg/store/dynamo"
 )
@@ -171,20 +172,21 @@ func samConfig() string {
 
 // welcome says what to type.
 func (b *Backends) welcome(out io.Writer, bridged bool) error {
-	sam, events := "--config-env "+samConfig(), filepath.Join(b.dir, eventsFolder)
+	sh, sam, events := shell.Of(goruntime.GOOS), "--config-env "+samConfig(), filepath.Join(b.dir, eventsFolder)
 	local := sam
 	if strconv.Itoa(b.port) != backendsPort {
-		local += " --env-vars " + filepath.Join(b.dir, settingsFile)
+		local += " --env-vars " + sh.Quoted(filepath.Join(b.dir, settingsFile))
 	}
 	text := `This stands for DynamoDB, KMS, SES and EventBridge, and keeps nothing. In another terminal, in the folder of template.yaml:
 
     CGO_ENABLED=0 sam build ` + sam + `
-    sam local invoke ` + local + ` PolicyFunction --event ` + filepath.Join(events, "policy.json") + `
-    sam local invoke ` + local + ` ChallengeFunction --event ` + filepath.Join(events, "challenge.json") + `
+    sam local invoke ` + local + ` PolicyFunction --event ` + sh.Quoted(filepath.Join(events, "policy.json")) + `
+    sam local invoke ` + local + ` ChallengeFunction --event ` + sh.Quoted(filepath.Join(events, "challenge.json")) + `
     sam local start-api ` + local + `
     curl ` + machine.Origins(b.port)[0] + `/local/outbox
+    ` + sh.SetKey(machine.KeyFile(b.dir)) + `
 
-The API key is in ` + machine.KeyFile(b.dir) + `. The events in ` + events + ` have it; those in events/ have bearers that were made nowhere.
+The last line is how to have the API key. The events in ` + events + ` have it; those in events/ have bearers that were made nowhere.
 `
 	if goruntime.GOOS == "linux" && !bridged {
 		text += "Containers of Docker Engine on Linux reach this only with -bridge docker0.\n"

@@ -10,9 +10,11 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	goruntime "runtime"
 	"time"
 
 	"countersign/infra/local/machine"
+	"countersign/infra/local/shell"
 )
 
 // Command serves an Emulator, or Backends alone. What the functions write goes where the log goes.
@@ -48,8 +50,8 @@ func Command() machine.Command {
 				return machine.Opened{}, err
 			}
 			welcome := func(_ context.Context, out io.Writer) error {
-				_, err := fmt.Fprintf(out, "The functions run behind %s. The API key is in %s, and records that publish gives up come into %s. "+
-					"Another run begins with none of it.\n", behind, machine.KeyFile(at.Dir), filepath.Join(at.Dir, bucketFolder))
+				_, err := fmt.Fprintf(out, "The functions run behind %s. Records that publish gives up come into %s. Another run begins with "+
+					"none of it. To have the API key:\n\n    %s\n", behind, filepath.Join(at.Dir, bucketFolder), shell.Of(goruntime.GOOS).SetKey(machine.KeyFile(at.Dir)))
 				return err
 			}
 			return machine.Opened{Handler: e, Welcome: welcome, Close: func() error { e.Close(); return nil }}, nil

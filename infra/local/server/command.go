@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"runtime"
+	"strconv"
 	"strings"
 
 	"countersign/infra/local/machine"
+	"countersign/infra/local/shell"
 	"countersign/pkg/mfa"
 )
 
@@ -20,7 +23,9 @@ func Command() machine.Command {
 			if err != nil {
 				return machine.Opened{}, err
 			}
-			welcome := func(ctx context.Context, out io.Writer) error { return s.welcome(ctx, at.Dir, out) }
+			welcome := func(ctx context.Context, out io.Writer) error {
+				return s.welcome(ctx, at.Dir, shell.Of(runtime.GOOS), out)
+			}
 			return machine.Opened{Handler: s, Welcome: welcome, Close: s.Close}, nil
 		},
 	}
@@ -29,37 +34,41 @@ func Command() machine.Command {
 // shownOrg is the org of the calls that welcome shows.
 const shownOrg = "acme"
 
-// welcome says where to look and how to call the service. The calls are good to be pasted as they are.
-func (s *Server) welcome(ctx context.Context, dir string, out io.Writer) error {
+// welcome says where to look and how to call the service, by commands that are good to be pasted into sh as they are.
+func (s *Server) welcome(ctx context.Context, dir string, sh shell.Shell, out io.Writer) error {
 	policy, err := s.own.GetPolicy(ctx, mfa.Call{Bearer: s.apiKey.Reveal()}, shownOrg)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(out, `Countersign is ready. It sends nothing, and keeps what it records in
-  %[2]s
+	at, key, in := s.Issuer(), machine.KeyFile(dir), "with curl"
+	setKey := "API key      " + sh.SetKey(key)
+	if sh == shell.PowerShell {
+		in = "in PowerShell (in cmd, type powershell first)"
+		setKey += "\n  or, in cmd   set /p KEY=<\"" + key + `"`
+	}
+	commands := []string{
+		sh.SetKey(key),
+		sh.Call(shell.Call{
+			Method: "PUT", URL: at + "/v1/orgs/" + shownOrg + "/policy", Bearer: "$KEY", IfMatch: strconv.Itoa(policy.Version),
+			Body: `{"profile":"kls","acknowledge":true}`,
+		}),
+		sh.Call(shell.Call{
+			URL: at + "/v1/challenges", Bearer: "$KEY",
+			Body: `{"org":"` + shownOrg + `","user":{"id":"ana","email":"ana@` + shownOrg + `.example"}}`,
+		}),
+		sh.Call(shell.Call{URL: at + "/local/outbox?to=ana@" + shownOrg + ".example"}),
+		sh.Call(shell.Call{URL: at + "/v1/challenges/ID/verify", Bearer: "TOKEN", Body: `{"code":"CODE"}`}),
+	}
+	_, err = fmt.Fprintf(out, `Countersign is ready. It sends nothing to anyone, and keeps what it records in
+  %s
 
-  Demo login   %[1]s/
-  Outbox       %[1]s/local/outbox
-  API key      %[3]s
+  Demo login   %s/
+  Outbox       %[2]s/local/outbox
+  %s
 
-A sign-in with curl: the org's policy, a challenge, the message with the code, the answer (put in id, token and code).
+A sign-in %s: the organisation's policy, a challenge, the message with the code, and the answer. Put in the id, token and code.
 
-  KEY=$(cat %[4]s)
-  curl -X PUT %[1]s/v1/orgs/%[5]s/policy \
-    -H "Authorization: Bearer $KEY" -H 'Content-Type: application/json' -H 'If-Match: "%[6]d"' \
-    -d '{"profile":"kls","acknowledge":true}'
-  curl %[1]s/v1/challenges \
-    -H "Authorization: Bearer $KEY" -H 'Content-Type: application/json' \
-    -d '{"org":"%[5]s","user":{"id":"ana","email":"ana@%[5]s.example"}}'
-  curl '%[1]s/local/outbox?to=ana@%[5]s.example'
-  curl %[1]s/v1/challenges/ID/verify \
-    -H 'Authorization: Bearer TOKEN' -H 'Content-Type: application/json' \
-    -d '{"code":"CODE"}'
-`, s.Issuer(), dir, machine.KeyFile(dir), quoted(machine.KeyFile(dir)), shownOrg, policy.Version)
+  %s
+`, dir, at, setKey, in, strings.ReplaceAll(strings.Join(commands, "\n"), "\n", "\n  "))
 	return err
-}
-
-// quoted is a path as one word of a POSIX shell.
-func quoted(path string) string {
-	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 }
