@@ -12,7 +12,7 @@ func TestTheDigestOfACodeIsOfAllThatTheCodeWasSentFor(t *testing.T) {
 	ring := seal.NewRing(morning)
 	digest := func(change func(g *guard, e *binding, f *factor, sequence *int, code *string)) string {
 		g, e := &guard{Org: "acme", User: "u-17"}, binding{id: "ch_1", purpose: SignIn}
-		f, sequence, code := factor{ID: "fa_1", Kind: Email, Contact: "ana@acme.example"}, 1, "123456"
+		f, sequence, code := factor{factorRecord: &factorRecord{ID: "fa_1", Kind: Email, Contact: "ana@acme.example"}}, 1, "123456"
 		change(g, &e, &f, &sequence, &code)
 		return ring.Digest("code", e.codeFields(g, f, sequence, seal.NewSecret(code))...)
 	}

@@ -29,12 +29,10 @@ func (mailbox) room(a *account, p *Policy) error {
 	return nil
 }
 
-func (m mailbox) begin(q *question, en *enrolment, answer *EnrolAnswer) (err error) {
-	en.Factor.Contact = q.v.a.guard.Profile.Email
-	if answer.Proven = en.Proven; en.Proven {
+func (m mailbox) begin(q *question, answer *EnrolAnswer) (err error) {
+	if q.f.Contact = q.v.a.guard.Profile.Email; answer.Proven {
 		return nil
 	}
-	q.f = en.factor()
 	answer.SendAnswer, err = m.ask(q)
 	return err
 }
@@ -68,7 +66,7 @@ func (mailbox) hint(address string) string {
 // addressFactor is the account's address as a factor that isn't enrolled: where the policy has it implicit, and where the
 // address is proven before a factor is enrolled.
 func (a *account) addressFactor() factor {
-	return factor{ID: a.addressID(), Kind: Email, Contact: a.guard.Profile.Email}
+	return factor{factorRecord: &factorRecord{ID: a.addressID(), Kind: Email, Contact: a.guard.Profile.Email}}
 }
 
 // addressID is the id of the account's address as a factor: the same for as long as the user is the same.

@@ -268,9 +268,10 @@ func (v *enrolmentSight) plan(u *unit, q *EnrolRequest, s *slot) (EnrolAnswer, e
 	default:
 		en.Client = u.caller.key.Client
 	}
-	answer := EnrolAnswer{ID: en.ID, Kind: q.Kind, Expires: &en.Expires}
-	en.Proven = q.Kind.row().provesAddress && s != nil && s.Proven
-	if err := q.Kind.row().begin(v.ask(u, nil), en, &answer); err != nil {
+	kind := q.Kind.row()
+	en.Proven = kind.provesAddress && s != nil && s.Proven
+	answer := EnrolAnswer{ID: en.ID, Kind: q.Kind, Expires: &en.Expires, Proven: en.Proven}
+	if err := kind.begin(v.ask(u, nil), &answer); err != nil {
 		return EnrolAnswer{}, err
 	}
 	u.putEnrolment(*item, en)

@@ -10,10 +10,6 @@ import (
 	"countersign/pkg/store"
 )
 
-func (en *enrolment) factor() factor {
-	return factor{ID: en.Factor.ID, Kind: en.Factor.Kind, Label: en.Factor.Label, Contact: en.Factor.Contact, secret: en.Factor.Secret}
-}
-
 func (en *enrolment) binding() binding {
 	return binding{id: en.ID, purpose: enrolling, expires: en.Expires, last: en.Code}
 }
@@ -35,9 +31,9 @@ func (g *guard) openEnrolment(en *enrolment) *slot {
 	return g.Pending
 }
 
-// ask is the question that the factor is which is being enrolled. What is known of the factor goes to l.
+// ask is the question that the factor is which is being enrolled. What the guard will know of it goes to l.
 func (v *enrolmentSight) ask(u *unit, l *live) *question {
-	return &question{u: u, v: &v.sight, in: v, f: v.a.pending.enrolment.factor(), live: l}
+	return &question{u: u, v: &v.sight, in: v, f: factor{factorRecord: &v.a.pending.Factor}, live: l}
 }
 
 func (v *enrolmentSight) binding() binding { return v.a.pending.enrolment.binding() }

@@ -6,17 +6,13 @@ import (
 	"time"
 )
 
-// A factor that the user could answer with now.
+// A factor is one that the user could answer with now, or that is being enrolled.
 type factor struct {
-	ID      string
-	Kind    Kind
-	Label   string
-	Contact string // where its codes go
-	Used    time.Time
-	secret  []byte // of totp, sealed
+	*factorRecord // the account's or the enrolment's own
+	Used          time.Time
 }
 
-func (f factor) hint() string { return f.Kind.row().hint(f.Contact) }
+func (r *factorRecord) hint() string { return r.Kind.row().hint(r.Contact) }
 
 // factors are those that p lets the user answer with, the strongest first and of one kind the last used. Where email is
 // no backup, it is only for who has nothing else.
@@ -25,19 +21,19 @@ func (a *account) factors(p *Policy) []factor {
 		return nil
 	}
 	var usable []factor
-	implicit := a.implicitFactor(p)
+	implicit, hasImplicit := a.implicitFactor(p)
 	for i := range a.enrolled {
 		h := &a.enrolled[i]
 		l := a.guard.live(h.ID)
 		if l == nil || p.method(h.Kind) == NotAllowed {
 			continue
 		}
-		if implicit.ID != "" && h.Kind == implicit.Kind && h.Contact == implicit.Contact {
+		if hasImplicit && h.Kind == implicit.Kind && h.Contact == implicit.Contact {
 			continue // the address is a factor as it is
 		}
-		usable = append(usable, factor{ID: h.ID, Kind: h.Kind, Label: h.Label, Contact: h.Contact, Used: l.Used, secret: h.Secret})
+		usable = append(usable, factor{&h.factorRecord, l.Used})
 	}
-	if implicit.ID != "" {
+	if hasImplicit {
 		usable = append(usable, implicit)
 	}
 	slices.SortStableFunc(usable, func(x, y factor) int {
@@ -50,12 +46,10 @@ func (a *account) factors(p *Policy) []factor {
 	return usable
 }
 
-// implicitFactor is the account's address where the policy makes it a factor without enrolment. Without an ID there is none.
-func (a *account) implicitFactor(p *Policy) factor {
-	if _, implicit := p.implicitKind(); !implicit || a.guard.Profile.Email == "" {
-		return factor{}
-	}
-	return a.addressFactor()
+// implicitFactor is the account's address, and whether the policy makes it a factor without enrolment.
+func (a *account) implicitFactor(p *Policy) (f factor, implicit bool) {
+	_, implicit = p.implicitKind()
+	return a.addressFactor(), implicit && a.guard.Profile.Email != ""
 }
 
 // live finds an enrolled factor that counts; nil: it is none.
@@ -137,7 +131,7 @@ type Factor struct {
 }
 
 func (r *factorRecord) shown(l *live) Factor {
-	shown := Factor{ID: r.ID, Kind: r.Kind, Label: r.Label, Hint: factor{Kind: r.Kind, Contact: r.Contact}.hint(), Created: r.Created}
+	shown := Factor{ID: r.ID, Kind: r.Kind, Label: r.Label, Hint: r.hint(), Created: r.Created}
 	if !l.Used.IsZero() {
 		shown.LastUsed = &l.Used
 	}

@@ -67,9 +67,9 @@ type authenticator interface {
 	// room refuses to enrol a factor where the policy or the account has no room for one of this kind.
 	room(a *account, p *Policy) error
 
-	// begin fills in what en, the enrolment that q is asked in, has to keep of the factor, and puts what the user needs into
-	// answer. It may change the guard.
-	begin(q *question, en *enrolment, answer *EnrolAnswer) error
+	// begin fills in what is to be kept of the factor, q.f, and puts what the user needs into answer, which says already
+	// whether the user has proven the account's address. It may change the guard.
+	begin(q *question, answer *EnrolAnswer) error
 
 	// ask sends the user a new code, or makes what the browser needs. It answers nil where there is nothing to do: the
 	// user has all that is needed. It may change the guard and what q is asked in.
@@ -79,7 +79,8 @@ type authenticator interface {
 	// counted as a guess.
 	form(given Answer) error
 
-	// check reports whether given is right. Of a right answer it notes in q.live what must not be good a second time.
+	// check reports whether given is right. Of a right answer it notes in q.live what must not be good a second time, and
+	// of the first one, which ends an enrolment, it may fill in more of q.f.
 	check(q *question, given Answer) (bool, error)
 
 	// hint is what shows users which factor is meant, from the contact that it was proven with; empty: nothing does.
@@ -91,7 +92,7 @@ type explainer interface {
 	explain(q *question, given Answer, refused *Error) error
 }
 
-// A question is one factor, asked in one challenge or enrolment.
+// A question is one factor, asked in one challenge or in its enrolment.
 type question struct {
 	u    *unit
 	v    *sight // the user's account and policy, and the challenge; an enrolment with an API key has none
@@ -115,7 +116,7 @@ func (reserved) room(*account, *Policy) error {
 	return refuse(MethodForbidden, "Factors of this kind can't be enrolled yet.")
 }
 
-func (r reserved) begin(q *question, _ *enrolment, _ *EnrolAnswer) error {
+func (r reserved) begin(q *question, _ *EnrolAnswer) error {
 	return r.room(q.v.a, &q.v.p.Policy)
 }
 

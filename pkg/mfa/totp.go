@@ -26,13 +26,13 @@ type app struct{ sixDigits }
 
 func (app) room(*account, *Policy) error { return nil }
 
-func (app) begin(q *question, en *enrolment, answer *EnrolAnswer) error {
+func (app) begin(q *question, answer *EnrolAnswer) error {
 	g := q.v.a.guard
 	raw, shown, err := newTOTP(q.u.s.sender(q.u.client), g.account(), q.v.p.language(g.Profile.Locale))
 	if err != nil {
 		return err
 	}
-	en.Factor.Secret = q.u.ring.Seal("totp", q.v.a.totpFields(en.Factor.ID), raw)
+	q.f.Secret = q.u.ring.Seal("totp", q.v.a.totpFields(q.f.ID), raw)
 	answer.TOTP = shown
 	return nil
 }
@@ -42,7 +42,7 @@ func (app) ask(*question) (*SendAnswer, error) { return nil, nil }
 
 // check looks for the code in the steps around now, and notes the step that it was of.
 func (app) check(q *question, given Answer) (bool, error) {
-	raw, err := q.u.ring.Open("totp", q.v.a.totpFields(q.f.ID), q.f.secret)
+	raw, err := q.u.ring.Open("totp", q.v.a.totpFields(q.f.ID), q.f.Secret)
 	if err != nil {
 		return false, err
 	}
@@ -57,7 +57,7 @@ func (app) check(q *question, given Answer) (bool, error) {
 // explain says by how much the app's clock is off, where that is all that is wrong. At a sign-in that would help somebody
 // who guesses; whoever enrols an app has the secret anyway.
 func (app) explain(q *question, given Answer, refused *Error) error {
-	raw, err := q.u.ring.Open("totp", q.v.a.totpFields(q.f.ID), q.f.secret)
+	raw, err := q.u.ring.Open("totp", q.v.a.totpFields(q.f.ID), q.f.Secret)
 	if err != nil {
 		return err
 	}
