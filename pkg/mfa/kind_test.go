@@ -4,8 +4,13 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"maps"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"testing"
 
 	"go.yaml.in/yaml/v4"
@@ -123,6 +128,39 @@ func (d device) wantUncounted(t *testing.T, answer func(mfa.Answer) error) {
 	}
 	if left := *wantCode(t, answer(d.wrong), mfa.WrongCode).AttemptsLeft; left != 4 {
 		t.Errorf("the first wrong answer: got %d attempts left, want 4", left)
+	}
+}
+
+func TestEveryKindThatIsDeclaredHasARow(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	declared := 0
+	for _, name := range files {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			spec, is := n.(*ast.ValueSpec)
+			if !is {
+				return true
+			}
+			kind, is := spec.Type.(*ast.Ident)
+			if !is || kind.Name != "Kind" || len(spec.Values) != 1 {
+				return true
+			}
+			declared++
+			value, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
+			if err != nil || !slices.Contains(mfa.Kinds(), mfa.Kind(value)) {
+				t.Errorf("%s: the kind %s has no row in the table", name, spec.Names[0])
+			}
+			return true
+		})
+	}
+	if declared != len(mfa.Kinds()) {
+		t.Errorf("found %d kinds declared, want %d", declared, len(mfa.Kinds()))
 	}
 }
 

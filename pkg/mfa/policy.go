@@ -117,6 +117,14 @@ func (p *Policy) backsUp(k Kind) bool { return k != Email || p.EmailBackup != No
 // offered are the kinds that a user is offered as a backup after enrolling a factor of another kind.
 func (p *Policy) offered() []Kind { return []Kind{Email} }
 
+// methodWords are what a policy can say of a kind.
+func methodWords(k Kind) []string {
+	if k == Email {
+		return []string{Implicit, Enrolled, NotAllowed}
+	}
+	return []string{Allowed, NotAllowed}
+}
+
 // method is the policy's word on a kind. What has no setting is forbidden.
 func (p *Policy) method(k Kind) string {
 	switch k {
@@ -135,14 +143,11 @@ func (p *Policy) method(k Kind) string {
 // Check answers with the first setting that is out of its range, or whose behaviour this version doesn't have yet.
 // A setting is never accepted and then ignored.
 func (p *Policy) Check() error {
-	words := []struct {
+	type word struct {
 		param, value string
 		of           []string
-	}{
-		{"methods.totp", p.Methods.TOTP, []string{Allowed, NotAllowed}},
-		{"methods.webauthn", p.Methods.WebAuthn, []string{Allowed, NotAllowed}},
-		{"methods.sms", p.Methods.SMS, []string{Allowed, NotAllowed}},
-		{"methods.email", p.Methods.Email, []string{Implicit, Enrolled, NotAllowed}},
+	}
+	words := []word{
 		{"email_backup", p.EmailBackup, []string{Pinned, Allowed, NotAllowed}},
 		{"require", p.Require, []string{Nobody, Everyone}},
 		{"effect", p.Effect, []string{"next_sign_in", "sign_out_now"}},
@@ -152,6 +157,9 @@ func (p *Policy) Check() error {
 		{"webauthn.user_verification", p.WebAuthn.UserVerification, []string{"discouraged", "preferred", "required"}},
 		{"reset.reason", p.Reset.Reason, []string{"required"}},
 		{"locale", p.Locale, slices.Sorted(maps.Keys(languages))},
+	}
+	for _, row := range kinds {
+		words = append(words, word{"methods." + string(row.kind), p.method(row.kind), methodWords(row.kind)})
 	}
 	for _, w := range words {
 		if !slices.Contains(w.of, w.value) {
