@@ -20,6 +20,10 @@ func expect(t *testing.T, in string, got []string, want string) {
 func TestAnImportThatPointsOutwardIsFound(t *testing.T) {
 	for _, c := range []struct{ path, imported, want string }{
 		{"pkg/mfa", "countersign/pkg/store", ""},
+		{"pkg/mfa", "countersign/pkg/activity", ""},
+		{"pkg/activity", "countersign/pkg/seal", ""},
+		{"pkg/activity", "countersign/pkg/mfa", "may not import countersign/pkg/mfa"},
+		{"pkg/api", "countersign/pkg/activity", "may not import"},
 		{"pkg/mfa", "crypto/rand", ""},
 		{"pkg/mfa", "golang.org/x/sync/errgroup", ""},
 		{"pkg/mfa", "golang.org/x/text/language", "may not import"},

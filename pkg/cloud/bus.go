@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"countersign/pkg/activity"
 	"countersign/pkg/mfa"
 )
 
@@ -56,7 +57,7 @@ type putEventsAnswer struct {
 
 // PutEvents puts events on the bus, those that the bus wants. What the bus doesn't take is put again, a few times; when
 // this answers nil all were taken.
-func (b *Bus) PutEvents(ctx context.Context, events []mfa.Event) error {
+func (b *Bus) PutEvents(ctx context.Context, events []activity.Event) error {
 	var entries []entry
 	for _, e := range events {
 		if !b.routine && isRoutine(e.Type) {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"countersign/pkg/activity"
 	"countersign/pkg/mfa"
 )
 
@@ -20,7 +21,7 @@ func puts(t testing.TB, a *amazon) (ids [][]string) {
 		decodeJSON(t, q.Body, &in)
 		var batch []string
 		for _, e := range in.Entries {
-			var event mfa.Event
+			var event activity.Event
 			decodeJSON(t, []byte(e.Detail), &event)
 			batch = append(batch, event.ID)
 		}
@@ -46,9 +47,9 @@ func takes(refuse func(nth, entry int) bool) func(asked) (int, string) {
 	}
 }
 
-func changes(n, size int) (events []mfa.Event) {
+func changes(n, size int) (events []activity.Event) {
 	for i := range n {
-		events = append(events, mfa.Event{ID: fmt.Sprintf("ev_%d", i), Type: mfa.UserUpdated, Data: map[string]any{"x": strings.Repeat("x", size)}})
+		events = append(events, activity.Event{ID: fmt.Sprintf("ev_%d", i), Type: mfa.UserUpdated, Data: map[string]any{"x": strings.Repeat("x", size)}})
 	}
 	return events
 }
@@ -139,11 +140,11 @@ func TestAnEventLargerThanTheBusTakesIsAnErrorAndNoRequest(t *testing.T) {
 }
 
 func TestRoutineEventsAreOnTheBusOnlyWhereTheyAreAskedFor(t *testing.T) {
-	var events []mfa.Event
+	var events []activity.Event
 	for _, kind := range []string{
 		mfa.ChallengeStarted, mfa.ChallengeSent, mfa.ChallengeVerified, mfa.ChallengeFailed, mfa.ChallengeLocked, mfa.BrowserTrusted, mfa.PolicyChanged,
 	} {
-		events = append(events, mfa.Event{ID: kind, Type: kind})
+		events = append(events, activity.Event{ID: kind, Type: kind})
 	}
 	for setting, want := range map[string]string{
 		"":      "[[challenge.failed challenge.locked browser.trusted policy.changed]]",

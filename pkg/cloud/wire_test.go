@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sesv2"
 	mailtypes "github.com/aws/aws-sdk-go-v2/service/sesv2/types"
 
+	"countersign/pkg/activity"
 	"countersign/pkg/mfa"
 )
 
@@ -33,7 +34,7 @@ func TestARequestIsTheOneThatTheSDKSends(t *testing.T) {
 	utf8 := func(text string) *mailtypes.Content {
 		return &mailtypes.Content{Charset: aws.String("UTF-8"), Data: &text}
 	}
-	event := mfa.Event{ID: "ev_1", Type: "policy.changed", Time: time.Date(2030, 1, 2, 3, 4, 5, 678e6, time.UTC), Org: "a", Data: map[string]any{"x": "<é>"}}
+	event := activity.Event{ID: "ev_1", Type: "policy.changed", Time: time.Date(2030, 1, 2, 3, 4, 5, 678e6, time.UTC), Org: "a", Data: map[string]any{"x": "<é>"}}
 	detail, _ := json.Marshal(event)
 	master := d.Keys().master
 	for _, test := range []struct {
@@ -70,7 +71,7 @@ func TestARequestIsTheOneThatTheSDKSends(t *testing.T) {
 				return nil
 			}},
 		{name: "PutEvents",
-			ours: func() error { return d.Bus().PutEvents(t.Context(), []mfa.Event{event}) },
+			ours: func() error { return d.Bus().PutEvents(t.Context(), []activity.Event{event}) },
 			the: func() error {
 				_, err := eventbridge.NewFromConfig(config).PutEvents(t.Context(), &eventbridge.PutEventsInput{Entries: []eventtypes.PutEventsRequestEntry{{
 					Source: aws.String("countersign"), DetailType: aws.String("policy.changed"), Detail: aws.String(string(detail)),

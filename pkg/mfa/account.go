@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"countersign/pkg/activity"
 	"countersign/pkg/store"
 	"countersign/pkg/store/record"
 )
@@ -81,7 +82,7 @@ func (a *account) take(item store.Item) error {
 		}
 		a.trusted = a.guard.trustEpoch()
 		if len(a.guard.Activity) == 0 { // made before there were such keys: its next write keeps this one
-			a.guard.Activity = newActivityKey()
+			a.guard.Activity = activity.NewKey()
 		}
 	case strings.HasPrefix(item.Key.Sort, "browser#"):
 		h := held{item: item}
@@ -109,7 +110,7 @@ func newEpoch() string { return string(store.NewVersion()) }
 
 // meet makes the guard of a user who is seen for the first time.
 func (a *account) meet(org, user string) {
-	a.guard = &guard{Org: org, User: user, Epoch: newEpoch(), Activity: newActivityKey()}
+	a.guard = &guard{Org: org, User: user, Epoch: newEpoch(), Activity: activity.NewKey()}
 }
 
 // slot finds what the guard knows of a challenge; nil: nothing yet.
@@ -181,10 +182,13 @@ func (u *unit) list(a *account) {
 }
 
 // event is one about the user that is no part of a challenge.
-func (a *account) event(kind string, p *orgPolicy, data map[string]any) Event {
+func (a *account) event(kind string, p *orgPolicy, data map[string]any) carried {
 	return a.guard.event(kind, p.Version, data)
 }
 
-func (g *guard) event(kind string, policyVersion int, data map[string]any) Event {
-	return Event{Type: kind, Org: g.Org, User: g.User, PolicyVersion: policyVersion, Data: data, life: g.life()}
+func (g *guard) event(kind string, policyVersion int, data map[string]any) carried {
+	return carried{
+		Event: activity.Event{Type: kind, Org: g.Org, User: g.User, PolicyVersion: policyVersion, Data: data},
+		Life:  g.life(),
+	}
 }

@@ -1,10 +1,7 @@
 package mfa_test
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,15 +10,16 @@ import (
 	"testing"
 	"time"
 
+	"countersign/pkg/activity"
 	"countersign/pkg/apikey"
 	"countersign/pkg/mfa"
 	"countersign/pkg/mfa/mfatest"
-	"countersign/pkg/seal"
 	"countersign/pkg/store"
+	"countersign/pkg/store/storetest"
 )
 
-// activity gives all of a listing, page by page.
-func activity(t *testing.T, w *mfatest.World, q mfa.ActivityQuery) (all []mfa.Event) {
+// listActivity gives all of a listing, page by page.
+func listActivity(t *testing.T, w *mfatest.World, q mfa.ActivityQuery) (all []activity.Event) {
 	t.Helper()
 	for {
 		page, err := w.OrgActivity(t.Context(), w.Client, q)
@@ -29,7 +27,7 @@ func activity(t *testing.T, w *mfatest.World, q mfa.ActivityQuery) (all []mfa.Ev
 			t.Fatal(err)
 		}
 		for _, item := range page.Items {
-			var e mfa.Event
+			var e activity.Event
 			if err := json.Unmarshal(item, &e); err != nil {
 				t.Fatal(err)
 			}
@@ -62,8 +60,8 @@ func TestActivityShowsEachEventOnceNewestFirst(t *testing.T) {
 	w := kls(t, nil)
 	busy(t, w, 100)
 	want := w.Events.All()
-	slices.SortFunc(want, func(a, b mfa.Event) int { return b.Time.Compare(a.Time) })
-	got := activity(t, w, mfa.ActivityQuery{Org: org})
+	slices.SortFunc(want, func(a, b activity.Event) int { return b.Time.Compare(a.Time) })
+	got := listActivity(t, w, mfa.ActivityQuery{Org: org})
 	if len(got) != len(want) {
 		t.Fatalf("got %d events, want %d", len(got), len(want))
 	}
@@ -83,7 +81,7 @@ func TestABatchThatComesTwiceIsShownOnce(t *testing.T) {
 	w := kls(t, nil)
 	started(t, w, ana())
 	w.Drain(t)
-	before := activity(t, w, mfa.ActivityQuery{Org: org})
+	before := listActivity(t, w, mfa.ActivityQuery{Org: org})
 	started(t, w, ana())
 	var batch []store.Record
 	for range 3 {
@@ -97,7 +95,7 @@ func TestABatchThatComesTwiceIsShownOnce(t *testing.T) {
 	}
 	w.Clock.Advance(24 * time.Hour) // and once more, a day late
 	w.Drain(t)
-	after := activity(t, w, mfa.ActivityQuery{Org: org})
+	after := listActivity(t, w, mfa.ActivityQuery{Org: org})
 	if len(batch) == 0 || len(after) != 2*len(before)-2 { // the first had the policy's change and the user's first sight besides
 		t.Errorf("got %d events, then %d", len(before), len(after))
 	}
@@ -110,16 +108,16 @@ func TestActivityIsNarrowedByUserTypeAndTime(t *testing.T) {
 	w := kls(t, nil)
 	from := w.Clock.Now()
 	busy(t, w, 30)
-	all := activity(t, w, mfa.ActivityQuery{Org: org})
+	all := listActivity(t, w, mfa.ActivityQuery{Org: org})
 	for name, c := range map[string]struct {
 		q    mfa.ActivityQuery
-		want func(mfa.Event) bool
+		want func(activity.Event) bool
 	}{
-		"user":       {mfa.ActivityQuery{User: "u-3"}, func(e mfa.Event) bool { return e.User == "u-3" }},
-		"type":       {mfa.ActivityQuery{Type: mfa.ChallengeSent}, func(e mfa.Event) bool { return e.Type == mfa.ChallengeSent }},
-		"first word": {mfa.ActivityQuery{Type: "policy"}, func(e mfa.Event) bool { return e.Type == mfa.PolicyChanged }},
-		"from":       {mfa.ActivityQuery{From: from.Add(20 * time.Hour)}, func(e mfa.Event) bool { return !e.Time.Before(from.Add(20 * time.Hour)) }},
-		"to":         {mfa.ActivityQuery{To: from.Add(20 * time.Hour)}, func(e mfa.Event) bool { return e.Time.Before(from.Add(20 * time.Hour)) }},
+		"user":       {mfa.ActivityQuery{User: "u-3"}, func(e activity.Event) bool { return e.User == "u-3" }},
+		"type":       {mfa.ActivityQuery{Type: mfa.ChallengeSent}, func(e activity.Event) bool { return e.Type == mfa.ChallengeSent }},
+		"first word": {mfa.ActivityQuery{Type: "policy"}, func(e activity.Event) bool { return e.Type == mfa.PolicyChanged }},
+		"from":       {mfa.ActivityQuery{From: from.Add(20 * time.Hour)}, func(e activity.Event) bool { return !e.Time.Before(from.Add(20 * time.Hour)) }},
+		"to":         {mfa.ActivityQuery{To: from.Add(20 * time.Hour)}, func(e activity.Event) bool { return e.Time.Before(from.Add(20 * time.Hour)) }},
 	} {
 		want := 0
 		for _, e := range all {
@@ -128,7 +126,7 @@ func TestActivityIsNarrowedByUserTypeAndTime(t *testing.T) {
 			}
 		}
 		c.q.Org = org
-		got := activity(t, w, c.q)
+		got := listActivity(t, w, c.q)
 		for _, e := range got {
 			if !c.want(e) {
 				t.Errorf("%s: got %+v", name, e)
@@ -184,76 +182,87 @@ func TestActivityNeedsItsScopeAndItsOrg(t *testing.T) {
 	wantCode(t, err, mfa.Forbidden)
 }
 
-func TestWhateverIsChangedInTheActivityIsFound(t *testing.T) {
+func TestAListRefusesALimitThatItDoesNotTake(t *testing.T) {
 	w := kls(t, nil)
-	busy(t, w, 30)
-	if _, err := w.CheckActivity(t.Context(), org); err != nil {
-		t.Fatal(err)
+	busy(t, w, 60)
+	if page, err := w.OrgActivity(t.Context(), w.Client, mfa.ActivityQuery{Org: org}); err != nil || len(page.Items) != 50 || page.Cursor == nil {
+		t.Errorf("no limit: got %d items, %v, want 50", len(page.Items), err)
 	}
-	sum := sha256.Sum256(seal.Join(org))
-	day := "act#" + base64.RawURLEncoding.EncodeToString(sum[:16]) + "#" + w.Clock.Now().Format(time.DateOnly)
-	found, err := w.Store.Query(t.Context(), store.Query{Partition: day})
-	if err != nil || len(found.Items) < 3 {
-		t.Fatalf("got %d pages, %v", len(found.Items), err)
+	for _, limit := range []int{-1, 201} {
+		for name, list := range map[string]func(mfa.ListQuery) error{
+			"an org's": func(q mfa.ListQuery) error {
+				_, err := w.OrgActivity(t.Context(), w.Client, mfa.ActivityQuery{Org: org, ListQuery: q})
+				return err
+			},
+			"a user's": func(q mfa.ListQuery) error {
+				_, err := w.UserActivity(t.Context(), w.Client, mfa.ActivityQuery{Org: org, User: "u-0", ListQuery: q})
+				return err
+			},
+			"browsers": func(q mfa.ListQuery) error {
+				_, err := w.ListBrowsers(t.Context(), w.Client, org, "u-0", q)
+				return err
+			},
+		} {
+			if e := wantCode(t, list(mfa.ListQuery{Limit: limit}), mfa.InvalidRequest); e.Param != "limit" {
+				t.Errorf("%s, limit %d: got param %q", name, limit, e.Param)
+			}
+		}
 	}
-	middle := found.Items[1]
-	altered := map[string]json.RawMessage{}
-	var entries []map[string]json.RawMessage
-	if err := errors.Join(json.Unmarshal(middle.Body, &altered), json.Unmarshal(altered["entries"], &entries)); err != nil {
-		t.Fatal(err)
+}
+
+func TestAPageReadsAMebibyteAtMostThoughEachEventIsAboutAnotherUserWithABigGuard(t *testing.T) {
+	clock := storetest.NewClock(time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC))
+	db := storetest.NewModel(clock.Now)
+	read := &storetest.Meter{Store: db}
+	w := mfatest.Over(t, read, db, clock)
+	w.SetPolicy(t, org, "kls", nil)
+	const users, times = 200, 10
+	for range times {
+		for i := range users {
+			id := fmt.Sprintf("u-%03d", i)
+			started(t, w, mfa.StartRequest{Org: org, User: mfa.Person{ID: id, Email: mfa.Some(id + "@acme.example")}})
+		}
+		w.Drain(t)
+		clock.Advance(time.Hour)
 	}
-	entry := entries[0]
-	put := store.Write{Key: middle.Key, Expect: middle.Version, Expires: middle.Expires}
-	check := func(what string, want error) {
-		t.Helper()
-		altered["entries"], _ = json.Marshal(entries)
-		put.Body, _ = json.Marshal(altered)
-		version := store.NewVersion()
-		if err := w.Store.Commit(t.Context(), version, put); err != nil {
+	for _, item := range db.Items() {
+		var guard map[string]any
+		if item.Key.Sort != "guard" || json.Unmarshal(item.Body, &guard) != nil {
+			continue
+		}
+		guard["padding"] = strings.Repeat("p", 14<<10)
+		body, _ := json.Marshal(guard)
+		if err := db.Commit(t.Context(), store.NewVersion(), store.Write{Key: item.Key, Expect: item.Version, Body: body}); err != nil {
 			t.Fatal(err)
 		}
-		put.Expect = version
-		if _, err := w.CheckActivity(t.Context(), org); !errors.Is(err, want) {
-			t.Errorf("%s: got %v, want %v", what, err, want)
+	}
+	got := map[string]bool{}
+	q := mfa.ActivityQuery{Org: org, Type: mfa.ChallengeSent, ListQuery: mfa.ListQuery{Limit: 200}}
+	for more := true; more; more = q.Cursor != "" {
+		read.Reset()
+		page, err := w.OrgActivity(t.Context(), w.Client, q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes := read.Bytes.Load(); bytes > 1<<20 || bytes < 500<<10 {
+			t.Errorf("one page read %d bytes, want at most 1 MiB, and much of it guards", bytes)
+		}
+		q.Cursor = ""
+		if page.Cursor != nil {
+			q.Cursor = *page.Cursor
+		}
+		if len(page.Items) == 0 && q.Cursor != "" {
+			t.Fatal("got an empty page where there is something to show")
+		}
+		for _, item := range page.Items {
+			var e activity.Event
+			if err := json.Unmarshal(item, &e); err != nil || got[e.ID] || e.User == "" {
+				t.Fatalf("%s is shown twice, or without its user: %v", item, err)
+			}
+			got[e.ID] = true
 		}
 	}
-	for _, field := range []string{"body", "sealed", "of", "salt"} {
-		was := entry[field]
-		entry[field] = bytes.Replace(was, []byte(`"type":"`), []byte(`"type":"x`), 1)
-		if field != "body" {
-			entry[field] = slices.Concat(was[:1], []byte("AB"), was[3:])
-		}
-		if bytes.Equal(entry[field], was) {
-			t.Fatalf("%s was not altered: %s", field, was)
-		}
-		check("altered "+field, mfa.ErrActivityBroken)
-		delete(entry, field)
-		check("no "+field, mfa.ErrActivityBroken)
-		entry[field] = was
-		check("as it was", nil)
-	}
-	for field, alteration := range map[string]string{
-		"filed": `"2026-11-23T00:00:00Z"`, "before": `"AAAA"`, "earlier": `{"day":"2026-11-22","number":1}`,
-	} {
-		was, there := altered[field]
-		altered[field] = json.RawMessage(alteration)
-		check("altered "+field, mfa.ErrActivityBroken)
-		if altered[field] = was; !there {
-			delete(altered, field)
-		}
-		check("as it was", nil)
-	}
-	for field := range entry {
-		if field != "digest" {
-			delete(entry, field)
-		}
-	}
-	check("nothing but a digest", nil)
-	put.Expect, put.Key = "", store.Key{Partition: day, Sort: "00000099"}
-	if err := w.Store.Commit(t.Context(), store.NewVersion(), put); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := w.CheckActivity(t.Context(), org); !errors.Is(err, mfa.ErrActivityBroken) {
-		t.Errorf("a page that was put in: got %v", err)
+	if len(got) != users*times {
+		t.Errorf("got %d events, want %d", len(got), users*times)
 	}
 }

@@ -59,33 +59,3 @@ func TestARenewedGuardKeepsNothingThatWasOpen(t *testing.T) {
 		t.Errorf("got %+v", g)
 	}
 }
-
-// What an entry of the activity says of its user opens for that user and with that entry only.
-func TestWhatTheActivitySaysOfAUserIsBoundToItsEntry(t *testing.T) {
-	g := &guard{Org: "acme", User: "u-17", Activity: newActivityKey()}
-	said := Event{ID: "ev_1", Type: UserUpdated, User: "u-17", Data: map[string]any{"changed": "email"}}
-	hidden := entry{Body: []byte(`{"id":"ev_1"}`)}
-	if err := g.hide(routeOf("acme", "u-17"), &said, &hidden); err != nil {
-		t.Fatal(err)
-	}
-	for name, c := range map[string]struct {
-		of     *guard
-		change func(*entry)
-		opens  bool
-	}{
-		"as it is":              {g, func(*entry) {}, true},
-		"another body":          {g, func(e *entry) { e.Body = []byte(`{"id":"ev_2"}`) }, false},
-		"another user's place":  {g, func(e *entry) { e.Of = b64(string(routeOf("acme", "u-18")[16:])) }, false},
-		"altered":               {g, func(e *entry) { e.Sealed[len(e.Sealed)-1] ^= 1 }, false},
-		"the user made again":   {&guard{Org: "acme", User: "u-17", Activity: newActivityKey()}, func(*entry) {}, false},
-		"a guard without a key": {&guard{}, func(*entry) {}, false},
-	} {
-		moved := hidden
-		moved.Sealed = append([]byte(nil), hidden.Sealed...)
-		c.change(&moved)
-		got := Event{ID: "ev_1"}
-		if opened := c.of.reveal(&moved, &got); opened != c.opens || (got.User != "") != c.opens {
-			t.Errorf("%s: got opened %v, %+v, want %v", name, opened, got, c.opens)
-		}
-	}
-}

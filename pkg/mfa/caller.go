@@ -3,6 +3,7 @@ package mfa
 import (
 	"context"
 
+	"countersign/pkg/activity"
 	"countersign/pkg/apikey"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
@@ -130,9 +131,9 @@ func (c *caller) holds(hash string) bool {
 func (c *caller) has(scope apikey.Scope) bool { return c.key != nil && c.key.Has(scope) }
 
 // actor is who did what concerns user: the client, or with any other bearer the user.
-func (c *caller) actor(user string) Actor {
+func (c *caller) actor(user string) activity.Actor {
 	if c.key != nil {
-		return Actor{Kind: "client", ID: c.key.Client}
+		return activity.Actor{Kind: "client", ID: c.key.Client}
 	}
 	return userActor(user)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"countersign/pkg/activity"
 	"countersign/pkg/apikey"
 	"countersign/pkg/seal"
 )
@@ -240,9 +241,12 @@ func (u *unit) challenge(answer *StartAnswer, q *StartRequest, a *account, p *or
 	u.put(ch.item, &ch.challenge, ch.Expires.Add(shownFor))
 }
 
-func (ch *challenge) event(kind string, data map[string]any) Event {
+func (ch *challenge) event(kind string, data map[string]any) carried {
 	data["challenge"] = ch.ID
-	return Event{Type: kind, Org: ch.Org, User: ch.User, Actor: userActor(ch.User), PolicyVersion: ch.PolicyVersion, Data: data, life: ch.Life}
+	return carried{
+		Event: activity.Event{Type: kind, Org: ch.Org, User: ch.User, Actor: userActor(ch.User), PolicyVersion: ch.PolicyVersion, Data: data},
+		Life:  ch.Life,
+	}
 }
 
 // seconds rounds a wait up to whole seconds.

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"countersign/pkg/activity"
 	"countersign/pkg/mfa"
 	"countersign/pkg/mfa/mfatest"
 	"countersign/pkg/seal"
@@ -132,7 +133,7 @@ func TestTB2EveryCauseEndsTrustAndSaysSo(t *testing.T) {
 				return
 			}
 			w.Drain(t)
-			if !slices.ContainsFunc(events(t, w, mfa.BrowserRevoked), func(e mfa.Event) bool { return e.Data["cause"] == row.cause }) {
+			if !slices.ContainsFunc(events(t, w, mfa.BrowserRevoked), func(e activity.Event) bool { return e.Data["cause"] == row.cause }) {
 				t.Errorf("no %s says that %s was the cause", mfa.BrowserRevoked, row.cause)
 			}
 		})

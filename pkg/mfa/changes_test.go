@@ -174,7 +174,7 @@ func TestAnErasureThatIsCutOffHasEmptiedTheActivity(t *testing.T) {
 		w.Clock.Advance(time.Minute)
 	}
 	w.Drain(t)
-	if got := activity(t, w, mfa.ActivityQuery{Org: org}); !strings.Contains(fmt.Sprint(got), user) {
+	if got := listActivity(t, w, mfa.ActivityQuery{Org: org}); !strings.Contains(fmt.Sprint(got), user) {
 		t.Fatalf("got %v, want events that name the user", got)
 	}
 	failLater(w, "commit", 1)
@@ -182,7 +182,7 @@ func TestAnErasureThatIsCutOffHasEmptiedTheActivity(t *testing.T) {
 		t.Fatalf("got %v, want it cut off", err)
 	}
 	w.Faults.Clear()
-	if got := fmt.Sprint(activity(t, w, mfa.ActivityQuery{Org: org})); strings.Contains(got, user) || strings.Contains(got, a.Factor) {
+	if got := fmt.Sprint(listActivity(t, w, mfa.ActivityQuery{Org: org})); strings.Contains(got, user) || strings.Contains(got, a.Factor) {
 		t.Errorf("got %s, want nothing of the user", got)
 	}
 }

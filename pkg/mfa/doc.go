@@ -81,6 +81,8 @@
 //	filter           filter            filter key of bearers, in the clear           never          whoever comes first: a function,   every step, ctl
 //	                                                                                                ctl, local server
 //
+// The rows of act belong to package activity, which says how pages are chained and what an erasure leaves of them.
+//
 // The rows marked "with sign_out_now" and "with SMS" belong to parts that are still to come; their place is fixed here.
 //
 // # Strangers

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"countersign/pkg/activity"
 	"countersign/pkg/apikey"
 	"countersign/pkg/mfa"
 	"countersign/pkg/mfa/mfatest"
@@ -260,7 +261,7 @@ func TestH6AnAdministratorEnrolsAndTheUserGetsTheCodesAtTheNextVerify(t *testing
 		t.Fatalf("got %+v, %v, want no recovery codes", done, err)
 	}
 	enrolled := events(t, w, mfa.FactorEnrolled)
-	if len(enrolled) != 1 || enrolled[0].Actor != (mfa.Actor{Kind: "administrator", ID: "eva"}) || enrolled[0].Data["reason"] != "first day" || enrolled[0].User != user {
+	if len(enrolled) != 1 || enrolled[0].Actor != (activity.Actor{Kind: "administrator", ID: "eva"}) || enrolled[0].Data["reason"] != "first day" || enrolled[0].User != user {
 		t.Errorf("got %+v, want who did it and why", enrolled)
 	}
 	if told := w.Outbox.To(mail); len(told) != 1 || !told[0].Code.IsZero() {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"countersign/pkg/activity"
 	"countersign/pkg/mfa"
 	"countersign/pkg/mfa/mfatest"
 	"countersign/pkg/store"
@@ -184,9 +185,9 @@ func TestAnErasureLeavesNoTraceInTheWholeStore(t *testing.T) {
 }
 
 // listings are an org's activity, and that of one user in it.
-func listings(t *testing.T, w *mfatest.World, id string) (ofOrg, ofUser []mfa.Event) {
+func listings(t *testing.T, w *mfatest.World, id string) (ofOrg, ofUser []activity.Event) {
 	t.Helper()
-	ofOrg, ofUser = activity(t, w, mfa.ActivityQuery{Org: org}), activity(t, w, mfa.ActivityQuery{Org: org, User: id})
+	ofOrg, ofUser = listActivity(t, w, mfa.ActivityQuery{Org: org}), listActivity(t, w, mfa.ActivityQuery{Org: org, User: id})
 	mine, err := w.UserActivity(t.Context(), w.Client, mfa.ActivityQuery{Org: org, User: id})
 	if err != nil || (len(mine.Items) == 0) != (len(ofUser) == 0) {
 		t.Errorf("a user's own: got %d events, %v, want as many as the org's listing of the user has: %d", len(mine.Items), err, len(ofUser))
@@ -195,7 +196,7 @@ func listings(t *testing.T, w *mfatest.World, id string) (ofOrg, ofUser []mfa.Ev
 }
 
 // wantNameless fails the test unless e says no more than that something happened.
-func wantNameless(t *testing.T, e mfa.Event) {
+func wantNameless(t *testing.T, e activity.Event) {
 	t.Helper()
 	if e.ID == "" || e.Type == "" || e.Time.IsZero() || e.Org != org || e.PolicyVersion == 0 {
 		t.Errorf("got %+v, want that it happened", e)
@@ -278,8 +279,8 @@ func TestAnErasureEmptiesTheActivityAtOnce(t *testing.T) {
 	look("at once", 0)
 	w.Drain(t)
 	look("published", 1)
-	erased := activity(t, w, mfa.ActivityQuery{Org: org, Type: mfa.UserErased})
-	if len(erased) != 1 || erased[0].Actor != (mfa.Actor{Kind: "client", ID: "app"}) {
+	erased := listActivity(t, w, mfa.ActivityQuery{Org: org, Type: mfa.UserErased})
+	if len(erased) != 1 || erased[0].Actor != (activity.Actor{Kind: "client", ID: "app"}) {
 		t.Errorf("got %+v, want one user.erased, by the client", erased)
 	}
 	w.Clock.Advance(time.Second)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"countersign/pkg/activity"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
 )
@@ -37,33 +38,14 @@ const (
 	DeliveryFailure   = "delivery.failed"
 )
 
-// An Event says what happened, for people (activity) and for programs (the bus). It is written by the very Commit that
-// made it true, and handed on at least once under the same id. It holds no code, secret, full address or number.
-type Event struct {
-	ID            string         `json:"id"` // ev_…
-	Type          string         `json:"type"`
-	Time          time.Time      `json:"time"`
-	Org           string         `json:"org"`
-	User          string         `json:"user,omitempty"`
-	Actor         Actor          `json:"actor"`
-	PolicyVersion int            `json:"policy_version"`
-	Data          map[string]any `json:"data"`
+var serviceActor = activity.Actor{Kind: "service"}
 
-	life string // that of the user it is about; empty: it is about nobody, or has been handed on
+func userActor(user string) activity.Actor {
+	return activity.Actor{Kind: "user", ID: user}
 }
-
-// An Actor is who did it: a client (by its key), a user (by a challenge token), or the service itself.
-type Actor struct {
-	Kind string `json:"kind"` // client, user or service
-	ID   string `json:"id,omitempty"`
-}
-
-var serviceActor = Actor{Kind: "service"}
-
-func userActor(user string) Actor { return Actor{Kind: "user", ID: user} }
 
 // by is the event with another actor than the caller.
-func (e Event) by(who Actor) Event {
+func (e carried) by(who activity.Actor) carried {
 	e.Actor = who
 	return e
 }
@@ -73,7 +55,7 @@ func (e Event) by(who Actor) Event {
 // What rides on an item stays in it for as long as nobody writes it again. An event rides on items that an erasure of its
 // user removes, or that are gone within half an hour; on any other it names the user by the route only, and tells nobody.
 type carried struct {
-	Event
+	activity.Event
 	Life  string // of the user it is about
 	Of    []byte // the route of the user, in the place of User
 	Topic string // what the user is told of it; empty: nothing
@@ -88,27 +70,27 @@ func newEventID() string { return seal.ID("ev_", nil) }
 // A manifest is all that rides on one commit: its events, what they have in common said once, since a KB more is a write
 // more; the notices that sum up; and when there will be room for what waits to be told.
 type manifest struct {
-	Org           string    `json:"o"`
-	User          string    `json:"u,omitempty"`
-	Of            []byte    `json:"f,omitempty"` // the route of the user, in the place of User
-	Life          string    `json:"l,omitempty"` // of the user they are about
-	Time          time.Time `json:"t"`
-	PolicyVersion int       `json:"p"`
-	Actor         Actor     `json:"a"`
-	Events        []line    `json:"e"`
-	Sums          []sum     `json:"s,omitempty"`
-	Waits         time.Time `json:"w,omitzero"`
+	Org           string         `json:"o"`
+	User          string         `json:"u,omitempty"`
+	Of            []byte         `json:"f,omitempty"` // the route of the user, in the place of User
+	Life          string         `json:"l,omitempty"` // of the user they are about
+	Time          time.Time      `json:"t"`
+	PolicyVersion int            `json:"p"`
+	Actor         activity.Actor `json:"a"`
+	Events        []line         `json:"e"`
+	Sums          []sum          `json:"s,omitempty"`
+	Waits         time.Time      `json:"w,omitzero"`
 }
 
 // A line is what one of the events has for itself. An actor or a policy that is said here is another one.
 type line struct {
-	ID            string         `json:"i"`
-	Type          string         `json:"y"`
-	PolicyVersion *int           `json:"p,omitempty"`
-	Actor         *Actor         `json:"a,omitempty"`
-	Topic         string         `json:"n,omitempty"`
-	To            []recipient    `json:"r,omitempty"`
-	Data          map[string]any `json:"d,omitempty"`
+	ID            string          `json:"i"`
+	Type          string          `json:"y"`
+	PolicyVersion *int            `json:"p,omitempty"`
+	Actor         *activity.Actor `json:"a,omitempty"`
+	Topic         string          `json:"n,omitempty"`
+	To            []recipient     `json:"r,omitempty"`
+	Data          map[string]any  `json:"d,omitempty"`
 }
 
 var (
@@ -122,7 +104,7 @@ func (u *unit) manifest() (string, error) {
 	if len(about) == 0 && u.told != nil {
 		e := u.told.event("", 0, nil)
 		e.Time = u.now
-		about = []carried{{Event: e, Life: e.life}}
+		about = []carried{e}
 	}
 	if len(about) == 0 {
 		return "", nil
@@ -167,7 +149,7 @@ func decodeManifest(r store.Record) (*manifest, error) {
 func (m *manifest) carried() (events []carried) {
 	for _, l := range m.Events {
 		e := carried{
-			Event: Event{
+			Event: activity.Event{
 				ID: l.ID, Type: l.Type, Time: m.Time, Org: m.Org, User: m.User, Actor: m.Actor, PolicyVersion: m.PolicyVersion, Data: l.Data,
 			},
 			Life: m.Life, Of: m.Of, Topic: l.Topic, To: l.To,

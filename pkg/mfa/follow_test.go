@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"countersign/pkg/activity"
 	"countersign/pkg/mfa"
 	"countersign/pkg/mfa/mfatest"
 )
@@ -177,7 +178,7 @@ func TestAnAllowedOrAskedStartAndAnEnrolmentFollowTheProfile(t *testing.T) {
 }
 
 // namesIn are the fields that an event says have changed.
-func namesIn(e mfa.Event) (names []string) {
+func namesIn(e activity.Event) (names []string) {
 	all, _ := e.Data["changed"].([]any)
 	for _, name := range all {
 		names = append(names, name.(string))
@@ -238,7 +239,7 @@ func TestAUserIsToldOfAtTheFirstSightAndNeverAgain(t *testing.T) {
 			}
 		}
 		got := events(t, w, mfa.UserCreated)
-		if len(got) != 1 || got[0].User != user || got[0].Org != org || got[0].Actor != (mfa.Actor{Kind: "client", ID: "app"}) {
+		if len(got) != 1 || got[0].User != user || got[0].Org != org || got[0].Actor != (activity.Actor{Kind: "client", ID: "app"}) {
 			t.Errorf("%s: got %+v, want one user.created, by the client", name, got)
 		}
 		if err := w.EraseUser(t.Context(), w.Client, org, user); err != nil {

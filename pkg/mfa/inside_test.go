@@ -5,35 +5,10 @@ import (
 	"testing"
 	"time"
 
+	"countersign/pkg/activity"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
 )
-
-func TestAnEntryIsWholeAsItWasFiledOrWithNothingButItsDigest(t *testing.T) {
-	filed := entry{Salt: []byte("salt"), Body: []byte(`{"id":"ev_1"}`), Of: "user", Sealed: []byte("sealed")}
-	filed.Digest = filed.digest()
-	if !filed.whole() || !(&entry{Digest: filed.Digest}).whole() {
-		t.Error("an entry as it was filed, or one whose body was erased, is not whole")
-	}
-	for bits := range 15 { // of the four parts some are missing, and some are there
-		left := entry{Digest: filed.Digest}
-		if bits&1 != 0 {
-			left.Salt = filed.Salt
-		}
-		if bits&2 != 0 {
-			left.Body = filed.Body
-		}
-		if bits&4 != 0 {
-			left.Of = filed.Of
-		}
-		if bits&8 != 0 {
-			left.Sealed = filed.Sealed
-		}
-		if bits > 0 && left.whole() {
-			t.Errorf("an entry with the parts %04b alone is whole", bits)
-		}
-	}
-}
 
 func TestAKnownTokenOfAnotherFormIsWorthNothing(t *testing.T) {
 	g := &guard{Org: "acme", User: "u-17", Epoch: "e"}
@@ -58,7 +33,7 @@ func TestAKnownTokenOfAnotherFormIsWorthNothing(t *testing.T) {
 
 func TestEventsOfOneCommitKeepTheirOwnPolicyVersionAndActor(t *testing.T) {
 	at := morning.Add(time.Hour)
-	first := carried{Event: Event{ID: "ev_1", Type: ChallengeFailed, Time: at, Org: "acme", User: "u-17", Actor: userActor("u-17"), PolicyVersion: 3}}
+	first := carried{Event: activity.Event{ID: "ev_1", Type: ChallengeFailed, Time: at, Org: "acme", User: "u-17", Actor: userActor("u-17"), PolicyVersion: 3}}
 	second := first
 	second.ID, second.PolicyVersion, second.Actor = "ev_2", 4, serviceActor
 	rides, err := (&unit{events: []carried{first, second}}).manifest()

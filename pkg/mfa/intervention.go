@@ -1,5 +1,7 @@
 package mfa
 
+import "countersign/pkg/activity"
+
 // mostReason is how long an administrator's reason may be, in bytes.
 const mostReason = 500
 
@@ -20,4 +22,6 @@ func (i *Intervention) check(prefix string) error {
 	return nil
 }
 
-func (i *Intervention) administrator() Actor { return Actor{Kind: "administrator", ID: i.Actor} }
+func (i *Intervention) administrator() activity.Actor {
+	return activity.Actor{Kind: "administrator", ID: i.Actor}
+}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"countersign/pkg/activity"
 	"countersign/pkg/apikey"
 	"countersign/pkg/mfa"
 	"countersign/pkg/mfa/mfatest"
@@ -63,10 +64,10 @@ func send(t *testing.T, w *mfatest.World, id string) (mfa.SendAnswer, error) {
 }
 
 // events gives those of one type that were committed so far.
-func events(t *testing.T, w *mfatest.World, kind string) []mfa.Event {
+func events(t *testing.T, w *mfatest.World, kind string) []activity.Event {
 	t.Helper()
 	w.Drain(t)
-	return slices.DeleteFunc(w.Events.All(), func(e mfa.Event) bool { return e.Type != kind })
+	return slices.DeleteFunc(w.Events.All(), func(e activity.Event) bool { return e.Type != kind })
 }
 
 func TestTheLastWrongAnswerFailsTheChallenge(t *testing.T) {

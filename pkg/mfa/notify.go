@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"countersign/pkg/activity"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
 	"countersign/pkg/store/record"
@@ -16,8 +17,8 @@ import (
 // An addressed is a notice to one recipient.
 type addressed struct {
 	recipient
-	about Event  // of one that sums up nothing but the id, the user and the policy
-	life  string // of the user
+	about activity.Event // of one that sums up nothing but the id, the user and the policy
+	life  string         // of the user
 	topic string
 	sum   []waited // what it sums up; empty: it is of a topic
 }

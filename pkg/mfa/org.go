@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"countersign/pkg/activity"
 	"countersign/pkg/apikey"
 	"countersign/pkg/store"
 	"countersign/pkg/store/record"
@@ -138,7 +139,7 @@ func (s *Service) PutPolicy(ctx context.Context, call Call, org string, change P
 			if err != nil {
 				return OrgPolicy{}, err
 			}
-			u.event(Event{Type: PolicyChanged, Org: org, PolicyVersion: p.Version, Data: map[string]any{"changed": changed}})
+			u.event(carried{Event: activity.Event{Type: PolicyChanged, Org: org, PolicyVersion: p.Version, Data: map[string]any{"changed": changed}}})
 			return p.shown(), nil
 		},
 	})

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"countersign/pkg/activity"
 	"countersign/pkg/store"
 )
 
@@ -21,12 +22,12 @@ func (s *Service) Publish(ctx context.Context, records []store.Record) error {
 		return err
 	}
 	if len(batch.events) > 0 {
-		if err := s.file(ctx, batch.events); err != nil {
-			return err
+		events := make([]activity.Event, 0, len(batch.events))
+		for i := range batch.events {
+			events = append(events, batch.events[i].Event)
 		}
-		events := make([]Event, 0, len(batch.events))
-		for _, p := range batch.events {
-			events = append(events, p.Event)
+		if err := s.activity().File(ctx, batch.events); err != nil {
+			return err
 		}
 		if err := s.Bus.PutEvents(ctx, events); err != nil {
 			return fmt.Errorf("put %d events: %w", len(events), err)
@@ -47,17 +48,9 @@ func (s *Service) Publish(ctx context.Context, records []store.Record) error {
 
 // A batch is what some records hand on.
 type batch struct {
-	events  []published
+	events  []activity.Filing
 	notices []addressed
 	waits   map[route]time.Time // when there will be room for what waits to be told
-}
-
-// published is an event that is being handed on, with the guard of the user it is about as that is now. The guard is nil
-// where the event is about nobody, or about a user who is gone.
-type published struct {
-	carried
-	route route
-	guard *guard
 }
 
 // gather takes out of records what they hand on, and reads the guards of all they are about. An event that rode without
@@ -75,7 +68,7 @@ func (s *Service) gather(ctx context.Context, records []store.Record) (batch, er
 			users[of] = true
 		}
 	}
-	guards, err := s.readGuards(ctx, users)
+	guards, err := readGuards(ctx, s.Store, users)
 	if err != nil {
 		return batch{}, err
 	}
@@ -92,7 +85,7 @@ func (s *Service) gather(ctx context.Context, records []store.Record) (batch, er
 			continue
 		}
 		for _, e := range m.carried() {
-			b.events = append(b.events, published{carried: e, route: r, guard: g})
+			b.events = append(b.events, filing(&e, r, g))
 			if g != nil {
 				for _, to := range e.To {
 					b.notices = append(b.notices, addressed{recipient: to, about: e.Event, life: e.Life, topic: e.Topic})
@@ -103,7 +96,7 @@ func (s *Service) gather(ctx context.Context, records []store.Record) (batch, er
 			continue
 		}
 		for _, sum := range m.Sums {
-			about := Event{ID: sum.ID, Org: m.Org, User: m.User, PolicyVersion: m.PolicyVersion}
+			about := activity.Event{ID: sum.ID, Org: m.Org, User: m.User, PolicyVersion: m.PolicyVersion}
 			b.notices = append(b.notices, addressed{recipient: sum.recipient, about: about, life: m.Life, sum: sum.Items})
 		}
 		if !m.Waits.IsZero() {
@@ -111,6 +104,19 @@ func (s *Service) gather(ctx context.Context, records []store.Record) (batch, er
 		}
 	}
 	return b, nil
+}
+
+// filing is an event for the activity, about the user of a route whose guard is g. The guard is nil where the event is about
+// nobody, or about a user who is gone.
+func filing(e *carried, r route, g *guard) activity.Filing {
+	f := activity.Filing{Event: e.Event, Route: activity.Route(r)}
+	if r == "" {
+		f.Route = activity.Route(routeOf(e.Org, ""))
+	}
+	if g != nil {
+		f.Key = g.Activity
+	}
+	return f
 }
 
 // route is that of the user whom the manifest is about; empty: it is about nobody.

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"countersign/pkg/activity"
 	"countersign/pkg/mfa"
 	"countersign/pkg/mfa/mfatest"
 	"countersign/pkg/seal"
@@ -156,7 +157,7 @@ func TestAnEventKeepsItsIdWhenItIsHandedOnAgain(t *testing.T) {
 
 type brokenBus struct{ err error }
 
-func (b brokenBus) PutEvents(context.Context, []mfa.Event) error { return b.err }
+func (b brokenBus) PutEvents(context.Context, []activity.Event) error { return b.err }
 
 func TestEventsWaitWhileTheBusIsAway(t *testing.T) {
 	w := kls(t, nil)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"countersign/pkg/activity"
 	"countersign/pkg/apikey"
 	"countersign/pkg/store"
 	"countersign/pkg/store/record"
@@ -135,18 +136,18 @@ type factorRecord struct {
 // enrolment is a factor that is being enrolled. A user has one at a time: beginning again puts another in its place.
 type enrolment struct {
 	record.Head
-	ID        string       `json:"id"` // en_…
-	Epoch     string       `json:"epoch"`
-	Client    string       `json:"client"`
-	Challenge string       `json:"challenge,omitempty"` // that its finish answers; empty: none
-	Actor     *Actor       `json:"actor,omitempty"`     // an administrator, on the user's behalf
-	Reason    string       `json:"reason,omitempty"`    // theirs
-	Begun     time.Time    `json:"begun"`
-	Expires   time.Time    `json:"expires"`
-	Proven    bool         `json:"proven,omitempty"` // the address was, by a code that went there before
-	Begins    int          `json:"begins,omitempty"` // by enrolment tokens, this one and those that it took the place of
-	Code      *sentCode    `json:"code,omitempty"`
-	Factor    factorRecord `json:"factor"`
+	ID        string          `json:"id"` // en_…
+	Epoch     string          `json:"epoch"`
+	Client    string          `json:"client"`
+	Challenge string          `json:"challenge,omitempty"` // that its finish answers; empty: none
+	Actor     *activity.Actor `json:"actor,omitempty"`     // an administrator, on the user's behalf
+	Reason    string          `json:"reason,omitempty"`    // theirs
+	Begun     time.Time       `json:"begun"`
+	Expires   time.Time       `json:"expires"`
+	Proven    bool            `json:"proven,omitempty"` // the address was, by a code that went there before
+	Begins    int             `json:"begins,omitempty"` // by enrolment tokens, this one and those that it took the place of
+	Code      *sentCode       `json:"code,omitempty"`
+	Factor    factorRecord    `json:"factor"`
 }
 
 // sentCode is a code that went out: never the code, only a keyed digest of it bound to this challenge.

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"countersign/pkg/activity"
 	"countersign/pkg/apikey"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
@@ -45,7 +46,7 @@ var ErrNotTaken = errors.New("mfa: the message was surely not taken")
 
 // A Bus takes events for programs, at least once each.
 type Bus interface {
-	PutEvents(ctx context.Context, events []Event) error
+	PutEvents(ctx context.Context, events []activity.Event) error
 }
 
 // A Call is how a request came in, as the door saw it.
@@ -285,19 +286,19 @@ func (u *unit) delete(item store.Item) {
 }
 
 // event records what this commit makes true. It rides on one of the commit's puts.
-func (u *unit) event(e Event) *carried {
+func (u *unit) event(e carried) *carried {
 	e.ID = newEventID()
 	e.Time = u.now
-	if e.Actor == (Actor{}) && u.caller != nil {
+	if e.Actor == (activity.Actor{}) && u.caller != nil {
 		e.Actor = u.caller.actor(e.User)
 	}
 	if e.Data == nil {
 		e.Data = map[string]any{}
 	}
-	if e.User != "" && e.life == "" {
+	if e.User != "" && e.Life == "" {
 		u.err = errors.Join(u.err, errors.New("an event about a user that names no life: "+e.Type))
 	}
-	u.events = append(u.events, carried{Event: e, Life: e.life})
+	u.events = append(u.events, e)
 	return &u.events[len(u.events)-1]
 }
 

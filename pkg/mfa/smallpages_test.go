@@ -56,10 +56,10 @@ func TestWhatIsReadOverSmallPagesIsWhole(t *testing.T) {
 			return w.CheckActivity(t.Context(), org)
 		},
 		"an org's activity": func(t *testing.T) (any, error) {
-			return activity(t, w, mfa.ActivityQuery{Org: org}), nil
+			return listActivity(t, w, mfa.ActivityQuery{Org: org}), nil
 		},
 		"a user's activity": func(t *testing.T) (any, error) {
-			return activity(t, w, mfa.ActivityQuery{Org: org, User: user}), nil
+			return listActivity(t, w, mfa.ActivityQuery{Org: org, User: user}), nil
 		},
 	}
 	read := func(t *testing.T, name string) string {

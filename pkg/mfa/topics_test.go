@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"countersign/pkg/activity"
 	"countersign/pkg/store"
 )
 
@@ -45,7 +46,7 @@ func TestATopicOfALaterBuildIsNotSentAsAnotherOne(t *testing.T) {
 }
 
 func TestAnEventThatIsToldNeedsTheGuardInItsCommit(t *testing.T) {
-	g := &guard{Org: "acme", User: "ana", Activity: newActivityKey(), Profile: Profile{Email: "ana@acme.example"}}
+	g := &guard{Org: "acme", User: "ana", Activity: activity.NewKey(), Profile: Profile{Email: "ana@acme.example"}}
 	u := &unit{s: &Service{Now: time.Now}}
 	u.begin(nil)
 	u.event(g.event(BrowserTheft, 1, nil))

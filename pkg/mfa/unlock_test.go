@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"countersign/pkg/activity"
 	"countersign/pkg/apikey"
 	"countersign/pkg/mfa"
 	"countersign/pkg/mfa/mfatest"
@@ -76,7 +77,7 @@ func TestAnUnlockTellsTheUserAndSaysWhoAndWhy(t *testing.T) {
 	unlock(t, w)
 	unlock(t, w) // where nothing is locked, nothing changes
 	told := events(t, w, mfa.UserUnlocked)
-	want := mfa.Actor{Kind: "administrator", ID: called.Actor}
+	want := activity.Actor{Kind: "administrator", ID: called.Actor}
 	if len(told) != 1 || told[0].Actor != want || told[0].Data["reason"] != called.Reason {
 		t.Errorf("got %+v, want one event by %+v with the reason", told, want)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"countersign/pkg/activity"
 	"countersign/pkg/apikey"
 	"countersign/pkg/store"
 )
@@ -196,7 +197,7 @@ func (u *unit) erase(a *account, policyVersion int) (more, last bool) {
 		return false, false
 	case a.known() && len(rest) > batch:
 		a.guard.renew()
-		a.guard.Activity, a.guard.Waiting = newActivityKey(), nil
+		a.guard.Activity, a.guard.Waiting = activity.NewKey(), nil
 		u.put(a.item, a.guard, time.Time{})
 		return true, false
 	case a.known():

@@ -25,6 +25,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sesv2"
 	mailtypes "github.com/aws/aws-sdk-go-v2/service/sesv2/types"
 
+	"countersign/pkg/activity"
 	"countersign/pkg/api"
 	"countersign/pkg/apikey"
 	"countersign/pkg/mfa"
@@ -106,7 +107,7 @@ func (m mail) SendMail(ctx context.Context, sent mfa.Message) error {
 type bus struct{ client *eventbridge.Client }
 
 // PutEvents implements mfa.Bus.
-func (b bus) PutEvents(ctx context.Context, all []mfa.Event) error {
+func (b bus) PutEvents(ctx context.Context, all []activity.Event) error {
 	var entries []bustypes.PutEventsRequestEntry
 	for _, e := range all {
 		detail, err := json.Marshal(e)

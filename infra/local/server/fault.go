@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"countersign/infra/local/machine"
+	"countersign/pkg/activity"
 	"countersign/pkg/mfa"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
@@ -168,6 +169,6 @@ type faultyBus struct {
 }
 
 // PutEvents implements mfa.Bus.
-func (b faultyBus) PutEvents(ctx context.Context, events []mfa.Event) error {
+func (b faultyBus) PutEvents(ctx context.Context, events []activity.Event) error {
 	return b.faults.befall(ctx, machine.TargetEvents, false, func() error { return b.Bus.PutEvents(ctx, events) })
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"countersign/infra/local/machine"
+	"countersign/pkg/activity"
 	"countersign/pkg/mfa"
 )
 
@@ -152,7 +153,7 @@ func (o *outbox) each(to string, do func(message json.RawMessage) error) error {
 type bus struct{ journal }
 
 // PutEvents implements mfa.Bus.
-func (b bus) PutEvents(_ context.Context, events []mfa.Event) error {
+func (b bus) PutEvents(_ context.Context, events []activity.Event) error {
 	entries := make([]any, len(events))
 	for i, e := range events {
 		entries[i] = e

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"countersign/pkg/activity"
 	"countersign/pkg/apikey"
 	"countersign/pkg/mfa"
 	"countersign/pkg/seal"
@@ -188,11 +189,11 @@ func (o *Outbox) Code(tb testing.TB, address string) seal.Secret {
 // Events records what the bus got.
 type Events struct {
 	mu     sync.Mutex
-	events []mfa.Event
+	events []activity.Event
 }
 
 // PutEvents records events.
-func (e *Events) PutEvents(_ context.Context, events []mfa.Event) error {
+func (e *Events) PutEvents(_ context.Context, events []activity.Event) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.events = append(e.events, events...)
@@ -213,10 +214,10 @@ func (e *Events) Types(user string) []string {
 }
 
 // All gives all events so far, oldest first.
-func (e *Events) All() []mfa.Event {
+func (e *Events) All() []activity.Event {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return append([]mfa.Event(nil), e.events...)
+	return append([]activity.Event(nil), e.events...)
 }
 
 // Wrong gives a well-formed code that isn't code.

@@ -1,4 +1,4 @@
-package mfa
+package activity
 
 import (
 	"context"
@@ -8,30 +8,30 @@ import (
 	"countersign/pkg/store"
 )
 
-// activityPages goes through the pages of a day, the last one first. Beside the page in hand it holds the few before it,
+// dayPages goes through the pages of a day, the last one first. Beside the page in hand it holds the few before it,
 // which tell whether an event was filed before.
-type activityPages struct {
-	l     *listing
+type dayPages struct {
+	g     *listing
 	query store.Query
 	begun bool
 	more  bool
 	ahead []*listedPage // the page in hand, and those before it
-	at    listedPlace   // what is still to be shown
+	at    Place         // what is still to be shown
 }
 
 // listedPage is a page with the ids of its events.
 type listedPage struct {
-	*heldPage
+	*storedPage
 	ids map[string]int // the first entry that has it
 }
 
-func (l *listing) pages(day string) *activityPages {
-	p := &activityPages{
-		l: l, more: true, at: listedPlace{Day: day},
-		query: store.Query{Partition: pagePartition(l.r, day), Reverse: true},
+func (g *listing) pages(day string) *dayPages {
+	p := &dayPages{
+		g: g, more: true, at: Place{Day: day},
+		query: store.Query{Partition: pagePartition(g.q.Route, day), Reverse: true},
 	}
-	if l.from.Day == day && l.from.Page > 0 {
-		p.at = l.from
+	if g.q.After.Day == day && g.q.After.Page > 0 {
+		p.at = g.q.After
 		p.query.After = pageSort(p.at.Page + 1)
 		if p.at.Entries == 0 {
 			p.query.After = pageSort(p.at.Page)
@@ -41,7 +41,7 @@ func (l *listing) pages(day string) *activityPages {
 }
 
 // next gives the next page; nil: there is none. enough is false when the listing has read as much as it may.
-func (p *activityPages) next(ctx context.Context) (h *heldPage, enough bool, err error) {
+func (p *dayPages) next(ctx context.Context) (h *storedPage, enough bool, err error) {
 	if len(p.ahead) > 0 {
 		p.ahead = p.ahead[1:]
 	}
@@ -53,7 +53,7 @@ func (p *activityPages) next(ctx context.Context) (h *heldPage, enough bool, err
 	if len(p.ahead) == 0 {
 		return nil, true, nil
 	}
-	h = p.ahead[0].heldPage
+	h = p.ahead[0].storedPage
 	if p.at.Page != h.number || p.at.Entries == 0 {
 		p.at.Page, p.at.Entries = h.number, len(h.Entries)
 	}
@@ -61,9 +61,9 @@ func (p *activityPages) next(ctx context.Context) (h *heldPage, enough bool, err
 }
 
 // read asks the store for more pages: few at first, since these are often enough, and then for as many as may be read.
-func (p *activityPages) read(ctx context.Context) (enough bool, err error) {
-	room := (listingBytes - listingGuards - p.l.meter.bytes()) / store.MaxItem
-	if room < 1 || p.l.queries >= listingQueries {
+func (p *dayPages) read(ctx context.Context) (enough bool, err error) {
+	room := (listingBytes - listingKeys - p.g.store.bytes()) / store.MaxItem
+	if room < 1 || p.g.queries >= listingQueries {
 		return false, nil
 	}
 	p.query.Limit = room
@@ -71,8 +71,8 @@ func (p *activityPages) read(ctx context.Context) (enough bool, err error) {
 		p.query.Limit = min(room, firstPages)
 	}
 	p.begun = true
-	p.l.queries++
-	found, err := p.l.s.Store.Query(ctx, p.query)
+	p.g.queries++
+	found, err := p.g.store.Query(ctx, p.query)
 	if err != nil {
 		return false, err
 	}
@@ -91,7 +91,7 @@ func (p *activityPages) read(ctx context.Context) (enough bool, err error) {
 	return true, nil
 }
 
-func listPage(h *heldPage) (*listedPage, error) {
+func listPage(h *storedPage) (*listedPage, error) {
 	p := &listedPage{h, make(map[string]int, len(h.Entries))}
 	for i := range h.Entries {
 		var e struct {
@@ -111,7 +111,7 @@ func listPage(h *heldPage) (*listedPage, error) {
 }
 
 // filedBefore reports whether the event of the entry in hand stands in an earlier place too.
-func (p *activityPages) filedBefore(id string) bool {
+func (p *dayPages) filedBefore(id string) bool {
 	if p.ahead[0].ids[id] < p.at.Entries-1 {
 		return true
 	}

@@ -1,7 +1,6 @@
-package mfa_test
+package activity_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -10,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"countersign/pkg/mfa"
+	"countersign/pkg/activity"
 	"countersign/pkg/store"
 	"countersign/pkg/store/storetest"
 )
@@ -28,7 +27,7 @@ func TestAPageOfActivityReadsAMebibyteAtMostWhateverTheDayHolds(t *testing.T) {
 		}
 		var events []toFile
 		for range 100 {
-			e := toFile{id: fmt.Sprintf("ev_%06d", n), kind: mfa.ChallengeFailed, user: id, at: f.Clock.Now()}
+			e := toFile{id: fmt.Sprintf("ev_%06d", n), kind: failed, user: id, at: f.clock.Now()}
 			want[e.id] = true
 			events = append(events, e)
 			n++
@@ -36,40 +35,36 @@ func TestAPageOfActivityReadsAMebibyteAtMostWhateverTheDayHolds(t *testing.T) {
 		if id == rare {
 			rares += len(events)
 		}
-		f.file(t, f.record(events...))
-		f.Clock.Advance(2 * time.Minute)
+		f.file(t, events...)
+		f.clock.Advance(2 * time.Minute)
 	}
 	for name, c := range map[string]struct {
-		q         mfa.ActivityQuery
+		q         activity.Query
 		want      int
 		mostPages int
 	}{
-		"all":             {mfa.ActivityQuery{ListQuery: mfa.ListQuery{Limit: 200}}, total, total/200 + 40},
-		"one user":        {mfa.ActivityQuery{User: rare}, rares, 60},
-		"a type not seen": {mfa.ActivityQuery{Type: "policy"}, 0, 50},
+		"all":             {activity.Query{Limit: 200}, total, total/200 + 40},
+		"one user":        {activity.Query{Route: userRoute(rare)}, rares, 60},
+		"a type not seen": {activity.Query{Type: "policy"}, 0, 50},
 		"from near the end": {
-			mfa.ActivityQuery{From: f.Clock.Now().Add(-3 * time.Minute), ListQuery: mfa.ListQuery{Limit: 200}}, 100, 2,
+			activity.Query{From: f.clock.Now().Add(-3 * time.Minute), Limit: 200}, 100, 2,
 		},
 	} {
-		c.q.Org = org
 		got, empty, pages := map[string]bool{}, 0, 0
-		for more := true; more; pages++ {
-			events, cursor := f.page(t, c.q)
+		f.pages(t, c.q, func(page int, events []activity.Event, more bool) {
 			for _, e := range events {
 				if got[e.ID] || !want[e.ID] {
 					t.Fatalf("%s: %s is shown twice, or was never filed", name, e.ID)
 				}
 				got[e.ID] = true
 			}
-			if len(events) == 0 && cursor != "" {
+			if len(events) == 0 && more {
 				empty++
 			}
-			more = cursor != "" && cursor != c.q.Cursor
-			if cursor != "" && !more || pages > c.mostPages {
+			if pages = page; pages > c.mostPages {
 				t.Fatalf("%s: no end after %d pages", name, pages)
 			}
-			c.q.Cursor = cursor
-		}
+		})
 		if len(got) != c.want {
 			t.Errorf("%s: got %d events, want %d", name, len(got), c.want)
 		}
@@ -80,35 +75,25 @@ func TestAPageOfActivityReadsAMebibyteAtMostWhateverTheDayHolds(t *testing.T) {
 	}
 }
 
-func TestAPageReadsAMebibyteAtMostThoughEachEventIsAboutAnotherUserWithABigGuard(t *testing.T) {
+func TestAPageReadsAMebibyteAtMostThoughEachEventIsAboutAnotherUserWhoseKeyIsInABigItem(t *testing.T) {
 	var users []string
 	for i := range 200 {
 		users = append(users, fmt.Sprintf("u-%03d", i))
 	}
-	f := onModel(t, users...)
-	for _, item := range f.read.Store.(*storetest.Model).Items() {
-		var guard map[string]any
-		if item.Key.Sort != "guard" || json.Unmarshal(item.Body, &guard) != nil {
-			continue
-		}
-		guard["padding"] = strings.Repeat("p", 14<<10)
-		body, _ := json.Marshal(guard)
-		if err := f.read.Commit(t.Context(), store.NewVersion(), store.Write{Key: item.Key, Expect: item.Version, Body: body}); err != nil {
-			t.Fatal(err)
-		}
+	f := onModel(t)
+	for _, user := range users {
+		f.makeUser(t, user, 14<<10)
 	}
 	want := 0
 	for n := range 10 {
 		for _, id := range users {
-			f.file(t, f.record(toFile{id: fmt.Sprintf("ev_%d_%s", n, id), kind: mfa.ChallengeSent, user: id, at: f.Clock.Now(), padding: 100}))
+			f.file(t, toFile{id: fmt.Sprintf("ev_%d_%s", n, id), kind: sent, user: id, at: f.clock.Now(), padding: 100})
 			want++
 		}
 	}
 	got := map[string]bool{}
-	q := mfa.ActivityQuery{Org: org, ListQuery: mfa.ListQuery{Limit: 200}}
-	for more := true; more; more = q.Cursor != "" {
-		var events []mfa.Event
-		if events, q.Cursor = f.page(t, q); len(events) == 0 && q.Cursor != "" {
+	f.pages(t, activity.Query{Limit: 200}, func(_ int, events []activity.Event, more bool) {
+		if len(events) == 0 && more {
 			t.Fatal("got an empty page where there is something to show")
 		}
 		for _, e := range events {
@@ -117,7 +102,7 @@ func TestAPageReadsAMebibyteAtMostThoughEachEventIsAboutAnotherUserWithABigGuard
 			}
 			got[e.ID] = true
 		}
-	}
+	})
 	if len(got) != want {
 		t.Errorf("got %d events, want %d", len(got), want)
 	}
@@ -125,11 +110,11 @@ func TestAPageReadsAMebibyteAtMostThoughEachEventIsAboutAnotherUserWithABigGuard
 
 // chaos files events in ways that come up, and ways that hardly do, and keeps what a listing must show of them.
 type chaos struct {
-	*filing
+	*world
 	rng   *rand.Rand
 	users []string
 	heavy bool           // so that what one page may read is less than a day holds
-	last  []store.Record // the batch before
+	last  []toFile       // the batch before
 	order map[string]int // when an event was filed first
 	all   map[string]toFile
 }
@@ -138,7 +123,7 @@ type chaos struct {
 func newChaos(t *testing.T, seed uint64) *chaos {
 	users := []string{"u-0", "u-1", "u-2"}
 	return &chaos{
-		filing: onModel(t, users...), rng: rand.New(rand.NewPCG(seed, 9)), users: append(users, ""), heavy: seed%3 == 0,
+		world: onModel(t, users...), rng: rand.New(rand.NewPCG(seed, 9)), users: append(users, ""), heavy: seed%3 == 0,
 		order: map[string]int{}, all: map[string]toFile{},
 	}
 }
@@ -151,11 +136,11 @@ func (c *chaos) step(t *testing.T) {
 		return
 	}
 	pace := []time.Duration{time.Second, time.Minute}[c.rng.IntN(2)]
-	c.Clock.Advance(time.Duration(c.rng.IntN(90)) * pace)
-	var batch []store.Record
-	room := 36 << 10 // so that a batch fills no more pages than are searched for an earlier filing
+	c.clock.Advance(time.Duration(c.rng.IntN(90)) * pace)
+	var batch [][]toFile // of one commit each
+	room := 36 << 10     // so that a batch fills no more pages than are searched for an earlier filing
 	for range 1 + c.rng.IntN(8) {
-		at := c.Clock.Now().Add(-time.Duration(c.rng.IntN(3)) * time.Second)
+		at := c.clock.Now().Add(-time.Duration(c.rng.IntN(3)) * time.Second)
 		switch c.rng.IntN(6) {
 		case 0:
 			at = at.Add(-time.Duration(c.rng.IntN(30)) * time.Hour) // late
@@ -166,7 +151,7 @@ func (c *chaos) step(t *testing.T) {
 		for range 1 + c.rng.IntN(3) {
 			e := toFile{
 				id: fmt.Sprintf("ev_%04d_%d", len(c.all), c.rng.IntN(1000)), user: id, at: at,
-				kind: []string{mfa.ChallengeSent, mfa.ChallengeFailed, mfa.PolicyChanged}[c.rng.IntN(3)],
+				kind: []string{sent, failed, changed}[c.rng.IntN(3)],
 			}
 			if c.heavy {
 				e.padding = c.rng.IntN(12 << 10)
@@ -180,7 +165,7 @@ func (c *chaos) step(t *testing.T) {
 			events = append(events, e)
 		}
 		if len(events) > 0 {
-			batch = append(batch, c.record(events...))
+			batch = append(batch, events)
 		}
 	}
 	switch c.rng.IntN(4) {
@@ -189,29 +174,25 @@ func (c *chaos) step(t *testing.T) {
 	case 1:
 		batch = append(batch, batch[c.rng.IntN(len(batch))]) // twice in one
 	}
-	for _, r := range batch {
-		var m struct{ E []struct{ I string } }
-		if err := json.Unmarshal([]byte(r.Events), &m); err != nil {
-			t.Fatal(err)
-		}
-		for _, e := range m.E {
-			if _, filed := c.order[e.I]; !filed {
-				c.order[e.I] = len(c.order)
-			}
+	c.last = slices.Concat(batch...)
+	for _, e := range c.last {
+		if _, filed := c.order[e.id]; !filed {
+			c.order[e.id] = len(c.order)
 		}
 	}
-	c.last = batch
-	c.file(t, batch...)
+	c.file(t, c.last...)
 }
 
 // question is some listing, and what is in it.
-func (c *chaos) question() (q mfa.ActivityQuery, has func(toFile) bool) {
-	q.Org, q.Limit = org, 1+c.rng.IntN(30)
+func (c *chaos) question() (q activity.Query, has func(toFile) bool) {
+	q.Limit = 1 + c.rng.IntN(30)
+	user := ""
 	if c.rng.IntN(2) == 0 {
-		q.User = c.users[c.rng.IntN(len(c.users))] // or nobody's in particular
+		user = c.users[c.rng.IntN(len(c.users))] // or nobody's in particular
 	}
+	q.Route = userRoute(user)
 	if c.rng.IntN(3) == 0 {
-		q.Type = []string{"challenge", mfa.ChallengeFailed, "policy"}[c.rng.IntN(3)]
+		q.Type = []string{"challenge", failed, "policy"}[c.rng.IntN(3)]
 	}
 	if c.rng.IntN(2) == 0 {
 		q.From = c.moment()
@@ -220,7 +201,7 @@ func (c *chaos) question() (q mfa.ActivityQuery, has func(toFile) bool) {
 		q.To = c.moment()
 	}
 	return q, func(e toFile) bool {
-		return (q.User == "" || e.user == q.User) && (q.Type == "" || strings.HasPrefix(e.kind, q.Type)) &&
+		return (user == "" || e.user == user) && (q.Type == "" || strings.HasPrefix(e.kind, q.Type)) &&
 			!e.at.Before(q.From) && (q.To.IsZero() || e.at.Before(q.To))
 	}
 }
@@ -252,14 +233,15 @@ func TestWhateverIsFiledInWhateverOrderAListingMissesNothingAndShowsNothingTwice
 			}
 			var shown []string
 			seen := map[string]bool{}
-			for pages := 0; pages == 0 || q.Cursor != ""; pages++ {
+			for pages, more := 0, true; more; pages++ {
 				if pages > 500 {
 					t.Fatalf("seed %d: no end", seed)
 				}
-				var events []mfa.Event
-				asked := q.Limit
-				events, q.Cursor = c.page(t, q)
-				if pagesSeen++; len(events) < asked && q.Cursor != "" {
+				events, next := c.page(t, q)
+				if more = next != nil; more {
+					q.After = *next
+				}
+				if pagesSeen++; len(events) < q.Limit && more {
 					shortSeen++
 				}
 				for _, e := range events {
@@ -289,7 +271,7 @@ func TestWhateverIsFiledInWhateverOrderAListingMissesNothingAndShowsNothingTwice
 				t.Errorf("seed %d, %+v: not the last day first, and in it what was filed last: %v", seed, q, shown)
 			}
 		}
-		if _, err := c.CheckActivity(t.Context(), org); err != nil {
+		if _, err := c.Check(t.Context(), orgRoute()); err != nil {
 			t.Errorf("seed %d: %v", seed, err)
 		}
 	}
@@ -299,24 +281,19 @@ func TestWhateverIsFiledInWhateverOrderAListingMissesNothingAndShowsNothingTwice
 func TestAnEventFiledAgainFarAwayIsNeverMissedAndKeepsItsID(t *testing.T) {
 	for _, apart := range []int{1, 4, 5, 30} {
 		f := onModel(t, "u-0")
-		at := f.Clock.Now()
-		first := f.record(toFile{id: "ev_first", kind: mfa.ChallengeSent, user: "u-0", at: at})
+		at := f.clock.Now()
+		first := toFile{id: "ev_first", kind: sent, user: "u-0", at: at}
 		f.file(t, first)
 		for n := range apart - 1 {
-			f.file(t, f.record(toFile{id: fmt.Sprint("ev_", n), kind: mfa.ChallengeSent, user: "u-0", at: at}))
+			f.file(t, toFile{id: fmt.Sprint("ev_", n), kind: sent, user: "u-0", at: at})
 		}
 		f.file(t, first)
 		shown := map[string]int{}
-		for q := (mfa.ActivityQuery{Org: org, ListQuery: mfa.ListQuery{Limit: 3}}); ; {
-			var events []mfa.Event
-			events, q.Cursor = f.page(t, q)
+		f.pages(t, activity.Query{Limit: 3}, func(_ int, events []activity.Event, _ bool) {
 			for _, e := range events {
 				shown[e.ID]++
 			}
-			if q.Cursor == "" {
-				break
-			}
-		}
+		})
 		want := 1
 		if apart > 4 {
 			want = 2
@@ -330,32 +307,12 @@ func TestAnEventFiledAgainFarAwayIsNeverMissedAndKeepsItsID(t *testing.T) {
 func TestAPageHasAsManyItemsAsItsLimitSays(t *testing.T) {
 	f := onModel(t, "u-0")
 	for n := range 250 {
-		f.file(t, f.record(toFile{id: fmt.Sprintf("ev_%03d", n), kind: mfa.ChallengeSent, user: "u-0", at: f.Clock.Now()}))
+		f.file(t, toFile{id: fmt.Sprintf("ev_%03d", n), kind: sent, user: "u-0", at: f.clock.Now()})
 	}
-	for limit, want := range map[int]int{0: 50, 1: 1, 49: 49, 199: 199, 200: 200} {
-		events, cursor := f.page(t, mfa.ActivityQuery{Org: org, ListQuery: mfa.ListQuery{Limit: limit}})
-		if len(events) != want || cursor == "" || events[0].ID != "ev_249" {
-			t.Errorf("limit %d: got %d items from %s on, want %d", limit, len(events), events[0].ID, want)
-		}
-	}
-	for _, limit := range []int{-1, 201} {
-		for name, list := range map[string]func(mfa.ListQuery) error{
-			"an org's": func(q mfa.ListQuery) error {
-				_, err := f.OrgActivity(t.Context(), f.Client, mfa.ActivityQuery{Org: org, ListQuery: q})
-				return err
-			},
-			"a user's": func(q mfa.ListQuery) error {
-				_, err := f.UserActivity(t.Context(), f.Client, mfa.ActivityQuery{Org: org, User: "u-0", ListQuery: q})
-				return err
-			},
-			"browsers": func(q mfa.ListQuery) error {
-				_, err := f.ListBrowsers(t.Context(), f.Client, org, "u-0", q)
-				return err
-			},
-		} {
-			if e := wantCode(t, list(mfa.ListQuery{Limit: limit}), mfa.InvalidRequest); e.Param != "limit" {
-				t.Errorf("%s, limit %d: got param %q", name, limit, e.Param)
-			}
+	for _, limit := range []int{1, 49, 50, 199, 200} {
+		events, next := f.page(t, activity.Query{Limit: limit})
+		if len(events) != limit || next == nil || events[0].ID != "ev_249" {
+			t.Errorf("limit %d: got %d items from %s on", limit, len(events), events[0].ID)
 		}
 	}
 }
@@ -364,20 +321,19 @@ func TestAListingGoesOnThroughManyQuietDays(t *testing.T) {
 	f := onModel(t, "u-0")
 	const days = 100
 	for n := range days {
-		f.file(t, f.record(toFile{id: fmt.Sprintf("ev_%03d", n), kind: mfa.ChallengeSent, user: "u-0", at: f.Clock.Now()}))
-		f.Clock.Advance(24 * time.Hour)
+		f.file(t, toFile{id: fmt.Sprintf("ev_%03d", n), kind: sent, user: "u-0", at: f.clock.Now()})
+		f.clock.Advance(24 * time.Hour)
 	}
 	for kind, want := range map[string]int{"challenge": days, "policy": 0} {
 		got, pages := 0, 0
-		for q := (mfa.ActivityQuery{Org: org, Type: kind, ListQuery: mfa.ListQuery{Limit: 200}}); pages == 0 || q.Cursor != ""; pages++ {
-			var events []mfa.Event
-			events, q.Cursor = f.page(t, q)
+		f.pages(t, activity.Query{Type: kind, Limit: 200}, func(page int, events []activity.Event, _ bool) {
 			for _, e := range events {
 				if got++; e.ID != fmt.Sprintf("ev_%03d", days-got) {
 					t.Errorf("got %s in place %d", e.ID, got)
 				}
 			}
-		}
+			pages = page
+		})
 		if got != want || pages < 2 || pages > 8 {
 			t.Errorf("%s: got %d events on %d pages, want %d", kind, got, pages, want)
 		}
@@ -388,28 +344,26 @@ func TestAListingGoesOnThoughEachPageIsAsBigAsAnItemCanBe(t *testing.T) {
 	f := onModel(t, "u-0")
 	const filed = 40
 	for n := range filed {
-		kind := mfa.ChallengeSent
+		kind := sent
 		if n%13 == 0 {
-			kind = mfa.ChallengeFailed
+			kind = failed
 		}
-		e := toFile{id: fmt.Sprintf("ev_%02d", n), kind: kind, user: "u-0", at: f.Clock.Now(), padding: 48_300}
-		f.file(t, f.record(e))
+		e := toFile{id: fmt.Sprintf("ev_%02d", n), kind: kind, user: "u-0", at: f.clock.Now(), padding: 48_300}
+		f.file(t, e)
 	}
 	for _, item := range f.read.Store.(*storetest.Model).Items() {
 		if item.Key.Sort == "00000001" && len(item.Body) < store.MaxItem-1024 {
 			t.Errorf("a page has %d bytes, want nearly %d", len(item.Body), store.MaxItem)
 		}
 	}
-	for kind, want := range map[string]int{"": filed, mfa.ChallengeFailed: 4, "policy": 0} {
+	for kind, want := range map[string]int{"": filed, failed: 4, "policy": 0} {
 		got, pages := 0, 0
-		for q := (mfa.ActivityQuery{Org: org, Type: kind}); pages == 0 || q.Cursor != ""; pages++ {
-			var events []mfa.Event
-			events, q.Cursor = f.page(t, q)
+		f.pages(t, activity.Query{Type: kind}, func(page int, events []activity.Event, _ bool) {
 			got += len(events)
-			if pages > filed {
+			if pages = page; pages > filed {
 				t.Fatalf("%s: no end", kind)
 			}
-		}
+		})
 		if got != want {
 			t.Errorf("%s: got %d events on %d pages, want %d", kind, got, pages, want)
 		}
@@ -418,18 +372,18 @@ func TestAListingGoesOnThoughEachPageIsAsBigAsAnItemCanBe(t *testing.T) {
 
 func TestAListingToMidnightDoesNotReadTheDayThatBeginsThen(t *testing.T) {
 	f := onModel(t, "u-0")
-	at := f.Clock.Now()
-	f.file(t, f.record(toFile{id: "ev_a", kind: mfa.ChallengeSent, user: "u-0", at: at}))
+	at := f.clock.Now()
+	f.file(t, toFile{id: "ev_a", kind: sent, user: "u-0", at: at})
 	midnight := at.Truncate(24 * time.Hour).Add(24 * time.Hour)
-	f.Clock.Advance(24 * time.Hour)
+	f.clock.Advance(24 * time.Hour)
 	for n := range 20 {
-		f.file(t, f.record(toFile{id: fmt.Sprint("ev_", n), kind: mfa.ChallengeSent, user: "u-0", at: f.Clock.Now()}))
+		f.file(t, toFile{id: fmt.Sprint("ev_", n), kind: sent, user: "u-0", at: f.clock.Now()})
 	}
-	events, cursor := f.page(t, mfa.ActivityQuery{Org: org, To: midnight})
-	if len(events) != 1 || events[0].ID != "ev_a" || cursor != "" {
-		t.Errorf("got %d events and cursor %q, want the one of the day before", len(events), cursor)
+	events, next := f.page(t, activity.Query{To: midnight})
+	if len(events) != 1 || events[0].ID != "ev_a" || next != nil {
+		t.Errorf("got %d events, and more: %v, want the one of the day before", len(events), next != nil)
 	}
-	if got := f.read.queries.Load(); got != 2 {
+	if got := f.read.Queries.Load(); got != 2 {
 		t.Errorf("got %d queries, want one for the days and one for the pages", got)
 	}
 }

@@ -1,4 +1,4 @@
-package mfa
+package activity
 
 import (
 	"context"
@@ -8,17 +8,17 @@ import (
 	"countersign/pkg/store"
 )
 
-// ErrActivityBroken says that an org's activity isn't as it was filed.
-var ErrActivityBroken = errors.New("mfa: the activity was changed after it was filed")
+// ErrBroken says that an org's activity isn't as it was filed.
+var ErrBroken = errors.New("the activity was changed after it was filed")
 
-// CheckActivity goes through all of an org's activity that is still kept, and answers how many pages it has, or
-// ErrActivityBroken with the first page that doesn't fit: one that is missing, was altered, or isn't linked to the page
+// Check goes through all of an org's activity that is still kept, and answers how many pages it has, or
+// ErrBroken with the first page that doesn't fit: one that is missing, was altered, or isn't linked to the page
 // that was the last one when it was filed. It needs memory for one store page, and a line for each day.
-func (s *Service) CheckActivity(ctx context.Context, org string) (pages int, err error) {
-	c := &activityCheck{s: s, r: routeOf(org, "")}
-	days := store.Query{Partition: daysPartition(c.r)}
+func (l *Log) Check(ctx context.Context, org Route) (pages int, err error) {
+	c := &checking{l: l, org: org}
+	days := store.Query{Partition: daysPartition(c.org)}
 	for more := true; more; {
-		found, err := s.Store.Query(ctx, days)
+		found, err := l.Store.Query(ctx, days)
 		if err != nil {
 			return c.pages, err
 		}
@@ -32,29 +32,29 @@ func (s *Service) CheckActivity(ctx context.Context, org string) (pages int, err
 	return c.pages, nil
 }
 
-// activityCheck is one run of CheckActivity.
-type activityCheck struct {
-	s     *Service
-	r     route
+// checking is one run of Check.
+type checking struct {
+	l     *Log
+	org   Route
 	pages int
-	first []*heldPage // of each day so far, without its entries
+	first []*storedPage // of each day so far, without its entries
 }
 
-func broken(h *heldPage, what string) error {
-	return fmt.Errorf("%w: page %d of %s %s", ErrActivityBroken, h.number, h.day, what)
+func broken(h *storedPage, what string) error {
+	return fmt.Errorf("%w: page %d of %s %s", ErrBroken, h.number, h.day, what)
 }
 
 // over reports whether the retention of a day is over.
-func (c *activityCheck) over(day string) (bool, error) {
+func (c *checking) over(day string) (bool, error) {
 	until, err := keptUntil(day)
-	return !c.s.Now().Before(until), err
+	return !c.l.Now().Before(until), err
 }
 
-func (c *activityCheck) day(ctx context.Context, day string) error {
-	var before *heldPage
-	q := store.Query{Partition: pagePartition(c.r, day)}
+func (c *checking) day(ctx context.Context, day string) error {
+	var before *storedPage
+	q := store.Query{Partition: pagePartition(c.org, day)}
 	for more := true; more; {
-		found, err := c.s.Store.Query(ctx, q)
+		found, err := c.l.Store.Query(ctx, q)
 		if err != nil {
 			return err
 		}
@@ -87,12 +87,12 @@ func (c *activityCheck) day(ctx context.Context, day string) error {
 	if over, err := c.over(day); over || err != nil { // it was over while the check went on
 		return err
 	}
-	return fmt.Errorf("%w: all pages of %s are missing", ErrActivityBroken, day)
+	return fmt.Errorf("%w: all pages of %s are missing", ErrBroken, day)
 }
 
 // firstPage checks the link between days. The first page of a day must be linked to the page that was the last one of
 // the latest day before, when it was filed. What was filed within filingTime of it may have come later.
-func (c *activityCheck) firstPage(ctx context.Context, h *heldPage) error {
+func (c *checking) firstPage(ctx context.Context, h *storedPage) error {
 	if h.number != 1 {
 		return broken(h, "is the first that is there of its day")
 	}
@@ -105,11 +105,11 @@ func (c *activityCheck) firstPage(ctx context.Context, h *heldPage) error {
 			return broken(h, "isn't linked to "+other.day+", which has pages that were filed before it")
 		}
 	}
-	c.first = append(c.first, &heldPage{day: h.day, page: page{Filed: h.Filed}})
+	c.first = append(c.first, &storedPage{day: h.day, page: page{Filed: h.Filed}})
 	if h.Earlier == nil {
 		return nil
 	}
-	found, err := c.s.Store.Query(ctx, store.Query{Partition: pagePartition(c.r, h.Earlier.Day), After: pageSort(h.Earlier.Number - 1), Limit: 2})
+	found, err := c.l.Store.Query(ctx, store.Query{Partition: pagePartition(c.org, h.Earlier.Day), After: pageSort(h.Earlier.Number - 1), Limit: 2})
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,242 @@
+package activity
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+
+	"countersign/pkg/store"
+)
+
+// A Query asks for events of an org, or of one user of it. Zero fields don't narrow it.
+type Query struct {
+	Route    Route     // of the org, or of the user
+	Type     string    // all that is before the dot, or a whole type: "challenge", "challenge.failed"
+	From, To time.Time // From included, To not
+	Limit    int       // the most events that one page may have
+	After    Place     // where to go on; zero: at the newest event
+}
+
+// A Place is where a listing goes on: with the first so many entries of a page, and the pages before it. Page 0 stands for
+// all pages of the day, whichever they will be.
+type Place struct {
+	Day     string `json:"day"`
+	Page    int    `json:"page,omitempty"`
+	Entries int    `json:"entries,omitempty"`
+}
+
+// What one page of a listing reads from the store at most. A page of the activity, like any item, has at most
+// store.MaxItem bytes, so a query is bounded by its limit.
+const (
+	listingBytes   = 960 << 10 // in all, which leaves 64 KiB of 1 MiB for what every call reads
+	listingKeys    = 256 << 10 // of these, kept for the keys of the users whom the events are about
+	listingQueries = 24        // one after the other
+	firstPages     = refiledWithin + 2
+	daysAtOnce     = 32
+)
+
+// filingTime is more than two filings can differ in what they take the time for: how long one of them may last, and how
+// far apart the clocks of two processes are.
+const filingTime = 10 * time.Minute
+
+// refiledWithin is how many pages, filed before the one that an event is on, are searched for an earlier filing of it.
+// What is tried again is filed again within seconds.
+const refiledWithin = 4
+
+// List gives one page of a listing of events, and the place where the next page goes on; nil: there are no more.
+//
+// The newest events come first: the latest day first, and in a day what was filed last. Events are filed within seconds,
+// in batches, so this is the order of their times except for events that happened within moments of each other. An event
+// that was filed late is where it was filed, among those of its own day. In this order nothing moves: whatever is filed
+// while a client goes from page to page, no event that was there at the beginning is missed, and none comes again. What is
+// filed meanwhile in a part that the client has passed is found by the next listing.
+//
+// An event that was filed more than once is shown in the first of its places. Where these are more than refiledWithin
+// pages of the day apart, it is shown again. It has one id, by which a client that must not count it twice can tell.
+//
+// One page reads a bounded number of items and at most 1 MiB, whatever the day holds. So it may have fewer events than the
+// limit, or none, while there are more.
+//
+// Of a user who was erased a listing says nothing. What remains of such an event is that it happened: id, type, time, org
+// and policy version, and the kind of its actor; the actor's id only where that is a client or the service. It stays in
+// the org's activity, because erasing a user must not make an attack look as if it had never happened. It is in no user's
+// activity, not even in that of a user who was made again under the same id.
+func (l *Log) List(ctx context.Context, q Query) (events []Event, next *Place, err error) {
+	meter := &meteredStore{Store: l.Store}
+	g := &listing{store: meter, keys: l.Keys, q: &q}
+	next, err = g.collect(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	events, rest, err := g.open(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if rest != nil {
+		next = rest
+	}
+	return events, next, nil
+}
+
+// ofUser reports whether the query asks for the events of one user.
+func (q *Query) ofUser() bool { return len(q.Route) > orgRoute }
+
+// lastDay is the day to begin with; empty: the last one there is.
+func (q *Query) lastDay() (last string) {
+	if !q.To.IsZero() {
+		last = dayOf(q.To.Add(-1))
+	}
+	if q.After.Day != "" && (last == "" || q.After.Day < last) {
+		return q.After.Day
+	}
+	return last
+}
+
+// A listing goes back through the days of an org until it has enough, or has read as much as one page may.
+type listing struct {
+	store   *meteredStore
+	keys    func(context.Context, store.Store, []Route) (map[Route]Key, error)
+	q       *Query
+	key     Key // of the user that the query narrows to
+	queries int
+	found   []foundEvent
+}
+
+// A foundEvent is an event, the entry it is in, and where that is. What it says of its user is still encrypted where User
+// is empty and the entry's Of isn't.
+type foundEvent struct {
+	Event
+	entry *entry
+	at    Place // the place that begins with it
+}
+
+// collect fills found, and answers where to go on; nil: there is nothing further back.
+func (g *listing) collect(ctx context.Context) (*Place, error) {
+	if g.q.ofUser() {
+		keys, err := g.keys(ctx, g.store, []Route{g.q.Route})
+		if g.key = keys[g.q.Route]; err != nil || g.key == nil {
+			return nil, err
+		}
+	}
+	days := store.Query{Partition: daysPartition(g.q.Route), Reverse: true, Limit: daysAtOnce}
+	if last := g.q.lastDay(); last != "" {
+		days.After = last + "~" // which sorts after the day, and before the next
+	}
+	for more := true; more; {
+		g.queries++
+		page, err := g.store.Query(ctx, days)
+		if err != nil {
+			return nil, err
+		}
+		for _, item := range page.Items {
+			day := item.Key.Sort
+			if !g.q.From.IsZero() && day < dayOf(g.q.From) {
+				return nil, nil
+			}
+			if next, err := g.day(ctx, day); err != nil || next != nil {
+				return next, err
+			}
+		}
+		days.After, more = page.Last, page.More
+	}
+	return nil, nil
+}
+
+// day adds a day's events. It answers where to go on when there were more than there was room for.
+func (g *listing) day(ctx context.Context, day string) (*Place, error) {
+	pages := g.pages(day)
+	for {
+		p, enough, err := pages.next(ctx)
+		switch {
+		case err != nil:
+			return nil, err
+		case !enough:
+			return &pages.at, nil
+		case p == nil:
+			return nil, nil
+		}
+		for ; pages.at.Entries > 0; pages.at.Entries-- {
+			e, wanted, err := g.wanted(&p.Entries[pages.at.Entries-1])
+			if err != nil {
+				return nil, err
+			}
+			if !wanted || pages.filedBefore(e.ID) {
+				continue
+			}
+			if len(g.found) == g.q.Limit {
+				return &pages.at, nil
+			}
+			e.at = pages.at
+			g.found = append(g.found, e)
+		}
+		if p.Filed.Before(g.q.From.Add(-filingTime)) {
+			return nil, nil // and so is all that was filed before it
+		}
+	}
+}
+
+// wanted opens an entry, and reports whether the query asks for it.
+func (g *listing) wanted(in *entry) (e foundEvent, wanted bool, err error) {
+	e.entry = in
+	if in.Body == nil || g.q.ofUser() && in.route(g.q.Route) != g.q.Route {
+		return e, false, nil
+	}
+	if err := json.Unmarshal(in.Body, &e.Event); err != nil {
+		return e, false, err
+	}
+	wanted = matchesType(e.Type, g.q.Type) && !e.Time.Before(g.q.From) && (g.q.To.IsZero() || e.Time.Before(g.q.To)) &&
+		(!g.q.ofUser() || g.key.reveal(in, &e.Event))
+	return e, wanted, nil
+}
+
+// matchesType reports whether an event's type is the one asked for, or has it before its dot.
+func matchesType(of, asked string) bool {
+	kind, _, _ := strings.Cut(of, ".")
+	return asked == "" || of == asked || kind == asked
+}
+
+// open decrypts what was found. It reads the keys of all users that the events are about side by side, in groups whose
+// keys surely fit into what is left to be read. rest is where to go on when something was left out.
+func (g *listing) open(ctx context.Context) (events []Event, rest *Place, err error) {
+	for next := g.found; len(next) > 0; {
+		group, users := g.group(next)
+		if len(group) == 0 {
+			return events, &next[0].at, nil
+		}
+		var keys map[Route]Key
+		if len(users) > 0 {
+			if keys, err = g.keys(ctx, g.store, users); err != nil {
+				return nil, nil, err
+			}
+		}
+		for i := range group {
+			e := &group[i]
+			if key := keys[e.entry.route(g.q.Route)]; key != nil {
+				key.reveal(e.entry, &e.Event)
+			}
+			events = append(events, e.Event)
+		}
+		next = next[len(group):]
+	}
+	return events, nil, nil
+}
+
+// group is the first of events, as many as there is room to read the keys for, and the users whose keys are needed.
+func (g *listing) group(events []foundEvent) (group []foundEvent, users []Route) {
+	room := (listingBytes - g.store.bytes()) / KeyBytes
+	for i := range events {
+		e := &events[i]
+		if e.User != "" || e.entry.Of == "" {
+			continue
+		}
+		if user := e.entry.route(g.q.Route); !slices.Contains(users, user) {
+			if len(users) == room {
+				return events[:i], users
+			}
+			users = append(users, user)
+		}
+	}
+	return events, users
+}

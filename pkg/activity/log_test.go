@@ -1,0 +1,202 @@
+package activity_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"countersign/pkg/activity"
+	"countersign/pkg/store"
+	"countersign/pkg/store/bolt"
+	"countersign/pkg/store/fault"
+	"countersign/pkg/store/storetest"
+)
+
+// A world is a log over a store that counts what is read, with users whose keys are items of that store.
+type world struct {
+	activity.Log
+	clock  *storetest.Clock
+	read   *storetest.Meter
+	faults *fault.Store // between the log and its store
+}
+
+const (
+	org = "acme"
+
+	sent    = "challenge.sent"
+	failed  = "challenge.failed"
+	changed = "policy.changed"
+)
+
+func onModel(t *testing.T, users ...string) *world {
+	clock := storetest.NewClock(time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC))
+	return over(t, storetest.NewModel(clock.Now), clock, users...)
+}
+
+func onFile(t *testing.T, users ...string) *world {
+	clock := storetest.NewClock(time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC))
+	db, err := bolt.Open(filepath.Join(t.TempDir(), "store"), bolt.Options{Now: clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return over(t, db, clock, users...)
+}
+
+func over(t *testing.T, db store.Store, clock *storetest.Clock, users ...string) *world {
+	t.Helper()
+	w := &world{clock: clock, read: &storetest.Meter{Store: db}}
+	w.faults = fault.New(w.read)
+	w.Log = activity.Log{Store: w.faults, Now: clock.Now, Commit: committing(w.faults, clock.Now), Keys: keys}
+	for _, user := range users {
+		w.makeUser(t, user, 0)
+	}
+	return w
+}
+
+// committing commits what is planned, again where it lost a race.
+func committing(to store.Store, now func() time.Time) func(context.Context, func(time.Time) ([]store.Write, error)) error {
+	return func(ctx context.Context, plan func(time.Time) ([]store.Write, error)) error {
+		for try := 1; ; try++ {
+			writes, err := plan(now())
+			if err != nil {
+				return err
+			}
+			if err := to.Commit(ctx, store.NewVersion(), writes...); !errors.Is(err, store.ErrConflict) || try == 12 {
+				return err
+			}
+		}
+	}
+}
+
+// orgRoute and userRoute stand for the org, and for a user of it; the empty user is nobody.
+func orgRoute() activity.Route {
+	sum := sha256.Sum256([]byte(org))
+	return activity.Route(sum[:16])
+}
+
+func userRoute(user string) activity.Route {
+	if user == "" {
+		return orgRoute()
+	}
+	sum := sha256.Sum256([]byte(org + "/" + user))
+	return orgRoute() + activity.Route(sum[:16])
+}
+
+func keyItem(user activity.Route) store.Key {
+	return store.Key{Partition: "user#" + fmt.Sprintf("%x", string(user)), Sort: "key"}
+}
+
+// makeUser puts a user's key, in an item that holds so many bytes more.
+func (w *world) makeUser(t *testing.T, user string, padding int) {
+	t.Helper()
+	put := store.Write{Key: keyItem(userRoute(user)), Body: append(activity.NewKey(), make([]byte, padding)...)}
+	if err := w.read.Commit(t.Context(), store.NewVersion(), put); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// keys reads the keys of users.
+func keys(ctx context.Context, from store.Store, users []activity.Route) (map[activity.Route]activity.Key, error) {
+	found := map[activity.Route]activity.Key{}
+	for _, user := range users {
+		item, err := from.Get(ctx, keyItem(user))
+		if err != nil {
+			return nil, err
+		}
+		if !item.Absent() {
+			found[user] = item.Body[:32]
+		}
+	}
+	return found, nil
+}
+
+// A toFile is an event to be filed.
+type toFile struct {
+	id, kind, user string
+	at             time.Time
+	padding        int
+}
+
+// file files a batch of events.
+func (w *world) file(t *testing.T, batch ...toFile) {
+	t.Helper()
+	if err := w.File(t.Context(), w.filings(t, batch)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (w *world) filings(t *testing.T, batch []toFile) (filings []activity.Filing) {
+	t.Helper()
+	users := map[activity.Route]bool{}
+	for _, e := range batch {
+		if e.user != "" {
+			users[userRoute(e.user)] = true
+		}
+	}
+	var routes []activity.Route
+	for r := range users {
+		routes = append(routes, r)
+	}
+	keys, err := keys(t.Context(), w.read.Store, routes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range batch {
+		filings = append(filings, activity.Filing{
+			Event: activity.Event{
+				ID: e.id, Type: e.kind, Time: e.at, Org: org, User: e.user, Actor: activity.Actor{Kind: "client", ID: "app"}, PolicyVersion: 2,
+				Data: map[string]any{"kind": "email", "padding": strings.Repeat("p", e.padding)},
+			},
+			Route: userRoute(e.user), Key: keys[userRoute(e.user)],
+		})
+	}
+	return filings
+}
+
+// page reads one page of a listing, and fails the test if that read more than it may. It answers where the next goes on.
+func (w *world) page(t *testing.T, q activity.Query) (events []activity.Event, next *activity.Place) {
+	t.Helper()
+	w.read.Reset()
+	if q.Route == "" {
+		q.Route = orgRoute()
+	}
+	if q.Limit == 0 {
+		q.Limit = 50
+	}
+	events, next, err := w.List(t.Context(), q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := w.read.Bytes.Load(); got > 1<<20 {
+		t.Errorf("one page read %d bytes, want at most 1 MiB", got)
+	}
+	if got := w.read.Items.Load(); got > 1000 {
+		t.Errorf("one page read %d items, want at most 1000", got)
+	}
+	if got := w.read.Queries.Load(); got > 25 {
+		t.Errorf("one page took %d queries, want at most 25", got)
+	}
+	if len(events) > q.Limit {
+		t.Errorf("got %d items, want at most %d", len(events), q.Limit)
+	}
+	return events, next
+}
+
+// pages reads a whole listing, page by page, and gives each to look.
+func (w *world) pages(t *testing.T, q activity.Query, look func(page int, events []activity.Event, more bool)) {
+	t.Helper()
+	for n := 1; ; n++ {
+		events, next := w.page(t, q)
+		look(n, events, next != nil)
+		if next == nil {
+			return
+		}
+		q.After = *next
+	}
+}

@@ -1,0 +1,45 @@
+package storetest
+
+import (
+	"context"
+	"sync/atomic"
+
+	"countersign/pkg/store"
+)
+
+// A Meter is a store.Store around another that counts what is read from it.
+type Meter struct {
+	store.Store
+	Bytes   atomic.Int64 // of keys, versions and bodies
+	Items   atomic.Int64
+	Queries atomic.Int64
+}
+
+// Reset forgets what was read so far.
+func (m *Meter) Reset() {
+	m.Bytes.Store(0)
+	m.Items.Store(0)
+	m.Queries.Store(0)
+}
+
+// Get implements store.Store.
+func (m *Meter) Get(ctx context.Context, key store.Key) (store.Item, error) {
+	item, err := m.Store.Get(ctx, key)
+	m.count(item)
+	return item, err
+}
+
+// Query implements store.Store.
+func (m *Meter) Query(ctx context.Context, q store.Query) (store.Page, error) {
+	page, err := m.Store.Query(ctx, q)
+	m.Queries.Add(1)
+	m.count(page.Items...)
+	return page, err
+}
+
+func (m *Meter) count(items ...store.Item) {
+	for _, item := range items {
+		m.Bytes.Add(int64(len(item.Key.Partition) + len(item.Key.Sort) + len(item.Version) + len(item.Body)))
+		m.Items.Add(1)
+	}
+}
