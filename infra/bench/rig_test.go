@@ -6,7 +6,7 @@ import (
 	"sync"
 	"testing"
 
-	"countersign/infra/dynamolocal"
+	"countersign/infra/dynamolocal/dynamolocaltest"
 )
 
 // shared is a rig for all tests, since it takes some time to build.
@@ -26,9 +26,7 @@ func TestMain(m *testing.M) {
 
 func testRig(t *testing.T) *rig {
 	t.Helper()
-	if !dynamolocal.Installed() && os.Getenv("CI") != "true" {
-		t.Skip("DynamoDB Local is not installed; run ./infra/test once to install it")
-	}
+	dynamolocaltest.NeedInstalled(t)
 	shared.once.Do(func() { shared.rig, shared.err = openRig(context.Background()) })
 	if shared.err != nil {
 		t.Fatal(shared.err)

@@ -14,6 +14,7 @@ import (
 
 	"countersign/infra/dynamolocal"
 	"countersign/infra/dynamolocal/dynamolocaltest"
+	"countersign/pkg/store/dynamo"
 )
 
 func TestItListensOnLoopbackOnly(t *testing.T) {
@@ -41,6 +42,48 @@ func TestItListensOnLoopbackOnly(t *testing.T) {
 	}
 }
 
+// loaded makes a table, for which a server loads its native library.
+func loaded(t *testing.T, server *dynamolocal.Server) *dynamolocal.Server {
+	t.Helper()
+	if err := dynamo.CreateTable(t.Context(), dynamo.LocalClient(server.Endpoint), "any"); err != nil {
+		t.Fatal(err)
+	}
+	return server
+}
+
+// temporary makes a folder for temporary files, of this process and of those that it starts. What it gives lists all that
+// is in there.
+func temporary(t *testing.T) (files func() []string) {
+	t.Helper()
+	folder := t.TempDir()
+	for _, name := range []string{"TMPDIR", "TMP", "TEMP"} {
+		t.Setenv(name, folder)
+	}
+	return func() (found []string) {
+		t.Helper()
+		for _, pattern := range []string{"*", "*/*"} {
+			matches, err := filepath.Glob(filepath.Join(folder, pattern))
+			if err != nil {
+				t.Fatal(err)
+			}
+			found = append(found, matches...)
+		}
+		return found
+	}
+}
+
+func TestItLeavesNothingInTheTemporaryFolder(t *testing.T) {
+	files := temporary(t)
+	server := loaded(t, dynamolocaltest.Start(t))
+	if got := files(); len(got) < 2 {
+		t.Errorf("got %q while it runs, want a folder with its native library: what it leaves is elsewhere", got)
+	}
+	server.Stop()
+	if left := files(); len(left) > 0 {
+		t.Errorf("got %q, want nothing left", left)
+	}
+}
+
 func TestStopEndsIt(t *testing.T) {
 	server := dynamolocaltest.Start(t)
 	server.Stop()
@@ -54,11 +97,12 @@ func TestStopEndsIt(t *testing.T) {
 // The process that starts it here is a copy of this test, which is killed.
 func TestItEndsWithTheProcessThatStartedIt(t *testing.T) {
 	if os.Getenv("DYNAMOLOCAL_PARENT") != "" {
-		os.Stdout.WriteString(dynamolocaltest.Start(t).Endpoint + "\n")
+		os.Stdout.WriteString(loaded(t, dynamolocaltest.Start(t)).Endpoint + "\n")
 		<-t.Context().Done()
 		return
 	}
-	dynamolocaltest.Start(t).Stop() // so that it is skipped where it isn't installed
+	dynamolocaltest.NeedInstalled(t)
+	files := temporary(t)
 	cmd := exec.Command(os.Args[0], "-test.run", "^"+t.Name()+"$")
 	cmd.Env = append(os.Environ(), "DYNAMOLOCAL_PARENT=1")
 	out, err := cmd.StdoutPipe()
@@ -86,6 +130,9 @@ func TestItEndsWithTheProcessThatStartedIt(t *testing.T) {
 	c.SetReadDeadline(time.Now().Add(30 * time.Second))
 	if _, err := c.Read(line); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("got %v, want that the connection is closed", err)
+	}
+	if left := files(); len(left) > 0 {
+		t.Errorf("got %q, want nothing left", left)
 	}
 }
 
@@ -143,7 +190,7 @@ func TestAnInstallThatFailsLeavesNothingThatLooksInstalled(t *testing.T) {
 }
 
 func TestAStartThatIsGivenUpEndsIt(t *testing.T) {
-	dynamolocaltest.Start(t).Stop() // so that it is skipped where it isn't installed
+	dynamolocaltest.NeedInstalled(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := dynamolocal.Start(ctx, dynamolocal.Options{}); !errors.Is(err, context.Canceled) {

@@ -12,18 +12,20 @@ package dynamolocal
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	_ "embed"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 )
 
 // Version is the version of DynamoDB Local that Install gets.
 const Version = "3.1.0"
 
-// The recipe is kept beside what was made from it, so that a change of the recipe shows.
+// The recipe.
 var (
 	//go:embed pom.xml
 	pom []byte
@@ -31,25 +33,26 @@ var (
 	loopback []byte
 )
 
-// Dir is where Install puts DynamoDB Local: a folder of the user's cache, safe to delete.
+// Dir is where Install puts DynamoDB Local: a folder of the user's cache, safe to delete. Another recipe has another folder,
+// so that checkouts of different ages don't take it from each other.
 func Dir() (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return "", fmt.Errorf("dynamolocal: find the cache folder: %w", err)
 	}
-	return filepath.Join(cache, "countersign", "dynamodb-local-"+Version), nil
+	recipe := sha256.Sum256(slices.Concat(pom, loopback))
+	return filepath.Join(cache, "countersign", fmt.Sprintf("dynamodb-local-%s-%x", Version, recipe[:4])), nil
 }
 
-// Installed reports whether Install has been here, with the recipe as it is now.
+// Installed reports whether Install has been here.
 func Installed() bool {
 	dir, err := Dir()
 	return err == nil && installed(dir)
 }
 
 func installed(dir string) bool {
-	haveDeps, err1 := os.ReadFile(filepath.Join(dir, "pom.xml"))
-	haveMain, err2 := os.ReadFile(filepath.Join(dir, "Loopback.java"))
-	return err1 == nil && err2 == nil && bytes.Equal(haveDeps, pom) && bytes.Equal(haveMain, loopback)
+	_, err := os.Stat(dir)
+	return err == nil
 }
 
 // Install gets DynamoDB Local (about 50 MB) with Maven, unless it is there, and returns its folder. Calls by several
@@ -86,16 +89,13 @@ func Install(ctx context.Context, logf func(format string, args ...any)) (dir st
 	if err := build(ctx, made); err != nil {
 		return "", fmt.Errorf("dynamolocal: install: %w", err)
 	}
-	if err := os.RemoveAll(dir); err != nil {
-		return "", fmt.Errorf("dynamolocal: remove what an older recipe made: %w", err)
-	}
 	if err := os.Rename(made, dir); err != nil {
 		return "", fmt.Errorf("dynamolocal: install: %w", err)
 	}
 	return dir, nil
 }
 
-// build fills dir: lib/ with DynamoDB Local and what it needs, Loopback.class, and the recipe.
+// build fills dir: lib/ with DynamoDB Local and what it needs, and Loopback.class.
 func build(ctx context.Context, dir string) error {
 	mvn, err := find("mvn", "maven")
 	if err != nil {

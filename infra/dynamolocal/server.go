@@ -53,9 +53,14 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("dynamolocal: start: %w", err)
 	}
+	temporary, err := os.MkdirTemp("", "countersign-dynamodb-")
+	if err != nil {
+		return nil, fmt.Errorf("dynamolocal: start: %w", err)
+	}
 	lib := filepath.Join(dir, "lib")
 	cmd := exec.Command(java, "-Djava.library.path="+lib, "-Djava.net.preferIPv4Stack=true",
-		"-cp", filepath.Join(lib, "*")+string(filepath.ListSeparator)+dir, "Loopback", strconv.Itoa(o.Port))
+		"-Djava.io.tmpdir="+temporary, "-XX:-UsePerfData", // whose file would lie in /tmp whatever is said
+		"-cp", filepath.Join(lib, "*")+string(filepath.ListSeparator)+dir, "Loopback", strconv.Itoa(o.Port), temporary)
 	cmd.Dir = dir
 	said := &head{limit: 4 << 10}
 	cmd.Stderr = said
@@ -68,6 +73,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 		return nil, fmt.Errorf("dynamolocal: start: %w", err)
 	}
 	if err := cmd.Start(); err != nil {
+		os.Remove(temporary)
 		return nil, fmt.Errorf("dynamolocal: start: %w", err)
 	}
 	s := &Server{process: cmd.Process, stdin: stdin, rolled: make(chan struct{}, 1), done: make(chan struct{})}
@@ -83,6 +89,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 			}
 		}
 		cmd.Wait()
+		os.RemoveAll(temporary) // it has done so itself, unless it was killed
 	}()
 
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)

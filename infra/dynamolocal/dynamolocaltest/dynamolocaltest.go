@@ -27,7 +27,7 @@ func Endpoint(tb testing.TB) string {
 	if endpoint := os.Getenv("COUNTERSIGN_DYNAMODB"); endpoint != "" {
 		return endpoint
 	}
-	needInstalled(tb)
+	NeedInstalled(tb)
 	started.once.Do(func() {
 		// Not the context of the test that happens to ask first: the others need the server just as much.
 		started.server, started.err = dynamolocal.Start(context.Background(), dynamolocal.Options{})
@@ -42,7 +42,7 @@ func Endpoint(tb testing.TB) string {
 // skipped, or fails if CI is "true".
 func Start(tb testing.TB) *dynamolocal.Server {
 	tb.Helper()
-	needInstalled(tb)
+	NeedInstalled(tb)
 	server, err := dynamolocal.Start(tb.Context(), dynamolocal.Options{})
 	if err != nil {
 		tb.Fatal(err)
@@ -51,7 +51,8 @@ func Start(tb testing.TB) *dynamolocal.Server {
 	return server
 }
 
-func needInstalled(tb testing.TB) {
+// NeedInstalled skips a test, or fails it if CI is "true", where no DynamoDB Local is installed. It starts nothing.
+func NeedInstalled(tb testing.TB) {
 	tb.Helper()
 	if dynamolocal.Installed() {
 		return
