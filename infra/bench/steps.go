@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"countersign/pkg/apikey"
+	"countersign/pkg/message"
 	"countersign/pkg/mfa"
 	"countersign/pkg/seal"
 	"countersign/pkg/store/bolt"
@@ -162,7 +163,7 @@ type world struct {
 	faults  *fault.Store
 	client  mfa.Call
 	ring    *seal.Ring
-	sent    []mfa.Message
+	sent    []message.Message
 	ahead   time.Duration
 	close   func() error
 	err     error
@@ -200,7 +201,7 @@ func (w *world) Ring(context.Context) (*seal.Ring, error) { return w.ring, nil }
 func (w *world) Reload(context.Context) (*seal.Ring, error) { return w.ring, nil }
 
 // SendMail implements mfa.Mailer: it keeps the message.
-func (w *world) SendMail(_ context.Context, m mfa.Message) error {
+func (w *world) SendMail(_ context.Context, m message.Message) error {
 	w.sent = append(w.sent, m)
 	return nil
 }

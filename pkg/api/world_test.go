@@ -17,6 +17,7 @@ import (
 	"countersign/pkg/api"
 	"countersign/pkg/api/openapi"
 	"countersign/pkg/apikey"
+	"countersign/pkg/message"
 	"countersign/pkg/mfa"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
@@ -126,7 +127,7 @@ type postbox struct {
 	codes  []string
 }
 
-func (p *postbox) SendMail(_ context.Context, m mfa.Message) error {
+func (p *postbox) SendMail(_ context.Context, m message.Message) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.broken {

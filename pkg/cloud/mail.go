@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/mail"
 
+	"countersign/pkg/message"
 	"countersign/pkg/mfa"
 )
 
@@ -72,7 +73,7 @@ func utf8Content(text string) content { return content{"UTF-8", text} }
 // SendMail hands m over. Its error names what SES refused it for, out of a closed list, and nothing of m. It wraps
 // mfa.ErrNotTaken where no connection came about and where SES refused the request, and not where SES failed with it or its
 // answer was lost.
-func (m *Mail) SendMail(ctx context.Context, message mfa.Message) error {
+func (m *Mail) SendMail(ctx context.Context, message message.Message) error {
 	reason, err := m.send(ctx, message)
 	if err != nil {
 		m.failed(reason)
@@ -87,7 +88,7 @@ func (m *Mail) SendMail(ctx context.Context, message mfa.Message) error {
 // errAddress says that SES wasn't asked, since it would read several addresses out of one text.
 var errAddress = errors.New("the recipient is not one plain email address")
 
-func (m *Mail) send(ctx context.Context, message mfa.Message) (reason string, err error) {
+func (m *Mail) send(ctx context.Context, message message.Message) (reason string, err error) {
 	if !emailAddress(message.To) {
 		return "address", errAddress
 	}

@@ -9,10 +9,11 @@ import (
 	"strings"
 	"testing"
 
+	"countersign/pkg/message"
 	"countersign/pkg/mfa"
 )
 
-var anyMessage = mfa.Message{To: "bob@example.com", Subject: "The subject", Text: "code 123456", HTML: "<b>123456</b>"}
+var anyMessage = message.Message{To: "bob@example.com", Subject: "The subject", Text: "code 123456", HTML: "<b>123456</b>"}
 
 func TestAMessageThatMayHaveBeenTakenIsNotSentAgain(t *testing.T) {
 	quoting := `{"message":"Email address is not verified: bob@example.com, 123456"}`
@@ -101,7 +102,7 @@ func TestAMessageToMoreOrLessThanOneAddressIsNotSent(t *testing.T) {
 	w := newWorld(t)
 	m := w.open().Mail()
 	for _, to := range []string{"", "bob", "bob@example.com,eve@example.com", "Bob <bob@example.com>", "bob@example.com\r\nBcc: eve@example.com", " bob@example.com"} {
-		err := m.SendMail(t.Context(), mfa.Message{To: to, Subject: "s", Text: "t", HTML: "h"})
+		err := m.SendMail(t.Context(), message.Message{To: to, Subject: "s", Text: "t", HTML: "h"})
 		if !errors.Is(err, mfa.ErrNotTaken) {
 			t.Errorf("%q: got %v, want that it says that nothing was sent", to, err)
 		}

@@ -16,7 +16,7 @@ import (
 	mailtypes "github.com/aws/aws-sdk-go-v2/service/sesv2/types"
 
 	"countersign/pkg/activity"
-	"countersign/pkg/mfa"
+	"countersign/pkg/message"
 )
 
 // TestARequestIsTheOneThatTheSDKSends holds what is called by hand against the SDK's own clients.
@@ -43,7 +43,7 @@ func TestARequestIsTheOneThatTheSDKSends(t *testing.T) {
 	}{
 		{name: "SendEmail",
 			ours: func() error {
-				return d.Mail().SendMail(t.Context(), mfa.Message{To: "zoë.b@example.com", Subject: "Código", Text: "a\nb\n", HTML: "<p>é</p>"})
+				return d.Mail().SendMail(t.Context(), message.Message{To: "zoë.b@example.com", Subject: "Código", Text: "a\nb\n", HTML: "<p>é</p>"})
 			},
 			the: func() error {
 				_, err := sesv2.NewFromConfig(config).SendEmail(t.Context(), &sesv2.SendEmailInput{

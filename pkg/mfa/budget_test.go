@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"countersign/pkg/message"
 	"countersign/pkg/mfa"
 	"countersign/pkg/mfa/mfatest"
 	"countersign/pkg/seal"
@@ -196,7 +197,7 @@ func TestALockOfKnownBrowsersIsNoneOfOthers(t *testing.T) {
 		t.Errorf("the events say %v, want known and other", said)
 	}
 	for text, want := range map[string]int{"This holds in browsers where you have": 1, "This does not hold in browsers where you have": 1} {
-		if n := len(slices.DeleteFunc(w.Outbox.To(mail), func(m mfa.Message) bool { return !strings.Contains(m.Text, text) })); n != want {
+		if n := len(slices.DeleteFunc(w.Outbox.To(mail), func(m message.Message) bool { return !strings.Contains(m.Text, text) })); n != want {
 			t.Errorf("%d messages say %q, want %d", n, text, want)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"countersign/pkg/message"
 	"countersign/pkg/mfa"
 	"countersign/pkg/mfa/mfatest"
 	"countersign/pkg/store"
@@ -33,7 +34,7 @@ type asked struct {
 	to []string
 }
 
-func (m *asked) SendMail(ctx context.Context, message mfa.Message) error {
+func (m *asked) SendMail(ctx context.Context, message message.Message) error {
 	m.mu.Lock()
 	m.to = append(m.to, message.To)
 	m.mu.Unlock()
@@ -177,7 +178,7 @@ func TestARefusedNoticeIsNotRecordedOfAnotherLife(t *testing.T) {
 // pickyMail refuses ana's address.
 type pickyMail struct{ *mfatest.Outbox }
 
-func (m pickyMail) SendMail(ctx context.Context, message mfa.Message) error {
+func (m pickyMail) SendMail(ctx context.Context, message message.Message) error {
 	if message.To == mail {
 		return errRefused
 	}

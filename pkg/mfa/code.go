@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"countersign/pkg/message"
 	"countersign/pkg/seal"
 )
 
@@ -76,7 +77,7 @@ func letter(sequence int) string { return string(rune('A' + (sequence-1)%26)) }
 
 // An outgoing is a code that is handed over to the mail provider once it is committed.
 type outgoing struct {
-	message Message
+	message message.Message
 	mark    int64 // that the guard counts it by
 
 	// notHanded plans what is recorded of a hand-over that failed: that it did, that the next code needn't wait, and where
@@ -129,9 +130,10 @@ func (u *unit) newCode(a *account, e binding, f factor, p *orgPolicy) (*sentCode
 		Again:  u.now.Add(time.Duration(p.Challenge.ResendAfterS) * time.Second),
 		Digest: u.ring.Digest("code", e.codeFields(a.guard, f, sequence, code)...),
 	}
-	u.out = &outgoing{mark: a.guard.countEmail(u.now), message: codeMessage(u.s.sender(u.client), p.language(a.guard.Profile.Locale), notice{
-		to: f.Contact, name: a.guard.Profile.Name, code: code, sequence: letter(sequence), minutes: int(expires.Sub(u.now) / time.Minute),
-	})}
+	u.out = &outgoing{mark: a.guard.countEmail(u.now), message: message.OfCode(
+		message.Addressee{Sender: u.s.sender(u.client), Address: f.Contact, Name: a.guard.Profile.Name, Language: p.language(a.guard.Profile.Locale)},
+		message.Code{Code: code, Sequence: letter(sequence), Minutes: int(expires.Sub(u.now) / time.Minute)},
+	)}
 	return sent, nil
 }
 

@@ -3,6 +3,8 @@ package mfa
 import (
 	"slices"
 	"time"
+
+	"countersign/pkg/message"
 )
 
 // What no policy can loosen. Wrong answers are counted per user, over all challenges, factors and processes: codes apart from
@@ -81,22 +83,15 @@ func (a *attempts) wrong(b budget, known bool, now time.Time) (lockedNow bool) {
 	return true
 }
 
-// What the event of a lock says of where it holds.
-const (
-	knownBrowsers = "known" // where the user has answered rightly before
-	otherBrowsers = "other"
-	allBrowsers   = "all"
-)
-
 // lock is what is told of the lock that a wrong answer has just brought.
 func (a *attempts) lock(known bool, now time.Time) map[string]any {
 	until, _ := a.locked(known, now)
-	browsers := otherBrowsers
+	browsers := message.OtherBrowsers
 	switch {
 	case a.Row >= wrongInARow:
-		browsers = allBrowsers
+		browsers = message.AllBrowsers
 	case known:
-		browsers = knownBrowsers
+		browsers = message.KnownBrowsers
 	}
 	return map[string]any{"until": until, "browsers": browsers}
 }

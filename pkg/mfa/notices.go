@@ -3,6 +3,8 @@ package mfa
 import (
 	"slices"
 	"time"
+
+	"countersign/pkg/message"
 )
 
 // A user is told by email of what happened to the account. A notice is planned by the commit that makes it true, and rides
@@ -18,30 +20,29 @@ const (
 	mostWaiting  = 5 // addresses that notices wait for; the one that has waited longest is then told at once
 )
 
-// A topic is something that users are told of. To tell them of one thing more is to add a row to topics.
+// A topic is something that users are told of. To tell them of one thing more is to add a row to topics, and its texts to
+// package message.
 type topic struct {
-	name   string              // in records
+	name   string              // of its message, and in records
 	event  string              // the type of the event that brings it
 	about  func(*carried) bool // whether this one does; nil: each does
 	always bool                // it never waits for room, and takes none
-	write  func(sender, language string, n notice) Message
-	line   func(*words) string // what a notice that sums up says of it
 }
 
 // told is true of an event that no other event of its commit stands for.
 func told(e *carried) bool { return e.Data["cause"] == nil }
 
 var topics = []topic{
-	{"lock", ChallengeLocked, func(e *carried) bool { return e.Data["recovery"] == nil }, false, lockMessage, func(w *words) string { return w.lockWhat }},
-	{"recovery_lock", ChallengeLocked, func(e *carried) bool { return e.Data["recovery"] != nil }, false, recoveryLockMessage, func(w *words) string { return w.recoveryLockWhat }},
-	{"unlocked", UserUnlocked, nil, false, unlockedMessage, func(w *words) string { return w.unlockedWhat }},
-	{"theft", BrowserTheft, nil, false, theftMessage, func(w *words) string { return w.theftWhat }},
-	{"enrolled", FactorEnrolled, nil, false, enrolledMessage, func(w *words) string { return w.enrolledWhat }},
-	{"removed", FactorRemoved, told, false, removedMessage, func(w *words) string { return w.removedWhat }},
-	{"recovery_used", RecoveryUsed, nil, false, recoveryUsedMessage, func(w *words) string { return w.recoveryUsedWhat }},
-	{"recovery_made", RecoveryMade, nil, false, recoveryMadeMessage, func(w *words) string { return w.recoveryMadeWhat }},
-	{"disabled", UserDisabled, told, false, disabledMessage, func(w *words) string { return w.disabledWhat }},
-	{"moved", UserUpdated, func(e *carried) bool { return e.former.Email != "" }, true, movedMessage, func(w *words) string { return w.movedWhat }},
+	{message.Lock, ChallengeLocked, func(e *carried) bool { return e.Data["recovery"] == nil }, false},
+	{message.RecoveryLock, ChallengeLocked, func(e *carried) bool { return e.Data["recovery"] != nil }, false},
+	{message.Unlocked, UserUnlocked, nil, false},
+	{message.Theft, BrowserTheft, nil, false},
+	{message.Enrolled, FactorEnrolled, nil, false},
+	{message.Removed, FactorRemoved, told, false},
+	{message.RecoveryUsed, RecoveryUsed, nil, false},
+	{message.RecoveryMade, RecoveryMade, nil, false},
+	{message.Disabled, UserDisabled, told, false},
+	{message.Moved, UserUpdated, func(e *carried) bool { return e.former.Email != "" }, true},
 }
 
 // topic finds what an event tells its user; nil: nothing.
@@ -49,16 +50,6 @@ func (e *carried) topic() *topic {
 	for i := range topics {
 		if t := &topics[i]; t.event == e.Type && (t.about == nil || t.about(e)) {
 			return t
-		}
-	}
-	return nil
-}
-
-// topicNamed finds a topic as a record names it; nil: this build has none of that name.
-func topicNamed(name string) *topic {
-	for i := range topics {
-		if topics[i].name == name {
-			return &topics[i]
 		}
 	}
 	return nil

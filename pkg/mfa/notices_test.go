@@ -7,17 +7,18 @@ import (
 	"testing"
 	"time"
 
+	"countersign/pkg/message"
 	"countersign/pkg/mfa"
 	"countersign/pkg/mfa/mfatest"
 	"countersign/pkg/store/fault"
 )
 
 // notices are the messages to an address that carry no code, oldest first.
-func notices(w *mfatest.World, address string) []mfa.Message {
-	return slices.DeleteFunc(w.Outbox.To(address), func(m mfa.Message) bool { return !m.Code.IsZero() })
+func notices(w *mfatest.World, address string) []message.Message {
+	return slices.DeleteFunc(w.Outbox.To(address), func(m message.Message) bool { return !m.Code.IsZero() })
 }
 
-func subjects(messages []mfa.Message) (all []string) {
+func subjects(messages []message.Message) (all []string) {
 	for _, m := range messages {
 		all = append(all, m.Subject)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"countersign/pkg/activity"
+	"countersign/pkg/message"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
 	"countersign/pkg/store/record"
@@ -128,24 +129,29 @@ func (s *Service) recordUndelivered(ctx context.Context, n *addressed, held *hel
 }
 
 // notice is the message that an addressed notice is.
-func (s *Service) notice(a *addressed) (Message, error) {
-	n := notice{to: a.Address, name: a.Name}
+func (s *Service) notice(a *addressed) (message.Message, error) {
+	to := message.Addressee{Sender: s.sender(a.Client), Address: a.Address, Name: a.Name, Language: a.Language}
 	if len(a.sum) > 0 {
-		return sumMessage(s.sender(a.Client), a.Language, n, a.sum), nil
+		var items []message.Item
+		for _, w := range a.sum {
+			items = append(items, message.Item{Topic: w.Topic, Kind: string(w.Kind), Times: w.Times, Last: w.Last})
+		}
+		return message.Sum(to, items), nil
 	}
-	t := topicNamed(a.topic)
-	if t == nil {
-		return Message{}, fmt.Errorf("no message about %q", a.topic)
-	}
-	n.kind, _ = a.about.Data["kind"].(string)
+	var f message.Facts
+	f.Kind, _ = a.about.Data["kind"].(string)
 	left, _ := a.about.Data["codes_left"].(float64)
-	n.left = int(left)
+	f.Left = int(left)
 	until, _ := a.about.Data["until"].(string)
 	if at, err := time.Parse(time.RFC3339, until); err == nil && s.Now().Before(at) {
-		n.until = at
-		n.browsers, _ = a.about.Data["browsers"].(string)
+		f.Until, f.ForGood = at, !at.Before(forever)
+		f.Browsers, _ = a.about.Data["browsers"].(string)
 	}
-	return t.write(s.sender(a.Client), a.Language, n), nil
+	m, ok := message.About(a.topic, to, f)
+	if !ok {
+		return m, fmt.Errorf("no message about %q", a.topic)
+	}
+	return m, nil
 }
 
 // noticeMargin is by how much the clocks of two functions may differ: nothing is put into an hour that the sweep of a

@@ -4,10 +4,11 @@ import (
 	"embed"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
+
+	"countersign/pkg/message"
 )
 
 // The words a policy's settings are made of.
@@ -156,7 +157,7 @@ func (p *Policy) Check() error {
 		{"enrolment_proof", p.EnrolmentProof, []string{"email", "none"}},
 		{"webauthn.user_verification", p.WebAuthn.UserVerification, []string{"discouraged", "preferred", "required"}},
 		{"reset.reason", p.Reset.Reason, []string{"required"}},
-		{"locale", p.Locale, slices.Sorted(maps.Keys(languages))},
+		{"locale", p.Locale, message.Languages()},
 	}
 	for _, row := range kinds {
 		words = append(words, word{"methods." + string(row.kind), p.method(row.kind), methodWords(row.kind)})
@@ -266,7 +267,7 @@ func (p *Policy) leavesKind() bool {
 func (p *Policy) language(locale string) string {
 	for _, l := range []string{locale, p.Locale} {
 		first, _, _ := strings.Cut(strings.ToLower(l), "-")
-		if _, ok := languages[first]; ok {
+		if slices.Contains(message.Languages(), first) {
 			return first
 		}
 	}

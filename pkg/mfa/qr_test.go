@@ -16,6 +16,8 @@ import (
 
 	"github.com/makiuchi-d/gozxing"
 	"github.com/makiuchi-d/gozxing/qrcode"
+
+	"countersign/pkg/message"
 )
 
 // A drawing is what an SVG document of ours holds.
@@ -187,13 +189,13 @@ func TestATextThatNoPictureHoldsIsAnError(t *testing.T) {
 }
 
 func TestAQRCodeHasANameInEveryLanguage(t *testing.T) {
-	for language, w := range languages {
+	for _, language := range message.Languages() {
 		svg, err := qrSVG("otpauth://totp/A:b?secret=AAAA", language)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if d := parsed(t, svg); d.Role != "img" || d.Lang != language || d.Label != w.qrName || d.Label == "" {
-			t.Errorf("%s: got role %q, lang %q, name %q, want %q", language, d.Role, d.Lang, d.Label, w.qrName)
+		if d := parsed(t, svg); d.Role != "img" || d.Lang != language || d.Label != message.QRName(language) || d.Label == "" {
+			t.Errorf("%s: got role %q, lang %q, name %q, want %q", language, d.Role, d.Lang, d.Label, message.QRName(language))
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"countersign/pkg/apikey"
+	"countersign/pkg/message"
 	"countersign/pkg/mfa"
 	"countersign/pkg/mfa/mfatest"
 )
@@ -199,7 +200,7 @@ type slowMail struct {
 	meanwhile func()
 }
 
-func (m *slowMail) SendMail(ctx context.Context, message mfa.Message) error {
+func (m *slowMail) SendMail(ctx context.Context, message message.Message) error {
 	if m.meanwhile == nil {
 		return m.Outbox.SendMail(ctx, message)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"countersign/pkg/activity"
 	"countersign/pkg/apikey"
+	"countersign/pkg/message"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
 	"countersign/pkg/store/record"
@@ -37,7 +38,7 @@ type Service struct {
 // A Mailer hands email over to a provider. It answers when the provider has taken the message, or with an error that
 // says nothing of what the message said. The error wraps ErrNotTaken where the provider surely didn't take the message.
 type Mailer interface {
-	SendMail(ctx context.Context, m Message) error
+	SendMail(ctx context.Context, m message.Message) error
 }
 
 // ErrNotTaken is wrapped by the error of a Mailer whose provider surely didn't take the message: no connection came about,

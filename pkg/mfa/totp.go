@@ -17,6 +17,7 @@ import (
 	"github.com/pquerna/otp"
 	"github.com/pquerna/otp/hotp"
 
+	"countersign/pkg/message"
 	"countersign/pkg/seal"
 	"countersign/pkg/text"
 )
@@ -185,7 +186,7 @@ func qrSVG(text, language string) (string, error) {
 		}
 	}
 	whole := strconv.Itoa(size + 2*quietZone)
-	return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ` + whole + ` ` + whole + `" shape-rendering="crispEdges" role="img" lang="` + language + `" aria-label="` + html.EscapeString(languages[language].qrName) + `">` +
+	return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ` + whole + ` ` + whole + `" shape-rendering="crispEdges" role="img" lang="` + language + `" aria-label="` + html.EscapeString(message.QRName(language)) + `">` +
 		`<rect width="` + whole + `" height="` + whole + `" fill="#fff"/><path fill="#000" d="` + path.String() + `"/></svg>`, nil
 }
 

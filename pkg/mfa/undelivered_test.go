@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"countersign/pkg/message"
 	"countersign/pkg/mfa"
 	"countersign/pkg/mfa/mfatest"
 	"countersign/pkg/store/fault"
@@ -122,7 +123,7 @@ type fickleMail struct {
 	may   int // messages that may have been taken
 }
 
-func (m *fickleMail) SendMail(context.Context, mfa.Message) error {
+func (m *fickleMail) SendMail(context.Context, message.Message) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.asked++

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"countersign/pkg/apikey"
+	"countersign/pkg/message"
 	"countersign/pkg/mfa"
 	"countersign/pkg/mfa/mfatest"
 	"countersign/pkg/store/fault"
@@ -79,7 +80,7 @@ type dyingMail struct {
 
 var errDied = errors.New("the process died")
 
-func (m dyingMail) SendMail(ctx context.Context, message mfa.Message) error {
+func (m dyingMail) SendMail(ctx context.Context, message message.Message) error {
 	if m.taken {
 		m.Outbox.SendMail(ctx, message)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"countersign/pkg/message"
 	"countersign/pkg/mfa"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
@@ -37,7 +38,7 @@ type schedule struct {
 	jumps    int    // that the clock may still make
 	answered uint64 // calls, by their bit, whose answer said that something is closed
 	closed   uint64 // calls that close something, by their bit, one commit of which has taken effect
-	mails    []mfa.Message
+	mails    []message.Message
 	over     bool
 	faults   []string // what is wrong with the stage itself
 	chance   bool     // a code came up that somebody types as a wrong one: the schedule says nothing
@@ -446,7 +447,7 @@ func (a *actor) Count(context.Context, store.Key, int64, int64, time.Time) (int6
 }
 
 // SendMail takes a message.
-func (a *actor) SendMail(ctx context.Context, m mfa.Message) error {
+func (a *actor) SendMail(ctx context.Context, m message.Message) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.over || a.call().dead {

@@ -28,6 +28,7 @@ import (
 	"countersign/pkg/activity"
 	"countersign/pkg/api"
 	"countersign/pkg/apikey"
+	"countersign/pkg/message"
 	"countersign/pkg/mfa"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
@@ -92,7 +93,7 @@ func (k *keys) load(ctx context.Context) (*seal.Ring, error) {
 type mail struct{ client *sesv2.Client }
 
 // SendMail implements mfa.Mailer.
-func (m mail) SendMail(ctx context.Context, sent mfa.Message) error {
+func (m mail) SendMail(ctx context.Context, sent message.Message) error {
 	_, err := m.client.SendEmail(ctx, &sesv2.SendEmailInput{
 		FromEmailAddress: aws.String(os.Getenv("COUNTERSIGN_SENDER")),
 		Destination:      &mailtypes.Destination{ToAddresses: []string{sent.To}},

@@ -9,6 +9,7 @@ import (
 
 	"countersign/infra/local/machine"
 	"countersign/pkg/activity"
+	"countersign/pkg/message"
 	"countersign/pkg/mfa"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
@@ -150,7 +151,7 @@ type faultyMail struct {
 }
 
 // SendMail implements mfa.Mailer. What was told to fail was not taken.
-func (m faultyMail) SendMail(ctx context.Context, message mfa.Message) error {
+func (m faultyMail) SendMail(ctx context.Context, message message.Message) error {
 	asked := false
 	err := m.faults.befall(ctx, machine.TargetEmail, false, func() error {
 		asked = true

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"countersign/pkg/mfa"
+	"countersign/pkg/message"
 	"countersign/pkg/seal"
 )
 
@@ -153,7 +153,7 @@ func TestAnOutboxFindsTheMessagesToAnAddress(t *testing.T) {
 	send := func(n int) {
 		t.Helper()
 		to, text := fmt.Sprintf("u%d@acme.example", n%7), fmt.Sprintf("message %d %s", n, strings.Repeat(".", n%97))
-		if err := o.SendMail(t.Context(), mfa.Message{To: to, Text: text, Code: seal.NewSecret("123456")}); err != nil {
+		if err := o.SendMail(t.Context(), message.Message{To: to, Text: text, Code: seal.NewSecret("123456")}); err != nil {
 			t.Fatal(err)
 		}
 		want[to], want[""] = append(want[to], text), append(want[""], text)
@@ -207,7 +207,7 @@ func TestAnOutboxTakesNoMemoryForWhatIsInIt(t *testing.T) {
 	before := used()
 	const messages, text = 2000, 10 << 10
 	for n := range messages {
-		if err := o.SendMail(t.Context(), mfa.Message{To: fmt.Sprintf("u%d@acme.example", n), Text: strings.Repeat("x", text)}); err != nil {
+		if err := o.SendMail(t.Context(), message.Message{To: fmt.Sprintf("u%d@acme.example", n), Text: strings.Repeat("x", text)}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -16,7 +16,7 @@ import (
 
 	"countersign/infra/local/machine"
 	"countersign/pkg/activity"
-	"countersign/pkg/mfa"
+	"countersign/pkg/message"
 )
 
 // An outbox records messages instead of sending them. Beside the journal of messages it has an index, a file of its own
@@ -90,7 +90,7 @@ func appendIndexEntry(entries []byte, address string, at int64) []byte {
 }
 
 // SendMail implements mfa.Mailer.
-func (o *outbox) SendMail(_ context.Context, m mfa.Message) error {
+func (o *outbox) SendMail(_ context.Context, m message.Message) error {
 	kept := machine.Message{At: o.now(), Channel: "email", To: m.To, Subject: &m.Subject, Text: m.Text, HTML: &m.HTML}
 	if !m.Code.IsZero() {
 		code := m.Code.Reveal()

@@ -11,6 +11,7 @@ import (
 
 	"countersign/pkg/activity"
 	"countersign/pkg/apikey"
+	"countersign/pkg/message"
 	"countersign/pkg/mfa"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
@@ -137,7 +138,7 @@ func (k *Keys) Reload(ctx context.Context) (*seal.Ring, error) { return k.Ring(c
 type Outbox struct {
 	now      func() time.Time
 	mu       sync.Mutex
-	messages []mfa.Message
+	messages []message.Message
 	err      error
 	lost     bool
 }
@@ -151,7 +152,7 @@ func (o *Outbox) Fail(err error, lost bool) {
 }
 
 // SendMail records m.
-func (o *Outbox) SendMail(_ context.Context, m mfa.Message) error {
+func (o *Outbox) SendMail(_ context.Context, m message.Message) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.err == nil || o.lost {
@@ -161,10 +162,10 @@ func (o *Outbox) SendMail(_ context.Context, m mfa.Message) error {
 }
 
 // To gives the messages to an address, oldest first.
-func (o *Outbox) To(address string) []mfa.Message {
+func (o *Outbox) To(address string) []message.Message {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	var to []mfa.Message
+	var to []message.Message
 	for _, m := range o.messages {
 		if m.To == address {
 			to = append(to, m)

@@ -1,4 +1,4 @@
-package mfa
+package message
 
 import (
 	"encoding/xml"
@@ -17,54 +17,71 @@ import (
 
 const testedCode = "493028"
 
+// A notice is all that any message can be about.
+type notice struct {
+	Addressee
+	Code
+	Facts
+}
+
 func testedNotice() notice {
 	return notice{
-		to: "ana@acme.example", name: "Ana", code: seal.NewSecret(testedCode), sequence: "B", minutes: 10,
-		until: time.Date(2026, 6, 3, 14, 5, 0, 0, time.UTC), kind: string(TOTP), left: 7,
+		Addressee{Address: "ana@acme.example", Name: "Ana"},
+		Code{Code: seal.NewSecret(testedCode), Sequence: "B", Minutes: 10},
+		Facts{Until: time.Date(2026, 6, 3, 14, 5, 0, 0, time.UTC), Kind: "totp", Left: 7},
 	}
+}
+
+func (n notice) by(sender, language string) Addressee {
+	n.Sender, n.Language = sender, language
+	return n.Addressee
+}
+
+func codeMessage(sender, language string, n notice) Message {
+	return OfCode(n.by(sender, language), n.Code)
+}
+
+func noticeOf(topic, sender, language string, n notice) Message {
+	m, _ := About(topic, n.by(sender, language), n.Facts)
+	return m
 }
 
 // everyMessage is each message that n can become, by what it is.
 func everyMessage(sender, language string, n notice) map[string]Message {
-	lasting, over := n, n
-	lasting.until, over.until = forever, time.Time{}
-	one, none := n, n
-	one.left, none.left = 1, 0
-	return map[string]Message{
-		"code":              codeMessage(sender, language, n),
-		"lock":              lockMessage(sender, language, n),
-		"lock for good":     lockMessage(sender, language, lasting),
-		"lock that is over": lockMessage(sender, language, over),
-		"theft":             theftMessage(sender, language, n),
-		"recovery lock":     recoveryLockMessage(sender, language, n),
-		"enrolled":          enrolledMessage(sender, language, n),
-		"removed":           removedMessage(sender, language, n),
-		"recovery used":     recoveryUsedMessage(sender, language, n),
-		"last but one used": recoveryUsedMessage(sender, language, one),
-		"last one used":     recoveryUsedMessage(sender, language, none),
-		"recovery made":     recoveryMadeMessage(sender, language, n),
-		"disabled":          disabledMessage(sender, language, n),
-		"unlocked":          unlockedMessage(sender, language, n),
-		"moved":             movedMessage(sender, language, n),
-		"sum":               sumMessage(sender, language, n, everythingWaits(n)),
+	all := map[string]Message{
+		"code": codeMessage(sender, language, n),
+		"sum":  Sum(n.by(sender, language), everythingWaits(n)),
 	}
+	for topic := range topics {
+		all[topic] = noticeOf(topic, sender, language, n)
+	}
+	lasting, over := n, n
+	lasting.ForGood, over.Until = true, time.Time{}
+	all["lock for good"], all["lock that is over"] = noticeOf(Lock, sender, language, lasting), noticeOf(Lock, sender, language, over)
+	known, other := n, n
+	known.Browsers, other.Browsers = KnownBrowsers, OtherBrowsers
+	for _, topic := range []string{Lock, RecoveryLock} {
+		all[topic+" in known browsers"], all[topic+" in other browsers"] = noticeOf(topic, sender, language, known), noticeOf(topic, sender, language, other)
+	}
+	one, none := n, n
+	one.Left, none.Left = 1, 0
+	all["last but one used"], all["last one used"] = noticeOf(RecoveryUsed, sender, language, one), noticeOf(RecoveryUsed, sender, language, none)
+	return all
 }
 
-// everythingWaits is every topic once, the first one three times.
-func everythingWaits(n notice) (items []waited) {
-	for i := range topics {
-		items = append(items, waited{Topic: topics[i].name, Kind: Kind(n.kind), Times: 1, Last: n.until})
+// everythingWaits is every topic once, but for one that came three times.
+func everythingWaits(n notice) (items []Item) {
+	for _, topic := range slices.Sorted(maps.Keys(topics)) {
+		items = append(items, Item{Topic: topic, Kind: n.Kind, Times: 1, Last: n.Until})
 	}
 	items[0].Times = 3
 	return items
 }
 
-func everyLanguage() []string { return slices.Sorted(maps.Keys(languages)) }
-
 // eachMessage runs check on every message in every language.
 func eachMessage(t *testing.T, n notice, check func(t *testing.T, language string, m Message)) {
 	t.Helper()
-	for _, language := range everyLanguage() {
+	for _, language := range Languages() {
 		for what, m := range everyMessage("Acme", language, n) {
 			t.Run(language+", "+what, func(t *testing.T) { check(t, language, m) })
 		}
@@ -138,7 +155,7 @@ func xmlText(escaped string) string {
 func TestTextAndHTMLSayTheSameWords(t *testing.T) {
 	for _, name := range []string{"Ana", "", `<b>O'Neill & "Sons"</b>`} {
 		n := testedNotice()
-		n.name = name
+		n.Name = name
 		eachMessage(t, n, func(t *testing.T, _ string, m Message) {
 			if got, want := said(m.HTML), m.Text; got != want {
 				t.Errorf("HTML says\n%s\nwant what the text says\n%s", got, want)
@@ -148,7 +165,7 @@ func TestTextAndHTMLSayTheSameWords(t *testing.T) {
 }
 
 func TestTheCodeIsInBothBodiesAndNeverInTheSubject(t *testing.T) {
-	for _, language := range everyLanguage() {
+	for _, language := range Languages() {
 		m := codeMessage("Acme", language, testedNotice())
 		if strings.Contains(m.Subject, testedCode) {
 			t.Errorf("subject in %q holds the code: %q", language, m.Subject)
@@ -182,9 +199,9 @@ func TestOnlyTheCodeMessageCarriesACode(t *testing.T) {
 }
 
 func TestALockScreenThatShowsHowTheMessageBeginsDoesNotShowTheCode(t *testing.T) {
-	for _, language := range everyLanguage() {
+	for _, language := range Languages() {
 		n := testedNotice()
-		n.name = ""
+		n.Name = ""
 		text := codeMessage("Acme", language, n).Text
 		before, _, _ := strings.Cut(text, testedCode)
 		if got := len([]rune(before)); got < 120 {
@@ -197,7 +214,7 @@ func TestALockScreenThatShowsHowTheMessageBeginsDoesNotShowTheCode(t *testing.T)
 }
 
 func TestTheCodeMessageSaysWhichCodeItIs(t *testing.T) {
-	for _, language := range everyLanguage() {
+	for _, language := range Languages() {
 		m := codeMessage("Acme", language, testedNotice())
 		for _, text := range []string{m.Subject, m.Text, said(m.HTML)} {
 			if got, want := strings.ReplaceAll(text, "\u00a0", " "), "code B"; !strings.Contains(got, want) {
@@ -223,7 +240,7 @@ func TestMinutesAreCountedInWords(t *testing.T) {
 		{"fr", 0, "Il est valable moins d’une minute."},
 	} {
 		n := testedNotice()
-		n.minutes = test.minutes
+		n.Minutes = test.minutes
 		m := codeMessage("Acme", test.language, n)
 		for _, body := range []string{m.Text, said(m.HTML)} {
 			if !strings.Contains(body, "\n"+test.want+"\n") {
@@ -264,8 +281,8 @@ func TestALockNoticeSaysUntilWhenInUTC(t *testing.T) {
 		{time.Date(2026, 12, 31, 23, 59, 0, 1, time.UTC), "fr", "avant le 1er\u00a0janvier 2027 à 0\u00a0h\u00a000 (UTC),"},
 	} {
 		n := testedNotice()
-		n.until = test.until
-		m := lockMessage("Acme", test.language, n)
+		n.Until = test.until
+		m := noticeOf(Lock, "Acme", test.language, n)
 		for _, body := range []string{m.Text, said(m.HTML)} {
 			if !strings.Contains(body, test.want) {
 				t.Errorf("a lock until %v in %q: got\n%s\nwant %q", test.until, test.language, body, test.want)
@@ -280,8 +297,8 @@ func TestALockThatOnlyAnotherFactorOrAnAdministratorLiftsNamesNoTime(t *testing.
 		"fr": "jusqu’à ce que vous prouviez d’une autre manière que c’est bien vous, ou qu’un administrateur déverrouille votre compte",
 	} {
 		n := testedNotice()
-		n.until = forever
-		m := lockMessage("Acme", language, n)
+		n.ForGood = true
+		m := noticeOf(Lock, "Acme", language, n)
 		for _, body := range []string{m.Text, said(m.HTML)} {
 			if !strings.Contains(body, want) || strings.Contains(body, "9999") || strings.Contains(body, "10000") || strings.Contains(body, "UTC") {
 				t.Errorf("a lock for good in %q: got\n%s\nwant %q and no time", language, body, want)
@@ -293,8 +310,8 @@ func TestALockThatOnlyAnotherFactorOrAnAdministratorLiftsNamesNoTime(t *testing.
 func TestALockThatWasLiftedMeanwhileNamesNoTime(t *testing.T) {
 	for language, want := range map[string]string{"en": "That is over now.", "fr": "C’est maintenant terminé."} {
 		n := testedNotice()
-		n.until = time.Time{}
-		text := lockMessage("Acme", language, n).Text
+		n.Until = time.Time{}
+		text := noticeOf(Lock, "Acme", language, n).Text
 		if !strings.Contains(text, want) || strings.Contains(text, "UTC") {
 			t.Errorf("a lock that is over in %q: got\n%s\nwant %q and no time", language, text, want)
 		}
@@ -306,7 +323,7 @@ func TestATheftNoticeSaysWhatWasDoneAndWhatToDo(t *testing.T) {
 		"en": {"used in two places", "We have ended that trust.", "change your password without delay"},
 		"fr": {"utilisé à deux endroits", "Nous avons mis fin à cette confiance.", "changez votre mot de passe sans attendre"},
 	} {
-		m := theftMessage("Acme", language, testedNotice())
+		m := noticeOf(Theft, "Acme", language, testedNotice())
 		for _, w := range want {
 			if !strings.Contains(m.Text, w) {
 				t.Errorf("in %q not said: %q in\n%s", language, w, m.Text)
@@ -318,14 +335,14 @@ func TestATheftNoticeSaysWhatWasDoneAndWhatToDo(t *testing.T) {
 func TestANoticeOfAChangeSaysWhatWasDoneAndWhatToDo(t *testing.T) {
 	for language, want := range map[string]map[string]string{
 		"en": {
-			"enrolled": "confirmed with an authenticator app", "removed": "no longer be confirmed with an authenticator app",
-			"recovery used": "7 recovery codes are left", "last but one used": "One recovery code is left", "last one used": "no recovery codes left",
-			"recovery made": "The earlier ones no longer work", "disabled": "no longer asks for a second proof", "recovery lock": "no recovery code will be looked at",
+			Enrolled: "confirmed with an authenticator app", Removed: "no longer be confirmed with an authenticator app",
+			RecoveryUsed: "7 recovery codes are left", "last but one used": "One recovery code is left", "last one used": "no recovery codes left",
+			RecoveryMade: "The earlier ones no longer work", Disabled: "no longer asks for a second proof", RecoveryLock: "no recovery code will be looked at",
 		},
 		"fr": {
-			"enrolled": "confirmé avec une application d’authentification", "removed": "ne peut plus être confirmé avec une application d’authentification",
-			"recovery used": "Il reste 7\u00a0codes de secours", "last but one used": "Il reste un code de secours", "last one used": "Il ne reste plus de code",
-			"recovery made": "Les précédents ne fonctionnent plus", "disabled": "ne demande plus de seconde preuve", "recovery lock": "aucun code de secours ne sera examiné",
+			Enrolled: "confirmé avec une application d’authentification", Removed: "ne peut plus être confirmé avec une application d’authentification",
+			RecoveryUsed: "Il reste 7\u00a0codes de secours", "last but one used": "Il reste un code de secours", "last one used": "Il ne reste plus de code",
+			RecoveryMade: "Les précédents ne fonctionnent plus", Disabled: "ne demande plus de seconde preuve", RecoveryLock: "aucun code de secours ne sera examiné",
 		},
 	} {
 		for what, said := range want {
@@ -354,7 +371,7 @@ func TestAMessageGreetsByTheNameThatIsKnown(t *testing.T) {
 		{"en", "Maria da Conceição Fernandes de Albuquerque e Castro", "Hello Maria da Conceição Fernandes de…,\n"},
 	} {
 		n := testedNotice()
-		n.name = test.name
+		n.Name = test.name
 		text := codeMessage("Acme", test.language, n).Text
 		if !strings.HasPrefix(text, test.want) {
 			t.Errorf("%q is greeted with %q, want %q", test.name, text[:min(len(text), len(test.want))], test.want)
@@ -383,8 +400,8 @@ func TestAHostileNameIsInert(t *testing.T) {
 		"\xff\xfe",
 	} {
 		n := plain
-		n.name = name
-		for _, language := range everyLanguage() {
+		n.Name = name
+		for _, language := range Languages() {
 			harmless, messages := everyMessage("Acme", language, plain), everyMessage("Acme", language, n)
 			for what, m := range messages {
 				if got, want := m.Subject, harmless[what].Subject; got != want {
@@ -421,7 +438,7 @@ func TestAHostileNameIsInert(t *testing.T) {
 
 func TestANameIsNotFilledIn(t *testing.T) {
 	n := testedNotice()
-	n.name = "{sender} {sequence} {{.}}"
+	n.Name = "{sender} {sequence} {{.}}"
 	if got, want := codeMessage("Acme", "en", n).Text, "Hello {sender} {sequence} {{. }},\n"; !strings.HasPrefix(got, want) {
 		t.Errorf("got %q, want it to begin with %q", got, want)
 	}

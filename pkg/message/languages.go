@@ -1,4 +1,26 @@
-package mfa
+package message
+
+import (
+	"maps"
+	"slices"
+)
+
+// Languages are those that messages are written in, by their ISO 639-1 codes, sorted.
+func Languages() []string { return slices.Sorted(maps.Keys(languages)) }
+
+// QRName is what a screen reader says of the QR code that an authenticator app scans, in a language.
+func QRName(language string) string {
+	_, w := wordsIn(language)
+	return w.qrName
+}
+
+// wordsIn gives the words of a language and its code. A language that isn't one of Languages is answered in English.
+func wordsIn(language string) (string, *words) {
+	if w, ok := languages[language]; ok {
+		return language, w
+	}
+	return "en", languages["en"]
+}
 
 // words is all that our messages say in one language, and how it writes a moment. Texts hold {sender}, {name},
 // {sequence}, {minutes}, {time}, {kind} and {left} where English does.
@@ -68,7 +90,7 @@ type words struct {
 
 	changeNotYou string // after every change of how the account is protected
 
-	kinds map[Kind]string // with their article
+	kinds map[string]string // of factors, with their article
 
 	qrName string // of the picture that an authenticator app scans
 
@@ -146,8 +168,8 @@ var languages = map[string]*words{
 
 		changeNotYou: "If it wasn’t you, someone may be using your account: change your password without delay, on a device that you are sure of, and tell your administrator.",
 
-		kinds: map[Kind]string{
-			TOTP: "an authenticator app", WebAuthn: "a security key or passkey", SMS: "codes by text message", Email: "codes by email",
+		kinds: map[string]string{
+			"totp": "an authenticator app", "webauthn": "a security key or passkey", "sms": "codes by text message", "email": "codes by email",
 		},
 
 		qrName: "QR code to scan with an authenticator app",
@@ -225,8 +247,8 @@ var languages = map[string]*words{
 
 		changeNotYou: "Si ce n’était pas vous, quelqu’un utilise peut-être votre compte\u00a0: changez votre mot de passe sans attendre, depuis un appareil dont vous êtes sûr, et prévenez votre administrateur.",
 
-		kinds: map[Kind]string{
-			TOTP: "une application d’authentification", WebAuthn: "une clé de sécurité ou une clé d’accès", SMS: "des codes par SMS", Email: "des codes par e-mail",
+		kinds: map[string]string{
+			"totp": "une application d’authentification", "webauthn": "une clé de sécurité ou une clé d’accès", "sms": "des codes par SMS", "email": "des codes par e-mail",
 		},
 
 		qrName: "Code QR à scanner avec une application d’authentification",
