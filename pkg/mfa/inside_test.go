@@ -13,15 +13,15 @@ import (
 func TestAKnownTokenOfAnotherFormIsWorthNothing(t *testing.T) {
 	g := &guard{Org: "acme", User: "u-17", Epoch: "e"}
 	u := &unit{ring: seal.NewRing(morning), reloaded: true}
-	mac, err := g.knownMAC(u.ring, u.ring.Newest())
-	if err != nil || len(mac) == 0 {
+	const prefix = "ckt_"
+	if token, err := g.knownToken(u.ring); err != nil || !strings.HasPrefix(token.Reveal(), prefix) {
 		t.Fatal(err)
 	}
-	whole := knownPrefix + "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+	whole := prefix + "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 	for name, text := range map[string]string{
-		"nothing": "", "the prefix alone": knownPrefix, "of a key that is not ours": whole,
+		"nothing": "", "the prefix alone": prefix, "of a key that is not ours": whole,
 		"line ends instead of letters": whole[:len(whole)-8] + "\n\n\n\n\n\n\n\n",
-		"nothing but line ends":        knownPrefix + strings.Repeat("\n", len(whole)-len(knownPrefix)),
+		"nothing but line ends":        prefix + strings.Repeat("\n", len(whole)-len(prefix)),
 		"other letters":                whole[:len(whole)-1] + "*",
 		"padding":                      whole[:len(whole)-2] + "==",
 	} {

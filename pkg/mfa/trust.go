@@ -1,7 +1,6 @@
 package mfa
 
 import (
-	"crypto/hmac"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
@@ -20,8 +19,6 @@ import (
 
 // expiredFor is how long an ended browser is remembered, to say trust_expired instead of new_browser.
 const expiredFor = 30 * 24 * time.Hour
-
-const trustPrefix = "cbt_"
 
 // A tightening is what a policy of that version did to trust granted under the versions before it.
 type tightening struct {
@@ -55,56 +52,25 @@ func (b *browser) live(epoch string, p *orgPolicy, now time.Time) bool {
 	return b.Epoch == epoch && !taken && now.Before(ends)
 }
 
-// A trustToken's parts. Its text is exactly 80 base64url characters after the prefix.
-type trustToken struct {
-	line       [16]byte
-	generation uint32
-	key        [trustKeyLen]byte
-	mac        [32]byte
-}
+// What a browser's token carries: the random part of the line's id, and the generation.
+const (
+	linePrefix = "tb_"
+	lineLen    = seal.IDRandom
+)
 
-const trustKeyLen = 8
-
-func (t *trustToken) id() string { return "tb_" + base64.RawURLEncoding.EncodeToString(t.line[:]) }
-
-func parseTrustToken(s string) (t trustToken, ok bool) {
-	if len(s) != len(trustPrefix)+80 || s[:len(trustPrefix)] != trustPrefix {
-		return t, false
-	}
-	b, err := base64.RawURLEncoding.DecodeString(s[len(trustPrefix):])
-	if err != nil || len(b) != 60 { // the decoder skips line ends
-
-		return t, false
-	}
-	copy(t.line[:], b)
-	t.generation = binary.BigEndian.Uint32(b[16:])
-	copy(t.key[:], b[20:])
-	copy(t.mac[:], b[28:])
-	return t, true
-}
-
-// trustMAC binds a token to org, user, line, epoch and generation.
-func trustMAC(ring *seal.Ring, g *guard, b *browser, key string, generation uint32) ([]byte, error) {
-	return ring.MAC(key, "trust", g.Org, g.User, b.ID, b.Epoch, strconv.FormatUint(uint64(generation), 10))
+// facts are all that the token of a generation is bound to.
+func (b *browser) facts(g *guard, generation uint32) []string {
+	return []string{g.Org, g.User, b.ID, b.Epoch, strconv.FormatUint(uint64(generation), 10)}
 }
 
 // token is the text of the line's newest generation.
 func (b *browser) token(ring *seal.Ring, g *guard) (seal.Secret, error) {
-	mac, err := trustMAC(ring, g, b, b.Key, b.Generation)
+	carried, err := base64.RawURLEncoding.DecodeString(b.ID[len(linePrefix):])
 	if err != nil {
 		return seal.Secret{}, err
 	}
-	raw, err := base64.RawURLEncoding.DecodeString(b.ID[len("tb_"):])
-	if err != nil {
-		return seal.Secret{}, err
-	}
-	key, err := base64.RawURLEncoding.DecodeString(b.Key)
-	if err != nil {
-		return seal.Secret{}, err
-	}
-	raw = binary.BigEndian.AppendUint32(raw, b.Generation)
-	raw = append(append(raw, key...), mac...)
-	return seal.NewSecret(trustPrefix + base64.RawURLEncoding.EncodeToString(raw)), nil
+	carried = binary.BigEndian.AppendUint32(carried, b.Generation)
+	return seal.TrustToken.Make(ring, b.Key, carried, b.facts(g, b.Generation)...)
 }
 
 // What a token that came with a sign-in turned out to be.
@@ -120,23 +86,24 @@ const (
 
 // judge looks up the browser of a token and says what the token is worth.
 func (u *unit) judge(a *account, token seal.Secret, p *orgPolicy) (trustVerdict, *held, error) {
-	t, ok := parseTrustToken(token.Reveal())
+	t, ok := seal.TrustToken.Parse(token)
 	if !ok || a.guard == nil {
 		return noTrust, nil, nil
 	}
-	h := a.browser(t.id())
-	if h == nil || h.Epoch != a.guard.trustEpoch() || t.generation > h.Generation {
+	generation := binary.BigEndian.Uint32(t.Carried[lineLen:])
+	h := a.browser(linePrefix + b64(string(t.Carried[:lineLen])))
+	if h == nil || h.Epoch != a.guard.trustEpoch() || generation > h.Generation {
 		return noTrust, nil, nil
 	}
-	mac, err := trustMAC(u.ring, a.guard, &h.browser, base64.RawURLEncoding.EncodeToString(t.key[:]), t.generation)
+	genuine, err := t.Check(u.ring, h.facts(a.guard, generation)...)
 	switch {
 	case errors.Is(err, seal.ErrUnknownKey) && u.reloaded:
 		return noTrust, nil, nil // no ring of ours has that key: an altered token must not keep its bearer out
 	case err != nil:
 		return noTrust, nil, err
-	case !hmac.Equal(mac, t.mac[:]):
+	case !genuine:
 		return noTrust, nil, nil
-	case h.Generation-t.generation > 1:
+	case h.Generation-generation > 1:
 		return trustStolen, h, nil
 	}
 	ends, taken := h.end(p)
@@ -145,7 +112,7 @@ func (u *unit) judge(a *account, token seal.Secret, p *orgPolicy) (trustVerdict,
 		return noTrust, nil, nil
 	case !u.now.Before(ends):
 		return trustExpired, h, nil
-	case t.generation == h.Generation:
+	case generation == h.Generation:
 		return trustGood, h, nil
 	}
 	return trustEarlier, h, nil
@@ -167,7 +134,7 @@ const mostEnded = 15
 // one's end is to be announced.
 func (u *unit) trust(a *account, name string, kind Kind, p *orgPolicy) *browser {
 	b := &browser{
-		ID: seal.ID("tb_", nil), Epoch: a.guard.trustEpoch(), Name: name, Kind: kind, PolicyVersion: p.Version,
+		ID: seal.ID(linePrefix, nil), Epoch: a.guard.trustEpoch(), Name: name, Kind: kind, PolicyVersion: p.Version,
 		Created: u.now, Ends: u.now.Add(time.Duration(p.Trust.Days) * 24 * time.Hour), LastUsed: u.now,
 		Generation: 1, Key: u.ring.Newest(),
 	}

@@ -162,7 +162,7 @@ func TestAnotherDeploymentsRingDoesNotHaveTheKey(t *testing.T) {
 	if _, err := ours.Check(theirs.Digest("code", "a"), "code", "a"); err != ErrUnknownKey {
 		t.Errorf("Check: %v, want %v", err, ErrUnknownKey)
 	}
-	if _, err := ours.MAC(theirs.Newest(), "browser", "a"); err != ErrUnknownKey {
+	if _, err := ours.mac(theirs.Newest(), "browser", []string{"a"}); err != ErrUnknownKey {
 		t.Errorf("MAC: %v, want %v", err, ErrUnknownKey)
 	}
 }
@@ -212,23 +212,23 @@ func TestADigestHasOneSpelling(t *testing.T) {
 
 func TestAStoredDigestIsNotAToken(t *testing.T) {
 	ring := NewRing(start)
-	mac, err := ring.MAC(ring.Newest(), "browser", factorFields...)
+	mac, err := ring.mac(ring.Newest(), "browser", factorFields)
 	if err != nil || len(mac) != 32 {
 		t.Fatalf("MAC: %d bytes, %v; want 32", len(mac), err)
 	}
 	if strings.HasSuffix(ring.Digest("browser", factorFields...), encode(mac)) {
 		t.Error("a digest of the same fields is the MAC")
 	}
-	again, err := ring.MAC(ring.Newest(), "browser", factorFields...)
+	again, err := ring.mac(ring.Newest(), "browser", factorFields)
 	if err != nil || !bytes.Equal(again, mac) {
 		t.Errorf("made again: %x, %v; want the same", again, err)
 	}
 	for name, fields := range foreign {
-		if other, err := ring.MAC(ring.Newest(), "browser", fields...); err != nil || bytes.Equal(other, mac) {
+		if other, err := ring.mac(ring.Newest(), "browser", fields); err != nil || bytes.Equal(other, mac) {
 			t.Errorf("%s: the same MAC, or %v", name, err)
 		}
 	}
-	if other, err := ring.MAC(ring.Newest(), "browses", factorFields...); err != nil || bytes.Equal(other, mac) {
+	if other, err := ring.mac(ring.Newest(), "browses", factorFields); err != nil || bytes.Equal(other, mac) {
 		t.Errorf("another purpose: the same MAC, or %v", err)
 	}
 }

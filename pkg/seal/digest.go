@@ -30,9 +30,9 @@ func (r *Ring) Check(digest, purpose string, fields ...string) (bool, error) {
 	return hmac.Equal([]byte(digest), []byte(key.digest(purpose, fields))), nil
 }
 
-// MAC is the HMAC-SHA-256 (32 bytes) of the fields under the named key for purpose: the secret part of a bearer that is
-// made from facts, and can be made again. It never equals a digest of the same fields. It fails with ErrUnknownKey.
-func (r *Ring) MAC(keyID, purpose string, fields ...string) ([]byte, error) {
+// mac is the HMAC-SHA-256 (32 bytes) of the fields under the named key for purpose. It never equals a digest of the same
+// fields. It fails with ErrUnknownKey.
+func (r *Ring) mac(keyID, purpose string, fields []string) ([]byte, error) {
 	key, err := r.secret(keyID)
 	if err != nil {
 		return nil, err

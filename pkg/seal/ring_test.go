@@ -23,7 +23,7 @@ func TestWhatWasMadeBeforeARotationIsGoodAfterIt(t *testing.T) {
 	sealed := before.Seal("totp", factorFields, factorSecret)
 	with := before.SealWith([]byte("key"), "answer", factorFields, factorSecret)
 	digest := before.Digest("code", factorFields...)
-	mac, err := before.MAC(before.Newest(), "browser", "line", "1")
+	mac, err := before.mac(before.Newest(), "browser", []string{"line", "1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func TestWhatWasMadeBeforeARotationIsGoodAfterIt(t *testing.T) {
 	if ok, err := after.Check(digest, "code", factorFields...); err != nil || !ok {
 		t.Errorf("Check: %v, %v", ok, err)
 	}
-	if got, err := after.MAC(before.Newest(), "browser", "line", "1"); err != nil || !bytes.Equal(got, mac) {
+	if got, err := after.mac(before.Newest(), "browser", []string{"line", "1"}); err != nil || !bytes.Equal(got, mac) {
 		t.Errorf("MAC: %x, %v; want %x", got, err, mac)
 	}
 	if _, err := after.Verify(token); err != nil {
