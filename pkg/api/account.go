@@ -24,7 +24,7 @@ func Account(s *mfa.Service) Handlers {
 			nullable: []string{"email", "phone", "name", "locale"},
 			do: func(ctx context.Context, call mfa.Call, at target, q mfa.Person) (mfa.User, error) {
 				if q.ID != "" && q.ID != at.user {
-					return mfa.User{}, invalid("id", "The path names another user.")
+					return mfa.User{}, invalid("id", "The id in the body is not the user in the path.")
 				}
 				q.ID = at.user
 				return s.PutUser(ctx, call, at.org, q)
@@ -45,7 +45,7 @@ func Account(s *mfa.Service) Handlers {
 		"renameFactor": serve(operation[factorPatch, mfa.Factor]{
 			do: func(ctx context.Context, call mfa.Call, at target, q factorPatch) (mfa.Factor, error) {
 				if q.Label == nil {
-					return mfa.Factor{}, invalid("label", "The label is what can be changed.")
+					return mfa.Factor{}, invalid("label", "The label is required: it is the only thing about a factor that can be changed.")
 				}
 				return s.RenameFactor(ctx, call, at.org, at.user, at.factor, *q.Label)
 			},
@@ -81,7 +81,7 @@ func Account(s *mfa.Service) Handlers {
 			bodiless: true, query: narrowing,
 			do: func(ctx context.Context, call mfa.Call, at target, q mfa.ActivityQuery) (mfa.Activity, error) {
 				if q.User != "" {
-					return mfa.Activity{}, invalid("user", "The path names the user.")
+					return mfa.Activity{}, invalid("user", "The path already names the user. Leave this parameter out.")
 				}
 				q.Org, q.User = at.org, at.user
 				return s.UserActivity(ctx, call, q)
@@ -107,14 +107,14 @@ type userPatch struct {
 }
 
 func (q *userPatch) check() error {
-	const notYet = "This value is not yet supported."
+	const notYet = "This value is not supported yet."
 	switch {
 	case q.Enforced != nil:
 		return invalid("enforced", notYet)
 	case q.GraceUntil != nil:
 		return invalid("grace_until", notYet)
 	case q.Enabled == nil:
-		return invalid("enabled", "True or false.")
+		return invalid("enabled", "The value is required, and must be true or false.")
 	}
 	return nil
 }

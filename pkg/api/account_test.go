@@ -46,7 +46,7 @@ func TestWhatAnAdministratorSetsOfAUserIsNotYetSupported(t *testing.T) {
 	} {
 		got := w.do("PATCH", anasPath, body, w.reauthenticated())
 		w.refused(body, got, 400, mfa.InvalidRequest, param)
-		if soon := strings.Contains(got.word("detail"), "not yet supported"); soon != (param == "enforced" || param == "grace_until") {
+		if soon := strings.Contains(got.word("detail"), "not supported yet"); soon != (param == "enforced" || param == "grace_until") {
 			t.Errorf("%s: got %s", body, got.text)
 		}
 	}

@@ -32,13 +32,13 @@ func misread(err error) *mfa.Error {
 	var meaning *json.SemanticError
 	switch {
 	case errors.Is(err, jsontext.ErrDuplicateName) && errors.As(err, &syntax):
-		return invalid(dotted(syntax.JSONPointer), "The name stands twice in one object.")
+		return invalid(dotted(syntax.JSONPointer), "This field is given twice in one object.")
 	case errors.As(err, &meaning) && errors.Is(meaning.Err, json.ErrUnknownName):
-		return invalid(dotted(meaning.JSONPointer), "There is no such field.")
+		return invalid(dotted(meaning.JSONPointer), "This call has no such field.")
 	case errors.As(err, &meaning):
-		return invalid(dotted(meaning.JSONPointer), "The value is of the wrong type, or out of its range.")
+		return invalid(dotted(meaning.JSONPointer), "The value has the wrong type, or is out of its range.")
 	}
-	return invalid("", "The body is not valid JSON in UTF-8 (RFC 8259), or something follows it.")
+	return invalid("", "The body must be one JSON object in UTF-8 (RFC 8259), with nothing after it.")
 }
 
 // misplaced refuses the first null that isn't in the place of a nullable field, and the first empty text in the place of
@@ -55,9 +55,9 @@ func misplaced(body []byte, nullable, words []string) error {
 		}
 		switch param := dotted(d.StackPointer()); {
 		case null && !slices.Contains(nullable, param):
-			return invalid(param, "This can't be null.")
+			return invalid(param, "This field can't be null.")
 		case empty && slices.Contains(words, param):
-			return invalid(param, "An empty text is none of the words that this field takes.")
+			return invalid(param, "This field can't be an empty text.")
 		}
 	}
 }

@@ -85,7 +85,7 @@ func ifMatch(h http.Header, q *policyRequest) error {
 	digits := strings.TrimSuffix(strings.TrimPrefix(sent[0], `"`), `"`)
 	version, err := strconv.Atoi(digits)
 	if err != nil || len(sent) > 1 || sent[0] != `"`+strconv.Itoa(version)+`"` || version < 0 {
-		return invalid("If-Match", "One entity tag, as the policy's ETag gave it: \"3\".")
+		return invalid("If-Match", "The header If-Match must be one entity tag, as the policy's ETag gave it, such as \"3\".")
 	}
 	q.version = &version
 	return nil

@@ -19,10 +19,10 @@ func ParseQuery(raw string, known ...string) (map[string]string, error) {
 		encodedName, encodedValue, _ := strings.Cut(pair, "=")
 		name, err := url.QueryUnescape(encodedName)
 		if err != nil || !slices.Contains(known, name) {
-			return nil, invalid("", "The query has a parameter that this call doesn't know.")
+			return nil, invalid("", "The query has a parameter that this call does not have.")
 		}
 		if _, twice := said[name]; twice {
-			return nil, invalid(name, "The parameter stands twice in the query.")
+			return nil, invalid(name, "This parameter is given twice in the query.")
 		}
 		value, err := url.QueryUnescape(encodedValue)
 		switch {

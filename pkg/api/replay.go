@@ -24,7 +24,7 @@ func (x *exchange) replay(body []byte, say func(any) (answer, error)) (*mfa.Repl
 		return nil, nil
 	}
 	if len(sent) > 1 || !goodKey(sent[0]) {
-		return nil, invalid("Idempotency-Key", "1 to 255 printable ASCII characters.")
+		return nil, invalid("Idempotency-Key", "The Idempotency-Key must be 1 to 255 printable ASCII characters.")
 	}
 	return &mfa.Replay{
 		Method: x.r.Method, Path: x.r.URL.Path, Key: sent[0], Body: body,

@@ -84,8 +84,8 @@ func targetOf(values map[string]string) (t target, err error) {
 		}
 		var ok bool
 		if *id, ok = parsePathID(segment); !ok {
-			return target{}, invalid(name, "In a path an id stands as it is if it is made of A-Z a-z 0-9 - . _ @ : + | = , "+
-				"and isn't . or .., or else as ~ and its unpadded base64url.")
+			return target{}, invalid(name, "An id in a path is written as it is where it is made of A-Z a-z 0-9 - . _ @ : + | = , and is not . or .. "+
+				"only. Any id can be written as ~ followed by its base64url without padding.")
 		}
 	}
 	return t, nil

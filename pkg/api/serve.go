@@ -153,7 +153,7 @@ func (x *exchange) noBody() error {
 	}
 	var first [1]byte
 	if n, _ := io.ReadFull(x.r.Body, first[:]); n > 0 {
-		return invalid("", "This call has no body.")
+		return invalid("", "This call takes no body.")
 	}
 	return nil
 }

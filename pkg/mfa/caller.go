@@ -45,11 +45,11 @@ func (c *caller) fits(scope, or apikey.Scope, org string, n *named) error {
 	limit, limited := c.carried.Limit()
 	switch {
 	case !c.carried.Has(scope) && !c.carried.Has(or):
-		return refuse(Forbidden, "This API key doesn't have the scope "+string(scope)+".")
+		return refuse(Forbidden, "This call needs an API key with the scope "+string(scope)+".")
 	case !limited:
 		return nil
 	case org != "" && limit != seal.Route(org):
-		return refuse(Forbidden, "This API key is for another org.")
+		return refuse(Forbidden, "This API key is limited to another organisation.")
 	case n != nil && n.at != "" && limit != string(n.at.org()):
 		return n.missing()
 	}

@@ -43,7 +43,7 @@ func (s *Service) SetEnabled(ctx context.Context, call Call, org, user string, o
 		}
 		g := a.guard
 		if !on && g.required(&p.Policy) {
-			return User{}, refuse(RequiredByPolicy, "2FA is required of this user, and can't be turned off.")
+			return User{}, refuse(RequiredByPolicy, "The user is required to use 2FA, so it can't be turned off.")
 		}
 		if g.Enabled == on {
 			return a.shown(p, u.now), nil
@@ -96,11 +96,11 @@ func (s *Service) RemoveFactor(ctx context.Context, call Call, org, user, id str
 			return none, err
 		}
 		if p.pinned(h.Kind) {
-			return none, refuse(EmailPinned, "The policy keeps email as a backup: it can't be removed on its own.")
+			return none, refuse(EmailPinned, "The policy keeps email as a backup, so the email factor can't be removed on its own.")
 		}
 		g := a.guard
 		if g.required(&p.Policy) && len(a.without(id).factors(&p.Policy)) == 0 {
-			return none, refuse(LastFactor, "2FA is required of this user, and this is the last factor.")
+			return none, refuse(LastFactor, "The user is required to use 2FA, and this is the last factor.")
 		}
 		tried = true
 		u.remove(a, h, p, "")
@@ -194,7 +194,7 @@ func (s *Service) RevokeBrowser(ctx context.Context, call Call, org, user, id st
 		case gone && tried:
 			return none, nil
 		case gone:
-			return none, refuse(NotFound, "The user trusts no such browser.")
+			return none, refuse(NotFound, "The user has no such trusted browser.")
 		}
 		tried = true
 		u.end(h, a.guard, "revoked", p.Version)
@@ -235,7 +235,7 @@ type Reported struct {
 // challenge, enrolment and proof. After Deprovisioned every start is Forbidden until the client puts the user again.
 func (s *Service) Report(ctx context.Context, call Call, org, user, kind string) (Reported, error) {
 	if !slices.Contains([]string{PasswordChanged, EmailChanged, PhoneChanged, SignedOut, Deprovisioned}, kind) {
-		return Reported{}, invalid("kind", "One of password_changed, email_changed, phone_changed, signed_out, deprovisioned.")
+		return Reported{}, invalid("kind", "The kind must be one of password_changed, email_changed, phone_changed, signed_out and deprovisioned.")
 	}
 	return change(ctx, s, call, org, user, func(u *unit, a *account, p *orgPolicy) (Reported, error) {
 		u.event(a.event(UserReported, p, map[string]any{"kind": kind}))

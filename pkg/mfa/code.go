@@ -25,11 +25,11 @@ func (sixDigits) form(given Answer) error {
 func checkCode(code seal.Secret) error {
 	text := code.Reveal()
 	if len(text) != codeDigits {
-		return invalid("code", "A code is exactly six digits.")
+		return invalid("code", "The code must be exactly six digits.")
 	}
 	for i := range len(text) {
 		if text[i] < '0' || text[i] > '9' {
-			return invalid("code", "A code is exactly six digits.")
+			return invalid("code", "The code must be exactly six digits.")
 		}
 	}
 	return nil
@@ -140,7 +140,7 @@ func (u *unit) newCode(a *account, e binding, f factor, p *orgPolicy) (*sentCode
 func tooManySends(wait time.Duration) *Error {
 	e := refuse(TooManySends, "No further code can be sent yet.")
 	if wait <= 0 {
-		e.Detail = "No further code can be sent for this; start again."
+		e.Detail = "No further code can be sent here. Start again."
 	}
 	e.RetryAfter = wait
 	return e

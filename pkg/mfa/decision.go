@@ -44,10 +44,10 @@ func (q *StartRequest) check() error {
 		q.Purpose = SignIn
 	case SignIn, StepUp:
 	default:
-		return invalid("purpose", "One of sign_in, step_up.")
+		return invalid("purpose", "The purpose must be sign_in or step_up.")
 	}
 	if q.Method != nil && !q.Method.known() {
-		return invalid("method", "One of %s.", namesOfKinds())
+		return invalid("method", "The method must be %s.", namesOfKinds())
 	}
 	for param, text := range map[string]*string{"action": q.Action, "nonce": q.Nonce} {
 		if text == nil {
@@ -103,7 +103,7 @@ type verdict struct {
 func (u *unit) decide(q *StartRequest, a *account, p *orgPolicy) (verdict, error) {
 	v := verdict{Decision: Decision{Decision: Challenge, PolicyVersion: p.Version}}
 	if a.guard.Deprovisioned {
-		return v, refuse(Forbidden, "The user was deprovisioned; put the user again first.")
+		return v, refuse(Forbidden, "This user was deprovisioned. PUT the user again first.")
 	}
 	v.factors = a.factors(&p.Policy)
 	var err error
@@ -173,7 +173,7 @@ func (v *verdict) askable(q *StartRequest, a *account, p *orgPolicy) error {
 	case a.guard.Profile.Email == "" && p.Methods.Email != NotAllowed:
 		return refuse(NothingToSend, "The user has no email address to send a code to.")
 	}
-	return refuse(MethodForbidden, "The user has no factor, and the policy leaves none to enrol.")
+	return refuse(MethodForbidden, "The user has no factor, and the policy allows none that the user could enrol.")
 }
 
 // preferred is the factor to ask for first.
@@ -265,7 +265,7 @@ func (c *caller) mayReturn(url *string) error {
 	if url == nil || c.key != nil && len(*url) <= 2048 && underOrigin(*url, c.key.Origins) {
 		return nil
 	}
-	return invalid("return_url", "An absolute URL under one of the client's registered origins.")
+	return invalid("return_url", "The return_url must be an absolute URL under one of the client's registered origins.")
 }
 
 // openTo leaves only the factors that would be looked at now. It answers Locked when there are none, and no recovery
@@ -283,7 +283,7 @@ func (v *verdict) openTo(q *StartRequest, g *guard, p *orgPolicy, now time.Time)
 }
 
 func lockedUntil(until, now time.Time) *Error {
-	e := refuse(Locked, "Too many wrong codes; no code is looked at until the wait is over.")
+	e := refuse(Locked, "There were too many wrong codes. No code is checked until the wait is over.")
 	if until.Before(forever) {
 		e.RetryAfter = until.Sub(now)
 	}

@@ -17,13 +17,13 @@ func (mailbox) room(a *account, p *Policy) error {
 	address := a.guard.Profile.Email
 	switch {
 	case p.Methods.Email == Implicit:
-		return refuse(MethodForbidden, "The account's email address is a factor as it is.")
+		return refuse(MethodForbidden, "The account's email address is already a factor, without an enrolment.")
 	case address == "":
 		return refuse(NothingToSend, "The user has no email address to send a code to.")
 	}
 	for i := range a.enrolled {
 		if h := &a.enrolled[i]; h.Kind == Email && h.Contact == address && a.guard.live(h.ID) != nil {
-			return refuse(AlreadyExists, "This address is enrolled.")
+			return refuse(AlreadyExists, "This address is already enrolled.")
 		}
 	}
 	return nil

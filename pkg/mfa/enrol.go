@@ -57,17 +57,17 @@ type EnrolRequest struct {
 func (q *EnrolRequest) check(byToken bool) error {
 	switch {
 	case !q.Kind.known():
-		return invalid("kind", "One of %s.", namesOfKinds())
+		return invalid("kind", "The kind is required, and must be %s.", namesOfKinds())
 	case q.Phone != nil && q.Kind.row().channel != channelSMS:
-		return invalid("phone", "Only for the kind sms.")
+		return invalid("phone", "A phone number can be given for the kind sms only.")
 	case byToken && q.Org != "":
-		return invalid("org", "The enrolment token says which.")
+		return invalid("org", "The enrolment token says which organisation it is. Leave this field out.")
 	case byToken && q.User != nil:
-		return invalid("user", "The enrolment token says which.")
+		return invalid("user", "The enrolment token says which user it is. Leave this field out.")
 	case byToken && q.OnBehalf != nil:
-		return invalid("on_behalf", "Only with an API key.")
+		return invalid("on_behalf", "Only a call with an API key can be on behalf of a user.")
 	case !byToken && q.User == nil:
-		return invalid("user.id", "An API key must say whose enrolment it is.")
+		return invalid("user.id", "The user is required when the call is made with an API key.")
 	}
 	if err := checkText("label", q.Label, mostLabel); err != nil {
 		return err
@@ -158,7 +158,7 @@ func (v *enrolmentSight) enrollee() *account {
 // mayEnrol refuses a kind that the policy or the account leaves no room for, and any but the one that a step-up names.
 func (v *enrolmentSight) mayEnrol(kind Kind) error {
 	if v.byToken && v.ch.Only != "" && v.ch.Only != kind {
-		return refuse(MethodForbidden, "This step-up needs a factor of the kind it names.")
+		return refuse(MethodForbidden, "This step-up can be answered only with a factor of the kind that it names.")
 	}
 	return v.enrollee().mayEnrol(kind, &v.p.Policy)
 }
@@ -230,7 +230,7 @@ func (v *enrolmentSight) begin(u *unit, call Call, q *EnrolRequest) (answer Enro
 func (v *enrolmentSight) mayBegin(u *unit, call Call, q *EnrolRequest) error {
 	switch {
 	case v.a.guard.Deprovisioned:
-		return refuse(Forbidden, "The user was deprovisioned; put the user again first.")
+		return refuse(Forbidden, "This user was deprovisioned. PUT the user again first.")
 	case q.OnBehalf != nil:
 		return nil // an administrator's word
 	}
@@ -291,7 +291,7 @@ func later(a, b time.Time) time.Time {
 }
 
 func tooManyBegins(wait time.Duration) *Error {
-	e := refuse(TooManyRequests, "An enrolment was begun too often; try again when the wait is over.")
+	e := refuse(TooManyRequests, "Enrolments were begun too often. Try again when the wait is over.")
 	e.RetryAfter = wait
 	return e
 }
@@ -308,7 +308,7 @@ func (v *enrolmentSight) mustProve(s *slot) bool {
 func (v *enrolmentSight) sendProof(u *unit) (EnrolAnswer, error) {
 	f := v.a.addressFactor()
 	if f.Contact == "" {
-		return EnrolAnswer{}, refuse(NothingToSend, "The user has no known address to prove first; an administrator can enrol for them.")
+		return EnrolAnswer{}, refuse(NothingToSend, "The user has no email address to prove first. An administrator can enrol a factor for them.")
 	}
 	asked, err := f.Kind.row().ask(v.sight.ask(u, f))
 	if err != nil {

@@ -3,6 +3,7 @@ package mfa
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"countersign/pkg/apikey"
@@ -93,18 +94,27 @@ func invalid(param, format string, args ...any) *Error {
 
 func refuse(code Code, detail string) *Error { return &Error{Code: code, Detail: detail} }
 
+// oneOf writes the words that a field takes.
+func oneOf(words []string) string {
+	last := len(words) - 1
+	if last <= 0 {
+		return strings.Join(words, "")
+	}
+	return "one of " + strings.Join(words[:last], ", ") + " and " + words[last]
+}
+
 func notYet(param string) *Error {
-	return invalid(param, "This value is not yet supported.")
+	return invalid(param, "This value is not supported yet.")
 }
 
 // The answer for a challenge that is missing, expired, spent or someone else's: one code and one text for all of them.
 func challengeInvalid() *Error {
-	return refuse(ChallengeInvalid, "There is no such challenge to answer; start again.")
+	return refuse(ChallengeInvalid, "There is no such challenge to answer. Start again.")
 }
 
 // The same for an enrolment.
 func enrolmentInvalid() *Error {
-	return refuse(EnrolmentInvalid, "There is no such enrolment to go on with; begin again.")
+	return refuse(EnrolmentInvalid, "There is no such enrolment to go on with. Begin again.")
 }
 
 // remembered reports whether an answer is what a later call with the same Idempotency-Key must hear again. What

@@ -109,13 +109,13 @@ func (a *account) enrollable(p *Policy) []Kind {
 // mayEnrol refuses a kind that the policy or the user's account leaves no room for.
 func (a *account) mayEnrol(kind Kind, p *Policy) error {
 	if usable := a.factors(p); p.method(kind) == NotAllowed || len(usable) > 0 && usable[0].Kind != kind && !p.backsUp(kind) {
-		return refuse(MethodForbidden, "The organisation's policy doesn't allow this kind of factor.")
+		return refuse(MethodForbidden, "The organisation's policy does not allow this kind of factor.")
 	}
 	if err := kind.row().room(a, p); err != nil {
 		return err
 	}
 	if len(a.guard.Factors) >= mostFactors {
-		return refuse(MethodForbidden, "The user has as many factors as one can have.")
+		return refuse(MethodForbidden, "The user already has the largest number of factors that a user can have.")
 	}
 	return nil
 }

@@ -34,7 +34,7 @@ func (u *unit) freshToBegin(call Call, a *account, p *orgPolicy) error {
 func (u *unit) freshFor(call Call, a *account, p *orgPolicy, beginning bool) error {
 	at, err := time.Parse(time.RFC3339, call.Reauthenticated)
 	if err != nil || u.now.Sub(at) > freshness || at.Sub(u.now) > clockSkew {
-		return refuse(ReauthenticationNeeded, "Check the user's password again, and say when in Countersign-Reauthenticated-At (RFC 3339, at most 10 minutes ago).")
+		return refuse(ReauthenticationNeeded, "Check the user's password again, and give the time of that check in the header Countersign-Reauthenticated-At (RFC 3339, at most 10 minutes ago).")
 	}
 	strongest, guarded := a.guardedBy(&p.Policy)
 	if !guarded {
@@ -49,13 +49,13 @@ func (u *unit) freshFor(call Call, a *account, p *orgPolicy, beginning bool) err
 	case proof != nil && !proof.Recovered && proof.Kind.proves(strongest):
 		return nil
 	case a.onlyForbidden(&p.Policy):
-		return refuse(StepUpNeeded, "The policy forbids every factor that the user has: start a step-up, so that the user proves the known address and enrols another factor first.")
+		return refuse(StepUpNeeded, "The policy forbids every factor that the user has. Start a step-up first: in it the user proves the known email address and enrols another factor.")
 	case proof == nil:
-		return refuse(StepUpNeeded, "The user's 2FA is on: let the user step up, and give the token of that verify in Countersign-Proof within 10 minutes.")
+		return refuse(StepUpNeeded, "The user's 2FA is on. Let the user answer a step-up, and give the token of that answer in the header Countersign-Proof within 10 minutes.")
 	case proof.Recovered:
-		return refuse(StepUpNeeded, "A recovery code is proof for beginning an enrolment only: let the user step up with a factor.")
+		return refuse(StepUpNeeded, "A step-up that was answered with a recovery code allows the user to begin an enrolment, and nothing else. Let the user answer a step-up with a factor.")
 	}
-	return refuse(StepUpNeeded, "The user has a stronger factor than the one that this step-up was answered with: let the user step up with that one.")
+	return refuse(StepUpNeeded, "The user has a stronger factor than the one that answered this step-up. Let the user answer a step-up with the stronger one.")
 }
 
 // guardedBy is the kind that a proof is measured by: the strongest that the user can answer with, or where the policy

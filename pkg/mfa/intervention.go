@@ -17,7 +17,7 @@ func (i *Intervention) check(prefix string) error {
 		return err
 	}
 	if err := checkText("", i.Reason, mostReason); err != nil || i.Reason == "" {
-		return invalid(prefix+"reason", "A reason of 1 to %d bytes.", mostReason)
+		return invalid(prefix+"reason", "A reason is required, of 1 to %d bytes.", mostReason)
 	}
 	return nil
 }

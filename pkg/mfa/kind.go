@@ -3,7 +3,6 @@ package mfa
 import (
 	"encoding/json"
 	"slices"
-	"strings"
 
 	"countersign/pkg/seal"
 )
@@ -123,7 +122,7 @@ func (r reserved) begin(q *question, _ *EnrolAnswer) error {
 func (reserved) ask(*question) (*SendAnswer, error) { return nil, nil }
 
 func (reserved) form(Answer) error {
-	return invalid("factor", "Factors of this kind can't be answered with yet.")
+	return invalid("factor", "Factors of this kind can't be used yet.")
 }
 
 func (reserved) check(*question, Answer) (bool, error) { return false, nil }
@@ -136,7 +135,7 @@ func (a Answer) form() (refused error) {
 	case a.isZero():
 		return invalid("code", "A code is required.")
 	case !a.Code.IsZero() && len(a.Credential) > 0:
-		return invalid("credential", "An answer is a code or a credential, and not both.")
+		return invalid("credential", "Give a code or a credential, not both.")
 	}
 	for _, row := range kinds {
 		if refused = row.form(a); refused == nil {
@@ -178,5 +177,5 @@ func namesOfKinds() string {
 	for i, row := range kinds {
 		names[i] = string(row.kind)
 	}
-	return strings.Join(names, ", ")
+	return oneOf(names)
 }

@@ -48,7 +48,7 @@ func (u *unit) openCursor(cursor string, bound []string, place any) error {
 	if cursor == "" {
 		return nil
 	}
-	forged := invalid("cursor", "This is not a cursor of this list.")
+	forged := invalid("cursor", "This cursor does not belong to this list.")
 	if len(cursor) > mostCursor {
 		return forged
 	}

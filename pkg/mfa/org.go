@@ -122,7 +122,7 @@ func (s *Service) PutPolicy(ctx context.Context, call Call, org string, change P
 		decide: func(u *unit) (OrgPolicy, error) {
 			switch {
 			case change.Version == nil:
-				return OrgPolicy{}, refuse(PreconditionRequired, "Say in If-Match which version this replaces.")
+				return OrgPolicy{}, refuse(PreconditionRequired, "The header If-Match is required: it says which version of the policy this one replaces.")
 			case *change.Version != p.Version:
 				return OrgPolicy{}, refuse(VersionMismatch, "The policy is at version "+strconv.Itoa(p.Version)+".")
 			}
@@ -157,7 +157,7 @@ func (s *Service) acknowledged(u *unit, r route, p *orgPolicy, change *PolicyCha
 	if preview.forced == 0 {
 		return nil
 	}
-	e := refuse(AcknowledgementRequired, "The change makes users answer who were not asked before; send it with \"acknowledge\": true.")
+	e := refuse(AcknowledgementRequired, "This change asks users for a second factor who were not asked before. To confirm it, send it again with \"acknowledge\": true.")
 	e.Preview = preview
 	return e
 }

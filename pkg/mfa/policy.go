@@ -164,7 +164,7 @@ func (p *Policy) Check() error {
 	}
 	for _, w := range words {
 		if !slices.Contains(w.of, w.value) {
-			return invalid(w.param, "One of %v.", w.of)
+			return invalid(w.param, "The value must be %s.", oneOf(w.of))
 		}
 	}
 	numbers := []struct {
@@ -188,11 +188,11 @@ func (p *Policy) Check() error {
 	}
 	for _, n := range numbers {
 		if n.value < n.least || n.value > n.most {
-			return invalid(n.param, "From %d to %d.", n.least, n.most)
+			return invalid(n.param, "The value must be from %d to %d.", n.least, n.most)
 		}
 	}
 	if p.MaxSkips != nil && (*p.MaxSkips < 0 || *p.MaxSkips > 1000) {
-		return invalid("max_skips", "From 0 to 1000, or null.")
+		return invalid("max_skips", "The value must be from 0 to 1000, or null.")
 	}
 	if err := p.checkLists(); err != nil {
 		return err
@@ -203,20 +203,20 @@ func (p *Policy) Check() error {
 func (p *Policy) checkLists() error {
 	for param, list := range map[string][]string{"sso_amr": p.SSOAMR, "sso_acr": p.SSOACR} {
 		if len(list) > 32 {
-			return invalid(param, "At most 32 values.")
+			return invalid(param, "The list can have at most 32 values.")
 		}
 		for _, v := range list {
 			if err := checkText(param, v, 128); err != nil || v == "" {
-				return invalid(param, "Values of 1 to 128 bytes.")
+				return invalid(param, "Each value must have 1 to 128 bytes.")
 			}
 		}
 	}
 	if len(p.SMS.Countries) > 300 {
-		return invalid("sms.countries", "At most 300 countries.")
+		return invalid("sms.countries", "The list can have at most 300 countries.")
 	}
 	for _, c := range p.SMS.Countries {
 		if len(c) != 2 || c[0] < 'A' || c[0] > 'Z' || c[1] < 'A' || c[1] > 'Z' {
-			return invalid("sms.countries", "ISO 3166-1 codes of two capital letters.")
+			return invalid("sms.countries", "Each country must be an ISO 3166-1 code of two capital letters.")
 		}
 	}
 	return nil

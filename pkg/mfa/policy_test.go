@@ -140,7 +140,7 @@ func TestEverySettingKeepsToItsRange(t *testing.T) {
 			if i < len(c.notYet) && c.says != "" {
 				want = c.says
 			}
-			if e.Code != mfa.InvalidRequest || e.Param != want || (e.Detail == "This value is not yet supported.") != (i < len(c.notYet)) {
+			if e.Code != mfa.InvalidRequest || e.Param != want || (e.Detail == "This value is not supported yet.") != (i < len(c.notYet)) {
 				t.Errorf("%s %s: got %v", c.path, value, err)
 			}
 		}

@@ -54,12 +54,12 @@ func canonicalRecovery(typed seal.Secret) (seal.Secret, error) {
 			r = '1'
 		}
 		if r > unicode.MaxASCII || !strings.ContainsRune(recoveryAlphabet, r) || len(read) == recoveryLen {
-			return seal.Secret{}, invalid("code", "A recovery code is 24 letters and digits.")
+			return seal.Secret{}, invalid("code", "A recovery code has 24 letters and digits.")
 		}
 		read = append(read, byte(r))
 	}
 	if len(read) != recoveryLen || len(text) > mostRecoveryText {
-		return seal.Secret{}, invalid("code", "A recovery code is 24 letters and digits.")
+		return seal.Secret{}, invalid("code", "A recovery code has 24 letters and digits.")
 	}
 	return seal.NewSecret(string(read)), nil
 }
@@ -191,11 +191,11 @@ func (v *sight) recover(u *unit, code, bearer seal.Secret) (RecoverAnswer, error
 	g := v.a.guard
 	switch until, locked := g.Looked.locked(v.ch.Known, u.now); {
 	case v.ch.Only != "":
-		return RecoverAnswer{}, refuse(MethodForbidden, "This step-up needs a factor of the kind it names.")
+		return RecoverAnswer{}, refuse(MethodForbidden, "This step-up can be answered only with a factor of the kind that it names.")
 	case g.codesLeft(v.p) == 0:
-		return RecoverAnswer{}, refuse(MethodForbidden, "The user has no recovery codes.")
+		return RecoverAnswer{}, refuse(MethodForbidden, "The user has no recovery codes left.")
 	case v.p.Recovery.Effect == EffectReenrol && len(v.a.bare().enrollable(&v.p.Policy)) == 0:
-		return RecoverAnswer{}, refuse(MethodForbidden, "A recovery code lets in only through a new factor, and the policy leaves no kind to enrol.")
+		return RecoverAnswer{}, refuse(MethodForbidden, "After a recovery code the user has to enrol a new factor, and the policy allows none that the user could enrol.")
 	case locked:
 		return RecoverAnswer{}, lockedUntil(until, u.now)
 	}
@@ -310,7 +310,7 @@ func (s *Service) NewRecoveryCodes(ctx context.Context, call Call, org, user str
 			return RecoveryCodes{}, err
 		}
 		if p.Recovery.Count == 0 || len(a.factors(&p.Policy)) == 0 {
-			return RecoveryCodes{}, refuse(MethodForbidden, "The policy has no recovery codes, or the user no factor.")
+			return RecoveryCodes{}, refuse(MethodForbidden, "The policy has no recovery codes, or the user has no factor that they could stand in for.")
 		}
 		u.newRecovery(a.guard, p)
 		u.event(a.event(RecoveryMade, p, map[string]any{"codes_left": len(u.codes)}))

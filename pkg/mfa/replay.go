@@ -26,7 +26,7 @@ func (u *unit) replay(call Call, who *caller) (*replay, error) {
 		return nil, nil
 	}
 	if k := call.Replay.Key; k == "" || len(k) > replayedSize {
-		return nil, invalid("Idempotency-Key", "1 to %d bytes.", replayedSize)
+		return nil, invalid("Idempotency-Key", "The Idempotency-Key must have 1 to %d bytes.", replayedSize)
 	}
 	owner := who.client()
 	if owner == nil {
@@ -64,7 +64,7 @@ func (r *replay) earlier(u *unit, n *named) error {
 		return err
 	}
 	if !same {
-		return refuse(IdempotencyMismatch, "This Idempotency-Key came with another body before.")
+		return refuse(IdempotencyMismatch, "This Idempotency-Key was already used with another body.")
 	}
 	sealed, purpose := m.Later, "later"
 	if u.now.Before(m.Until) {

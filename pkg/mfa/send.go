@@ -147,13 +147,13 @@ func (v *sight) factor(named string) (factor, error) {
 		switch {
 		case f.ID != id && id != "":
 		case v.ch.Only != "" && v.ch.Only != f.Kind:
-			return factor{}, refuse(MethodForbidden, "This step-up needs a factor of another kind.")
+			return factor{}, refuse(MethodForbidden, "This step-up can be answered only with a factor of the kind that it names.")
 		default:
 			return f, nil
 		}
 	}
 	if id == v.a.addressID() || v.a.factor(id) != nil {
-		return factor{}, refuse(MethodForbidden, "The organisation's policy doesn't allow this factor.")
+		return factor{}, refuse(MethodForbidden, "The organisation's policy does not allow this factor.")
 	}
 	return factor{}, refuse(NotFound, "The user has no such factor.")
 }
@@ -184,7 +184,7 @@ func (s *Service) SendCode(ctx context.Context, call Call, q SendRequest) (SendA
 			case err != nil:
 				return SendAnswer{}, err
 			case answer == nil:
-				return SendAnswer{}, refuse(NothingToSend, "The code of this factor is not sent: the user's own app shows it.")
+				return SendAnswer{}, refuse(NothingToSend, "There is no code to send for this factor: the user's own app shows it.")
 			}
 			u.putGuard(v.a, v.p)
 			u.put(v.ch.item, &v.ch.challenge, v.ch.Expires.Add(shownFor))
@@ -209,7 +209,7 @@ func handOver[T any](u *unit, st step[T], answer T) (T, error) {
 	var refused *Error
 	if st.strict {
 		var none T
-		answer, refused = none, refuse(DeliveryFailed, "The message could not be handed over to the provider; try again.")
+		answer, refused = none, refuse(DeliveryFailed, "The message could not be handed over to the provider. Try again.")
 	}
 	u.amend(func(next *unit) error {
 		if err := out.notHanded(next, notTaken); err != nil {

@@ -157,7 +157,7 @@ func run[T any](ctx context.Context, s *Service, call Call, st step[T]) (T, erro
 		}
 		return answer, err
 	}
-	return none, refuse(Busy, "Too many calls at once for this user; try again.")
+	return none, refuse(Busy, "There are too many calls at once for this user. Try again.")
 }
 
 // once reads, decides and commits, one time. What it answers has been committed.

@@ -50,6 +50,9 @@ type Profile struct {
 
 // checkID answers InvalidRequest for what is not an id.
 func checkID(param, id string) error {
+	if id == "" {
+		return invalid(param, "This field is required.")
+	}
 	if problem := text.CheckID(id); problem != "" {
 		return invalid(param, "%s", problem)
 	}
@@ -179,10 +182,10 @@ func (f *FirstFactor) check() error {
 		f.Kind = "password"
 	case "password", "sso", "other":
 	default:
-		return invalid("first_factor.kind", "One of password, sso, other.")
+		return invalid("first_factor.kind", "The kind must be one of password, sso and other.")
 	}
 	if len(f.AMR) > 16 {
-		return invalid("first_factor.amr", "At most 16 values.")
+		return invalid("first_factor.amr", "The list can have at most 16 values.")
 	}
 	for _, v := range f.AMR {
 		if err := checkText("first_factor.amr", v, 64); err != nil {
@@ -209,11 +212,11 @@ type Context struct {
 func (c *Context) check() error {
 	if c.IP != "" {
 		if addr, err := netip.ParseAddr(c.IP); err != nil || addr.Zone() != "" {
-			return invalid("context.ip", "An IPv4 or IPv6 address, without a zone.")
+			return invalid("context.ip", "The value must be an IPv4 or IPv6 address without a zone.")
 		}
 	}
 	if !utf8.ValidString(c.UserAgent) || len(c.UserAgent) > 2048 {
-		return invalid("context.user_agent", "At most 2048 bytes of UTF-8.")
+		return invalid("context.user_agent", "The value can have at most 2048 bytes of UTF-8.")
 	}
 	return nil
 }

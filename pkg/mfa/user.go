@@ -115,7 +115,7 @@ func (s *Service) PutUser(ctx context.Context, call Call, org string, said Perso
 		return User{}, err
 	}
 	if bad := new(Profile).follow(said); len(bad) > 0 {
-		return User{}, invalid(bad[0], "This is no valid %s.", bad[0])
+		return User{}, invalid(bad[0], "This is not a valid %s.", bad[0])
 	}
 	var a *account
 	var p *orgPolicy

@@ -16,7 +16,7 @@ const mostID = 128
 // or outer white space. For an id it gives the empty string.
 func CheckID(id string) (problem string) {
 	if id == "" || len(id) > mostID || !utf8.ValidString(id) || strings.TrimSpace(id) != id || strings.ContainsFunc(id, unicode.IsControl) {
-		return "An id is 1 to 128 bytes of UTF-8 without control characters or outer white space."
+		return "An id must be 1 to 128 bytes of UTF-8, without control characters and without white space at its ends."
 	}
 	return ""
 }
@@ -25,7 +25,7 @@ func CheckID(id string) (problem string) {
 // characters. For such a text it gives the empty string.
 func Check(s string, most int) (problem string) {
 	if len(s) > most || !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl) {
-		return fmt.Sprintf("At most %d bytes of UTF-8 without control characters.", most)
+		return fmt.Sprintf("The text can have at most %d bytes of UTF-8, and no control characters.", most)
 	}
 	return ""
 }

@@ -236,14 +236,14 @@ func decode(body []byte, fields map[string]any) (given map[string]bool, err erro
 		into, known := fields[name]
 		switch {
 		case !known:
-			return nil, invalid(shortened(name), "There is no such field.")
+			return nil, invalid(shortened(name), "This call has no such field.")
 		case given[name]:
 			return nil, invalid(name, "The name stands twice.")
 		}
 		given[name] = true
 		_, nullable := into.(**string)
 		if err := json.Unmarshal(value, into); err != nil || string(value) == "null" && !nullable {
-			return nil, invalid(name, "The value is of the wrong type, or out of its range.")
+			return nil, invalid(name, "The value has the wrong type, or is out of its range.")
 		}
 	}
 	if _, err := d.Token(); err != nil {
