@@ -2,24 +2,23 @@ package main
 
 import (
 	"context"
-	"path/filepath"
 	"time"
 
-	"countersign/pkg/seal"
+	"countersign/infra/local/folder"
 )
 
 // lookAtFolder looks at what a local server keeps.
 func lookAtFolder(ctx context.Context, dir string, wall func() time.Time) findings {
 	var found findings
-	folder, err := openFolder(dir, wall)
+	f, err := openFolder(dir, wall)
 	if err != nil {
 		found.wrong("data folder", err.Error(), "name the folder that the local server was started with (-data)")
 		return found
 	}
 	found.ok("data folder", "%s", dir)
-	folder.lookAtKeyFile(ctx, &found)
-	folder.lookAtClock(&found)
-	db, err := folder.open()
+	lookAtKeyFile(ctx, f, &found)
+	lookAtClock(f, &found)
+	db, err := openDatabase(f)
 	switch {
 	case inUse(err):
 		found.unseen("database", err.Error(), "end it to have the database looked at; that it runs can be seen at /health, where it listens")
@@ -29,7 +28,7 @@ func lookAtFolder(ctx context.Context, dir string, wall func() time.Time) findin
 		return found
 	}
 	found.ok("database", "countersign.db has the format that this program knows")
-	c := &contentDoctor{store: db, now: folder.now(), local: true, findings: found}
+	c := &contentDoctor{store: db, now: f.Now(), local: true, findings: found}
 	c.lookAtKeys(ctx)
 	c.lookAtSweep(ctx)
 	if err := db.Close(); err != nil {
@@ -39,9 +38,9 @@ func lookAtFolder(ctx context.Context, dir string, wall func() time.Time) findin
 }
 
 // lookAtKeyFile looks at what everything that is sealed in the database can be opened with.
-func (f *folder) lookAtKeyFile(ctx context.Context, found *findings) {
+func lookAtKeyFile(ctx context.Context, f *folder.Folder, found *findings) {
 	const about = "key file"
-	keys, err := seal.OpenFile(filepath.Join(f.dir, "keys.json"), seal.FileOptions{Now: f.now})
+	keys, err := f.OpenKeys(false)
 	if err == nil {
 		_, err = keys.Ring(ctx)
 	}
@@ -52,10 +51,11 @@ func (f *folder) lookAtKeyFile(ctx context.Context, found *findings) {
 	found.ok(about, "keys.json is whole, and its owner's alone")
 }
 
-func (f *folder) lookAtClock(found *findings) {
-	if f.ahead == 0 {
+func lookAtClock(f *folder.Folder, found *findings) {
+	ahead := f.Ahead()
+	if ahead == 0 {
 		found.ok("clock", "this machine's")
 		return
 	}
-	found.ok("clock", "%s ahead of this machine's: there it is %s", f.ahead, hour(f.now()))
+	found.ok("clock", "%s ahead of this machine's: there it is %s", ahead, hour(f.Now()))
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +16,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"countersign/infra/local/machine"
+	"countersign/infra/local/server"
 	"countersign/pkg/apikey"
 	"countersign/pkg/mfa"
 	"countersign/pkg/seal"
@@ -310,6 +313,48 @@ func TestDoctorLooksAtALocalServersFolder(t *testing.T) {
 	}
 }
 
+// What the doctor says of a folder is what the server says when it opens the folder.
+func TestDoctorSaysOfAFolderWhatTheServerSays(t *testing.T) {
+	seconds := func(n int64) []byte { return []byte(strconv.FormatInt(n, 10) + "\n") }
+	for name, test := range map[string]struct {
+		file    string
+		content []byte
+		about   string
+		good    bool
+	}{
+		"a clock that is the machine's":         {"clock", seconds(0), "data folder", true},
+		"a clock as far ahead as it can be":     {"clock", seconds(machine.MostAhead), "data folder", true},
+		"a clock a second further":              {"clock", seconds(machine.MostAhead + 1), "data folder", false},
+		"a clock that is ahead by 99 years":     {"clock", seconds(99 * 365 * 24 * 60 * 60), "data folder", false},
+		"a clock that is behind":                {"clock", seconds(-1), "data folder", false},
+		"a clock that is empty":                 {"clock", nil, "data folder", false},
+		"a key file that is empty":              {"keys.json", nil, "key file", false},
+		"a database that is of another program": {"countersign.db", []byte(strings.Repeat("not a database ", 4000)), "database", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := newOperator()
+			o.now = time.Now
+			dir := newFolder(t)
+			if err := os.WriteFile(filepath.Join(dir, test.file), test.content, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			o.run(t, "doctor", "--local", dir)
+			if got := !slices.Contains(wrongs(o.said), test.about); got != test.good {
+				t.Errorf("the doctor finds it good: %v, want %v:\n%s", got, test.good, o.said)
+			}
+			s, err := server.Open(server.Options{Dir: dir, Port: 8080})
+			if (err == nil) != test.good {
+				t.Errorf("the server opens it with %v, want that it does: %v", err, test.good)
+			}
+			if err == nil {
+				if err := s.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+}
+
 func TestAFolderWhoseClockWentBackIsNotWell(t *testing.T) {
 	o := newOperator()
 	o.now = time.Now
@@ -326,7 +371,7 @@ func sweepFolder(t *testing.T, dir string, now func() time.Time) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	db, err := f.open()
+	db, err := f.OpenDatabase()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,81 +3,49 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"runtime"
-	"strconv"
-	"strings"
 	"time"
 
+	"countersign/infra/local/folder"
 	"countersign/infra/local/shell"
 	"countersign/pkg/store/bolt"
 )
 
-// A folder is the data folder of a local server, as package infra/local/server lays it out.
-type folder struct {
-	dir   string
-	ahead time.Duration // of the server's clock
-	wall  func() time.Time
-}
-
-// openFolder finds out whether there is such a folder, and what its clock says. It makes nothing.
-func openFolder(dir string, wall func() time.Time) (*folder, error) {
-	f := &folder{dir: dir, wall: wall}
-	about, err := os.Stat(f.database())
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s is not the data folder of a local server: it has no countersign.db. To make one: go run ./infra/local -data %s", dir, quoted(dir))
-	}
+// openFolder looks at the data folder of a local server that has been used. It makes nothing.
+func openFolder(dir string, wall func() time.Time) (*folder.Folder, error) {
+	f, err := folder.Open(dir, wall)
 	if err != nil {
 		return nil, err
 	}
-	if !about.Mode().IsRegular() || about.Size() == 0 {
-		return nil, fmt.Errorf("%s is no database", f.database())
+	has, err := f.HasDatabase()
+	if err == nil && !has {
+		err = fmt.Errorf("%s is not the data folder of a local server: it has no database countersign.db. To make one: go run ./infra/local -data %s", dir, quoted(dir))
 	}
-	text, err := os.ReadFile(filepath.Join(dir, "clock"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return f, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	seconds, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
-	if err != nil || seconds < 0 || seconds > int64(mostAhead/time.Second) {
-		return nil, fmt.Errorf("%s holds no number of seconds: put back what it held", filepath.Join(dir, "clock"))
-	}
-	f.ahead = time.Duration(seconds) * time.Second
-	return f, nil
+	return f, err
 }
 
-// mostAhead is how far a local server's clock can have been moved.
-const mostAhead = 100 * 365 * 24 * time.Hour
-
-func (f *folder) database() string { return filepath.Join(f.dir, "countersign.db") }
-
-// now is the server's time.
-func (f *folder) now() time.Time { return f.wall().UTC().Add(f.ahead) }
-
-// open opens the database. While the server has it open, inUse says so of the error.
-func (f *folder) open() (*bolt.DB, error) {
-	db, err := bolt.Open(f.database(), bolt.Options{Now: f.now})
-	if errors.Is(err, bolt.ErrInUse) {
-		return nil, &folderInUse{f.dir}
+// openDatabase opens the folder's database. While a server has it open, inUse says so of the error.
+func openDatabase(f *folder.Folder) (*bolt.DB, error) {
+	db, err := f.OpenDatabase()
+	if inUse(err) {
+		return nil, &folderInUse{f.Dir(), err}
 	}
 	return db, err
 }
 
 // folderInUse says that a local server works on a folder.
-type folderInUse struct{ dir string }
+type folderInUse struct {
+	dir   string
+	cause error
+}
 
 func (e *folderInUse) Error() string {
 	return "a local server works on " + e.dir + ", and only one process can"
 }
 
-func inUse(err error) bool {
-	_, ok := errors.AsType[*folderInUse](err)
-	return ok
-}
+func (e *folderInUse) Unwrap() error { return e.cause }
+
+func inUse(err error) bool { return errors.Is(err, folder.ErrInUse) }
 
 // quoted is text as one word of the shell of this machine.
 func quoted(text string) string { return shell.Of(runtime.GOOS).Quoted(text) }

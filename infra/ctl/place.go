@@ -56,15 +56,15 @@ type site struct {
 // open makes ready to work on the place. Of a deployment it asks nothing yet.
 func (p place) open(o *program) (*site, error) {
 	if p.Local != "" {
-		folder, err := openFolder(p.Local, o.now)
+		f, err := openFolder(p.Local, o.now)
 		if err != nil {
 			return nil, err
 		}
-		db, err := folder.open()
+		db, err := openDatabase(f)
 		if err != nil {
 			return nil, err
 		}
-		return &site{db, &apikey.Registry{Store: db, Now: folder.now}, db.Close}, nil
+		return &site{db, &apikey.Registry{Store: db, Now: f.Now}, db.Close}, nil
 	}
 	client, err := p.client(o)
 	if err != nil {

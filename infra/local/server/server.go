@@ -36,17 +36,14 @@ import (
 	"time"
 
 	"countersign/infra/local/demo"
+	"countersign/infra/local/folder"
 	"countersign/infra/local/machine"
 	"countersign/pkg/api"
 	"countersign/pkg/apikey"
 	"countersign/pkg/mfa"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
-	"countersign/pkg/store/bolt"
 )
-
-// ErrInUse means that another process, or another Server of this one, has the data folder open.
-var ErrInUse = errors.New("the data folder is in use")
 
 // Options say where a server keeps its data and how it is reached.
 type Options struct {
@@ -73,7 +70,7 @@ type Backend struct {
 
 // A Server is an http.Handler: the API, the /local/* calls, and the demo at /.
 type Server struct {
-	clock   *clock
+	folder  *folder.Folder
 	outbox  *outbox
 	bus     bus
 	faults  faults
@@ -96,7 +93,8 @@ type Server struct {
 const callTime = 29 * time.Second
 
 // Open opens the data folder, or makes it, and starts the server's own work: handing events on, the sweep, and removing
-// what has expired. It answers ErrInUse when somebody else has the folder open.
+// what has expired. It answers folder.ErrInUse when another process, or another Server of
+// this one, has the folder open.
 func Open(o Options) (_ *Server, err error) {
 	s := &Server{log: o.Log, wake: make(chan struct{}, 1)}
 	if s.log == nil {
@@ -110,8 +108,7 @@ func Open(o Options) (_ *Server, err error) {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, err
 	}
-	s.clock = &clock{path: filepath.Join(o.Dir, "clock")}
-	if err := s.clock.load(); err != nil {
+	if s.folder, err = folder.Open(o.Dir, time.Now); err != nil {
 		return nil, err
 	}
 	keys, err := s.openStore(o)
@@ -119,7 +116,7 @@ func Open(o Options) (_ *Server, err error) {
 		return nil, err
 	}
 	// Before the folder was ours, whoever had it may have moved the clock once more.
-	if err := s.clock.load(); err != nil {
+	if err := s.folder.Load(); err != nil {
 		return nil, err
 	}
 	if err := s.openRecords(o.Dir); err != nil {
@@ -137,7 +134,7 @@ func Open(o Options) (_ *Server, err error) {
 		return nil, err
 	}
 	s.demo, err = demo.New(ctx, demo.Options{
-		Countersign: s.calls, Key: s.apiKey, Client: machine.Client, Issuer: s.service.Issuer, Now: s.clock.now,
+		Countersign: s.calls, Key: s.apiKey, Client: machine.Client, Issuer: s.service.Issuer, Now: s.folder.Now,
 	})
 	if err != nil {
 		return nil, err
@@ -148,30 +145,20 @@ func Open(o Options) (_ *Server, err error) {
 	return s, nil
 }
 
-// openStore opens the store and the keys. A folder that has a database and no keys has lost them: new ones would open
-// nothing of what is there.
+// openStore opens the store and the keys.
 func (s *Server) openStore(o Options) (*seal.File, error) {
-	database := filepath.Join(o.Dir, "countersign.db")
-	_, err := os.Stat(database)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	fresh := err != nil
-	keys, err := seal.OpenFile(filepath.Join(o.Dir, "keys.json"), seal.FileOptions{Now: s.clock.now, Create: fresh})
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s has a database but no keys.json: put the file back, or start with an empty folder: %w", o.Dir, err)
-	}
+	keys, err := s.folder.OpenKeys(true)
 	if err != nil {
 		return nil, err
 	}
 	if o.Backend != nil {
-		if s.backend, err = o.Backend(s.clock.now); err != nil {
+		if s.backend, err = o.Backend(s.folder.Now); err != nil {
 			return nil, err
 		}
 	} else {
-		db, err := bolt.Open(database, bolt.Options{Now: s.clock.now})
-		if errors.Is(err, bolt.ErrInUse) {
-			return nil, fmt.Errorf("%w: another process works on %s; end it, or give this one another folder", ErrInUse, o.Dir)
+		db, err := s.folder.OpenDatabase()
+		if errors.Is(err, folder.ErrInUse) {
+			return nil, fmt.Errorf("%w; end it, or give this one another folder", err)
 		}
 		if err != nil {
 			return nil, err
@@ -186,7 +173,7 @@ func (s *Server) openStore(o Options) (*seal.File, error) {
 
 func (s *Server) openRecords(dir string) error {
 	var err error
-	if s.outbox, err = openOutbox(dir, s.clock.now); err != nil {
+	if s.outbox, err = openOutbox(dir, s.folder.Now); err != nil {
 		return fmt.Errorf("open the outbox: %w", err)
 	}
 	s.closings = append(s.closings, s.outbox.close)
@@ -203,7 +190,7 @@ func (s *Server) assemble(keys seal.Keeper, issuer string, browserOrigins []stri
 	watched := watchedStore{s.backend.Store, s.wake}
 	s.own = &mfa.Service{
 		Store: watched, Keys: keys, Filter: &apikey.FilterKeeper{Store: watched}, Mail: faultyMail{s.outbox, &s.faults}, Bus: faultyBus{s.bus, &s.faults},
-		Now: s.clock.now, Issuer: issuer, Log: s.log,
+		Now: s.folder.Now, Issuer: issuer, Log: s.log,
 	}
 	exposed := *s.own
 	exposed.Store, exposed.Keys = faultyStore{watched, &s.faults}, faultyKeys{keys, &s.faults}
@@ -213,9 +200,9 @@ func (s *Server) assemble(keys seal.Keeper, issuer string, browserOrigins []stri
 		api.Account(s.service), api.Policy(s.service), api.Admin(s.service),
 		api.Pages(s.publishedKeys))
 	s.calls = &machine.Calls{
-		API: machine.AccessFrom(browserOrigins).Before(door), Drain: s.drain, Outbox: s.outbox.each, ClearOutbox: s.outbox.clear, Events: s.bus.each, Now: s.clock.now, Advance: s.clock.advance,
+		API: machine.AccessFrom(browserOrigins).Before(door), Drain: s.drain, Outbox: s.outbox.each, ClearOutbox: s.outbox.clear, Events: s.bus.each, Now: s.folder.Now, Advance: s.folder.Advance,
 		Sweep:    func(ctx context.Context) (int, error) { return sweepAll(ctx, s.service) },
-		SetFault: s.faults.set, Keys: &apikey.Registry{Store: watched, Now: s.clock.now}, Origins: s.origins, Log: s.log,
+		SetFault: s.faults.set, Keys: &apikey.Registry{Store: watched, Now: s.folder.Now}, Origins: s.origins, Log: s.log,
 	}
 }
 
@@ -273,7 +260,7 @@ func (s *Server) keepAPIKey(ctx context.Context, o Options) error {
 			return fmt.Errorf("look up the API key: %w", err)
 		}
 	}
-	s.apiKey, err = machine.MakeKey(ctx, &apikey.Registry{Store: s.own.Store, Now: s.clock.now}, o.Dir, s.origins)
+	s.apiKey, err = machine.MakeKey(ctx, &apikey.Registry{Store: s.own.Store, Now: s.folder.Now}, o.Dir, s.origins)
 	return err
 }
 

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"countersign/infra/local/folder"
 	"countersign/infra/local/machine"
 )
 
@@ -272,7 +273,7 @@ func TestAFolderWithADatabaseButNoKeysIsRefused(t *testing.T) {
 func TestOneServerAtATimeHasADataFolder(t *testing.T) {
 	dir := t.TempDir()
 	first := serve(t, dir)
-	if _, err := Open(Options{Dir: dir}); !errors.Is(err, ErrInUse) || !strings.Contains(err.Error(), dir) {
+	if _, err := Open(Options{Dir: dir}); !errors.Is(err, folder.ErrInUse) || !strings.Contains(err.Error(), dir) {
 		t.Errorf("got %v, want ErrInUse with the folder's name", err)
 	}
 	first.halt()

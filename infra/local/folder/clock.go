@@ -1,4 +1,4 @@
-package server
+package folder
 
 import (
 	"errors"
@@ -13,16 +13,18 @@ import (
 	"countersign/infra/local/machine"
 )
 
-// A clock is the machine's time and an offset that only grows. The offset is on the disk before it counts.
-type clock struct {
+// A Clock is the machine's time and an offset that only grows. The offset is on the disk before it counts. It is safe for
+// concurrent use.
+type Clock struct {
 	path string
+	wall func() time.Time
 
 	mu    sync.RWMutex
 	ahead time.Duration
 }
 
-// load reads the offset from the disk, where there is one.
-func (c *clock) load() error {
+// Load reads the offset from the disk, where there is one.
+func (c *Clock) Load() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	text, err := os.ReadFile(c.path)
@@ -34,21 +36,24 @@ func (c *clock) load() error {
 	}
 	s, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
 	if err != nil || s < 0 || s > machine.MostAhead {
-		return fmt.Errorf("read the clock: %s holds no number of seconds", c.path)
+		return fmt.Errorf("read the clock: %s must hold a number of seconds from 0 to %d: put back what it held", c.path, machine.MostAhead)
 	}
 	c.ahead = time.Duration(s) * time.Second
 	return nil
 }
 
-// now is the server's time, in UTC.
-func (c *clock) now() time.Time {
+// Now is the folder's time, in UTC.
+func (c *Clock) Now() time.Time { return c.wall().UTC().Add(c.Ahead()) }
+
+// Ahead is how far the clock is ahead of the machine's, in whole seconds.
+func (c *Clock) Ahead() time.Duration {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	return time.Now().UTC().Add(c.ahead)
+	return c.ahead
 }
 
-// advance moves the clock by whole seconds, or answers machine.ErrTooFar.
-func (c *clock) advance(seconds int64) error {
+// Advance moves the clock by whole seconds, or answers machine.ErrTooFar.
+func (c *Clock) Advance(seconds int64) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if seconds < 0 || seconds > machine.MostAhead-int64(c.ahead/time.Second) {
