@@ -18,10 +18,10 @@ import (
 	"testing"
 )
 
-// readmeCommands are those of the first block of a part of README.
-func readmeCommands(t *testing.T, part string) string {
+// operatorsCommands are those of the first block of a part of operating.md.
+func operatorsCommands(t *testing.T, part string) string {
 	t.Helper()
-	text, err := os.ReadFile("../README.md")
+	text, err := os.ReadFile("../.github/docs/operating.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +29,7 @@ func readmeCommands(t *testing.T, part string) string {
 	_, rest, opened := strings.Cut(rest, "\n```sh\n")
 	commands, _, closed := strings.Cut(rest, "\n```\n")
 	if !found || !opened || !closed || strings.Contains(commands, "\n## ") {
-		t.Fatalf("README has no commands in its part %q", part)
+		t.Fatalf("operating.md has no commands in its part %q", part)
 	}
 	return commands
 }
@@ -103,7 +103,7 @@ func refuseQuery(w http.ResponseWriter, code, message string) {
 	fmt.Fprintf(w, `<ErrorResponse><Error><Type>Sender</Type><Code>%s</Code><Message>%s</Message></Error></ErrorResponse>`, code, text.String())
 }
 
-// A deployer is somebody who has cloned the tree and types what README says, with the pinned SAM and an AWS CLI that hands
+// A deployer is somebody who has cloned the tree and types what operating.md says, with the pinned SAM and an AWS CLI that hands
 // out credentials.
 type deployer struct {
 	t           *testing.T
@@ -162,10 +162,10 @@ func (d *deployer) want(stack string, parameters map[string]string) {
 	}
 }
 
-func TestREADMEsCommandsDeployUpToWhereAWSIsNeeded(t *testing.T) {
-	before, after, found := strings.Cut(readmeCommands(t, "Deploy"), "\nTABLE=")
+func TestTheOperatorsCommandsDeployUpToWhereAWSIsNeeded(t *testing.T) {
+	before, after, found := strings.Cut(operatorsCommands(t, "Deploy"), "\nTABLE=")
 	if !found {
-		t.Fatal("README doesn't say which table the deployment has made")
+		t.Fatal("operating.md doesn't say which table the deployment has made")
 	}
 	d := newDeployer(t)
 	said, err := d.types("sam deploy --config-env dev")

@@ -85,9 +85,9 @@ func TestEveryFunctionHasAFolderAnEventAndAPartOfTheTemplate(t *testing.T) {
 	}
 }
 
-func TestTheREADMEAndItsPictureNameEveryFunction(t *testing.T) {
+func TestTheDescriptionAndItsPictureNameEveryFunction(t *testing.T) {
 	_, functions := readTemplate(t)
-	for path, mark := range map[string]string{"../README.md": "\n| %s |", "../.github/pictures/architecture.svg": ">%s<"} {
+	for path, mark := range map[string]string{"../.github/docs/architecture.md": "\n| %s |", "../.github/pictures/architecture.svg": ">%s<"} {
 		text, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)

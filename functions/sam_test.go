@@ -53,7 +53,7 @@ func samEnvironment(t testing.TB) []string {
 		"AWS_CONFIG_FILE="+nowhere, "AWS_SHARED_CREDENTIALS_FILE="+nowhere)
 }
 
-// checkout copies the tree, without what git ignores, so that commands can be run in it as they stand in README.
+// checkout copies the tree, without what git ignores, so that commands can be run in it as they stand in operating.md.
 func checkout(t testing.TB) (root string) {
 	t.Helper()
 	list := exec.Command("git", "ls-files", "-z", "-co", "--exclude-standard")

@@ -58,11 +58,11 @@ func newLaptop(t *testing.T) *laptop {
 	return l
 }
 
-// typed are the arguments of SAM in the line of README that begins so, for this machine. For "sam local" they have the
+// typed are the arguments of SAM in the line of operating.md that begins so, for this machine. For "sam local" they have the
 // settings for these backends too, which aren't where the tree's env.json says.
 func (l *laptop) typed(begin string) []string {
 	l.t.Helper()
-	for line := range strings.SplitSeq(readmeCommands(l.t, "On your machine, as deployed"), "\n") {
+	for line := range strings.SplitSeq(operatorsCommands(l.t, "On your machine, as deployed"), "\n") {
 		if !strings.HasPrefix(line, begin+" ") {
 			continue
 		}
@@ -72,7 +72,7 @@ func (l *laptop) typed(begin string) []string {
 		}
 		return strings.Fields(args)
 	}
-	l.t.Fatalf("README has no command %s", begin)
+	l.t.Fatalf("operating.md has no command %s", begin)
 	return nil
 }
 

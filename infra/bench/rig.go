@@ -20,7 +20,7 @@ import (
 	"countersign/pkg/store/dynamo"
 )
 
-// releaseFlags are those that the README has the functions built with.
+// releaseFlags are those that operating.md has the functions built with.
 func releaseFlags() []string {
 	return []string{"-tags", "lambda.norpc,nethttpomithttp2", "-trimpath", "-ldflags", "-s -w"}
 }

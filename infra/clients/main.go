@@ -70,6 +70,6 @@ func beside(ctx context.Context, command []string, out io.Writer) (err error) {
 	defer web.Close()
 	c := exec.CommandContext(ctx, command[0], command[1:]...)
 	c.Stdout, c.Stderr = out, os.Stderr
-	c.Env = append(os.Environ(), "COUNTERSIGN_URL=http://"+listener.Addr().String(), "COUNTERSIGN_KEY="+s.APIKey().Reveal())
+	c.Env = append(os.Environ(), "COUNTERSIGN_URL="+s.Issuer(), "COUNTERSIGN_KEY="+s.APIKey().Reveal())
 	return c.Run()
 }

@@ -17,24 +17,32 @@ import (
 	"github.com/pquerna/otp/totp"
 )
 
-// tourCommands are the commands of README's two tours, in order, each with the lines that it goes on over.
-func tourCommands(t *testing.T) (commands []string) {
+// shellBlocks are the blocks of a document that are to be typed into a shell, from one heading to the end of its part.
+func shellBlocks(t *testing.T, document, heading string) (blocks []string) {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	text, err := os.ReadFile(filepath.Join("..", "..", document))
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, tours, found := strings.Cut(string(text), "\n## A sign-in with curl\n")
-	tours, _, ends := strings.Cut(tours, "\n## What each function does\n")
-	if !found || !ends {
-		t.Fatal("README has no tours")
+	_, part, found := strings.Cut("\n"+string(text), "\n"+heading+"\n")
+	if strings.HasPrefix(heading, "## ") {
+		part, _, _ = strings.Cut(part, "\n## ")
 	}
-	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(tours, -1) {
-		block := strings.ReplaceAll(block[1], "\\\n", "\\\x00")
-		for line := range strings.Lines(block) {
-			if line != "\n" && !strings.HasPrefix(line, "#") {
-				commands = append(commands, strings.ReplaceAll(line, "\x00", "\n"))
-			}
+	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(part, -1) {
+		blocks = append(blocks, block[1])
+	}
+	if !found || len(blocks) == 0 {
+		t.Fatalf("%s has no commands after %q", document, heading)
+	}
+	return blocks
+}
+
+// tourCommands are the commands of the two tours, in order, each with the lines that it goes on over.
+func tourCommands(t *testing.T) (commands []string) {
+	t.Helper()
+	for _, block := range shellBlocks(t, ".github/docs/tours.md", "# Tours with curl") {
+		for line := range strings.Lines(strings.ReplaceAll(block, "\\\n", "\\\x00")) {
+			commands = append(commands, strings.ReplaceAll(line, "\x00", "\n"))
 		}
 	}
 	return commands
@@ -47,11 +55,12 @@ type terminal struct {
 	by *bufio.Reader
 }
 
-func openTerminal(t *testing.T) *terminal {
+// openTerminal runs a shell in a folder.
+func openTerminal(t *testing.T, shell, dir string, environment ...string) *terminal {
 	t.Helper()
-	needs(t, "bash", "curl", "awk", "sed", "tr")
-	cmd := exec.Command("bash")
-	cmd.Dir, cmd.Stderr, cmd.Env = t.TempDir(), t.Output(), append(os.Environ(), "no_proxy=*")
+	needs(t, "curl", "awk", "sed", "tr")
+	cmd := exec.Command(shell)
+	cmd.Dir, cmd.Stderr, cmd.Env = dir, t.Output(), append(append(os.Environ(), "no_proxy=localhost,127.0.0.1"), environment...)
 	to, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -119,12 +128,13 @@ func (p *process) nextCode(secret string) string {
 	return code
 }
 
-func TestREADMEsToursCanBeRunTwiceOnOneDataFolder(t *testing.T) {
+func TestTheToursCanBeRunTwiceOnOneDataFolder(t *testing.T) {
+	needs(t, "bash")
 	dir, files := t.TempDir(), t.TempDir()
 	p := start(t, dir)
 	commands := tourCommands(t)
 	for run := range 2 {
-		s, noted, seen := openTerminal(t), map[string]string{}, ""
+		s, noted, seen := openTerminal(t, "bash", t.TempDir()), map[string]string{}, ""
 		for _, command := range commands {
 			// A sign-in with a recovery code is begun anew, as the text says.
 			if strings.Contains(command, "RECOVERY-CODE") {
@@ -149,5 +159,62 @@ func TestREADMEsToursCanBeRunTwiceOnOneDataFolder(t *testing.T) {
 				t.Errorf("run %d: the tours don't show %s", run+1, want)
 			}
 		}
+	}
+}
+
+// checkBuilds reports whether the module of the Go clients can be had here. It brings what checks a token.
+func checkBuilds(t *testing.T, root string) {
+	t.Helper()
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", os.DevNull, "./check")
+	build.Dir = filepath.Join(root, "infra", "clients", "go")
+	if out, err := build.CombinedOutput(); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("%v: %s", err, out)
+		}
+		t.Skipf("the modules of infra/clients/go can't be had: %v: %s", err, out)
+	}
+}
+
+// goFolders are where Go keeps what it has downloaded and built, for a shell that has another home.
+func goFolders(t *testing.T) (environment []string) {
+	t.Helper()
+	names := []string{"GOCACHE", "GOMODCACHE", "GOPATH", "GOPROXY", "GOFLAGS"}
+	out, err := exec.CommandContext(t.Context(), "go", append([]string{"env"}, names...)...).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, value := range strings.Split(strings.TrimSuffix(string(out), "\n"), "\n") {
+		environment = append(environment, names[i]+"="+value)
+	}
+	return environment
+}
+
+func TestREADMEsSignInWorksWordForWordOnAFreshServer(t *testing.T) {
+	root, err := filepath.Abs(filepath.Join("..", ".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkBuilds(t, root)
+	blocks := shellBlocks(t, "README.md", "## A sign-in with curl")
+	for _, shell := range []string{"bash", "zsh"} {
+		t.Run(shell, func(t *testing.T) {
+			if shell == "bash" {
+				needs(t, shell)
+			} else if _, err := exec.LookPath(shell); err != nil {
+				return // few machines have both
+			}
+			home := t.TempDir()
+			p := start(t, filepath.Join(home, ".cache", "countersign", "local"))
+			s, seen := openTerminal(t, shell, root, append(goFolders(t), "HOME="+home)...), ""
+			for _, block := range blocks {
+				// Only the port is another one.
+				seen += s.types(strings.ReplaceAll(block, "localhost:8080", "localhost"+p.base[strings.LastIndexByte(p.base, ':'):]))
+			}
+			for _, want := range []string{`"decision":"challenge"`, `"verified":true`, "The token is good", `"sub": "zoe"`, `"org": "demo"`} {
+				if !strings.Contains(seen, want) {
+					t.Errorf("the sign-in doesn't show %s:\n%s", want, seen)
+				}
+			}
+		})
 	}
 }

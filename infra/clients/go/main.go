@@ -4,11 +4,9 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log"
 	"net/http"
-	"net/url"
 	"os"
 	"time"
 
@@ -16,6 +14,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"clients/countersign"
+	"clients/outbox"
 )
 
 const (
@@ -48,7 +47,7 @@ func signIn(ctx context.Context, base, key string) error {
 	if err != nil {
 		return err
 	}
-	code, err := received(ctx, base)
+	code, err := outbox.Code(ctx, base, email)
 	if err != nil {
 		return err
 	}
@@ -115,31 +114,6 @@ func start(ctx context.Context, c *countersign.ClientWithResponses) (countersign
 		return countersign.Asked{}, fmt.Errorf("start: %s", started.Body)
 	}
 	return asked, nil
-}
-
-// received is the last code that the local server has sent. No document has this call: it is for people who try things out.
-func received(ctx context.Context, base string) (string, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/local/outbox?to="+url.QueryEscape(email), nil)
-	if err != nil {
-		return "", err
-	}
-	answer, err := http.DefaultClient.Do(r)
-	if err != nil {
-		return "", err
-	}
-	defer answer.Body.Close()
-	var outbox struct {
-		Messages []struct{ Code *string }
-	}
-	if err := json.NewDecoder(answer.Body).Decode(&outbox); err != nil {
-		return "", err
-	}
-	for i := len(outbox.Messages) - 1; i >= 0; i-- {
-		if code := outbox.Messages[i].Code; code != nil {
-			return *code, nil
-		}
-	}
-	return "", errors.New("no code was sent")
 }
 
 // check verifies a token as golang-jwt does it, with the keys that the service shows.

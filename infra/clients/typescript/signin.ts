@@ -2,6 +2,7 @@
 import { createRemoteJWKSet, jwtVerify } from "jose";
 import createClient from "openapi-fetch";
 import type { components, paths } from "./countersign.js";
+import { sentCode } from "./outbox.js";
 
 type Claims = components["schemas"]["TokenClaims"];
 
@@ -18,14 +19,6 @@ function fail(what: string, got: unknown): never {
   throw new Error(`${what}: ${JSON.stringify(got)}`);
 }
 
-// The last code that the local server has sent. No document has this call: it is for people who try things out.
-async function received(): Promise<string> {
-  const answer = await fetch(`${baseUrl}/local/outbox?to=${encodeURIComponent(email)}`);
-  const outbox = (await answer.json()) as { messages: { code: string | null }[] };
-  const code = outbox.messages.findLast((message) => message.code)?.code;
-  return code ?? fail("no code was sent", outbox);
-}
-
 // The profile that asks everyone by email.
 const policy = await client.GET("/v1/orgs/{org}/policy", { params: { path: { org } } });
 const put = await client.PUT("/v1/orgs/{org}/policy", {
@@ -38,7 +31,7 @@ const started = await client.POST("/v1/challenges", { body: { org, user: { id: u
 if (started.data?.decision !== "challenge" || !started.data.challenge.sent) fail("start", started);
 const verify = {
   params: { path: { id: started.data.challenge.id } },
-  body: { code: await received(), trust: { name: "TypeScript" } },
+  body: { code: await sentCode(baseUrl, email), trust: { name: "TypeScript" } },
 };
 const verified = await client.POST("/v1/challenges/{id}/verify", verify);
 if (!verified.data?.trust_token) fail("verify", verified.error);

@@ -1,0 +1,8 @@
+// The last code that a local server has sent to an address. No document has this call: it is for people who try things out.
+export async function sentCode(baseUrl: string, address: string): Promise<string> {
+  const answer = await fetch(`${baseUrl}/local/outbox?to=${encodeURIComponent(address)}`);
+  const outbox = (await answer.json()) as { messages: { code: string | null }[] };
+  const code = outbox.messages.findLast((message) => message.code)?.code;
+  if (!code) throw new Error("no code was sent");
+  return code;
+}
