@@ -124,7 +124,7 @@ func (a *account) table(w http.ResponseWriter, r *http.Request, function, operat
 			partitions = append(partitions, key)
 		}
 		a.note(function, u)
-		if operation == "TransactWriteItems" {
+		if operation == "TransactWriteItems" || operation == "BatchGetItem" {
 			together, there := joint[action]
 			if !there {
 				together = use{action: u.action, resource: u.resource, keys: map[string][]string{}}
@@ -136,6 +136,12 @@ func (a *account) table(w http.ResponseWriter, r *http.Request, function, operat
 	}
 	table := func(in any) string { return fmt.Sprint(template.Of(in, "TableName")) }
 	switch operation {
+	case "BatchGetItem":
+		for name, wanted := range said["RequestItems"].(object) {
+			for _, key := range template.Of(wanted, "Keys").([]any) {
+				note("BatchGetItem", name, template.Of(key, "pk", "S"))
+			}
+		}
 	case "Query":
 		note("Query", table(said), template.Of(said, "ExpressionAttributeValues", ":pk", "S"))
 	case "PutItem":
@@ -159,12 +165,13 @@ func (a *account) table(w http.ResponseWriter, r *http.Request, function, operat
 				note(action, table(one), partition)
 			}
 		}
-		// IAM's pages don't say whether a transaction's items are looked at one by one or together: both have to be allowed.
-		for _, action := range order {
-			a.note(function, joint[action])
-		}
 	default:
 		note(operation, table(said), template.Of(said, "Key", "pk", "S"))
+	}
+	// IAM's pages don't say whether items that are asked for or written together are looked at one by one or together: both
+	// have to be allowed.
+	for _, action := range order {
+		a.note(function, joint[action])
 	}
 	if writes {
 		a.mu.Lock()

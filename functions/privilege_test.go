@@ -113,4 +113,17 @@ func TestAStatementIsReadAsIAMReadsIt(t *testing.T) {
 		!strings.Contains(got[0], "never uses") || !strings.Contains(got[0], "ring") || !strings.Contains(got[1], "isn't allowed") || !strings.Contains(got[1], "org#acme") {
 		t.Errorf("got %q, want that ring is never used and org#acme not allowed", got)
 	}
+	read := s
+	read.actions = []string{"dynamodb:GetItem", "dynamodb:BatchGetItem"}
+	alone, together, apart := in("ring"), in("ring"), in("u#ana")
+	alone.action, together.action, apart.action = "dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:BatchGetItem"
+	if got := compare(t, []statement{read}, []use{in("u#ana"), alone, in("ring")}); len(got) != 5 {
+		t.Errorf("read alone: got %q, want nothing read together, and two puts that aren't allowed", got)
+	}
+	if got := compare(t, []statement{read}, []use{alone, apart}); len(got) != 0 {
+		t.Errorf("one partition read alone and one together: got %q, want nothing", got)
+	}
+	if got := compare(t, []statement{read}, []use{together, apart}); len(got) != 2 {
+		t.Errorf("both read together: got %q, want that nothing is read alone", got)
+	}
 }

@@ -25,6 +25,9 @@ func TestRequestUnitsAreCountedAsDynamoDBChargesThem(t *testing.T) {
 	}{
 		{"GetItem", `{}`, `{"ConsumedCapacity":{"CapacityUnits":2}}`, 200, usage{reads: 2}},
 		{"Query", `{}`, `{"ConsumedCapacity":{"CapacityUnits":0}}`, 200, usage{reads: 1}},
+		// Of four, one has 4 KB and a byte, one isn't there, and one was left for another request.
+		{"BatchGetItem", `{"RequestItems":{"t":{"Keys":[{},{},{},{}]}}}`,
+			`{"Responses":{"t":[` + put("a", 4097)[len(`"Item":`):] + `,` + put("b", 4096)[len(`"Item":`):] + `]},"UnprocessedKeys":{"t":{"Keys":[{}]}}}`, 200, usage{reads: 4}},
 		{"PutItem", `{` + put("act#o#d", 2500) + `}`, `{"ConsumedCapacity":{"CapacityUnits":3}}`, 200, usage{writes: 3, activity: 2500}},
 		{"PutItem", `{}`, `{"__type":"ConditionalCheckFailedException"}`, 400, usage{refused: 1}},
 		// Three of one size, each twice as much as a plain one.

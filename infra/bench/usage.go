@@ -40,6 +40,7 @@ func (u *usage) table(operation string, request []byte, status int, answer []byt
 			Put    struct{ Item image }
 			Delete struct{ Key image }
 		}
+		RequestItems map[string]struct{ Keys []image }
 	}
 	var told struct{ ConsumedCapacity json.RawMessage }
 	var consumed struct{ CapacityUnits float64 }
@@ -47,10 +48,12 @@ func (u *usage) table(operation string, request []byte, status int, answer []byt
 		u.refused++
 		return
 	}
-	json.Unmarshal(told.ConsumedCapacity, &consumed) // a transaction's is a list, and isn't used
+	json.Unmarshal(told.ConsumedCapacity, &consumed) // a transaction's and a batch's is a list, and isn't used here
 	switch operation {
 	case "GetItem", "Query":
 		u.reads += max(1, consumed.CapacityUnits)
+	case "BatchGetItem":
+		u.reads += batchUnits(asked.RequestItems, answer)
 	case "PutItem":
 		u.writes += consumed.CapacityUnits
 		u.put(asked.Item, sizes)
@@ -66,6 +69,23 @@ func (u *usage) table(operation string, request []byte, status int, answer []byt
 	default:
 		u.writes += consumed.CapacityUnits
 	}
+}
+
+// batchUnits are those of a strongly consistent read of several items: one for each 4 KB that is begun, and one for an item
+// that isn't there. What was left out of the answer will be asked for again.
+func batchUnits(asked map[string]struct{ Keys []image }, answer []byte) (sum float64) {
+	var told struct {
+		Responses       map[string][]image
+		UnprocessedKeys map[string]struct{ Keys []image }
+	}
+	json.Unmarshal(answer, &told)
+	for table, of := range asked {
+		sum += float64(len(of.Keys) - len(told.UnprocessedKeys[table].Keys))
+		for _, item := range told.Responses[table] {
+			sum += float64(max(1, (item.size()+4095)/4096) - 1)
+		}
+	}
+	return sum
 }
 
 // put notes an item and gives the units that a plain write of it consumes.

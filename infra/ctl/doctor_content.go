@@ -26,7 +26,7 @@ const rotatedWithin = 32 * 24 * time.Hour
 
 func (d *contentDoctor) lookAtRing(ctx context.Context) {
 	const about = "key ring"
-	item, err := d.store.Get(ctx, store.Key{Partition: "ring", Sort: "ring"})
+	item, err := store.GetOne(ctx, d.store, store.Key{Partition: "ring", Sort: "ring"})
 	if err != nil {
 		d.failed(about, err)
 		return
@@ -55,7 +55,7 @@ func (d *contentDoctor) lookAtRing(ctx context.Context) {
 // lookAtPublished compares versions, since one commit writes the key ring and publishes its public half.
 func (d *contentDoctor) lookAtPublished(ctx context.Context, ring store.Version) {
 	const about = "published keys"
-	switch published, err := d.store.Get(ctx, mfa.PublishedKeysAt); {
+	switch published, err := store.GetOne(ctx, d.store, mfa.PublishedKeysAt); {
 	case err != nil:
 		d.failed(about, err)
 	case published.Version != ring:
@@ -87,7 +87,7 @@ const sweptWithin = 30 * time.Minute
 
 func (d *contentDoctor) lookAtSweep(ctx context.Context) {
 	const about = "sweep"
-	item, err := d.store.Get(ctx, store.Key{Partition: "sweep", Sort: "mark"})
+	item, err := store.GetOne(ctx, d.store, store.Key{Partition: "sweep", Sort: "mark"})
 	if err != nil {
 		d.failed(about, err)
 		return

@@ -40,7 +40,7 @@ func put(t *testing.T, s store.Store, body any, keys ...store.Key) {
 	}
 	var writes []store.Write
 	for _, key := range keys {
-		was, err := s.Get(t.Context(), key)
+		was, err := store.GetOne(t.Context(), s, key)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -16,7 +16,7 @@ const (
 	judged = `	who, err := authenticate(filter, call, &st)
 	if err != nil {
 `
-	readFirst = judged + `		if failed := side(ctx, st.reads...); failed != nil {
+	readFirst = judged + `		if failed := readAll(ctx, s.Store, st.reads...); failed != nil {
 			return none, AsError(failed)
 		}
 `

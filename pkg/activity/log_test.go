@@ -105,7 +105,7 @@ func (w *world) makeUser(t *testing.T, user string, padding int) {
 func keys(ctx context.Context, from store.Store, users []activity.Route) (map[activity.Route]activity.Key, error) {
 	found := map[activity.Route]activity.Key{}
 	for _, user := range users {
-		item, err := from.Get(ctx, keyItem(user))
+		item, err := store.GetOne(ctx, from, keyItem(user))
 		if err != nil {
 			return nil, err
 		}

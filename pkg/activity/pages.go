@@ -139,10 +139,10 @@ func (m *meteredStore) add(items ...store.Item) {
 }
 
 // Get implements store.Store.
-func (m *meteredStore) Get(ctx context.Context, key store.Key) (store.Item, error) {
-	item, err := m.Store.Get(ctx, key)
-	m.add(item)
-	return item, err
+func (m *meteredStore) Get(ctx context.Context, keys ...store.Key) ([]store.Item, error) {
+	items, err := m.Store.Get(ctx, keys...)
+	m.add(items...)
+	return items, err
 }
 
 // Query implements store.Store.

@@ -54,7 +54,7 @@ func (k *FilterKeeper) Filter(ctx context.Context) (*seal.Filter, error) {
 func readFilter(ctx context.Context, from store.Store) (*seal.Filter, error) {
 	var failed error
 	for range makeTries {
-		item, err := from.Get(ctx, filterKey)
+		item, err := store.GetOne(ctx, from, filterKey)
 		if err != nil {
 			return nil, fmt.Errorf("read the filter key: %w", err)
 		}

@@ -55,7 +55,7 @@ func TestOfManyWhoMakeTheFilterKeyAtOnceOneDoesAndAllGetIt(t *testing.T) {
 // removeFilter takes the filter key from the store, as if nobody had come yet.
 func removeFilter(t *testing.T, w *world) {
 	t.Helper()
-	item, err := w.db.Get(t.Context(), filterItem)
+	item, err := store.GetOne(t.Context(), w.db, filterItem)
 	if err != nil || item.Absent() {
 		t.Fatalf("got %+v, %v, want the filter key", item, err)
 	}

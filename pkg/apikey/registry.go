@@ -128,7 +128,7 @@ func (r *Registry) revoke(ctx context.Context, prefix string) (Key, error) {
 		return Key{}, err
 	}
 	hash := line.Key.Sort
-	item, err := r.Store.Get(ctx, At(hash))
+	item, err := store.GetOne(ctx, r.Store, At(hash))
 	if err != nil {
 		return Key{}, fmt.Errorf("revoke an API key: %w", err)
 	}

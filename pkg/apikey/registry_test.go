@@ -63,7 +63,7 @@ func (w *world) list(t *testing.T) []apikey.Key {
 // item is what the store has of a key.
 func (w *world) item(t *testing.T, key seal.Secret) store.Item {
 	t.Helper()
-	item, err := w.db.Get(t.Context(), apikey.At(seal.HashBearer(key.Reveal())))
+	item, err := store.GetOne(t.Context(), w.db, apikey.At(seal.HashBearer(key.Reveal())))
 	if err != nil {
 		t.Fatal(err)
 	}

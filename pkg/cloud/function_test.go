@@ -314,7 +314,7 @@ func TestARequestToTheTableIsTriedAFewTimesWithinBounds(t *testing.T) {
 		}
 		count := &tries{RoundTripper: d.http.Transport}
 		d.http.Transport, d.http.Timeout = count, test.timeout
-		_, err := d.store().Get(t.Context(), ringKey)
+		_, err := store.GetOne(t.Context(), d.store(), ringKey)
 		s.Close()
 		if got := count.n.Load(); err == nil || got != attempts {
 			t.Errorf("%s: got %v after %d tries, want an error after %d", name, err, got, attempts)

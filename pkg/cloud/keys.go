@@ -180,7 +180,7 @@ func (k *Keys) load(ctx context.Context) (*seal.Ring, error) {
 
 // read reads the item. One that is absent has no version.
 func (k *Keys) read(ctx context.Context) (ringItem, error) {
-	found, err := k.store.Get(ctx, ringKey)
+	found, err := store.GetOne(ctx, k.store, ringKey)
 	if err != nil {
 		return ringItem{}, fmt.Errorf("keys: read the key ring: %w", err)
 	}
@@ -199,7 +199,7 @@ func (k *Keys) read(ctx context.Context) (ringItem, error) {
 
 // published is the version of the public half that is published.
 func (k *Keys) published(ctx context.Context) (store.Version, error) {
-	found, err := k.store.Get(ctx, mfa.PublishedKeysAt)
+	found, err := store.GetOne(ctx, k.store, mfa.PublishedKeysAt)
 	if err != nil {
 		return "", fmt.Errorf("keys: read the published keys: %w", err)
 	}

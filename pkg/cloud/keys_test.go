@@ -133,9 +133,9 @@ type counting struct {
 	gets int
 }
 
-func (c *counting) Get(ctx context.Context, key store.Key) (store.Item, error) {
+func (c *counting) Get(ctx context.Context, keys ...store.Key) ([]store.Item, error) {
 	c.gets++
-	return c.Store.Get(ctx, key)
+	return c.Store.Get(ctx, keys...)
 }
 
 func TestForgedKeyIdsCauseAFewReadsASecond(t *testing.T) {
@@ -234,7 +234,7 @@ func TestPublishedKeysThatAreNotTheRingsArePutRightByTheNextRun(t *testing.T) {
 	want := string(ringOf(t, w.open().Keys()).JWKS())
 	table := w.open().store()
 	spoil := func(t *testing.T, body string) {
-		item, err := table.Get(t.Context(), mfa.PublishedKeysAt)
+		item, err := store.GetOne(t.Context(), table, mfa.PublishedKeysAt)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -329,8 +329,11 @@ func TestARingThatIsGoneIsNotMadeAnew(t *testing.T) {
 // absent is a store in which nothing is.
 type absent struct{ store.Store }
 
-func (a *absent) Get(_ context.Context, key store.Key) (store.Item, error) {
-	return store.Item{Key: key}, nil
+func (a *absent) Get(_ context.Context, keys ...store.Key) (items []store.Item, err error) {
+	for _, key := range keys {
+		items = append(items, store.Item{Key: key})
+	}
+	return items, nil
 }
 
 func TestWithoutKMSOrTheTableNobodyGetsARing(t *testing.T) {
@@ -357,7 +360,7 @@ func TestARingItemThatWasTamperedWithIsRefused(t *testing.T) {
 	w := newWorldWithTable(t)
 	ringOf(t, w.open().Keys())
 	table := w.open().store()
-	good, err := table.Get(t.Context(), ringKey)
+	good, err := store.GetOne(t.Context(), table, ringKey)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -400,8 +403,11 @@ type fixed struct {
 	body []byte
 }
 
-func (f *fixed) Get(_ context.Context, key store.Key) (store.Item, error) {
-	return store.Item{Key: key, Version: "v", Body: f.body}, nil
+func (f *fixed) Get(_ context.Context, keys ...store.Key) (items []store.Item, err error) {
+	for _, key := range keys {
+		items = append(items, store.Item{Key: key, Version: "v", Body: f.body})
+	}
+	return items, nil
 }
 
 func ringOf(t testing.TB, k *Keys) *seal.Ring {

@@ -15,13 +15,13 @@ type between struct {
 	do func() error
 }
 
-func (b *between) Get(ctx context.Context, key store.Key) (store.Item, error) {
-	item, err := b.Store.Get(ctx, key)
+func (b *between) Get(ctx context.Context, keys ...store.Key) ([]store.Item, error) {
+	items, err := b.Store.Get(ctx, keys...)
 	if do := b.do; err == nil && do != nil {
 		b.do = nil
 		err = do()
 	}
-	return item, err
+	return items, err
 }
 
 // What a run found to be due may have been done, or overtaken, by another process when it comes to do it.

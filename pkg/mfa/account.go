@@ -41,7 +41,7 @@ type heldEnrolment struct {
 }
 
 func (s *Service) readAccount(r route, into **account) read {
-	return func(ctx context.Context) error {
+	return read{ask: func(ctx context.Context) error {
 		a := &account{route: r, item: store.Item{Key: guardKey(r)}}
 		a.pending.item.Key = enrolmentKey(r)
 		q := store.Query{Partition: userPartition(r)}
@@ -59,18 +59,17 @@ func (s *Service) readAccount(r route, into **account) read {
 		}
 		*into = a
 		return nil
-	}
+	}}
 }
 
 // readGuard reads no more of a's user than the guard.
-func (s *Service) readGuard(a *account) read {
-	return func(ctx context.Context) error {
-		item, err := s.Store.Get(ctx, guardKey(a.route))
-		if err != nil || item.Absent() {
-			return err
+func (a *account) readGuard() read {
+	return read{key: guardKey(a.route), take: func(item store.Item) error {
+		if item.Absent() {
+			return nil
 		}
 		return a.take(item)
-	}
+	}}
 }
 
 func (a *account) take(item store.Item) error {

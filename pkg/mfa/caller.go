@@ -1,8 +1,6 @@
 package mfa
 
 import (
-	"context"
-
 	"countersign/pkg/activity"
 	"countersign/pkg/apikey"
 	"countersign/pkg/seal"
@@ -71,15 +69,11 @@ func (n *named) takes(challenge []byte) error {
 }
 
 // readKey reads what the store has of an API key.
-func (u *unit) readKey() read {
-	c := u.caller
+func (c *caller) readKey() read {
 	if c.carried == nil {
-		return nil
+		return read{}
 	}
-	return func(ctx context.Context) (err error) {
-		c.item, err = u.s.Store.Get(ctx, apikey.At(c.hash))
-		return err
-	}
+	return readItem(apikey.At(c.hash), &c.item)
 }
 
 // check says whether an API key is good, once it was read. Any other bearer is judged by the step.

@@ -96,7 +96,7 @@ func (s *Service) StartChallenge(ctx context.Context, call Call, q StartRequest)
 	var p *orgPolicy
 	return run(ctx, s, call, step[StartAnswer]{
 		scope: apikey.SignIn, org: q.Org, unsent: StartAnswer.unsent,
-		reads:  []read{s.readAccount(r, &a), s.readPolicy(r, q.Org, &p)},
+		reads:  []read{s.readAccount(r, &a), readPolicy(r, q.Org, &p)},
 		admits: func(c *caller) error { return c.mayReturn(q.ReturnURL) },
 		decide: func(u *unit) (StartAnswer, error) {
 			told := u.follow(a, p, q.Org, q.User)

@@ -24,7 +24,7 @@ func changeAs[T any](ctx context.Context, s *Service, call Call, scope apikey.Sc
 	r := routeOf(org, user)
 	return run(ctx, s, call, step[T]{
 		scope: scope, org: org,
-		reads: []read{s.readAccount(r, &a), s.readPolicy(r, org, &p)},
+		reads: []read{s.readAccount(r, &a), readPolicy(r, org, &p)},
 		decide: func(u *unit) (T, error) {
 			if !a.known() {
 				return none, refuse(NotFound, "There is no such user.")

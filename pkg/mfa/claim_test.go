@@ -207,11 +207,13 @@ type spied struct {
 	put     map[string]store.Write
 }
 
-func (s *spied) Get(ctx context.Context, key store.Key) (store.Item, error) {
+func (s *spied) Get(ctx context.Context, keys ...store.Key) ([]store.Item, error) {
 	s.mu.Lock()
-	s.got = append(s.got, key.Partition+" "+key.Sort)
+	for _, key := range keys {
+		s.got = append(s.got, key.Partition+" "+key.Sort)
+	}
 	s.mu.Unlock()
-	return s.Store.Get(ctx, key)
+	return s.Store.Get(ctx, keys...)
 }
 
 func (s *spied) Query(ctx context.Context, q store.Query) (store.Page, error) {

@@ -148,7 +148,7 @@ func TestR11ADigestThatIsMovedToAnotherChallengeMatchesNothing(t *testing.T) {
 	code := w.Outbox.Code(t, mail)
 	to := started(t, w, ana())
 	record := func(id string) (store.Item, map[string]any) {
-		item, err := w.Store.Get(t.Context(), store.Key{Partition: id, Sort: "challenge"})
+		item, err := store.GetOne(t.Context(), w.Store, store.Key{Partition: id, Sort: "challenge"})
 		if err != nil || item.Absent() {
 			t.Fatal("no challenge", err)
 		}

@@ -203,6 +203,9 @@ func wantCosts(t *testing.T, world func(*testing.T) *mfatest.World, steps map[st
 				t.Fatal(err)
 			}
 			asked := w.Faults.Counts()
+			if asked.Get > 1 || asked.Query > 1 {
+				t.Errorf("got %d requests for single items and %d for partitions, want 1 of each at most", asked.Get, asked.Query)
+			}
 
 			// Again, with every read held until all of them have begun: reads that wait for each other never end.
 			w = world(t)
@@ -256,7 +259,41 @@ func TestALargeAccountIsReadInOneRoundTrip(t *testing.T) {
 	}
 	w.Faults.Reset()
 	used(t, w, token)
-	if got := w.Faults.Counts(); got.Query != 1 || got.Get != 2 || got.Commit != 1 {
-		t.Errorf("got %+v, want 1 query, 2 gets, 1 commit", got)
+	if got := w.Faults.Counts(); got.Query != 1 || got.Get != 1 || got.Commit != 1 {
+		t.Errorf("got %+v, want 1 query, 1 get, 1 commit", got)
 	}
+}
+
+// The single items that a step reads beside the account: its API key, the policy, the challenge, the remembered answer.
+func TestTheSingleItemsOfAStepAreOneRequest(t *testing.T) {
+	w := kls(t, nil)
+	wants := func(what string, keys int, step func() error) {
+		t.Helper()
+		w.Faults.Reset()
+		if err := step(); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		if got := w.Faults.Counts(); got.Get != 1 || got.Keys != keys || got.Query != 1 {
+			t.Errorf("%s: got %+v, want 1 get of %d keys beside 1 query", what, got, keys)
+		}
+	}
+	var ch *mfa.ChallengeToAnswer
+	wants("start: API key, policy", 2, func() error {
+		answer, err := w.StartChallenge(t.Context(), w.Client, ana())
+		ch = answer.Challenge
+		return err
+	})
+	wants("look: API key, policy, challenge", 3, func() error {
+		_, err := w.LookAtChallenge(t.Context(), w.Client, ch.ID)
+		return err
+	})
+	wants("send again, with the challenge's own token: policy, challenge", 2, func() error {
+		w.Clock.Advance(time.Minute)
+		_, err := w.SendCode(t.Context(), mfa.Call{Bearer: ch.Token.Reveal()}, mfa.SendRequest{Challenge: ch.ID})
+		return err
+	})
+	wants("verify with an Idempotency-Key: API key, answer, policy, challenge", 4, func() error {
+		_, err := w.Verify(t.Context(), keyed(w.Client, "/v", "k", "{}"), mfa.VerifyRequest{Challenge: ch.ID, Answer: mfa.Answer{Code: w.Outbox.Code(t, mail)}})
+		return err
+	})
 }

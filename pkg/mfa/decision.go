@@ -199,7 +199,7 @@ func (s *Service) Decide(ctx context.Context, call Call, q StartRequest) (Decisi
 	var p *orgPolicy
 	return run(ctx, s, call, step[Decision]{
 		scope: apikey.SignIn, org: q.Org,
-		reads:  []read{s.readAccount(r, &a), s.readPolicy(r, q.Org, &p)},
+		reads:  []read{s.readAccount(r, &a), readPolicy(r, q.Org, &p)},
 		admits: func(c *caller) error { return c.mayReturn(q.ReturnURL) },
 		decide: func(u *unit) (Decision, error) {
 			u.follow(a, p, q.Org, q.User)

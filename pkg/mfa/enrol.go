@@ -121,13 +121,18 @@ type enrolmentSight struct {
 	byToken bool
 }
 
-// lookAtEnrolment names the reads of a call by that bearer; r is the user, where the bearer doesn't say.
+// lookAtEnrolment names the reads of a call by that bearer; r is the user, where the bearer doesn't say. Where nothing says
+// it, there is nothing to read.
 func (s *Service) lookAtEnrolment(bearer string, r route, into *enrolmentSight) []read {
 	if raw, ok := seal.ParseBearer(seal.EnrolmentToken, bearer, challengeIDLen); ok {
 		into.byToken = true
 		return s.lookAt(challengeID(raw), &into.sight)
 	}
-	return []read{s.readAccount(r, &into.a), s.readPolicy(r, "", &into.p)}
+	if r == "" {
+		into.sight = sight{a: &account{}, p: &orgPolicy{}}
+		return nil
+	}
+	return []read{s.readAccount(r, &into.a), readPolicy(r, "", &into.p)}
 }
 
 // open answers EnrolmentInvalid unless the caller's enrolment token is good. It is for a user who has nothing else to

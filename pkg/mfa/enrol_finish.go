@@ -90,12 +90,11 @@ func settledEnrolment(en *enrolment, s *slot) bool {
 
 // enrolmentStep is what SendEnrolment and FinishEnrolment have in common.
 func enrolmentStep[T any](s *Service, call Call, id string, v *enrolmentSight) step[T] {
-	raw, ok := seal.ParseID("en_", id, routeLen)
-	st := step[T]{scope: apikey.Manage, or: apikey.Admin, token: seal.EnrolmentToken, named: &named{at: route(raw), missing: enrolmentInvalid}}
-	if st.reads = s.lookAtEnrolment(call.Bearer, route(raw), v); !ok && !v.byToken {
-		*v, st.reads = enrolmentSight{sight: sight{a: &account{}, p: &orgPolicy{}}}, nil
+	raw, _ := seal.ParseID("en_", id, routeLen)
+	return step[T]{
+		scope: apikey.Manage, or: apikey.Admin, token: seal.EnrolmentToken, named: &named{at: route(raw), missing: enrolmentInvalid},
+		reads: s.lookAtEnrolment(call.Bearer, route(raw), v),
 	}
-	return st
 }
 
 // SendEnrolment sends a fresh code of an enrolment by email; every earlier one is dead. It answers EnrolmentInvalid,
@@ -141,7 +140,7 @@ func (v *enrolmentSight) notHanded(mark int64) func(*unit, bool) error {
 		a := &account{route: r}
 		a.pending.item.Key = enrolmentKey(r)
 		var pending store.Item
-		if err := side(u.ctx, u.s.readItem(a.pending.item.Key, &pending), u.s.readGuard(a)); err != nil || !a.known() {
+		if err := readAll(u.ctx, u.s.Store, readItem(a.pending.item.Key, &pending), a.readGuard()); err != nil || !a.known() {
 			return err
 		}
 		if !pending.Absent() {

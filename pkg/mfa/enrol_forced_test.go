@@ -3,7 +3,6 @@ package mfa_test
 import (
 	"context"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -272,14 +271,13 @@ func TestR12AProofCodeReadBeforeAnotherWasSentIsNotTakenAfterIt(t *testing.T) {
 	proving(t, w, call)
 	old := w.Outbox.Code(t, mail)
 	w.Clock.Advance(30 * time.Second)
-	var read sync.WaitGroup
-	read.Add(2) // the policy, the challenge
-	w.Faults.Inject(fault.Get, 2, fault.Fault{After: func(context.Context) error {
-		read.Done()
+	read := make(chan struct{}) // closed once the policy and the challenge were
+	w.Faults.Inject(fault.Get, 1, fault.Fault{After: func(context.Context) error {
+		close(read)
 		return nil
 	}})
 	w.Faults.Inject(fault.Query, 1, fault.Fault{Before: func(context.Context) error {
-		read.Wait()
+		<-read
 		proving(t, w, call)
 		return nil
 	}})

@@ -72,14 +72,14 @@ func TestC3TheFirstCodeMustBeRightBeforeTheFactorCounts(t *testing.T) {
 		t.Errorf("a wrong code: got %+v, want no factor", u)
 	}
 	pending := store.Key{Partition: partition(org, user), Sort: "enrolment"}
-	if item, err := w.Store.Get(t.Context(), pending); err != nil || item.Absent() {
+	if item, err := store.GetOne(t.Context(), w.Store, pending); err != nil || item.Absent() {
 		t.Fatalf("got %v: the test looks in the wrong place", err)
 	}
 	done, err := finish(t, w, w.Client, begun.ID, w.Code(a))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if item, err := w.Store.Get(t.Context(), pending); err != nil || !item.Absent() {
+	if item, err := store.GetOne(t.Context(), w.Store, pending); err != nil || !item.Absent() {
 		t.Errorf("finished: what was pending is still there, %v", err)
 	}
 	if len(done.RecoveryCodes) != 10 || done.Token != nil || done.IssuedAt != nil || done.Factor.Kind != mfa.TOTP {

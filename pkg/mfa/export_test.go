@@ -29,7 +29,7 @@ func (s *Service) SweepAtMost(ctx context.Context, items, hours int) (Swept, err
 func (s *Service) PutFactor(ctx context.Context, org, user string, kind Kind, contact string) error {
 	var a *account
 	return s.alone(ctx, func(u *unit) error {
-		if err := side(ctx, s.readAccount(routeOf(org, user), &a)); err != nil {
+		if err := readAll(ctx, s.Store, s.readAccount(routeOf(org, user), &a)); err != nil {
 			return err
 		}
 		f := &factorRecord{ID: seal.ID("fa_", nil), Kind: kind, Contact: contact, Created: u.now}
@@ -47,7 +47,7 @@ func (s *Service) PutFactor(ctx context.Context, org, user string, kind Kind, co
 func (s *Service) AnswerWith(ctx context.Context, challenge string, kind Kind) error {
 	var v sight
 	return s.alone(ctx, func(u *unit) error {
-		if err := side(ctx, s.lookAt(challenge, &v)...); err != nil {
+		if err := readAll(ctx, s.Store, s.lookAt(challenge, &v)...); err != nil {
 			return err
 		}
 		v.a.guard.MFATime = u.now
@@ -63,7 +63,7 @@ func (s *Service) AnswerWith(ctx context.Context, challenge string, kind Kind) e
 func (s *Service) Knows(ctx context.Context, org, user string, token seal.Secret) (known bool, err error) {
 	var a *account
 	err = s.alone(ctx, func(u *unit) (err error) {
-		if err := side(ctx, s.readAccount(routeOf(org, user), &a)); err != nil || !a.known() {
+		if err := readAll(ctx, s.Store, s.readAccount(routeOf(org, user), &a)); err != nil || !a.known() {
 			return err
 		}
 		if u.ring, err = s.Keys.Ring(ctx); err == nil {

@@ -22,7 +22,7 @@ func TestWithoutTheFilterKeyNobodyGetsInAndNoKeyIsMade(t *testing.T) {
 	spoiled := map[string]func(*testing.T){
 		"the store is away": func(*testing.T) { failLater(w, fault.Get, 0) },
 		"it is damaged": func(t *testing.T) {
-			item, err := w.Store.Get(t.Context(), filterItem)
+			item, err := store.GetOne(t.Context(), w.Store, filterItem)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -32,7 +32,7 @@ func TestWithoutTheFilterKeyNobodyGetsInAndNoKeyIsMade(t *testing.T) {
 			}
 		},
 		"it is of a later format": func(t *testing.T) {
-			item, err := w.Store.Get(t.Context(), filterItem)
+			item, err := store.GetOne(t.Context(), w.Store, filterItem)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -94,7 +94,7 @@ func TestAKeyWhoseItemSaysSomethingElseThanItCarriesIsRefused(t *testing.T) {
 		"more scopes":    `{"format":1,"client":"narrow","scopes":["sign_in","admin"],"org":"acme"}`,
 		"other scopes":   `{"format":1,"client":"narrow","scopes":["a later one"],"org":"acme"}`,
 	} {
-		item, err := w.Store.Get(t.Context(), at)
+		item, err := store.GetOne(t.Context(), w.Store, at)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -84,7 +84,7 @@ type heldClaim struct {
 
 // claim takes the next try at sending a notice; nil: there is none left, or somebody else has it.
 func (s *Service) claim(ctx context.Context, key store.Key) (*heldClaim, error) {
-	item, err := s.Store.Get(ctx, key)
+	item, err := store.GetOne(ctx, s.Store, key)
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +116,7 @@ func (s *Service) recordUndelivered(ctx context.Context, n *addressed, held *hel
 	held.Done = true
 	return s.alone(ctx, func(u *unit) error {
 		a := &account{route: routeOf(n.about.Org, n.about.User)}
-		if err := s.readGuard(a)(ctx); err != nil {
+		if err := readAll(ctx, s.Store, a.readGuard()); err != nil {
 			return err
 		}
 		if a.known() && a.guard.life() == n.life {
@@ -176,7 +176,7 @@ func (s *Service) remind(ctx context.Context, r route, at time.Time) error {
 func (s *Service) sumUpDue(ctx context.Context, r route) error {
 	return s.alone(ctx, func(u *unit) error {
 		a := &account{route: r}
-		if err := s.readGuard(a)(ctx); err != nil || !a.known() || len(a.guard.Waiting) == 0 {
+		if err := readAll(ctx, s.Store, a.readGuard()); err != nil || !a.known() || len(a.guard.Waiting) == 0 {
 			return err
 		}
 		u.sumUp(a.guard)

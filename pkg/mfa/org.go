@@ -16,12 +16,8 @@ import (
 )
 
 // readPolicy reads an org's policy; an org never seen has the default policy, version 0.
-func (s *Service) readPolicy(r route, org string, into **orgPolicy) read {
-	return func(ctx context.Context) error {
-		item, err := s.Store.Get(ctx, policyKey(r))
-		if err != nil {
-			return err
-		}
+func readPolicy(r route, org string, into **orgPolicy) read {
+	return read{key: policyKey(r), take: func(item store.Item) error {
 		p := &orgPolicy{item: item}
 		if item.Absent() {
 			p.Org, p.Policy = org, DefaultPolicy()
@@ -30,7 +26,7 @@ func (s *Service) readPolicy(r route, org string, into **orgPolicy) read {
 		}
 		*into = p
 		return nil
-	}
+	}}
 }
 
 // An OrgPolicy is an org's policy as it is in force.
@@ -57,7 +53,7 @@ func (s *Service) GetPolicy(ctx context.Context, call Call, org string) (OrgPoli
 	var p *orgPolicy
 	return run(ctx, s, call, step[OrgPolicy]{
 		scope: apikey.Admin, org: org,
-		reads:  []read{s.readPolicy(routeOf(org, ""), org, &p)},
+		reads:  []read{readPolicy(routeOf(org, ""), org, &p)},
 		decide: func(*unit) (OrgPolicy, error) { return p.shown(), nil },
 	})
 }
@@ -94,7 +90,7 @@ func (s *Service) PreviewPolicy(ctx context.Context, call Call, org string, to P
 	r := routeOf(org, "")
 	return run(ctx, s, call, step[Preview]{
 		scope: apikey.Admin, org: org,
-		reads: []read{s.readPolicy(r, org, &p)},
+		reads: []read{readPolicy(r, org, &p)},
 		decide: func(u *unit) (Preview, error) {
 			preview, err := s.preview(u.ctx, r, &p.Policy, &to)
 			if err != nil {
@@ -118,7 +114,7 @@ func (s *Service) PutPolicy(ctx context.Context, call Call, org string, change P
 	r := routeOf(org, "")
 	return run(ctx, s, call, step[OrgPolicy]{
 		scope: apikey.Admin, org: org,
-		reads: []read{s.readPolicy(r, org, &p)},
+		reads: []read{readPolicy(r, org, &p)},
 		decide: func(u *unit) (OrgPolicy, error) {
 			switch {
 			case change.Version == nil:
@@ -183,11 +179,11 @@ func (s *Service) preview(ctx context.Context, r route, from, to *Policy) (*Prev
 	var shards [rosterShards]Preview
 	reads := make([]read, rosterShards)
 	for i := range reads {
-		reads[i] = func(ctx context.Context) error {
+		reads[i].ask = func(ctx context.Context) error {
 			return s.previewShard(ctx, rosterPartition(r, i), from, to, &shards[i])
 		}
 	}
-	if err := side(ctx, reads...); err != nil {
+	if err := readAll(ctx, s.Store, reads...); err != nil {
 		return nil, err
 	}
 	total := &Preview{Sample: []string{}}

@@ -322,7 +322,7 @@ func TestEveryVersionOfAPolicyIsKept(t *testing.T) {
 	sum := sha256.Sum256(seal.Join(org))
 	partition := "org#" + base64.RawURLEncoding.EncodeToString(sum[:16])
 	for version := 1; version <= 3; version++ {
-		item, err := w.Store.Get(t.Context(), store.Key{Partition: partition, Sort: fmt.Sprintf("policy#%010d", version)})
+		item, err := store.GetOne(t.Context(), w.Store, store.Key{Partition: partition, Sort: fmt.Sprintf("policy#%010d", version)})
 		if err != nil {
 			t.Fatal(err)
 		}

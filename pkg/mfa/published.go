@@ -33,7 +33,7 @@ func PublishKeys(ring *seal.Ring, expect store.Version) (store.Write, error) {
 
 // PublishedKeys reads the public half of the key ring, a JWKS (RFC 7517 section 5). It fails when there is none yet.
 func PublishedKeys(ctx context.Context, from store.Store) ([]byte, error) {
-	item, err := from.Get(ctx, PublishedKeysAt)
+	item, err := store.GetOne(ctx, from, PublishedKeysAt)
 	if err != nil {
 		return nil, fmt.Errorf("read the published keys: %w", err)
 	}

@@ -365,14 +365,13 @@ func TestR12ACodeReadBeforeAResendIsNotTakenAfterIt(t *testing.T) {
 	ch := started(t, w, ana())
 	old := w.Outbox.Code(t, mail)
 	w.Clock.Advance(30 * time.Second)
-	var read sync.WaitGroup
-	read.Add(3) // the key, the policy, the challenge
-	w.Faults.Inject(fault.Get, 3, fault.Fault{After: func(context.Context) error {
-		read.Done()
+	read := make(chan struct{}) // closed once the key, the policy and the challenge were
+	w.Faults.Inject(fault.Get, 1, fault.Fault{After: func(context.Context) error {
+		close(read)
 		return nil
 	}})
 	w.Faults.Inject(fault.Query, 1, fault.Fault{Before: func(context.Context) error {
-		read.Wait()
+		<-read
 		if _, err := send(t, w, ch.ID); err != nil {
 			t.Error(err)
 		}

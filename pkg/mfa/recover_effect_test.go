@@ -3,7 +3,6 @@ package mfa_test
 import (
 	"context"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -187,14 +186,13 @@ func TestAnAbandonedReenrolmentEndsWithItsWindow(t *testing.T) {
 func TestACodeReadBeforeARecoveryIsNotTakenAfterIt(t *testing.T) {
 	w, a, done := withApp(t, effect(mfa.EffectReenrol, mfa.Nobody))
 	ch := started(t, w, ana())
-	var read sync.WaitGroup
-	read.Add(3) // the key, the policy, the challenge
-	w.Faults.Inject(fault.Get, 3, fault.Fault{After: func(context.Context) error {
-		read.Done()
+	read := make(chan struct{}) // closed once the key, the policy and the challenge were
+	w.Faults.Inject(fault.Get, 1, fault.Fault{After: func(context.Context) error {
+		close(read)
 		return nil
 	}})
 	w.Faults.Inject(fault.Query, 1, fault.Fault{Before: func(context.Context) error {
-		read.Wait()
+		<-read
 		if _, err := w.Recover(t.Context(), w.Client, mfa.RecoverRequest{Challenge: ch.ID, Code: done.RecoveryCodes[0]}); err != nil {
 			t.Error(err)
 		}

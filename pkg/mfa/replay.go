@@ -39,12 +39,11 @@ func (u *unit) replay(call Call, who *caller) (*replay, error) {
 	return &replay{Replay: call.Replay, s: u.s, key: store.Key{Partition: partition + "#" + sort, Sort: "answer"}, aad: []string{partition, sort}}, nil
 }
 
-func (r *replay) read(ctx context.Context) (err error) {
+func (r *replay) read() read {
 	if r == nil {
-		return nil
+		return read{}
 	}
-	r.item, err = r.s.Store.Get(ctx, r.key)
-	return err
+	return readItem(r.key, &r.item)
 }
 
 // earlier answers with what is remembered, if anything is, to a caller who could make the call now.
@@ -108,7 +107,7 @@ func (r *replay) remember(u *unit, answer any, refused *Error) error {
 // remembered writes nothing that would show it, and the same call made twice at once must not hear that its own success
 // has spent the challenge.
 func (r *replay) unanswered(ctx context.Context) error {
-	now, err := r.s.Store.Get(ctx, r.key)
+	now, err := store.GetOne(ctx, r.s.Store, r.key)
 	if err == nil && !now.Absent() {
 		return store.ErrConflict
 	}

@@ -43,7 +43,7 @@ func (s *Service) lookAt(id string, into *sight) []read {
 		return nil
 	}
 	r := route(raw)
-	return []read{s.readAccount(r, &into.a), s.readPolicy(r, "", &into.p), s.readChallenge(id, &into.ch)}
+	return []read{s.readAccount(r, &into.a), readPolicy(r, "", &into.p), readChallenge(id, &into.ch)}
 }
 
 // challengeNamed is the challenge that a path names.
@@ -58,19 +58,15 @@ type heldChallenge struct {
 	challenge
 }
 
-func (s *Service) readChallenge(id string, into **heldChallenge) read {
-	return func(ctx context.Context) error {
-		item, err := s.Store.Get(ctx, challengeKey(id))
-		if err != nil {
-			return err
-		}
+func readChallenge(id string, into **heldChallenge) read {
+	return read{key: challengeKey(id), take: func(item store.Item) error {
 		h := &heldChallenge{item: item, challenge: challenge{ID: id}}
 		*into = h
 		if item.Absent() {
 			return nil
 		}
 		return record.Decode(item, &h.challenge)
-	}
+	}}
 }
 
 // errUnsettled says that challenge and guard were read at two moments with a send between them.
@@ -247,7 +243,7 @@ func (ch *challenge) notHanded(r route, mark int64) func(*unit, bool) error {
 	return func(u *unit, notTaken bool) error {
 		var now *heldChallenge
 		a := &account{route: r}
-		if err := side(u.ctx, u.s.readChallenge(sent.ID, &now), u.s.readGuard(a)); err != nil {
+		if err := readAll(u.ctx, u.s.Store, readChallenge(sent.ID, &now), a.readGuard()); err != nil {
 			return err
 		}
 		if !now.item.Absent() {

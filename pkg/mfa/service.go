@@ -6,8 +6,6 @@ import (
 	"log/slog"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"countersign/pkg/activity"
 	"countersign/pkg/apikey"
 	"countersign/pkg/message"
@@ -84,9 +82,6 @@ const (
 	rememberFor  = 24 * time.Hour
 	replayedSize = 1 << 10 // longest Idempotency-Key, bytes
 )
-
-// A read fills something in from the store. All reads of a step run side by side.
-type read func(context.Context) error
 
 // A step is one call: what it reads, and how it decides. decide runs again, on fresh reads, when its commit lost a race.
 // It only looks and plans: whatever it wants written it gives to the unit, and nothing of its answer leaves before that
@@ -168,8 +163,8 @@ func once[T any](ctx context.Context, u *unit, call Call, st step[T]) (T, error)
 	if err != nil {
 		return none, err
 	}
-	reads := append([]read{u.readKey(), replay.read}, st.reads...)
-	if err := side(ctx, reads...); err != nil {
+	reads := append([]read{who.readKey(), replay.read()}, st.reads...)
+	if err := readAll(ctx, u.s.Store, reads...); err != nil {
 		return none, AsError(err)
 	}
 	if err := who.check(); err != nil {
@@ -215,17 +210,6 @@ func once[T any](ctx context.Context, u *unit, call Call, st step[T]) (T, error)
 		return answer, refused
 	}
 	return answer, nil
-}
-
-// side runs reads side by side.
-func side(ctx context.Context, reads ...read) error {
-	g, ctx := errgroup.WithContext(ctx)
-	for _, r := range reads {
-		if r != nil {
-			g.Go(func() error { return r(ctx) })
-		}
-	}
-	return g.Wait()
 }
 
 func (s *Service) pause(ctx context.Context, try int) error {

@@ -22,7 +22,7 @@ func (g *guard) life() string {
 	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }
 
-// readGuards reads the guards of routes side by side. A user who doesn't exist has none.
+// readGuards reads the guards of routes together. A user who doesn't exist has none.
 func readGuards(ctx context.Context, from store.Store, routes map[route]bool) (map[route]*guard, error) {
 	var reads []read
 	found := map[route]*guard{}
@@ -30,12 +30,9 @@ func readGuards(ctx context.Context, from store.Store, routes map[route]bool) (m
 	for r := range routes {
 		held = append(held, account{route: r})
 		a := &held[len(held)-1]
-		reads = append(reads, func(ctx context.Context) (err error) {
-			a.item, err = from.Get(ctx, guardKey(a.route))
-			return err
-		})
+		reads = append(reads, readItem(guardKey(r), &a.item))
 	}
-	if err := side(ctx, reads...); err != nil {
+	if err := readAll(ctx, from, reads...); err != nil {
 		return nil, fmt.Errorf("read the guards of %d users: %w", len(routes), err)
 	}
 	for i := range held {

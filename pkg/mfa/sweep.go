@@ -41,7 +41,7 @@ func (s *Service) Sweep(ctx context.Context) (Swept, error) { return s.sweep(ctx
 
 func (s *Service) sweep(ctx context.Context, items, hours int) (Swept, error) {
 	r := &sweeping{s: s, now: s.Now().UTC(), left: items}
-	item, err := s.Store.Get(ctx, markKey)
+	item, err := store.GetOne(ctx, s.Store, markKey)
 	if err != nil {
 		return Swept{}, fmt.Errorf("sweep: %w", err)
 	}
@@ -163,7 +163,7 @@ func (s *Service) announce(ctx context.Context, item store.Item, now time.Time) 
 	}
 	var guardItem, browserItem store.Item
 	var p *orgPolicy
-	if err := side(ctx, s.readItem(guardKey(r), &guardItem), s.readItem(browserKey(r, d.Browser), &browserItem), s.readPolicy(r, "", &p)); err != nil {
+	if err := readAll(ctx, s.Store, readItem(guardKey(r), &guardItem), readItem(browserKey(r, d.Browser), &browserItem), readPolicy(r, "", &p)); err != nil {
 		return 0, err
 	}
 	if guardItem.Absent() || browserItem.Absent() {
@@ -191,13 +191,6 @@ func (s *Service) announce(ctx context.Context, item store.Item, now time.Time) 
 		return 0, err
 	}
 	return 1, nil
-}
-
-func (s *Service) readItem(key store.Key, into *store.Item) read {
-	return func(ctx context.Context) (err error) {
-		*into, err = s.Store.Get(ctx, key)
-		return err
-	}
 }
 
 func isConflict(err error) bool { return errors.Is(err, store.ErrConflict) }

@@ -197,7 +197,7 @@ func stored(t *testing.T, w *mfatest.World, user, sort string) (store.Item, map[
 
 func storedIn(t *testing.T, w *mfatest.World, org, user, sort string) (store.Item, map[string]any) {
 	t.Helper()
-	item, err := w.Store.Get(t.Context(), store.Key{Partition: partition(org, user), Sort: sort})
+	item, err := store.GetOne(t.Context(), w.Store, store.Key{Partition: partition(org, user), Sort: sort})
 	if err != nil || item.Absent() {
 		t.Fatalf("no %s, %v", sort, err)
 	}

@@ -61,7 +61,7 @@ func (s *Service) GetUser(ctx context.Context, call Call, org, user string) (Use
 	r := routeOf(org, user)
 	return run(ctx, s, call, step[User]{
 		scope: apikey.Manage, org: org,
-		reads: []read{s.readAccount(r, &a), s.readPolicy(r, org, &p)},
+		reads: []read{s.readAccount(r, &a), readPolicy(r, org, &p)},
 		decide: func(u *unit) (User, error) {
 			if !a.known() {
 				return User{}, refuse(NotFound, "There is no such user.")
@@ -122,7 +122,7 @@ func (s *Service) PutUser(ctx context.Context, call Call, org string, said Perso
 	r := routeOf(org, said.ID)
 	return run(ctx, s, call, step[User]{
 		scope: apikey.Manage, org: org,
-		reads: []read{s.readAccount(r, &a), s.readPolicy(r, org, &p)},
+		reads: []read{s.readAccount(r, &a), readPolicy(r, org, &p)},
 		decide: func(u *unit) (User, error) {
 			told := u.follow(a, p, org, said)
 			if a.guard.Deprovisioned {
@@ -157,7 +157,7 @@ func (s *Service) EraseUser(ctx context.Context, call Call, org, user string) er
 		last := false
 		_, err := run(ctx, s, call, step[struct{}]{
 			scope: apikey.Manage, org: org,
-			reads: []read{s.readAccount(r, &a), s.readPolicy(r, org, &p)},
+			reads: []read{s.readAccount(r, &a), readPolicy(r, org, &p)},
 			decide: func(u *unit) (struct{}, error) {
 				more, last = false, false
 				if !a.known() || !gone { // or made again since

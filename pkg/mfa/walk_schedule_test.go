@@ -276,7 +276,7 @@ func (s *schedule) fits(f *flight) int {
 }
 
 func (s *schedule) item(key store.Key) store.Item {
-	item, err := s.model.Get(context.Background(), key)
+	item, err := store.GetOne(context.Background(), s.model, key)
 	if err != nil {
 		s.faults = append(s.faults, err.Error())
 	}
@@ -397,12 +397,18 @@ func (a *actor) read(what, partition string, ask func() ([]store.Item, error)) e
 }
 
 // Get implements store.Store.
-func (a *actor) Get(_ context.Context, key store.Key) (item store.Item, err error) {
-	err = a.read("reads the "+key.Sort, key.Partition, func() ([]store.Item, error) {
-		item, err = a.model.Get(context.Background(), key)
-		return []store.Item{item}, err
-	})
-	return item, err
+func (a *actor) Get(_ context.Context, keys ...store.Key) ([]store.Item, error) {
+	items := make([]store.Item, len(keys))
+	var reads errgroup.Group
+	for i, key := range keys { // each for itself, since a commit may come between any two
+		reads.Go(func() error {
+			return a.read("reads the "+key.Sort, key.Partition, func() (found []store.Item, err error) {
+				items[i], err = store.GetOne(context.Background(), a.model, key)
+				return items[i : i+1], err
+			})
+		})
+	}
+	return items, reads.Wait()
 }
 
 // Query implements store.Store.

@@ -33,6 +33,7 @@ import (
 // Limits that every backend enforces alike, chosen to stay inside DynamoDB's.
 const (
 	MaxWrites    = 25       // writes in one Commit
+	MaxKeys      = 100      // keys in one Get
 	MaxItem      = 64 << 10 // bytes of Body and Events of one Put
 	MaxPartition = 512      // bytes of a key's Partition
 	MaxSort      = 512      // bytes of a key's Sort
@@ -104,8 +105,10 @@ type Page struct {
 // A Store keeps items. Its methods may be called from many goroutines. An error other than those named below means the
 // backend could not be asked or did not answer: a read can be tried again, and a Commit may or may not have happened.
 type Store interface {
-	// Get reads one item; an absent one is no error.
-	Get(ctx context.Context, key Key) (Item, error)
+	// Get reads the items of 1 to MaxKeys keys, none of which stands twice, in the order of the keys. An absent item is no
+	// error: it stands in its place as an absent one. Each item is as it was at some moment of the call, but not all of them
+	// at the same moment: a Commit that runs at the same time may be seen in some of its items and not in others.
+	Get(ctx context.Context, keys ...Key) ([]Item, error)
 
 	// Query reads a partition, in pages.
 	Query(ctx context.Context, q Query) (Page, error)
@@ -120,6 +123,15 @@ type Store interface {
 	// expires applies when the number is started and doesn't move it later. A call that failed may have counted:
 	// over-counting is the safe side. With n 0 it only reads. A key is used with Count or with the other methods, never both.
 	Count(ctx context.Context, key Key, n, cap int64, expires time.Time) (int64, error)
+}
+
+// GetOne reads one item. An absent one is no error.
+func GetOne(ctx context.Context, from Store, key Key) (Item, error) {
+	items, err := from.Get(ctx, key)
+	if err != nil {
+		return Item{}, err
+	}
+	return items[0], nil
 }
 
 // A Record is what one Put handed on.
@@ -172,6 +184,24 @@ func CheckCommit(token Version, writes []Write) error {
 	}
 	if puts == 0 {
 		return fmt.Errorf("%w: commit without a put", ErrInvalid)
+	}
+	return nil
+}
+
+// CheckGet answers ErrInvalid, with what is wrong, unless the keys of a Get keep the contract.
+func CheckGet(keys []Key) error {
+	if len(keys) == 0 || len(keys) > MaxKeys {
+		return fmt.Errorf("%w: get of %d keys, at least 1 and at most %d", ErrInvalid, len(keys), MaxKeys)
+	}
+	seen := make(map[Key]bool, len(keys))
+	for _, key := range keys {
+		if err := CheckKey(key); err != nil {
+			return err
+		}
+		if seen[key] {
+			return fmt.Errorf("%w: key read twice in one get", ErrInvalid)
+		}
+		seen[key] = true
 	}
 	return nil
 }

@@ -79,7 +79,7 @@ func (k *keys) Ring(ctx context.Context) (*seal.Ring, error) {
 func (k *keys) Reload(ctx context.Context) (*seal.Ring, error) { return k.Ring(ctx) }
 
 func (k *keys) load(ctx context.Context) (*seal.Ring, error) {
-	item, err := k.table.Get(ctx, store.Key{Partition: "ring", Sort: "ring"})
+	item, err := store.GetOne(ctx, k.table, store.Key{Partition: "ring", Sort: "ring"})
 	if err != nil {
 		return nil, err
 	}

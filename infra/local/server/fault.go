@@ -89,12 +89,12 @@ type faultyStore struct {
 }
 
 // Get implements store.Store.
-func (s faultyStore) Get(ctx context.Context, key store.Key) (item store.Item, err error) {
+func (s faultyStore) Get(ctx context.Context, keys ...store.Key) (items []store.Item, err error) {
 	err = s.faults.befall(ctx, machine.TargetStore, true, func() error {
-		item, err = s.Store.Get(ctx, key)
+		items, err = s.Store.Get(ctx, keys...)
 		return err
 	})
-	return item, err
+	return items, err
 }
 
 // Query implements store.Store.

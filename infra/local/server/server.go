@@ -217,7 +217,7 @@ func (s *Server) publishKeys(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	published, err := s.own.Store.Get(ctx, mfa.PublishedKeysAt)
+	published, err := store.GetOne(ctx, s.own.Store, mfa.PublishedKeysAt)
 	if err != nil {
 		return err
 	}

@@ -41,7 +41,7 @@ func BenchmarkCommit(b *testing.B) {
 			for range goroutines {
 				all.Go(func() {
 					for i := next.Add(1); i <= int64(b.N); i = next.Add(1) {
-						item, err := db.Get(b.Context(), user(i))
+						item, err := store.GetOne(b.Context(), db, user(i))
 						if err != nil {
 							b.Error(err)
 							return

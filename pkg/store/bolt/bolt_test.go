@@ -91,9 +91,9 @@ func (r *reopened) use(fn func(*bolt.DB) error) (err error) {
 	return err
 }
 
-func (r *reopened) Get(ctx context.Context, key store.Key) (item store.Item, err error) {
-	err = r.use(func(db *bolt.DB) error { item, err = db.Get(ctx, key); return err })
-	return item, err
+func (r *reopened) Get(ctx context.Context, keys ...store.Key) (items []store.Item, err error) {
+	err = r.use(func(db *bolt.DB) error { items, err = db.Get(ctx, keys...); return err })
+	return items, err
 }
 
 func (r *reopened) Query(ctx context.Context, q store.Query) (page store.Page, err error) {
@@ -186,7 +186,7 @@ func TestAClosedStoreRefusesEveryCall(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx := t.Context()
-	_, get := db.Get(ctx, key("a"))
+	_, get := store.GetOne(ctx, db, key("a"))
 	_, query := db.Query(ctx, store.Query{Partition: "p"})
 	commit := db.Commit(ctx, store.NewVersion(), put(key("a"), ""))
 	_, count := db.Count(ctx, key("n"), 1, 1, start.Add(time.Hour))
@@ -236,7 +236,7 @@ func TestCloseWaitsForCommitsAndLosesNone(t *testing.T) {
 	all.Wait()
 	db = open(t, path, clock.Now)
 	committed.Range(func(k, _ any) bool {
-		if item, err := db.Get(t.Context(), k.(store.Key)); err != nil || item.Absent() {
+		if item, err := store.GetOne(t.Context(), db, k.(store.Key)); err != nil || item.Absent() {
 			t.Errorf("%v: got absent %t, %v, want it there", k, item.Absent(), err)
 		}
 		return true
@@ -256,7 +256,7 @@ func TestCloseEndsADeliveryAfterTheBatchInHand(t *testing.T) {
 	err := db.Deliver(t.Context(), 1, func(ctx context.Context, records []store.Record) error {
 		go func() { closed <- db.Close() }()
 		for { // until Close has begun
-			if _, err := db.Get(ctx, key("0")); errors.Is(err, bolt.ErrClosed) {
+			if _, err := store.GetOne(ctx, db, key("0")); errors.Is(err, bolt.ErrClosed) {
 				return nil
 			}
 		}
@@ -289,7 +289,7 @@ func TestACallWhoseContextHasEndedSaysSo(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, get := db.Get(ctx, key("a"))
+	_, get := store.GetOne(ctx, db, key("a"))
 	_, query := db.Query(ctx, store.Query{Partition: "p"})
 	commit := db.Commit(ctx, store.NewVersion(), put(key("b"), ""))
 	_, count := db.Count(ctx, key("n"), 1, 1, start.Add(time.Hour))
@@ -301,7 +301,7 @@ func TestACallWhoseContextHasEndedSaysSo(t *testing.T) {
 			t.Errorf("%s: got %v, want %v", name, err, context.Canceled)
 		}
 	}
-	if item, err := db.Get(t.Context(), key("b")); err != nil || !item.Absent() {
+	if item, err := store.GetOne(t.Context(), db, key("b")); err != nil || !item.Absent() {
 		t.Errorf("the commit: got %+v, %v, want it absent", item, err)
 	}
 }
@@ -334,8 +334,8 @@ func TestACommitWhoseCallerStoppedWaitingIsWholeOrNotAtAll(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range 400 {
-		a, errA := db.Get(t.Context(), key(fmt.Sprintf("a%d", i)))
-		b, errB := db.Get(t.Context(), key(fmt.Sprintf("b%d", i)))
+		a, errA := store.GetOne(t.Context(), db, key(fmt.Sprintf("a%d", i)))
+		b, errB := store.GetOne(t.Context(), db, key(fmt.Sprintf("b%d", i)))
 		if errA != nil || errB != nil || a.Version != b.Version {
 			t.Fatalf("%d: got versions %q and %q, %v, %v, want the same", i, a.Version, b.Version, errA, errB)
 		}

@@ -138,7 +138,7 @@ func TestWhatArrivesTogetherSharesOneTransactionAndAConflictIsOneCallersAnswer(t
 
 	full := 0
 	for i, err := range errs {
-		item, _ := d.Get(t.Context(), key(fmt.Sprint(i)))
+		item, _ := store.GetOne(t.Context(), d, key(fmt.Sprint(i)))
 		switch {
 		case i%3 == 0 && (err != nil || item.Absent()):
 			t.Errorf("a good commit: got %v, absent %t", err, item.Absent())
@@ -233,7 +233,7 @@ func TestAfterAFailedSyncNothingIsWrittenAndEverythingAcknowledgedIsStillRead(t 
 	path := d.file.Path()
 	for range 2 {
 		for i := range good {
-			if item, err := d.Get(t.Context(), key(fmt.Sprint(i))); err != nil || len(item.Body) != len(body) {
+			if item, err := store.GetOne(t.Context(), d, key(fmt.Sprint(i))); err != nil || len(item.Body) != len(body) {
 				t.Errorf("%d: got %d bytes, %v, want %d", i, len(item.Body), err, len(body))
 			}
 		}
@@ -298,7 +298,7 @@ func TestPurgeRemovesWhatExpiredMoreThanAnHourAgoAndNothingElse(t *testing.T) {
 	purge(2)
 	clock.Advance(1000 * time.Hour)
 	purge(0)
-	if item, err := d.Get(t.Context(), key("never")); err != nil || item.Absent() {
+	if item, err := store.GetOne(t.Context(), d, key("never")); err != nil || item.Absent() {
 		t.Errorf("an item without expiry: got absent %t, %v, want it there", item.Absent(), err)
 	}
 }

@@ -26,27 +26,35 @@ func (d *DB) view(name []byte, fn func(*bbolt.Bucket) error) error {
 }
 
 // Get implements store.Store.
-func (d *DB) Get(ctx context.Context, key store.Key) (store.Item, error) {
-	if err := store.CheckKey(key); err != nil {
-		return store.Item{}, err
+func (d *DB) Get(ctx context.Context, keys ...store.Key) ([]store.Item, error) {
+	if err := store.CheckGet(keys); err != nil {
+		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
-		return store.Item{}, err
+		return nil, err
 	}
 	if err := d.enter(); err != nil {
-		return store.Item{}, err
+		return nil, err
 	}
 	defer d.active.Done()
 
-	item := store.Item{Key: key}
+	found := make([]store.Item, len(keys))
+	for i, key := range keys {
+		found[i].Key = key
+	}
 	err := d.view(bucketItems, func(items *bbolt.Bucket) (err error) {
-		item, err = readItem(key, items.Get(encodeKey(key)), d.now())
-		return err
+		now := d.now()
+		for i, key := range keys {
+			if found[i], err = readItem(key, items.Get(encodeKey(key)), now); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if err != nil {
-		return store.Item{}, fmt.Errorf("bolt: get: %w", err)
+		return nil, fmt.Errorf("bolt: get: %w", err)
 	}
-	return item, nil
+	return found, nil
 }
 
 // Query implements store.Store.

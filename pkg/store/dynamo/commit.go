@@ -11,7 +11,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
-	"golang.org/x/sync/errgroup"
 
 	"countersign/pkg/store"
 )
@@ -206,18 +205,17 @@ func (t *Table) landed(
 	if slices.ContainsFunc(found, shows) {
 		return true, nil
 	}
-	rest := make([]map[string]types.AttributeValue, len(writes))
-	group, ctx := errgroup.WithContext(ctx)
+	var unseen []store.Key
 	for i, w := range writes {
-		if w.Delete || found[i] != nil {
-			continue
+		if !w.Delete && found[i] == nil {
+			unseen = append(unseen, w.Key)
 		}
-		group.Go(func() (err error) {
-			rest[i], err = t.read(ctx, w.Key)
-			return err
-		})
 	}
-	if err := group.Wait(); err != nil {
+	if len(unseen) == 0 {
+		return false, nil
+	}
+	rest, err := t.read(ctx, unseen...)
+	if err != nil {
 		return false, err
 	}
 	return slices.ContainsFunc(rest, shows), nil

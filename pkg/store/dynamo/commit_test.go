@@ -50,7 +50,7 @@ func mustCommit(t testing.TB, s store.Store, writes ...store.Write) store.Versio
 
 func mustGet(t testing.TB, s store.Store, key store.Key) store.Item {
 	t.Helper()
-	item, err := s.Get(t.Context(), key)
+	item, err := store.GetOne(t.Context(), s, key)
 	if err != nil {
 		t.Fatalf("get: %v", err)
 	}
@@ -276,7 +276,7 @@ func TestServerErrorsWithoutEndAreNoConflictAndNoAnswer(t *testing.T) {
 	if err := s.Commit(t.Context(), store.NewVersion(), put(keyA, "", "1")); err == nil || errors.Is(err, store.ErrConflict) {
 		t.Errorf("commit: got %v, want an error that is no conflict", err)
 	}
-	if _, err := s.Get(t.Context(), keyA); err == nil {
+	if _, err := store.GetOne(t.Context(), s, keyA); err == nil {
 		t.Error("get: got nil, want an error")
 	}
 	if _, err := s.Query(t.Context(), store.Query{Partition: "p"}); err == nil {
@@ -320,7 +320,7 @@ func TestWaitingForOtherTransactionsEndsWithTheContext(t *testing.T) {
 func TestTextThatIsNotUTF8IsRefused(t *testing.T) {
 	s := dynamo.New(dynamo.Options{}) // no client: it would panic if it asked
 	bad := store.Key{Partition: "p", Sort: "\xff"}
-	if _, err := s.Get(t.Context(), bad); !errors.Is(err, store.ErrInvalid) {
+	if _, err := store.GetOne(t.Context(), s, bad); !errors.Is(err, store.ErrInvalid) {
 		t.Errorf("get: got %v, want ErrInvalid", err)
 	}
 	if _, err := s.Query(t.Context(), store.Query{Partition: "\xff"}); !errors.Is(err, store.ErrInvalid) {

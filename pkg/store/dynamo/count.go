@@ -89,14 +89,14 @@ func (t *Table) add(ctx context.Context, key store.Key, n, cap int64, now time.T
 
 // readCount reads the number under key, 0 if there is none.
 func (t *Table) readCount(ctx context.Context, key store.Key) (int64, error) {
-	image, err := t.read(ctx, key)
+	images, err := t.read(ctx, key)
 	if err != nil {
 		return 0, fmt.Errorf("dynamo: count: %w", err)
 	}
-	if _, there := decodeItem(image, t.now()); !there {
+	if _, there := decodeItem(images[0], t.now()); !there {
 		return 0, nil
 	}
-	return number(image[countName]), nil
+	return number(images[0][countName]), nil
 }
 
 // startCount puts a number of n where none is. It answers false if there is one.

@@ -4,7 +4,7 @@
 // when DynamoDB removes what has expired; every read is strongly consistent; and the token of a Commit is written into
 // its items, so that whether a lost answer was a yes can be read off what a refused write returns.
 //
-// A Commit of one item is a plain PutItem. Only a Commit of several is a transaction, which costs twice as much and
+// A Get of one item is a GetItem, one of several a BatchGetItem. A Commit of one item is a plain PutItem. Only a Commit of several is a transaction, which costs twice as much and
 // takes longer.
 //
 // What it refuses to do: scans, secondary indexes, reads that may be stale, and transactions where one item is written.
@@ -16,7 +16,6 @@
 package dynamo
 
 import (
-	"context"
 	"fmt"
 	"strconv"
 	"time"
@@ -74,39 +73,10 @@ func New(o Options) *Table {
 	return &Table{client: o.Client, name: aws.String(o.Table), now: o.Now}
 }
 
-// Get reads one item with a GetItem.
-func (t *Table) Get(ctx context.Context, key store.Key) (store.Item, error) {
-	if err := checkKey(key); err != nil {
-		return store.Item{}, err
-	}
-	image, err := t.read(ctx, key)
-	if err != nil {
-		return store.Item{}, fmt.Errorf("dynamo: get: %w", err)
-	}
-	item, there := decodeItem(image, t.now())
-	if !there {
-		return store.Item{Key: key}, nil
-	}
-	return item, nil
-}
-
-// read asks for all attributes of one item, expired or not. There are none if it isn't there.
-func (t *Table) read(ctx context.Context, key store.Key) (map[string]types.AttributeValue, error) {
-	out, err := t.client.GetItem(ctx, &dynamodb.GetItemInput{
-		TableName:      t.name,
-		Key:            keyImage(key),
-		ConsistentRead: aws.Bool(true),
-	})
-	if err != nil {
-		return nil, err
-	}
-	return out.Item, nil
-}
-
 // Decode makes a record of an item as a stream shows it. It answers false for one that hands nothing on.
 func Decode(image map[string]types.AttributeValue) (store.Record, bool) {
 	r := store.Record{
-		Key:     store.Key{Partition: text(image[partitionName]), Sort: text(image[sortName])},
+		Key:     imageKey(image),
 		Version: store.Version(text(image[versionName])),
 		Events:  text(image[eventsName]),
 	}
@@ -120,7 +90,7 @@ func decodeItem(image map[string]types.AttributeValue, now time.Time) (store.Ite
 		return store.Item{}, false
 	}
 	item := store.Item{
-		Key:     store.Key{Partition: text(image[partitionName]), Sort: text(image[sortName])},
+		Key:     imageKey(image),
 		Version: store.Version(text(image[versionName])),
 	}
 	if body, ok := image[bodyName].(*types.AttributeValueMemberB); ok {
@@ -134,6 +104,11 @@ func decodeItem(image map[string]types.AttributeValue, now time.Time) (store.Ite
 
 func keyImage(key store.Key) map[string]types.AttributeValue {
 	return map[string]types.AttributeValue{partitionName: textValue(key.Partition), sortName: textValue(key.Sort)}
+}
+
+// imageKey is the key of an image.
+func imageKey(image map[string]types.AttributeValue) store.Key {
+	return store.Key{Partition: text(image[partitionName]), Sort: text(image[sortName])}
 }
 
 func textValue(s string) types.AttributeValue { return &types.AttributeValueMemberS{Value: s} }
@@ -158,14 +133,6 @@ func number(v types.AttributeValue) int64 {
 	}
 	n, _ := strconv.ParseInt(s.Value, 10, 64)
 	return n
-}
-
-// checkKey refuses what CheckKey does, and a key that DynamoDB would not keep as it is.
-func checkKey(key store.Key) error {
-	if err := store.CheckKey(key); err != nil {
-		return err
-	}
-	return checkText(key.Partition, key.Sort)
 }
 
 // checkText refuses strings that are not UTF-8: the client would change them on their way, and two keys become one.

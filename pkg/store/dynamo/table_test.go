@@ -40,6 +40,7 @@ func newTable(t testing.TB) string {
 func openThrough(t testing.TB, transport *faulty, now func() time.Time) (through, plain *dynamo.Table) {
 	t.Helper()
 	endpoint, name := dynamolocaltest.Endpoint(t), newTable(t)
+	transport.table = name
 	unreliable := dynamo.LocalClient(endpoint, func(o *dynamodb.Options) {
 		o.HTTPClient = &http.Client{Transport: transport}
 		o.Retryer = retry.NewStandard(func(o *retry.StandardOptions) {
@@ -53,6 +54,7 @@ func openThrough(t testing.TB, transport *faulty, now func() time.Time) (through
 // A faulty transport stands before the real DynamoDB Local. It counts requests, and lets a test decide what becomes of
 // each.
 type faulty struct {
+	table  string // the name of the table
 	mu     sync.Mutex
 	asked  map[string]int // requests by operation
 	stale  int            // reads that did not ask to be consistent
@@ -74,7 +76,7 @@ func (f *faulty) RoundTrip(req *http.Request) (*http.Response, error) {
 	req = req.Clone(req.Context())
 	req.Body = io.NopCloser(bytes.NewReader(body))
 	f.mu.Lock()
-	if (operation == "GetItem" || operation == "Query") && !bytes.Contains(body, []byte(`"ConsistentRead":true`)) {
+	if (operation == "GetItem" || operation == "BatchGetItem" || operation == "Query") && !bytes.Contains(body, []byte(`"ConsistentRead":true`)) {
 		f.stale++
 	}
 	if f.asked == nil {

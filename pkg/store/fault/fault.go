@@ -98,6 +98,7 @@ func answer(err error) func(context.Context) error {
 type Counts struct {
 	Get, Query, Commit, Count int // calls of each method
 
+	Keys  int // of all calls of Get
 	Items int // writes in commits that the caller was told succeeded; a Count is not among them
 
 	// Rounds is how many calls began while no other was under way. Calls made side by side are one round if they
@@ -268,8 +269,11 @@ func around[T any](ctx context.Context, s *Store, method Method, items int, call
 }
 
 // Get implements store.Store.
-func (s *Store) Get(ctx context.Context, key store.Key) (store.Item, error) {
-	return around(ctx, s, Get, 0, func() (store.Item, error) { return s.inner.Get(ctx, key) })
+func (s *Store) Get(ctx context.Context, keys ...store.Key) ([]store.Item, error) {
+	s.mu.Lock()
+	s.counts.Keys += len(keys)
+	s.mu.Unlock()
+	return around(ctx, s, Get, 0, func() ([]store.Item, error) { return s.inner.Get(ctx, keys...) })
 }
 
 // Query implements store.Store.

@@ -31,7 +31,7 @@ func calls(ctx context.Context, s *fault.Store, m *storetest.Model) map[fault.Me
 	key := store.Key{Partition: "p", Sort: string(store.NewVersion())}
 	return map[fault.Method]func() (bool, error){
 		fault.Get: func() (bool, error) {
-			item, err := s.Get(ctx, store.Key{Partition: "p", Sort: "held"})
+			item, err := store.GetOne(ctx, s, store.Key{Partition: "p", Sort: "held"})
 			return !item.Absent(), err
 		},
 		fault.Query: func() (bool, error) {
@@ -40,7 +40,7 @@ func calls(ctx context.Context, s *fault.Store, m *storetest.Model) map[fault.Me
 		},
 		fault.Commit: func() (bool, error) {
 			err := s.Commit(ctx, store.NewVersion(), store.Write{Key: key})
-			item, _ := m.Get(context.Background(), key)
+			item, _ := store.GetOne(context.Background(), m, key)
 			return !item.Absent(), err
 		},
 		fault.Count: func() (bool, error) {
@@ -116,13 +116,13 @@ func TestFaultsOfOneMethodWaitInLine(t *testing.T) {
 		t.Errorf("got %d waiting, want 3", got)
 	}
 	for i, want := range []error{first, second, second, nil} {
-		if _, err := s.Get(t.Context(), key); !errors.Is(err, want) {
+		if _, err := store.GetOne(t.Context(), s, key); !errors.Is(err, want) {
 			t.Errorf("call %d: got %v, want %v", i, err, want)
 		}
 	}
 	s.Inject(fault.Get, -1, fault.Fail(first))
 	for range 5 {
-		if _, err := s.Get(t.Context(), key); !errors.Is(err, first) {
+		if _, err := store.GetOne(t.Context(), s, key); !errors.Is(err, first) {
 			t.Errorf("got %v, want %v", err, first)
 		}
 	}
@@ -130,7 +130,7 @@ func TestFaultsOfOneMethodWaitInLine(t *testing.T) {
 		t.Errorf("got %d waiting, want -1", got)
 	}
 	s.Clear()
-	if _, err := s.Get(t.Context(), key); err != nil {
+	if _, err := store.GetOne(t.Context(), s, key); err != nil {
 		t.Errorf("after Clear: got %v, want nil", err)
 	}
 }
@@ -140,16 +140,16 @@ func TestAFaultOfAnyMethodWaitsBehindThoseOfTheMethodCalled(t *testing.T) {
 	anys, gets := errors.New("any"), errors.New("get")
 	s.Inject(fault.Any, 2, fault.Fail(anys))
 	s.Inject(fault.Get, 1, fault.Fail(gets))
-	if _, err := s.Get(t.Context(), key); !errors.Is(err, gets) {
+	if _, err := store.GetOne(t.Context(), s, key); !errors.Is(err, gets) {
 		t.Errorf("first: got %v, want %v", err, gets)
 	}
 	if _, err := s.Query(t.Context(), store.Query{Partition: "p"}); !errors.Is(err, anys) {
 		t.Errorf("second: got %v, want %v", err, anys)
 	}
-	if _, err := s.Get(t.Context(), key); !errors.Is(err, anys) {
+	if _, err := store.GetOne(t.Context(), s, key); !errors.Is(err, anys) {
 		t.Errorf("third: got %v, want %v", err, anys)
 	}
-	if _, err := s.Get(t.Context(), key); err != nil {
+	if _, err := store.GetOne(t.Context(), s, key); err != nil {
 		t.Errorf("fourth: got %v, want nil", err)
 	}
 }
@@ -160,11 +160,11 @@ func TestAHeldCallGoesOnWhenReleased(t *testing.T) {
 	s.Inject(fault.Get, 1, fault.Hold(arrived, release))
 	answered := make(chan error)
 	go func() {
-		_, err := s.Get(t.Context(), key)
+		_, err := store.GetOne(t.Context(), s, key)
 		answered <- err
 	}()
 	<-arrived
-	if _, err := s.Get(t.Context(), key); err != nil {
+	if _, err := store.GetOne(t.Context(), s, key); err != nil {
 		t.Errorf("another call: got %v, want nil", err)
 	}
 	select {
@@ -223,15 +223,15 @@ func TestAnUnknownMethodPanics(t *testing.T) {
 func TestCountsTellWhatWasAsked(t *testing.T) {
 	s, _, held := newStore(t)
 	ctx, a, b := t.Context(), store.Key{Partition: "p", Sort: "a"}, store.Key{Partition: "p", Sort: "b"}
-	s.Get(ctx, held)
-	s.Get(ctx, a)
+	store.GetOne(ctx, s, held)
+	s.Get(ctx, a, b)
 	s.Query(ctx, store.Query{Partition: "p"})
 	s.Commit(ctx, store.NewVersion(), store.Write{Key: a}, store.Write{Key: b}) // two items
 	s.Commit(ctx, store.NewVersion(), store.Write{Key: a})                      // conflicts
 	s.Inject(fault.Commit, 1, fault.Fail(nil))
 	s.Commit(ctx, store.NewVersion(), store.Write{Key: store.Key{Partition: "p", Sort: "c"}})
 	s.Count(ctx, held, 1, 1, start.Add(time.Hour))
-	want := fault.Counts{Get: 2, Query: 1, Commit: 3, Count: 1, Items: 2, Rounds: 7}
+	want := fault.Counts{Get: 2, Keys: 3, Query: 1, Commit: 3, Count: 1, Items: 2, Rounds: 7}
 	if got := s.Counts(); got != want || got.Calls() != 7 {
 		t.Errorf("got %+v and %d calls, want %+v and 7", got, got.Calls(), want)
 	}
@@ -247,14 +247,14 @@ func TestCallsSideBySideAreOneRound(t *testing.T) {
 	s.Inject(fault.Get, 3, fault.Hold(arrived, release))
 	var calls sync.WaitGroup
 	for range 3 {
-		calls.Go(func() { s.Get(t.Context(), key) })
+		calls.Go(func() { store.GetOne(t.Context(), s, key) })
 	}
 	for range 3 {
 		<-arrived
 	}
 	close(release)
 	calls.Wait()
-	s.Get(t.Context(), key)
+	store.GetOne(t.Context(), s, key)
 	if got := s.Counts(); got.Rounds != 2 || got.Get != 4 {
 		t.Errorf("got %d rounds of %d calls, want 2 of 4", got.Rounds, got.Get)
 	}

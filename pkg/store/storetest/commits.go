@@ -133,7 +133,7 @@ var commitCases = []contractCase{
 		key, turns := r.key("a"), 3
 		errs := together(64, func(int) error {
 			for done := 0; done < turns; {
-				item, err := r.store.Get(r.Context(), key)
+				item, err := store.GetOne(r.Context(), r.store, key)
 				if err != nil {
 					return err
 				}

@@ -73,7 +73,7 @@ var limitCases = []contractCase{
 		} {
 			r.wantCommit(store.ErrInvalid, "put with a bad key", put(key, ""))
 			r.wantCommit(store.ErrInvalid, "delete with a bad key", put(r.key("a"), ""), remove(key, store.NewVersion()))
-			if _, err := r.store.Get(r.Context(), key); !errors.Is(err, store.ErrInvalid) {
+			if _, err := store.GetOne(r.Context(), r.store, key); !errors.Is(err, store.ErrInvalid) {
 				r.Errorf("Get of a bad key: got %v, want %v", err, store.ErrInvalid)
 			}
 			if _, err := r.store.Count(r.Context(), key, 1, 1, r.in(time.Hour)); !errors.Is(err, store.ErrInvalid) {

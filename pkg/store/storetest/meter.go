@@ -23,10 +23,10 @@ func (m *Meter) Reset() {
 }
 
 // Get implements store.Store.
-func (m *Meter) Get(ctx context.Context, key store.Key) (store.Item, error) {
-	item, err := m.Store.Get(ctx, key)
-	m.count(item)
-	return item, err
+func (m *Meter) Get(ctx context.Context, keys ...store.Key) ([]store.Item, error) {
+	items, err := m.Store.Get(ctx, keys...)
+	m.count(items...)
+	return items, err
 }
 
 // Query implements store.Store.

@@ -79,16 +79,20 @@ func (m *Model) item(key store.Key) store.Item {
 }
 
 // Get implements store.Store.
-func (m *Model) Get(ctx context.Context, key store.Key) (store.Item, error) {
-	if err := store.CheckKey(key); err != nil {
-		return store.Item{}, err
+func (m *Model) Get(ctx context.Context, keys ...store.Key) ([]store.Item, error) {
+	if err := store.CheckGet(keys); err != nil {
+		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
-		return store.Item{}, err
+		return nil, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.item(key), nil
+	items := make([]store.Item, len(keys))
+	for i, key := range keys {
+		items[i] = m.item(key)
+	}
+	return items, nil
 }
 
 // Query implements store.Store.

@@ -25,7 +25,7 @@ import (
 // of the stores may share one table. open must see to it that the store is closed when the test ends (t.Cleanup), and
 // must have it and its feed tell the time by now.
 func Run(t *testing.T, open func(t testing.TB, now func() time.Time) (store.Store, store.Feed)) {
-	for _, cases := range [][]contractCase{commitCases, againCases, expiryCases, queryCases, countCases, limitCases, feedCases} {
+	for _, cases := range [][]contractCase{commitCases, againCases, getCases, expiryCases, queryCases, countCases, limitCases, feedCases} {
 		for _, c := range cases {
 			t.Run(c.name, func(t *testing.T) {
 				// A real day, because a table may have a TTL of its own that deletes what expired long ago.
@@ -85,7 +85,7 @@ func (r *rig) wantCommit(want error, what string, writes ...store.Write) {
 // get reads one item.
 func (r *rig) get(key store.Key) store.Item {
 	r.Helper()
-	item, err := r.store.Get(r.Context(), key)
+	item, err := store.GetOne(r.Context(), r.store, key)
 	if err != nil {
 		r.Fatalf("Get: %v", err)
 	}

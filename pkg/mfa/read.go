@@ -1,0 +1,66 @@
+package mfa
+
+import (
+	"context"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"countersign/pkg/store"
+)
+
+// A read is something that is fetched from the store before a decision: a single item, or what takes requests of its own.
+// The zero read fetches nothing.
+type read struct {
+	// A single item, and what takes it. The item may be absent.
+	key  store.Key
+	take func(store.Item) error
+
+	// Instead of them: what makes the requests itself.
+	ask func(context.Context) error
+}
+
+// readAll makes reads side by side. Their single items come from the store with one request, as far as it gives so many at
+// once.
+func readAll(ctx context.Context, from store.Store, reads ...read) error {
+	var singles []read
+	g, ctx := errgroup.WithContext(ctx)
+	for _, r := range reads {
+		switch {
+		case r.ask != nil:
+			g.Go(func() error { return r.ask(ctx) })
+		case r.take != nil:
+			singles = append(singles, r)
+		}
+	}
+	for some := range slices.Chunk(singles, store.MaxKeys) {
+		g.Go(func() error { return readItems(ctx, from, some) })
+	}
+	return g.Wait()
+}
+
+// readItems fetches single items with one request.
+func readItems(ctx context.Context, from store.Store, reads []read) error {
+	keys := make([]store.Key, len(reads))
+	for i, r := range reads {
+		keys[i] = r.key
+	}
+	items, err := from.Get(ctx, keys...)
+	if err != nil {
+		return err
+	}
+	for i, r := range reads {
+		if err := r.take(items[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readItem reads an item as it is.
+func readItem(key store.Key, into *store.Item) read {
+	return read{key: key, take: func(item store.Item) error {
+		*into = item
+		return nil
+	}}
+}

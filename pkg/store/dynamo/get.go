@@ -1,0 +1,84 @@
+package dynamo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"countersign/pkg/store"
+)
+
+// readAttempts bounds how often the keys are asked for that DynamoDB left out of its answer.
+const readAttempts = 5
+
+// errUnread means that DynamoDB answered, but left out some of the items each time.
+var errUnread = errors.New("DynamoDB left items unread through all attempts")
+
+// Get reads one item with a GetItem, and several with a BatchGetItem. Of the answer to the latter DynamoDB may leave items
+// out, when it is busy. They are asked for again, up to 5 times in all; an item that is still missing then is an error and
+// never an absent item.
+func (t *Table) Get(ctx context.Context, keys ...store.Key) ([]store.Item, error) {
+	if err := store.CheckGet(keys); err != nil {
+		return nil, err
+	}
+	images, err := t.read(ctx, keys...)
+	if err != nil {
+		return nil, fmt.Errorf("dynamo: get: %w", err)
+	}
+	now := t.now()
+	items := make([]store.Item, len(keys))
+	for i, key := range keys {
+		item, there := decodeItem(images[i], now)
+		if !there {
+			item = store.Item{Key: key}
+		}
+		items[i] = item
+	}
+	return items, nil
+}
+
+// read asks for all attributes of items, expired or not, in the order of the keys. An item that isn't there has none.
+func (t *Table) read(ctx context.Context, keys ...store.Key) ([]map[string]types.AttributeValue, error) {
+	if len(keys) == 1 {
+		out, err := t.client.GetItem(ctx, &dynamodb.GetItemInput{
+			TableName:      t.name,
+			Key:            keyImage(keys[0]),
+			ConsistentRead: aws.Bool(true),
+		})
+		if err != nil {
+			return nil, err
+		}
+		return []map[string]types.AttributeValue{out.Item}, nil
+	}
+	place := make(map[store.Key]int, len(keys))
+	wanted := types.KeysAndAttributes{ConsistentRead: aws.Bool(true)}
+	for i, key := range keys {
+		place[key] = i
+		wanted.Keys = append(wanted.Keys, keyImage(key))
+	}
+	images := make([]map[string]types.AttributeValue, len(keys))
+	for attempt := range readAttempts {
+		if err := pause(ctx, attempt); err != nil {
+			return nil, err
+		}
+		out, err := t.client.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{
+			RequestItems: map[string]types.KeysAndAttributes{*t.name: wanted},
+		})
+		if err != nil {
+			return nil, err
+		}
+		for _, image := range out.Responses[*t.name] {
+			if i, asked := place[imageKey(image)]; asked {
+				images[i] = image
+			}
+		}
+		if wanted.Keys = out.UnprocessedKeys[*t.name].Keys; len(wanted.Keys) == 0 {
+			return images, nil
+		}
+	}
+	return nil, errUnread
+}
