@@ -191,6 +191,9 @@ func newWorld(ctx context.Context) (*world, error) {
 		return nil, errors.Join(err, w.close())
 	}
 	w.client = mfa.Call{Bearer: key.Reveal()}
+	if _, err := w.service.Filter.Filter(ctx); err != nil { // a process reads it once, before its first call
+		return nil, errors.Join(err, w.close())
+	}
 	return w, nil
 }
 
