@@ -2,7 +2,7 @@ package mfa
 
 import (
 	"context"
-	"slices"
+	"fmt"
 	"strings"
 	"time"
 
@@ -105,79 +105,9 @@ func (a *account) take(item store.Item) error {
 // known reports whether the user exists.
 func (a *account) known() bool { return a.guard != nil }
 
-func newEpoch() string { return string(store.NewVersion()) }
-
 // meet makes the guard of a user who is seen for the first time.
 func (a *account) meet(org, user string) {
 	a.guard = &guard{Org: org, User: user, Epoch: newEpoch(), Activity: activity.NewKey()}
-}
-
-// slot finds what the guard knows of a challenge; nil: nothing yet.
-func (g *guard) slot(id string) *slot {
-	for i := range g.Slots {
-		if g.Slots[i].ID == shortID(id) {
-			return &g.Slots[i]
-		}
-	}
-	return nil
-}
-
-// mostSlots bounds the guard. Challenges come to it with their first send or answer, and both are limited per user, so
-// only a user who signs in more than twice a minute ever gets there.
-const mostSlots = 32
-
-// open finds or makes the slot of a challenge. Making one forgets those whose time is over and, when there are too
-// many, the one begun first; what was begun no later and has no slot is dead from then on.
-func (g *guard) open(ch *challenge, now time.Time) *slot {
-	if s := g.slot(ch.ID); s != nil {
-		return s
-	}
-	g.Slots = slices.DeleteFunc(g.Slots, func(s slot) bool { return !now.Before(s.Until) })
-	if g.Pending != nil && !now.Before(g.Pending.Until) {
-		g.Pending = nil
-	}
-	for len(g.Slots) >= mostSlots {
-		first := 0
-		for i, s := range g.Slots {
-			if s.Begun.Before(g.Slots[first].Begun) {
-				first = i
-			}
-		}
-		if g.Slots[first].Begun.After(g.Floor) {
-			g.Floor = g.Slots[first].Begun
-		}
-		g.Slots = slices.Delete(g.Slots, first, first+1)
-	}
-	g.Slots = append(g.Slots, slot{ID: shortID(ch.ID), Begun: ch.Begun, Until: ch.Expires})
-	return &g.Slots[len(g.Slots)-1]
-}
-
-// renew kills everything the user has open or has earned, in one write: challenges, enrolments, trust and proofs carry
-// the epoch, and known tokens too. Limits, locks and factors stay.
-func (g *guard) renew() {
-	g.Epoch, g.Trust, g.KnownWord = newEpoch(), "", ""
-	g.Slots, g.Floor, g.Pending = nil, time.Time{}, nil
-}
-
-// trustEpoch is what a trusted browser must carry to be believed.
-func (g *guard) trustEpoch() string {
-	if g.Trust != "" {
-		return g.Trust
-	}
-	return g.Epoch
-}
-
-// required reports whether the user has to give a second factor, whether or not it was turned on.
-func (g *guard) required(p *Policy) bool { return p.Require == Everyone || g.Enforced }
-
-// list writes the user's line in the org's roster. It comes before the guard is put, which notes the line's version.
-func (u *unit) list(a *account) {
-	line := store.Item{Key: rosterKey(a.route), Version: a.guard.Listed}
-	a.guard.Listed = u.token
-	u.put(line, &listed{
-		User: a.guard.User, Email: a.guard.Profile.Email != "", Kinds: a.guard.kinds(),
-		Enabled: a.guard.Enabled, Enforced: a.guard.Enforced,
-	}, time.Time{})
 }
 
 // event is one about the user that is no part of a challenge.
@@ -185,9 +115,35 @@ func (a *account) event(kind string, p *orgPolicy, data map[string]any) carried 
 	return a.guard.event(kind, p.Version, data)
 }
 
-func (g *guard) event(kind string, policyVersion int, data map[string]any) carried {
-	return carried{
-		Event: activity.Event{Type: kind, Org: g.Org, User: g.User, PolicyVersion: policyVersion, Data: data},
-		Life:  g.life(),
+// readGuards reads the guards of routes together. A user who doesn't exist has none.
+func readGuards(ctx context.Context, from store.Store, routes map[route]bool) (map[route]*guard, error) {
+	var reads []read
+	found := map[route]*guard{}
+	held := make([]account, 0, len(routes))
+	for r := range routes {
+		held = append(held, account{route: r})
+		a := &held[len(held)-1]
+		reads = append(reads, readItem(guardKey(r), &a.item))
 	}
+	if err := readAll(ctx, from, reads...); err != nil {
+		return nil, fmt.Errorf("read the guards of %d users: %w", len(routes), err)
+	}
+	for i := range held {
+		if held[i].item.Absent() {
+			continue
+		}
+		if err := held[i].take(held[i].item); err != nil {
+			return nil, err
+		}
+		found[held[i].route] = held[i].guard
+	}
+	return found, nil
+}
+
+// putGuard writes the guard of a, with what each of its writes brings: the notices of the events that are planned so far,
+// and what has waited for room. Every commit with an event that the user is told of ends with it.
+func (u *unit) putGuard(a *account, p *orgPolicy) {
+	u.tell(a.guard, p)
+	u.put(a.item, a.guard, time.Time{})
+	u.forget(a, p)
 }

@@ -5,6 +5,8 @@ import (
 	"countersign/pkg/apikey"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
+	"net/url"
+	"strings"
 )
 
 // A caller is who holds the bearer of a call.
@@ -130,4 +132,26 @@ func (c *caller) actor(user string) activity.Actor {
 		return activity.Actor{Kind: "client", ID: c.key.Client}
 	}
 	return userActor(user)
+}
+
+// mayReturn refuses a return_url that isn't under one of the client's origins.
+func (c *caller) mayReturn(url *string) error {
+	if url == nil || c.key != nil && len(*url) <= 2048 && underOrigin(*url, c.key.Origins) {
+		return nil
+	}
+	return invalid("return_url", "The return_url must be an absolute URL under one of the client's registered origins.")
+}
+
+// underOrigin reports whether raw is an absolute URL under one of origins (scheme, host and port equal, no user info).
+func underOrigin(raw string, origins []string) bool {
+	u, err := url.Parse(raw)
+	if err != nil || u.User != nil || u.Opaque != "" || strings.ContainsAny(raw, "\\\t\r\n ") {
+		return false
+	}
+	for _, origin := range origins {
+		if u.Scheme+"://"+u.Host == origin {
+			return true
+		}
+	}
+	return false
 }

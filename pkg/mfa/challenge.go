@@ -1,199 +1,14 @@
 package mfa
 
 import (
-	"context"
+	"fmt"
 	"time"
 
 	"countersign/pkg/activity"
-	"countersign/pkg/apikey"
 	"countersign/pkg/seal"
+	"countersign/pkg/store"
+	"countersign/pkg/store/record"
 )
-
-// A StartAnswer is a decision carried out. For allow it holds the token; for challenge, the challenge; for enrol, how to.
-type StartAnswer struct {
-	Decision
-	ID         string             `json:"id,omitempty"` // of the challenge that the enrolment will answer
-	IssuedAt   *time.Time         `json:"issued_at,omitempty"`
-	Token      *seal.Secret       `json:"token,omitempty"`
-	TrustToken *seal.Secret       `json:"trust_token,omitempty"` // the successor, when trust rotated
-	Challenge  *ChallengeToAnswer `json:"challenge,omitempty"`
-	Enrolment  *EnrolmentToDo     `json:"enrolment,omitempty"`
-	Offer      *EnrolmentOffer    `json:"offer,omitempty"` // to a user who isn't asked and has no factor
-}
-
-// WithoutShownOnce is the answer as it is repeated once what is shown once may no longer be.
-func (a StartAnswer) WithoutShownOnce() any {
-	a.TrustToken = nil
-	if a.Challenge != nil {
-		c := *a.Challenge
-		c.Token = nil
-		a.Challenge = &c
-	}
-	a.Enrolment = a.Enrolment.withoutToken()
-	return a
-}
-
-// An EnrolmentToDo lets the user enrol a factor, and nothing else.
-type EnrolmentToDo struct {
-	Token   *seal.Secret `json:"token,omitempty"` // bearer for the calls under /v1/enrolments
-	URL     *string      `json:"url"`             // hosted page; null: this version has none
-	Expires time.Time    `json:"expires"`
-	Kinds   []Kind       `json:"kinds"` // to choose from, strongest first
-}
-
-func (e *EnrolmentToDo) withoutToken() *EnrolmentToDo {
-	if e == nil {
-		return nil
-	}
-	shown := *e
-	shown.Token = nil
-	return &shown
-}
-
-// An EnrolmentOffer is what a user could enrol, who needn't.
-type EnrolmentOffer struct {
-	Kinds []Kind `json:"kinds"`
-}
-
-// A ChallengeToAnswer is a challenge as the client and its pages get it.
-type ChallengeToAnswer struct {
-	ID          string       `json:"id"`
-	Token       *seal.Secret `json:"token,omitempty"` // bearer for this challenge only
-	URL         *string      `json:"url"`             // hosted page; null: this version has none
-	Expires     time.Time    `json:"expires"`
-	Methods     []Method     `json:"methods"` // strongest first
-	Default     *string      `json:"default"` // a factor id; null: only a recovery code would be looked at
-	Sent        *Sent        `json:"sent"`    // the default's code, if it went out
-	SendError   Code         `json:"send_error,omitempty"`
-	RetryAfterS int          `json:"retry_after_s,omitempty"`
-	Recovery    bool         `json:"recovery"`
-	Trust       *TrustOffer  `json:"trust"`
-}
-
-// A Method is a factor that the challenge can be answered with.
-type Method struct {
-	Factor string `json:"factor"`
-	Kind   Kind   `json:"kind"`
-	Label  string `json:"label"`
-	Hint   string `json:"hint"`
-}
-
-// A TrustOffer says that the browser may be trusted, and for how long.
-type TrustOffer struct {
-	Days int `json:"days"`
-}
-
-// StartChallenge decides whether the user is asked, and if so begins a challenge and sends its code.
-//
-// It answers NothingToSend or MethodForbidden where the user must be asked and there is nothing to ask with, and Locked
-// where nothing that the user could answer would be looked at. A code that couldn't be sent is no error: SendError tells.
-func (s *Service) StartChallenge(ctx context.Context, call Call, q StartRequest) (StartAnswer, error) {
-	if err := q.check(); err != nil {
-		return StartAnswer{}, err
-	}
-	r := routeOf(q.Org, q.User.ID)
-	var a *account
-	var p *orgPolicy
-	return run(ctx, s, call, step[StartAnswer]{
-		scope: apikey.SignIn, org: q.Org, unsent: StartAnswer.unsent,
-		reads:  []read{s.readAccount(r, &a), readPolicy(r, q.Org, &p)},
-		admits: func(c *caller) error { return c.mayReturn(q.ReturnURL) },
-		decide: func(u *unit) (StartAnswer, error) {
-			told := u.follow(a, p, q.Org, q.User)
-			v, err := u.decide(&q, a, p)
-			if err == nil && v.Decision.Decision == Challenge {
-				err = v.openTo(&q, a.guard, p, u.now)
-			}
-			if err != nil {
-				told.undo(u, a)
-			}
-			if v.trust == trustStolen { // which is recorded even where the start is refused
-				told.changed = true
-				u.theft(a, v.browser, p)
-			}
-			answer := StartAnswer{Decision: v.Decision}
-			switch {
-			case err != nil:
-			case v.Decision.Decision == Allow:
-				err = u.allow(&answer, &q, a, p, &v)
-			case v.Decision.Decision == Enrol:
-				ch := u.newChallenge(&q, a, p, &v)
-				answer.ID, answer.Enrolment = ch.ID, u.letEnrol(&ch.challenge, v.kinds)
-				u.put(ch.item, &ch.challenge, ch.Expires.Add(shownFor))
-			default:
-				u.challenge(&answer, &q, a, p, &v)
-				told.changed = told.changed || u.out != nil
-			}
-			if told.relist {
-				u.list(a)
-			}
-			if told.changed {
-				u.putGuard(a, p)
-			}
-			return answer, err
-		},
-	})
-}
-
-// unsent is the answer where it isn't said that the code was sent, for that reason.
-func (a StartAnswer) unsent(why Code) StartAnswer {
-	c := *a.Challenge
-	c.Sent, c.SendError = nil, why
-	a.Challenge = &c
-	return a
-}
-
-// allow completes the answer to a user who isn't asked, and moves a trusted line on.
-func (u *unit) allow(answer *StartAnswer, q *StartRequest, a *account, p *orgPolicy, v *verdict) error {
-	c := claims{
-		Audience: u.caller.key.Client, Org: q.Org, User: q.User.ID, ID: seal.ID("dc_", nil),
-		Purpose: SignIn, Action: q.Action, Nonce: q.Nonce, Decision: Allow, Reason: v.Reason,
-		FirstFactor: q.FirstFactor, AuthTime: u.now, MFATime: a.guard.MFATime, PolicyVersion: p.Version,
-	}
-	if v.browser != nil {
-		c.MFATime = v.browser.Created
-		if err := u.rotate(answer, a.guard, v, p); err != nil {
-			return err
-		}
-	}
-	token, err := u.sign(c)
-	if err != nil {
-		return err
-	}
-	now := u.now
-	answer.Token, answer.IssuedAt = &token, &now
-	if kinds := a.enrollable(&p.Policy); v.Reason == NotRequired && len(v.factors) == 0 && len(kinds) > 0 && len(a.guard.Factors) == 0 {
-		answer.Offer = &EnrolmentOffer{Kinds: kinds}
-	}
-	return nil
-}
-
-// rotate gives the browser its next token, where the policy has tokens rotate.
-func (u *unit) rotate(answer *StartAnswer, g *guard, v *verdict, p *orgPolicy) error {
-	b := v.browser
-	if v.trust == trustGood {
-		if !p.Trust.Rotate {
-			return nil
-		}
-		b.Generation++
-		b.Key = u.ring.Newest()
-		b.LastUsed = u.now
-		u.put(b.item, &b.browser, b.Ends.Add(expiredFor))
-	}
-	token, err := b.token(u.ring, g)
-	if err != nil {
-		return err
-	}
-	answer.TrustToken = &token
-	return nil
-}
-
-// theft kills a line whose old token came back after its successor was used, and tells the user. It changes the guard.
-func (u *unit) theft(a *account, h *held, p *orgPolicy) {
-	u.delete(h.item)
-	a.guard.endKnown()
-	u.event(a.event(BrowserTheft, p, map[string]any{"browser": h.ID}).by(serviceActor))
-}
 
 // newChallenge begins one, and tells of it.
 func (u *unit) newChallenge(q *StartRequest, a *account, p *orgPolicy, v *verdict) *heldChallenge {
@@ -210,37 +25,6 @@ func (u *unit) newChallenge(q *StartRequest, a *account, p *orgPolicy, v *verdic
 	return ch
 }
 
-// challenge begins one to be answered with a factor, and plans the sending of its code.
-func (u *unit) challenge(answer *StartAnswer, q *StartRequest, a *account, p *orgPolicy, v *verdict) {
-	ch := u.newChallenge(q, a, p, v)
-	bearer := u.newToken(seal.ChallengeToken, ch.ID)
-	ch.Bearer = seal.HashBearer(bearer.Reveal())
-	shown := &ChallengeToAnswer{
-		ID: ch.ID, Token: &bearer, Expires: ch.Expires, Methods: []Method{}, Recovery: ch.Only == "" && a.guard.recoverable(p, v.known, u.now),
-	}
-	for _, f := range v.factors {
-		shown.Methods = append(shown.Methods, Method{Factor: f.ID, Kind: f.Kind, Label: f.Label, Hint: f.hint()})
-	}
-	if q.Purpose == SignIn && p.Trust.Days > 0 {
-		shown.Trust = &TrustOffer{Days: p.Trust.Days}
-	}
-	answer.Challenge = shown
-	if len(v.factors) > 0 {
-		f := v.preferred(q)
-		ch.Default, shown.Default = f.ID, &f.ID
-		view := &sight{a: a, p: p, ch: ch}
-		asked, err := f.Kind.row().ask(view.ask(u, f))
-		switch {
-		case err != nil:
-			refused := AsError(err)
-			shown.SendError, shown.RetryAfterS = refused.Code, seconds(refused.RetryAfter)
-		case asked != nil:
-			shown.Sent = asked.Sent
-		}
-	}
-	u.put(ch.item, &ch.challenge, ch.Expires.Add(shownFor))
-}
-
 func (ch *challenge) event(kind string, data map[string]any) carried {
 	data["challenge"] = ch.ID
 	return carried{
@@ -249,16 +33,243 @@ func (ch *challenge) event(kind string, data map[string]any) carried {
 	}
 }
 
-// seconds rounds a wait up to whole seconds.
-func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
+// sight is a challenge with all that decides about it, as the reads of a step found it.
+type sight struct {
+	a  *account
+	p  *orgPolicy
+	ch *heldChallenge
+}
 
-// cut shortens text to at most n bytes, at a rune's start.
-func cut(text string, n int) string {
-	if len(text) <= n {
-		return text
+// lookAt names the reads that a step on a challenge starts with. An id that can't be one of ours reads nothing, and is
+// then as absent as any other.
+func (s *Service) lookAt(id string, into *sight) []read {
+	raw, ok := seal.ParseID("ch_", id, routeLen)
+	if !ok {
+		*into = sight{a: &account{}, p: &orgPolicy{}, ch: &heldChallenge{}}
+		return nil
 	}
-	for n > 0 && text[n]&0xC0 == 0x80 {
-		n--
+	r := route(raw)
+	return []read{s.readAccount(r, &into.a), readPolicy(r, "", &into.p), readChallenge(id, &into.ch)}
+}
+
+// challengeNamed is the challenge that a path names.
+func challengeNamed(id string) *named {
+	raw, _ := seal.ParseID("ch_", id, routeLen)
+	return &named{at: route(raw), challenge: id, missing: challengeInvalid}
+}
+
+// heldChallenge is a challenge with the item it is in.
+type heldChallenge struct {
+	item store.Item
+	challenge
+}
+
+func readChallenge(id string, into **heldChallenge) read {
+	return read{key: challengeKey(id), take: func(item store.Item) error {
+		h := &heldChallenge{item: item, challenge: challenge{ID: id}}
+		*into = h
+		if item.Absent() {
+			return nil
+		}
+		return record.Decode(item, &h.challenge)
+	}}
+}
+
+// errUnsettled says that challenge and guard were read at two moments with a send between them.
+var errUnsettled = fmt.Errorf("challenge and guard don't belong together: %w", store.ErrConflict)
+
+// ask is the question that f is, asked in the challenge.
+func (v *sight) ask(u *unit, f factor) *question {
+	return &question{u: u, v: v, in: v, f: f, live: v.a.guard.live(f.ID)}
+}
+
+func (v *sight) binding() binding { return v.ch.binding() }
+
+// sent makes code the one that answers the challenge, or that proves the account's address before it is answered.
+func (v *sight) sent(u *unit, f factor, code *sentCode) {
+	ch := &v.ch.challenge
+	ch.Code = code
+	v.a.guard.open(ch, u.now).Sequence = code.Sequence
+	u.event(ch.event(ChallengeSent, map[string]any{"kind": f.Kind, "factor": f.ID, "sequence": letter(code.Sequence)}))
+	u.out.notHanded = ch.notHanded(v.a.route, u.out.mark)
+}
+
+// open answers ChallengeInvalid unless the challenge can still be answered, by this caller. The slot it gives may be
+// nil: nothing has come to the guard yet. With an error, it is how the challenge ended.
+func (v *sight) open(u *unit) (*slot, error) {
+	ch := &v.ch.challenge
+	if v.ch.item.Absent() || !u.caller.mayAnswer(ch) {
+		return nil, challengeInvalid()
 	}
-	return text[:n]
+	u.known, u.client = true, ch.Sender
+	if !v.a.known() {
+		return nil, challengeInvalid()
+	}
+	s := v.a.guard.slot(ch.ID)
+	switch {
+	case s != nil && (s.State != "" || s.exhausted(v.p)):
+		return s, challengeInvalid()
+	case ch.Epoch != v.a.guard.Epoch, s == nil && !ch.Begun.After(v.a.guard.Floor), !u.now.Before(ch.Expires):
+		return nil, challengeInvalid()
+	}
+	return s, nil
+}
+
+// answerable is open to those who answer with a factor or a recovery code: not where only enrolling answers.
+func (v *sight) answerable(u *unit) (*slot, error) {
+	s, err := v.open(u)
+	if err == nil && v.ch.Enrolment != "" {
+		return nil, challengeInvalid()
+	}
+	return s, err
+}
+
+// settled reports whether challenge and guard were read at one moment: a code that was sent meanwhile is in both, and so
+// is a recovery that goes on with an enrolment.
+func (v *sight) settled(s *slot) bool {
+	sequence := 0
+	if v.ch.Code != nil {
+		sequence = v.ch.Code.Sequence
+	}
+	return s == nil && sequence == 0 || s != nil && s.Sequence == sequence && s.Effect == v.ch.Recovered
+}
+
+// factor finds the factor that a request names, or failing that the one last sent to, or the default, or where there was
+// none the strongest. It refuses one that isn't the user's or isn't allowed now; nothing is sent or spent.
+func (v *sight) factor(named string) (factor, error) {
+	id := named
+	switch {
+	case id != "":
+	case v.ch.Code != nil:
+		id = v.ch.Code.Factor
+	default:
+		id = v.ch.Default
+	}
+	for _, f := range v.a.factors(&v.p.Policy) {
+		switch {
+		case f.ID != id && id != "":
+		case v.ch.Only != "" && v.ch.Only != f.Kind:
+			return factor{}, refuse(MethodForbidden, "This step-up can be answered only with a factor of the kind that it names.")
+		default:
+			return f, nil
+		}
+	}
+	if id == v.a.addressID() || v.a.factor(id) != nil {
+		return factor{}, refuse(MethodForbidden, "The organisation's policy does not allow this factor.")
+	}
+	return factor{}, refuse(NotFound, "The user has no such factor.")
+}
+
+// notHanded is what a failed hand-over of the challenge's newest code changes.
+func (ch *challenge) notHanded(r route, mark int64) func(*unit, bool) error {
+	sent := *ch
+	sequence := ch.Code.Sequence
+	return func(u *unit, notTaken bool) error {
+		var now *heldChallenge
+		a := &account{route: r}
+		if err := readAll(u.ctx, u.s.Store, readChallenge(sent.ID, &now), a.readGuard()); err != nil {
+			return err
+		}
+		if !now.item.Absent() {
+			if now.Code != nil && now.Code.Sequence == sequence {
+				now.Code.Again = u.now
+			}
+			u.put(now.item, &now.challenge, now.Expires.Add(shownFor))
+		}
+		if notTaken && a.known() && a.guard.giveBack(mark) {
+			u.put(a.item, a.guard, time.Time{})
+		}
+		u.event(sent.event(DeliveryFailure, map[string]any{"channel": "email", "sequence": letter(sequence)}))
+		return nil
+	}
+}
+
+// end notes how the challenge ended, in the guard.
+func (v *sight) end(u *unit, s *slot, state string) {
+	s.State, s.At, s.By, s.Unknown = state, u.now, u.token, false
+	s.Until = v.ch.Expires.Add(shownFor)
+}
+
+// wrong counts a wrong answer against the challenge, and where answers of the kind can be guessed against the user.
+func (v *sight) wrong(u *unit, s *slot, kind kindRow) error {
+	g := v.a.guard
+	s.Wrong++
+	s.By = u.token
+	locked := kind.guessable && g.Guesses.wrong(codeBudget(), v.knownBrowser(), u.now)
+	if s.Wrong >= v.p.Challenge.Attempts {
+		v.end(u, s, failed)
+	}
+	left := v.left(s, u.now)
+	u.event(v.ch.event(ChallengeFailed, map[string]any{"attempts_left": left}))
+	if locked {
+		u.event(v.ch.event(ChallengeLocked, g.Guesses.lock(v.knownBrowser(), u.now)))
+	}
+	u.putGuard(v.a, v.p)
+	return wrongCode(left)
+}
+
+// left is how many wrong answers the challenge and its user still have.
+func (v *sight) left(s *slot, now time.Time) int {
+	return max(0, min(v.p.Challenge.Attempts-s.Wrong, v.a.guard.Guesses.left(codeBudget(), v.knownBrowser(), now)))
+}
+
+// knownBrowser says in which of the user's two budgets wrong answers count.
+func (v *sight) knownBrowser() bool { return v.ch != nil && v.ch.Known }
+
+// checkLock answers Locked if no code would be looked at.
+func (v *sight) checkLock(now time.Time) error {
+	if until, locked := v.a.guard.Guesses.locked(v.knownBrowser(), now); locked {
+		return lockedUntil(until, now)
+	}
+	return nil
+}
+
+func lockedUntil(until, now time.Time) *Error {
+	e := refuse(Locked, "There were too many wrong codes. No code is checked until the wait is over.")
+	if until.Before(forever) {
+		e.RetryAfter = until.Sub(now)
+	}
+	return e
+}
+
+func wrongCode(left int) *Error {
+	e := refuse(WrongCode, "The code is not right.")
+	e.AttemptsLeft = &left
+	return e
+}
+
+// token says how the challenge was answered.
+func (v *sight) token(u *unit, s *slot) (seal.Secret, error) {
+	ch := &v.ch.challenge
+	c := claims{
+		Audience: ch.Client, Org: ch.Org, User: ch.User, ID: ch.ID, Verified: true, Kind: s.Kind, Recovered: s.Effect != "", Answered: s.At,
+		Purpose: ch.Purpose, Action: ch.Action, Nonce: ch.Nonce, Decision: Challenge, Reason: ch.Reason, Epoch: ch.Epoch,
+		FirstFactor: ch.FirstFactor, AuthTime: ch.Begun, MFATime: s.At, PolicyVersion: ch.PolicyVersion,
+	}
+	if s.Factor != "" {
+		c.Decision = Enrol
+	}
+	if s.Kind == "" {
+		c.MFATime = v.a.guard.MFATime
+	}
+	return u.sign(c)
+}
+
+// outcome is what the call that ended the challenge answered, for ten minutes to the client.
+func (v *sight) outcome(u *unit, s *slot) (any, error) {
+	switch {
+	case s.Factor != "":
+		return v.enrolled(u, s)
+	case s.Effect != "":
+		return v.recovered(u, s)
+	}
+	return v.verified(u, s)
+}
+
+func (ch *challenge) binding() binding {
+	purpose := ch.Purpose
+	if ch.Enrolment != "" {
+		purpose = proving
+	}
+	return binding{id: ch.ID, purpose: purpose, expires: ch.Expires, last: ch.Code}
 }

@@ -48,14 +48,6 @@ func (e binding) codeFields(g *guard, f factor, sequence int, code seal.Secret) 
 	return []string{g.Org, g.User, e.id, e.purpose, f.ID, string(f.Kind), f.Contact, strconv.Itoa(sequence), code.Reveal()}
 }
 
-func (ch *challenge) binding() binding {
-	purpose := ch.Purpose
-	if ch.Enrolment != "" {
-		purpose = proving
-	}
-	return binding{id: ch.ID, purpose: purpose, expires: ch.Expires, last: ch.Code}
-}
-
 // What a code is for that answers no challenge.
 const (
 	enrolling = "enrol"
@@ -74,16 +66,6 @@ func (e binding) matches(u *unit, g *guard, f factor, code seal.Secret) (bool, e
 // letter is how a sequence number is written: A for the first code of a challenge, so that a user who got several
 // messages knows which one counts.
 func letter(sequence int) string { return string(rune('A' + (sequence-1)%26)) }
-
-// An outgoing is a code that is handed over to the mail provider once it is committed.
-type outgoing struct {
-	message message.Message
-	mark    int64 // that the guard counts it by
-
-	// notHanded plans what is recorded of a hand-over that failed: that it did, that the next code needn't wait, and where
-	// the provider surely didn't take the message, that it isn't counted.
-	notHanded func(u *unit, notTaken bool) error
-}
 
 // Sent says that a code was handed over to the provider.
 type Sent struct {

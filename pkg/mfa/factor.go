@@ -52,16 +52,6 @@ func (a *account) implicitFactor(p *Policy) (f factor, implicit bool) {
 	return a.addressFactor(), implicit && a.guard.Profile.Email != ""
 }
 
-// live finds an enrolled factor that counts; nil: it is none.
-func (g *guard) live(id string) *live {
-	for i := range g.Factors {
-		if g.Factors[i].ID == id {
-			return &g.Factors[i]
-		}
-	}
-	return nil
-}
-
 // factor finds an enrolled factor of the user; nil: there is no such one.
 func (a *account) factor(id string) *heldFactor {
 	if a.guard == nil || a.guard.live(id) == nil {
@@ -73,18 +63,6 @@ func (a *account) factor(id string) *heldFactor {
 		}
 	}
 	return nil
-}
-
-// kinds are those of the user's enrolled factors, each once.
-func (g *guard) kinds() []Kind {
-	var kinds []Kind
-	for _, l := range g.Factors {
-		if !slices.Contains(kinds, l.Kind) {
-			kinds = append(kinds, l.Kind)
-		}
-	}
-	slices.SortFunc(kinds, func(x, y Kind) int { return cmp.Compare(x.strength(), y.strength()) })
-	return kinds
 }
 
 // on reports whether the user's 2FA is on: there is something to ask for, and it is asked for.

@@ -106,14 +106,6 @@ func (g *guard) countNotice(now time.Time) {
 	g.Notices = append(recent(g.Notices, now, noticeDay), now.UnixMilli())
 }
 
-// putGuard writes the guard of a, with what each of its writes brings: the notices of the events that are planned so far,
-// and what has waited for room. Every commit with an event that the user is told of ends with it.
-func (u *unit) putGuard(a *account, p *orgPolicy) {
-	u.tell(a.guard, p)
-	u.put(a.item, a.guard, time.Time{})
-	u.forget(a, p)
-}
-
 // tell plans the notices of the events that are planned so far. The guard is put after it.
 func (u *unit) tell(g *guard, p *orgPolicy) {
 	u.sumUp(g)

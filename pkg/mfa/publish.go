@@ -126,25 +126,3 @@ func (m *manifest) route() route {
 	}
 	return route(m.Of)
 }
-
-// alone runs a piece of the service's own work, for no caller: it reads, decides and commits, again where it lost a race.
-func (s *Service) alone(ctx context.Context, work func(*unit) error) error {
-	return (&unit{s: s, ctx: ctx}).repeat(work)
-}
-
-// repeat has work read, decide and plan, and commits that, again where it lost a race.
-func (u *unit) repeat(work func(*unit) error) error {
-	for try := 1; ; try++ {
-		u.begin(u.ring)
-		if err := work(u); err != nil {
-			return err
-		}
-		err := u.commit(u.ctx)
-		if err == nil || !isConflict(err) || try == mostTries {
-			return err
-		}
-		if err := u.s.pause(u.ctx, try); err != nil {
-			return err
-		}
-	}
-}

@@ -2,129 +2,18 @@ package mfa
 
 import (
 	"context"
-	"crypto/rand"
 	"slices"
-	"strings"
 	"time"
-	"unicode"
 
 	"countersign/pkg/apikey"
 	"countersign/pkg/seal"
 )
-
-// A recovery code is 120 random bits (above the 112 of NIST SP 800-63B-4 section 3.1.2.2, so that a keyed digest is
-// enough), written in Crockford's base32 as six groups of four.
-const (
-	recoveryAlphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-	recoveryLen      = 24
-	recoveryGroup    = 4
-	mostRecoveryText = 128 // bytes that a person may type for one
-	fewLeft          = 2
-)
-
-func newRecoveryCode() seal.Secret {
-	var random [recoveryLen]byte
-	rand.Read(random[:])
-	var text strings.Builder
-	for i, b := range random {
-		if i > 0 && i%recoveryGroup == 0 {
-			text.WriteByte('-')
-		}
-		text.WriteByte(recoveryAlphabet[b%32])
-	}
-	return seal.NewSecret(text.String())
-}
-
-// canonicalRecovery reads what a person typed: case, spaces and dashes don't matter, O is 0, I and L are 1. Anything that
-// then isn't a whole code is no guess.
-func canonicalRecovery(typed seal.Secret) (seal.Secret, error) {
-	text := typed.Reveal()
-	read := make([]byte, 0, recoveryLen)
-	for _, r := range text[:min(len(text), mostRecoveryText)] {
-		switch {
-		case unicode.IsSpace(r), unicode.Is(unicode.Dash, r):
-			continue
-		case r >= 'a' && r <= 'z': // no others: some letters that aren't ASCII have capitals that are
-			r -= 'a' - 'A'
-		}
-		switch r {
-		case 'O':
-			r = '0'
-		case 'I', 'L':
-			r = '1'
-		}
-		if r > unicode.MaxASCII || !strings.ContainsRune(recoveryAlphabet, r) || len(read) == recoveryLen {
-			return seal.Secret{}, invalid("code", "A recovery code has 24 letters and digits.")
-		}
-		read = append(read, byte(r))
-	}
-	if len(read) != recoveryLen || len(text) > mostRecoveryText {
-		return seal.Secret{}, invalid("code", "A recovery code has 24 letters and digits.")
-	}
-	return seal.NewSecret(string(read)), nil
-}
-
-func (g *guard) recoveryFields(set string, canonical seal.Secret) []string {
-	return []string{g.Org, g.User, set, canonical.Reveal()}
-}
-
-// newRecovery puts a new set in the place of the user's, as the policy counts. The codes are in u.codes: they are the
-// same over all tries of one call, so that whichever try is committed, they are what the caller hears.
-func (u *unit) newRecovery(g *guard, p *orgPolicy) {
-	g.Owed, g.Recovery = false, nil
-	for len(u.codes) < p.Recovery.Count {
-		u.codes = append(u.codes, newRecoveryCode())
-	}
-	if u.codes = u.codes[:p.Recovery.Count]; len(u.codes) == 0 {
-		u.codes = nil
-		return
-	}
-	set := &recoverySet{ID: rand.Text(), Made: u.now, By: u.token, PolicyVersion: p.Version}
-	for _, code := range u.codes {
-		canonical := seal.NewSecret(strings.ReplaceAll(code.Reveal(), "-", ""))
-		set.Codes = append(set.Codes, u.ring.Digest("recovery", g.recoveryFields(set.ID, canonical)...))
-	}
-	g.Recovery = set
-	for _, known := range []bool{false, true} {
-		g.Looked.right(recoveryBudget(), known, u.now) // none of these has been guessed at
-	}
-}
-
-// recoverySet is the user's set of recovery codes, or nil where there is none that p lets count. A policy that has no
-// recovery codes ends every set that was made before it, and a later policy doesn't bring them back.
-func (g *guard) recoverySet(p *orgPolicy) *recoverySet {
-	if g.Recovery == nil || p.Recovery.Count == 0 || g.Recovery.PolicyVersion < p.RecoveryEnded {
-		return nil
-	}
-	return g.Recovery
-}
-
-// codesLeft is how many recovery codes the user has, under p.
-func (g *guard) codesLeft(p *orgPolicy) int {
-	if set := g.recoverySet(p); set != nil {
-		return len(set.Codes)
-	}
-	return 0
-}
-
-// recoverable reports whether a recovery code would be looked at now, in a browser that is known or not.
-func (g *guard) recoverable(p *orgPolicy, known bool, now time.Time) bool {
-	_, locked := g.Looked.locked(known, now)
-	return !locked && g.codesLeft(p) > 0
-}
 
 // A RecoverRequest is an answer to a challenge by a recovery code.
 type RecoverRequest struct {
 	Challenge string      `json:"-"`
 	Code      seal.Secret `json:"code"`
 }
-
-// The effects of a recovery code.
-const (
-	EffectSignIn  = "sign_in" // it signs in, once
-	EffectReset   = "reset"   // it also removes factors, trust and the set
-	EffectReenrol = "reenrol" // it lets in through a new enrolment, which replaces all of that
-)
 
 // A RecoverAnswer is a challenge that was answered by a recovery code. It has no token where the sign-in goes on with
 // Enrolment: the token comes with its finish.
@@ -285,36 +174,4 @@ func (v *sight) toEnrol(s *slot, bearer seal.Secret) RecoverAnswer {
 		Verified: true, Effect: s.Effect, CodesLeft: s.Left,
 		Enrolment: &EnrolmentToDo{Token: &bearer, Expires: v.ch.Expires, Kinds: v.a.bare().enrollable(&v.p.Policy)},
 	}
-}
-
-// A RecoveryCodes is a new set, shown once.
-type RecoveryCodes struct {
-	RecoveryCodes []seal.Secret `json:"recovery_codes,omitempty"`
-	Created       time.Time     `json:"created"`
-}
-
-// WithoutShownOnce is the answer as it is repeated once what is shown once may no longer be.
-func (a RecoveryCodes) WithoutShownOnce() any {
-	a.RecoveryCodes = nil
-	return a
-}
-
-// NewRecoveryCodes makes a new set of recovery codes; the one before it is dead when the call returns. It needs a fresh
-// user. It answers MethodForbidden where the policy has none, or the user has no factor that they could stand in for.
-func (s *Service) NewRecoveryCodes(ctx context.Context, call Call, org, user string) (RecoveryCodes, error) {
-	return change(ctx, s, call, org, user, func(u *unit, a *account, p *orgPolicy) (RecoveryCodes, error) {
-		if made := a.guard.Recovery; made != nil && slices.Contains(u.tokens, made.By) {
-			return RecoveryCodes{RecoveryCodes: u.codes, Created: made.Made}, nil // by this very call, whose commit's answer was lost
-		}
-		if err := u.fresh(call, a, p); err != nil {
-			return RecoveryCodes{}, err
-		}
-		if p.Recovery.Count == 0 || len(a.factors(&p.Policy)) == 0 {
-			return RecoveryCodes{}, refuse(MethodForbidden, "The policy has no recovery codes, or the user has no factor that they could stand in for.")
-		}
-		u.newRecovery(a.guard, p)
-		u.event(a.event(RecoveryMade, p, map[string]any{"codes_left": len(u.codes)}))
-		u.putGuard(a, p)
-		return RecoveryCodes{RecoveryCodes: u.codes, Created: u.now}, nil
-	})
 }

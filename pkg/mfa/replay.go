@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"time"
 
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
@@ -113,3 +114,27 @@ func (r *replay) unanswered(ctx context.Context) error {
 	}
 	return err
 }
+
+const (
+	shownFor     = 10 * time.Minute // what is shown once is repeated to a retry
+	rememberFor  = 24 * time.Hour   // an answer is remembered
+	replayedSize = 1 << 10          // longest Idempotency-Key, bytes
+)
+
+// A Replay asks that a call with the same Idempotency-Key does its work once.
+type Replay struct {
+	Method, Path string
+	Key          string
+	Body         []byte
+
+	// Encode turns the outcome into the bytes that will be given out again: full for as long as what is shown once may
+	// be repeated, later without it.
+	Encode func(answer any, err *Error) (full, later []byte, encodeErr error)
+}
+
+// A Remembered is the outcome of an earlier call with the same Idempotency-Key. It comes as an error, since it takes
+// the place of the answer: the door writes Answer out as it is.
+type Remembered struct{ Answer []byte }
+
+// Error says that the answer is an earlier one.
+func (*Remembered) Error() string { return "the answer is a remembered one" }

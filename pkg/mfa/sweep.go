@@ -192,5 +192,3 @@ func (s *Service) announce(ctx context.Context, item store.Item, now time.Time) 
 	}
 	return 1, nil
 }
-
-func isConflict(err error) bool { return errors.Is(err, store.ErrConflict) }

@@ -20,13 +20,6 @@ import (
 // expiredFor is how long an ended browser is remembered, to say trust_expired instead of new_browser.
 const expiredFor = 30 * 24 * time.Hour
 
-// A tightening is what a policy of that version did to trust granted under the versions before it.
-type tightening struct {
-	Version int  `json:"version"`
-	Days    int  `json:"days"`           // it ends at most that long after it was granted
-	Kind    Kind `json:"kind,omitempty"` // if set, instead: what this kind earned has ended
-}
-
 // end says when trust in b ends, under all policies since it was granted, and whether a policy took it away.
 func (b *browser) end(p *orgPolicy) (ends time.Time, taken bool) {
 	ends = b.Ends
@@ -241,4 +234,31 @@ type TrustedBrowser struct {
 func (b *browser) shown(p *orgPolicy) *TrustedBrowser {
 	ends, _ := b.end(p)
 	return &TrustedBrowser{ID: b.ID, Name: b.Name, Created: b.Created, LastUsed: b.LastUsed, Expires: ends}
+}
+
+// rotate gives the browser its next token, where the policy has tokens rotate.
+func (u *unit) rotate(answer *StartAnswer, g *guard, v *verdict, p *orgPolicy) error {
+	b := v.browser
+	if v.trust == trustGood {
+		if !p.Trust.Rotate {
+			return nil
+		}
+		b.Generation++
+		b.Key = u.ring.Newest()
+		b.LastUsed = u.now
+		u.put(b.item, &b.browser, b.Ends.Add(expiredFor))
+	}
+	token, err := b.token(u.ring, g)
+	if err != nil {
+		return err
+	}
+	answer.TrustToken = &token
+	return nil
+}
+
+// theft kills a line whose old token came back after its successor was used, and tells the user. It changes the guard.
+func (u *unit) theft(a *account, h *held, p *orgPolicy) {
+	u.delete(h.item)
+	a.guard.endKnown()
+	u.event(a.event(BrowserTheft, p, map[string]any{"browser": h.ID}).by(serviceActor))
 }

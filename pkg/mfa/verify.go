@@ -1,7 +1,6 @@
 package mfa
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -124,73 +123,6 @@ func (v *sight) verify(u *unit, q *VerifyRequest) (VerifyAnswer, error) {
 	return answer, err
 }
 
-// end notes how the challenge ended, in the guard.
-func (v *sight) end(u *unit, s *slot, state string) {
-	s.State, s.At, s.By, s.Unknown = state, u.now, u.token, false
-	s.Until = v.ch.Expires.Add(shownFor)
-}
-
-// wrong counts a wrong answer against the challenge, and where answers of the kind can be guessed against the user.
-func (v *sight) wrong(u *unit, s *slot, kind kindRow) error {
-	g := v.a.guard
-	s.Wrong++
-	s.By = u.token
-	locked := kind.guessable && g.Guesses.wrong(codeBudget(), v.knownBrowser(), u.now)
-	if s.Wrong >= v.p.Challenge.Attempts {
-		v.end(u, s, failed)
-	}
-	left := v.left(s, u.now)
-	u.event(v.ch.event(ChallengeFailed, map[string]any{"attempts_left": left}))
-	if locked {
-		u.event(v.ch.event(ChallengeLocked, g.Guesses.lock(v.knownBrowser(), u.now)))
-	}
-	u.putGuard(v.a, v.p)
-	return wrongCode(left)
-}
-
-// exhausted reports whether what has no end yet had more wrong answers than p allows: the policy was tightened since they
-// were given.
-func (s *slot) exhausted(p *orgPolicy) bool { return s.Wrong >= p.Challenge.Attempts }
-
-// left is how many wrong answers the challenge and its user still have.
-func (v *sight) left(s *slot, now time.Time) int {
-	return max(0, min(v.p.Challenge.Attempts-s.Wrong, v.a.guard.Guesses.left(codeBudget(), v.knownBrowser(), now)))
-}
-
-// knownBrowser says in which of the user's two budgets wrong answers count.
-func (v *sight) knownBrowser() bool { return v.ch != nil && v.ch.Known }
-
-// checkLock answers Locked if no code would be looked at.
-func (v *sight) checkLock(now time.Time) error {
-	if until, locked := v.a.guard.Guesses.locked(v.knownBrowser(), now); locked {
-		return lockedUntil(until, now)
-	}
-	return nil
-}
-
-func wrongCode(left int) *Error {
-	e := refuse(WrongCode, "The code is not right.")
-	e.AttemptsLeft = &left
-	return e
-}
-
-// token says how the challenge was answered.
-func (v *sight) token(u *unit, s *slot) (seal.Secret, error) {
-	ch := &v.ch.challenge
-	c := claims{
-		Audience: ch.Client, Org: ch.Org, User: ch.User, ID: ch.ID, Verified: true, Kind: s.Kind, Recovered: s.Effect != "", Answered: s.At,
-		Purpose: ch.Purpose, Action: ch.Action, Nonce: ch.Nonce, Decision: Challenge, Reason: ch.Reason, Epoch: ch.Epoch,
-		FirstFactor: ch.FirstFactor, AuthTime: ch.Begun, MFATime: s.At, PolicyVersion: ch.PolicyVersion,
-	}
-	if s.Factor != "" {
-		c.Decision = Enrol
-	}
-	if s.Kind == "" {
-		c.MFATime = v.a.guard.MFATime
-	}
-	return u.sign(c)
-}
-
 // verified is what a challenge answers that was answered with a factor: at once, and again to a retry.
 func (v *sight) verified(u *unit, s *slot) (VerifyAnswer, error) {
 	token, err := v.token(u, s)
@@ -214,48 +146,4 @@ func (v *sight) verified(u *unit, s *slot) (VerifyAnswer, error) {
 		answer.TrustToken, answer.TrustedBrowser = &trust, h.shown(v.p)
 	}
 	return answer, nil
-}
-
-// outcome is what the call that ended the challenge answered, for ten minutes to the client.
-func (v *sight) outcome(u *unit, s *slot) (any, error) {
-	switch {
-	case s.Factor != "":
-		return v.enrolled(u, s)
-	case s.Effect != "":
-		return v.recovered(u, s)
-	}
-	return v.verified(u, s)
-}
-
-// A ChallengeState is how far a challenge has come.
-type ChallengeState struct {
-	State   string `json:"state"`             // pending, verified, expired or failed
-	Outcome any    `json:"outcome,omitempty"` // VerifyAnswer, RecoverAnswer or FinishAnswer
-}
-
-// LookAtChallenge tells a client how far a challenge of its own has come. For ten minutes after it was verified it has
-// the outcome, its token signed anew with the same jti, without what is shown once but the trust token. A challenge that
-// is gone, or another client's, is ChallengeInvalid.
-func (s *Service) LookAtChallenge(ctx context.Context, call Call, id string) (ChallengeState, error) {
-	var v sight
-	return run(ctx, s, call, step[ChallengeState]{
-		scope: apikey.SignIn, named: challengeNamed(id), reads: s.lookAt(id, &v),
-		decide: func(u *unit) (ChallengeState, error) {
-			slot, err := v.open(u)
-			switch {
-			case err == nil:
-				return ChallengeState{State: pending}, nil
-			case !u.known:
-				return ChallengeState{}, err
-			case slot == nil:
-				return ChallengeState{State: expired}, nil
-			}
-			state := ChallengeState{State: cmp.Or(slot.State, failed)}
-			if slot.State == verified && u.now.Before(slot.At.Add(shownFor)) {
-				state.Outcome, err = v.outcome(u, slot)
-				return state, err
-			}
-			return state, nil
-		},
-	})
 }

@@ -1,14 +1,10 @@
 package mfa
 
 import (
-	"net/netip"
-	"net/url"
+	"bytes"
+	"encoding/json"
 	"strings"
-	"time"
 	"unicode/utf8"
-
-	"countersign/pkg/seal"
-	"countersign/pkg/text"
 )
 
 // An Optional is a JSON field that can be absent (leave as it is), null (clear) or a value (set).
@@ -46,25 +42,6 @@ type Profile struct {
 	Phone  string `json:"phone,omitempty"`
 	Name   string `json:"name,omitempty"`
 	Locale string `json:"locale,omitempty"`
-}
-
-// checkID answers InvalidRequest for what is not an id.
-func checkID(param, id string) error {
-	if id == "" {
-		return invalid(param, "This field is required.")
-	}
-	if problem := text.CheckID(id); problem != "" {
-		return invalid(param, "%s", problem)
-	}
-	return nil
-}
-
-// checkText answers InvalidRequest for a text that is too long, or that no line can hold.
-func checkText(param, s string, most int) error {
-	if problem := text.Check(s, most); problem != "" {
-		return invalid(param, "%s", problem)
-	}
-	return nil
 }
 
 // A field of a Profile, with what makes a value for it good.
@@ -167,81 +144,62 @@ func goodLocale(s string) bool {
 	return len(s) >= 2 && len(s) <= 35 && !strings.ContainsFunc(s, func(r rune) bool { return !isAlnum(r) && r != '-' })
 }
 
-// A FirstFactor is how the user came in before Countersign was asked, on the client's word.
-type FirstFactor struct {
-	Kind string     `json:"kind"` // password, sso or other; empty means password
-	At   *time.Time `json:"at,omitempty"`
-	IdP  *string    `json:"idp,omitempty"`
-	AMR  []string   `json:"amr,omitempty"` // RFC 8176 values, from the identity provider
-	ACR  *string    `json:"acr,omitempty"`
+// A following is what it takes to bring an account up to what a client says of the user.
+type following struct {
+	met     bool // the user is seen for the first time
+	changed bool // the guard has to be put
+	relist  bool // and the user's line in the roster
+	before  guard
+	events  int // of the commit, before those that this brings
 }
 
-func (f *FirstFactor) check() error {
-	switch f.Kind {
-	case "":
-		f.Kind = "password"
-	case "password", "sso", "other":
-	default:
-		return invalid("first_factor.kind", "The kind must be one of password, sso and other.")
+// follow brings the account up to what the client says of the user, and makes it at the first sight of the user.
+func (u *unit) follow(a *account, p *orgPolicy, org string, said Person) following {
+	f := following{met: !a.known(), events: len(u.events)}
+	if f.met {
+		a.meet(org, said.ID)
+		u.event(a.event(UserCreated, p, nil))
 	}
-	if len(f.AMR) > 16 {
-		return invalid("first_factor.amr", "The list can have at most 16 values.")
+	f.before = *a.guard
+	bad := a.guard.Profile.follow(said)
+	if cause := a.guard.Profile.moved(f.before.Profile); cause != "" {
+		u.endAll(a, p, cause)
 	}
-	for _, v := range f.AMR {
-		if err := checkText("first_factor.amr", v, 64); err != nil {
-			return err
+	changed := a.guard.Profile.differs(f.before.Profile)
+	if !f.met && len(changed) > 0 {
+		e := u.event(a.event(UserUpdated, p, map[string]any{"changed": changed}))
+		if a.guard.Profile.Email != f.before.Profile.Email {
+			e.former = f.before.Profile
 		}
 	}
-	for param, v := range map[string]*string{"first_factor.idp": f.IdP, "first_factor.acr": f.ACR} {
-		if v == nil {
-			continue
-		}
-		if err := checkText(param, *v, 256); err != nil {
-			return err
-		}
+	for _, field := range bad {
+		u.event(a.event(UserUpdated, p, map[string]any{"dropped": field}))
 	}
-	return nil
+	f.relist = f.met || (f.before.Profile.Email == "") != (a.guard.Profile.Email == "")
+	f.changed = f.met || len(bad) > 0 || len(changed) > 0
+	return f
 }
 
-// A Context is where the user is signing in from, on the client's word. It goes to the activity and decides nothing.
-type Context struct {
-	IP        string `json:"ip"`
-	UserAgent string `json:"user_agent"`
+// undo leaves the account as it was, because the call that said all this is refused: whoever may not change anything else
+// changes no address either. A user who is seen for the first time stays, with what was said, so that an administrator
+// finds whom to help. Between follow and undo nothing else may be planned.
+func (f *following) undo(u *unit, a *account) {
+	if f.met {
+		return
+	}
+	*a.guard = f.before
+	u.events = u.events[:f.events]
+	f.changed, f.relist = false, false
 }
 
-func (c *Context) check() error {
-	if c.IP != "" {
-		if addr, err := netip.ParseAddr(c.IP); err != nil || addr.Zone() != "" {
-			return invalid("context.ip", "The value must be an IPv4 or IPv6 address without a zone.")
-		}
+// UnmarshalJSON takes a field that is there: null, or a value.
+func (o *Optional[T]) UnmarshalJSON(body []byte) error {
+	*o = Optional[T]{Set: true}
+	if bytes.Equal(body, []byte("null")) {
+		return nil
 	}
-	if !utf8.ValidString(c.UserAgent) || len(c.UserAgent) > 2048 {
-		return invalid("context.user_agent", "The value can have at most 2048 bytes of UTF-8.")
-	}
-	return nil
+	return json.Unmarshal(body, &o.Value)
 }
 
-// underOrigin reports whether raw is an absolute URL under one of origins (scheme, host and port equal, no user info).
-func underOrigin(raw string, origins []string) bool {
-	u, err := url.Parse(raw)
-	if err != nil || u.User != nil || u.Opaque != "" || strings.ContainsAny(raw, "\\\t\r\n ") {
-		return false
-	}
-	for _, origin := range origins {
-		if u.Scheme+"://"+u.Host == origin {
-			return true
-		}
-	}
-	return false
-}
-
-// A route is where a user's items are: the hash of the org, then that of org and user together. Ids and bearers carry
-// it in front of their random part, so that all reads of a step can start at once.
-type route string
-
-const routeLen = 2 * seal.RouteLen
-
-func routeOf(org, user string) route { return route(seal.Route(org) + seal.Route(org, user)) }
-
-// org is the org's half of a route.
-func (r route) org() route { return r[:seal.RouteLen] }
+// MarshalJSON gives the value, or null. An absent field is left out by the tag omitzero.
+func (o Optional[T]) MarshalJSON() ([]byte, error) { return json.Marshal(o.Value) }

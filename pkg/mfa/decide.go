@@ -6,62 +6,7 @@ import (
 	"time"
 
 	"countersign/pkg/apikey"
-	"countersign/pkg/seal"
-	"countersign/pkg/store"
 )
-
-// A StartRequest is what a client says when its user has given the first factor. Only Org and User.ID are required.
-type StartRequest struct {
-	Org         string      `json:"org"`
-	User        Person      `json:"user"`
-	FirstFactor FirstFactor `json:"first_factor"`
-	Purpose     string      `json:"purpose"` // sign_in (when empty) or step_up
-	Action      *string     `json:"action"`  // what a step-up confirms
-	Nonce       *string     `json:"nonce"`   // comes back in the token
-	Method      *Kind       `json:"method"`  // a preference at sign-in, binding at step-up
-	TrustToken  seal.Secret `json:"trust_token"`
-	KnownToken  seal.Secret `json:"known_token"` // from an earlier verify in the same browser
-	Context     Context     `json:"context"`
-	ReturnURL   *string     `json:"return_url"`
-}
-
-// The purposes of a challenge.
-const (
-	SignIn = "sign_in"
-	StepUp = "step_up"
-)
-
-func (q *StartRequest) check() error {
-	if err := checkID("org", q.Org); err != nil {
-		return err
-	}
-	if err := checkID("user.id", q.User.ID); err != nil {
-		return err
-	}
-	q.User = q.User.withoutNulls()
-	switch q.Purpose {
-	case "":
-		q.Purpose = SignIn
-	case SignIn, StepUp:
-	default:
-		return invalid("purpose", "The purpose must be sign_in or step_up.")
-	}
-	if q.Method != nil && !q.Method.known() {
-		return invalid("method", "The method must be %s.", namesOfKinds())
-	}
-	for param, text := range map[string]*string{"action": q.Action, "nonce": q.Nonce} {
-		if text == nil {
-			continue
-		}
-		if err := checkText(param, *text, 256); err != nil {
-			return err
-		}
-	}
-	if err := q.FirstFactor.check(); err != nil {
-		return err
-	}
-	return q.Context.check()
-}
 
 // What a decision comes to.
 const (
@@ -212,62 +157,6 @@ func (s *Service) Decide(ctx context.Context, call Call, q StartRequest) (Decisi
 	})
 }
 
-// A following is what it takes to bring an account up to what a client says of the user.
-type following struct {
-	met     bool // the user is seen for the first time
-	changed bool // the guard has to be put
-	relist  bool // and the user's line in the roster
-	before  guard
-	events  int // of the commit, before those that this brings
-}
-
-// follow brings the account up to what the client says of the user, and makes it at the first sight of the user.
-func (u *unit) follow(a *account, p *orgPolicy, org string, said Person) following {
-	f := following{met: !a.known(), events: len(u.events)}
-	if f.met {
-		a.meet(org, said.ID)
-		u.event(a.event(UserCreated, p, nil))
-	}
-	f.before = *a.guard
-	bad := a.guard.Profile.follow(said)
-	if cause := a.guard.Profile.moved(f.before.Profile); cause != "" {
-		u.endAll(a, p, cause)
-	}
-	changed := a.guard.Profile.differs(f.before.Profile)
-	if !f.met && len(changed) > 0 {
-		e := u.event(a.event(UserUpdated, p, map[string]any{"changed": changed}))
-		if a.guard.Profile.Email != f.before.Profile.Email {
-			e.former = f.before.Profile
-		}
-	}
-	for _, field := range bad {
-		u.event(a.event(UserUpdated, p, map[string]any{"dropped": field}))
-	}
-	f.relist = f.met || (f.before.Profile.Email == "") != (a.guard.Profile.Email == "")
-	f.changed = f.met || len(bad) > 0 || len(changed) > 0
-	return f
-}
-
-// undo leaves the account as it was, because the call that said all this is refused: whoever may not change anything else
-// changes no address either. A user who is seen for the first time stays, with what was said, so that an administrator
-// finds whom to help. Between follow and undo nothing else may be planned.
-func (f *following) undo(u *unit, a *account) {
-	if f.met {
-		return
-	}
-	*a.guard = f.before
-	u.events = u.events[:f.events]
-	f.changed, f.relist = false, false
-}
-
-// mayReturn refuses a return_url that isn't under one of the client's origins.
-func (c *caller) mayReturn(url *string) error {
-	if url == nil || c.key != nil && len(*url) <= 2048 && underOrigin(*url, c.key.Origins) {
-		return nil
-	}
-	return invalid("return_url", "The return_url must be an absolute URL under one of the client's registered origins.")
-}
-
 // openTo leaves only the factors that would be looked at now. It answers Locked when there are none, and no recovery
 // code would be looked at either.
 func (v *verdict) openTo(q *StartRequest, g *guard, p *orgPolicy, now time.Time) error {
@@ -280,18 +169,4 @@ func (v *verdict) openTo(q *StartRequest, g *guard, p *orgPolicy, now time.Time)
 		return nil
 	}
 	return lockedUntil(until, now)
-}
-
-func lockedUntil(until, now time.Time) *Error {
-	e := refuse(Locked, "There were too many wrong codes. No code is checked until the wait is over.")
-	if until.Before(forever) {
-		e.RetryAfter = until.Sub(now)
-	}
-	return e
-}
-
-// An orgPolicy is a policy as the store holds it, with what it and its forerunners did to trust.
-type orgPolicy struct {
-	item store.Item
-	policyRecord
 }

@@ -2,15 +2,11 @@ package mfa
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
-	"slices"
-	"strings"
 	"time"
 
 	"countersign/pkg/apikey"
 	"countersign/pkg/seal"
-	"countersign/pkg/store"
 )
 
 const (
@@ -21,26 +17,6 @@ const (
 	// browser holds such a token, and each begin may leave a remembered answer for a day.
 	mostBegins = 20
 )
-
-// Challenge and enrolment tokens carry the whole id of the challenge that they are for, so that all reads start at once,
-// and a token of another challenge reads nothing.
-const challengeIDLen = routeLen + seal.IDRandom
-
-// newToken makes a bearer for the challenge of that id.
-func (u *unit) newToken(prefix, id string) seal.Secret {
-	raw, _ := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(id, "ch_")) // nothing is ever begun for what is no id
-	return u.filter.NewBearer(prefix, raw)
-}
-
-// challengeID is the id of the challenge that a token carries.
-func challengeID(carried []byte) string { return "ch_" + base64.RawURLEncoding.EncodeToString(carried) }
-
-// letEnrol makes ch one that only an enrolment answers, and gives the token for that.
-func (u *unit) letEnrol(ch *challenge, kinds []Kind) *EnrolmentToDo {
-	bearer := u.newToken(seal.EnrolmentToken, ch.ID)
-	ch.Enrolment = seal.HashBearer(bearer.Reveal())
-	return &EnrolmentToDo{Token: &bearer, Expires: ch.Expires, Kinds: kinds}
-}
 
 // An EnrolRequest begins an enrolment. With an enrolment token Org, User and OnBehalf are absent; with an API key Org and
 // User.ID are required.
@@ -113,59 +89,6 @@ func (a EnrolAnswer) unsent(why Code) EnrolAnswer {
 		a.SendAnswer = unsent
 	}
 	return a
-}
-
-// enrolmentSight is what a call under /v1/enrolments sees. Without an enrolment token there is no challenge.
-type enrolmentSight struct {
-	sight
-	byToken bool
-}
-
-// lookAtEnrolment names the reads of a call by that bearer; r is the user, where the bearer doesn't say. Where nothing says
-// it, there is nothing to read.
-func (s *Service) lookAtEnrolment(bearer string, r route, into *enrolmentSight) []read {
-	if raw, ok := seal.ParseBearer(seal.EnrolmentToken, bearer, challengeIDLen); ok {
-		into.byToken = true
-		return s.lookAt(challengeID(raw), &into.sight)
-	}
-	if r == "" {
-		into.sight = sight{a: &account{}, p: &orgPolicy{}}
-		return nil
-	}
-	return []read{s.readAccount(r, &into.a), readPolicy(r, "", &into.p)}
-}
-
-// open answers EnrolmentInvalid unless the caller's enrolment token is good. It is for a user who has nothing else to
-// answer with: one that was given out before the user had a factor is no way around that factor. The slot may be nil, and
-// always is without a token.
-func (v *enrolmentSight) open(u *unit) (*slot, error) {
-	if !v.byToken {
-		return nil, nil
-	}
-	slot, err := v.sight.open(u)
-	switch {
-	case err != nil, v.ch.Enrolment == "", v.ch.Recovered != EffectReenrol && len(v.a.factors(&v.p.Policy)) > 0:
-		return slot, enrolmentInvalid()
-	case !v.settled(slot):
-		return slot, errUnsettled
-	}
-	return slot, nil
-}
-
-// enrollee is the user as what they enrol will find them.
-func (v *enrolmentSight) enrollee() *account {
-	if v.byToken && v.ch.Recovered == EffectReenrol {
-		return v.a.bare()
-	}
-	return v.a
-}
-
-// mayEnrol refuses a kind that the policy or the account leaves no room for, and any but the one that a step-up names.
-func (v *enrolmentSight) mayEnrol(kind Kind) error {
-	if v.byToken && v.ch.Only != "" && v.ch.Only != kind {
-		return refuse(MethodForbidden, "This step-up can be answered only with a factor of the kind that it names.")
-	}
-	return v.enrollee().mayEnrol(kind, &v.p.Policy)
 }
 
 // BeginEnrolment begins to enrol a factor. Whatever the user had begun before is dead. With an API key it needs a fresh
@@ -283,30 +206,10 @@ func (v *enrolmentSight) plan(u *unit, q *EnrolRequest, s *slot) (EnrolAnswer, e
 	return answer, nil
 }
 
-// putEnrolment writes en over item, which stays for as long as it did at least: its count of begins may have to outlast en.
-func (u *unit) putEnrolment(item store.Item, en *enrolment) {
-	u.put(item, en, later(en.Expires, item.Expires))
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
-}
-
 func tooManyBegins(wait time.Duration) *Error {
 	e := refuse(TooManyRequests, "Enrolments were begun too often. Try again when the wait is over.")
 	e.RetryAfter = wait
 	return e
-}
-
-// mustProve reports whether the user enrols with an enrolment token, has to prove the known address first, and hasn't yet.
-// That holds where the policy says so, and whatever it says for a user whose every factor it forbids: else a password alone
-// would enrol another. A recovery code has proven more than the address.
-func (v *enrolmentSight) mustProve(s *slot) bool {
-	asked := v.p.EnrolmentProof == "email" || v.a.onlyForbidden(&v.p.Policy)
-	return v.byToken && asked && v.ch.Recovered == "" && (s == nil || !s.Proven)
 }
 
 // sendProof sends a code to the known address. It changes the guard.
@@ -321,64 +224,4 @@ func (v *enrolmentSight) sendProof(u *unit) (EnrolAnswer, error) {
 	}
 	u.put(v.ch.item, &v.ch.challenge, v.ch.Expires.Add(shownFor))
 	return EnrolAnswer{Prove: asked}, nil
-}
-
-// A ProveRequest is the code that went to the known address.
-type ProveRequest struct {
-	Code seal.Secret `json:"code"`
-}
-
-// A ProveAnswer says that the user may begin to enrol.
-type ProveAnswer struct {
-	Proven  bool      `json:"proven"`
-	Expires time.Time `json:"expires"` // of the enrolment token
-	Kinds   []Kind    `json:"kinds"`
-}
-
-// ProveAddress looks at the code that a user who must enrol got at the known address. Wrong ones count as at Verify.
-func (s *Service) ProveAddress(ctx context.Context, call Call, q ProveRequest) (ProveAnswer, error) {
-	if err := checkCode(q.Code); err != nil {
-		return ProveAnswer{}, err
-	}
-	var v enrolmentSight
-	return run(ctx, s, call, step[ProveAnswer]{
-		token: seal.EnrolmentToken, reads: s.lookAtEnrolment(call.Bearer, "", &v),
-		decide: func(u *unit) (ProveAnswer, error) { return v.prove(u, q.Code) },
-	})
-}
-
-func (v *enrolmentSight) prove(u *unit, code seal.Secret) (ProveAnswer, error) {
-	slot, err := v.open(u)
-	ours := slot != nil && slices.Contains(u.tokens, slot.By)
-	answer := func() ProveAnswer {
-		kinds := slices.DeleteFunc(v.a.enrollable(&v.p.Policy), func(k Kind) bool { return v.mayEnrol(k) != nil })
-		return ProveAnswer{Proven: true, Expires: v.ch.Expires, Kinds: kinds}
-	}
-	switch {
-	case ours && slot.Proven:
-		return answer(), nil
-	case ours:
-		return ProveAnswer{}, wrongCode(v.left(slot, u.now))
-	case err != nil:
-		return ProveAnswer{}, err
-	case !v.mustProve(slot):
-		return ProveAnswer{}, enrolmentInvalid()
-	}
-	g := v.a.guard
-	if err := v.checkLock(u.now); err != nil {
-		return ProveAnswer{}, err
-	}
-	address := v.a.addressFactor()
-	kind := address.Kind.row()
-	right, err := kind.check(v.sight.ask(u, address), Answer{Code: code})
-	if err != nil {
-		return ProveAnswer{}, err
-	}
-	slot = g.open(&v.ch.challenge, u.now)
-	if !right {
-		return ProveAnswer{}, v.wrong(u, slot, kind)
-	}
-	slot.Proven, slot.By = true, u.token
-	u.putGuard(v.a, v.p)
-	return answer(), nil
 }

@@ -2,7 +2,6 @@ package mfa
 
 import (
 	"context"
-	"time"
 
 	"countersign/pkg/apikey"
 )
@@ -20,17 +19,4 @@ func (s *Service) Unlock(ctx context.Context, call Call, org, user string, by In
 		}
 		return a.shown(p, u.now), nil
 	})
-}
-
-// unlock forgets all wrong answers if there is a lock, and reports whether there was.
-func (g *guard) unlock(now time.Time) (was bool) {
-	for _, known := range []bool{false, true} {
-		_, codes := g.Guesses.locked(known, now)
-		_, recovery := g.Looked.locked(known, now)
-		was = was || codes || recovery
-	}
-	if was {
-		g.Guesses, g.Looked = attempts{}, attempts{}
-	}
-	return was
 }

@@ -1,0 +1,68 @@
+package mfa
+
+import (
+	"context"
+	"countersign/pkg/seal"
+	"slices"
+	"time"
+)
+
+// A ProveRequest is the code that went to the known address.
+type ProveRequest struct {
+	Code seal.Secret `json:"code"`
+}
+
+// A ProveAnswer says that the user may begin to enrol.
+type ProveAnswer struct {
+	Proven  bool      `json:"proven"`
+	Expires time.Time `json:"expires"` // of the enrolment token
+	Kinds   []Kind    `json:"kinds"`
+}
+
+// ProveAddress looks at the code that a user who must enrol got at the known address. Wrong ones count as at Verify.
+func (s *Service) ProveAddress(ctx context.Context, call Call, q ProveRequest) (ProveAnswer, error) {
+	if err := checkCode(q.Code); err != nil {
+		return ProveAnswer{}, err
+	}
+	var v enrolmentSight
+	return run(ctx, s, call, step[ProveAnswer]{
+		token: seal.EnrolmentToken, reads: s.lookAtEnrolment(call.Bearer, "", &v),
+		decide: func(u *unit) (ProveAnswer, error) { return v.prove(u, q.Code) },
+	})
+}
+
+func (v *enrolmentSight) prove(u *unit, code seal.Secret) (ProveAnswer, error) {
+	slot, err := v.open(u)
+	ours := slot != nil && slices.Contains(u.tokens, slot.By)
+	answer := func() ProveAnswer {
+		kinds := slices.DeleteFunc(v.a.enrollable(&v.p.Policy), func(k Kind) bool { return v.mayEnrol(k) != nil })
+		return ProveAnswer{Proven: true, Expires: v.ch.Expires, Kinds: kinds}
+	}
+	switch {
+	case ours && slot.Proven:
+		return answer(), nil
+	case ours:
+		return ProveAnswer{}, wrongCode(v.left(slot, u.now))
+	case err != nil:
+		return ProveAnswer{}, err
+	case !v.mustProve(slot):
+		return ProveAnswer{}, enrolmentInvalid()
+	}
+	g := v.a.guard
+	if err := v.checkLock(u.now); err != nil {
+		return ProveAnswer{}, err
+	}
+	address := v.a.addressFactor()
+	kind := address.Kind.row()
+	right, err := kind.check(v.sight.ask(u, address), Answer{Code: code})
+	if err != nil {
+		return ProveAnswer{}, err
+	}
+	slot = g.open(&v.ch.challenge, u.now)
+	if !right {
+		return ProveAnswer{}, v.wrong(u, slot, kind)
+	}
+	slot.Proven, slot.By = true, u.token
+	u.putGuard(v.a, v.p)
+	return answer(), nil
+}

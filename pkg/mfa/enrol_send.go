@@ -1,0 +1,37 @@
+package mfa
+
+import "context"
+
+// SendEnrolment sends a fresh code of an enrolment by email; every earlier one is dead. It answers EnrolmentInvalid,
+// NothingToSend for a kind that has no code to send, TooManySends, Locked, and DeliveryFailed.
+func (s *Service) SendEnrolment(ctx context.Context, call Call, id string) (SendAnswer, error) {
+	var v enrolmentSight
+	st := enrolmentStep[SendAnswer](s, call, id, &v)
+	st.unsent, st.strict = SendAnswer.unsent, true
+	st.decide = func(u *unit) (SendAnswer, error) {
+		slot, err := v.underWay(u, id)
+		if err != nil {
+			return SendAnswer{}, err
+		}
+		en := &v.a.pending.enrolment
+		switch {
+		case !settledEnrolment(en, slot):
+			return SendAnswer{}, errUnsettled
+		case en.Proven:
+			return SendAnswer{}, nothingToSend()
+		}
+		answer, err := en.Factor.Kind.row().ask(v.ask(u, nil))
+		switch {
+		case err != nil:
+			return SendAnswer{}, err
+		case answer == nil:
+			return SendAnswer{}, nothingToSend()
+		}
+		u.putGuard(v.a, v.p)
+		u.putEnrolment(v.a.pending.item, en)
+		return *answer, nil
+	}
+	return run(ctx, s, call, st)
+}
+
+func nothingToSend() *Error { return refuse(NothingToSend, "This enrolment has no code to send.") }

@@ -1,0 +1,213 @@
+package mfa
+
+import (
+	"countersign/pkg/apikey"
+	"countersign/pkg/seal"
+	"countersign/pkg/store"
+	"time"
+)
+
+// An EnrolmentToDo lets the user enrol a factor, and nothing else.
+type EnrolmentToDo struct {
+	Token   *seal.Secret `json:"token,omitempty"` // bearer for the calls under /v1/enrolments
+	URL     *string      `json:"url"`             // hosted page; null: this version has none
+	Expires time.Time    `json:"expires"`
+	Kinds   []Kind       `json:"kinds"` // to choose from, strongest first
+}
+
+func (e *EnrolmentToDo) withoutToken() *EnrolmentToDo {
+	if e == nil {
+		return nil
+	}
+	shown := *e
+	shown.Token = nil
+	return &shown
+}
+
+// An EnrolmentOffer is what a user could enrol, who needn't.
+type EnrolmentOffer struct {
+	Kinds []Kind `json:"kinds"`
+}
+
+// letEnrol makes ch one that only an enrolment answers, and gives the token for that.
+func (u *unit) letEnrol(ch *challenge, kinds []Kind) *EnrolmentToDo {
+	bearer := u.newToken(seal.EnrolmentToken, ch.ID)
+	ch.Enrolment = seal.HashBearer(bearer.Reveal())
+	return &EnrolmentToDo{Token: &bearer, Expires: ch.Expires, Kinds: kinds}
+}
+
+// enrolmentSight is what a call under /v1/enrolments sees. Without an enrolment token there is no challenge.
+type enrolmentSight struct {
+	sight
+	byToken bool
+}
+
+// lookAtEnrolment names the reads of a call by that bearer; r is the user, where the bearer doesn't say. Where nothing says
+// it, there is nothing to read.
+func (s *Service) lookAtEnrolment(bearer string, r route, into *enrolmentSight) []read {
+	if raw, ok := seal.ParseBearer(seal.EnrolmentToken, bearer, challengeIDLen); ok {
+		into.byToken = true
+		return s.lookAt(challengeID(raw), &into.sight)
+	}
+	if r == "" {
+		into.sight = sight{a: &account{}, p: &orgPolicy{}}
+		return nil
+	}
+	return []read{s.readAccount(r, &into.a), readPolicy(r, "", &into.p)}
+}
+
+// open answers EnrolmentInvalid unless the caller's enrolment token is good. It is for a user who has nothing else to
+// answer with: one that was given out before the user had a factor is no way around that factor. The slot may be nil, and
+// always is without a token.
+func (v *enrolmentSight) open(u *unit) (*slot, error) {
+	if !v.byToken {
+		return nil, nil
+	}
+	slot, err := v.sight.open(u)
+	switch {
+	case err != nil, v.ch.Enrolment == "", v.ch.Recovered != EffectReenrol && len(v.a.factors(&v.p.Policy)) > 0:
+		return slot, enrolmentInvalid()
+	case !v.settled(slot):
+		return slot, errUnsettled
+	}
+	return slot, nil
+}
+
+// enrollee is the user as what they enrol will find them.
+func (v *enrolmentSight) enrollee() *account {
+	if v.byToken && v.ch.Recovered == EffectReenrol {
+		return v.a.bare()
+	}
+	return v.a
+}
+
+// mayEnrol refuses a kind that the policy or the account leaves no room for, and any but the one that a step-up names.
+func (v *enrolmentSight) mayEnrol(kind Kind) error {
+	if v.byToken && v.ch.Only != "" && v.ch.Only != kind {
+		return refuse(MethodForbidden, "This step-up can be answered only with a factor of the kind that it names.")
+	}
+	return v.enrollee().mayEnrol(kind, &v.p.Policy)
+}
+
+func (en *enrolment) binding() binding {
+	return binding{id: en.ID, purpose: enrolling, expires: en.Expires, last: en.Code}
+}
+
+// ask is the question that the factor is which is being enrolled. What the guard will know of it goes to l.
+func (v *enrolmentSight) ask(u *unit, l *live) *question {
+	return &question{u: u, v: &v.sight, in: v, f: factor{factorRecord: &v.a.pending.Factor}, live: l}
+}
+
+func (v *enrolmentSight) binding() binding { return v.a.pending.enrolment.binding() }
+
+// sent makes code the one that finishes the enrolment that is under way.
+func (v *enrolmentSight) sent(u *unit, f factor, code *sentCode) {
+	en := &v.a.pending.enrolment
+	en.Code = code
+	v.a.guard.openEnrolment(en).Sequence = code.Sequence
+	u.event(v.a.event(ChallengeSent, v.p, map[string]any{"enrolment": en.ID, "kind": f.Kind, "sequence": letter(code.Sequence)}))
+	u.out.notHanded = v.notHanded(u.out.mark)
+}
+
+// underWay answers EnrolmentInvalid unless id is the enrolment that the user has under way, and the caller's. The slot
+// may be nil; with an error it is how the enrolment ended.
+func (v *enrolmentSight) underWay(u *unit, id string) (*slot, error) {
+	switch _, err := v.open(u); {
+	case isConflict(err):
+		return nil, err
+	case !v.a.known():
+		return nil, enrolmentInvalid()
+	case err != nil:
+		return v.a.guard.slotOf(id), err
+	}
+	en, slot := &v.a.pending.enrolment, v.a.guard.slotOf(id)
+	switch {
+	case v.a.pending.item.Absent(), en.ID != id, en.Epoch != v.a.guard.Epoch, !u.now.Before(en.Expires), !v.owns(u, en),
+		slot != nil && (slot.State != "" || slot.exhausted(v.p)):
+		return slot, enrolmentInvalid()
+	}
+	return slot, nil
+}
+
+// owns reports whether the caller may go on with en: the one who began it.
+func (v *enrolmentSight) owns(u *unit, en *enrolment) bool {
+	if v.byToken {
+		return en.Challenge == v.ch.ID
+	}
+	if en.Actor == nil {
+		u.needs = apikey.Manage
+	}
+	return en.Challenge == "" && en.Client == u.caller.key.Client && u.caller.covers(v.a.guard.Org) &&
+		(u.needs == "" || u.caller.has(u.needs))
+}
+
+// settledEnrolment reports whether enrolment and guard were read at one moment.
+func settledEnrolment(en *enrolment, s *slot) bool {
+	sequence := 0
+	if en.Code != nil {
+		sequence = en.Code.Sequence
+	}
+	return s == nil && sequence == 0 || s != nil && s.Sequence == sequence
+}
+
+// enrolmentStep is what SendEnrolment and FinishEnrolment have in common.
+func enrolmentStep[T any](s *Service, call Call, id string, v *enrolmentSight) step[T] {
+	raw, _ := seal.ParseID("en_", id, routeLen)
+	return step[T]{
+		scope: apikey.Manage, or: apikey.Admin, token: seal.EnrolmentToken, named: &named{at: route(raw), missing: enrolmentInvalid},
+		reads: s.lookAtEnrolment(call.Bearer, route(raw), v),
+	}
+}
+
+// notHanded is what a failed hand-over of the enrolment's newest code changes. An enrolment that was begun anew meanwhile
+// has a wait of its own, which stays.
+func (v *enrolmentSight) notHanded(mark int64) func(*unit, bool) error {
+	r, id, policyVersion := v.a.route, v.a.pending.ID, v.p.Version
+	sequence := v.a.pending.Code.Sequence
+	return func(u *unit, notTaken bool) error {
+		a := &account{route: r}
+		a.pending.item.Key = enrolmentKey(r)
+		var pending store.Item
+		if err := readAll(u.ctx, u.s.Store, readItem(a.pending.item.Key, &pending), a.readGuard()); err != nil || !a.known() {
+			return err
+		}
+		if !pending.Absent() {
+			if err := a.take(pending); err != nil {
+				return err
+			}
+		}
+		en := &a.pending.enrolment
+		given := notTaken && a.guard.giveBack(mark)
+		if en.ID == id {
+			if en.Code != nil && en.Code.Sequence == sequence {
+				en.Code.Again = u.now
+			}
+			u.putEnrolment(pending, en)
+		}
+		if given || en.ID != id {
+			u.put(a.item, a.guard, time.Time{})
+		}
+		u.event(a.guard.event(DeliveryFailure, policyVersion, map[string]any{"channel": "email", "enrolment": id, "sequence": letter(sequence)}))
+		return nil
+	}
+}
+
+// putEnrolment writes en over item, which stays for as long as it did at least: its count of begins may have to outlast en.
+func (u *unit) putEnrolment(item store.Item, en *enrolment) {
+	u.put(item, en, later(en.Expires, item.Expires))
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// mustProve reports whether the user enrols with an enrolment token, has to prove the known address first, and hasn't yet.
+// That holds where the policy says so, and whatever it says for a user whose every factor it forbids: else a password alone
+// would enrol another. A recovery code has proven more than the address.
+func (v *enrolmentSight) mustProve(s *slot) bool {
+	asked := v.p.EnrolmentProof == "email" || v.a.onlyForbidden(&v.p.Policy)
+	return v.byToken && asked && v.ch.Recovered == "" && (s == nil || !s.Proven)
+}

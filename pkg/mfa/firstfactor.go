@@ -1,0 +1,61 @@
+package mfa
+
+import (
+	"net/netip"
+	"time"
+	"unicode/utf8"
+)
+
+// A FirstFactor is how the user came in before Countersign was asked, on the client's word.
+type FirstFactor struct {
+	Kind string     `json:"kind"` // password, sso or other; empty means password
+	At   *time.Time `json:"at,omitempty"`
+	IdP  *string    `json:"idp,omitempty"`
+	AMR  []string   `json:"amr,omitempty"` // RFC 8176 values, from the identity provider
+	ACR  *string    `json:"acr,omitempty"`
+}
+
+func (f *FirstFactor) check() error {
+	switch f.Kind {
+	case "":
+		f.Kind = "password"
+	case "password", "sso", "other":
+	default:
+		return invalid("first_factor.kind", "The kind must be one of password, sso and other.")
+	}
+	if len(f.AMR) > 16 {
+		return invalid("first_factor.amr", "The list can have at most 16 values.")
+	}
+	for _, v := range f.AMR {
+		if err := checkText("first_factor.amr", v, 64); err != nil {
+			return err
+		}
+	}
+	for param, v := range map[string]*string{"first_factor.idp": f.IdP, "first_factor.acr": f.ACR} {
+		if v == nil {
+			continue
+		}
+		if err := checkText(param, *v, 256); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A Context is where the user is signing in from, on the client's word. It goes to the activity and decides nothing.
+type Context struct {
+	IP        string `json:"ip"`
+	UserAgent string `json:"user_agent"`
+}
+
+func (c *Context) check() error {
+	if c.IP != "" {
+		if addr, err := netip.ParseAddr(c.IP); err != nil || addr.Zone() != "" {
+			return invalid("context.ip", "The value must be an IPv4 or IPv6 address without a zone.")
+		}
+	}
+	if !utf8.ValidString(c.UserAgent) || len(c.UserAgent) > 2048 {
+		return invalid("context.user_agent", "The value can have at most 2048 bytes of UTF-8.")
+	}
+	return nil
+}

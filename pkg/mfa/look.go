@@ -1,0 +1,40 @@
+package mfa
+
+import (
+	"cmp"
+	"context"
+	"countersign/pkg/apikey"
+)
+
+// A ChallengeState is how far a challenge has come.
+type ChallengeState struct {
+	State   string `json:"state"`             // pending, verified, expired or failed
+	Outcome any    `json:"outcome,omitempty"` // VerifyAnswer, RecoverAnswer or FinishAnswer
+}
+
+// LookAtChallenge tells a client how far a challenge of its own has come. For ten minutes after it was verified it has
+// the outcome, its token signed anew with the same jti, without what is shown once but the trust token. A challenge that
+// is gone, or another client's, is ChallengeInvalid.
+func (s *Service) LookAtChallenge(ctx context.Context, call Call, id string) (ChallengeState, error) {
+	var v sight
+	return run(ctx, s, call, step[ChallengeState]{
+		scope: apikey.SignIn, named: challengeNamed(id), reads: s.lookAt(id, &v),
+		decide: func(u *unit) (ChallengeState, error) {
+			slot, err := v.open(u)
+			switch {
+			case err == nil:
+				return ChallengeState{State: pending}, nil
+			case !u.known:
+				return ChallengeState{}, err
+			case slot == nil:
+				return ChallengeState{State: expired}, nil
+			}
+			state := ChallengeState{State: cmp.Or(slot.State, failed)}
+			if slot.State == verified && u.now.Before(slot.At.Add(shownFor)) {
+				state.Outcome, err = v.outcome(u, slot)
+				return state, err
+			}
+			return state, nil
+		},
+	})
+}

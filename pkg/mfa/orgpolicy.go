@@ -1,0 +1,50 @@
+package mfa
+
+import (
+	"countersign/pkg/store"
+	"countersign/pkg/store/record"
+	"time"
+)
+
+// An orgPolicy is a policy as the store holds it, with what it and its forerunners did to trust.
+type orgPolicy struct {
+	item store.Item
+	policyRecord
+}
+
+// readPolicy reads an org's policy; an org never seen has the default policy, version 0.
+func readPolicy(r route, org string, into **orgPolicy) read {
+	return read{key: policyKey(r), take: func(item store.Item) error {
+		p := &orgPolicy{item: item}
+		if item.Absent() {
+			p.Org, p.Policy = org, DefaultPolicy()
+		} else if err := record.Decode(item, &p.policyRecord); err != nil {
+			return err
+		}
+		*into = p
+		return nil
+	}}
+}
+
+// An OrgPolicy is an org's policy as it is in force.
+type OrgPolicy struct {
+	Org     string     `json:"org"`
+	Version int        `json:"version"`
+	Updated *time.Time `json:"updated"` // null: never
+	Policy
+}
+
+func (p *orgPolicy) shown() OrgPolicy {
+	shown := OrgPolicy{Org: p.Org, Version: p.Version, Policy: p.Policy}
+	if p.Version > 0 {
+		shown.Updated = &p.Updated
+	}
+	return shown
+}
+
+// A tightening is what a policy of that version did to trust granted under the versions before it.
+type tightening struct {
+	Version int  `json:"version"`
+	Days    int  `json:"days"`           // it ends at most that long after it was granted
+	Kind    Kind `json:"kind,omitempty"` // if set, instead: what this kind earned has ended
+}

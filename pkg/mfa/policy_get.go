@@ -1,0 +1,19 @@
+package mfa
+
+import (
+	"context"
+	"countersign/pkg/apikey"
+)
+
+// GetPolicy shows an org's policy.
+func (s *Service) GetPolicy(ctx context.Context, call Call, org string) (OrgPolicy, error) {
+	if err := checkID("org", org); err != nil {
+		return OrgPolicy{}, err
+	}
+	var p *orgPolicy
+	return run(ctx, s, call, step[OrgPolicy]{
+		scope: apikey.Admin, org: org,
+		reads:  []read{readPolicy(routeOf(org, ""), org, &p)},
+		decide: func(*unit) (OrgPolicy, error) { return p.shown(), nil },
+	})
+}

@@ -1,0 +1,140 @@
+package mfa
+
+import (
+	"bytes"
+	"context"
+	"countersign/pkg/activity"
+	"countersign/pkg/apikey"
+	"countersign/pkg/store"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// A PolicyChange replaces the whole policy of an org.
+type PolicyChange struct {
+	Policy      Policy
+	Version     *int // the version it is based on; nil: not said, PreconditionRequired
+	Acknowledge bool // the administrator has seen what it does
+}
+
+// PutPolicy replaces an org's policy. It answers VersionMismatch when the policy moved on, and AcknowledgementRequired,
+// with the Preview, for a change that newly forces anyone and was not acknowledged.
+func (s *Service) PutPolicy(ctx context.Context, call Call, org string, change PolicyChange) (OrgPolicy, error) {
+	if err := checkID("org", org); err != nil {
+		return OrgPolicy{}, err
+	}
+	if err := change.Policy.Check(); err != nil {
+		return OrgPolicy{}, err
+	}
+	var p *orgPolicy
+	r := routeOf(org, "")
+	return run(ctx, s, call, step[OrgPolicy]{
+		scope: apikey.Admin, org: org,
+		reads: []read{readPolicy(r, org, &p)},
+		decide: func(u *unit) (OrgPolicy, error) {
+			switch {
+			case change.Version == nil:
+				return OrgPolicy{}, refuse(PreconditionRequired, "The header If-Match is required: it says which version of the policy this one replaces.")
+			case *change.Version != p.Version:
+				return OrgPolicy{}, refuse(VersionMismatch, "The policy is at version "+strconv.Itoa(p.Version)+".")
+			}
+			if err := s.acknowledged(u, r, p, &change); err != nil {
+				return OrgPolicy{}, err
+			}
+			from := p.Policy
+			p.Version, p.Updated, p.Policy = p.Version+1, u.now, change.Policy
+			p.tighten(&from)
+			u.put(p.item, &p.policyRecord, time.Time{})
+			past := p.policyRecord
+			u.put(store.Item{Key: policyVersionKey(r, p.Version)}, &past, time.Time{})
+			changed, err := changedSettings(&from, &p.Policy)
+			if err != nil {
+				return OrgPolicy{}, err
+			}
+			u.event(carried{Event: activity.Event{Type: PolicyChanged, Org: org, PolicyVersion: p.Version, Data: map[string]any{"changed": changed}}})
+			return p.shown(), nil
+		},
+	})
+}
+
+// acknowledged refuses a change that newly forces anyone, unless the administrator has said to know.
+func (s *Service) acknowledged(u *unit, r route, p *orgPolicy, change *PolicyChange) error {
+	if change.Acknowledge || !change.Policy.asksMore(&p.Policy) {
+		return nil
+	}
+	preview, err := s.preview(u.ctx, r, &p.Policy, &change.Policy)
+	if err != nil {
+		return AsError(err)
+	}
+	if preview.forced == 0 {
+		return nil
+	}
+	e := refuse(AcknowledgementRequired, "This change asks users for a second factor who were not asked before. To confirm it, send it again with \"acknowledge\": true.")
+	e.Preview = preview
+	return e
+}
+
+// asksMore reports whether p could make anyone answer, or enrol, who needn't under from.
+func (p *Policy) asksMore(from *Policy) bool {
+	if p.Require == Everyone && from.Require != Everyone || from.Methods.Email == Implicit && p.Methods.Email != Implicit {
+		return true
+	}
+	return slices.ContainsFunc(kinds, func(row kindRow) bool { return p.forbids(row.kind, from) })
+}
+
+// tighten notes what this version does to trust and recovery codes given under the ones before it, so that a later, looser
+// one doesn't bring them back. What a newer note covers, an older one no longer needs to say.
+func (p *policyRecord) tighten(from *Policy) {
+	if p.Recovery.Count == 0 && from.Recovery.Count > 0 {
+		p.RecoveryEnded = p.Version
+	}
+	if p.Trust.Days < from.Trust.Days {
+		p.note(tightening{Version: p.Version, Days: p.Trust.Days})
+	}
+	for _, row := range kinds {
+		if p.forbids(row.kind, from) {
+			p.note(tightening{Version: p.Version, Kind: row.kind})
+		}
+	}
+}
+
+func (p *policyRecord) note(n tightening) {
+	p.Ends = slices.DeleteFunc(slices.Clone(p.Ends), func(t tightening) bool { return t.Kind == n.Kind && t.Days >= n.Days })
+	p.Ends = append(p.Ends, n)
+}
+
+// forbids reports whether p forbids a kind that from has room for.
+func (p *Policy) forbids(k Kind, from *Policy) bool {
+	return p.method(k) == NotAllowed && from.method(k) != NotAllowed
+}
+
+// changedSettings names the settings, or groups of settings, that differ between two policies.
+func changedSettings(from, to *Policy) ([]string, error) {
+	before, err := settings(from)
+	if err != nil {
+		return nil, err
+	}
+	after, err := settings(to)
+	if err != nil {
+		return nil, err
+	}
+	changed := []string{}
+	for _, name := range slices.Sorted(maps.Keys(after)) {
+		if !bytes.Equal(before[name], after[name]) {
+			changed = append(changed, name)
+		}
+	}
+	return changed, nil
+}
+
+// settings are a policy's, as JSON, by their names. None can be forgotten here.
+func settings(p *Policy) (all map[string]json.RawMessage, err error) {
+	text, err := json.Marshal(p)
+	if err != nil {
+		return nil, err
+	}
+	return all, json.Unmarshal(text, &all)
+}

@@ -1,0 +1,41 @@
+package mfa
+
+import (
+	"bytes"
+	"countersign/pkg/message"
+	"fmt"
+	"html"
+	"strconv"
+
+	"github.com/boombuler/barcode/qr"
+)
+
+// quietZone is what must stay free around a QR code, in modules (ISO/IEC 18004).
+const quietZone = 4
+
+// qrSVG draws text as a QR code: dark on light whatever the page's colours, since many readers want it so. It has a name in
+// the language, which screen readers say.
+func qrSVG(text, language string) (string, error) {
+	code, err := qr.Encode(text, qr.M, qr.Auto)
+	if err != nil {
+		return "", fmt.Errorf("draw a QR code: %w", err)
+	}
+	size := code.Bounds().Dx()
+	var path bytes.Buffer
+	for y := range size {
+		for x := 0; x < size; x++ {
+			from := x
+			for x < size && dark(code.At(x, y).RGBA()) {
+				x++
+			}
+			if x > from {
+				fmt.Fprintf(&path, "M%d %dh%dv1h-%dz", from+quietZone, y+quietZone, x-from, x-from)
+			}
+		}
+	}
+	whole := strconv.Itoa(size + 2*quietZone)
+	return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ` + whole + ` ` + whole + `" shape-rendering="crispEdges" role="img" lang="` + language + `" aria-label="` + html.EscapeString(message.QRName(language)) + `">` +
+		`<rect width="` + whole + `" height="` + whole + `" fill="#fff"/><path fill="#000" d="` + path.String() + `"/></svg>`, nil
+}
+
+func dark(r, _, _, _ uint32) bool { return r < 0x8000 }

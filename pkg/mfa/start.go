@@ -1,0 +1,232 @@
+package mfa
+
+import (
+	"context"
+	"countersign/pkg/apikey"
+	"countersign/pkg/seal"
+	"time"
+)
+
+// A StartRequest is what a client says when its user has given the first factor. Only Org and User.ID are required.
+type StartRequest struct {
+	Org         string      `json:"org"`
+	User        Person      `json:"user"`
+	FirstFactor FirstFactor `json:"first_factor"`
+	Purpose     string      `json:"purpose"` // sign_in (when empty) or step_up
+	Action      *string     `json:"action"`  // what a step-up confirms
+	Nonce       *string     `json:"nonce"`   // comes back in the token
+	Method      *Kind       `json:"method"`  // a preference at sign-in, binding at step-up
+	TrustToken  seal.Secret `json:"trust_token"`
+	KnownToken  seal.Secret `json:"known_token"` // from an earlier verify in the same browser
+	Context     Context     `json:"context"`
+	ReturnURL   *string     `json:"return_url"`
+}
+
+func (q *StartRequest) check() error {
+	if err := checkID("org", q.Org); err != nil {
+		return err
+	}
+	if err := checkID("user.id", q.User.ID); err != nil {
+		return err
+	}
+	q.User = q.User.withoutNulls()
+	switch q.Purpose {
+	case "":
+		q.Purpose = SignIn
+	case SignIn, StepUp:
+	default:
+		return invalid("purpose", "The purpose must be sign_in or step_up.")
+	}
+	if q.Method != nil && !q.Method.known() {
+		return invalid("method", "The method must be %s.", namesOfKinds())
+	}
+	for param, text := range map[string]*string{"action": q.Action, "nonce": q.Nonce} {
+		if text == nil {
+			continue
+		}
+		if err := checkText(param, *text, 256); err != nil {
+			return err
+		}
+	}
+	if err := q.FirstFactor.check(); err != nil {
+		return err
+	}
+	return q.Context.check()
+}
+
+// The purposes of a challenge.
+const (
+	SignIn = "sign_in"
+	StepUp = "step_up"
+)
+
+// A StartAnswer is a decision carried out. For allow it holds the token; for challenge, the challenge; for enrol, how to.
+type StartAnswer struct {
+	Decision
+	ID         string             `json:"id,omitempty"` // of the challenge that the enrolment will answer
+	IssuedAt   *time.Time         `json:"issued_at,omitempty"`
+	Token      *seal.Secret       `json:"token,omitempty"`
+	TrustToken *seal.Secret       `json:"trust_token,omitempty"` // the successor, when trust rotated
+	Challenge  *ChallengeToAnswer `json:"challenge,omitempty"`
+	Enrolment  *EnrolmentToDo     `json:"enrolment,omitempty"`
+	Offer      *EnrolmentOffer    `json:"offer,omitempty"` // to a user who isn't asked and has no factor
+}
+
+// WithoutShownOnce is the answer as it is repeated once what is shown once may no longer be.
+func (a StartAnswer) WithoutShownOnce() any {
+	a.TrustToken = nil
+	if a.Challenge != nil {
+		c := *a.Challenge
+		c.Token = nil
+		a.Challenge = &c
+	}
+	a.Enrolment = a.Enrolment.withoutToken()
+	return a
+}
+
+// A ChallengeToAnswer is a challenge as the client and its pages get it.
+type ChallengeToAnswer struct {
+	ID          string       `json:"id"`
+	Token       *seal.Secret `json:"token,omitempty"` // bearer for this challenge only
+	URL         *string      `json:"url"`             // hosted page; null: this version has none
+	Expires     time.Time    `json:"expires"`
+	Methods     []Method     `json:"methods"` // strongest first
+	Default     *string      `json:"default"` // a factor id; null: only a recovery code would be looked at
+	Sent        *Sent        `json:"sent"`    // the default's code, if it went out
+	SendError   Code         `json:"send_error,omitempty"`
+	RetryAfterS int          `json:"retry_after_s,omitempty"`
+	Recovery    bool         `json:"recovery"`
+	Trust       *TrustOffer  `json:"trust"`
+}
+
+// A Method is a factor that the challenge can be answered with.
+type Method struct {
+	Factor string `json:"factor"`
+	Kind   Kind   `json:"kind"`
+	Label  string `json:"label"`
+	Hint   string `json:"hint"`
+}
+
+// A TrustOffer says that the browser may be trusted, and for how long.
+type TrustOffer struct {
+	Days int `json:"days"`
+}
+
+// StartChallenge decides whether the user is asked, and if so begins a challenge and sends its code.
+//
+// It answers NothingToSend or MethodForbidden where the user must be asked and there is nothing to ask with, and Locked
+// where nothing that the user could answer would be looked at. A code that couldn't be sent is no error: SendError tells.
+func (s *Service) StartChallenge(ctx context.Context, call Call, q StartRequest) (StartAnswer, error) {
+	if err := q.check(); err != nil {
+		return StartAnswer{}, err
+	}
+	r := routeOf(q.Org, q.User.ID)
+	var a *account
+	var p *orgPolicy
+	return run(ctx, s, call, step[StartAnswer]{
+		scope: apikey.SignIn, org: q.Org, unsent: StartAnswer.unsent,
+		reads:  []read{s.readAccount(r, &a), readPolicy(r, q.Org, &p)},
+		admits: func(c *caller) error { return c.mayReturn(q.ReturnURL) },
+		decide: func(u *unit) (StartAnswer, error) {
+			told := u.follow(a, p, q.Org, q.User)
+			v, err := u.decide(&q, a, p)
+			if err == nil && v.Decision.Decision == Challenge {
+				err = v.openTo(&q, a.guard, p, u.now)
+			}
+			if err != nil {
+				told.undo(u, a)
+			}
+			if v.trust == trustStolen { // which is recorded even where the start is refused
+				told.changed = true
+				u.theft(a, v.browser, p)
+			}
+			answer := StartAnswer{Decision: v.Decision}
+			switch {
+			case err != nil:
+			case v.Decision.Decision == Allow:
+				err = u.allow(&answer, &q, a, p, &v)
+			case v.Decision.Decision == Enrol:
+				ch := u.newChallenge(&q, a, p, &v)
+				answer.ID, answer.Enrolment = ch.ID, u.letEnrol(&ch.challenge, v.kinds)
+				u.put(ch.item, &ch.challenge, ch.Expires.Add(shownFor))
+			default:
+				u.challenge(&answer, &q, a, p, &v)
+				told.changed = told.changed || u.out != nil
+			}
+			if told.relist {
+				u.list(a)
+			}
+			if told.changed {
+				u.putGuard(a, p)
+			}
+			return answer, err
+		},
+	})
+}
+
+// unsent is the answer where it isn't said that the code was sent, for that reason.
+func (a StartAnswer) unsent(why Code) StartAnswer {
+	c := *a.Challenge
+	c.Sent, c.SendError = nil, why
+	a.Challenge = &c
+	return a
+}
+
+// allow completes the answer to a user who isn't asked, and moves a trusted line on.
+func (u *unit) allow(answer *StartAnswer, q *StartRequest, a *account, p *orgPolicy, v *verdict) error {
+	c := claims{
+		Audience: u.caller.key.Client, Org: q.Org, User: q.User.ID, ID: seal.ID("dc_", nil),
+		Purpose: SignIn, Action: q.Action, Nonce: q.Nonce, Decision: Allow, Reason: v.Reason,
+		FirstFactor: q.FirstFactor, AuthTime: u.now, MFATime: a.guard.MFATime, PolicyVersion: p.Version,
+	}
+	if v.browser != nil {
+		c.MFATime = v.browser.Created
+		if err := u.rotate(answer, a.guard, v, p); err != nil {
+			return err
+		}
+	}
+	token, err := u.sign(c)
+	if err != nil {
+		return err
+	}
+	now := u.now
+	answer.Token, answer.IssuedAt = &token, &now
+	if kinds := a.enrollable(&p.Policy); v.Reason == NotRequired && len(v.factors) == 0 && len(kinds) > 0 && len(a.guard.Factors) == 0 {
+		answer.Offer = &EnrolmentOffer{Kinds: kinds}
+	}
+	return nil
+}
+
+// challenge begins one to be answered with a factor, and plans the sending of its code.
+func (u *unit) challenge(answer *StartAnswer, q *StartRequest, a *account, p *orgPolicy, v *verdict) {
+	ch := u.newChallenge(q, a, p, v)
+	bearer := u.newToken(seal.ChallengeToken, ch.ID)
+	ch.Bearer = seal.HashBearer(bearer.Reveal())
+	shown := &ChallengeToAnswer{
+		ID: ch.ID, Token: &bearer, Expires: ch.Expires, Methods: []Method{}, Recovery: ch.Only == "" && a.guard.recoverable(p, v.known, u.now),
+	}
+	for _, f := range v.factors {
+		shown.Methods = append(shown.Methods, Method{Factor: f.ID, Kind: f.Kind, Label: f.Label, Hint: f.hint()})
+	}
+	if q.Purpose == SignIn && p.Trust.Days > 0 {
+		shown.Trust = &TrustOffer{Days: p.Trust.Days}
+	}
+	answer.Challenge = shown
+	if len(v.factors) > 0 {
+		f := v.preferred(q)
+		ch.Default, shown.Default = f.ID, &f.ID
+		view := &sight{a: a, p: p, ch: ch}
+		asked, err := f.Kind.row().ask(view.ask(u, f))
+		switch {
+		case err != nil:
+			refused := AsError(err)
+			shown.SendError, shown.RetryAfterS = refused.Code, seconds(refused.RetryAfter)
+		case asked != nil:
+			shown.Sent = asked.Sent
+		}
+	}
+	u.put(ch.item, &ch.challenge, ch.Expires.Add(shownFor))
+}
+
+// seconds rounds a wait up to whole seconds.
+func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }

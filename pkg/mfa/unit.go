@@ -1,0 +1,124 @@
+package mfa
+
+import (
+	"context"
+	"countersign/pkg/activity"
+	"countersign/pkg/apikey"
+	"countersign/pkg/seal"
+	"countersign/pkg/store"
+	"countersign/pkg/store/record"
+	"errors"
+	"time"
+)
+
+// A unit is one try at one call: the moment it is decided at, and what it wants committed.
+type unit struct {
+	s        *Service
+	ctx      context.Context
+	filter   *seal.Filter
+	ring     *seal.Ring
+	reloaded bool
+	now      time.Time // in UTC, whole microseconds
+	caller   *caller
+	client   string       // the name of the client whose call this is, or whose challenge it is about; empty: the client has none
+	known    bool         // decide has seen that the bearer, which is no API key, belongs to what it is for
+	needs    apikey.Scope // the only scope with which an API key may make this call; empty: any that the step takes
+
+	codes []seal.Secret // recovery codes made for this call, by whichever try came to it first
+	out   *outgoing     // the code that is to be handed over once this is committed; nil: none
+
+	replayed *replay // of the call's Idempotency-Key; nil: it has none
+
+	token  store.Version
+	tokens []store.Version // of all tries of this call, this one's included
+	writes []store.Write
+	events []carried
+	sums   []sum
+	waits  time.Time // when there will be room for what waits to be told; zero: nothing new waits
+	told   *guard    // of the user whom sums and waits are about
+	err    error
+}
+
+func (u *unit) begin(ring *seal.Ring) {
+	u.ring = ring
+	u.now = u.s.Now().UTC().Truncate(time.Microsecond)
+	u.token = store.NewVersion()
+	u.tokens = append(u.tokens, u.token)
+	u.writes, u.events, u.err, u.needs = nil, nil, nil, ""
+	u.sums, u.waits, u.told = nil, time.Time{}, nil
+	u.out, u.replayed, u.client = nil, nil, ""
+}
+
+// put writes r over item. expires zero: never.
+func (u *unit) put(item store.Item, r record.Record, expires time.Time) {
+	body, err := record.Encode(r)
+	if err != nil {
+		u.err = errors.Join(u.err, err)
+	}
+	u.writes = append(u.writes, store.Write{Key: item.Key, Expect: item.Version, Body: body, Expires: expires})
+}
+
+func (u *unit) delete(item store.Item) {
+	u.writes = append(u.writes, store.Write{Key: item.Key, Expect: item.Version, Delete: true})
+}
+
+// event records what this commit makes true. It rides on one of the commit's puts.
+func (u *unit) event(e carried) *carried {
+	e.ID = newEventID()
+	e.Time = u.now
+	if e.Actor == (activity.Actor{}) && u.caller != nil {
+		e.Actor = u.caller.actor(e.User)
+	}
+	if e.Data == nil {
+		e.Data = map[string]any{}
+	}
+	if e.User != "" && e.Life == "" {
+		u.err = errors.Join(u.err, errors.New("an event about a user that names no life: "+e.Type))
+	}
+	u.events = append(u.events, e)
+	return &u.events[len(u.events)-1]
+}
+
+func (u *unit) commit(ctx context.Context) error {
+	if u.err != nil {
+		return u.err
+	}
+	if len(u.writes) == 0 {
+		return nil
+	}
+	events, err := u.manifest()
+	if err != nil {
+		return err
+	}
+	for i := range u.writes {
+		if !u.writes[i].Delete {
+			u.writes[i].Events = events
+			break
+		}
+	}
+	return store.Settle(ctx, u.s.Store, u.s.Pause, u.token, u.writes...)
+}
+
+// alone runs a piece of the service's own work, for no caller: it reads, decides and commits, again where it lost a race.
+func (s *Service) alone(ctx context.Context, work func(*unit) error) error {
+	return (&unit{s: s, ctx: ctx}).repeat(work)
+}
+
+// repeat has work read, decide and plan, and commits that, again where it lost a race.
+func (u *unit) repeat(work func(*unit) error) error {
+	for try := 1; ; try++ {
+		u.begin(u.ring)
+		if err := work(u); err != nil {
+			return err
+		}
+		err := u.commit(u.ctx)
+		if err == nil || !isConflict(err) || try == mostTries {
+			return err
+		}
+		if err := u.s.pause(u.ctx, try); err != nil {
+			return err
+		}
+	}
+}
+
+func isConflict(err error) bool { return errors.Is(err, store.ErrConflict) }

@@ -1,0 +1,27 @@
+package mfa
+
+import (
+	"context"
+
+	"countersign/pkg/apikey"
+)
+
+// GetUser shows a user's account; NotFound for one never seen, or erased.
+func (s *Service) GetUser(ctx context.Context, call Call, org, user string) (User, error) {
+	if err := checkUser(org, user); err != nil {
+		return User{}, err
+	}
+	var a *account
+	var p *orgPolicy
+	r := routeOf(org, user)
+	return run(ctx, s, call, step[User]{
+		scope: apikey.Manage, org: org,
+		reads: []read{s.readAccount(r, &a), readPolicy(r, org, &p)},
+		decide: func(u *unit) (User, error) {
+			if !a.known() {
+				return User{}, refuse(NotFound, "There is no such user.")
+			}
+			return a.shown(p, u.now), nil
+		},
+	})
+}

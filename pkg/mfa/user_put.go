@@ -1,0 +1,37 @@
+package mfa
+
+import (
+	"context"
+	"countersign/pkg/apikey"
+)
+
+// PutUser makes a user, or brings an existing one up to the client's directory: a field that is absent stays, null
+// clears it. A changed email or phone ends trust and open challenges. A bad value is InvalidRequest.
+func (s *Service) PutUser(ctx context.Context, call Call, org string, said Person) (User, error) {
+	if err := checkUser(org, said.ID); err != nil {
+		return User{}, err
+	}
+	if bad := new(Profile).follow(said); len(bad) > 0 {
+		return User{}, invalid(bad[0], "This is not a valid %s.", bad[0])
+	}
+	var a *account
+	var p *orgPolicy
+	r := routeOf(org, said.ID)
+	return run(ctx, s, call, step[User]{
+		scope: apikey.Manage, org: org,
+		reads: []read{s.readAccount(r, &a), readPolicy(r, org, &p)},
+		decide: func(u *unit) (User, error) {
+			told := u.follow(a, p, org, said)
+			if a.guard.Deprovisioned {
+				a.guard.Deprovisioned, told.changed = false, true
+			}
+			if told.relist {
+				u.list(a)
+			}
+			if told.changed {
+				u.putGuard(a, p)
+			}
+			return a.shown(p, u.now), nil
+		},
+	})
+}
