@@ -219,7 +219,7 @@ func TestAKeyIsGoodFromWhenItIsMadeUntilItIsRevoked(t *testing.T) {
 			if strings.Contains(o.told, key) || !strings.Contains(o.told, id) {
 				t.Error("standard error must tell the id and not the key")
 			}
-			ask := func(org string) (code mfa.Code) {
+			ask := func(org string) (code mfa.ErrorCode) {
 				g.with(t, func(db store.Store) {
 					s := &mfa.Service{Store: db, Now: o.now, Keys: oneRing{seal.NewRing(o.now())}}
 					if _, err := s.GetPolicy(t.Context(), mfa.Call{Bearer: key}, org); err != nil {

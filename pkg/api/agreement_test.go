@@ -48,7 +48,7 @@ func TestEveryCodeOfTheTableIsDocumented(t *testing.T) {
 			Schemas struct {
 				Code struct {
 					Description string
-					Enum        []mfa.Code
+					Enum        []mfa.ErrorCode
 				} `yaml:"Code"`
 			}
 		}
@@ -57,7 +57,7 @@ func TestEveryCodeOfTheTableIsDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	code := doc.Components.Schemas.Code
-	var want []mfa.Code
+	var want []mfa.ErrorCode
 	rows := 0
 	for _, p := range api.Problems {
 		want = append(want, p.Code)
@@ -159,14 +159,14 @@ func TestEveryTypeOfEventIsDocumented(t *testing.T) {
 
 // Each code stands in the table of one place only, and each of the domain's has its place in it.
 func TestEveryCodeOfTheDomainIsInTheTableOnce(t *testing.T) {
-	seen := map[mfa.Code]bool{}
+	seen := map[mfa.ErrorCode]bool{}
 	for _, p := range api.Problems {
 		if seen[p.Code] {
 			t.Errorf("%s stands twice", p.Code)
 		}
 		seen[p.Code] = true
 	}
-	for _, code := range []mfa.Code{
+	for _, code := range []mfa.ErrorCode{
 		mfa.InvalidRequest, mfa.Unauthenticated, mfa.Forbidden, mfa.MethodForbidden, mfa.ReauthenticationNeeded, mfa.StepUpNeeded,
 		mfa.NotFound, mfa.ChallengeInvalid, mfa.EnrolmentInvalid, mfa.Busy, mfa.EmailPinned, mfa.LastFactor, mfa.RequiredByPolicy,
 		mfa.AlreadyExists, mfa.AcknowledgementRequired, mfa.NothingToSend, mfa.VersionMismatch, mfa.PreconditionRequired, mfa.WrongCode,

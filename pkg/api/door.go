@@ -81,7 +81,7 @@ type exchange struct {
 // An answer is what leaves. Only the body has secrets in it.
 type answer struct {
 	status        int
-	code          mfa.Code // of a problem; empty: it is none
+	code          mfa.ErrorCode // of a problem; empty: it is none
 	contentType   string
 	body          []byte
 	etag          string

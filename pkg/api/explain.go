@@ -50,7 +50,7 @@ h2+p{margin:0}`
 
 // explain shows what a code means.
 func explain(_ *exchange, values map[string]string) (answer, error) {
-	about := problemOf(mfa.Code(values["code"]))
+	about := problemOf(mfa.ErrorCode(values["code"]))
 	if about == nil {
 		return answer{}, &mfa.Error{Code: mfa.NotFound, Detail: "There is no such code."}
 	}

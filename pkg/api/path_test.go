@@ -25,7 +25,7 @@ func TestOnlyTheExactPathOfARouteLeadsToIt(t *testing.T) {
 		for _, method := range []string{"GET", "POST", "PUT"} {
 			got := w.do(method, path, "", without("Authorization"))
 			if path == "/v1/challenges/.." && got.status != 404 { // in an id's place
-				w.refused(method+" "+path, got, map[string]int{"GET": 401, "POST": 405, "PUT": 405}[method], mfa.Code(got.word("code")), "")
+				w.refused(method+" "+path, got, map[string]int{"GET": 401, "POST": 405, "PUT": 405}[method], mfa.ErrorCode(got.word("code")), "")
 				continue
 			}
 			w.refused(method+" "+path, got, 404, mfa.NotFound, "")

@@ -9,24 +9,24 @@ import (
 
 // The codes that only the door answers with.
 const (
-	methodNotAllowed     mfa.Code = "method_not_allowed"
-	tooLarge             mfa.Code = "too_large"
-	unsupportedMediaType mfa.Code = "unsupported_media_type"
+	methodNotAllowed     mfa.ErrorCode = "method_not_allowed"
+	tooLarge             mfa.ErrorCode = "too_large"
+	unsupportedMediaType mfa.ErrorCode = "unsupported_media_type"
 )
 
 // A problem is an error as it is sent (RFC 9457).
 type problem struct {
-	Type         string       `json:"type"`
-	Title        string       `json:"title"`
-	Status       int          `json:"status"`
-	Code         mfa.Code     `json:"code"`
-	Detail       string       `json:"detail"`
-	RequestID    string       `json:"request_id"`
-	Param        string       `json:"param,omitempty"`
-	AttemptsLeft *int         `json:"attempts_left,omitempty"`
-	RetryAfterS  int          `json:"retry_after_s,omitempty"`
-	ClockOffS    int          `json:"clock_off_s,omitempty"`
-	Preview      *mfa.Preview `json:"preview,omitempty"`
+	Type         string        `json:"type"`
+	Title        string        `json:"title"`
+	Status       int           `json:"status"`
+	Code         mfa.ErrorCode `json:"code"`
+	Detail       string        `json:"detail"`
+	RequestID    string        `json:"request_id"`
+	Param        string        `json:"param,omitempty"`
+	AttemptsLeft *int          `json:"attempts_left,omitempty"`
+	RetryAfterS  int           `json:"retry_after_s,omitempty"`
+	ClockOffS    int           `json:"clock_off_s,omitempty"`
+	Preview      *mfa.Preview  `json:"preview,omitempty"`
 }
 
 // problemAnswer turns an error into what is sent of it. A code that the table doesn't have is no answer of ours, and

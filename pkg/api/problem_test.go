@@ -25,7 +25,7 @@ func (w *world) failing(err error) reply {
 
 func TestEveryCodeHasItsStatusAndItsPage(t *testing.T) {
 	w := newWorld(t)
-	want := map[mfa.Code]int{
+	want := map[mfa.ErrorCode]int{
 		"invalid_request": 400, "unauthenticated": 401,
 		"forbidden": 403, "method_forbidden": 403, "reauthentication_required": 403, "step_up_required": 403, "country_forbidden": 403,
 		"not_found": 404, "challenge_invalid": 404, "enrolment_invalid": 404,

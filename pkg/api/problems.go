@@ -4,7 +4,7 @@ import "countersign/pkg/mfa"
 
 // An Explanation is what a code means, and what to do about it.
 type Explanation struct {
-	Code        mfa.Code
+	Code        mfa.ErrorCode
 	Status      int
 	Title       string
 	Explanation string // what happened
@@ -105,7 +105,7 @@ var Problems = []Explanation{
 		"Try again, and repeat a POST with the same Idempotency-Key. If the problem continues, give the request_id to the people who run the service."},
 }
 
-func problemOf(code mfa.Code) *Explanation {
+func problemOf(code mfa.ErrorCode) *Explanation {
 	for i := range Problems {
 		if Problems[i].Code == code {
 			return &Problems[i]

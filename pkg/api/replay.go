@@ -11,10 +11,10 @@ import (
 
 // A remembered answer, as the domain keeps it for us, sealed. The body is kept as it was, the id of its request included.
 type rememberedAnswer struct {
-	Status int      `json:"status"`
-	Code   mfa.Code `json:"code,omitempty"`
-	Type   string   `json:"type"`
-	Body   []byte   `json:"body"`
+	Status int           `json:"status"`
+	Code   mfa.ErrorCode `json:"code,omitempty"`
+	Type   string        `json:"type"`
+	Body   []byte        `json:"body"`
 }
 
 // replay reads the Idempotency-Key; without one, nothing is to be remembered. say writes what the domain answers.

@@ -141,7 +141,7 @@ func TestAKeyThatDoesNotFitTheCallReadsNothingOnAnyRoute(t *testing.T) {
 		if route.Operation == "proveAddress" {
 			continue // no API key makes that call
 		}
-		want := map[bool]mfa.Code{true: mfa.Forbidden}[!strings.Contains(route.Pattern, "{id}") || strings.Contains(route.Pattern, "{org}")]
+		want := map[bool]mfa.ErrorCode{true: mfa.Forbidden}[!strings.Contains(route.Pattern, "{id}") || strings.Contains(route.Pattern, "{org}")]
 		switch {
 		case want != "":
 		case strings.HasPrefix(route.Pattern, "/v1/challenges"):

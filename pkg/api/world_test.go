@@ -205,7 +205,7 @@ func (r reply) word(path string) string {
 }
 
 // refused reports an error unless the answer is a problem with that code, about that param.
-func (w *world) refused(what string, got reply, status int, code mfa.Code, param string) {
+func (w *world) refused(what string, got reply, status int, code mfa.ErrorCode, param string) {
 	w.t.Helper()
 	if got.status != status || got.at("code") != string(code) || got.word("param") != param {
 		w.t.Errorf("%s: got %d %v about %q, want %d %s about %q\n%s",

@@ -102,8 +102,8 @@ func (a *account) take(item store.Item) error {
 	return nil
 }
 
-// known reports whether the user exists.
-func (a *account) known() bool { return a.guard != nil }
+// exists reports whether the user exists.
+func (a *account) exists() bool { return a.guard != nil }
 
 // meet makes the guard of a user who is seen for the first time.
 func (a *account) meet(org, user string) {
@@ -111,7 +111,7 @@ func (a *account) meet(org, user string) {
 }
 
 // event is one about the user that is no part of a challenge.
-func (a *account) event(kind string, p *orgPolicy, data map[string]any) carried {
+func (a *account) event(kind string, p *orgPolicy, data map[string]any) pendingEvent {
 	return a.guard.event(kind, p.Version, data)
 }
 

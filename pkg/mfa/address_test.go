@@ -16,8 +16,8 @@ func TestAnAddressIsOneFactorHoweverItCameToBeOne(t *testing.T) {
 	for name, c := range map[string]struct {
 		email   string
 		moves   bool
-		methods []string // the addresses, the one asked for first
-		enrol   mfa.Code // what the account's address is refused with; empty: it may be enrolled
+		methods []string      // the addresses, the one asked for first
+		enrol   mfa.ErrorCode // what the account's address is refused with; empty: it may be enrolled
 	}{
 		"enrolled":                           {mfa.Enrolled, false, []string{mail}, mfa.AlreadyExists},
 		"enrolled, and the account moved":    {mfa.Enrolled, true, []string{mail}, ""},

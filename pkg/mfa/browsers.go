@@ -36,7 +36,7 @@ func (s *Service) RevokeBrowser(ctx context.Context, call Call, org, user, id st
 	tried := false // by this call, whose commit may have been done and its answer lost
 	_, err := change(ctx, s, call, org, user, func(u *unit, a *account, p *orgPolicy) (none struct{}, err error) {
 		h := a.browser(id)
-		gone := h == nil || !h.live(a.guard.trustEpoch(), p, u.now)
+		gone := h == nil || !h.counts(a.guard.trustEpoch(), p, u.now)
 		switch {
 		case gone && tried:
 			return none, nil
@@ -44,8 +44,8 @@ func (s *Service) RevokeBrowser(ctx context.Context, call Call, org, user, id st
 			return none, refuse(NotFound, "The user has no such trusted browser.")
 		}
 		tried = true
-		u.end(h, a.guard, "revoked", p.Version)
-		a.guard.endKnown()
+		u.endBrowser(h, a.guard, "revoked", p.Version)
+		a.guard.endKnownTokens()
 		u.putGuard(a, p)
 		return none, nil
 	})

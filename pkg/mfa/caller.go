@@ -24,11 +24,11 @@ func authenticate[T any](f *seal.Filter, call Call, st *step[T]) (*caller, error
 	if st.scope != "" {
 		if carried, ok := apikey.Recognise(f, call.Bearer); ok {
 			who.carried = &carried
-			return who, who.fits(st.scope, st.or, st.org, st.named)
+			return who, who.fits(st.scope, st.orScope, st.org, st.named)
 		}
 	}
-	if st.token != "" {
-		if challenge, ok := f.Recognise(st.token, call.Bearer, challengeIDLen); ok {
+	if st.bearer != "" {
+		if challenge, ok := f.Recognise(st.bearer, call.Bearer, challengeIDLen); ok {
 			return who, st.named.takes(challenge)
 		}
 	}

@@ -15,7 +15,7 @@ func (u *unit) newChallenge(q *StartRequest, a *account, p *orgPolicy, v *verdic
 	ch := &heldChallenge{challenge: challenge{
 		ID: seal.ID("ch_", []byte(a.route)), Epoch: a.guard.Epoch, Life: a.guard.life(), Org: q.Org, User: q.User.ID,
 		Client: u.caller.key.Client, Sender: u.caller.key.Name, Purpose: q.Purpose, Action: q.Action, Nonce: q.Nonce, Reason: v.Reason, PolicyVersion: p.Version,
-		Known: v.known, FirstFactor: q.FirstFactor, Begun: u.now, Expires: u.now.Add(time.Duration(p.Challenge.WindowS) * time.Second),
+		Known: v.knownBrowser, FirstFactor: q.FirstFactor, Begun: u.now, Expires: u.now.Add(time.Duration(p.Challenge.WindowS) * time.Second),
 	}}
 	ch.item.Key = challengeKey(ch.ID)
 	if q.Purpose == StepUp && q.Method != nil {
@@ -25,27 +25,27 @@ func (u *unit) newChallenge(q *StartRequest, a *account, p *orgPolicy, v *verdic
 	return ch
 }
 
-func (ch *challenge) event(kind string, data map[string]any) carried {
+func (ch *challenge) event(kind string, data map[string]any) pendingEvent {
 	data["challenge"] = ch.ID
-	return carried{
+	return pendingEvent{
 		Event: activity.Event{Type: kind, Org: ch.Org, User: ch.User, Actor: userActor(ch.User), PolicyVersion: ch.PolicyVersion, Data: data},
 		Life:  ch.Life,
 	}
 }
 
-// sight is a challenge with all that decides about it, as the reads of a step found it.
-type sight struct {
+// challengeView is a challenge with all that decides about it, as the reads of a step found it.
+type challengeView struct {
 	a  *account
 	p  *orgPolicy
 	ch *heldChallenge
 }
 
-// lookAt names the reads that a step on a challenge starts with. An id that can't be one of ours reads nothing, and is
+// viewChallenge names the reads that a step on a challenge starts with. An id that can't be one of ours reads nothing, and is
 // then as absent as any other.
-func (s *Service) lookAt(id string, into *sight) []read {
+func (s *Service) viewChallenge(id string, into *challengeView) []read {
 	raw, ok := seal.ParseID("ch_", id, routeLen)
 	if !ok {
-		*into = sight{a: &account{}, p: &orgPolicy{}, ch: &heldChallenge{}}
+		*into = challengeView{a: &account{}, p: &orgPolicy{}, ch: &heldChallenge{}}
 		return nil
 	}
 	r := route(raw)
@@ -79,30 +79,30 @@ func readChallenge(id string, into **heldChallenge) read {
 var errUnsettled = fmt.Errorf("challenge and guard don't belong together: %w", store.ErrConflict)
 
 // ask is the question that f is, asked in the challenge.
-func (v *sight) ask(u *unit, f factor) *question {
-	return &question{u: u, v: v, in: v, f: f, live: v.a.guard.live(f.ID)}
+func (v *challengeView) ask(u *unit, f factor) *question {
+	return &question{u: u, v: v, in: v, f: f, enrolled: v.a.guard.enrolled(f.ID)}
 }
 
-func (v *sight) binding() binding { return v.ch.binding() }
+func (v *challengeView) binding() binding { return v.ch.binding() }
 
 // sent makes code the one that answers the challenge, or that proves the account's address before it is answered.
-func (v *sight) sent(u *unit, f factor, code *sentCode) {
+func (v *challengeView) sent(u *unit, f factor, code *sentCode) {
 	ch := &v.ch.challenge
 	ch.Code = code
-	v.a.guard.open(ch, u.now).Sequence = code.Sequence
+	v.a.guard.openSlot(ch, u.now).Sequence = code.Sequence
 	u.event(ch.event(ChallengeSent, map[string]any{"kind": f.Kind, "factor": f.ID, "sequence": letter(code.Sequence)}))
 	u.out.notHanded = ch.notHanded(v.a.route, u.out.mark)
 }
 
-// open answers ChallengeInvalid unless the challenge can still be answered, by this caller. The slot it gives may be
+// checkOpen answers ChallengeInvalid unless the challenge can still be answered, by this caller. The slot it gives may be
 // nil: nothing has come to the guard yet. With an error, it is how the challenge ended.
-func (v *sight) open(u *unit) (*slot, error) {
+func (v *challengeView) checkOpen(u *unit) (*slot, error) {
 	ch := &v.ch.challenge
 	if v.ch.item.Absent() || !u.caller.mayAnswer(ch) {
 		return nil, challengeInvalid()
 	}
-	u.known, u.client = true, ch.Sender
-	if !v.a.known() {
+	u.admitted, u.client = true, ch.Sender
+	if !v.a.exists() {
 		return nil, challengeInvalid()
 	}
 	s := v.a.guard.slot(ch.ID)
@@ -115,9 +115,9 @@ func (v *sight) open(u *unit) (*slot, error) {
 	return s, nil
 }
 
-// answerable is open to those who answer with a factor or a recovery code: not where only enrolling answers.
-func (v *sight) answerable(u *unit) (*slot, error) {
-	s, err := v.open(u)
+// checkAnswerable is open to those who answer with a factor or a recovery code: not where only enrolling answers.
+func (v *challengeView) checkAnswerable(u *unit) (*slot, error) {
+	s, err := v.checkOpen(u)
 	if err == nil && v.ch.Enrolment != "" {
 		return nil, challengeInvalid()
 	}
@@ -126,7 +126,7 @@ func (v *sight) answerable(u *unit) (*slot, error) {
 
 // settled reports whether challenge and guard were read at one moment: a code that was sent meanwhile is in both, and so
 // is a recovery that goes on with an enrolment.
-func (v *sight) settled(s *slot) bool {
+func (v *challengeView) settled(s *slot) bool {
 	sequence := 0
 	if v.ch.Code != nil {
 		sequence = v.ch.Code.Sequence
@@ -136,7 +136,7 @@ func (v *sight) settled(s *slot) bool {
 
 // factor finds the factor that a request names, or failing that the one last sent to, or the default, or where there was
 // none the strongest. It refuses one that isn't the user's or isn't allowed now; nothing is sent or spent.
-func (v *sight) factor(named string) (factor, error) {
+func (v *challengeView) factor(named string) (factor, error) {
 	id := named
 	switch {
 	case id != "":
@@ -176,7 +176,7 @@ func (ch *challenge) notHanded(r route, mark int64) func(*unit, bool) error {
 			}
 			u.put(now.item, &now.challenge, now.Expires.Add(shownFor))
 		}
-		if notTaken && a.known() && a.guard.giveBack(mark) {
+		if notTaken && a.exists() && a.guard.uncountEmail(mark) {
 			u.put(a.item, a.guard, time.Time{})
 		}
 		u.event(sent.event(DeliveryFailure, map[string]any{"channel": "email", "sequence": letter(sequence)}))
@@ -184,20 +184,20 @@ func (ch *challenge) notHanded(r route, mark int64) func(*unit, bool) error {
 	}
 }
 
-// end notes how the challenge ended, in the guard.
-func (v *sight) end(u *unit, s *slot, state string) {
-	s.State, s.At, s.By, s.Unknown = state, u.now, u.token, false
+// conclude notes how the challenge ended, in the guard.
+func (v *challengeView) conclude(u *unit, s *slot, state string) {
+	s.State, s.At, s.By, s.Unknown = state, u.now, u.version, false
 	s.Until = v.ch.Expires.Add(shownFor)
 }
 
 // wrong counts a wrong answer against the challenge, and where answers of the kind can be guessed against the user.
-func (v *sight) wrong(u *unit, s *slot, kind kindRow) error {
+func (v *challengeView) wrong(u *unit, s *slot, kind kindRow) error {
 	g := v.a.guard
 	s.Wrong++
-	s.By = u.token
+	s.By = u.version
 	locked := kind.guessable && g.Guesses.wrong(codeBudget(), v.knownBrowser(), u.now)
 	if s.Wrong >= v.p.Challenge.Attempts {
-		v.end(u, s, failed)
+		v.conclude(u, s, failed)
 	}
 	left := v.left(s, u.now)
 	u.event(v.ch.event(ChallengeFailed, map[string]any{"attempts_left": left}))
@@ -209,15 +209,15 @@ func (v *sight) wrong(u *unit, s *slot, kind kindRow) error {
 }
 
 // left is how many wrong answers the challenge and its user still have.
-func (v *sight) left(s *slot, now time.Time) int {
+func (v *challengeView) left(s *slot, now time.Time) int {
 	return max(0, min(v.p.Challenge.Attempts-s.Wrong, v.a.guard.Guesses.left(codeBudget(), v.knownBrowser(), now)))
 }
 
 // knownBrowser says in which of the user's two budgets wrong answers count.
-func (v *sight) knownBrowser() bool { return v.ch != nil && v.ch.Known }
+func (v *challengeView) knownBrowser() bool { return v.ch != nil && v.ch.Known }
 
 // checkLock answers Locked if no code would be looked at.
-func (v *sight) checkLock(now time.Time) error {
+func (v *challengeView) checkLock(now time.Time) error {
 	if until, locked := v.a.guard.Guesses.locked(v.knownBrowser(), now); locked {
 		return lockedUntil(until, now)
 	}
@@ -238,8 +238,8 @@ func wrongCode(left int) *Error {
 	return e
 }
 
-// token says how the challenge was answered.
-func (v *sight) token(u *unit, s *slot) (seal.Secret, error) {
+// signToken says how the challenge was answered.
+func (v *challengeView) signToken(u *unit, s *slot) (seal.Secret, error) {
 	ch := &v.ch.challenge
 	c := claims{
 		Audience: ch.Client, Org: ch.Org, User: ch.User, ID: ch.ID, Verified: true, Kind: s.Kind, Recovered: s.Effect != "", Answered: s.At,
@@ -256,7 +256,7 @@ func (v *sight) token(u *unit, s *slot) (seal.Secret, error) {
 }
 
 // outcome is what the call that ended the challenge answered, for ten minutes to the client.
-func (v *sight) outcome(u *unit, s *slot) (any, error) {
+func (v *challengeView) outcome(u *unit, s *slot) (any, error) {
 	switch {
 	case s.Factor != "":
 		return v.enrolled(u, s)

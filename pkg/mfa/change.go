@@ -24,7 +24,7 @@ func changeAs[T any](ctx context.Context, s *Service, call Call, scope apikey.Sc
 		scope: scope, org: org,
 		reads: []read{s.readAccount(r, &a), readPolicy(r, org, &p)},
 		decide: func(u *unit) (T, error) {
-			if !a.known() {
+			if !a.exists() {
 				return none, refuse(NotFound, "There is no such user.")
 			}
 			return decide(u, a, p)

@@ -36,7 +36,7 @@ func TestTheLastFactorIsTheLastThatThePolicyAllows(t *testing.T) {
 	for name, c := range map[string]struct {
 		email   string
 		require string
-		app     mfa.Code // removing the app is refused with; empty: it is removed
+		app     mfa.ErrorCode // removing the app is refused with; empty: it is removed
 	}{
 		"the address may be used":               {mfa.Enrolled, mfa.Everyone, ""},
 		"the address is a factor as it is":      {mfa.Implicit, mfa.Everyone, ""},
@@ -102,7 +102,7 @@ func TestADeprovisionedUserStaysSoWhateverIsReportedNext(t *testing.T) {
 		if _, err := w.Report(t.Context(), w.Client, org, user, kind); err != nil {
 			t.Fatal(err)
 		}
-		want := mfa.Code("")
+		want := mfa.ErrorCode("")
 		if i > 0 {
 			want = mfa.Forbidden
 		}

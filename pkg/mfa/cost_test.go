@@ -24,7 +24,7 @@ func TestAStepCostsWhatTheTableSays(t *testing.T) {
 			return err
 		}
 	}
-	answering := func(t *testing.T, w *mfatest.World, change func(seal.Secret) seal.Secret, trust bool, want mfa.Code) func() error {
+	answering := func(t *testing.T, w *mfatest.World, change func(seal.Secret) seal.Secret, trust bool, want mfa.ErrorCode) func() error {
 		ch := started(t, w, ana())
 		code := change(w.Outbox.Code(t, mail))
 		return func() error {

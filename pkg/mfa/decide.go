@@ -37,11 +37,11 @@ type Decision struct {
 // verdict is a decision with what it rests on.
 type verdict struct {
 	Decision
-	trust   trustVerdict
-	browser *held
-	known   bool     // the user has answered rightly in this browser before
-	factors []factor // what the user can be asked for; set when asked
-	kinds   []Kind   // what the user could enrol; set when that is the decision
+	trust        trustVerdict
+	browser      *held
+	knownBrowser bool     // the user has answered rightly in this browser before
+	factors      []factor // what the user can be asked for; set when asked
+	kinds        []Kind   // what the user could enrol; set when that is the decision
 }
 
 // decide is the heart of a sign-in. It looks at what the store holds and what the client said, and changes nothing.
@@ -52,7 +52,7 @@ func (u *unit) decide(q *StartRequest, a *account, p *orgPolicy) (verdict, error
 	}
 	v.factors = a.factors(&p.Policy)
 	var err error
-	if v.known, err = u.knows(a.guard, q.KnownToken); err != nil {
+	if v.knownBrowser, err = u.knowsBrowser(a.guard, q.KnownToken); err != nil {
 		return v, err
 	}
 	if q.Purpose == StepUp {
@@ -74,10 +74,10 @@ func (u *unit) decide(q *StartRequest, a *account, p *orgPolicy) (verdict, error
 		return v, v.askable(q, a, p)
 	}
 	if p.Trust.Days > 0 {
-		if v.trust, v.browser, err = u.judge(a, q.TrustToken, p); err != nil {
+		if v.trust, v.browser, err = u.checkTrust(a, q.TrustToken, p); err != nil {
 			return v, err
 		}
-		v.known = v.known && v.trust != trustStolen // whoever has a copy of the one may have a copy of the other
+		v.knownBrowser = v.knownBrowser && v.trust != trustStolen // whoever has a copy of the one may have a copy of the other
 	}
 	switch {
 	case v.trust == trustGood || v.trust == trustEarlier:
@@ -147,7 +147,7 @@ func (s *Service) Decide(ctx context.Context, call Call, q StartRequest) (Decisi
 		reads:  []read{s.readAccount(r, &a), readPolicy(r, q.Org, &p)},
 		admits: func(c *caller) error { return c.mayReturn(q.ReturnURL) },
 		decide: func(u *unit) (Decision, error) {
-			u.follow(a, p, q.Org, q.User)
+			u.applyProfile(a, p, q.Org, q.User)
 			v, err := u.decide(&q, a, p)
 			if err == nil && v.Decision.Decision == Challenge {
 				err = v.openTo(&q, a.guard, p, u.now)
@@ -160,12 +160,12 @@ func (s *Service) Decide(ctx context.Context, call Call, q StartRequest) (Decisi
 // openTo leaves only the factors that would be looked at now. It answers Locked when there are none, and no recovery
 // code would be looked at either.
 func (v *verdict) openTo(q *StartRequest, g *guard, p *orgPolicy, now time.Time) error {
-	until, locked := g.Guesses.locked(v.known, now)
+	until, locked := g.Guesses.locked(v.knownBrowser, now)
 	if !locked {
 		return nil
 	}
 	v.factors = slices.DeleteFunc(v.factors, func(f factor) bool { return f.Kind.row().guessable })
-	if len(v.factors) > 0 || g.recoverable(p, v.known, now) && (q.Purpose == SignIn || q.Method == nil) {
+	if len(v.factors) > 0 || g.recoverable(p, v.knownBrowser, now) && (q.Purpose == SignIn || q.Method == nil) {
 		return nil
 	}
 	return lockedUntil(until, now)

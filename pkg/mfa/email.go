@@ -22,7 +22,7 @@ func (mailbox) room(a *account, p *Policy) error {
 		return refuse(NothingToSend, "The user has no email address to send a code to.")
 	}
 	for i := range a.enrolled {
-		if h := &a.enrolled[i]; h.Kind == Email && h.Contact == address && a.guard.live(h.ID) != nil {
+		if h := &a.enrolled[i]; h.Kind == Email && h.Contact == address && a.guard.enrolled(h.ID) != nil {
 			return refuse(AlreadyExists, "This address is already enrolled.")
 		}
 	}
@@ -105,8 +105,8 @@ func (g *guard) countEmail(now time.Time) (mark int64) {
 	return mark
 }
 
-// giveBack takes a code out of the count again. It reports false where that code isn't counted, or isn't any more.
-func (g *guard) giveBack(mark int64) bool {
+// uncountEmail takes a code out of the count again. It reports false where that code isn't counted, or isn't any more.
+func (g *guard) uncountEmail(mark int64) bool {
 	i := slices.Index(g.Sends, mark)
 	if i < 0 {
 		return false

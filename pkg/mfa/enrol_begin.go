@@ -32,7 +32,7 @@ type EnrolRequest struct {
 
 func (q *EnrolRequest) check(byToken bool) error {
 	switch {
-	case !q.Kind.known():
+	case !q.Kind.exists():
 		return invalid("kind", "The kind is required, and must be %s.", namesOfKinds())
 	case q.Phone != nil && q.Kind.row().channel != channelSMS:
 		return invalid("phone", "A phone number can be given for the kind sms only.")
@@ -81,7 +81,7 @@ func (a EnrolAnswer) WithoutShownOnce() any {
 }
 
 // unsent is the answer where it isn't said that the code was sent, for that reason.
-func (a EnrolAnswer) unsent(why Code) EnrolAnswer {
+func (a EnrolAnswer) unsent(why ErrorCode) EnrolAnswer {
 	unsent := &SendAnswer{SendError: why}
 	if a.Prove != nil {
 		a.Prove = unsent
@@ -99,7 +99,7 @@ func (a EnrolAnswer) unsent(why Code) EnrolAnswer {
 // there is no address, AlreadyExists for one that is enrolled, TooManyRequests where tokens have begun too often,
 // TooManySends, Locked, and DeliveryFailed.
 func (s *Service) BeginEnrolment(ctx context.Context, call Call, q EnrolRequest) (EnrolAnswer, error) {
-	var v enrolmentSight
+	var v enrolmentView
 	_, byToken := seal.ParseBearer(seal.EnrolmentToken, call.Bearer, challengeIDLen)
 	if !byToken && !apikey.Resembles(call.Bearer) {
 		return EnrolAnswer{}, unauthenticated()
@@ -112,7 +112,7 @@ func (s *Service) BeginEnrolment(ctx context.Context, call Call, q EnrolRequest)
 		r = routeOf(q.Org, q.User.ID)
 	}
 	st := step[EnrolAnswer]{
-		scope: apikey.Manage, token: seal.EnrolmentToken, org: q.Org, reads: s.lookAtEnrolment(call.Bearer, r, &v),
+		scope: apikey.Manage, bearer: seal.EnrolmentToken, org: q.Org, reads: s.viewEnrolment(call.Bearer, r, &v),
 		unsent: EnrolAnswer.unsent, strict: true,
 	}
 	if q.OnBehalf != nil {
@@ -122,20 +122,20 @@ func (s *Service) BeginEnrolment(ctx context.Context, call Call, q EnrolRequest)
 	return run(ctx, s, call, st)
 }
 
-func (v *enrolmentSight) begin(u *unit, call Call, q *EnrolRequest) (answer EnrolAnswer, err error) {
-	slot, err := v.open(u)
+func (v *enrolmentView) begin(u *unit, call Call, q *EnrolRequest) (answer EnrolAnswer, err error) {
+	slot, err := v.checkOpen(u)
 	if err != nil {
 		return EnrolAnswer{}, err
 	}
-	var told following
+	var told profileChange
 	if !v.byToken {
 		// A known user is judged as the proof found them: a new address, which ends every proof, comes after it.
-		if v.a.known() {
+		if v.a.exists() {
 			if err := v.mayBegin(u, call, q); err != nil {
 				return EnrolAnswer{}, err
 			}
 		}
-		if told = u.follow(v.a, v.p, q.Org, *q.User); told.met {
+		if told = u.applyProfile(v.a, v.p, q.Org, *q.User); told.met {
 			err = v.mayBegin(u, call, q)
 		}
 	}
@@ -146,7 +146,7 @@ func (v *enrolmentSight) begin(u *unit, call Call, q *EnrolRequest) (answer Enro
 		told.undo(u, v.a)
 	}
 	if told.relist {
-		u.list(v.a)
+		u.putRosterEntry(v.a)
 	}
 	if told.changed || u.out != nil {
 		u.putGuard(v.a, v.p)
@@ -155,7 +155,7 @@ func (v *enrolmentSight) begin(u *unit, call Call, q *EnrolRequest) (answer Enro
 }
 
 // mayBegin judges a client that begins an enrolment for a user.
-func (v *enrolmentSight) mayBegin(u *unit, call Call, q *EnrolRequest) error {
+func (v *enrolmentView) mayBegin(u *unit, call Call, q *EnrolRequest) error {
 	switch {
 	case v.a.guard.Deprovisioned:
 		return refuse(Forbidden, "This user was deprovisioned. PUT the user again first.")
@@ -167,7 +167,7 @@ func (v *enrolmentSight) mayBegin(u *unit, call Call, q *EnrolRequest) error {
 
 // plan begins an enrolment, or sends the code that has to come back before one is. It changes the guard only where it
 // sends something, and leaves putting it to its caller.
-func (v *enrolmentSight) plan(u *unit, q *EnrolRequest, s *slot) (EnrolAnswer, error) {
+func (v *enrolmentView) plan(u *unit, q *EnrolRequest, s *slot) (EnrolAnswer, error) {
 	if err := v.mayEnrol(q.Kind); err != nil {
 		return EnrolAnswer{}, err
 	}
@@ -213,12 +213,12 @@ func tooManyBegins(wait time.Duration) *Error {
 }
 
 // sendProof sends a code to the known address. It changes the guard.
-func (v *enrolmentSight) sendProof(u *unit) (EnrolAnswer, error) {
+func (v *enrolmentView) sendProof(u *unit) (EnrolAnswer, error) {
 	f := v.a.addressFactor()
 	if f.Contact == "" {
 		return EnrolAnswer{}, refuse(NothingToSend, "The user has no email address to prove first. An administrator can enrol a factor for them.")
 	}
-	asked, err := f.Kind.row().ask(v.sight.ask(u, f))
+	asked, err := f.Kind.row().ask(v.challengeView.ask(u, f))
 	if err != nil {
 		return EnrolAnswer{}, err
 	}

@@ -162,7 +162,7 @@ func TestAPolicysKindsAreTheOnesThatCanBeEnrolled(t *testing.T) {
 		change func(*mfa.Policy)
 		who    mfa.Person
 		kind   mfa.Kind
-		want   mfa.Code
+		want   mfa.ErrorCode
 	}{
 		"an app":            {func(p *mfa.Policy) { p.Methods.TOTP = mfa.NotAllowed }, said, mfa.TOTP, mfa.MethodForbidden},
 		"email":             {func(p *mfa.Policy) { p.Methods.Email = mfa.NotAllowed }, said, mfa.Email, mfa.MethodForbidden},

@@ -43,15 +43,15 @@ func (s *Service) FinishEnrolment(ctx context.Context, call Call, q FinishReques
 			return FinishAnswer{}, err
 		}
 	}
-	var v enrolmentSight
+	var v enrolmentView
 	st := enrolmentStep[FinishAnswer](s, call, q.Enrolment, &v)
 	st.decide = func(u *unit) (FinishAnswer, error) { return v.finish(u, &q) }
 	return run(ctx, s, call, st)
 }
 
-func (v *enrolmentSight) finish(u *unit, q *FinishRequest) (FinishAnswer, error) {
+func (v *enrolmentView) finish(u *unit, q *FinishRequest) (FinishAnswer, error) {
 	slot, err := v.underWay(u, q.Enrolment)
-	if slot != nil && slices.Contains(u.tokens, slot.By) {
+	if slot != nil && slices.Contains(u.versions, slot.By) {
 		// Counted or done by this very call, whose commit's answer was lost.
 		if slot.State == verified {
 			return v.finished(u, slot)
@@ -79,7 +79,7 @@ func (v *enrolmentSight) finish(u *unit, q *FinishRequest) (FinishAnswer, error)
 	if err := v.mayEnrol(en.Factor.Kind); err != nil {
 		return FinishAnswer{}, err // the policy or the account has changed since it was begun
 	}
-	l := live{ID: en.Factor.ID, Kind: en.Factor.Kind, Used: u.now}
+	l := enrolledFactor{ID: en.Factor.ID, Kind: en.Factor.Kind, Used: u.now}
 	right := en.Proven
 	if !right {
 		right, err = kind.check(v.ask(u, &l), q.Answer)
@@ -96,13 +96,13 @@ func (v *enrolmentSight) finish(u *unit, q *FinishRequest) (FinishAnswer, error)
 // guessed reports whether an answer with a factor of the kind, which is being enrolled, could be a guess. A user who gave a
 // recovery code and is shown the new factor's secret guesses at nothing, so a lock that somebody else's guesses brought
 // doesn't keep that user out.
-func (v *enrolmentSight) guessed(kind kindRow) bool {
+func (v *enrolmentView) guessed(kind kindRow) bool {
 	recovered := v.byToken && v.ch.Recovered != ""
 	return kind.guessable && !(recovered && kind.enrolleeHoldsSecret)
 }
 
 // wrongFirst is the answer to a wrong first answer, with what the kind can say of it besides.
-func (v *enrolmentSight) wrongFirst(u *unit, q *FinishRequest, left int) error {
+func (v *enrolmentView) wrongFirst(u *unit, q *FinishRequest, left int) error {
 	answer := wrongCode(left)
 	en := &v.a.pending.enrolment
 	if e, explains := en.Factor.Kind.row().authenticator.(explainer); explains && en.ID == q.Enrolment {
@@ -115,11 +115,11 @@ func (v *enrolmentSight) wrongFirst(u *unit, q *FinishRequest, left int) error {
 
 // wrongFinish counts a wrong answer against the enrolment, and where it could be a guess against the user. It answers how
 // many are left.
-func (v *enrolmentSight) wrongFinish(u *unit, kind kindRow) (left int) {
+func (v *enrolmentView) wrongFinish(u *unit, kind kindRow) (left int) {
 	g, en := v.a.guard, &v.a.pending.enrolment
-	slot := g.openEnrolment(en)
+	slot := g.openEnrolmentSlot(en)
 	slot.Wrong++
-	slot.By = u.token
+	slot.By = u.version
 	locked := false
 	left = v.p.Challenge.Attempts - slot.Wrong
 	if v.guessed(kind) {
@@ -140,7 +140,7 @@ func (v *enrolmentSight) wrongFinish(u *unit, kind kindRow) (left int) {
 }
 
 // enrol makes the factor count.
-func (v *enrolmentSight) enrol(u *unit, l live) (FinishAnswer, error) {
+func (v *enrolmentView) enrol(u *unit, l enrolledFactor) (FinishAnswer, error) {
 	g, en := v.a.guard, v.a.pending.enrolment
 	enabled := g.Enabled
 	if v.byToken && v.ch.Recovered == EffectReenrol {
@@ -173,24 +173,24 @@ func (v *enrolmentSight) enrol(u *unit, l live) (FinishAnswer, error) {
 	default:
 		u.newRecovery(g, v.p)
 	}
-	slot := g.openEnrolment(&en)
-	slot.State, slot.At, slot.By, slot.Kind, slot.Factor = verified, u.now, u.token, l.Kind, l.ID
+	slot := g.openEnrolmentSlot(&en)
+	slot.State, slot.At, slot.By, slot.Kind, slot.Factor = verified, u.now, u.version, l.Kind, l.ID
 	if v.byToken {
 		g.MFATime = u.now
-		ended := g.open(&v.ch.challenge, u.now)
-		v.end(u, ended, verified)
+		ended := g.openSlot(&v.ch.challenge, u.now)
+		v.conclude(u, ended, verified)
 		ended.Kind, ended.Factor, ended.Effect = l.Kind, l.ID, v.ch.Recovered
 		u.event(v.ch.event(ChallengeVerified, map[string]any{"kind": l.Kind, "factor": l.ID, "enrolled": true}))
 	}
 	u.put(store.Item{Key: factorKey(v.a.route, record.ID)}, &record, time.Time{})
 	u.delete(v.a.pending.item)
-	u.list(v.a)
+	u.putRosterEntry(v.a)
 	u.putGuard(v.a, v.p)
 	return v.finished(u, slot)
 }
 
 // finished is what the finish of an enrolment answers: at once, and again to its own retry.
-func (v *enrolmentSight) finished(u *unit, s *slot) (FinishAnswer, error) {
+func (v *enrolmentView) finished(u *unit, s *slot) (FinishAnswer, error) {
 	answer := FinishAnswer{Factor: v.brought(s)}
 	if v.byToken {
 		ended := v.a.guard.slot(v.ch.ID)
@@ -217,8 +217,8 @@ func (a *account) backupOffer(enrolled Kind, p *orgPolicy) *EnrolmentOffer {
 }
 
 // enrolled is what a challenge answers that an enrolment has ended.
-func (v *sight) enrolled(u *unit, s *slot) (FinishAnswer, error) {
-	token, err := v.token(u, s)
+func (v *challengeView) enrolled(u *unit, s *slot) (FinishAnswer, error) {
+	token, err := v.signToken(u, s)
 	if err != nil {
 		return FinishAnswer{}, err
 	}
@@ -227,9 +227,9 @@ func (v *sight) enrolled(u *unit, s *slot) (FinishAnswer, error) {
 }
 
 // brought is the factor of an enrolment that has ended. It may have been removed since.
-func (v *sight) brought(s *slot) Factor {
+func (v *challengeView) brought(s *slot) Factor {
 	if h := v.a.factor(s.Factor); h != nil {
-		return h.shown(v.a.guard.live(s.Factor))
+		return h.shown(v.a.guard.enrolled(s.Factor))
 	}
 	return Factor{ID: s.Factor, Kind: s.Kind, Created: s.At}
 }

@@ -451,7 +451,7 @@ func TestAnEnrolmentTokenAlteredOrMadeUpIsRefused(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		bearer string
-		want   mfa.Code
+		want   mfa.ErrorCode
 	}{
 		"made up for her challenge":            {seal.NewFilter().NewBearer(seal.EnrolmentToken, raw).Reveal(), mfa.Unauthenticated},
 		"altered":                              {string(altered), mfa.Unauthenticated},

@@ -24,16 +24,16 @@ func (s *Service) ProveAddress(ctx context.Context, call Call, q ProveRequest) (
 	if err := checkCode(q.Code); err != nil {
 		return ProveAnswer{}, err
 	}
-	var v enrolmentSight
+	var v enrolmentView
 	return run(ctx, s, call, step[ProveAnswer]{
-		token: seal.EnrolmentToken, reads: s.lookAtEnrolment(call.Bearer, "", &v),
+		bearer: seal.EnrolmentToken, reads: s.viewEnrolment(call.Bearer, "", &v),
 		decide: func(u *unit) (ProveAnswer, error) { return v.prove(u, q.Code) },
 	})
 }
 
-func (v *enrolmentSight) prove(u *unit, code seal.Secret) (ProveAnswer, error) {
-	slot, err := v.open(u)
-	ours := slot != nil && slices.Contains(u.tokens, slot.By)
+func (v *enrolmentView) prove(u *unit, code seal.Secret) (ProveAnswer, error) {
+	slot, err := v.checkOpen(u)
+	ours := slot != nil && slices.Contains(u.versions, slot.By)
 	answer := func() ProveAnswer {
 		kinds := slices.DeleteFunc(v.a.enrollable(&v.p.Policy), func(k Kind) bool { return v.mayEnrol(k) != nil })
 		return ProveAnswer{Proven: true, Expires: v.ch.Expires, Kinds: kinds}
@@ -54,15 +54,15 @@ func (v *enrolmentSight) prove(u *unit, code seal.Secret) (ProveAnswer, error) {
 	}
 	address := v.a.addressFactor()
 	kind := address.Kind.row()
-	right, err := kind.check(v.sight.ask(u, address), Answer{Code: code})
+	right, err := kind.check(v.challengeView.ask(u, address), Answer{Code: code})
 	if err != nil {
 		return ProveAnswer{}, err
 	}
-	slot = g.open(&v.ch.challenge, u.now)
+	slot = g.openSlot(&v.ch.challenge, u.now)
 	if !right {
 		return ProveAnswer{}, v.wrong(u, slot, kind)
 	}
-	slot.Proven, slot.By = true, u.token
+	slot.Proven, slot.By = true, u.version
 	u.putGuard(v.a, v.p)
 	return answer(), nil
 }

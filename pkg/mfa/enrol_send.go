@@ -5,7 +5,7 @@ import "context"
 // SendEnrolment sends a fresh code of an enrolment by email; every earlier one is dead. It answers EnrolmentInvalid,
 // NothingToSend for a kind that has no code to send, TooManySends, Locked, and DeliveryFailed.
 func (s *Service) SendEnrolment(ctx context.Context, call Call, id string) (SendAnswer, error) {
-	var v enrolmentSight
+	var v enrolmentView
 	st := enrolmentStep[SendAnswer](s, call, id, &v)
 	st.unsent, st.strict = SendAnswer.unsent, true
 	st.decide = func(u *unit) (SendAnswer, error) {

@@ -36,34 +36,34 @@ func (u *unit) letEnrol(ch *challenge, kinds []Kind) *EnrolmentToDo {
 	return &EnrolmentToDo{Token: &bearer, Expires: ch.Expires, Kinds: kinds}
 }
 
-// enrolmentSight is what a call under /v1/enrolments sees. Without an enrolment token there is no challenge.
-type enrolmentSight struct {
-	sight
+// enrolmentView is what a call under /v1/enrolments sees. Without an enrolment token there is no challenge.
+type enrolmentView struct {
+	challengeView
 	byToken bool
 }
 
-// lookAtEnrolment names the reads of a call by that bearer; r is the user, where the bearer doesn't say. Where nothing says
+// viewEnrolment names the reads of a call by that bearer; r is the user, where the bearer doesn't say. Where nothing says
 // it, there is nothing to read.
-func (s *Service) lookAtEnrolment(bearer string, r route, into *enrolmentSight) []read {
+func (s *Service) viewEnrolment(bearer string, r route, into *enrolmentView) []read {
 	if raw, ok := seal.ParseBearer(seal.EnrolmentToken, bearer, challengeIDLen); ok {
 		into.byToken = true
-		return s.lookAt(challengeID(raw), &into.sight)
+		return s.viewChallenge(challengeID(raw), &into.challengeView)
 	}
 	if r == "" {
-		into.sight = sight{a: &account{}, p: &orgPolicy{}}
+		into.challengeView = challengeView{a: &account{}, p: &orgPolicy{}}
 		return nil
 	}
 	return []read{s.readAccount(r, &into.a), readPolicy(r, "", &into.p)}
 }
 
-// open answers EnrolmentInvalid unless the caller's enrolment token is good. It is for a user who has nothing else to
+// checkOpen answers EnrolmentInvalid unless the caller's enrolment token is good. It is for a user who has nothing else to
 // answer with: one that was given out before the user had a factor is no way around that factor. The slot may be nil, and
 // always is without a token.
-func (v *enrolmentSight) open(u *unit) (*slot, error) {
+func (v *enrolmentView) checkOpen(u *unit) (*slot, error) {
 	if !v.byToken {
 		return nil, nil
 	}
-	slot, err := v.sight.open(u)
+	slot, err := v.challengeView.checkOpen(u)
 	switch {
 	case err != nil, v.ch.Enrolment == "", v.ch.Recovered != EffectReenrol && len(v.a.factors(&v.p.Policy)) > 0:
 		return slot, enrolmentInvalid()
@@ -74,7 +74,7 @@ func (v *enrolmentSight) open(u *unit) (*slot, error) {
 }
 
 // enrollee is the user as what they enrol will find them.
-func (v *enrolmentSight) enrollee() *account {
+func (v *enrolmentView) enrollee() *account {
 	if v.byToken && v.ch.Recovered == EffectReenrol {
 		return v.a.bare()
 	}
@@ -82,7 +82,7 @@ func (v *enrolmentSight) enrollee() *account {
 }
 
 // mayEnrol refuses a kind that the policy or the account leaves no room for, and any but the one that a step-up names.
-func (v *enrolmentSight) mayEnrol(kind Kind) error {
+func (v *enrolmentView) mayEnrol(kind Kind) error {
 	if v.byToken && v.ch.Only != "" && v.ch.Only != kind {
 		return refuse(MethodForbidden, "This step-up can be answered only with a factor of the kind that it names.")
 	}
@@ -94,33 +94,33 @@ func (en *enrolment) binding() binding {
 }
 
 // ask is the question that the factor is which is being enrolled. What the guard will know of it goes to l.
-func (v *enrolmentSight) ask(u *unit, l *live) *question {
-	return &question{u: u, v: &v.sight, in: v, f: factor{factorRecord: &v.a.pending.Factor}, live: l}
+func (v *enrolmentView) ask(u *unit, l *enrolledFactor) *question {
+	return &question{u: u, v: &v.challengeView, in: v, f: factor{factorRecord: &v.a.pending.Factor}, enrolled: l}
 }
 
-func (v *enrolmentSight) binding() binding { return v.a.pending.enrolment.binding() }
+func (v *enrolmentView) binding() binding { return v.a.pending.enrolment.binding() }
 
 // sent makes code the one that finishes the enrolment that is under way.
-func (v *enrolmentSight) sent(u *unit, f factor, code *sentCode) {
+func (v *enrolmentView) sent(u *unit, f factor, code *sentCode) {
 	en := &v.a.pending.enrolment
 	en.Code = code
-	v.a.guard.openEnrolment(en).Sequence = code.Sequence
+	v.a.guard.openEnrolmentSlot(en).Sequence = code.Sequence
 	u.event(v.a.event(ChallengeSent, v.p, map[string]any{"enrolment": en.ID, "kind": f.Kind, "sequence": letter(code.Sequence)}))
 	u.out.notHanded = v.notHanded(u.out.mark)
 }
 
 // underWay answers EnrolmentInvalid unless id is the enrolment that the user has under way, and the caller's. The slot
 // may be nil; with an error it is how the enrolment ended.
-func (v *enrolmentSight) underWay(u *unit, id string) (*slot, error) {
-	switch _, err := v.open(u); {
+func (v *enrolmentView) underWay(u *unit, id string) (*slot, error) {
+	switch _, err := v.checkOpen(u); {
 	case isConflict(err):
 		return nil, err
-	case !v.a.known():
+	case !v.a.exists():
 		return nil, enrolmentInvalid()
 	case err != nil:
-		return v.a.guard.slotOf(id), err
+		return v.a.guard.enrolmentSlot(id), err
 	}
-	en, slot := &v.a.pending.enrolment, v.a.guard.slotOf(id)
+	en, slot := &v.a.pending.enrolment, v.a.guard.enrolmentSlot(id)
 	switch {
 	case v.a.pending.item.Absent(), en.ID != id, en.Epoch != v.a.guard.Epoch, !u.now.Before(en.Expires), !v.owns(u, en),
 		slot != nil && (slot.State != "" || slot.exhausted(v.p)):
@@ -130,7 +130,7 @@ func (v *enrolmentSight) underWay(u *unit, id string) (*slot, error) {
 }
 
 // owns reports whether the caller may go on with en: the one who began it.
-func (v *enrolmentSight) owns(u *unit, en *enrolment) bool {
+func (v *enrolmentView) owns(u *unit, en *enrolment) bool {
 	if v.byToken {
 		return en.Challenge == v.ch.ID
 	}
@@ -151,24 +151,24 @@ func settledEnrolment(en *enrolment, s *slot) bool {
 }
 
 // enrolmentStep is what SendEnrolment and FinishEnrolment have in common.
-func enrolmentStep[T any](s *Service, call Call, id string, v *enrolmentSight) step[T] {
+func enrolmentStep[T any](s *Service, call Call, id string, v *enrolmentView) step[T] {
 	raw, _ := seal.ParseID("en_", id, routeLen)
 	return step[T]{
-		scope: apikey.Manage, or: apikey.Admin, token: seal.EnrolmentToken, named: &named{at: route(raw), missing: enrolmentInvalid},
-		reads: s.lookAtEnrolment(call.Bearer, route(raw), v),
+		scope: apikey.Manage, orScope: apikey.Admin, bearer: seal.EnrolmentToken, named: &named{at: route(raw), missing: enrolmentInvalid},
+		reads: s.viewEnrolment(call.Bearer, route(raw), v),
 	}
 }
 
 // notHanded is what a failed hand-over of the enrolment's newest code changes. An enrolment that was begun anew meanwhile
 // has a wait of its own, which stays.
-func (v *enrolmentSight) notHanded(mark int64) func(*unit, bool) error {
+func (v *enrolmentView) notHanded(mark int64) func(*unit, bool) error {
 	r, id, policyVersion := v.a.route, v.a.pending.ID, v.p.Version
 	sequence := v.a.pending.Code.Sequence
 	return func(u *unit, notTaken bool) error {
 		a := &account{route: r}
 		a.pending.item.Key = enrolmentKey(r)
 		var pending store.Item
-		if err := readAll(u.ctx, u.s.Store, readItem(a.pending.item.Key, &pending), a.readGuard()); err != nil || !a.known() {
+		if err := readAll(u.ctx, u.s.Store, readItem(a.pending.item.Key, &pending), a.readGuard()); err != nil || !a.exists() {
 			return err
 		}
 		if !pending.Absent() {
@@ -177,7 +177,7 @@ func (v *enrolmentSight) notHanded(mark int64) func(*unit, bool) error {
 			}
 		}
 		en := &a.pending.enrolment
-		given := notTaken && a.guard.giveBack(mark)
+		given := notTaken && a.guard.uncountEmail(mark)
 		if en.ID == id {
 			if en.Code != nil && en.Code.Sequence == sequence {
 				en.Code.Again = u.now
@@ -207,7 +207,7 @@ func later(a, b time.Time) time.Time {
 // mustProve reports whether the user enrols with an enrolment token, has to prove the known address first, and hasn't yet.
 // That holds where the policy says so, and whatever it says for a user whose every factor it forbids: else a password alone
 // would enrol another. A recovery code has proven more than the address.
-func (v *enrolmentSight) mustProve(s *slot) bool {
+func (v *enrolmentView) mustProve(s *slot) bool {
 	asked := v.p.EnrolmentProof == "email" || v.a.onlyForbidden(&v.p.Policy)
 	return v.byToken && asked && v.ch.Recovered == "" && (s == nil || !s.Proven)
 }

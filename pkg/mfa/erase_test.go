@@ -62,8 +62,8 @@ func (s *wholeStore) live() map[store.Key]string {
 	return all
 }
 
-// known has erin leave all that a user can leave.
-func known(t *testing.T, w *mfatest.World) {
+// orNull has erin leave all that a user can leave.
+func orNull(t *testing.T, w *mfatest.World) {
 	t.Helper()
 	must := func(err error) {
 		t.Helper()
@@ -133,7 +133,7 @@ func TestAnErasureLeavesNoTraceInTheWholeStore(t *testing.T) {
 		clock := storetest.NewClock(time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC))
 		db := &wholeStore{storetest.NewModel(clock.Now), map[store.Key]store.Record{}}
 		w := mfatest.Over(t, db, db, clock)
-		known(t, w)
+		orNull(t, w)
 		find := func() (found []string) {
 			for _, text := range []string{erin.id, erin.mail, erin.phone, erin.name, erin.browser, erin.label, erin.agent, erin.ip, erin.reason} {
 				for key, item := range db.live() {
@@ -207,7 +207,7 @@ func wantNameless(t *testing.T, e activity.Event) {
 
 func TestActivityShowsWhatTheBusGot(t *testing.T) {
 	w := mfatest.New(t)
-	known(t, w)
+	orNull(t, w)
 	w.Drain(t)
 	got, mine := listings(t, w, erin.id)
 	want := map[string]string{}
@@ -231,7 +231,7 @@ func TestActivityShowsWhatTheBusGot(t *testing.T) {
 
 func TestAnErasureEmptiesTheActivityAtOnce(t *testing.T) {
 	w := mfatest.New(t)
-	known(t, w)
+	orNull(t, w)
 	other := ana()
 	other.Purpose = mfa.StepUp
 	if _, err := w.StartChallenge(t.Context(), w.Client, other); err != nil {

@@ -9,45 +9,45 @@ import (
 	"countersign/pkg/apikey"
 )
 
-// A Code is one of the closed list of answers that are not a success. The HTTP door has one table that turns each into a
+// A ErrorCode is one of the closed list of answers that are not a success. The HTTP door has one table that turns each into a
 // status; nothing else leaves the service.
-type Code string
+type ErrorCode string
 
 // The codes, as callers see them.
 const (
-	InvalidRequest          Code = "invalid_request"
-	Unauthenticated         Code = "unauthenticated"
-	Forbidden               Code = "forbidden"
-	MethodForbidden         Code = "method_forbidden"
-	ReauthenticationNeeded  Code = "reauthentication_required"
-	StepUpNeeded            Code = "step_up_required"
-	NotFound                Code = "not_found"
-	ChallengeInvalid        Code = "challenge_invalid"
-	EnrolmentInvalid        Code = "enrolment_invalid"
-	Busy                    Code = "busy"
-	EmailPinned             Code = "email_pinned"
-	LastFactor              Code = "last_factor"
-	RequiredByPolicy        Code = "required_by_policy"
-	AlreadyExists           Code = "already_exists"
-	AcknowledgementRequired Code = "acknowledgement_required"
-	NothingToSend           Code = "nothing_to_send"
-	TooManyRequests         Code = "too_many_requests"
-	VersionMismatch         Code = "version_mismatch"
-	PreconditionRequired    Code = "precondition_required"
-	WrongCode               Code = "wrong_code"
-	IdempotencyMismatch     Code = "idempotency_mismatch"
-	Locked                  Code = "locked"
-	TooManySends            Code = "too_many_sends"
-	DeliveryFailed          Code = "delivery_failed"
-	Unavailable             Code = "unavailable"
+	InvalidRequest          ErrorCode = "invalid_request"
+	Unauthenticated         ErrorCode = "unauthenticated"
+	Forbidden               ErrorCode = "forbidden"
+	MethodForbidden         ErrorCode = "method_forbidden"
+	ReauthenticationNeeded  ErrorCode = "reauthentication_required"
+	StepUpNeeded            ErrorCode = "step_up_required"
+	NotFound                ErrorCode = "not_found"
+	ChallengeInvalid        ErrorCode = "challenge_invalid"
+	EnrolmentInvalid        ErrorCode = "enrolment_invalid"
+	Busy                    ErrorCode = "busy"
+	EmailPinned             ErrorCode = "email_pinned"
+	LastFactor              ErrorCode = "last_factor"
+	RequiredByPolicy        ErrorCode = "required_by_policy"
+	AlreadyExists           ErrorCode = "already_exists"
+	AcknowledgementRequired ErrorCode = "acknowledgement_required"
+	NothingToSend           ErrorCode = "nothing_to_send"
+	TooManyRequests         ErrorCode = "too_many_requests"
+	VersionMismatch         ErrorCode = "version_mismatch"
+	PreconditionRequired    ErrorCode = "precondition_required"
+	WrongCode               ErrorCode = "wrong_code"
+	IdempotencyMismatch     ErrorCode = "idempotency_mismatch"
+	Locked                  ErrorCode = "locked"
+	TooManySends            ErrorCode = "too_many_sends"
+	DeliveryFailed          ErrorCode = "delivery_failed"
+	Unavailable             ErrorCode = "unavailable"
 )
 
 // DeliveryUnknown is no answer of its own: in a repeated answer it says that nothing is known of a code's hand-over.
-const DeliveryUnknown Code = "delivery_unknown"
+const DeliveryUnknown ErrorCode = "delivery_unknown"
 
 // An Error is an answer with a Code. Detail is for people and never holds a secret, a contact or another user's data.
 type Error struct {
-	Code         Code
+	Code         ErrorCode
 	Param        string        // the field that is wrong, as a path: "user.id"
 	Detail       string        // a sentence
 	AttemptsLeft *int          // after a wrong answer
@@ -92,7 +92,7 @@ func invalid(param, format string, args ...any) *Error {
 	return &Error{Code: InvalidRequest, Param: param, Detail: fmt.Sprintf(format, args...)}
 }
 
-func refuse(code Code, detail string) *Error { return &Error{Code: code, Detail: detail} }
+func refuse(code ErrorCode, detail string) *Error { return &Error{Code: code, Detail: detail} }
 
 // oneOf writes the words that a field takes.
 func oneOf(words []string) string {

@@ -45,16 +45,16 @@ func userActor(user string) activity.Actor {
 }
 
 // by is the event with another actor than the caller.
-func (e carried) by(who activity.Actor) carried {
+func (e pendingEvent) by(who activity.Actor) pendingEvent {
 	e.Actor = who
 	return e
 }
 
-// carried is how an event rides on a Put: with who is told of it, if anybody is.
+// pendingEvent is how an event rides on a Put: with who is told of it, if anybody is.
 //
 // What rides on an item stays in it for as long as nobody writes it again. An event rides on items that an erasure of its
 // user removes, or that are gone within half an hour; on any other it names the user by the route only, and tells nobody.
-type carried struct {
+type pendingEvent struct {
 	activity.Event
 	Life  string // of the user it is about
 	Of    []byte // the route of the user, in the place of User
@@ -104,7 +104,7 @@ func (u *unit) manifest() (string, error) {
 	if len(about) == 0 && u.told != nil {
 		e := u.told.event("", 0, nil)
 		e.Time = u.now
-		about = []carried{e}
+		about = []pendingEvent{e}
 	}
 	if len(about) == 0 {
 		return "", nil
@@ -146,9 +146,9 @@ func decodeManifest(r store.Record) (*manifest, error) {
 }
 
 // carried are the events as they ride.
-func (m *manifest) carried() (events []carried) {
+func (m *manifest) carried() (events []pendingEvent) {
 	for _, l := range m.Events {
-		e := carried{
+		e := pendingEvent{
 			Event: activity.Event{
 				ID: l.ID, Type: l.Type, Time: m.Time, Org: m.Org, User: m.User, Actor: m.Actor, PolicyVersion: m.PolicyVersion, Data: l.Data,
 			},

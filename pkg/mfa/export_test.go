@@ -33,10 +33,10 @@ func (s *Service) PutFactor(ctx context.Context, org, user string, kind Kind, co
 			return err
 		}
 		f := &factorRecord{ID: seal.ID("fa_", nil), Kind: kind, Contact: contact, Created: u.now}
-		a.guard.Factors = append(a.guard.Factors, live{ID: f.ID, Kind: kind})
+		a.guard.Factors = append(a.guard.Factors, enrolledFactor{ID: f.ID, Kind: kind})
 		a.guard.Enabled = true
 		u.put(store.Item{Key: factorKey(a.route, f.ID)}, f, time.Time{})
-		u.list(a)
+		u.putRosterEntry(a)
 		u.put(a.item, a.guard, time.Time{})
 		return nil
 	})
@@ -45,14 +45,14 @@ func (s *Service) PutFactor(ctx context.Context, org, user string, kind Kind, co
 // AnswerWith ends an open challenge as a right answer with a factor of any kind ends it, also of one whose answers can't be
 // checked yet.
 func (s *Service) AnswerWith(ctx context.Context, challenge string, kind Kind) error {
-	var v sight
+	var v challengeView
 	return s.alone(ctx, func(u *unit) error {
-		if err := readAll(ctx, s.Store, s.lookAt(challenge, &v)...); err != nil {
+		if err := readAll(ctx, s.Store, s.viewChallenge(challenge, &v)...); err != nil {
 			return err
 		}
 		v.a.guard.MFATime = u.now
-		slot := v.a.guard.open(&v.ch.challenge, u.now)
-		v.end(u, slot, verified)
+		slot := v.a.guard.openSlot(&v.ch.challenge, u.now)
+		v.conclude(u, slot, verified)
 		slot.Kind = kind
 		u.put(v.a.item, v.a.guard, time.Time{})
 		return nil
@@ -63,11 +63,11 @@ func (s *Service) AnswerWith(ctx context.Context, challenge string, kind Kind) e
 func (s *Service) Knows(ctx context.Context, org, user string, token seal.Secret) (known bool, err error) {
 	var a *account
 	err = s.alone(ctx, func(u *unit) (err error) {
-		if err := readAll(ctx, s.Store, s.readAccount(routeOf(org, user), &a)); err != nil || !a.known() {
+		if err := readAll(ctx, s.Store, s.readAccount(routeOf(org, user), &a)); err != nil || !a.exists() {
 			return err
 		}
 		if u.ring, err = s.Keys.Ring(ctx); err == nil {
-			known, err = u.knows(a.guard, token)
+			known, err = u.knowsBrowser(a.guard, token)
 		}
 		return err
 	})

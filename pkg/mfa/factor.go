@@ -24,7 +24,7 @@ func (a *account) factors(p *Policy) []factor {
 	implicit, hasImplicit := a.implicitFactor(p)
 	for i := range a.enrolled {
 		h := &a.enrolled[i]
-		l := a.guard.live(h.ID)
+		l := a.guard.enrolled(h.ID)
 		if l == nil || p.method(h.Kind) == NotAllowed {
 			continue
 		}
@@ -54,7 +54,7 @@ func (a *account) implicitFactor(p *Policy) (f factor, implicit bool) {
 
 // factor finds an enrolled factor of the user; nil: there is no such one.
 func (a *account) factor(id string) *heldFactor {
-	if a.guard == nil || a.guard.live(id) == nil {
+	if a.guard == nil || a.guard.enrolled(id) == nil {
 		return nil
 	}
 	for i := range a.enrolled {
@@ -108,7 +108,7 @@ type Factor struct {
 	LastUsed *time.Time `json:"last_used"` // null: never
 }
 
-func (r *factorRecord) shown(l *live) Factor {
+func (r *factorRecord) shown(l *enrolledFactor) Factor {
 	shown := Factor{ID: r.ID, Kind: r.Kind, Label: r.Label, Hint: r.hint(), Created: r.Created}
 	if !l.Used.IsZero() {
 		shown.LastUsed = &l.Used

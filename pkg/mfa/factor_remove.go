@@ -37,7 +37,7 @@ func (s *Service) RemoveFactor(ctx context.Context, call Call, org, user, id str
 				u.event(a.event(UserDisabled, p, map[string]any{"cause": "factor_removed"}))
 			}
 		}
-		u.list(a)
+		u.putRosterEntry(a)
 		u.putGuard(a, p)
 		return none, nil
 	})
@@ -59,7 +59,7 @@ func (u *unit) remove(a *account, h *heldFactor, p *orgPolicy, cause string) {
 // wrong answers stay. Whoever calls it says that 2FA is off, unless the same commit turns it on again.
 func (u *unit) removeAll(a *account, p *orgPolicy, cause string) {
 	for i := range a.enrolled {
-		if h := &a.enrolled[i]; a.guard.live(h.ID) != nil {
+		if h := &a.enrolled[i]; a.guard.enrolled(h.ID) != nil {
 			u.remove(a, h, p, cause)
 		}
 	}
@@ -70,7 +70,7 @@ func (u *unit) removeAll(a *account, p *orgPolicy, cause string) {
 // without is the account as it would be without one enrolled factor.
 func (a *account) without(id string) *account {
 	left, g := *a, *a.guard
-	g.Factors = slices.DeleteFunc(slices.Clone(g.Factors), func(l live) bool { return l.ID == id })
+	g.Factors = slices.DeleteFunc(slices.Clone(g.Factors), func(l enrolledFactor) bool { return l.ID == id })
 	left.guard = &g
 	return &left
 }

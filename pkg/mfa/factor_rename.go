@@ -20,6 +20,6 @@ func (s *Service) RenameFactor(ctx context.Context, call Call, org, user, id, la
 			u.put(h.item, &h.factorRecord, time.Time{})
 			u.event(a.event(FactorRenamed, p, map[string]any{"factor": id, "kind": h.Kind}))
 		}
-		return h.shown(a.guard.live(id)), nil
+		return h.shown(a.guard.enrolled(id)), nil
 	})
 }

@@ -88,7 +88,7 @@ func TestARefusedCallLeavesProfileAndTrustAsTheyWere(t *testing.T) {
 	for name, c := range map[string]struct {
 		before func(*testing.T, *mfatest.World)
 		call   func(*testing.T, *mfatest.World) error
-		want   mfa.Code
+		want   mfa.ErrorCode
 	}{
 		"a start of somebody who is locked":                 {func(t *testing.T, w *mfatest.World) { lock(t, w) }, start, mfa.Locked},
 		"a start of somebody who was deprovisioned":         {deprovision, start, mfa.Forbidden},
@@ -190,7 +190,7 @@ func TestAUserIsMadeOnFirstSightEvenWhereTheCallIsRefused(t *testing.T) {
 	person := mfa.Person{ID: user, Name: mfa.Some("Ana")}
 	for name, c := range map[string]struct {
 		call func(*mfatest.World) error
-		want mfa.Code
+		want mfa.ErrorCode
 	}{
 		"a start": {func(w *mfatest.World) error {
 			_, err := w.StartChallenge(t.Context(), w.Client, mfa.StartRequest{Org: org, User: person})

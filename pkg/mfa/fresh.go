@@ -77,7 +77,7 @@ func (a *account) onlyForbidden(p *Policy) bool {
 }
 
 // proof reads a token as the proof of a step-up which this user has answered for this client within the last 10 minutes.
-// It is nil for any other token; what the proof is good for is for the caller to judge. What counts is when the user answered: the token may have been signed again since. A
+// It is nil for any other token; what the proof is good for is the caller's decision. What counts is when the user answered: the token may have been signed again since. A
 // proof is bound to the user's epoch, and so it dies with the next reset or revocation.
 func (u *unit) proof(token seal.Secret, g *guard) (*tokenClaims, error) {
 	raw, err := u.ring.Verify(token.Reveal())

@@ -30,7 +30,7 @@ func changes(w *mfatest.World, factor string) map[string]func(t *testing.T, call
 }
 
 // wantRefused fails the test unless a client with such a call can change nothing of ana's.
-func wantRefused(t *testing.T, w *mfatest.World, factor, name string, call mfa.Call, want mfa.Code) {
+func wantRefused(t *testing.T, w *mfatest.World, factor, name string, call mfa.Call, want mfa.ErrorCode) {
 	t.Helper()
 	for what, change := range changes(w, factor) {
 		if err := change(t, call); mfa.AsError(err).Code != want {

@@ -35,9 +35,9 @@ func (g *guard) slot(id string) *slot {
 // only a user who signs in more than twice a minute ever gets there.
 const mostSlots = 32
 
-// open finds or makes the slot of a challenge. Making one forgets those whose time is over and, when there are too
+// openSlot finds or makes the slot of a challenge. Making one forgets those whose time is over and, when there are too
 // many, the one begun first; what was begun no later and has no slot is dead from then on.
-func (g *guard) open(ch *challenge, now time.Time) *slot {
+func (g *guard) openSlot(ch *challenge, now time.Time) *slot {
 	if s := g.slot(ch.ID); s != nil {
 		return s
 	}
@@ -79,15 +79,15 @@ func (g *guard) trustEpoch() string {
 // required reports whether the user has to give a second factor, whether or not it was turned on.
 func (g *guard) required(p *Policy) bool { return p.Require == Everyone || g.Enforced }
 
-func (g *guard) event(kind string, policyVersion int, data map[string]any) carried {
-	return carried{
+func (g *guard) event(kind string, policyVersion int, data map[string]any) pendingEvent {
+	return pendingEvent{
 		Event: activity.Event{Type: kind, Org: g.Org, User: g.User, PolicyVersion: policyVersion, Data: data},
 		Life:  g.life(),
 	}
 }
 
-// live finds an enrolled factor that counts; nil: it is none.
-func (g *guard) live(id string) *live {
+// enrolled finds an enrolled factor that counts; nil: it is none.
+func (g *guard) enrolled(id string) *enrolledFactor {
 	for i := range g.Factors {
 		if g.Factors[i].ID == id {
 			return &g.Factors[i]
@@ -108,17 +108,17 @@ func (g *guard) kinds() []Kind {
 	return kinds
 }
 
-// slotOf finds what the guard knows of an enrolment; nil: nothing yet.
-func (g *guard) slotOf(en string) *slot {
+// enrolmentSlot finds what the guard knows of an enrolment; nil: nothing yet.
+func (g *guard) enrolmentSlot(en string) *slot {
 	if g.Pending != nil && g.Pending.ID == shortID(en) {
 		return g.Pending
 	}
 	return nil
 }
 
-// openEnrolment finds or makes the slot of the enrolment that is under way. What was there was of one that is dead.
-func (g *guard) openEnrolment(en *enrolment) *slot {
-	if s := g.slotOf(en.ID); s != nil {
+// openEnrolmentSlot finds or makes the slot of the enrolment that is under way. What was there was of one that is dead.
+func (g *guard) openEnrolmentSlot(en *enrolment) *slot {
+	if s := g.enrolmentSlot(en.ID); s != nil {
 		return s
 	}
 	g.Pending = &slot{ID: shortID(en.ID), Begun: en.Begun, Until: en.Expires}

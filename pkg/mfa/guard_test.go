@@ -93,12 +93,12 @@ func testedChallenge(i int) *challenge {
 }
 
 // sightOf is what a step sees of a challenge that is the caller's own.
-func sightOf(g *guard, ch *challenge, now time.Time) (*sight, *unit) {
+func sightOf(g *guard, ch *challenge, now time.Time) (*challengeView, *unit) {
 	key := "hash of the token"
 	ch.Bearer, ch.Epoch = key, g.Epoch
 	held := &heldChallenge{challenge: *ch}
 	held.item.Version = "there"
-	return &sight{a: &account{guard: g}, p: &orgPolicy{policyRecord: policyRecord{Policy: DefaultPolicy()}}, ch: held}, &unit{now: now, caller: &caller{hash: key}}
+	return &challengeView{a: &account{guard: g}, p: &orgPolicy{policyRecord: policyRecord{Policy: DefaultPolicy()}}, ch: held}, &unit{now: now, caller: &caller{hash: key}}
 }
 
 func TestTheOldestChallengeOfTooManyIsDead(t *testing.T) {
@@ -107,14 +107,14 @@ func TestTheOldestChallengeOfTooManyIsDead(t *testing.T) {
 	now := morning.Add(time.Minute)
 	for i := range mostSlots + 3 {
 		all = append(all, testedChallenge(i))
-		g.open(all[i], now)
+		g.openSlot(all[i], now)
 		if len(g.Slots) > mostSlots {
 			t.Fatalf("got %d slots, want %d at most", len(g.Slots), mostSlots)
 		}
 	}
 	for i, ch := range all {
 		v, u := sightOf(g, ch, now)
-		if _, err := v.open(u); (err == nil) != (i >= 3) {
+		if _, err := v.checkOpen(u); (err == nil) != (i >= 3) {
 			t.Errorf("challenge %d: got %v", i, err)
 		}
 	}
@@ -122,7 +122,7 @@ func TestTheOldestChallengeOfTooManyIsDead(t *testing.T) {
 	late.Begun = late.Begun.Add(time.Second)
 	for _, ch := range []*challenge{early, late} { // neither has a slot
 		v, u := sightOf(g, ch, now)
-		if _, err := v.open(u); (err == nil) != (ch == late) {
+		if _, err := v.checkOpen(u); (err == nil) != (ch == late) {
 			t.Errorf("without a slot, begun at %v: got %v", ch.Begun, err)
 		}
 	}
@@ -131,15 +131,15 @@ func TestTheOldestChallengeOfTooManyIsDead(t *testing.T) {
 func TestAChallengeThatEndedStaysEndedWhenItsSlotIsEvicted(t *testing.T) {
 	g := &guard{Epoch: "e"}
 	spent := testedChallenge(0)
-	g.open(spent, morning).State = verified
+	g.openSlot(spent, morning).State = verified
 	for i := range mostSlots {
-		g.open(testedChallenge(i+1), morning)
+		g.openSlot(testedChallenge(i+1), morning)
 	}
 	if g.slot(spent.ID) != nil {
 		t.Fatal("its slot is still there")
 	}
 	v, u := sightOf(g, spent, morning.Add(time.Minute))
-	if _, err := v.open(u); err == nil {
+	if _, err := v.checkOpen(u); err == nil {
 		t.Error("a spent challenge can be answered again")
 	}
 }
@@ -147,15 +147,15 @@ func TestAChallengeThatEndedStaysEndedWhenItsSlotIsEvicted(t *testing.T) {
 func TestASlotIsForgottenWhenItsTimeIsOver(t *testing.T) {
 	g := &guard{Epoch: "e"}
 	for i := range mostSlots {
-		g.open(testedChallenge(i), morning)
+		g.openSlot(testedChallenge(i), morning)
 	}
 	last := testedChallenge(mostSlots)
 	now := g.Slots[9].Until
-	g.open(last, now)
+	g.openSlot(last, now)
 	if got := len(g.Slots); got != mostSlots-10+1 || !g.Floor.IsZero() {
 		t.Errorf("got %d slots and floor %v, want those whose time is over gone, and no other", got, g.Floor)
 	}
-	if first := g.open(last, now); first.ID != shortID(last.ID) || len(g.Slots) != mostSlots-10+1 {
+	if first := g.openSlot(last, now); first.ID != shortID(last.ID) || len(g.Slots) != mostSlots-10+1 {
 		t.Error("opening again made another slot")
 	}
 }

@@ -22,7 +22,7 @@ func handOver[T any](u *unit, st step[T], answer T) (T, error) {
 	out := u.out
 	err := u.s.Mail.SendMail(u.ctx, out.message)
 	if err == nil {
-		u.amend(func(next *unit) error { return next.replayed.remember(next, answer, nil) })
+		u.compensate(func(next *unit) error { return next.replayed.remember(next, answer, nil) })
 		return answer, nil
 	}
 	u.s.log().WarnContext(u.ctx, "mail was not handed over", "error", err)
@@ -33,7 +33,7 @@ func handOver[T any](u *unit, st step[T], answer T) (T, error) {
 		var none T
 		answer, refused = none, refuse(DeliveryFailed, "The message could not be handed over to the provider. Try again.")
 	}
-	u.amend(func(next *unit) error {
+	u.compensate(func(next *unit) error {
 		if err := out.notHanded(next, notTaken); err != nil {
 			return err
 		}
@@ -45,13 +45,13 @@ func handOver[T any](u *unit, st step[T], answer T) (T, error) {
 	return answer, nil
 }
 
-// amend corrects what u committed, in a commit of its own. That the correction can't be recorded is for the log: what was
+// compensate corrects what u committed, in a commit of its own. That the correction can't be recorded is for the log: what was
 // committed first is on the safe side.
-func (u *unit) amend(work func(*unit) error) {
-	next := &unit{s: u.s, ctx: u.ctx, ring: u.ring, caller: u.caller, known: u.known}
+func (u *unit) compensate(work func(*unit) error) {
+	next := &unit{s: u.s, ctx: u.ctx, ring: u.ring, caller: u.caller, admitted: u.admitted}
 	remembered := u.replayed
 	if remembered != nil {
-		remembered.item.Version = u.token
+		remembered.item.Version = u.version
 	}
 	err := next.repeat(func(next *unit) error {
 		next.replayed, next.needs = remembered, u.needs

@@ -25,7 +25,7 @@ func TestAKnownTokenOfAnotherFormIsWorthNothing(t *testing.T) {
 		"other letters":                whole[:len(whole)-1] + "*",
 		"padding":                      whole[:len(whole)-2] + "==",
 	} {
-		if known, err := u.knows(g, seal.NewSecret(text)); known || err != nil {
+		if known, err := u.knowsBrowser(g, seal.NewSecret(text)); known || err != nil {
 			t.Errorf("%s: got %t, %v", name, known, err)
 		}
 	}
@@ -33,10 +33,10 @@ func TestAKnownTokenOfAnotherFormIsWorthNothing(t *testing.T) {
 
 func TestEventsOfOneCommitKeepTheirOwnPolicyVersionAndActor(t *testing.T) {
 	at := morning.Add(time.Hour)
-	first := carried{Event: activity.Event{ID: "ev_1", Type: ChallengeFailed, Time: at, Org: "acme", User: "u-17", Actor: userActor("u-17"), PolicyVersion: 3}}
+	first := pendingEvent{Event: activity.Event{ID: "ev_1", Type: ChallengeFailed, Time: at, Org: "acme", User: "u-17", Actor: userActor("u-17"), PolicyVersion: 3}}
 	second := first
 	second.ID, second.PolicyVersion, second.Actor = "ev_2", 4, serviceActor
-	rides, err := (&unit{events: []carried{first, second}}).manifest()
+	rides, err := (&unit{events: []pendingEvent{first, second}}).manifest()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +48,7 @@ func TestEventsOfOneCommitKeepTheirOwnPolicyVersionAndActor(t *testing.T) {
 	if len(read) != 2 {
 		t.Fatalf("got %+v", read)
 	}
-	for i, want := range []carried{first, second} {
+	for i, want := range []pendingEvent{first, second} {
 		if got := read[i]; got.ID != want.ID || got.PolicyVersion != want.PolicyVersion || got.Actor != want.Actor {
 			t.Errorf("got %s of version %d by %v, want %s, %d, %v", got.ID, got.PolicyVersion, got.Actor, want.ID, want.PolicyVersion, want.Actor)
 		}

@@ -93,11 +93,11 @@ type explainer interface {
 
 // A question is one factor, asked in one challenge or in its enrolment.
 type question struct {
-	u    *unit
-	v    *sight // the user's account and policy, and the challenge; an enrolment with an API key has none
-	in   exchange
-	f    factor
-	live *live // what the guard knows of the factor; nil: it is not enrolled
+	u        *unit
+	v        *challengeView // the user's account and policy, and the challenge; an enrolment with an API key has none
+	in       exchange
+	f        factor
+	enrolled *enrolledFactor // what the guard knows of the factor; nil: it is not enrolled
 }
 
 // An exchange is where a factor is asked: a challenge, or the enrolment of the factor.
@@ -153,8 +153,8 @@ func (k Kind) row() kindRow {
 	return kindRow{authenticator: reserved{}, acr: "aal1", guessable: true}
 }
 
-// known reports whether there is such a kind.
-func (k Kind) known() bool { return k.strength() < len(kinds) }
+// exists reports whether there is such a kind.
+func (k Kind) exists() bool { return k.strength() < len(kinds) }
 
 // strength is the kind's place in the table: 0 for the strongest. An unknown kind comes after all others.
 func (k Kind) strength() int {
@@ -168,7 +168,7 @@ func (k Kind) strength() int {
 // whose strongest factor is of that kind. Neither a mailbox nor a phone number takes over an account that has an app or a
 // key.
 func (k Kind) proves(strongest Kind) bool {
-	return k.known() && strongest.known() && k.row().proof >= strongest.row().proof
+	return k.exists() && strongest.exists() && k.row().proof >= strongest.row().proof
 }
 
 // namesOfKinds lists the kinds for somebody who gave something else.

@@ -22,8 +22,8 @@ func (g *guard) knownToken(ring *seal.Ring) (*seal.Secret, error) {
 	return &token, nil
 }
 
-// knows reports whether a token that came with a start is a known token of this user.
-func (u *unit) knows(g *guard, token seal.Secret) (bool, error) {
+// knowsBrowser reports whether a token that came with a start is a known token of this user.
+func (u *unit) knowsBrowser(g *guard, token seal.Secret) (bool, error) {
 	t, ok := seal.KnownToken.Parse(token)
 	if !ok {
 		return false, nil
@@ -35,8 +35,8 @@ func (u *unit) knows(g *guard, token seal.Secret) (bool, error) {
 	return known, err
 }
 
-// endKnown ends every known token of the user that was given so far. None is given again for an answer of before.
-func (g *guard) endKnown() {
+// endKnownTokens ends every known token of the user that was given so far. None is given again for an answer of before.
+func (g *guard) endKnownTokens() {
 	g.KnownWord = newEpoch()
 	for i := range g.Slots {
 		g.Slots[i].Unknown = true

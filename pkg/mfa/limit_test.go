@@ -312,7 +312,7 @@ func TestG1FiftyChallengesShareOneCount(t *testing.T) {
 			}
 		}
 		all.Wait()
-		for _, code := range []mfa.Code{mfa.WrongCode, mfa.Locked, mfa.ChallengeInvalid, mfa.Busy} {
+		for _, code := range []mfa.ErrorCode{mfa.WrongCode, mfa.Locked, mfa.ChallengeInvalid, mfa.Busy} {
 			heard.Delete(code)
 		}
 		heard.Range(func(code, _ any) bool { t.Errorf("somebody heard %v", code); return true })

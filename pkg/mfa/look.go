@@ -16,15 +16,15 @@ type ChallengeState struct {
 // the outcome, its token signed anew with the same jti, without what is shown once but the trust token. A challenge that
 // is gone, or another client's, is ChallengeInvalid.
 func (s *Service) LookAtChallenge(ctx context.Context, call Call, id string) (ChallengeState, error) {
-	var v sight
+	var v challengeView
 	return run(ctx, s, call, step[ChallengeState]{
-		scope: apikey.SignIn, named: challengeNamed(id), reads: s.lookAt(id, &v),
+		scope: apikey.SignIn, named: challengeNamed(id), reads: s.viewChallenge(id, &v),
 		decide: func(u *unit) (ChallengeState, error) {
-			slot, err := v.open(u)
+			slot, err := v.checkOpen(u)
 			switch {
 			case err == nil:
 				return ChallengeState{State: pending}, nil
-			case !u.known:
+			case !u.admitted:
 				return ChallengeState{}, err
 			case slot == nil:
 				return ChallengeState{State: expired}, nil

@@ -66,7 +66,7 @@ func TestAMethodIsPreferredAtASignInAndBindsAStepUp(t *testing.T) {
 			for kind, id := range ids {
 				allowed := slices.Contains(c.kinds, kind)
 				_, err := w.SendCode(t.Context(), w.Client, mfa.SendRequest{Challenge: ch.ID, Factor: id})
-				want := mfa.Code("")
+				want := mfa.ErrorCode("")
 				switch {
 				case !allowed:
 					want = mfa.MethodForbidden
@@ -88,7 +88,7 @@ func TestAMethodIsPreferredAtASignInAndBindsAStepUp(t *testing.T) {
 			if c.any {
 				done.RecoveryCodes = done.RecoveryCodes[1:]
 			}
-			if want := map[bool]mfa.Code{true: "", false: mfa.MethodForbidden}[c.any]; codeOf(err) != want {
+			if want := map[bool]mfa.ErrorCode{true: "", false: mfa.MethodForbidden}[c.any]; codeOf(err) != want {
 				t.Errorf("recover: got %v, want %q", err, want)
 			}
 		})
@@ -96,7 +96,7 @@ func TestAMethodIsPreferredAtASignInAndBindsAStepUp(t *testing.T) {
 }
 
 // codeOf is the code of an error; empty: there is none.
-func codeOf(err error) mfa.Code {
+func codeOf(err error) mfa.ErrorCode {
 	if err == nil {
 		return ""
 	}

@@ -23,18 +23,18 @@ const (
 // A topic is something that users are told of. To tell them of one thing more is to add a row to topics, and its texts to
 // package message.
 type topic struct {
-	name   string              // of its message, and in records
-	event  string              // the type of the event that brings it
-	about  func(*carried) bool // whether this one does; nil: each does
-	always bool                // it never waits for room, and takes none
+	name   string                   // of its message, and in records
+	event  string                   // the type of the event that brings it
+	about  func(*pendingEvent) bool // whether this one does; nil: each does
+	always bool                     // it never waits for room, and takes none
 }
 
 // told is true of an event that no other event of its commit stands for.
-func told(e *carried) bool { return e.Data["cause"] == nil }
+func told(e *pendingEvent) bool { return e.Data["cause"] == nil }
 
 var topics = []topic{
-	{message.Lock, ChallengeLocked, func(e *carried) bool { return e.Data["recovery"] == nil }, false},
-	{message.RecoveryLock, ChallengeLocked, func(e *carried) bool { return e.Data["recovery"] != nil }, false},
+	{message.Lock, ChallengeLocked, func(e *pendingEvent) bool { return e.Data["recovery"] == nil }, false},
+	{message.RecoveryLock, ChallengeLocked, func(e *pendingEvent) bool { return e.Data["recovery"] != nil }, false},
 	{message.Unlocked, UserUnlocked, nil, false},
 	{message.Theft, BrowserTheft, nil, false},
 	{message.Enrolled, FactorEnrolled, nil, false},
@@ -42,11 +42,11 @@ var topics = []topic{
 	{message.RecoveryUsed, RecoveryUsed, nil, false},
 	{message.RecoveryMade, RecoveryMade, nil, false},
 	{message.Disabled, UserDisabled, told, false},
-	{message.Moved, UserUpdated, func(e *carried) bool { return e.former.Email != "" }, true},
+	{message.Moved, UserUpdated, func(e *pendingEvent) bool { return e.former.Email != "" }, true},
 }
 
 // topic finds what an event tells its user; nil: nothing.
-func (e *carried) topic() *topic {
+func (e *pendingEvent) topic() *topic {
 	for i := range topics {
 		if t := &topics[i]; t.event == e.Type && (t.about == nil || t.about(e)) {
 			return t

@@ -107,7 +107,7 @@ func (s *Service) claim(ctx context.Context, key store.Key) (*heldClaim, error) 
 	case err != nil:
 		return nil, err
 	}
-	held.item.Version = u.token
+	held.item.Version = u.version
 	return held, nil
 }
 
@@ -119,7 +119,7 @@ func (s *Service) recordUndelivered(ctx context.Context, n *addressed, held *hel
 		if err := readAll(ctx, s.Store, a.readGuard()); err != nil {
 			return err
 		}
-		if a.known() && a.guard.life() == n.life {
+		if a.exists() && a.guard.life() == n.life {
 			u.put(a.item, a.guard, time.Time{})
 			u.event(a.guard.event(DeliveryFailure, n.about.PolicyVersion, map[string]any{"channel": "email", "about": n.about.ID}).by(serviceActor))
 		}
@@ -176,7 +176,7 @@ func (s *Service) remind(ctx context.Context, r route, at time.Time) error {
 func (s *Service) sumUpDue(ctx context.Context, r route) error {
 	return s.alone(ctx, func(u *unit) error {
 		a := &account{route: r}
-		if err := readAll(ctx, s.Store, a.readGuard()); err != nil || !a.known() || len(a.guard.Waiting) == 0 {
+		if err := readAll(ctx, s.Store, a.readGuard()); err != nil || !a.exists() || len(a.guard.Waiting) == 0 {
 			return err
 		}
 		u.sumUp(a.guard)

@@ -54,7 +54,7 @@ func (s *Service) PutPolicy(ctx context.Context, call Call, org string, change P
 			if err != nil {
 				return OrgPolicy{}, err
 			}
-			u.event(carried{Event: activity.Event{Type: PolicyChanged, Org: org, PolicyVersion: p.Version, Data: map[string]any{"changed": changed}}})
+			u.event(pendingEvent{Event: activity.Event{Type: PolicyChanged, Org: org, PolicyVersion: p.Version, Data: map[string]any{"changed": changed}}})
 			return p.shown(), nil
 		},
 	})

@@ -209,11 +209,11 @@ func TestL10APolicyIsReplacedUnderItsVersionOnly(t *testing.T) {
 	var all sync.WaitGroup
 	barrier := make(chan struct{})
 	var mu sync.Mutex
-	heard := map[mfa.Code]int{}
+	heard := map[mfa.ErrorCode]int{}
 	for range 16 {
 		all.Go(func() {
 			<-barrier
-			code := mfa.Code("")
+			code := mfa.ErrorCode("")
 			if _, err := put(&version); err != nil {
 				code = mfa.AsError(err).Code
 			}

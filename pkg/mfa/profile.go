@@ -144,8 +144,8 @@ func goodLocale(s string) bool {
 	return len(s) >= 2 && len(s) <= 35 && !strings.ContainsFunc(s, func(r rune) bool { return !isAlnum(r) && r != '-' })
 }
 
-// A following is what it takes to bring an account up to what a client says of the user.
-type following struct {
+// A profileChange is what it takes to bring an account up to what a client says of the user.
+type profileChange struct {
 	met     bool // the user is seen for the first time
 	changed bool // the guard has to be put
 	relist  bool // and the user's line in the roster
@@ -153,9 +153,9 @@ type following struct {
 	events  int // of the commit, before those that this brings
 }
 
-// follow brings the account up to what the client says of the user, and makes it at the first sight of the user.
-func (u *unit) follow(a *account, p *orgPolicy, org string, said Person) following {
-	f := following{met: !a.known(), events: len(u.events)}
+// applyProfile brings the account up to what the client says of the user, and makes it at the first sight of the user.
+func (u *unit) applyProfile(a *account, p *orgPolicy, org string, said Person) profileChange {
+	f := profileChange{met: !a.exists(), events: len(u.events)}
 	if f.met {
 		a.meet(org, said.ID)
 		u.event(a.event(UserCreated, p, nil))
@@ -183,7 +183,7 @@ func (u *unit) follow(a *account, p *orgPolicy, org string, said Person) followi
 // undo leaves the account as it was, because the call that said all this is refused: whoever may not change anything else
 // changes no address either. A user who is seen for the first time stays, with what was said, so that an administrator
 // finds whom to help. Between follow and undo nothing else may be planned.
-func (f *following) undo(u *unit, a *account) {
+func (f *profileChange) undo(u *unit, a *account) {
 	if f.met {
 		return
 	}

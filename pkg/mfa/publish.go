@@ -108,7 +108,7 @@ func (s *Service) gather(ctx context.Context, records []store.Record) (batch, er
 
 // filing is an event for the activity, about the user of a route whose guard is g. The guard is nil where the event is about
 // nobody, or about a user who is gone.
-func filing(e *carried, r route, g *guard) activity.Filing {
+func filing(e *pendingEvent, r route, g *guard) activity.Filing {
 	f := activity.Filing{Event: e.Event, Route: activity.Route(r)}
 	if r == "" {
 		f.Route = activity.Route(routeOf(e.Org, ""))

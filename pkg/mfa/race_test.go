@@ -29,16 +29,16 @@ func rounds() int {
 // A tally counts what callers heard; a success is heard as the empty code.
 type tally struct {
 	mu    sync.Mutex
-	heard map[mfa.Code]int
+	heard map[mfa.ErrorCode]int
 }
 
 func (c *tally) add(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.heard == nil {
-		c.heard = map[mfa.Code]int{}
+		c.heard = map[mfa.ErrorCode]int{}
 	}
-	code := mfa.Code("")
+	code := mfa.ErrorCode("")
 	if err != nil {
 		code = mfa.AsError(err).Code
 	}
@@ -46,7 +46,7 @@ func (c *tally) add(err error) {
 }
 
 // wantOnly fails the test if somebody heard anything else than codes.
-func (c *tally) wantOnly(t *testing.T, codes ...mfa.Code) {
+func (c *tally) wantOnly(t *testing.T, codes ...mfa.ErrorCode) {
 	t.Helper()
 	others := maps.Clone(c.heard)
 	for _, code := range codes {

@@ -30,9 +30,9 @@ type guard struct {
 	Enforced      bool `json:"enforced,omitempty"`      // by an administrator, whatever the policy requires
 	Deprovisioned bool `json:"deprovisioned,omitempty"` // the client said so, and hasn't put the user again since
 
-	Factors  []live       `json:"factors,omitempty"`  // a factor that isn't here is none
-	Recovery *recoverySet `json:"recovery,omitempty"` // nil: there is none
-	Owed     bool         `json:"owed,omitempty"`     // the next verify makes a set of recovery codes and shows it
+	Factors  []enrolledFactor `json:"factors,omitempty"`  // a factor that isn't here is none
+	Recovery *recoverySet     `json:"recovery,omitempty"` // nil: there is none
+	Owed     bool             `json:"owed,omitempty"`     // the next verify makes a set of recovery codes and shows it
 
 	Slots   []slot    `json:"slots,omitempty"`
 	Floor   time.Time `json:"floor,omitzero"`    // a challenge without a slot, begun then or before, was evicted: dead
@@ -48,8 +48,8 @@ type guard struct {
 	Listed store.Version `json:"listed,omitempty"` // the commit that last wrote the user's line in the roster
 }
 
-// live is an enrolled factor that counts. What else there is to know of it is in an item of its own.
-type live struct {
+// enrolledFactor is an enrolled factor that counts. What else there is to know of it is in an item of its own.
+type enrolledFactor struct {
 	ID   string    `json:"id"`
 	Kind Kind      `json:"kind"`
 	Used time.Time `json:"used,omitzero"`

@@ -42,11 +42,11 @@ func (s *Service) Recover(ctx context.Context, call Call, q RecoverRequest) (Rec
 	if err != nil {
 		return RecoverAnswer{}, err
 	}
-	var v sight
-	reads := s.lookAt(q.Challenge, &v)
+	var v challengeView
+	reads := s.viewChallenge(q.Challenge, &v)
 	var bearer seal.Secret // of the enrolment that this may lead to: the same over all tries
 	return run(ctx, s, call, step[RecoverAnswer]{
-		scope: apikey.SignIn, token: seal.ChallengeToken, named: challengeNamed(q.Challenge), reads: reads,
+		scope: apikey.SignIn, bearer: seal.ChallengeToken, named: challengeNamed(q.Challenge), reads: reads,
 		decide: func(u *unit) (RecoverAnswer, error) {
 			if bearer.IsZero() {
 				bearer = u.newToken(seal.EnrolmentToken, q.Challenge)
@@ -56,9 +56,9 @@ func (s *Service) Recover(ctx context.Context, call Call, q RecoverRequest) (Rec
 	})
 }
 
-func (v *sight) recover(u *unit, code, bearer seal.Secret) (RecoverAnswer, error) {
-	slot, err := v.open(u)
-	if slot != nil && slices.Contains(u.tokens, slot.By) {
+func (v *challengeView) recover(u *unit, code, bearer seal.Secret) (RecoverAnswer, error) {
+	slot, err := v.checkOpen(u)
+	if slot != nil && slices.Contains(u.versions, slot.By) {
 		// What it did was committed, and the answer to the commit was lost.
 		switch {
 		case slot.State == verified && slot.Effect != "":
@@ -109,9 +109,9 @@ func (v *sight) recover(u *unit, code, bearer seal.Secret) (RecoverAnswer, error
 }
 
 // wrongRecovery counts a wrong recovery code against the user.
-func (v *sight) wrongRecovery(u *unit) error {
+func (v *challengeView) wrongRecovery(u *unit) error {
 	g := v.a.guard
-	g.open(&v.ch.challenge, u.now).By = u.token
+	g.openSlot(&v.ch.challenge, u.now).By = u.version
 	locked := g.Looked.wrong(recoveryBudget(), v.ch.Known, u.now)
 	left := g.Looked.left(recoveryBudget(), v.ch.Known, u.now)
 	u.event(v.ch.event(ChallengeFailed, map[string]any{"recovery": true, "attempts_left": left}))
@@ -125,7 +125,7 @@ func (v *sight) wrongRecovery(u *unit) error {
 }
 
 // effect carries out what the policy says a recovery code does beyond being spent.
-func (v *sight) effect(u *unit, bearer seal.Secret) (RecoverAnswer, error) {
+func (v *challengeView) effect(u *unit, bearer seal.Secret) (RecoverAnswer, error) {
 	g, effect := v.a.guard, v.p.Recovery.Effect
 	var kinds []Kind
 	switch effect {
@@ -137,7 +137,7 @@ func (v *sight) effect(u *unit, bearer seal.Secret) (RecoverAnswer, error) {
 		if g.required(&v.p.Policy) && len(v.a.factors(&v.p.Policy)) == 0 {
 			kinds = v.a.enrollable(&v.p.Policy)
 		}
-		u.list(v.a)
+		u.putRosterEntry(v.a)
 	case EffectReenrol:
 		kinds = v.a.bare().enrollable(&v.p.Policy)
 	}
@@ -147,29 +147,29 @@ func (v *sight) effect(u *unit, bearer seal.Secret) (RecoverAnswer, error) {
 		ch.Enrolment, ch.Recovered, ch.Code = seal.HashBearer(bearer.Reveal()), effect, nil
 		ch.Expires = u.now.Add(time.Duration(v.p.Challenge.WindowS) * time.Second)
 	}
-	slot := g.open(ch, u.now)
-	slot.Effect, slot.Left, slot.By = effect, g.codesLeft(v.p), u.token
+	slot := g.openSlot(ch, u.now)
+	slot.Effect, slot.Left, slot.By = effect, g.codesLeft(v.p), u.version
 	if len(kinds) > 0 {
 		slot.Until, slot.Sequence = ch.Expires, 0
 		u.putGuard(v.a, v.p)
 		u.put(v.ch.item, ch, ch.Expires.Add(shownFor))
 		return v.toEnrol(slot, bearer), nil
 	}
-	v.end(u, slot, verified)
+	v.conclude(u, slot, verified)
 	u.event(ch.event(ChallengeVerified, map[string]any{"recovery": true}))
 	u.putGuard(v.a, v.p)
 	return v.recovered(u, slot)
 }
 
 // recovered is what a challenge answers that a recovery code has ended.
-func (v *sight) recovered(u *unit, s *slot) (RecoverAnswer, error) {
-	token, err := v.token(u, s)
+func (v *challengeView) recovered(u *unit, s *slot) (RecoverAnswer, error) {
+	token, err := v.signToken(u, s)
 	at := s.At
 	return RecoverAnswer{Verified: true, IssuedAt: &at, Token: &token, Effect: s.Effect, CodesLeft: s.Left}, err
 }
 
 // toEnrol is what a challenge answers that goes on with an enrolment.
-func (v *sight) toEnrol(s *slot, bearer seal.Secret) RecoverAnswer {
+func (v *challengeView) toEnrol(s *slot, bearer seal.Secret) RecoverAnswer {
 	return RecoverAnswer{
 		Verified: true, Effect: s.Effect, CodesLeft: s.Left,
 		Enrolment: &EnrolmentToDo{Token: &bearer, Expires: v.ch.Expires, Kinds: v.a.bare().enrollable(&v.p.Policy)},

@@ -75,7 +75,7 @@ func (u *unit) newRecovery(g *guard, p *orgPolicy) {
 		u.codes = nil
 		return
 	}
-	set := &recoverySet{ID: rand.Text(), Made: u.now, By: u.token, PolicyVersion: p.Version}
+	set := &recoverySet{ID: rand.Text(), Made: u.now, By: u.version, PolicyVersion: p.Version}
 	for _, code := range u.codes {
 		canonical := seal.NewSecret(strings.ReplaceAll(code.Reveal(), "-", ""))
 		set.Codes = append(set.Codes, u.ring.Digest("recovery", g.recoveryFields(set.ID, canonical)...))

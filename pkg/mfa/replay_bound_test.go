@@ -99,7 +99,7 @@ func TestWhatAnEnrolmentTokenCanHaveRememberedIsBounded(t *testing.T) {
 	})
 	_, first := mustEnrol(t, w, ana())
 	_, second := mustEnrol(t, w, ana()) // of another sign-in, so that one's begins take the place of the other's
-	begins := map[mfa.Code]int{}
+	begins := map[mfa.ErrorCode]int{}
 	var id string
 	begin := func(call mfa.Call, kind mfa.Kind) func(func(mfa.Call) mfa.Call) {
 		return func(with func(mfa.Call) mfa.Call) {

@@ -22,7 +22,7 @@ import (
 
 // An answered is what a door writes for an outcome: the answer with its secrets, or the code.
 type answered struct {
-	Code  mfa.Code          `json:"code,omitempty"`
+	Code  mfa.ErrorCode     `json:"code,omitempty"`
 	Param string            `json:"param,omitempty"`
 	Left  *int              `json:"attempts_left,omitempty"`
 	Said  map[string]string `json:"said,omitempty"`

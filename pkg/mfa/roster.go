@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// list writes the user's line in the org's roster. It comes before the guard is put, which notes the line's version.
-func (u *unit) list(a *account) {
+// putRosterEntry writes the user's line in the org's roster. It comes before the guard is put, which notes the line's version.
+func (u *unit) putRosterEntry(a *account) {
 	line := store.Item{Key: rosterKey(a.route), Version: a.guard.Listed}
-	a.guard.Listed = u.token
+	a.guard.Listed = u.version
 	u.put(line, &listed{
 		User: a.guard.User, Email: a.guard.Profile.Email != "", Kinds: a.guard.kinds(),
 		Enabled: a.guard.Enabled, Enforced: a.guard.Enforced,

@@ -15,24 +15,24 @@ type SendRequest struct {
 
 // A SendAnswer says what was sent. Without Sent it is a repeated answer, and SendError is DeliveryUnknown.
 type SendAnswer struct {
-	Sent      *Sent `json:"sent"`
-	SendError Code  `json:"send_error,omitempty"`
+	Sent      *Sent     `json:"sent"`
+	SendError ErrorCode `json:"send_error,omitempty"`
 }
 
 // unsent is the answer where it isn't said that the code was sent, for that reason.
-func (SendAnswer) unsent(why Code) SendAnswer { return SendAnswer{SendError: why} }
+func (SendAnswer) unsent(why ErrorCode) SendAnswer { return SendAnswer{SendError: why} }
 
 // SendCode makes a fresh code for an open challenge and sends it; every earlier code of the challenge is dead.
 //
 // It answers TooManySends where a limit holds, DeliveryFailed where the provider didn't take the message (the wait until
 // the next is given back), and Locked where no code would be looked at.
 func (s *Service) SendCode(ctx context.Context, call Call, q SendRequest) (SendAnswer, error) {
-	var v sight
+	var v challengeView
 	return run(ctx, s, call, step[SendAnswer]{
-		scope: apikey.SignIn, token: seal.ChallengeToken, named: challengeNamed(q.Challenge), reads: s.lookAt(q.Challenge, &v),
+		scope: apikey.SignIn, bearer: seal.ChallengeToken, named: challengeNamed(q.Challenge), reads: s.viewChallenge(q.Challenge, &v),
 		unsent: SendAnswer.unsent, strict: true,
 		decide: func(u *unit) (SendAnswer, error) {
-			slot, err := v.answerable(u)
+			slot, err := v.checkAnswerable(u)
 			if err != nil {
 				return SendAnswer{}, err
 			}

@@ -42,7 +42,7 @@ func verify(t *testing.T, w *mfatest.World, id string, code seal.Secret, trust b
 	return w.Verify(t.Context(), w.Client, q)
 }
 
-func wantCode(t *testing.T, err error, want mfa.Code) *mfa.Error {
+func wantCode(t *testing.T, err error, want mfa.ErrorCode) *mfa.Error {
 	t.Helper()
 	var e *mfa.Error
 	if !errors.As(err, &e) || e.Code != want {

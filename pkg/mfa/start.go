@@ -37,7 +37,7 @@ func (q *StartRequest) check() error {
 	default:
 		return invalid("purpose", "The purpose must be sign_in or step_up.")
 	}
-	if q.Method != nil && !q.Method.known() {
+	if q.Method != nil && !q.Method.exists() {
 		return invalid("method", "The method must be %s.", namesOfKinds())
 	}
 	for param, text := range map[string]*string{"action": q.Action, "nonce": q.Nonce} {
@@ -93,7 +93,7 @@ type ChallengeToAnswer struct {
 	Methods     []Method     `json:"methods"` // strongest first
 	Default     *string      `json:"default"` // a factor id; null: only a recovery code would be looked at
 	Sent        *Sent        `json:"sent"`    // the default's code, if it went out
-	SendError   Code         `json:"send_error,omitempty"`
+	SendError   ErrorCode    `json:"send_error,omitempty"`
 	RetryAfterS int          `json:"retry_after_s,omitempty"`
 	Recovery    bool         `json:"recovery"`
 	Trust       *TrustOffer  `json:"trust"`
@@ -128,7 +128,7 @@ func (s *Service) StartChallenge(ctx context.Context, call Call, q StartRequest)
 		reads:  []read{s.readAccount(r, &a), readPolicy(r, q.Org, &p)},
 		admits: func(c *caller) error { return c.mayReturn(q.ReturnURL) },
 		decide: func(u *unit) (StartAnswer, error) {
-			told := u.follow(a, p, q.Org, q.User)
+			told := u.applyProfile(a, p, q.Org, q.User)
 			v, err := u.decide(&q, a, p)
 			if err == nil && v.Decision.Decision == Challenge {
 				err = v.openTo(&q, a.guard, p, u.now)
@@ -154,7 +154,7 @@ func (s *Service) StartChallenge(ctx context.Context, call Call, q StartRequest)
 				told.changed = told.changed || u.out != nil
 			}
 			if told.relist {
-				u.list(a)
+				u.putRosterEntry(a)
 			}
 			if told.changed {
 				u.putGuard(a, p)
@@ -165,7 +165,7 @@ func (s *Service) StartChallenge(ctx context.Context, call Call, q StartRequest)
 }
 
 // unsent is the answer where it isn't said that the code was sent, for that reason.
-func (a StartAnswer) unsent(why Code) StartAnswer {
+func (a StartAnswer) unsent(why ErrorCode) StartAnswer {
 	c := *a.Challenge
 	c.Sent, c.SendError = nil, why
 	a.Challenge = &c
@@ -203,7 +203,7 @@ func (u *unit) challenge(answer *StartAnswer, q *StartRequest, a *account, p *or
 	bearer := u.newToken(seal.ChallengeToken, ch.ID)
 	ch.Bearer = seal.HashBearer(bearer.Reveal())
 	shown := &ChallengeToAnswer{
-		ID: ch.ID, Token: &bearer, Expires: ch.Expires, Methods: []Method{}, Recovery: ch.Only == "" && a.guard.recoverable(p, v.known, u.now),
+		ID: ch.ID, Token: &bearer, Expires: ch.Expires, Methods: []Method{}, Recovery: ch.Only == "" && a.guard.recoverable(p, v.knownBrowser, u.now),
 	}
 	for _, f := range v.factors {
 		shown.Methods = append(shown.Methods, Method{Factor: f.ID, Kind: f.Kind, Label: f.Label, Hint: f.hint()})
@@ -215,7 +215,7 @@ func (u *unit) challenge(answer *StartAnswer, q *StartRequest, a *account, p *or
 	if len(v.factors) > 0 {
 		f := v.preferred(q)
 		ch.Default, shown.Default = f.ID, &f.ID
-		view := &sight{a: a, p: p, ch: ch}
+		view := &challengeView{a: a, p: p, ch: ch}
 		asked, err := f.Kind.row().ask(view.ask(u, f))
 		switch {
 		case err != nil:

@@ -15,18 +15,18 @@ const mostTries = 12
 // It only looks and plans: whatever it wants written it gives to the unit, and nothing of its answer leaves before that
 // is committed (law 2).
 type step[T any] struct {
-	scope  apikey.Scope // what an API key needs; empty: API keys can't do this
-	or     apikey.Scope // or this one; empty: no other
-	org    string       // that an API key limited to one org must be for; empty: the id in the path says
-	token  string       // the prefix of the bearers that may do it too, decide checks which; empty: none
-	named  *named       // the challenge or enrolment that the path names; nil: it names none
-	reads  []read
-	admits func(*caller) error // what else it asks of a caller, remembered answer or not; nil: nothing
-	decide func(*unit) (T, error)
+	scope   apikey.Scope // what an API key needs; empty: API keys can't do this
+	orScope apikey.Scope // or this one; empty: no other
+	org     string       // that an API key limited to one org must be for; empty: the id in the path says
+	bearer  string       // the prefix of the bearers that may do it too, decide checks which; empty: none
+	named   *named       // the challenge or enrolment that the path names; nil: it names none
+	reads   []read
+	admits  func(*caller) error // what else it asks of a caller, remembered answer or not; nil: nothing
+	decide  func(*unit) (T, error)
 
 	// Of a step that may have a code sent, which decide leaves in the unit:
-	unsent func(T, Code) T // the answer where it isn't said that the code was sent, for that reason
-	strict bool            // a hand-over that failed is the failure of the step
+	unsent func(T, ErrorCode) T // the answer where it isn't said that the code was sent, for that reason
+	strict bool                 // a hand-over that failed is the failure of the step
 }
 
 // named is a challenge or an enrolment that a path names.

@@ -174,7 +174,7 @@ func (s *Service) announce(ctx context.Context, item store.Item, now time.Time) 
 	if err := errors.Join(record.Decode(guardItem, &g), record.Decode(browserItem, &b)); err != nil {
 		return 0, err
 	}
-	ended, taken := b.end(p)
+	ended, taken := b.expiry(p)
 	if g.trustEpoch() != d.Epoch || taken {
 		return 0, nil
 	}

@@ -15,7 +15,7 @@ func TestFewerAttemptsCountForWhatIsOpenToo(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		open  func(*testing.T, *mfatest.World) (answer func(seal.Secret) error, right func() seal.Secret)
-		spent mfa.Code
+		spent mfa.ErrorCode
 	}{
 		"a challenge": {spent: mfa.ChallengeInvalid, open: func(t *testing.T, w *mfatest.World) (func(seal.Secret) error, func() seal.Secret) {
 			a, _ := enrolApp(t, w, w.Fresh())

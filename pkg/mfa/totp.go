@@ -43,11 +43,11 @@ func (app) check(q *question, given Answer) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	step, err := totpStepOf(raw, given.Code, q.u.now, q.v.p.TOTP.Skew, q.live.Step)
+	step, err := totpStepOf(raw, given.Code, q.u.now, q.v.p.TOTP.Skew, q.enrolled.Step)
 	if err != nil || step == 0 {
 		return false, err
 	}
-	q.live.Step = step
+	q.enrolled.Step = step
 	return true, nil
 }
 

@@ -277,7 +277,7 @@ func TestG5OneLockCountsGuessesOverEveryFactorAndEnrolment(t *testing.T) {
 	call := w.StepUp(t, org, user, a)
 	byMail := w.EnrolEmail(t, call, org, ana().User, mail)
 	w.Clock.Advance(mfatest.Step)
-	guess := func(name string, want mfa.Code, answer func() error) {
+	guess := func(name string, want mfa.ErrorCode, answer func() error) {
 		t.Helper()
 		if err := answer(); mfa.AsError(err).Code != want {
 			t.Fatalf("%s: got %v, want %s", name, err, want)

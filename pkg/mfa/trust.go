@@ -20,8 +20,8 @@ import (
 // expiredFor is how long an ended browser is remembered, to say trust_expired instead of new_browser.
 const expiredFor = 30 * 24 * time.Hour
 
-// end says when trust in b ends, under all policies since it was granted, and whether a policy took it away.
-func (b *browser) end(p *orgPolicy) (ends time.Time, taken bool) {
+// expiry says when trust in b ends, under all policies since it was granted, and whether a policy took it away.
+func (b *browser) expiry(p *orgPolicy) (ends time.Time, taken bool) {
 	ends = b.Ends
 	for _, t := range p.Ends {
 		switch {
@@ -39,9 +39,9 @@ func (b *browser) end(p *orgPolicy) (ends time.Time, taken bool) {
 	return ends, taken
 }
 
-// live reports whether b may spare its user the question.
-func (b *browser) live(epoch string, p *orgPolicy, now time.Time) bool {
-	ends, taken := b.end(p)
+// counts reports whether b may spare its user the question.
+func (b *browser) counts(epoch string, p *orgPolicy, now time.Time) bool {
+	ends, taken := b.expiry(p)
 	return b.Epoch == epoch && !taken && now.Before(ends)
 }
 
@@ -56,8 +56,8 @@ func (b *browser) facts(g *guard, generation uint32) []string {
 	return []string{g.Org, g.User, b.ID, b.Epoch, strconv.FormatUint(uint64(generation), 10)}
 }
 
-// token is the text of the line's newest generation.
-func (b *browser) token(ring *seal.Ring, g *guard) (seal.Secret, error) {
+// signToken is the text of the line's newest generation.
+func (b *browser) signToken(ring *seal.Ring, g *guard) (seal.Secret, error) {
 	carried, err := base64.RawURLEncoding.DecodeString(b.ID[len(linePrefix):])
 	if err != nil {
 		return seal.Secret{}, err
@@ -77,8 +77,8 @@ const (
 	trustStolen                      // older: somebody has a copy
 )
 
-// judge looks up the browser of a token and says what the token is worth.
-func (u *unit) judge(a *account, token seal.Secret, p *orgPolicy) (trustVerdict, *held, error) {
+// checkTrust looks up the browser of a token and says what the token is worth.
+func (u *unit) checkTrust(a *account, token seal.Secret, p *orgPolicy) (trustVerdict, *held, error) {
 	t, ok := seal.TrustToken.Parse(token)
 	if !ok || a.guard == nil {
 		return noTrust, nil, nil
@@ -99,7 +99,7 @@ func (u *unit) judge(a *account, token seal.Secret, p *orgPolicy) (trustVerdict,
 	case h.Generation-generation > 1:
 		return trustStolen, h, nil
 	}
-	ends, taken := h.end(p)
+	ends, taken := h.expiry(p)
 	switch {
 	case taken, !u.now.Before(ends.Add(expiredFor)):
 		return noTrust, nil, nil
@@ -133,7 +133,7 @@ func (u *unit) trust(a *account, name string, kind Kind, p *orgPolicy) *browser 
 	}
 	var lives []*held
 	for i := range a.browsers {
-		if h := &a.browsers[i]; h.live(a.guard.trustEpoch(), p, u.now) {
+		if h := &a.browsers[i]; h.counts(a.guard.trustEpoch(), p, u.now) {
 			lives = append(lives, h)
 		}
 	}
@@ -143,7 +143,7 @@ func (u *unit) trust(a *account, name string, kind Kind, p *orgPolicy) *browser 
 				lives[0], lives[i] = h, lives[0]
 			}
 		}
-		u.end(lives[0], a.guard, "cap", p.Version)
+		u.endBrowser(lives[0], a.guard, "cap", p.Version)
 	}
 	u.put(store.Item{Key: browserKey(a.route, b.ID)}, b, b.Ends.Add(expiredFor))
 	u.put(store.Item{Key: dueKey(a.route, b)}, &due{
@@ -154,8 +154,8 @@ func (u *unit) trust(a *account, name string, kind Kind, p *orgPolicy) *browser 
 	return b
 }
 
-// end ends one line before its time. The guard is in the same commit and carries the event.
-func (u *unit) end(h *held, g *guard, cause string, policyVersion int) {
+// endBrowser ends one line before its time. The guard is in the same commit and carries the event.
+func (u *unit) endBrowser(h *held, g *guard, cause string, policyVersion int) {
 	u.delete(h.item)
 	u.event(g.event(BrowserRevoked, policyVersion, map[string]any{"browser": h.ID, "cause": cause}))
 }
@@ -174,7 +174,7 @@ func (u *unit) forget(a *account, p *orgPolicy) {
 	var dead []store.Item
 	for i := range a.browsers {
 		h := &a.browsers[i]
-		ends, taken := h.end(p)
+		ends, taken := h.expiry(p)
 		switch {
 		case h.item.Absent(): // this commit makes it
 		case h.Epoch != a.trusted, taken:
@@ -213,7 +213,7 @@ func (u *unit) endAll(a *account, p *orgPolicy, cause string) int {
 // endTrust ends every line in the guard's own write, and nothing else. It answers how many that were.
 func (u *unit) endTrust(a *account, p *orgPolicy, cause string) (ended int) {
 	for i := range a.browsers {
-		if h := &a.browsers[i]; h.live(a.guard.trustEpoch(), p, u.now) {
+		if h := &a.browsers[i]; h.counts(a.guard.trustEpoch(), p, u.now) {
 			ended++
 			u.event(a.event(BrowserRevoked, p, map[string]any{"browser": h.ID, "cause": cause}))
 		}
@@ -232,7 +232,7 @@ type TrustedBrowser struct {
 }
 
 func (b *browser) shown(p *orgPolicy) *TrustedBrowser {
-	ends, _ := b.end(p)
+	ends, _ := b.expiry(p)
 	return &TrustedBrowser{ID: b.ID, Name: b.Name, Created: b.Created, LastUsed: b.LastUsed, Expires: ends}
 }
 
@@ -248,7 +248,7 @@ func (u *unit) rotate(answer *StartAnswer, g *guard, v *verdict, p *orgPolicy) e
 		b.LastUsed = u.now
 		u.put(b.item, &b.browser, b.Ends.Add(expiredFor))
 	}
-	token, err := b.token(u.ring, g)
+	token, err := b.signToken(u.ring, g)
 	if err != nil {
 		return err
 	}
@@ -259,6 +259,6 @@ func (u *unit) rotate(answer *StartAnswer, g *guard, v *verdict, p *orgPolicy) e
 // theft kills a line whose old token came back after its successor was used, and tells the user. It changes the guard.
 func (u *unit) theft(a *account, h *held, p *orgPolicy) {
 	u.delete(h.item)
-	a.guard.endKnown()
+	a.guard.endKnownTokens()
 	u.event(a.event(BrowserTheft, p, map[string]any{"browser": h.ID}).by(serviceActor))
 }

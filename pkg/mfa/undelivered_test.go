@@ -19,7 +19,7 @@ var errRefused = fmt.Errorf("the provider is closed: %w", mfa.ErrNotTaken)
 // A sending brings a world to where one code goes to ana, and says what came of it: nothing, or a code.
 type sending struct {
 	world func(*testing.T) *mfatest.World
-	try   func(*testing.T, *mfatest.World, *mfa.Service) mfa.Code
+	try   func(*testing.T, *mfatest.World, *mfa.Service) mfa.ErrorCode
 }
 
 // sendings are all the ways in which a code goes out.
@@ -27,7 +27,7 @@ func sendings() map[string]sending {
 	signIn := func(t *testing.T) *mfatest.World { return kls(t, nil) }
 	free := func(t *testing.T) *mfatest.World { return plain(t, nil) }
 	forced := func(t *testing.T) *mfatest.World { return plain(t, everyone) }
-	start := func(t *testing.T, w *mfatest.World, s *mfa.Service, purpose string) (string, mfa.Code) {
+	start := func(t *testing.T, w *mfatest.World, s *mfa.Service, purpose string) (string, mfa.ErrorCode) {
 		q := ana()
 		q.Purpose = purpose
 		answer, err := s.StartChallenge(t.Context(), w.Client, q)
@@ -36,7 +36,7 @@ func sendings() map[string]sending {
 		}
 		return answer.Challenge.ID, answer.Challenge.SendError
 	}
-	begin := func(t *testing.T, w *mfatest.World, s *mfa.Service) (string, mfa.Code) {
+	begin := func(t *testing.T, w *mfatest.World, s *mfa.Service) (string, mfa.ErrorCode) {
 		said := ana().User
 		begun, err := s.BeginEnrolment(t.Context(), w.Fresh(), mfa.EnrolRequest{Org: org, User: &said, Kind: mfa.Email})
 		if err != nil {
@@ -45,19 +45,19 @@ func sendings() map[string]sending {
 		return begun.ID, ""
 	}
 	return map[string]sending{
-		"a sign-in": {signIn, func(t *testing.T, w *mfatest.World, s *mfa.Service) mfa.Code {
+		"a sign-in": {signIn, func(t *testing.T, w *mfatest.World, s *mfa.Service) mfa.ErrorCode {
 			_, code := start(t, w, s, mfa.SignIn)
 			return code
 		}},
-		"a step-up": {signIn, func(t *testing.T, w *mfatest.World, s *mfa.Service) mfa.Code {
+		"a step-up": {signIn, func(t *testing.T, w *mfatest.World, s *mfa.Service) mfa.ErrorCode {
 			_, code := start(t, w, s, mfa.StepUp)
 			return code
 		}},
-		"an enrolment": {free, func(t *testing.T, w *mfatest.World, s *mfa.Service) mfa.Code {
+		"an enrolment": {free, func(t *testing.T, w *mfatest.World, s *mfa.Service) mfa.ErrorCode {
 			_, code := begin(t, w, s)
 			return code
 		}},
-		"a proof": {forced, func(t *testing.T, w *mfatest.World, s *mfa.Service) mfa.Code {
+		"a proof": {forced, func(t *testing.T, w *mfatest.World, s *mfa.Service) mfa.ErrorCode {
 			_, call := mustEnrol(t, w, ana())
 			if _, err := s.BeginEnrolment(t.Context(), call, mfa.EnrolRequest{Kind: mfa.TOTP}); err != nil {
 				return mfa.AsError(err).Code
@@ -80,7 +80,7 @@ func TestAnOutageOfTheProviderCostsTheUserNoCode(t *testing.T) {
 		w.Outbox.Fail(nil, false)
 		for i := range 11 {
 			w.Clock.Advance(time.Second)
-			want := mfa.Code("")
+			want := mfa.ErrorCode("")
 			if i == 10 {
 				want = mfa.TooManySends
 			}

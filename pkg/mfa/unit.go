@@ -21,7 +21,7 @@ type unit struct {
 	now      time.Time // in UTC, whole microseconds
 	caller   *caller
 	client   string       // the name of the client whose call this is, or whose challenge it is about; empty: the client has none
-	known    bool         // decide has seen that the bearer, which is no API key, belongs to what it is for
+	admitted bool         // decide has seen that the bearer, which is no API key, belongs to what it is for
 	needs    apikey.Scope // the only scope with which an API key may make this call; empty: any that the step takes
 
 	codes []seal.Secret // recovery codes made for this call, by whichever try came to it first
@@ -29,21 +29,21 @@ type unit struct {
 
 	replayed *replay // of the call's Idempotency-Key; nil: it has none
 
-	token  store.Version
-	tokens []store.Version // of all tries of this call, this one's included
-	writes []store.Write
-	events []carried
-	sums   []sum
-	waits  time.Time // when there will be room for what waits to be told; zero: nothing new waits
-	told   *guard    // of the user whom sums and waits are about
-	err    error
+	version  store.Version
+	versions []store.Version // of all tries of this call, this one's included
+	writes   []store.Write
+	events   []pendingEvent
+	sums     []sum
+	waits    time.Time // when there will be room for what waits to be told; zero: nothing new waits
+	told     *guard    // of the user whom sums and waits are about
+	err      error
 }
 
 func (u *unit) begin(ring *seal.Ring) {
 	u.ring = ring
 	u.now = u.s.Now().UTC().Truncate(time.Microsecond)
-	u.token = store.NewVersion()
-	u.tokens = append(u.tokens, u.token)
+	u.version = store.NewVersion()
+	u.versions = append(u.versions, u.version)
 	u.writes, u.events, u.err, u.needs = nil, nil, nil, ""
 	u.sums, u.waits, u.told = nil, time.Time{}, nil
 	u.out, u.replayed, u.client = nil, nil, ""
@@ -63,7 +63,7 @@ func (u *unit) delete(item store.Item) {
 }
 
 // event records what this commit makes true. It rides on one of the commit's puts.
-func (u *unit) event(e carried) *carried {
+func (u *unit) event(e pendingEvent) *pendingEvent {
 	e.ID = newEventID()
 	e.Time = u.now
 	if e.Actor == (activity.Actor{}) && u.caller != nil {
@@ -96,7 +96,7 @@ func (u *unit) commit(ctx context.Context) error {
 			break
 		}
 	}
-	return store.Settle(ctx, u.s.Store, u.s.Pause, u.token, u.writes...)
+	return store.Settle(ctx, u.s.Store, u.s.Pause, u.version, u.writes...)
 }
 
 // alone runs a piece of the service's own work, for no caller: it reads, decides and commits, again where it lost a race.

@@ -94,7 +94,7 @@ func TestAnUnlockNeedsTheScopeAdminAUserAndAReason(t *testing.T) {
 		by   mfa.Call
 		user string
 		why  mfa.Intervention
-		want mfa.Code
+		want mfa.ErrorCode
 	}{
 		"another scope":           {w.NewClient(t, apikey.Grant{Client: "app", Scopes: []apikey.Scope{apikey.Manage, apikey.SignIn}}), user, called, mfa.Forbidden},
 		"a key for another org":   {w.NewClient(t, apikey.Grant{Client: "app", Scopes: apikey.Scopes(), Org: "globex"}), user, called, mfa.Forbidden},

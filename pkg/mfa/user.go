@@ -30,8 +30,8 @@ const (
 func (a *account) shown(p *orgPolicy, now time.Time) User {
 	g := a.guard
 	u := User{
-		ID: g.User, Email: known(g.Profile.Email), Phone: known(g.Profile.Phone), Name: known(g.Profile.Name),
-		Locale: known(g.Profile.Locale), Enabled: g.Enabled, Enforced: g.Enforced, Required: g.required(&p.Policy),
+		ID: g.User, Email: orNull(g.Profile.Email), Phone: orNull(g.Profile.Phone), Name: orNull(g.Profile.Name),
+		Locale: orNull(g.Profile.Locale), Enabled: g.Enabled, Enforced: g.Enforced, Required: g.required(&p.Policy),
 		Status: Unprotected, Factors: a.shownFactors(), TrustedBrowsers: []TrustedBrowser{}, Recovery: g.recoveryState(p),
 	}
 	if usable := a.factors(&p.Policy); a.on(&p.Policy) || len(usable) > 0 && usable[len(usable)-1].ID == a.addressID() {
@@ -42,7 +42,7 @@ func (a *account) shown(p *orgPolicy, now time.Time) User {
 	}
 	if p.Trust.Days > 0 {
 		for i := range a.browsers {
-			if b := &a.browsers[i].browser; b.live(g.trustEpoch(), p, now) {
+			if b := &a.browsers[i].browser; b.counts(g.trustEpoch(), p, now) {
 				u.TrustedBrowsers = append(u.TrustedBrowsers, *b.shown(p))
 			}
 		}
@@ -50,7 +50,7 @@ func (a *account) shown(p *orgPolicy, now time.Time) User {
 	return u
 }
 
-func known(s string) *string {
+func orNull(s string) *string {
 	if s == "" {
 		return nil
 	}

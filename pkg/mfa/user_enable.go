@@ -23,7 +23,7 @@ func (s *Service) SetEnabled(ctx context.Context, call Call, org, user string, o
 			u.event(a.event(UserDisabled, p, nil))
 			u.endTrust(a, p, "disabled")
 		}
-		u.list(a)
+		u.putRosterEntry(a)
 		u.putGuard(a, p)
 		return a.shown(p, u.now), nil
 	})

@@ -29,7 +29,7 @@ func (s *Service) EraseUser(ctx context.Context, call Call, org, user string) er
 			reads: []read{s.readAccount(r, &a), readPolicy(r, org, &p)},
 			decide: func(u *unit) (struct{}, error) {
 				more, last = false, false
-				if !a.known() || !gone { // or made again since
+				if !a.exists() || !gone { // or made again since
 					more, last = u.erase(a, p.Version)
 				}
 				return struct{}{}, nil
@@ -62,14 +62,14 @@ func (u *unit) erase(a *account, policyVersion int) (more, last bool) {
 		u.delete(item)
 	}
 	switch {
-	case !a.known() && len(rest) == 0:
+	case !a.exists() && len(rest) == 0:
 		return false, false
-	case a.known() && len(rest) > batch:
+	case a.exists() && len(rest) > batch:
 		a.guard.renew()
 		a.guard.Activity, a.guard.Waiting = activity.NewKey(), nil
 		u.put(a.item, a.guard, time.Time{})
 		return true, false
-	case a.known():
+	case a.exists():
 		last = true
 		u.delete(a.item)
 		if a.guard.Listed != "" {
@@ -77,6 +77,6 @@ func (u *unit) erase(a *account, policyVersion int) (more, last bool) {
 		}
 		u.event(a.guard.event(UserErased, policyVersion, nil))
 	}
-	u.put(store.Item{Key: store.Key{Partition: userPartition(a.route), Sort: "erased#" + string(u.token)}}, &erased{At: u.now}, u.now.Add(erasedFor))
+	u.put(store.Item{Key: store.Key{Partition: userPartition(a.route), Sort: "erased#" + string(u.version)}}, &erased{At: u.now}, u.now.Add(erasedFor))
 	return true, last
 }

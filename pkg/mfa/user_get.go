@@ -18,7 +18,7 @@ func (s *Service) GetUser(ctx context.Context, call Call, org, user string) (Use
 		scope: apikey.Manage, org: org,
 		reads: []read{s.readAccount(r, &a), readPolicy(r, org, &p)},
 		decide: func(u *unit) (User, error) {
-			if !a.known() {
+			if !a.exists() {
 				return User{}, refuse(NotFound, "There is no such user.")
 			}
 			return a.shown(p, u.now), nil

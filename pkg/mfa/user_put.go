@@ -21,12 +21,12 @@ func (s *Service) PutUser(ctx context.Context, call Call, org string, said Perso
 		scope: apikey.Manage, org: org,
 		reads: []read{s.readAccount(r, &a), readPolicy(r, org, &p)},
 		decide: func(u *unit) (User, error) {
-			told := u.follow(a, p, org, said)
+			told := u.applyProfile(a, p, org, said)
 			if a.guard.Deprovisioned {
 				a.guard.Deprovisioned, told.changed = false, true
 			}
 			if told.relist {
-				u.list(a)
+				u.putRosterEntry(a)
 			}
 			if told.changed {
 				u.putGuard(a, p)

@@ -53,17 +53,17 @@ func (s *Service) Verify(ctx context.Context, call Call, q VerifyRequest) (Verif
 			return VerifyAnswer{}, err
 		}
 	}
-	var v sight
+	var v challengeView
 	return run(ctx, s, call, step[VerifyAnswer]{
-		scope: apikey.SignIn, token: seal.ChallengeToken, named: challengeNamed(q.Challenge), reads: s.lookAt(q.Challenge, &v),
+		scope: apikey.SignIn, bearer: seal.ChallengeToken, named: challengeNamed(q.Challenge), reads: s.viewChallenge(q.Challenge, &v),
 		decide: func(u *unit) (VerifyAnswer, error) { return v.verify(u, &q) },
 	})
 }
 
-func (v *sight) verify(u *unit, q *VerifyRequest) (VerifyAnswer, error) {
-	slot, err := v.answerable(u)
+func (v *challengeView) verify(u *unit, q *VerifyRequest) (VerifyAnswer, error) {
+	slot, err := v.checkAnswerable(u)
 	if err != nil {
-		if slot == nil || !slices.Contains(u.tokens, slot.By) {
+		if slot == nil || !slices.Contains(u.versions, slot.By) {
 			return VerifyAnswer{}, err
 		}
 		// It was this very call that ended the challenge, and the answer to its commit was lost.
@@ -77,7 +77,7 @@ func (v *sight) verify(u *unit, q *VerifyRequest) (VerifyAnswer, error) {
 	if !v.settled(slot) {
 		return VerifyAnswer{}, errUnsettled
 	}
-	if slot != nil && slices.Contains(u.tokens, slot.By) {
+	if slot != nil && slices.Contains(u.versions, slot.By) {
 		return VerifyAnswer{}, wrongCode(v.left(slot, u.now)) // counted by this very call, whose commit's answer was lost
 	}
 	g := v.a.guard
@@ -99,16 +99,16 @@ func (v *sight) verify(u *unit, q *VerifyRequest) (VerifyAnswer, error) {
 	if err != nil {
 		return VerifyAnswer{}, err
 	}
-	slot = g.open(&v.ch.challenge, u.now)
+	slot = g.openSlot(&v.ch.challenge, u.now)
 	if !right {
 		return VerifyAnswer{}, v.wrong(u, slot, kind)
 	}
 	g.Guesses.right(codeBudget(), v.knownBrowser(), u.now)
 	g.MFATime = u.now
-	if question.live != nil {
-		question.live.Used = u.now
+	if question.enrolled != nil {
+		question.enrolled.Used = u.now
 	}
-	v.end(u, slot, verified)
+	v.conclude(u, slot, verified)
 	slot.Kind = f.Kind
 	u.event(v.ch.event(ChallengeVerified, map[string]any{"kind": f.Kind, "factor": f.ID}))
 	if q.Trust != nil && v.ch.Purpose == SignIn && v.p.Trust.Days > 0 {
@@ -124,8 +124,8 @@ func (v *sight) verify(u *unit, q *VerifyRequest) (VerifyAnswer, error) {
 }
 
 // verified is what a challenge answers that was answered with a factor: at once, and again to a retry.
-func (v *sight) verified(u *unit, s *slot) (VerifyAnswer, error) {
-	token, err := v.token(u, s)
+func (v *challengeView) verified(u *unit, s *slot) (VerifyAnswer, error) {
+	token, err := v.signToken(u, s)
 	if err != nil {
 		return VerifyAnswer{}, err
 	}
@@ -139,7 +139,7 @@ func (v *sight) verified(u *unit, s *slot) (VerifyAnswer, error) {
 		return answer, nil
 	}
 	if h := v.a.browser(s.Browser); h != nil {
-		trust, err := h.token(u.ring, v.a.guard)
+		trust, err := h.signToken(u.ring, v.a.guard)
 		if err != nil {
 			return VerifyAnswer{}, err
 		}

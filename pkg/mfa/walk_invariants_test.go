@@ -148,7 +148,7 @@ func guardsIn(m *storetest.Model) (guards map[string]guardSeen, browsers int, _ 
 	return guards, browsers, nil
 }
 
-func (c *call) refusal() mfa.Code {
+func (c *call) refusal() mfa.ErrorCode {
 	if c.err == nil {
 		return ""
 	}

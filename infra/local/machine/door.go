@@ -26,12 +26,14 @@ const maxBody = 64 << 10
 
 // The codes that only a door answers with.
 const (
-	methodNotAllowed     mfa.Code = "method_not_allowed"
-	tooLarge             mfa.Code = "too_large"
-	unsupportedMediaType mfa.Code = "unsupported_media_type"
+	methodNotAllowed     mfa.ErrorCode = "method_not_allowed"
+	tooLarge             mfa.ErrorCode = "too_large"
+	unsupportedMediaType mfa.ErrorCode = "unsupported_media_type"
 )
 
-func refuse(code mfa.Code, detail string) *mfa.Error { return &mfa.Error{Code: code, Detail: detail} }
+func refuse(code mfa.ErrorCode, detail string) *mfa.Error {
+	return &mfa.Error{Code: code, Detail: detail}
+}
 
 func invalid(param, detail string) *mfa.Error {
 	return &mfa.Error{Code: mfa.InvalidRequest, Param: param, Detail: detail}
@@ -98,13 +100,13 @@ func (l list) send(w io.Writer) {
 
 // A problem is an error as it is sent (RFC 9457).
 type problem struct {
-	Type      string   `json:"type"`
-	Title     string   `json:"title"`
-	Status    int      `json:"status"`
-	Code      mfa.Code `json:"code"`
-	Detail    string   `json:"detail"`
-	RequestID string   `json:"request_id"`
-	Param     string   `json:"param,omitempty"`
+	Type      string        `json:"type"`
+	Title     string        `json:"title"`
+	Status    int           `json:"status"`
+	Code      mfa.ErrorCode `json:"code"`
+	Detail    string        `json:"detail"`
+	RequestID string        `json:"request_id"`
+	Param     string        `json:"param,omitempty"`
 }
 
 // problemOf takes status and title from the API's own table.
