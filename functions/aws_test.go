@@ -1,86 +1,76 @@
 package functions
 
 import (
-	"bytes"
 	"crypto/rand"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
 
+	"countersign/infra/amazon"
 	"countersign/infra/dynamolocal/dynamolocaltest"
 	"countersign/infra/emulator/template"
 )
 
-// An account is AWS as the functions meet it, on loopback: DynamoDB Local for the table, and just enough of KMS, SES and
-// EventBridge to answer. It notes what each function asks for, and refuses nothing but what it doesn't know.
+// An account is AWS as the functions meet it. It notes what each function asks for.
 type account struct {
-	t      testing.TB
-	dynamo string // URL of DynamoDB Local
-	name   string // of the table there, which others use too
+	*amazon.Account
+	t    testing.TB
+	url  string
+	name string // of the table, which is in a DynamoDB Local that others use too
 
 	mu    sync.Mutex
 	done  map[string][]use // by function
 	hooks map[string]hook
-	mails []mail
-	unfit bool     // SES takes nothing
-	put   []string // types of events on the bus
-	keys  map[string][]byte
+	unfit bool // SES takes nothing
 }
 
-// A mail is what SES was asked to send.
-type mail struct{ to, text string }
-
-// What stands in the functions' environment, and how the template calls it.
-const (
-	busName          = "countersign-test"
-	keyARN           = "arn:aws:kms:eu-west-1:123456789012:key/11111111-2222-3333-4444-555555555555"
-	senderAddress    = "sign-in@example.com"
-	configurationSet = "sign-in"
-)
+// configurationSet is SES's, which the template calls by a parameter.
+const configurationSet = "sign-in"
 
 func newAccount(t testing.TB) *account {
-	return &account{
-		t: t, dynamo: dynamolocaltest.Endpoint(t), name: "functions-" + rand.Text(), done: map[string][]use{}, hooks: map[string]hook{}, keys: map[string][]byte{},
+	a := &account{
+		Account: &amazon.Account{Table: dynamolocaltest.Endpoint(t)}, t: t, name: "functions-" + rand.Text(), done: map[string][]use{}, hooks: map[string]hook{},
 	}
+	a.Around = a.look
+	a.Refused = func(r *http.Request, why error) { t.Errorf("%s: a call of AWS is refused: %v", r.URL.Path, why) }
+	server := httptest.NewServer(a.Account)
+	t.Cleanup(server.Close)
+	a.url = server.URL
+	return a
 }
 
 // endpoint is where one function finds AWS.
-func (a *account) endpoint(function string) string {
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			a.t.Errorf("%s: %v", function, err)
+func (a *account) endpoint(function string) string { return a.url + "/" + function }
+
+// look notes what a function asks for before it is answered.
+func (a *account) look(w http.ResponseWriter, c *amazon.Call, answer http.HandlerFunc) {
+	function := c.Prefix
+	var said object
+	if err := json.Unmarshal(c.Body, &said); err != nil {
+		a.t.Errorf("%s: %s: %v", function, c.Operation, err)
+	}
+	switch c.Service {
+	case amazon.DynamoDB:
+		a.table(function, c.Operation, said)
+	case amazon.KMS:
+		a.kms(function, c.Operation, said)
+	case amazon.EventBridge:
+		a.events(function, said)
+	case amazon.SES:
+		a.ses(function, said)
+		a.mu.Lock()
+		unfit := a.unfit
+		a.mu.Unlock()
+		if unfit {
+			amazon.Refuse(w, http.StatusBadRequest, "MessageRejected", "SES takes nothing")
+			return
 		}
-		service, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
-		var said object
-		if len(body) > 0 {
-			if err := json.Unmarshal(body, &said); err != nil {
-				a.t.Errorf("%s: %s %s: %v", function, r.URL.Path, service, err)
-			}
-		}
-		switch {
-		case service == "DynamoDB_20120810":
-			a.table(w, r, function, operation, body, said)
-		case service == "TrentService":
-			a.kms(w, function, operation, said)
-		case service == "AWSEvents" && operation == "PutEvents":
-			a.events(w, function, said)
-		case r.Method == "POST" && r.URL.Path == "/v2/email/outbound-emails":
-			a.ses(w, function, said)
-		default:
-			a.t.Errorf("%s calls something of AWS that this test doesn't know: %s %s %s", function, r.Method, r.URL.Path, r.Header.Get("X-Amz-Target"))
-			w.WriteHeader(http.StatusNotImplemented)
-		}
-	}))
-	a.t.Cleanup(server.Close)
-	return server.URL
+	}
+	answer(w, c.Request)
 }
 
 func (a *account) note(function string, u use) {
@@ -107,8 +97,8 @@ type hook struct {
 	happen func(partitions []string)
 }
 
-// table notes what is asked of DynamoDB and passes it on.
-func (a *account) table(w http.ResponseWriter, r *http.Request, function, operation string, body []byte, said object) {
+// table notes what is asked of DynamoDB.
+func (a *account) table(function, operation string, said object) {
 	writes := false
 	var partitions []string
 	joint := map[string]use{}
@@ -185,115 +175,52 @@ func (a *account) table(w http.ResponseWriter, r *http.Request, function, operat
 			h.happen(partitions)
 		}
 	}
-	a.pass(w, r, body)
 }
 
-// pass hands a request on to DynamoDB Local as it came.
-func (a *account) pass(w http.ResponseWriter, r *http.Request, body []byte) {
-	on, err := http.NewRequestWithContext(r.Context(), r.Method, a.dynamo, bytes.NewReader(body))
-	if err != nil {
-		a.t.Error(err)
-		return
-	}
-	on.Header = r.Header.Clone()
-	answer, err := http.DefaultTransport.RoundTrip(on)
-	if err != nil {
-		w.WriteHeader(http.StatusBadGateway)
-		return
-	}
-	defer answer.Body.Close()
-	for name, values := range answer.Header {
-		w.Header()[name] = values
-	}
-	w.WriteHeader(answer.StatusCode)
-	if _, err := io.Copy(w, answer.Body); err != nil {
-		a.t.Log(err)
-	}
-}
-
-// kms wraps by remembering.
-func (a *account) kms(w http.ResponseWriter, function, operation string, said object) {
+// kms notes what is asked of KMS.
+func (a *account) kms(function, operation string, said object) {
 	u := use{action: "kms:" + operation, resource: fmt.Sprint(said["KeyId"]), keys: map[string][]string{}}
-	if u.resource == keyARN {
+	if u.resource == amazon.KeyARN {
 		u.resource = "${Key.Arn}"
 	}
-	for key, value := range template.Of(said, "EncryptionContext").(object) {
+	context, _ := said["EncryptionContext"].(object)
+	for key, value := range context {
 		u.keys["kms:EncryptionContext:"+key] = []string{fmt.Sprint(value)}
 	}
 	a.note(function, u)
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	switch operation {
-	case "GenerateDataKey":
-		key, blob := make([]byte, 32), make([]byte, 48)
-		rand.Read(key)
-		rand.Read(blob)
-		a.keys[string(blob)] = key
-		reply(w, object{"KeyId": keyARN, "Plaintext": key, "CiphertextBlob": blob})
-	case "Encrypt":
-		plain, _ := base64.StdEncoding.DecodeString(fmt.Sprint(said["Plaintext"]))
-		blob := make([]byte, 48)
-		rand.Read(blob)
-		a.keys[string(blob)] = plain
-		reply(w, object{"KeyId": keyARN, "CiphertextBlob": blob})
-	case "Decrypt":
-		blob, _ := base64.StdEncoding.DecodeString(fmt.Sprint(said["CiphertextBlob"]))
-		reply(w, object{"KeyId": keyARN, "Plaintext": a.keys[string(blob)]})
-	default:
-		a.t.Errorf("%s calls %s of KMS, which this test doesn't know", function, operation)
-	}
 }
 
-func (a *account) ses(w http.ResponseWriter, function string, said object) {
+// ses notes what is asked of SES.
+func (a *account) ses(function string, said object) {
 	from := fmt.Sprint(said["FromEmailAddress"])
 	address := from
 	if _, inside, named := strings.Cut(from, "<"); named {
 		address = strings.TrimSuffix(inside, ">")
 	}
-	if address == senderAddress {
+	if address == amazon.Sender {
 		address = "${SenderAddress}"
 	}
 	const arn = "arn:${AWS::Partition}:ses:${AWS::Region}:${AWS::AccountId}:"
 	keys := map[string][]string{"ses:FromAddress": {address}}
-	a.note(function, use{action: "ses:SendEmail", resource: arn + "identity/example.com", keys: keys})
+	a.note(function, use{action: "ses:SendEmail", resource: arn + "identity/countersign.example", keys: keys})
 	if set, ok := said["ConfigurationSetName"].(string); ok {
 		if set == configurationSet {
 			set = "${SesConfigurationSet}"
 		}
 		a.note(function, use{action: "ses:SendEmail", resource: arn + "configuration-set/" + set, keys: keys})
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.unfit {
-		w.Header().Set("X-Amzn-Errortype", "MessageRejected")
-		w.WriteHeader(http.StatusBadRequest)
-		return
-	}
-	to, _ := template.Of(said, "Destination", "ToAddresses").([]any)
-	a.mails = append(a.mails, mail{to: fmt.Sprint(to...), text: fmt.Sprint(template.Of(said, "Content"))})
-	reply(w, object{"MessageId": fmt.Sprint(len(a.mails))})
 }
 
-func (a *account) events(w http.ResponseWriter, function string, said object) {
-	entries := said["Entries"].([]any)
-	var ids []object
-	for i, entry := range entries {
+// events notes what is asked of EventBridge.
+func (a *account) events(function string, said object) {
+	entries, _ := said["Entries"].([]any)
+	for _, entry := range entries {
 		bus := fmt.Sprint(template.Of(entry, "EventBusName"))
-		if bus == busName {
+		if bus == amazon.Bus {
 			bus = "${Bus.Arn}"
 		}
 		a.note(function, use{action: "events:PutEvents", resource: bus})
-		ids = append(ids, object{"EventId": fmt.Sprint(i)})
-		a.mu.Lock()
-		a.put = append(a.put, fmt.Sprint(template.Of(entry, "DetailType")))
-		a.mu.Unlock()
 	}
-	reply(w, object{"Entries": ids, "FailedEntryCount": 0})
-}
-
-func reply(w http.ResponseWriter, said object) {
-	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
-	json.NewEncoder(w).Encode(said)
 }
 
 // mailWorks says whether SES takes messages from now on.
@@ -305,12 +232,6 @@ func (a *account) mailWorks(works bool) {
 
 // lastMail is the text of the last message to an address, or nothing.
 func (a *account) lastMail(to string) string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for _, m := range slices.Backward(a.mails) {
-		if m.to == to {
-			return m.text
-		}
-	}
-	return ""
+	m, _ := a.LastMessage(to)
+	return m.Text
 }

@@ -99,8 +99,7 @@ func settings(t *testing.T) []string {
 func complaints(t *testing.T, step string, environment []string) []string {
 	t.Helper()
 	r := launch(t, step, environment)
-	<-r.ready
-	r.stop() // all that it logged has arrived when it has ended
+	r.Kill() // all that it logged has arrived when it has ended
 	found := map[string]bool{}
 	for _, m := range regexp.MustCompile(`"setting":"(\w+)"`).FindAllStringSubmatch(r.log.String(), -1) {
 		found[m[1]] = true

@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"countersign/infra/amazon"
 	"countersign/infra/emulator/emulator"
 	"countersign/infra/emulator/template"
 	"countersign/pkg/apikey"
@@ -47,11 +48,11 @@ func deploy(t testing.TB, functions map[string]*template.Function) *deployment {
 	d := &deployment{
 		t: t, functions: functions, account: newAccount(t), endpoints: map[string]string{}, idle: map[string][]*runtime{},
 	}
-	d.admin = dynamo.LocalClient(d.account.dynamo)
+	d.admin = dynamo.LocalClient(d.account.Table)
 	if err := emulator.CreateTable(t.Context(), d.admin, "..", d.account.name); err != nil {
 		t.Fatal(err)
 	}
-	d.feed = stream.New(stream.Options{Client: stream.LocalClient(d.account.dynamo), Table: d.account.name})
+	d.feed = stream.New(stream.Options{Client: stream.LocalClient(d.account.Table), Table: d.account.name})
 	for _, step := range slices.Sorted(maps.Keys(functions)) {
 		d.endpoints[step] = d.account.endpoint(step)
 		d.remove("ring", "ring")
@@ -79,8 +80,8 @@ func (d *deployment) store() store.Store {
 func (d *deployment) environment(f *template.Function) []string {
 	d.t.Helper()
 	all, err := f.Variables(map[string]string{
-		"Table": d.account.name, "Key.Arn": keyARN, "Bus": busName, "Issuer": "https://countersign.example",
-		"SenderAddress": senderAddress, "SenderName": "Countersign", "SesConfigurationSet": configurationSet, "RoutineEvents": "true",
+		"Table": d.account.name, "Key.Arn": amazon.KeyARN, "Bus": amazon.Bus, "Issuer": "https://countersign.example",
+		"SenderAddress": amazon.Sender, "SenderName": "Countersign", "SesConfigurationSet": configurationSet, "RoutineEvents": "true",
 	})
 	if err != nil {
 		d.t.Fatal(err)
@@ -111,11 +112,6 @@ func (d *deployment) take(step string) *runtime {
 	}
 	r := launch(d.t, step, d.environment(f))
 	d.ran = append(d.ran, r)
-	select {
-	case <-r.ready:
-	case <-r.ended:
-		d.t.Fatalf("%s ended: %s", step, r.log.String())
-	}
 	return r
 }
 
@@ -137,7 +133,7 @@ func (d *deployment) restart() {
 	defer d.mu.Unlock()
 	for _, waiting := range d.idle {
 		for _, r := range waiting {
-			r.stop()
+			r.Kill()
 		}
 	}
 	clear(d.idle)
@@ -238,16 +234,16 @@ func (d *deployment) invoke(step string, payload []byte, into any) {
 	d.t.Helper()
 	r := d.take(step)
 	defer d.release(step, r)
-	out, err := r.invoke(payload)
+	answer, err := r.Invoke(context.Background(), payload, d.functions[step].Timeout)
 	if err != nil {
-		d.t.Errorf("%s: %v", step, err)
+		d.t.Errorf("%s: %v: %s", step, err, r.log.String())
 		return
 	}
 	if into == nil {
 		return
 	}
-	if err := json.Unmarshal(out, into); err != nil {
-		d.t.Errorf("%s: %v in %s", step, err, out)
+	if err := json.Unmarshal(answer.Body, into); err != nil {
+		d.t.Errorf("%s: %v in %s", step, err, answer.Body)
 	}
 }
 

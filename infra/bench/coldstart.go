@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"countersign/infra/amazon"
 	"countersign/pkg/apikey"
 	"countersign/pkg/mfa"
 	"countersign/pkg/seal"
@@ -173,13 +174,13 @@ func (s starter) start(ctx context.Context, c condition, share *slot) (run start
 	if err != nil {
 		return run, err
 	}
-	defer f.kill()
-	run.next, run.nextCPU = f.ready.Seconds()*1000, cpuMS(f.command.Process.Pid)
+	defer f.Kill()
+	run.next, run.nextCPU = f.ready.Seconds()*1000, cpuMS(f.Pid())
 	if event == nil {
 		return run, nil
 	}
 	if c.later {
-		if err := share.add(f.command.Process); err != nil {
+		if err := share.add(f.Pid()); err != nil {
 			return run, err
 		}
 	}
@@ -191,7 +192,7 @@ func (s starter) start(ctx context.Context, c condition, share *slot) (run start
 		return run, err
 	}
 	run.total = run.next + took.Seconds()*1000
-	run.totalCPU, run.resident = cpuMS(f.command.Process.Pid), residentMB(f.command.Process.Pid)
+	run.totalCPU, run.resident = cpuMS(f.Pid()), residentMB(f.Pid())
 	return run, nil
 }
 
@@ -257,7 +258,7 @@ func (r *rig) naive(ctx context.Context) (starter, error) {
 	}
 	w := &world{ctx: ctx, service: service, ring: seal.NewRing(service.Now())}
 	service.Keys, service.Mail = w, w
-	item := store.Write{Key: store.Key{Partition: "ring", Sort: "ring"}, Body: r.amazon.wrap([]byte(w.ring.Marshal().Reveal()))}
+	item := store.Write{Key: store.Key{Partition: "ring", Sort: "ring"}, Body: r.amazon.Wrap([]byte(w.ring.Marshal().Reveal()))}
 	if err := service.Store.Commit(ctx, store.NewVersion(), item); err != nil {
 		return none, err
 	}
@@ -273,9 +274,9 @@ func (r *rig) naive(ctx context.Context) (starter, error) {
 	return starter{
 		name: "naive", path: r.program("naive"),
 		environment: []string{
-			"AWS_REGION=" + region, "AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local", "AWS_LAMBDA_FUNCTION_NAME=naive",
+			"AWS_REGION=" + amazon.Region, "AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local", "AWS_LAMBDA_FUNCTION_NAME=naive",
 			"AWS_ENDPOINT_URL_DYNAMODB=" + r.amazon.table, "AWS_ENDPOINT_URL_KMS=" + r.amazon.services, "COUNTERSIGN_TABLE=" + table,
-			"COUNTERSIGN_KMS_KEY=" + keyARN, "COUNTERSIGN_ISSUER=" + issuer, "SSL_CERT_FILE=" + trusted, "SSL_CERT_DIR=" + nothing,
+			"COUNTERSIGN_KMS_KEY=" + amazon.KeyARN, "COUNTERSIGN_ISSUER=" + issuer, "SSL_CERT_FILE=" + trusted, "SSL_CERT_DIR=" + nothing,
 		},
 		event: func(ctx context.Context) ([]byte, error) {
 			p := r.newPerson(benchOrg)

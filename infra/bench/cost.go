@@ -12,6 +12,7 @@ import (
 
 	"github.com/pquerna/otp/totp"
 
+	"countersign/infra/amazon"
 	"countersign/pkg/store"
 	"countersign/pkg/store/dynamo/stream"
 )
@@ -123,7 +124,7 @@ func costs(ctx context.Context, out io.Writer, _ options) error {
 		defer share.remove()
 		defer r.stop()
 	}
-	m := &meter{rig: r, feed: stream.New(stream.Options{Client: stream.LocalClient(r.amazon.local), Table: r.table})}
+	m := &meter{rig: r, feed: stream.New(stream.Options{Client: stream.LocalClient(r.amazon.Table), Table: r.table})}
 	fmt.Fprint(out, "| a sign-in uses | read units | write units | of these for activity | API calls | invocations | ms of functions | bus events | requests of KMS |\n"+
 		"|---|---|---|---|---|---|---|---|---|\n")
 	var bill strings.Builder
@@ -271,7 +272,7 @@ func (m *meter) publish(ctx context.Context) error {
 			number++
 			at := hash.Sum32() % shards
 			waiting[at] = append(waiting[at], object{
-				"eventName": "MODIFY", "eventSource": "aws:dynamodb", "awsRegion": region, "dynamodb": object{
+				"eventName": "MODIFY", "eventSource": "aws:dynamodb", "awsRegion": amazon.Region, "dynamodb": object{
 					"SequenceNumber": fmt.Sprint(number), "StreamViewType": "NEW_IMAGE", "NewImage": object{
 						"pk": object{"S": r.Key.Partition}, "sk": object{"S": r.Key.Sort}, "v": object{"S": r.Version}, "e": object{"S": r.Events},
 					},

@@ -68,7 +68,7 @@ func metered(t *testing.T, name string) (all, activity usage) {
 	t.Helper()
 	r := testRig(t)
 	defer r.stop()
-	m := &meter{rig: r, feed: stream.New(stream.Options{Client: stream.LocalClient(r.amazon.local), Table: r.table})}
+	m := &meter{rig: r, feed: stream.New(stream.Options{Client: stream.LocalClient(r.amazon.Table), Table: r.table})}
 	i := slices.IndexFunc(kinds(), func(k kind) bool { return strings.HasPrefix(k.name, name) })
 	all, activity, err := m.measure(t.Context(), kinds()[i], 1)
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/pquerna/otp/totp"
 
+	"countersign/infra/amazon"
 	"countersign/infra/emulator/template"
 	"countersign/pkg/apikey"
 	"countersign/pkg/mfa"
@@ -27,7 +28,7 @@ func releaseFlags() []string {
 
 // A rig is the built functions on what stands for Amazon.
 type rig struct {
-	amazon      *amazon
+	amazon      *account
 	dir         string
 	module      string // the folder of the module
 	table       string
@@ -51,7 +52,7 @@ func openRig(ctx context.Context) (_ *rig, err error) {
 	if r.dir, err = os.MkdirTemp("", "countersign-bench"); err != nil {
 		return nil, err
 	}
-	if r.amazon, err = openAmazon(ctx); err != nil {
+	if r.amazon, err = openAccount(ctx); err != nil {
 		return nil, err
 	}
 	if err := r.build(ctx); err != nil {
@@ -78,7 +79,7 @@ func openRig(ctx context.Context) (_ *rig, err error) {
 
 // service makes a table and gives the domain on it, without keys.
 func (r *rig) service(ctx context.Context, table string) (*mfa.Service, error) {
-	admin := dynamo.LocalClient(r.amazon.local)
+	admin := dynamo.LocalClient(r.amazon.Table)
 	if err := dynamo.CreateTable(ctx, admin, table); err != nil {
 		return nil, err
 	}
@@ -141,11 +142,11 @@ func goBuild(ctx context.Context, dir string, environment []string, args ...stri
 // environment is what a function finds in its: what the template says, and in place of that where Amazon is played.
 func (r *rig) environment(step string) ([]string, error) {
 	all, err := r.deployed[step].Variables(map[string]string{
-		"Table": r.table, "Key.Arn": keyARN, "Bus": "countersign", "Issuer": issuer, "SenderAddress": sender, "SenderName": "Countersign",
+		"Table": r.table, "Key.Arn": amazon.KeyARN, "Bus": amazon.Bus, "Issuer": issuer, "SenderAddress": amazon.Sender, "SenderName": "Countersign",
 		"SesConfigurationSet": "", "RoutineEvents": "false",
 	})
 	return append(all,
-		"AWS_SAM_LOCAL=true", "AWS_REGION="+region, "AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local",
+		"AWS_SAM_LOCAL=true", "AWS_REGION="+amazon.Region, "AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local",
 		"AWS_LAMBDA_FUNCTION_NAME="+step,
 		"COUNTERSIGN_DYNAMODB_ENDPOINT="+r.amazon.table, "COUNTERSIGN_KMS_ENDPOINT="+r.amazon.services,
 		"COUNTERSIGN_SES_ENDPOINT="+r.amazon.services, "COUNTERSIGN_EVENTBRIDGE_ENDPOINT="+r.amazon.services,
@@ -184,7 +185,7 @@ func (r *rig) function(ctx context.Context, step string) (*function, error) {
 // stop ends all functions.
 func (r *rig) stop() {
 	for step, f := range r.running {
-		f.kill()
+		f.Kill()
 		delete(r.running, step)
 	}
 }

@@ -83,7 +83,10 @@ func (k *keys) load(ctx context.Context) (*seal.Ring, error) {
 	if err != nil {
 		return nil, err
 	}
-	opened, err := k.kms.Decrypt(ctx, &kms.DecryptInput{CiphertextBlob: item.Body, KeyId: aws.String(os.Getenv("COUNTERSIGN_KMS_KEY"))})
+	opened, err := k.kms.Decrypt(ctx, &kms.DecryptInput{
+		CiphertextBlob: item.Body, KeyId: aws.String(os.Getenv("COUNTERSIGN_KMS_KEY")),
+		EncryptionContext: map[string]string{"app": "countersign", "purpose": "ring"},
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -7,16 +7,14 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"net/http/httputil"
-	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
 	goruntime "runtime"
 	"strconv"
-	"strings"
 	"time"
 
+	"countersign/infra/amazon"
 	"countersign/infra/local/machine"
 	"countersign/infra/local/shell"
 	"countersign/pkg/apikey"
@@ -34,7 +32,7 @@ const backendsTable = "countersign-local"
 type Backends struct {
 	dir     string
 	port    int
-	amazon  http.Handler
+	amazon  *amazon.Account
 	calls   *machine.Calls
 	closing func()
 }
@@ -79,30 +77,11 @@ func OpenBackends(ctx context.Context, o Options) (_ *Backends, err error) {
 	if err := copySettings(o.Root, filepath.Join(o.Dir, settingsFile), o.Port); err != nil {
 		return nil, err
 	}
-	at, err := url.Parse(endpoint)
-	if err != nil {
-		return nil, err
-	}
-	all := newStandIns(time.Now)
-	table := httputil.NewSingleHostReverseProxy(at)
-	table.ErrorLog = slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn)
-	b := &Backends{dir: o.Dir, port: o.Port, closing: stop}
-	b.amazon = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasPrefix(r.Header.Get("X-Amz-Target"), dynamoDB+".") {
-			table.ServeHTTP(w, r)
-			return
-		}
-		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, mostEvent))
-		if err != nil {
-			refuse(w, http.StatusBadRequest, "SerializationException")
-			return
-		}
-		_, answer := all.find(r, strings.TrimPrefix(r.URL.Path, "/"), body)
-		answer(w)
-	})
+	b := &Backends{dir: o.Dir, port: o.Port, amazon: &amazon.Account{Table: endpoint}, closing: stop}
+	sent := outbox{b.amazon}
 	b.calls = &machine.Calls{
-		API: b.amazon, Drain: func(context.Context) error { return nil }, Outbox: all.outbox, ClearOutbox: all.clearOutbox,
-		Events: all.bus, Now: time.Now, Advance: func(int64) error { return machine.ErrTooFar },
+		API: b.amazon, Drain: func(context.Context) error { return nil }, Outbox: sent.messages, ClearOutbox: sent.clear,
+		Events: sent.events, Now: time.Now, Advance: func(int64) error { return machine.ErrTooFar },
 		Keys: keys, Origins: origins, Log: o.Log,
 	}
 	return b, nil

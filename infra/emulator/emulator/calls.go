@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"countersign/infra/amazon"
 	"countersign/infra/local/machine"
 )
 
@@ -18,8 +19,9 @@ func (e *Emulator) ServeHTTP(w http.ResponseWriter, r *http.Request) { e.calls.S
 
 // newCalls are those of every Countersign on one machine, before the front.
 func (e *Emulator) newCalls(api http.Handler) *machine.Calls {
+	sent := outbox{e.account.Account}
 	return &machine.Calls{
-		API: api, Drain: e.trigger.drain, Outbox: e.amazon.outbox, ClearOutbox: e.amazon.clearOutbox, Events: e.amazon.bus,
+		API: api, Drain: e.trigger.drain, Outbox: sent.messages, ClearOutbox: sent.clear, Events: sent.events,
 		Now: e.now, Advance: e.advance, Sweep: e.sweep, SetFault: e.setFault, Keys: e.apiKeys, Origins: e.origins, Log: e.log,
 	}
 }
@@ -51,8 +53,8 @@ func (e *Emulator) sweep(ctx context.Context) (announced int, err error) {
 	defer e.sweeping.Unlock()
 	before := e.sweeps.Load()
 	event, err := json.Marshal(object{
-		"version": "0", "id": rand.Text(), "detail-type": "Scheduled Event", "source": "aws.scheduler", "account": accountID,
-		"time": e.now().Format(time.RFC3339), "region": region, "resources": []string{"arn:aws:scheduler:" + region + ":" + accountID + ":schedule/default/countersign-sweep"},
+		"version": "0", "id": rand.Text(), "detail-type": "Scheduled Event", "source": "aws.scheduler", "account": amazon.AccountID,
+		"time": e.now().Format(time.RFC3339), "region": amazon.Region, "resources": []string{"arn:aws:scheduler:" + amazon.Region + ":" + amazon.AccountID + ":schedule/default/countersign-sweep"},
 		"detail": "{}",
 	})
 	if err != nil {

@@ -33,6 +33,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"countersign/infra/amazon"
 	"countersign/infra/local/machine"
 	"countersign/pkg/api"
 	"countersign/pkg/apikey"
@@ -73,7 +74,7 @@ type Emulator struct {
 	table     string
 	functions map[string]*function
 	pools     map[string]*pool
-	amazon    *amazon
+	account   *account
 	amazonURL string
 	trigger   *trigger
 	calls     *machine.Calls
@@ -159,7 +160,7 @@ func (e *Emulator) prepare(ctx context.Context) (err error) {
 		}
 	}
 	e.functions, err = readFunctions(e.o.Root, map[string]string{
-		"Table": e.table, "Key.Arn": keyARN, "Bus": busName, "Issuer": e.Issuer(), "SenderAddress": sender,
+		"Table": e.table, "Key.Arn": amazon.KeyARN, "Bus": amazon.Bus, "Issuer": e.Issuer(), "SenderAddress": amazon.Sender,
 		"SenderName": "Countersign", "SesConfigurationSet": "", "RoutineEvents": "true",
 	})
 	if err != nil {
@@ -188,7 +189,7 @@ func (e *Emulator) startAmazon(ctx context.Context) error {
 	if err := CreateTable(ctx, admin, e.o.Root, e.table); err != nil {
 		return err
 	}
-	e.amazon = &amazon{e: e, dynamo: endpoint, standIns: newStandIns(e.now)}
+	e.account = e.newAccount(endpoint)
 	mapping, err := newMapping(e.functions["publish"].events)
 	if err != nil {
 		return err
@@ -206,7 +207,7 @@ func (e *Emulator) startAmazon(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	web := &http.Server{Handler: e.amazon, ErrorLog: slog.NewLogLogger(e.log.Handler(), slog.LevelWarn)}
+	web := &http.Server{Handler: e.account, ErrorLog: slog.NewLogLogger(e.log.Handler(), slog.LevelWarn)}
 	go web.Serve(listener)
 	e.closings = append([]func(){func() { web.Close() }}, e.closings...)
 	e.amazonURL = "http://" + listener.Addr().String()
@@ -217,7 +218,7 @@ func (e *Emulator) startAmazon(ctx context.Context) error {
 // played.
 func (e *Emulator) start(ctx context.Context, f *function, name string) (process, error) {
 	environment := append(slices.Clone(f.environment),
-		"AWS_SAM_LOCAL=true", "AWS_REGION="+region, "AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local",
+		"AWS_SAM_LOCAL=true", "AWS_REGION="+amazon.Region, "AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local",
 		"AWS_LAMBDA_FUNCTION_NAME="+f.step, fmt.Sprintf("COUNTERSIGN_CLOCK_OFFSET=%d", e.ahead.Load()),
 	)
 	for _, service := range []string{"DYNAMODB", "KMS", "SES", "EVENTBRIDGE"} {
@@ -231,7 +232,14 @@ func (e *Emulator) start(ctx context.Context, f *function, name string) (process
 	if e.o.RIE != "" {
 		return launchRIE(ctx, e.o.RIE, path, f, environment, lines)
 	}
-	return launch(ctx, path, f.step, environment, lines)
+	r, err := amazon.Launch(amazon.Program{Path: path, Function: f.step, Environment: environment, Output: lines})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := r.Ready(ctx); err != nil {
+		return nil, fmt.Errorf("start %s: %w: %s", f.step, err, lines)
+	}
+	return r, nil
 }
 
 // placeOf finds a place by its name.

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"countersign/infra/amazon"
 	"countersign/infra/local/machine"
 )
 
@@ -59,31 +60,31 @@ func (f *faults) take(c awsCall, starting bool) (mode string, again bool) {
 }
 
 // befall answers one attempt, with what befalls it.
-func (a *amazon) befall(w http.ResponseWriter, r *http.Request, c awsCall, answer func(http.ResponseWriter)) {
+func (a *account) befall(w http.ResponseWriter, c awsCall, answer http.HandlerFunc) {
 	c.place.mu.Lock()
 	starting := c.place.starting
 	c.place.mu.Unlock()
 	mode, again := a.e.faults.take(c, starting)
 	switch {
 	case mode == machine.ModeFail && c.target == machine.TargetEmail:
-		refuse(w, http.StatusBadRequest, "MessageRejected") // SES may have taken what it answers with a status of 500
+		amazon.Refuse(w, http.StatusBadRequest, "MessageRejected", "a fault befell it") // SES may have taken what it answers with a status of 500
 		return
 	case mode == machine.ModeFail:
-		refuse(w, http.StatusInternalServerError, "InternalServerError")
+		amazon.Refuse(w, http.StatusInternalServerError, "InternalServerError", "a fault befell it")
 		return
 	case mode == machine.ModeSlow && !again:
 		timer := time.NewTimer(machine.SlowFor)
 		defer timer.Stop()
 		select {
 		case <-timer.C:
-		case <-r.Context().Done():
+		case <-c.Request.Context().Done():
 			return
 		}
 	case mode == machine.ModeLostReply:
 		if !again {
-			answer(httptest.NewRecorder())
+			answer(httptest.NewRecorder(), c.Request)
 		}
 		panic(http.ErrAbortHandler) // which closes the connection
 	}
-	answer(w)
+	answer(w, c.Request)
 }

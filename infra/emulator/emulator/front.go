@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
+
+	"countersign/infra/amazon"
 )
 
 // What API Gateway's HTTP API takes, and for how long it waits.
@@ -179,7 +181,7 @@ func payload(r *http.Request, id, route string, params map[string]string, body [
 		p.Body, p.IsBase64Encoded = base64.StdEncoding.EncodeToString(body), len(body) > 0
 	}
 	p.RequestContext = events.APIGatewayV2HTTPRequestContext{
-		RouteKey: route, AccountID: accountID, Stage: "$default", RequestID: id, APIID: "emulator",
+		RouteKey: route, AccountID: amazon.AccountID, Stage: "$default", RequestID: id, APIID: "emulator",
 		DomainName: r.Host, DomainPrefix: "emulator",
 		Time: now.UTC().Format("02/Jan/2006:15:04:05 -0700"), TimeEpoch: now.UnixMilli(),
 		HTTP: events.APIGatewayV2HTTPRequestContextHTTPDescription{

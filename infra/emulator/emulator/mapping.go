@@ -12,6 +12,7 @@ import (
 	"slices"
 	"time"
 
+	"countersign/infra/amazon"
 	"countersign/infra/emulator/template"
 )
 
@@ -210,7 +211,7 @@ func (m *mapping) giveUp(b *batch, event []byte, stream string, failed bool) err
 	}
 	content, err := json.Marshal(object{
 		"requestContext": object{
-			"requestId": newUUID(), "functionArn": "arn:aws:lambda:" + region + ":" + accountID + ":function:publish",
+			"requestId": newUUID(), "functionArn": "arn:aws:lambda:" + amazon.Region + ":" + amazon.AccountID + ":function:publish",
 			"condition": "RetryAttemptsExhausted", "approximateInvokeCount": b.tries,
 		},
 		"responseContext": response, "version": "1.0", "timestamp": now.Format("2006-01-02T15:04:05.000Z"),

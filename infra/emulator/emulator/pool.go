@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"countersign/infra/amazon"
 )
 
 // A pool is the processes of one function. Who wants one waits for its turn; places are used in turn, so that calls that
@@ -73,12 +75,12 @@ func (p *pool) use(at *place, event []byte) ([]byte, error) {
 	at.mu.Lock()
 	at.events++
 	at.mu.Unlock()
-	body, err := running.invoke(p.e.ctx, event, p.f.timeout)
+	answer, err := running.Invoke(p.e.ctx, event, p.f.timeout)
 	if err == nil && p.e.deaths.take(p.f.step, BeforeAnswer) {
-		running.kill()
-		return nil, errDied
+		running.Kill()
+		return nil, amazon.ErrEnded
 	}
-	return body, err
+	return answer.Body, err
 }
 
 // ensure gives the process of a place, and starts one if there is none, or only one with settings that have changed.
@@ -89,12 +91,12 @@ func (p *pool) ensure(at *place) (process, error) {
 	at.mu.Unlock()
 	if old != nil {
 		select {
-		case <-old.gone():
+		case <-old.Ended():
 		default:
 			if of == now {
 				return old, nil
 			}
-			old.kill()
+			old.Kill()
 		}
 	}
 	at.mu.Lock()
@@ -120,7 +122,7 @@ func (p *pool) kill() (n int) {
 		running := at.process
 		at.mu.Unlock()
 		if running != nil {
-			running.kill()
+			running.Kill()
 			n++
 		}
 	}

@@ -21,6 +21,7 @@ import (
 	"syscall"
 	"time"
 
+	"countersign/infra/amazon"
 	"countersign/infra/local/machine"
 )
 
@@ -87,7 +88,7 @@ func launchRIE(ctx context.Context, rie, path string, f *function, environment [
 		default:
 		}
 	}
-	r.kill()
+	r.Kill()
 	return nil, fmt.Errorf("start %s: %w", f.step, ctx.Err())
 }
 
@@ -101,35 +102,36 @@ func freeAddress() string {
 	return listener.Addr().String()
 }
 
-func (r *interfaceEmulator) invoke(ctx context.Context, event []byte, timeout time.Duration) ([]byte, error) {
+// Invoke hands an event over and gives the answer.
+func (r *interfaceEmulator) Invoke(ctx context.Context, event []byte, timeout time.Duration) (amazon.Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout+2*time.Second)
 	defer cancel()
 	q, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url, bytes.NewReader(event))
 	if err != nil {
-		return nil, err
+		return amazon.Answer{}, err
 	}
 	res, err := r.client.Do(q)
 	if err != nil {
-		r.kill() // or it would be given the next event while it ends
-		return nil, errors.Join(errDied, err)
+		r.Kill() // or it would be given the next event while it ends
+		return amazon.Answer{}, errors.Join(amazon.ErrEnded, err)
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
 	if err != nil || r.killed.Load() { // while it is killed it may still answer, in the place of the function
-		r.kill()
-		return nil, errors.Join(errDied, err)
+		r.Kill()
+		return amazon.Answer{}, errors.Join(amazon.ErrEnded, err)
 	}
 	var failed struct {
 		Type string `json:"errorType"`
 	}
 	if json.Unmarshal(body, &failed) == nil && failed.Type != "" || res.StatusCode != http.StatusOK {
-		return nil, &functionError{string(body)}
+		return amazon.Answer{}, &amazon.FunctionError{Said: string(body)}
 	}
-	return body, nil
+	return amazon.Answer{Body: body}, nil
 }
 
-// kill ends the bootstrap too, which has a process group of its own, before its parent could start another.
-func (r *interfaceEmulator) kill() {
+// Kill ends the bootstrap too, which has a process group of its own, before its parent could start another.
+func (r *interfaceEmulator) Kill() {
 	r.killed.Store(true)
 	r.stop.Do(func() {
 		select {
@@ -167,4 +169,5 @@ func children(pid int) (found []int) {
 	return found
 }
 
-func (r *interfaceEmulator) gone() <-chan struct{} { return r.ended }
+// Ended is closed when the process has ended.
+func (r *interfaceEmulator) Ended() <-chan struct{} { return r.ended }

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"countersign/infra/amazon"
 )
 
 // A trigger reads the table's stream and has publish work on it, as Lambda does: batches in order, shard by shard, a shard
@@ -66,7 +68,7 @@ func (s *trigger) ask(ctx context.Context, operation string, in, out any) error 
 	r.Header.Set("Content-Type", "application/x-amz-json-1.0")
 	r.Header.Set("X-Amz-Target", "DynamoDBStreams_20120810."+operation)
 	// DynamoDB Local wants to see a signature, and doesn't look at it.
-	r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=local/20260101/"+region+"/dynamodb/aws4_request, SignedHeaders=host, Signature=0")
+	r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=local/20260101/"+amazon.Region+"/dynamodb/aws4_request, SignedHeaders=host, Signature=0")
 	res, err := s.e.client.Do(r)
 	if err != nil {
 		return fmt.Errorf("%s: %w", operation, err)

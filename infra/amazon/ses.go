@@ -1,0 +1,112 @@
+package amazon
+
+import (
+	"crypto/rand"
+	"net/mail"
+	"regexp"
+	"slices"
+	"time"
+)
+
+// A Message is one that SES has taken.
+type Message struct {
+	At               time.Time
+	FromName         string // beside Sender
+	To               string
+	Subject          string
+	Text, HTML       string
+	ConfigurationSet string // or empty
+}
+
+var sixDigits = regexp.MustCompile(`(?m)^[0-9]{6}$`)
+
+// Code is the code that the message carries: its only line of six digits. Empty: it carries none.
+func (m Message) Code() string {
+	if found := sixDigits.FindAllString(m.Text, -1); len(found) == 1 {
+		return found[0]
+	}
+	return ""
+}
+
+// A content is a part of a message.
+type content struct{ Data, Charset string }
+
+// sendEmail takes a message to one address.
+// https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html
+func (a *Account) sendEmail(c *Call) (object, error) {
+	var said struct {
+		FromEmailAddress     string
+		ConfigurationSetName *string
+		Destination          struct{ ToAddresses []string }
+		Content              struct {
+			Simple struct {
+				Subject content
+				Body    struct{ Text, HTML content }
+			}
+		}
+	}
+	if err := c.read(&said); err != nil {
+		return nil, err
+	}
+	from, err := mail.ParseAddress(said.FromEmailAddress)
+	if err != nil {
+		return nil, refused("BadRequestException", "the sender is no address")
+	}
+	if from.Address != Sender {
+		return nil, refused("MailFromDomainNotVerifiedException", "%s is not verified", from.Address)
+	}
+	to := said.Destination.ToAddresses
+	if len(to) != 1 {
+		return nil, refused("BadRequestException", "want one recipient, got %d", len(to))
+	}
+	if one, err := mail.ParseAddress(to[0]); err != nil || one.Address != to[0] {
+		return nil, refused("BadRequestException", "the recipient is not one plain address")
+	}
+	sent := said.Content.Simple
+	for _, part := range []content{sent.Subject, sent.Body.Text, sent.Body.HTML} {
+		if part.Data == "" || part.Charset != "UTF-8" {
+			return nil, refused("BadRequestException", "want a subject, a text and HTML, all of them in UTF-8")
+		}
+	}
+	m := Message{At: a.now(), FromName: from.Name, To: to[0], Subject: sent.Subject.Data, Text: sent.Body.Text.Data, HTML: sent.Body.HTML.Data}
+	if said.ConfigurationSetName != nil {
+		if m.ConfigurationSet = *said.ConfigurationSetName; m.ConfigurationSet == "" {
+			return nil, refused("BadRequestException", "the configuration set has no name")
+		}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.messages = append(a.messages, m)
+	return object{"MessageId": rand.Text()}, nil
+}
+
+func (a *Account) now() time.Time {
+	if a.Now == nil {
+		return time.Now()
+	}
+	return a.Now()
+}
+
+// Messages are those that SES has taken since the last call of ClearMessages, in order.
+func (a *Account) Messages() []Message {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clip(a.messages)
+}
+
+// LastMessage is the last of them to an address.
+func (a *Account) LastMessage(to string) (m Message, there bool) {
+	for _, m := range slices.Backward(a.Messages()) {
+		if m.To == to {
+			return m, true
+		}
+	}
+	return Message{}, false
+}
+
+// ClearMessages forgets them.
+func (a *Account) ClearMessages() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.messages = nil
+}

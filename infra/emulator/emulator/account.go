@@ -1,0 +1,118 @@
+package emulator
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+
+	"countersign/infra/amazon"
+	"countersign/infra/local/machine"
+)
+
+// An account is what the functions find of Amazon, behind a door where faults can befall what they ask for. Each process has a
+// path of its own to it, so that it is known who asks: /STEP-NUMBER/.
+type account struct {
+	*amazon.Account
+	e *Emulator
+}
+
+// newAccount makes one with a DynamoDB Local at a URL.
+func (e *Emulator) newAccount(endpoint string) *account {
+	a := &account{&amazon.Account{Table: endpoint, Now: e.now}, e}
+	a.Around = a.around
+	a.Refused = func(_ *http.Request, why error) {
+		e.log.Warn("a function asks Amazon for something that this doesn't know", "error", why)
+	}
+	return a
+}
+
+// targets are what faults call the services.
+var targets = map[string]string{
+	amazon.DynamoDB: machine.TargetStore, amazon.KMS: machine.TargetKeys, amazon.SES: machine.TargetEmail, amazon.EventBridge: machine.TargetEvents,
+}
+
+func (a *account) around(w http.ResponseWriter, asked *amazon.Call, answer http.HandlerFunc) {
+	p, at := a.e.placeOf(asked.Prefix)
+	if at == nil {
+		amazon.Refuse(w, http.StatusBadRequest, "ValidationException", "no process of a function asks like this")
+		return
+	}
+	c := awsCall{Call: asked, step: p.f.step, place: at, target: targets[asked.Service]}
+	at.mu.Lock()
+	during := at.events
+	at.mu.Unlock()
+	sum := sha256.Sum256(append(fmt.Appendf(nil, "%s\n%d\n%s\n%s\n", c.Prefix, during, c.Request.Header.Get("Amz-Sdk-Invocation-Id"), c.Operation), c.Body...))
+	c.id = hex.EncodeToString(sum[:])
+	if c.Service == amazon.DynamoDB {
+		if bytes.Contains(c.Body, []byte(`{"S":"ring"}`)) {
+			c.target = machine.TargetKeys
+		}
+		passOn := answer
+		answer = func(w http.ResponseWriter, r *http.Request) { a.table(w, r, c, passOn) }
+	}
+	a.befall(w, c, answer)
+}
+
+// An awsCall is one request of a function's to Amazon.
+type awsCall struct {
+	*amazon.Call
+	step   string
+	place  *place
+	target string // of faults
+	id     string // the same for each attempt
+}
+
+func (c awsCall) commits() bool {
+	if c.Service != amazon.DynamoDB {
+		return false
+	}
+	switch c.Operation {
+	case "PutItem", "DeleteItem", "TransactWriteItems":
+		return true
+	}
+	return false
+}
+
+// table passes a request on to DynamoDB Local, unless a death is due.
+func (a *account) table(w http.ResponseWriter, r *http.Request, c awsCall, passOn http.HandlerFunc) {
+	mortal := c.commits() && c.target == machine.TargetStore
+	if mortal && a.e.deaths.take(c.step, BeforeCommit) {
+		die(c)
+	}
+	if c.commits() {
+		defer func() {
+			select {
+			case a.e.trigger.wake <- struct{}{}:
+			default: // it is awake
+			}
+		}()
+	}
+	if !mortal {
+		passOn(w, r)
+		return
+	}
+	said := httptest.NewRecorder()
+	passOn(said, r)
+	if a.e.deaths.take(c.step, AfterCommit) {
+		die(c)
+	}
+	for name, values := range said.Header() {
+		w.Header()[name] = values
+	}
+	w.WriteHeader(said.Code)
+	w.Write(said.Body.Bytes())
+}
+
+// die kills the process that asks, which gets no answer.
+func die(c awsCall) {
+	c.place.mu.Lock()
+	running := c.place.process
+	c.place.mu.Unlock()
+	if running != nil {
+		running.Kill()
+	}
+	panic(http.ErrAbortHandler)
+}
