@@ -2,6 +2,7 @@ package functions
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -21,6 +22,7 @@ import (
 	"countersign/infra/amazon"
 	"countersign/infra/emulator/emulator"
 	"countersign/infra/emulator/template"
+	"countersign/pkg/activity"
 	"countersign/pkg/apikey"
 	"countersign/pkg/store"
 	"countersign/pkg/store/dynamo"
@@ -424,13 +426,29 @@ func (d *deployment) story() {
 	d.call("GET", "/problems/busy", nil).want(t, http.StatusOK)
 }
 
-// filePage puts the first page of a day there, empty.
+// filePage files an event of a partition's org and day, as another publisher would.
 func (d *deployment) filePage(partition string) {
 	d.t.Helper()
-	err := d.store().Commit(context.Background(), store.NewVersion(), store.Write{
-		Key: store.Key{Partition: partition, Sort: "00000001"}, Body: []byte(`{"format":1,"entries":[]}`),
-	})
+	parts := strings.Split(partition, "#")
+	org, err := base64.RawURLEncoding.DecodeString(parts[1])
 	if err != nil {
+		d.t.Error(err)
+		return
+	}
+	at, err := time.Parse(time.DateOnly, parts[2])
+	if err != nil {
+		d.t.Error(err)
+		return
+	}
+	beside := activity.Log{Store: d.store(), Commit: func(ctx context.Context, plan func(time.Time) ([]store.Write, error)) error {
+		writes, err := plan(at)
+		if err != nil {
+			return err
+		}
+		return d.store().Commit(ctx, store.NewVersion(), writes...)
+	}}
+	event := activity.Event{ID: "ev_beside", Type: "policy.changed", Time: at, Org: "acme", Actor: activity.Actor{Kind: "service"}}
+	if err := beside.File(context.Background(), []activity.Filing{{Event: event, Route: activity.Route(org)}}); err != nil {
 		d.t.Error(err)
 	}
 }

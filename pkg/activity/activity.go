@@ -1,15 +1,21 @@
 // Package activity keeps what happened in each org, so that it can be read later and can't be changed unnoticed.
 //
-// # Pages
+// # Days, shards and pages
 //
-// The activity of an org is a chain of pages for each day of events. A page is what one batch brought for that org and
-// day. Its number is the next one of its day, and it is put only where no page is. So two publishers that file at the same
-// time never write the same number, and no item counts the pages. Each page carries the hash of the page before it: of its
-// own day, or, on the first page of a day, of the last page of the latest earlier day. The hash covers a salted digest of
-// each entry as it is stored.
+// The activity of an org is a chain of pages for each day of events; on the busy days of a big org there are several
+// chains, its shards. A page is what one batch brought for that org, day and shard. Its number is the next one of its
+// shard, and it is put only where no page is. So two publishers that file at the same time never write the same number,
+// and no item counts the pages. Each page carries the hash of the page before it, and the first page of a shard the hash
+// of its day. The hash of a page covers a salted digest of each entry as it is stored.
 //
-// All pages of a day are kept until the same moment, whenever they were filed. So a day is there completely or not at all,
-// and a link to a missing page is an error exactly while the retention of its day lasts.
+// A day is opened by the commit that files its first page. What the day says then decides for all publishers, and stays:
+// how many shards it has, by how many events there were on the latest earlier day, and the last page that each shard of
+// that day had. So a page, a shard or a day that was removed, and a number of shards that was changed, can be noticed by
+// what was filed later (see Check). Which shard an event is in depends on its user alone, so that a user's events of a day
+// are all in one; events about no user are in the first.
+//
+// All of a day is kept until the same moment, whenever it was filed. So a day is there completely or not at all, and a
+// link to something missing is an error exactly while the retention of its day lasts.
 //
 // A batch that is handed on twice is filed twice. An event keeps its id, and readers show it once.
 //
@@ -43,6 +49,9 @@ type Log struct {
 	// Keys reads the keys of users, by their routes, from a store. A user without a key in the result doesn't exist. It reads
 	// at most KeyBytes for each user. Listing needs it, filing and checking don't.
 	Keys func(ctx context.Context, from store.Store, users []Route) (map[Route]Key, error)
+
+	// PerShard is for how many events of a day there is one shard; 0: 4 million.
+	PerShard int
 }
 
 // KeyBytes is the most that Log.Keys may read from the store for one user.
@@ -57,3 +66,11 @@ const orgRoute = 16 // bytes of a Route
 func (r Route) org() Route { return r[:orgRoute] }
 
 func (r Route) user() Route { return r[orgRoute:] }
+
+// shard is which of so many shards, a power of two, the user's events are in; those about nobody are in the first.
+func (r Route) shard(of int) int {
+	if len(r) == orgRoute {
+		return 0
+	}
+	return int(r[orgRoute]) % of
+}

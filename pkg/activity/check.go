@@ -1,9 +1,11 @@
 package activity
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"countersign/pkg/store"
 )
@@ -11,19 +13,27 @@ import (
 // ErrBroken says that an org's activity isn't as it was filed.
 var ErrBroken = errors.New("the activity was changed after it was filed")
 
-// Check goes through all of an org's activity that is still kept, and answers how many pages it has, or
-// ErrBroken with the first page that doesn't fit: one that is missing, was altered, or isn't linked to the page
-// that was the last one when it was filed. It needs memory for one store page, and a line for each day.
+// Check goes through all of an org's activity that is still kept, and answers how many pages it has, or an error that wraps
+// ErrBroken and names the first part that doesn't fit: a day, a shard or a page that is missing, that was altered, or that
+// isn't linked to what was the last part when it was filed. It needs memory for one page of the store's, and a line for
+// each day.
+//
+// What it can't notice is that the end of the activity was cut off completely, with all that says that it was there: the
+// last pages of a shard that no later day is linked to, or the latest days with the items that name them.
 func (l *Log) Check(ctx context.Context, org Route) (pages int, err error) {
 	c := &checking{l: l, org: org}
-	days := store.Query{Partition: daysPartition(c.org)}
+	days := store.Query{Partition: daysPartition(org)}
 	for more := true; more; {
 		found, err := l.Store.Query(ctx, days)
 		if err != nil {
 			return c.pages, err
 		}
 		for _, item := range found.Items {
-			if err := c.day(ctx, item.Key.Sort); err != nil {
+			d, err := readDay(item)
+			if err != nil {
+				return c.pages, err
+			}
+			if err := c.day(ctx, d); err != nil {
 				return c.pages, err
 			}
 		}
@@ -37,11 +47,21 @@ type checking struct {
 	l     *Log
 	org   Route
 	pages int
-	first []*storedPage // of each day so far, without its entries
+	days  []checkedDay // so far
 }
 
-func broken(h *storedPage, what string) error {
-	return fmt.Errorf("%w: page %d of %s %s", ErrBroken, h.number, h.day, what)
+type checkedDay struct {
+	name   string
+	opened time.Time
+	shards int
+}
+
+func brokenDay(d *storedDay, what string, args ...any) error {
+	return fmt.Errorf("%w: %s %s", ErrBroken, d.name, fmt.Sprintf(what, args...))
+}
+
+func brokenPage(p *storedPage, what string) error {
+	return fmt.Errorf("%w: page %s of %s %s", ErrBroken, p.key.Sort, p.key.Partition, what)
 }
 
 // over reports whether the retention of a day is over.
@@ -50,85 +70,131 @@ func (c *checking) over(day string) (bool, error) {
 	return !c.l.Now().Before(until), err
 }
 
-func (c *checking) day(ctx context.Context, day string) error {
-	var before *storedPage
-	q := store.Query{Partition: pagePartition(c.org, day)}
+func (c *checking) day(ctx context.Context, d *storedDay) error {
+	if err := c.opening(ctx, d); err != nil {
+		return err
+	}
+	c.days = append(c.days, checkedDay{d.name, d.Opened, d.Shards})
+	if d.Begun == 0 || d.Begun >= 1<<d.Shards {
+		return brokenDay(d, "has shards %b of %d", d.Begun, d.Shards)
+	}
+	for shard := range d.Shards {
+		if err := c.shard(ctx, d, shard); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// shard checks the chain of a shard.
+func (c *checking) shard(ctx context.Context, d *storedDay, shard int) error {
+	before, number, count := d.hash(), 0, 0
+	q := store.Query{Partition: pagePartition(c.org, d.name, shard)}
 	for more := true; more; {
 		found, err := c.l.Store.Query(ctx, q)
 		if err != nil {
 			return err
 		}
 		for _, item := range found.Items {
-			h, err := readPage(day, item)
+			p, err := readPage(d.name, item)
 			if err != nil {
 				return err
 			}
-			if before == nil {
-				err = c.firstPage(ctx, h)
-			} else if h.Before != before.hash(before.key) || h.number != before.number+1 {
-				err = broken(h, "isn't linked to the page before it")
+			number, count = number+1, count+len(p.Entries)
+			switch {
+			case !d.begun(shard):
+				return brokenPage(p, "is in a shard that has none")
+			case p.number != number:
+				return brokenPage(p, "comes after one that is missing")
+			case !bytes.Equal(p.Before, before):
+				return brokenPage(p, "isn't linked to what is before it")
+			case p.Shards != d.Shards || p.Count != count:
+				return brokenPage(p, "doesn't count as its day does")
 			}
-			if err != nil {
-				return err
-			}
-			for i := range h.Entries {
-				if !h.Entries[i].whole() {
-					return broken(h, "has an entry that was altered")
+			for i := range p.Entries {
+				if !p.Entries[i].whole() {
+					return brokenPage(p, "has an entry that was altered")
 				}
 			}
-			before = h
+			before = p.hash()
 			c.pages++
 		}
 		q.After, more = found.Last, found.More
 	}
-	if before != nil {
+	if number > 0 || !d.begun(shard) {
 		return nil
 	}
-	if over, err := c.over(day); over || err != nil { // it was over while the check went on
+	if over, err := c.over(d.name); over || err != nil { // it was over while the check went on
 		return err
 	}
-	return fmt.Errorf("%w: all pages of %s are missing", ErrBroken, day)
+	return brokenDay(d, "has lost all pages of shard %d", shard)
 }
 
-// firstPage checks the link between days. The first page of a day must be linked to the page that was the last one of
-// the latest day before, when it was filed. What was filed within filingTime of it may have come later.
-func (c *checking) firstPage(ctx context.Context, h *storedPage) error {
-	if h.number != 1 {
-		return broken(h, "is the first that is there of its day")
+// opening checks the link between days. A day must be linked to the pages that were the last ones, in each shard, of the
+// latest day before it, when it was opened. What was filed within filingTime of it may have come later.
+func (c *checking) opening(ctx context.Context, d *storedDay) error {
+	if (d.Earlier == "") != (len(d.Heads) == 0) || d.Earlier >= d.name {
+		return brokenDay(d, "isn't linked to a day before it")
 	}
-	if (h.Earlier == nil) != (h.Before == "") || h.Earlier != nil && h.Earlier.Day >= h.day {
-		return broken(h, "isn't linked to a day before it")
-	}
-	since := h.Filed.Add(-filingTime)
-	for _, other := range c.first {
-		if (h.Earlier == nil || other.day > h.Earlier.Day) && other.Filed.Before(since) {
-			return broken(h, "isn't linked to "+other.day+", which has pages that were filed before it")
+	since := d.Opened.Add(-filingTime)
+	var earlier *checkedDay
+	for i := range c.days {
+		other := &c.days[i]
+		if other.name == d.Earlier {
+			earlier = other
+		}
+		if other.name > d.Earlier && other.opened.Before(since) {
+			return brokenDay(d, "isn't linked to %s, which was opened before it", other.name)
 		}
 	}
-	c.first = append(c.first, &storedPage{day: h.day, page: page{Filed: h.Filed}})
-	if h.Earlier == nil {
+	if d.Earlier == "" {
 		return nil
 	}
-	found, err := c.l.Store.Query(ctx, store.Query{Partition: pagePartition(c.org, h.Earlier.Day), After: pageSort(h.Earlier.Number - 1), Limit: 2})
+	if earlier == nil {
+		if over, err := c.over(d.Earlier); over || err != nil {
+			return err
+		}
+		return brokenDay(d, "is linked to %s, which is missing", d.Earlier)
+	}
+	if len(d.Heads) != earlier.shards {
+		return brokenDay(d, "is linked to %d shards of %s, which has %d", len(d.Heads), d.Earlier, earlier.shards)
+	}
+	for shard, h := range d.Heads {
+		if err := c.head(ctx, d, shard, h); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// head checks that a day is linked to the page that was the last one of a shard.
+func (c *checking) head(ctx context.Context, d *storedDay, shard int, h head) error {
+	q := store.Query{Partition: pagePartition(c.org, d.Earlier, shard), After: pageSort(h.Number - 1), Limit: 2}
+	if h.Number == 0 {
+		q.After, q.Limit = "", 1
+	}
+	found, err := c.l.Store.Query(ctx, q)
 	if err != nil {
 		return err
 	}
-	for i, item := range found.Items {
-		earlier, err := readPage(h.Earlier.Day, item)
+	linked := h.Number == 0
+	for _, item := range found.Items {
+		p, err := readPage(d.Earlier, item)
 		switch {
 		case err != nil:
 			return err
-		case i == 0 && (earlier.number != h.Earlier.Number || earlier.hash(earlier.key) != h.Before):
-			return broken(h, "is linked to a page that was altered")
-		case i == 1 && earlier.Filed.Before(since):
-			return broken(h, "isn't linked to the last page of "+earlier.day+" that was filed before it")
+		case !linked && (p.number != h.Number || !bytes.Equal(p.hash(), h.Hash)):
+			return brokenDay(d, "is linked to a page of %s that was altered", d.Earlier)
+		case linked && p.Filed.Before(d.Opened.Add(-filingTime)):
+			return brokenDay(d, "isn't linked to the last page of %s, shard %d, that was filed before it", d.Earlier, shard)
 		}
+		linked = true
 	}
-	if len(found.Items) > 0 {
+	if linked {
 		return nil
 	}
-	if over, err := c.over(h.Earlier.Day); over || err != nil {
+	if over, err := c.over(d.Earlier); over || err != nil {
 		return err
 	}
-	return broken(h, "is linked to a page that is missing")
+	return brokenDay(d, "is linked to a page of %s that is missing", d.Earlier)
 }

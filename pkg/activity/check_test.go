@@ -1,340 +1,455 @@
-package activity_test
+package activity
 
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
-	"countersign/pkg/activity"
 	"countersign/pkg/store"
 	"countersign/pkg/store/fault"
-	"countersign/pkg/store/storetest"
+	"countersign/pkg/store/record"
 )
 
-// fileOne files a page with one event of the moment at.
-func (f *world) fileOne(t *testing.T, at time.Time) {
+// fileOne files, in one batch, an event of the moment at about each of some users.
+func (w *world) fileOne(t *testing.T, at time.Time, users ...string) {
 	t.Helper()
-	f.file(t, toFile{id: fmt.Sprint("ev_", store.NewVersion()), kind: sent, user: "u-0", at: at})
+	var batch []toFile
+	for _, user := range users {
+		batch = append(batch, toFile{id: fmt.Sprint("ev_", store.NewVersion()), kind: sent, user: user, at: at})
+	}
+	w.file(t, batch...)
 }
 
-// pagesOf are the pages of a day, by number.
-func (f *world) pagesOf(t *testing.T, day time.Time) (pages []store.Item) {
+// dayAt is the day of a moment.
+func (w *world) dayAt(t *testing.T, at time.Time) *storedDay {
 	t.Helper()
-	suffix := "#" + day.Format(time.DateOnly)
-	for _, item := range f.read.Store.(*storetest.Model).Items() {
-		if p := item.Key.Partition; p[:4] == "act#" && p[len(p)-len(suffix):] == suffix {
-			pages = append(pages, item)
-		}
-	}
-	return pages
-}
-
-// rewrite changes fields of an item's body, and leaves the bytes of all others as they are.
-func (f *world) rewrite(t *testing.T, item store.Item, change func(map[string]any)) {
-	t.Helper()
-	fields := map[string]json.RawMessage{}
-	if err := json.Unmarshal(item.Body, &fields); err != nil {
-		t.Fatal(err)
-	}
-	body := map[string]any{}
-	for name, value := range fields {
-		body[name] = value
-	}
-	change(body)
-	text, err := json.Marshal(body)
+	item, err := store.GetOne(t.Context(), w.read, dayKey(acme, dayOf(at)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := store.Write{Key: item.Key, Expect: item.Version, Body: text, Expires: item.Expires}
-	if err := f.read.Commit(t.Context(), store.NewVersion(), w); err != nil {
+	d, err := readDay(item)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// items are those of a partition.
+func (w *world) items(t *testing.T, partition string) []store.Item {
+	t.Helper()
+	found, err := w.read.Query(t.Context(), store.Query{Partition: partition})
+	if err != nil || found.More {
+		t.Fatalf("got more: %v, %v", found.More, err)
+	}
+	return found.Items
+}
+
+// pagesAt are the pages of a shard of the day of a moment.
+func (w *world) pagesAt(t *testing.T, at time.Time, shard int) []store.Item {
+	t.Helper()
+	return w.items(t, pagePartition(acme, dayOf(at), shard))
+}
+
+func (w *world) commit(t *testing.T, writes ...store.Write) {
+	t.Helper()
+	if err := w.read.Commit(t.Context(), store.NewVersion(), writes...); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func (f *world) remove(t *testing.T, items ...store.Item) {
+// rewrite puts a record in the place of an item.
+func (w *world) rewrite(t *testing.T, item store.Item, r record.Record) {
+	t.Helper()
+	body, err := record.Encode(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.commit(t, store.Write{Key: item.Key, Expect: item.Version, Body: body, Expires: item.Expires})
+}
+
+// alterPage changes a page, and nothing that is linked to it.
+func (w *world) alterPage(t *testing.T, item store.Item, change func(*page)) {
+	t.Helper()
+	p, err := readPage("", item)
+	if err != nil {
+		t.Fatal(err)
+	}
+	change(&p.page)
+	w.rewrite(t, item, &p.page)
+}
+
+// alterDay changes what a day says, and nothing that is linked to it.
+func (w *world) alterDay(t *testing.T, at time.Time, change func(*day)) {
+	t.Helper()
+	d := w.dayAt(t, at)
+	change(&d.day)
+	w.rewrite(t, d.item, &d.day)
+}
+
+// forgeDay changes what a day says, and links all its pages to that again, as somebody would who wants it unnoticed.
+func (w *world) forgeDay(t *testing.T, at time.Time, change func(*day)) {
+	t.Helper()
+	w.alterDay(t, at, change)
+	d := w.dayAt(t, at)
+	for shard := range mostShards {
+		before := d.hash()
+		for _, item := range w.pagesAt(t, at, shard) {
+			w.alterPage(t, item, func(p *page) { p.Before = before })
+			again, err := store.GetOne(t.Context(), w.read, item.Key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p, err := readPage(d.name, again)
+			if err != nil {
+				t.Fatal(err)
+			}
+			before = p.hash()
+		}
+	}
+}
+
+func (w *world) remove(t *testing.T, items ...store.Item) {
 	t.Helper()
 	writes := []store.Write{{Key: store.Key{Partition: "elsewhere", Sort: string(store.NewVersion())}}} // a commit has a put
 	for _, item := range items {
 		writes = append(writes, store.Write{Key: item.Key, Expect: item.Version, Delete: true})
 	}
-	if err := f.read.Commit(t.Context(), store.NewVersion(), writes...); err != nil {
-		t.Fatal(err)
-	}
+	w.commit(t, writes...)
 }
 
-// move puts a page under another number.
-func (f *world) move(t *testing.T, page store.Item, number string) {
+// move puts a page under another key.
+func (w *world) move(t *testing.T, page store.Item, key store.Key) {
 	t.Helper()
-	f.remove(t, page)
-	w := store.Write{Key: store.Key{Partition: page.Key.Partition, Sort: number}, Body: page.Body, Expires: page.Expires}
-	if err := f.read.Commit(t.Context(), store.NewVersion(), w); err != nil {
-		t.Fatal(err)
-	}
+	w.remove(t, page)
+	w.commit(t, store.Write{Key: key, Body: page.Body, Expires: page.Expires})
 }
 
-// threeDays files two pages on each of three days, and one on a fourth.
-func threeDays(t *testing.T) (f *world, days []time.Time) {
-	t.Helper()
-	f = onModel(t, "u-0")
-	for n := range 4 {
-		days = append(days, f.clock.Now())
-		f.fileOne(t, f.clock.Now())
-		f.clock.Advance(time.Hour)
-		if n < 3 {
-			f.fileOne(t, f.clock.Now())
-			f.clock.Advance(47 * time.Hour)
+// numbered is the key of another page of the same shard.
+func numbered(page store.Item, number string) store.Key {
+	return store.Key{Partition: page.Key.Partition, Sort: number}
+}
+
+// inEachShard are two users who are in different shards where there are several.
+var inEachShard = func() []string {
+	for n := 1; ; n++ {
+		if other := "u-" + strconv.Itoa(n); userRoute("u-0").shard(2) == 0 && userRoute(other).shard(2) == 1 {
+			return []string{"u-0", other}
 		}
 	}
-	if pages, err := f.Check(t.Context(), orgRoute()); err != nil || pages != 7 {
-		t.Fatalf("got %d pages, %v, want 7", pages, err)
+}()
+
+// fourDays files two batches on each of three days, and one on a fourth, about users of each shard. From the second day on
+// there are so many shards, 1 or 2.
+func fourDays(t *testing.T, shards int) (w *world, days []time.Time) {
+	t.Helper()
+	w = onModel(t, inEachShard...)
+	w.PerShard = 4 / shards // as many events are filed on each of the first three days
+	for n := range 4 {
+		days = append(days, w.clock.Now())
+		w.fileOne(t, w.clock.Now(), inEachShard...)
+		w.clock.Advance(time.Hour)
+		if n < 3 {
+			w.fileOne(t, w.clock.Now(), inEachShard...)
+			w.clock.Advance(47 * time.Hour)
+		}
 	}
-	return f, days
+	want := 7
+	if shards == 2 {
+		want = 2 + 4 + 4 + 2
+	}
+	if pages, err := w.Check(t.Context(), acme); err != nil || pages != want {
+		t.Fatalf("got %d pages, %v, want %d", pages, err, want)
+	}
+	return w, days
 }
 
-func TestAFirstPageOfADayThatIsNotLinkedToTheLastOfTheDayBeforeIsFound(t *testing.T) {
-	for name, spoil := range map[string]func(t *testing.T, f *world, days []time.Time){
-		"not linked": func(t *testing.T, f *world, days []time.Time) {
-			f.rewrite(t, f.pagesOf(t, days[3])[0], func(page map[string]any) { delete(page, "before"); delete(page, "earlier") })
+func TestADayThatIsNotLinkedToTheLastPagesOfTheDayBeforeIsFound(t *testing.T) {
+	for name, spoil := range map[string]func(t *testing.T, w *world, days []time.Time, shard int){
+		"not linked": func(t *testing.T, w *world, days []time.Time, _ int) {
+			w.forgeDay(t, days[3], func(d *day) { d.Earlier, d.Heads = "", nil })
 		},
-		"linked to no hash": func(t *testing.T, f *world, days []time.Time) {
-			f.rewrite(t, f.pagesOf(t, days[3])[0], func(page map[string]any) { delete(page, "before") })
+		"linked to no hash": func(t *testing.T, w *world, days []time.Time, shard int) {
+			w.forgeDay(t, days[3], func(d *day) { d.Heads[shard].Hash = nil })
 		},
-		"linked to no place": func(t *testing.T, f *world, days []time.Time) {
-			f.rewrite(t, f.pagesOf(t, days[3])[0], func(page map[string]any) { delete(page, "earlier") })
+		"linked to no page": func(t *testing.T, w *world, days []time.Time, shard int) {
+			w.forgeDay(t, days[3], func(d *day) { d.Heads[shard] = head{} })
 		},
-		"linked to another hash": func(t *testing.T, f *world, days []time.Time) {
-			f.rewrite(t, f.pagesOf(t, days[3])[0], func(page map[string]any) { page["before"] = "AAAA" })
+		"linked to no pages": func(t *testing.T, w *world, days []time.Time, _ int) {
+			w.forgeDay(t, days[3], func(d *day) { d.Heads = nil })
 		},
-		"under another number": func(t *testing.T, f *world, days []time.Time) {
-			f.move(t, f.pagesOf(t, days[3])[0], "00000002")
+		"linked to no day": func(t *testing.T, w *world, days []time.Time, _ int) {
+			w.forgeDay(t, days[3], func(d *day) { d.Earlier = "" })
 		},
-		"the last page of the last day, under another number": func(t *testing.T, f *world, days []time.Time) {
-			f.fileOne(t, f.clock.Now())
-			f.move(t, f.pagesOf(t, days[3])[1], "00000003")
+		"linked to another hash": func(t *testing.T, w *world, days []time.Time, shard int) {
+			w.forgeDay(t, days[3], func(d *day) { d.Heads[shard].Hash = []byte("AAAA") })
 		},
-		"the first of all, linked to what isn't there": func(t *testing.T, f *world, days []time.Time) {
+		"linked to a shard that the day before doesn't have": func(t *testing.T, w *world, days []time.Time, _ int) {
+			w.forgeDay(t, days[3], func(d *day) { d.Heads = append(d.Heads, head{}) })
+		},
+		"its first page under another number": func(t *testing.T, w *world, days []time.Time, shard int) {
+			first := w.pagesAt(t, days[3], shard)[0]
+			w.move(t, first, numbered(first, "00000002"))
+		},
+		"the last page of the last day, under another number": func(t *testing.T, w *world, days []time.Time, shard int) {
+			w.fileOne(t, w.clock.Now(), inEachShard...)
+			last := w.pagesAt(t, days[3], shard)[1]
+			w.move(t, last, numbered(last, "00000003"))
+		},
+		"the first of all, linked to what isn't there": func(t *testing.T, w *world, days []time.Time, _ int) {
 			before := days[0].Add(-240 * time.Hour)
-			f.fileOne(t, before)
-			f.rewrite(t, f.pagesOf(t, before)[0], func(page map[string]any) { page["before"] = "AAAA" })
+			w.fileOne(t, before, inEachShard...)
+			w.forgeDay(t, before, func(d *day) { d.Heads = []head{{1, []byte("AAAA")}} })
 		},
-		"linked to a later day": func(t *testing.T, f *world, days []time.Time) {
+		"linked to a later day": func(t *testing.T, w *world, days []time.Time, _ int) {
 			before := days[0].Add(-240 * time.Hour)
-			f.fileOne(t, before)
-			var linked struct {
-				Before  string
-				Earlier map[string]any
-			}
-			if err := json.Unmarshal(f.pagesOf(t, days[3])[0].Body, &linked); err != nil {
+			w.fileOne(t, before, inEachShard...)
+			linked := w.dayAt(t, days[3])
+			w.forgeDay(t, before, func(d *day) { d.Earlier, d.Heads = linked.Earlier, linked.Heads })
+		},
+		"linked to itself": func(t *testing.T, w *world, days []time.Time, _ int) {
+			w.forgeDay(t, days[3], func(d *day) { d.Earlier = dayOf(days[3]) })
+		},
+		"linked to the page before the last": func(t *testing.T, w *world, days []time.Time, shard int) {
+			first, err := readPage("", w.pagesAt(t, days[2], shard)[0])
+			if err != nil {
 				t.Fatal(err)
 			}
-			f.rewrite(t, f.pagesOf(t, before)[0], func(page map[string]any) { page["before"], page["earlier"] = linked.Before, linked.Earlier })
+			w.forgeDay(t, days[3], func(d *day) { d.Heads[shard] = head{1, first.hash()} })
 		},
-		"linked to itself": func(t *testing.T, f *world, days []time.Time) {
-			f.rewrite(t, f.pagesOf(t, days[3])[0], func(page map[string]any) {
-				page["earlier"] = map[string]any{"day": days[3].Format(time.DateOnly), "number": 1}
-			})
+		"linked to the day before the last": func(t *testing.T, w *world, days []time.Time, _ int) {
+			linked := w.dayAt(t, days[2])
+			w.forgeDay(t, days[3], func(d *day) { d.Earlier, d.Heads = linked.Earlier, linked.Heads })
 		},
-		"linked to the page before the last": func(t *testing.T, f *world, days []time.Time) {
-			second := f.pagesOf(t, days[2])[1]
-			var linked struct{ Before string }
-			if err := json.Unmarshal(second.Body, &linked); err != nil {
-				t.Fatal(err)
+		"linked to a page that was removed": func(t *testing.T, w *world, days []time.Time, shard int) {
+			w.remove(t, w.pagesAt(t, days[2], shard)[1])
+		},
+		"linked to a page that was altered": func(t *testing.T, w *world, days []time.Time, shard int) {
+			w.alterPage(t, w.pagesAt(t, days[2], shard)[1], func(p *page) { p.Filed = w.clock.Now() })
+		},
+		"linked to a day that was removed": func(t *testing.T, w *world, days []time.Time, _ int) {
+			for shard := range 2 {
+				w.remove(t, w.pagesAt(t, days[2], shard)...)
 			}
-			f.rewrite(t, f.pagesOf(t, days[3])[0], func(page map[string]any) {
-				page["before"], page["earlier"] = linked.Before, map[string]any{"day": days[2].Format(time.DateOnly), "number": 1}
-			})
+			w.remove(t, w.dayAt(t, days[2]).item)
 		},
-		"linked to the day before the last": func(t *testing.T, f *world, days []time.Time) {
-			var linked struct {
-				Before  string
-				Earlier map[string]any
+		"linked to a day that was removed but for its pages": func(t *testing.T, w *world, days []time.Time, _ int) {
+			w.remove(t, w.dayAt(t, days[2]).item)
+		},
+		"linked to a shard that was removed, with all that says that it had begun": func(t *testing.T, w *world, days []time.Time, shard int) {
+			w.remove(t, w.pagesAt(t, days[2], shard)...)
+			w.alterDay(t, days[2], func(d *day) { d.Begun &^= 1 << shard })
+		},
+		"the last day, removed but for its name": func(t *testing.T, w *world, days []time.Time, _ int) {
+			for shard := range 2 {
+				w.remove(t, w.pagesAt(t, days[3], shard)...)
 			}
-			if err := json.Unmarshal(f.pagesOf(t, days[2])[0].Body, &linked); err != nil {
-				t.Fatal(err)
+		},
+		"a shard of the last day, removed": func(t *testing.T, w *world, days []time.Time, shard int) {
+			w.remove(t, w.pagesAt(t, days[3], shard)...)
+		},
+		"all shards of the last day, removed and said not to have begun": func(t *testing.T, w *world, days []time.Time, _ int) {
+			for shard := range 2 {
+				w.remove(t, w.pagesAt(t, days[3], shard)...)
 			}
-			f.rewrite(t, f.pagesOf(t, days[3])[0], func(page map[string]any) { page["before"], page["earlier"] = linked.Before, linked.Earlier })
+			w.alterDay(t, days[3], func(d *day) { d.Begun = 0 })
 		},
-		"linked to a page that was removed": func(t *testing.T, f *world, days []time.Time) {
-			f.remove(t, f.pagesOf(t, days[2])[1])
+		"a shard that is said not to have begun": func(t *testing.T, w *world, days []time.Time, shard int) {
+			w.alterDay(t, days[3], func(d *day) { d.Begun &^= 1 << shard })
 		},
-		"linked to a page that was altered": func(t *testing.T, f *world, days []time.Time) {
-			f.rewrite(t, f.pagesOf(t, days[2])[1], func(page map[string]any) { page["filed"] = f.clock.Now() })
+		"a shard more that is said to have begun": func(t *testing.T, w *world, days []time.Time, _ int) {
+			w.alterDay(t, days[3], func(d *day) { d.Begun |= 1 << d.Shards })
 		},
-		"linked to a day that was removed": func(t *testing.T, f *world, days []time.Time) {
-			f.remove(t, f.pagesOf(t, days[2])...)
-			for _, item := range f.read.Store.(*storetest.Model).Items() {
-				if item.Key.Partition[:4] == "act#" && item.Key.Sort == days[2].Format(time.DateOnly) {
-					f.remove(t, item)
+		"the first page of the last day, with more behind it": func(t *testing.T, w *world, days []time.Time, shard int) {
+			w.fileOne(t, w.clock.Now(), inEachShard...)
+			w.remove(t, w.pagesAt(t, days[3], shard)[0])
+		},
+		"another number of shards": func(t *testing.T, w *world, days []time.Time, _ int) {
+			w.alterDay(t, days[3], func(d *day) { d.Shards *= 2 })
+		},
+		"another number of shards, forged into the day": func(t *testing.T, w *world, days []time.Time, _ int) {
+			w.forgeDay(t, days[3], func(d *day) { d.Shards *= 2 })
+		},
+		"another number of shards of an earlier day, forged into all its pages": func(t *testing.T, w *world, days []time.Time, _ int) {
+			for shard := range 2 {
+				for _, item := range w.pagesAt(t, days[1], shard) {
+					w.alterPage(t, item, func(p *page) { p.Shards *= 2 })
 				}
 			}
+			w.forgeDay(t, days[1], func(d *day) { d.Shards *= 2 })
 		},
-		"the last day, removed but for its name": func(t *testing.T, f *world, days []time.Time) {
-			f.remove(t, f.pagesOf(t, days[3])...)
+		"another moment of opening": func(t *testing.T, w *world, days []time.Time, _ int) {
+			w.alterDay(t, days[3], func(d *day) { d.Opened = d.Opened.Add(time.Second) })
 		},
-		"the first page of the last day, with more behind it": func(t *testing.T, f *world, days []time.Time) {
-			f.fileOne(t, f.clock.Now())
-			f.remove(t, f.pagesOf(t, days[3])[0])
+		"pages that don't count": func(t *testing.T, w *world, days []time.Time, shard int) {
+			w.alterPage(t, w.pagesAt(t, days[3], shard)[0], func(p *page) { p.Count++ })
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			f, days := threeDays(t)
-			f.rewrite(t, f.pagesOf(t, days[3])[0], func(map[string]any) {})
-			if _, err := f.Check(t.Context(), orgRoute()); err != nil {
-				t.Fatalf("written again as it was: %v", err)
+		for shards := 1; shards <= 2; shards++ {
+			for shard := range shards {
+				t.Run(fmt.Sprintf("%s, in shard %d of %d", name, shard, shards), func(t *testing.T) {
+					w, days := fourDays(t, shards)
+					w.forgeDay(t, days[3], func(*day) {})
+					if _, err := w.Check(t.Context(), acme); err != nil {
+						t.Fatalf("written again as it was: %v", err)
+					}
+					spoil(t, w, days, shard)
+					if _, err := w.Check(t.Context(), acme); !errors.Is(err, ErrBroken) {
+						t.Errorf("got %v, want %v", err, ErrBroken)
+					}
+				})
 			}
-			spoil(t, f, days)
-			if _, err := f.Check(t.Context(), orgRoute()); !errors.Is(err, activity.ErrBroken) {
-				t.Errorf("got %v, want %v", err, activity.ErrBroken)
-			}
-		})
+		}
 	}
 }
 
 func TestDaysThatAreFiledLateAreLinkedAsTheyWereFiled(t *testing.T) {
-	f := onModel(t, "u-0")
-	day := func(n int) time.Time { return f.clock.Now().Add(time.Duration(n) * 24 * time.Hour) }
-	for _, n := range []int{0, -2, -1, 0, -2, -3, -1, 0} { // days before the moment, the latest first, and again
-		f.fileOne(t, day(n))
-		f.clock.Advance(time.Hour)
-		if _, err := f.Check(t.Context(), orgRoute()); err != nil {
-			t.Fatalf("after one of %d days ago: %v", -n, err)
+	for _, each := range []int{0, 1} { // events for which there is a shard
+		w := onModel(t, inEachShard...)
+		w.PerShard = each
+		day := func(n int) time.Time { return w.clock.Now().Add(time.Duration(n) * 24 * time.Hour) }
+		for _, n := range []int{0, -2, -1, 0, -2, -3, -1, 0} { // days before the moment, the latest first, and again
+			w.fileOne(t, day(n), inEachShard...)
+			w.clock.Advance(time.Hour)
+			if _, err := w.Check(t.Context(), acme); err != nil {
+				t.Fatalf("after one of %d days ago: %v", -n, err)
+			}
 		}
 	}
 }
 
-func TestTwoDaysThatAreFiledAtOnceAreNotTakenForBroken(t *testing.T) {
-	f := onModel(t, "u-0")
-	yesterday := f.clock.Now().Add(-24 * time.Hour)
-	f.faults.Inject(fault.Commit, 1, fault.Fault{Before: func(ctx context.Context) error {
-		beside := f.Log
-		beside.Store, beside.Commit = f.read, committing(f.read, f.clock.Now) // where no fault waits
-		return beside.File(ctx, f.filings(t, []toFile{{id: "ev_beside", kind: sent, user: "u-0", at: yesterday}}))
+// beside has another publisher file an event when the log is about to commit.
+func (w *world) beside(t *testing.T, e toFile, perShard int) {
+	w.faults.Inject(fault.Commit, 1, fault.Fault{Before: func(ctx context.Context) error {
+		beside := w.Log
+		beside.Store, beside.Commit = w.read, committing(w.read, w.clock.Now) // where no fault waits
+		beside.PerShard = perShard
+		return beside.File(ctx, w.filings(t, []toFile{e}))
 	}})
-	f.fileOne(t, f.clock.Now())
-	if pages, err := f.Check(t.Context(), orgRoute()); err != nil || pages != 2 {
+}
+
+func TestTwoDaysThatAreFiledAtOnceAreNotTakenForBroken(t *testing.T) {
+	w := onModel(t, "u-0")
+	w.beside(t, toFile{id: "ev_beside", kind: sent, user: "u-0", at: w.clock.Now().Add(-24 * time.Hour)}, 0)
+	w.fileOne(t, w.clock.Now(), "u-0")
+	if pages, err := w.Check(t.Context(), acme); err != nil || pages != 2 {
 		t.Errorf("got %d pages, %v, want 2", pages, err)
 	}
 }
 
 func TestTheChainHoldsAndADayIsThereWholeWhenOldDaysAreGone(t *testing.T) {
-	f := onModel(t, "u-0")
-	filed := map[string]int{}
-	tell := func(at time.Time) {
-		f.fileOne(t, at)
-		filed[at.Format(time.DateOnly)]++
-	}
-	for range 410 {
-		tell(f.clock.Now())
-		if f.clock.Now().Day()%5 == 0 {
-			tell(f.clock.Now().Add(-30 * time.Hour)) // what comes late goes with the others of its day
+	for _, each := range []int{0, 2} { // events for which there is a shard
+		w := onModel(t, inEachShard...)
+		w.PerShard = each // two shards each day, since a batch is filed twice or more
+		filed := map[string]int{}
+		tell := func(at time.Time) {
+			w.fileOne(t, at, inEachShard...)
+			filed[dayOf(at)] += len(inEachShard)
 		}
-		f.clock.Advance(12 * time.Hour)
-		tell(f.clock.Now())
-		f.clock.Advance(12 * time.Hour)
-	}
-	for hour := range 27 {
-		pages, err := f.Check(t.Context(), orgRoute())
-		if err != nil {
-			t.Fatalf("%d hours later: %v", hour, err)
-		}
-		got, want := map[string]int{}, 0
-		f.pages(t, activity.Query{Limit: 200}, func(_ int, events []activity.Event, _ bool) {
-			for _, e := range events {
-				got[e.Time.Format(time.DateOnly)]++
+		for range 410 {
+			tell(w.clock.Now())
+			if w.clock.Now().Day()%5 == 0 {
+				tell(w.clock.Now().Add(-30 * time.Hour)) // what comes late goes with the others of its day
 			}
-		})
-		for day, n := range filed {
-			began, _ := time.Parse(time.DateOnly, day)
-			kept := f.clock.Now().Before(began.Add(401 * 24 * time.Hour)) // 400 from the day's end
-			if kept && got[day] != n || !kept && got[day] != 0 {
-				t.Errorf("%d hours later: got %d events of %s, want %d, kept %v", hour, got[day], day, n, kept)
-			}
-			if kept {
-				want += n
-			}
+			w.clock.Advance(12 * time.Hour)
+			tell(w.clock.Now())
+			w.clock.Advance(12 * time.Hour)
 		}
-		if pages != want {
-			t.Errorf("%d hours later: got %d pages, want %d", hour, pages, want)
+		for hour := range 27 {
+			pages, err := w.Check(t.Context(), acme)
+			if err != nil {
+				t.Fatalf("%d hours later: %v", hour, err)
+			}
+			got, want, all := map[string]int{}, 0, 0
+			w.pages(t, Query{Limit: 200}, func(_ int, events []Event, _ bool) {
+				for _, e := range events {
+					got[dayOf(e.Time)]++
+					all++
+				}
+			})
+			for day, n := range filed {
+				began, _ := time.Parse(time.DateOnly, day)
+				kept := w.clock.Now().Before(began.Add(401 * 24 * time.Hour)) // 400 from the day's end
+				if kept && got[day] != n || !kept && got[day] != 0 {
+					t.Errorf("%d hours later: got %d events of %s, want %d, kept %v", hour, got[day], day, n, kept)
+				}
+				if kept {
+					want += n
+				}
+			}
+			wantPages := want
+			if each == 0 {
+				wantPages /= len(inEachShard)
+			}
+			if all != want || pages != wantPages {
+				t.Errorf("%d hours later: got %d events on %d pages, want %d on %d", hour, all, pages, want, wantPages)
+			}
+			w.clock.Advance(time.Hour)
 		}
-		f.clock.Advance(time.Hour)
 	}
 }
 
 func TestWhateverIsChangedInTheActivityIsFound(t *testing.T) {
 	w := onModel(t, "u-0")
 	for range 3 {
-		w.fileOne(t, w.clock.Now())
+		w.fileOne(t, w.clock.Now(), "u-0")
 	}
-	if _, err := w.Check(t.Context(), orgRoute()); err != nil {
+	if _, err := w.Check(t.Context(), acme); err != nil {
 		t.Fatal(err)
 	}
-	pages := w.pagesOf(t, w.clock.Now())
-	if len(pages) != 3 {
-		t.Fatalf("got %d pages, want 3", len(pages))
+	if n := len(w.pagesAt(t, w.clock.Now(), 0)); n != 3 {
+		t.Fatalf("got %d pages, want 3", n)
 	}
-	middle := pages[1]
-	altered := map[string]json.RawMessage{}
-	var entries []map[string]json.RawMessage
-	if err := errors.Join(json.Unmarshal(middle.Body, &altered), json.Unmarshal(altered["entries"], &entries)); err != nil {
+	was, err := readPage("", w.pagesAt(t, w.clock.Now(), 0)[1])
+	if err != nil {
 		t.Fatal(err)
 	}
-	entry := entries[0]
-	put := store.Write{Key: middle.Key, Expect: middle.Version, Expires: middle.Expires}
-	check := func(what string, want error) {
+	check := func(what string, want error, change func(*page, *entry)) {
 		t.Helper()
-		altered["entries"], _ = json.Marshal(entries)
-		put.Body, _ = json.Marshal(altered)
-		version := store.NewVersion()
-		if err := w.Store.Commit(t.Context(), version, put); err != nil {
-			t.Fatal(err)
-		}
-		put.Expect = version
-		if _, err := w.Check(t.Context(), orgRoute()); !errors.Is(err, want) {
+		w.alterPage(t, w.pagesAt(t, w.clock.Now(), 0)[1], func(p *page) {
+			*p = was.page
+			p.Entries = slices.Clone(was.Entries)
+			change(p, &p.Entries[0])
+		})
+		if _, err := w.Check(t.Context(), acme); !errors.Is(err, want) {
 			t.Errorf("%s: got %v, want %v", what, err, want)
 		}
 	}
-	for _, field := range []string{"body", "sealed", "of", "salt"} {
-		was := entry[field]
-		entry[field] = bytes.Replace(was, []byte(`"type":"`), []byte(`"type":"x`), 1)
-		if field != "body" {
-			entry[field] = slices.Concat(was[:1], []byte("AB"), was[3:])
-		}
-		if bytes.Equal(entry[field], was) {
-			t.Fatalf("%s was not altered: %s", field, was)
-		}
-		check("altered "+field, activity.ErrBroken)
-		delete(entry, field)
-		check("no "+field, activity.ErrBroken)
-		entry[field] = was
-		check("as it was", nil)
+	altered := func(b []byte) []byte {
+		b = slices.Clone(b)
+		b[len(b)/2] ^= 1
+		return b
 	}
-	for field, alteration := range map[string]string{
-		"filed": `"2026-11-23T00:00:00Z"`, "before": `"AAAA"`, "earlier": `{"day":"2026-11-22","number":1}`,
+	for what, change := range map[string]func(*page, *entry){
+		"another body":             func(_ *page, e *entry) { e.Body = bytes.Replace(e.Body, []byte(`"type":"`), []byte(`"type":"x`), 1) },
+		"no body":                  func(_ *page, e *entry) { e.Body = nil },
+		"another user":             func(_ *page, e *entry) { e.Of = b64(userRoute("u-1").user()) },
+		"no user":                  func(_ *page, e *entry) { e.Of = "" },
+		"another secret":           func(_ *page, e *entry) { e.Sealed = altered(e.Sealed) },
+		"no secret":                func(_ *page, e *entry) { e.Sealed = nil },
+		"another salt":             func(_ *page, e *entry) { e.Salt = altered(e.Salt) },
+		"no salt":                  func(_ *page, e *entry) { e.Salt = nil },
+		"another digest":           func(_ *page, e *entry) { e.Digest = altered(e.Digest) },
+		"nothing":                  func(_ *page, e *entry) { *e = entry{} },
+		"another entry":            func(p *page, e *entry) { p.Entries = append(p.Entries, *e) },
+		"no entry":                 func(p *page, _ *entry) { p.Entries = nil },
+		"another time":             func(p *page, _ *entry) { p.Filed = p.Filed.Add(time.Second) },
+		"another hash":             func(p *page, _ *entry) { p.Before = altered(p.Before) },
+		"no hash":                  func(p *page, _ *entry) { p.Before = nil },
+		"another count":            func(p *page, _ *entry) { p.Count++ },
+		"another number of shards": func(p *page, _ *entry) { p.Shards++ },
 	} {
-		was, there := altered[field]
-		altered[field] = json.RawMessage(alteration)
-		check("altered "+field, activity.ErrBroken)
-		if altered[field] = was; !there {
-			delete(altered, field)
-		}
-		check("as it was", nil)
+		check(what, ErrBroken, change)
 	}
-	for field := range entry {
-		if field != "digest" {
-			delete(entry, field)
-		}
-	}
-	check("nothing but a digest", nil)
-	put.Expect, put.Key = "", store.Key{Partition: middle.Key.Partition, Sort: "00000099"}
-	if err := w.Store.Commit(t.Context(), store.NewVersion(), put); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := w.Check(t.Context(), orgRoute()); !errors.Is(err, activity.ErrBroken) {
+	check("nothing but a digest", nil, func(_ *page, e *entry) { *e = entry{Digest: e.Digest} })
+	check("as it was", nil, func(*page, *entry) {})
+	put := w.pagesAt(t, w.clock.Now(), 0)[1]
+	w.commit(t, store.Write{Key: numbered(put, "00000099"), Body: put.Body, Expires: put.Expires})
+	if _, err := w.Check(t.Context(), acme); !errors.Is(err, ErrBroken) {
 		t.Errorf("a page that was put in: got %v", err)
 	}
 }

@@ -19,21 +19,28 @@ type Query struct {
 	After    Place     // where to go on; zero: at the newest event
 }
 
-// A Place is where a listing goes on: with the first so many entries of a page, and the pages before it. Page 0 stands for
-// all pages of the day, whichever they will be.
+// A Place is where a listing goes on: in a day, and in each of its shards. Without shards it stands for all of the day,
+// whatever that will be.
 type Place struct {
-	Day     string `json:"day"`
-	Page    int    `json:"page,omitempty"`
-	Entries int    `json:"entries,omitempty"`
+	Day    string       `json:"d"`
+	Shards []ShardPlace `json:"s,omitempty"`
+}
+
+// A ShardPlace is where a listing goes on in a shard: with the first so many entries of a page, and the pages before it.
+// Page 0 stands for all pages, whichever they will be.
+type ShardPlace struct {
+	Page    int   `json:"p,omitempty"`
+	Entries int   `json:"e,omitempty"`
+	Filed   int64 `json:"f,omitempty"` // when that page was, Unix microseconds; 0: not known
 }
 
 // What one page of a listing reads from the store at most. A page of the activity, like any item, has at most
 // store.MaxItem bytes, so a query is bounded by its limit.
 const (
-	listingBytes   = 960 << 10 // in all, which leaves 64 KiB of 1 MiB for what every call reads
-	listingKeys    = 256 << 10 // of these, kept for the keys of the users whom the events are about
-	listingQueries = 24        // one after the other
-	firstPages     = refiledWithin + 2
+	listingBytes   = 960 << 10         // in all, which leaves 64 KiB of 1 MiB for what every call reads
+	listingKeys    = 256 << 10         // of these, kept for the keys of the users whom the events are about
+	listingQueries = 24                // one after the other
+	firstPages     = refiledWithin + 2 // of a shard
 	daysAtOnce     = 32
 )
 
@@ -49,12 +56,17 @@ const refiledWithin = 4
 //
 // The newest events come first: the latest day first, and in a day what was filed last. Events are filed within seconds,
 // in batches, so this is the order of their times except for events that happened within moments of each other. An event
-// that was filed late is where it was filed, among those of its own day. In this order nothing moves: whatever is filed
-// while a client goes from page to page, no event that was there at the beginning is missed, and none comes again. What is
-// filed meanwhile in a part that the client has passed is found by the next listing.
+// that was filed late is where it was filed, among those of its own day. The events of one shard, and so those of one user,
+// come in exactly the reverse of the order in which they were filed. Where a day has several shards, the listing goes back
+// through all of them at once, and always takes the page that was filed last of those that it has come to.
+//
+// In this order nothing moves: a place says how far the listing has come in each shard, pages are only ever added after
+// the last one, and no page changes. So whatever is filed while a client goes from page to page, no event that was there
+// at the beginning is missed, and none comes again. What is filed meanwhile in a part that the client has passed is found
+// by the next listing.
 //
 // An event that was filed more than once is shown in the first of its places. Where these are more than refiledWithin
-// pages of the day apart, it is shown again. It has one id, by which a client that must not count it twice can tell.
+// pages of its shard apart, it is shown again. It has one id, by which a client that must not count it twice can tell.
 //
 // One page reads a bounded number of items and at most 1 MiB, whatever the day holds. So it may have fewer events than the
 // limit, or none, while there are more.
@@ -109,7 +121,7 @@ type listing struct {
 type foundEvent struct {
 	Event
 	entry *entry
-	at    Place // the place that begins with it
+	at    *Place // the place that begins with it
 }
 
 // collect fills found, and answers where to go on; nil: there is nothing further back.
@@ -131,11 +143,14 @@ func (g *listing) collect(ctx context.Context) (*Place, error) {
 			return nil, err
 		}
 		for _, item := range page.Items {
-			day := item.Key.Sort
-			if !g.q.From.IsZero() && day < dayOf(g.q.From) {
+			d, err := readDay(item)
+			if err != nil {
+				return nil, err
+			}
+			if !g.q.From.IsZero() && d.name < dayOf(g.q.From) {
 				return nil, nil
 			}
-			if next, err := g.day(ctx, day); err != nil || next != nil {
+			if next, err := g.day(ctx, d); err != nil || next != nil {
 				return next, err
 			}
 		}
@@ -145,36 +160,50 @@ func (g *listing) collect(ctx context.Context) (*Place, error) {
 }
 
 // day adds a day's events. It answers where to go on when there were more than there was room for.
-func (g *listing) day(ctx context.Context, day string) (*Place, error) {
-	pages := g.pages(day)
+func (g *listing) day(ctx context.Context, d *storedDay) (*Place, error) {
+	shards := g.shards(d)
 	for {
-		p, enough, err := pages.next(ctx)
+		s, enough, err := shards.last(ctx)
 		switch {
 		case err != nil:
 			return nil, err
 		case !enough:
-			return &pages.at, nil
-		case p == nil:
+			return shards.place(), nil
+		case s == nil:
 			return nil, nil
 		}
-		for ; pages.at.Entries > 0; pages.at.Entries-- {
-			e, wanted, err := g.wanted(&p.Entries[pages.at.Entries-1])
+		p := s.ahead[0]
+		for ; s.at.Entries > 0; s.at.Entries-- {
+			e, wanted, err := g.wanted(&p.Entries[s.at.Entries-1])
 			if err != nil {
 				return nil, err
 			}
-			if !wanted || pages.filedBefore(e.ID) {
+			if !wanted || s.filedBefore(e.ID) {
 				continue
 			}
 			if len(g.found) == g.q.Limit {
-				return &pages.at, nil
+				return shards.place(), nil
 			}
-			e.at = pages.at
+			e.at = shards.place()
 			g.found = append(g.found, e)
 		}
+		s.turn()
 		if p.Filed.Before(g.q.From.Add(-filingTime)) {
-			return nil, nil // and so is all that was filed before it
+			s.done = true // and so is all that was filed before it
 		}
 	}
+}
+
+// room is how many pages, of whatever size, the listing may still read.
+func (g *listing) room() int { return (listingBytes - listingKeys - g.store.bytes()) / store.MaxItem }
+
+// mayQuery reports whether the listing may ask the store so many times more, and counts them if it may.
+func (g *listing) mayQuery(n int) bool {
+	if g.queries+n > listingQueries {
+		return false
+	}
+	g.queries += n
+	return true
 }
 
 // wanted opens an entry, and reports whether the query asks for it.
@@ -203,7 +232,7 @@ func (g *listing) open(ctx context.Context) (events []Event, rest *Place, err er
 	for next := g.found; len(next) > 0; {
 		group, users := g.group(next)
 		if len(group) == 0 {
-			return events, &next[0].at, nil
+			return events, next[0].at, nil
 		}
 		var keys map[Route]Key
 		if len(users) > 0 {

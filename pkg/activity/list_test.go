@@ -1,4 +1,4 @@
-package activity_test
+package activity
 
 import (
 	"fmt"
@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"countersign/pkg/activity"
 	"countersign/pkg/store"
 	"countersign/pkg/store/storetest"
 )
@@ -39,19 +38,19 @@ func TestAPageOfActivityReadsAMebibyteAtMostWhateverTheDayHolds(t *testing.T) {
 		f.clock.Advance(2 * time.Minute)
 	}
 	for name, c := range map[string]struct {
-		q         activity.Query
+		q         Query
 		want      int
 		mostPages int
 	}{
-		"all":             {activity.Query{Limit: 200}, total, total/200 + 40},
-		"one user":        {activity.Query{Route: userRoute(rare)}, rares, 60},
-		"a type not seen": {activity.Query{Type: "policy"}, 0, 50},
+		"all":             {Query{Limit: 200}, total, total/200 + 40},
+		"one user":        {Query{Route: userRoute(rare)}, rares, 60},
+		"a type not seen": {Query{Type: "policy"}, 0, 50},
 		"from near the end": {
-			activity.Query{From: f.clock.Now().Add(-3 * time.Minute), Limit: 200}, 100, 2,
+			Query{From: f.clock.Now().Add(-3 * time.Minute), Limit: 200}, 100, 2,
 		},
 	} {
 		got, empty, pages := map[string]bool{}, 0, 0
-		f.pages(t, c.q, func(page int, events []activity.Event, more bool) {
+		f.pages(t, c.q, func(page int, events []Event, more bool) {
 			for _, e := range events {
 				if got[e.ID] || !want[e.ID] {
 					t.Fatalf("%s: %s is shown twice, or was never filed", name, e.ID)
@@ -92,7 +91,7 @@ func TestAPageReadsAMebibyteAtMostThoughEachEventIsAboutAnotherUserWhoseKeyIsInA
 		}
 	}
 	got := map[string]bool{}
-	f.pages(t, activity.Query{Limit: 200}, func(_ int, events []activity.Event, more bool) {
+	f.pages(t, Query{Limit: 200}, func(_ int, events []Event, more bool) {
 		if len(events) == 0 && more {
 			t.Fatal("got an empty page where there is something to show")
 		}
@@ -113,19 +112,22 @@ type chaos struct {
 	*world
 	rng   *rand.Rand
 	users []string
-	heavy bool           // so that what one page may read is less than a day holds
-	last  []toFile       // the batch before
-	order map[string]int // when an event was filed first
+	heavy bool                 // so that what one page may read is less than a day holds
+	last  []toFile             // the batch before
+	order map[string]int       // which event was filed first
+	filed map[string]time.Time // when it was
 	all   map[string]toFile
 }
 
 // newChaos begins a case. It is over a store in memory: many cases are needed, and none of them is about durability.
 func newChaos(t *testing.T, seed uint64) *chaos {
-	users := []string{"u-0", "u-1", "u-2"}
-	return &chaos{
+	users := []string{"u-0", "u-1", "u-2", "u-3", "u-4"}
+	c := &chaos{
 		world: onModel(t, users...), rng: rand.New(rand.NewPCG(seed, 9)), users: append(users, ""), heavy: seed%3 == 0,
-		order: map[string]int{}, all: map[string]toFile{},
+		order: map[string]int{}, filed: map[string]time.Time{}, all: map[string]toFile{},
 	}
+	c.PerShard = []int{0, 300, 0, 60}[seed%4]
+	return c
 }
 
 // step files a batch: of now or of yesterday, in order or not, small or big, once or again.
@@ -177,14 +179,14 @@ func (c *chaos) step(t *testing.T) {
 	c.last = slices.Concat(batch...)
 	for _, e := range c.last {
 		if _, filed := c.order[e.id]; !filed {
-			c.order[e.id] = len(c.order)
+			c.order[e.id], c.filed[e.id] = len(c.order), c.clock.Now()
 		}
 	}
 	c.file(t, c.last...)
 }
 
 // question is some listing, and what is in it.
-func (c *chaos) question() (q activity.Query, has func(toFile) bool) {
+func (c *chaos) question() (q Query, has func(toFile) bool) {
 	q.Limit = 1 + c.rng.IntN(30)
 	user := ""
 	if c.rng.IntN(2) == 0 {
@@ -217,7 +219,7 @@ func (c *chaos) moment() time.Time {
 }
 
 func TestWhateverIsFiledInWhateverOrderAListingMissesNothingAndShowsNothingTwice(t *testing.T) {
-	listings, pagesSeen, shortSeen := 0, 0, 0
+	listings, pagesSeen, shortSeen, shards := 0, 0, 0, map[int]int{}
 	for seed := range uint64(16) {
 		c := newChaos(t, seed)
 		for range 5 {
@@ -266,16 +268,29 @@ func TestWhateverIsFiledInWhateverOrderAListingMissesNothingAndShowsNothingTwice
 				if day := strings.Compare(c.all[b].at.Format(time.DateOnly), c.all[a].at.Format(time.DateOnly)); day != 0 {
 					return day
 				}
+				if moment := c.filed[b].Compare(c.filed[a]); moment != 0 || c.PerShard > 0 && c.all[a].user != c.all[b].user {
+					return moment
+				}
 				return c.order[b] - c.order[a]
 			}) {
 				t.Errorf("seed %d, %+v: not the last day first, and in it what was filed last: %v", seed, q, shown)
 			}
 		}
-		if _, err := c.Check(t.Context(), orgRoute()); err != nil {
+		if _, err := c.Check(t.Context(), acme); err != nil {
 			t.Errorf("seed %d: %v", seed, err)
 		}
+		for _, item := range c.items(t, daysPartition(acme)) {
+			d, err := readDay(item)
+			if err != nil {
+				t.Fatal(err)
+			}
+			shards[d.Shards]++
+		}
 	}
-	t.Logf("%d listings, %d pages, %d of them cut short by what one may read", listings, pagesSeen, shortSeen)
+	if shards[1] == 0 || shards[2] == 0 || shards[8] == 0 || shortSeen == 0 {
+		t.Errorf("got days by their shards %v and %d short pages, want some of each sort", shards, shortSeen)
+	}
+	t.Logf("%d listings, %d pages, %d of them cut short by what one may read; days by their shards: %v", listings, pagesSeen, shortSeen, shards)
 }
 
 func TestAnEventFiledAgainFarAwayIsNeverMissedAndKeepsItsID(t *testing.T) {
@@ -289,7 +304,7 @@ func TestAnEventFiledAgainFarAwayIsNeverMissedAndKeepsItsID(t *testing.T) {
 		}
 		f.file(t, first)
 		shown := map[string]int{}
-		f.pages(t, activity.Query{Limit: 3}, func(_ int, events []activity.Event, _ bool) {
+		f.pages(t, Query{Limit: 3}, func(_ int, events []Event, _ bool) {
 			for _, e := range events {
 				shown[e.ID]++
 			}
@@ -310,7 +325,7 @@ func TestAPageHasAsManyItemsAsItsLimitSays(t *testing.T) {
 		f.file(t, toFile{id: fmt.Sprintf("ev_%03d", n), kind: sent, user: "u-0", at: f.clock.Now()})
 	}
 	for _, limit := range []int{1, 49, 50, 199, 200} {
-		events, next := f.page(t, activity.Query{Limit: limit})
+		events, next := f.page(t, Query{Limit: limit})
 		if len(events) != limit || next == nil || events[0].ID != "ev_249" {
 			t.Errorf("limit %d: got %d items from %s on", limit, len(events), events[0].ID)
 		}
@@ -326,7 +341,7 @@ func TestAListingGoesOnThroughManyQuietDays(t *testing.T) {
 	}
 	for kind, want := range map[string]int{"challenge": days, "policy": 0} {
 		got, pages := 0, 0
-		f.pages(t, activity.Query{Type: kind, Limit: 200}, func(page int, events []activity.Event, _ bool) {
+		f.pages(t, Query{Type: kind, Limit: 200}, func(page int, events []Event, _ bool) {
 			for _, e := range events {
 				if got++; e.ID != fmt.Sprintf("ev_%03d", days-got) {
 					t.Errorf("got %s in place %d", e.ID, got)
@@ -358,7 +373,7 @@ func TestAListingGoesOnThoughEachPageIsAsBigAsAnItemCanBe(t *testing.T) {
 	}
 	for kind, want := range map[string]int{"": filed, failed: 4, "policy": 0} {
 		got, pages := 0, 0
-		f.pages(t, activity.Query{Type: kind}, func(page int, events []activity.Event, _ bool) {
+		f.pages(t, Query{Type: kind}, func(page int, events []Event, _ bool) {
 			got += len(events)
 			if pages = page; pages > filed {
 				t.Fatalf("%s: no end", kind)
@@ -379,7 +394,7 @@ func TestAListingToMidnightDoesNotReadTheDayThatBeginsThen(t *testing.T) {
 	for n := range 20 {
 		f.file(t, toFile{id: fmt.Sprint("ev_", n), kind: sent, user: "u-0", at: f.clock.Now()})
 	}
-	events, next := f.page(t, activity.Query{To: midnight})
+	events, next := f.page(t, Query{To: midnight})
 	if len(events) != 1 || events[0].ID != "ev_a" || next != nil {
 		t.Errorf("got %d events, and more: %v, want the one of the day before", len(events), next != nil)
 	}

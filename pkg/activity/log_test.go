@@ -1,4 +1,4 @@
-package activity_test
+package activity
 
 import (
 	"context"
@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"countersign/pkg/activity"
 	"countersign/pkg/store"
 	"countersign/pkg/store/bolt"
 	"countersign/pkg/store/fault"
@@ -19,7 +18,7 @@ import (
 
 // A world is a log over a store that counts what is read, with users whose keys are items of that store.
 type world struct {
-	activity.Log
+	Log
 	clock  *storetest.Clock
 	read   *storetest.Meter
 	faults *fault.Store // between the log and its store
@@ -52,7 +51,7 @@ func over(t *testing.T, db store.Store, clock *storetest.Clock, users ...string)
 	t.Helper()
 	w := &world{clock: clock, read: &storetest.Meter{Store: db}}
 	w.faults = fault.New(w.read)
-	w.Log = activity.Log{Store: w.faults, Now: clock.Now, Commit: committing(w.faults, clock.Now), Keys: keys}
+	w.Log = Log{Store: w.faults, Now: clock.Now, Commit: committing(w.faults, clock.Now), Keys: keys}
 	for _, user := range users {
 		w.makeUser(t, user, 0)
 	}
@@ -74,36 +73,37 @@ func committing(to store.Store, now func() time.Time) func(context.Context, func
 	}
 }
 
-// orgRoute and userRoute stand for the org, and for a user of it; the empty user is nobody.
-func orgRoute() activity.Route {
+// acme is the route of the org.
+var acme = func() Route {
 	sum := sha256.Sum256([]byte(org))
-	return activity.Route(sum[:16])
-}
+	return Route(sum[:16])
+}()
 
-func userRoute(user string) activity.Route {
+// userRoute is that of a user of the org; the empty user is nobody.
+func userRoute(user string) Route {
 	if user == "" {
-		return orgRoute()
+		return acme
 	}
 	sum := sha256.Sum256([]byte(org + "/" + user))
-	return orgRoute() + activity.Route(sum[:16])
+	return acme + Route(sum[:16])
 }
 
-func keyItem(user activity.Route) store.Key {
+func keyItem(user Route) store.Key {
 	return store.Key{Partition: "user#" + fmt.Sprintf("%x", string(user)), Sort: "key"}
 }
 
 // makeUser puts a user's key, in an item that holds so many bytes more.
 func (w *world) makeUser(t *testing.T, user string, padding int) {
 	t.Helper()
-	put := store.Write{Key: keyItem(userRoute(user)), Body: append(activity.NewKey(), make([]byte, padding)...)}
+	put := store.Write{Key: keyItem(userRoute(user)), Body: append(NewKey(), make([]byte, padding)...)}
 	if err := w.read.Commit(t.Context(), store.NewVersion(), put); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // keys reads the keys of users.
-func keys(ctx context.Context, from store.Store, users []activity.Route) (map[activity.Route]activity.Key, error) {
-	found := map[activity.Route]activity.Key{}
+func keys(ctx context.Context, from store.Store, users []Route) (map[Route]Key, error) {
+	found := map[Route]Key{}
 	for _, user := range users {
 		item, err := store.GetOne(ctx, from, keyItem(user))
 		if err != nil {
@@ -131,15 +131,15 @@ func (w *world) file(t *testing.T, batch ...toFile) {
 	}
 }
 
-func (w *world) filings(t *testing.T, batch []toFile) (filings []activity.Filing) {
+func (w *world) filings(t *testing.T, batch []toFile) (filings []Filing) {
 	t.Helper()
-	users := map[activity.Route]bool{}
+	users := map[Route]bool{}
 	for _, e := range batch {
 		if e.user != "" {
 			users[userRoute(e.user)] = true
 		}
 	}
-	var routes []activity.Route
+	var routes []Route
 	for r := range users {
 		routes = append(routes, r)
 	}
@@ -148,9 +148,9 @@ func (w *world) filings(t *testing.T, batch []toFile) (filings []activity.Filing
 		t.Fatal(err)
 	}
 	for _, e := range batch {
-		filings = append(filings, activity.Filing{
-			Event: activity.Event{
-				ID: e.id, Type: e.kind, Time: e.at, Org: org, User: e.user, Actor: activity.Actor{Kind: "client", ID: "app"}, PolicyVersion: 2,
+		filings = append(filings, Filing{
+			Event: Event{
+				ID: e.id, Type: e.kind, Time: e.at, Org: org, User: e.user, Actor: Actor{Kind: "client", ID: "app"}, PolicyVersion: 2,
 				Data: map[string]any{"kind": "email", "padding": strings.Repeat("p", e.padding)},
 			},
 			Route: userRoute(e.user), Key: keys[userRoute(e.user)],
@@ -160,11 +160,11 @@ func (w *world) filings(t *testing.T, batch []toFile) (filings []activity.Filing
 }
 
 // page reads one page of a listing, and fails the test if that read more than it may. It answers where the next goes on.
-func (w *world) page(t *testing.T, q activity.Query) (events []activity.Event, next *activity.Place) {
+func (w *world) page(t *testing.T, q Query) (events []Event, next *Place) {
 	t.Helper()
 	w.read.Reset()
 	if q.Route == "" {
-		q.Route = orgRoute()
+		q.Route = acme
 	}
 	if q.Limit == 0 {
 		q.Limit = 50
@@ -189,7 +189,7 @@ func (w *world) page(t *testing.T, q activity.Query) (events []activity.Event, n
 }
 
 // pages reads a whole listing, page by page, and gives each to look.
-func (w *world) pages(t *testing.T, q activity.Query, look func(page int, events []activity.Event, more bool)) {
+func (w *world) pages(t *testing.T, q Query, look func(page int, events []Event, more bool)) {
 	t.Helper()
 	for n := 1; ; n++ {
 		events, next := w.page(t, q)

@@ -1,6 +1,7 @@
 package activity
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -13,22 +14,14 @@ import (
 	"countersign/pkg/store/record"
 )
 
-// keptFor is how long activity is kept after the end of its day.
-const keptFor = 400 * 24 * time.Hour
-
-// page is one page of an org's activity.
+// page is one page of a shard of a day.
 type page struct {
 	record.Head
-	Filed   time.Time  `json:"filed"`
-	Before  string     `json:"before,omitempty"`  // hash of the page before; empty: there was none
-	Earlier *pagePlace `json:"earlier,omitempty"` // on the first page of a day: where the page before is
-	Entries []entry    `json:"entries"`
-}
-
-// pagePlace says which page of an org's activity is meant.
-type pagePlace struct {
-	Day    string `json:"day"`
-	Number int    `json:"number"`
+	Shards  int       `json:"shards"` // that the day has, so that who reads the last page needs no other item
+	Filed   time.Time `json:"filed"`
+	Before  []byte    `json:"before"` // hash of the page before; of the first page, of the day
+	Count   int       `json:"count"`  // of entries, on this page and those before it
+	Entries []entry   `json:"entries"`
 }
 
 // entry is one event. For the chain its digest is enough.
@@ -40,36 +33,54 @@ type entry struct {
 	Sealed []byte          `json:"sealed,omitempty"` // what it says of the user
 }
 
-// filedDay says that an org has pages of a day.
-type filedDay struct{ record.Head }
-
-func dayOf(t time.Time) string { return t.UTC().Format(time.DateOnly) }
-
 func b64(r Route) string { return base64.RawURLEncoding.EncodeToString([]byte(r)) }
 
-func daysPartition(r Route) string { return "act#" + b64(r.org()) }
-
-func pagePartition(r Route, day string) string { return daysPartition(r) + "#" + day }
+func pagePartition(r Route, day string, shard int) string {
+	return daysPartition(r) + "#" + day + "#" + strconv.Itoa(shard)
+}
 
 func pageSort(number int) string { return fmt.Sprintf("%08d", number) }
 
-// keptUntil is when the activity of a day is gone.
-func keptUntil(day string) (time.Time, error) {
-	began, err := time.Parse(time.DateOnly, day)
-	return began.AddDate(0, 0, 1).Add(keptFor), err
+// storedPage is a page with where it is.
+type storedPage struct {
+	key    store.Key
+	day    string
+	number int
+	page
+}
+
+func readPage(day string, item store.Item) (*storedPage, error) {
+	p := &storedPage{key: item.Key, day: day}
+	if err := record.Decode(item, &p.page); err != nil {
+		return nil, err
+	}
+	var err error
+	if p.number, err = strconv.Atoi(item.Key.Sort); err != nil || pageSort(p.number) != item.Key.Sort {
+		return nil, fmt.Errorf("page %q of %s has no number", item.Key.Sort, day)
+	}
+	if !validShards(p.Shards) {
+		return nil, fmt.Errorf("page %s of %s is of %d shards", item.Key.Sort, day, p.Shards)
+	}
+	return p, nil
+}
+
+// lastPage is the newest page of a shard; nil: it has none.
+func (l *Log) lastPage(ctx context.Context, org Route, day string, shard int) (*storedPage, error) {
+	found, err := l.Store.Query(ctx, store.Query{Partition: pagePartition(org, day, shard), Limit: 1, Reverse: true})
+	if err != nil || len(found.Items) == 0 {
+		return nil, err
+	}
+	return readPage(day, found.Items[0])
 }
 
 // hash is what the next page carries of this one.
-func (p *page) hash(key store.Key) string {
-	fields := []string{key.Partition, key.Sort, p.Filed.UTC().Format(time.RFC3339Nano), p.Before}
-	if p.Earlier != nil {
-		fields = append(fields, p.Earlier.Day, pageSort(p.Earlier.Number))
-	}
+func (p *storedPage) hash() []byte {
+	fields := []string{p.key.Partition, p.key.Sort, strconv.Itoa(p.Shards), p.Filed.UTC().Format(time.RFC3339Nano), string(p.Before), strconv.Itoa(p.Count)}
 	for _, e := range p.Entries {
 		fields = append(fields, string(e.Digest))
 	}
 	sum := sha256.Sum256(seal.Join(fields...))
-	return base64.RawURLEncoding.EncodeToString(sum[:])
+	return sum[:]
 }
 
 func (e *entry) digest() []byte {
@@ -92,24 +103,4 @@ func (e *entry) route(r Route) Route {
 		return ""
 	}
 	return r.org() + Route(user)
-}
-
-// storedPage is a page with where it is.
-type storedPage struct {
-	key    store.Key
-	day    string
-	number int
-	page
-}
-
-func readPage(day string, item store.Item) (*storedPage, error) {
-	p := &storedPage{key: item.Key, day: day}
-	if err := record.Decode(item, &p.page); err != nil {
-		return nil, err
-	}
-	var err error
-	if p.number, err = strconv.Atoi(item.Key.Sort); err != nil || pageSort(p.number) != item.Key.Sort {
-		return nil, fmt.Errorf("page %q of %s has no number", item.Key.Sort, day)
-	}
-	return p, nil
 }

@@ -5,18 +5,26 @@ import (
 	"encoding/json"
 	"sync/atomic"
 
+	"golang.org/x/sync/errgroup"
+
 	"countersign/pkg/store"
 )
 
-// dayPages goes through the pages of a day, the last one first. Beside the page in hand it holds the few before it,
+// dayShards goes back through the shards of a day that a listing needs.
+type dayShards struct {
+	g      *listing
+	day    *storedDay
+	shards []*shardPages // by shard; nil: it isn't needed, or has no page
+}
+
+// shardPages goes through the pages of a shard, the last one first. Beside the page in hand it holds the few before it,
 // which tell whether an event was filed before.
-type dayPages struct {
-	g     *listing
+type shardPages struct {
 	query store.Query
-	begun bool
-	more  bool
+	more  bool          // there may be further pages than those in ahead
 	ahead []*listedPage // the page in hand, and those before it
-	at    Place         // what is still to be shown
+	at    ShardPlace    // what is still to be shown
+	done  bool          // nothing is
 }
 
 // listedPage is a page with the ids of its events.
@@ -25,70 +33,145 @@ type listedPage struct {
 	ids map[string]int // the first entry that has it
 }
 
-func (g *listing) pages(day string) *dayPages {
-	p := &dayPages{
-		g: g, more: true, at: Place{Day: day},
-		query: store.Query{Partition: pagePartition(g.q.Route, day), Reverse: true},
-	}
-	if g.q.After.Day == day && g.q.After.Page > 0 {
-		p.at = g.q.After
-		p.query.After = pageSort(p.at.Page + 1)
-		if p.at.Entries == 0 {
+func (g *listing) shards(d *storedDay) *dayShards {
+	s := &dayShards{g: g, day: d, shards: make([]*shardPages, d.Shards)}
+	for shard := range s.shards {
+		if !d.begun(shard) || g.q.ofUser() && shard != g.q.Route.shard(d.Shards) {
+			continue
+		}
+		p := &shardPages{more: true, query: store.Query{Partition: pagePartition(g.q.Route, d.name, shard), Reverse: true}}
+		s.shards[shard] = p
+		if g.q.After.Day != d.name || shard >= len(g.q.After.Shards) {
+			continue
+		}
+		if p.at = g.q.After.Shards[shard]; p.at.Page > 0 {
+			p.query.After = pageSort(p.at.Page + 1)
+		}
+		if p.at.Page > 0 && p.at.Entries == 0 {
 			p.query.After = pageSort(p.at.Page)
+			p.done = p.at.Page == 1
 		}
 	}
-	return p
+	return s
 }
 
-// next gives the next page; nil: there is none. enough is false when the listing has read as much as it may.
-func (p *dayPages) next(ctx context.Context) (h *storedPage, enough bool, err error) {
-	if len(p.ahead) > 0 {
-		p.ahead = p.ahead[1:]
+// place is where the listing goes on.
+func (s *dayShards) place() *Place {
+	at := &Place{Day: s.day.name, Shards: make([]ShardPlace, len(s.shards))}
+	for shard, p := range s.shards {
+		if at.Shards[shard] = (ShardPlace{Page: 1}); p.left() { // of that page nothing
+			at.Shards[shard] = p.at
+		}
 	}
-	for p.more && len(p.ahead) <= refiledWithin {
-		if enough, err := p.read(ctx); !enough || err != nil {
+	return at
+}
+
+// last is the shard whose page in hand was filed last, with the pages that showing it takes; nil: no shard has anything left.
+// enough is false when the listing has read as much as it may.
+func (s *dayShards) last(ctx context.Context) (last *shardPages, enough bool, err error) {
+	for {
+		if enough, err := s.begin(ctx); !enough || err != nil {
 			return nil, enough, err
 		}
+		last = nil
+		for _, p := range s.shards {
+			if p.left() && (last == nil || p.at.Filed > last.at.Filed) {
+				last = p
+			}
+		}
+		if last == nil {
+			return nil, true, nil
+		}
+		for last.more && len(last.ahead) <= refiledWithin {
+			limit := s.g.room()
+			if len(last.ahead) == 0 {
+				limit = min(limit, firstPages)
+			}
+			if limit < 1 || !s.g.mayQuery(1) {
+				return nil, false, nil
+			}
+			if err := last.read(ctx, s.g.store, s.day.name, limit); err != nil {
+				return nil, false, err
+			}
+		}
+		if last.settle(); last.left() {
+			return last, true, nil
+		}
 	}
-	if len(p.ahead) == 0 {
-		return nil, true, nil
-	}
-	h = p.ahead[0].storedPage
-	if p.at.Page != h.number || p.at.Entries == 0 {
-		p.at.Page, p.at.Entries = h.number, len(h.Entries)
-	}
-	return h, true, nil
 }
 
-// read asks the store for more pages: few at first, since these are often enough, and then for as many as may be read.
-func (p *dayPages) read(ctx context.Context) (enough bool, err error) {
-	room := (listingBytes - listingKeys - p.g.store.bytes()) / store.MaxItem
-	if room < 1 || p.g.queries >= listingQueries {
-		return false, nil
+// begin finds the page in hand of each shard that hasn't come to one, of all of these side by side.
+func (s *dayShards) begin(ctx context.Context) (enough bool, err error) {
+	for {
+		var unknown []*shardPages
+		for _, p := range s.shards {
+			if p.left() && p.at.Filed == 0 {
+				unknown = append(unknown, p)
+			}
+		}
+		if len(unknown) == 0 {
+			return true, nil
+		}
+		limit := min(firstPages, s.g.room()/len(unknown))
+		if limit < 1 || !s.g.mayQuery(len(unknown)) {
+			return false, nil
+		}
+		reads, ctx := errgroup.WithContext(ctx)
+		for _, p := range unknown {
+			reads.Go(func() error { return p.read(ctx, s.g.store, s.day.name, limit) })
+		}
+		if err := reads.Wait(); err != nil {
+			return false, err
+		}
+		for _, p := range unknown {
+			p.settle()
+		}
 	}
-	p.query.Limit = room
-	if !p.begun {
-		p.query.Limit = min(room, firstPages)
-	}
-	p.begun = true
-	p.g.queries++
-	found, err := p.g.store.Query(ctx, p.query)
+}
+
+// left reports whether the shard has anything left to be shown, as far as it is known.
+func (p *shardPages) left() bool { return p != nil && !p.done }
+
+// read asks the store for so many pages more.
+func (p *shardPages) read(ctx context.Context, from store.Store, day string, limit int) error {
+	p.query.Limit = limit
+	found, err := from.Query(ctx, p.query)
 	if err != nil {
-		return false, err
+		return err
 	}
 	for _, item := range found.Items {
-		h, err := readPage(p.at.Day, item)
+		h, err := readPage(day, item)
 		if err != nil {
-			return false, err
+			return err
 		}
 		read, err := listPage(h)
 		if err != nil {
-			return false, err
+			return err
 		}
 		p.ahead = append(p.ahead, read)
 	}
 	p.query.After, p.more = found.Last, found.More
-	return true, nil
+	return nil
+}
+
+// settle says what is to be shown now, after a read or a turn.
+func (p *shardPages) settle() {
+	if len(p.ahead) == 0 {
+		p.done = p.done || !p.more
+		return
+	}
+	h := p.ahead[0]
+	if p.at.Page != h.number || p.at.Entries == 0 {
+		p.at = ShardPlace{Page: h.number, Entries: len(h.Entries)}
+	}
+	p.at.Filed = h.Filed.UnixMicro()
+}
+
+// turn goes on to the page before the one in hand.
+func (p *shardPages) turn() {
+	p.ahead = p.ahead[1:]
+	p.at.Entries, p.at.Filed = 0, 0
+	p.settle()
 }
 
 func listPage(h *storedPage) (*listedPage, error) {
@@ -111,7 +194,7 @@ func listPage(h *storedPage) (*listedPage, error) {
 }
 
 // filedBefore reports whether the event of the entry in hand stands in an earlier place too.
-func (p *dayPages) filedBefore(id string) bool {
+func (p *shardPages) filedBefore(id string) bool {
 	if p.ahead[0].ids[id] < p.at.Entries-1 {
 		return true
 	}

@@ -69,11 +69,12 @@
 //	keys             hash              an API key's line: the same, no secret        never          with each key                      ctl
 //	idem#client#hash answer            remembered answer, sealed under the ring and  24 hours       any POST                           the same POST again
 //	                                   the Idempotency-Key itself
-//	act#O#day        page number       activity page of a day of events: the hash    day + 400      publish                            account
-//	                                   of the page before, entries with salted       days
-//	                                   digests, what they say of a user sealed
-//	act#O            day               that the org has pages of that day            day + 400      publish                            publish, account
-//	                                                                                 days
+//	act#O            day               activity, what its pages depend on: how many       day + 400      publish                            publish, account
+//	                                   shards it has, which have begun, the last     days
+//	                                   pages of the day before
+//	act#O#day#shard  page number       activity page: the hash of the page before,   day + 400      publish                            publish, account
+//	                                   entries with salted digests, what they say of days
+//	                                   a user encrypted; shards by U's second half
 //	count#…          -                 shared budgets (Count): SMS per prefix, org   their window   send (with SMS)                    send
 //	ring             ring              key ring, wrapped by KMS                      never          first start, sweep (on AWS)        every function but pages
 //	jwks             jwks              its public half, as clients check tokens by   never          with each change of the ring;      pages

@@ -111,7 +111,7 @@ func (s *Service) gather(ctx context.Context, records []store.Record) (batch, er
 func filing(e *pendingEvent, r route, g *guard) activity.Filing {
 	f := activity.Filing{Event: e.Event, Route: activity.Route(r)}
 	if r == "" {
-		f.Route = activity.Route(routeOf(e.Org, ""))
+		f.Route = activity.Route(routeOf(e.Org, "").org())
 	}
 	if g != nil {
 		f.Key = g.Activity

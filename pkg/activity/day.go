@@ -1,0 +1,153 @@
+package activity
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"countersign/pkg/seal"
+	"countersign/pkg/store"
+	"countersign/pkg/store/record"
+)
+
+// keptFor is how long activity is kept after the end of its day.
+const keptFor = 400 * 24 * time.Hour
+
+// The shards of a day are as many as the day before calls for, so that a batch of a small org is one page, and a day of a
+// big one is spread over several partitions. They are a power of two.
+const (
+	mostShards     = 8
+	eventsPerShard = 4_000_000 // in a day: 46 a second on average
+)
+
+// A day is opened by the commit that files its first page, and says what all its pages depend on. All but begun stays as it
+// is from then on.
+type day struct {
+	record.Head
+	Shards  int       `json:"shards"`
+	Opened  time.Time `json:"opened"`
+	Earlier string    `json:"earlier,omitempty"` // the latest day before it that had been opened; empty: there was none
+	Heads   []head    `json:"heads,omitempty"`   // of that day, by shard
+	Begun   uint      `json:"begun"`             // a bit for each shard that has a page
+}
+
+// A head is the last page that a shard had at some moment.
+type head struct {
+	Number int    `json:"number,omitempty"` // 0: it had none
+	Hash   []byte `json:"hash,omitempty"`
+}
+
+// storedDay is a day with the item it is in. The item is absent where the day is yet to be opened.
+type storedDay struct {
+	item store.Item
+	name string
+	day
+}
+
+func dayOf(t time.Time) string { return t.UTC().Format(time.DateOnly) }
+
+func daysPartition(r Route) string { return "act#" + b64(r.org()) }
+
+func dayKey(r Route, name string) store.Key {
+	return store.Key{Partition: daysPartition(r), Sort: name}
+}
+
+// keptUntil is when the activity of a day is gone.
+func keptUntil(day string) (time.Time, error) {
+	began, err := time.Parse(time.DateOnly, day)
+	return began.AddDate(0, 0, 1).Add(keptFor), err
+}
+
+func readDay(item store.Item) (*storedDay, error) {
+	d := &storedDay{item: item, name: item.Key.Sort}
+	if err := record.Decode(item, &d.day); err != nil {
+		return nil, err
+	}
+	if !validShards(d.Shards) {
+		return nil, fmt.Errorf("%s has %d shards", d.name, d.Shards)
+	}
+	return d, nil
+}
+
+// validShards reports whether a day can have so many shards: a power of two.
+func validShards(n int) bool { return n >= 1 && n <= mostShards && n&(n-1) == 0 }
+
+// hash is what the first page of each shard carries of its day.
+func (d *storedDay) hash() []byte {
+	fields := []string{d.item.Key.Partition, d.name, fmt.Sprint(d.Shards), d.Opened.UTC().Format(time.RFC3339Nano), d.Earlier}
+	for _, h := range d.Heads {
+		fields = append(fields, pageSort(h.Number), string(h.Hash))
+	}
+	sum := sha256.Sum256(seal.Join(fields...))
+	return sum[:]
+}
+
+func (d *storedDay) begun(shard int) bool { return d.Begun&(1<<shard) != 0 }
+
+// day reads a day, or gives what it will be once it is opened now.
+func (l *Log) day(ctx context.Context, org Route, name string, now time.Time) (*storedDay, error) {
+	item, err := store.GetOne(ctx, l.Store, dayKey(org, name))
+	if err != nil {
+		return nil, err
+	}
+	if !item.Absent() {
+		return readDay(item)
+	}
+	d := &storedDay{item: item, name: name, day: day{Shards: 1, Opened: now}}
+	days, err := l.Store.Query(ctx, store.Query{Partition: daysPartition(org), After: name, Limit: 1, Reverse: true})
+	if err != nil || len(days.Items) == 0 {
+		return d, err
+	}
+	earlier, err := readDay(days.Items[0])
+	if err != nil {
+		return nil, err
+	}
+	d.Earlier = earlier.name
+	var events int
+	if d.Heads, events, err = l.heads(ctx, org, earlier); err != nil {
+		return nil, err
+	}
+	d.Shards = l.shards(events)
+	return d, nil
+}
+
+// heads are the last pages of a day, by shard, and how many events are on all its pages.
+func (l *Log) heads(ctx context.Context, org Route, d *storedDay) (heads []head, events int, err error) {
+	last := make([]*storedPage, d.Shards)
+	g, ctx := errgroup.WithContext(ctx)
+	for shard := range last {
+		if d.begun(shard) {
+			g.Go(func() (err error) {
+				last[shard], err = l.lastPage(ctx, org, d.name, shard)
+				return err
+			})
+		}
+	}
+	if err := g.Wait(); err != nil {
+		return nil, 0, err
+	}
+	heads = make([]head, d.Shards)
+	for shard, p := range last {
+		if p != nil {
+			heads[shard] = head{p.number, p.hash()}
+			events += p.Count
+		}
+	}
+	return heads, events, nil
+}
+
+// shards is how many shards the day after one with so many events has.
+func (l *Log) shards(events int) int {
+	each := l.PerShard
+	if each == 0 {
+		each = eventsPerShard
+	}
+	shards := 1
+	for shards < mostShards && events > shards*each {
+		shards *= 2
+	}
+	return shards
+}
