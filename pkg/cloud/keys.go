@@ -2,7 +2,6 @@ package cloud
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -11,6 +10,7 @@ import (
 	"countersign/pkg/mfa"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
+	"countersign/pkg/store/record"
 )
 
 const (
@@ -24,8 +24,6 @@ const (
 	// for beyond that gets the cached ring.
 	reloadBurst = 5
 	reloadEvery = time.Second
-
-	ringFormat = 1
 )
 
 // ringKey is where the table has the ring.
@@ -54,7 +52,7 @@ var _ seal.Keeper = (*Keys)(nil)
 
 // A ringItem is the body of the ring's item, and the version that it has.
 type ringItem struct {
-	Format  int       `json:"format"`
+	record.Head
 	DataKey []byte    `json:"data_key"` // as KMS wrapped it
 	Sealed  []byte    `json:"sealed"`   // the ring, under the data key
 	Rotated time.Time `json:"rotated"`  // when the newest keys came
@@ -188,11 +186,8 @@ func (k *Keys) read(ctx context.Context) (ringItem, error) {
 		return ringItem{}, nil
 	}
 	item := ringItem{version: found.Version}
-	if json.Unmarshal(found.Body, &item) != nil {
-		return ringItem{}, errors.New("keys: the key ring's item is damaged")
-	}
-	if item.Format != ringFormat {
-		return ringItem{}, fmt.Errorf("keys: the key ring's item has format %d, and this program reads format %d", item.Format, ringFormat)
+	if err := record.Decode(found, &item); err != nil {
+		return ringItem{}, fmt.Errorf("keys: read the key ring: %w", err)
 	}
 	return item, nil
 }
@@ -209,11 +204,11 @@ func (k *Keys) published(ctx context.Context) (store.Version, error) {
 // write puts ring in the place of the one that was read last. Of several at once one wins, and the others get its ring.
 func (k *Keys) write(ctx context.Context, ring *seal.Ring, rotated time.Time, retired bool) error {
 	began := k.now()
-	next := ringItem{Format: ringFormat, Rotated: rotated.Truncate(time.Second), Retired: retired, version: store.NewVersion()}
+	next := ringItem{Head: record.Head{Format: record.Format}, Rotated: rotated.Truncate(time.Second), Retired: retired, version: store.NewVersion()}
 	if err := k.wrap(ctx, &next, ring); err != nil {
 		return err
 	}
-	body, err := json.Marshal(&next)
+	body, err := record.Encode(&next)
 	if err != nil {
 		return fmt.Errorf("keys: write the key ring: %w", err)
 	}

@@ -11,11 +11,11 @@ import (
 	"countersign/pkg/store"
 )
 
-// format is the format of the records that this code writes.
-const format = 1
+// Format is the format of the records that this code writes, and the latest that it reads.
+const Format = 1
 
-// ErrFormat is wrapped by the error of Decode for a record of a format that this code doesn't know.
-var ErrFormat = errors.New("record of a later format")
+// ErrUnreadable is wrapped by every error of Decode: the body is damaged, or of a format that this code doesn't know.
+var ErrUnreadable = errors.New("unreadable record")
 
 // A Record is what the body of an item holds: a struct that embeds Head.
 type Record interface{ header() *Head }
@@ -29,17 +29,17 @@ func (h *Head) header() *Head { return h }
 
 // Encode gives the body that holds r.
 func Encode(r Record) ([]byte, error) {
-	r.header().Format = format
+	r.header().Format = Format
 	return json.Marshal(r)
 }
 
-// Decode fills r in from the body of item. It fails for an item that is absent.
+// Decode fills r in from the body of item. It fails with ErrUnreadable, for an item that is absent too.
 func Decode(item store.Item, r Record) error {
 	if err := json.Unmarshal(item.Body, r); err != nil {
-		return fmt.Errorf("decode %s: %w", item.Key.Sort, err)
+		return fmt.Errorf("decode %s: %w: %w", item.Key.Sort, ErrUnreadable, err)
 	}
-	if r.header().Format < 1 || r.header().Format > format {
-		return fmt.Errorf("decode %s: %w", item.Key.Sort, ErrFormat)
+	if r.header().Format < 1 || r.header().Format > Format {
+		return fmt.Errorf("decode %s: %w: it has format %d, and this program reads the formats up to %d", item.Key.Sort, ErrUnreadable, r.header().Format, Format)
 	}
 	return nil
 }

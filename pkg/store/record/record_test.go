@@ -33,16 +33,16 @@ func TestARecordOfAFormatThatIsNotKnownIsRefused(t *testing.T) {
 	later := strings.Replace(string(body), `"format":1`, `"format":2`, 1)
 	for name, body := range map[string]string{"a later one": later, "none": `{"text":"hello"}`, "a negative one": `{"format":-1}`} {
 		err := record.Decode(store.Item{Key: store.Key{Sort: "note"}, Body: []byte(body)}, &note{})
-		if !errors.Is(err, record.ErrFormat) || !strings.Contains(err.Error(), "note") {
-			t.Errorf("%s: got %v, want ErrFormat with the item's name", name, err)
+		if !errors.Is(err, record.ErrUnreadable) || !strings.Contains(err.Error(), "note") {
+			t.Errorf("%s: got %v, want ErrUnreadable with the item's name", name, err)
 		}
 	}
 }
 
 func TestAnAbsentOrDamagedItemIsNoRecord(t *testing.T) {
 	for _, item := range []store.Item{{}, {Body: []byte("{")}} {
-		if err := record.Decode(item, &note{}); err == nil {
-			t.Errorf("%q: got no error", item.Body)
+		if err := record.Decode(item, &note{}); !errors.Is(err, record.ErrUnreadable) {
+			t.Errorf("%q: got %v, want ErrUnreadable", item.Body, err)
 		}
 	}
 }
