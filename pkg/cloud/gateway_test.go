@@ -259,7 +259,7 @@ func TestABodyThatIsNotUTF8IsRefusedHoweverItComes(t *testing.T) {
 		}
 		var res proxyResponse
 		decodeJSON(t, out, &res)
-		if res.StatusCode != c.want || c.want == 400 && !strings.Contains(res.Body, `"detail":"The body is not valid JSON in UTF-8`) {
+		if res.StatusCode != c.want || c.want == 400 && !strings.Contains(res.Body, `"detail":"The body must be one JSON object in UTF-8`) {
 			t.Errorf("%s: got %d %s, want %d", c.name, res.StatusCode, res.Body, c.want)
 		}
 	}
