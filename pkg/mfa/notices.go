@@ -102,8 +102,11 @@ func (g *guard) mayTell(now time.Time) time.Time {
 	return time.Time{}
 }
 
+// countNotice counts a notice that goes out. Those that go out although there is no room would make the guard grow: only as
+// many are kept as mayTell looks at.
 func (g *guard) countNotice(now time.Time) {
-	g.Notices = append(recent(g.Notices, now, noticeDay), now.UnixMilli())
+	at := append(recent(g.Notices, now, noticeDay), now.UnixMilli())
+	g.Notices = at[max(0, len(at)-noticesInDay):]
 }
 
 // tell plans the notices of the events that are planned so far. The guard is put after it.

@@ -100,6 +100,26 @@ func TestNoticesWaitForFiveAddressesAndThenTheFirstIsToldAtOnce(t *testing.T) {
 	}
 }
 
+func TestNoticesThatGoOutWithoutRoomDontMakeTheGuardGrow(t *testing.T) {
+	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+	g := &guard{}
+	for i := range 100 { // the address changes a hundred times in a day, and each time something is told
+		now = now.Add(time.Minute)
+		if g.mayTell(now).IsZero() {
+			g.countNotice(now)
+			continue
+		}
+		g.wait(recipient{Address: fmt.Sprint("ana", i, "@acme.example")}, waited{Topic: "theft", Times: 1, Last: now})
+		(&unit{now: now}).sumUp(g)
+	}
+	if len(g.Notices) != noticesInDay || len(g.Waiting) != mostWaiting {
+		t.Errorf("got %d notices kept and %d addresses that wait, want %d and %d", len(g.Notices), len(g.Waiting), noticesInDay, mostWaiting)
+	}
+	if got, want := g.mayTell(now), now.Add(-(noticesInDay-1)*time.Minute).Add(noticeDay); !got.Equal(want) {
+		t.Errorf("got room at %v, want %v, a day after the twentieth from the last", got, want)
+	}
+}
+
 func TestThereIsRoomForANoticeWhenTheFirstOfTwentyIsADayOld(t *testing.T) {
 	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
 	g := &guard{}
