@@ -251,6 +251,43 @@ func changeStages() []stage {
 			},
 		},
 		{
+			name: "a lock is lifted beside answers", lost: [3]int{1, 1, 2},
+			set: func(p *props) {
+				one := p.begin("ana")
+				p.spendElsewhere("ana", wrongTries)
+				p.call(func(a *actor) { a.unlock("ana") })
+				p.call(func(a *actor) { a.verify(one, one.code, false, ""); a.verify(one, one.code, false, "") })
+				p.call(func(a *actor) { a.verify(one, mfatest.Wrong(one.code), false, "") })
+				if p.full {
+					p.call(func(a *actor) { a.unlock("ana") })
+				}
+			},
+		},
+		{
+			name: "the last guess before the lock is made beside an unlock", lost: [3]int{1, 1, 2},
+			set: func(p *props) {
+				p.spendElsewhere("ana", wrongTries-1)
+				one, two := p.begin("ana"), p.begin("ana")
+				p.call(func(a *actor) { a.unlock("ana") })
+				p.call(func(a *actor) { a.verify(one, mfatest.Wrong(one.code), false, "") })
+				p.call(func(a *actor) { a.verify(two, two.code, false, "") })
+			},
+		},
+		{
+			name: "a lock of recovery codes is lifted", lost: [3]int{0, 1, 2}, profile: "default", policy: signIn,
+			set: func(p *props) {
+				x := p.app("ana", p.fresh())
+				one := p.ask("ana", mfa.SignIn)
+				p.mistakeRecovery(one, recoveryTries)
+				p.call(func(a *actor) { a.unlock("ana") })
+				p.call(func(a *actor) { a.recover(one, p.shown[0], mfa.EffectSignIn, nil, "") })
+				p.call(func(a *actor) { a.recover(one, noCode, mfa.EffectSignIn, nil, "") })
+				if p.full {
+					p.call(func(a *actor) { a.show(one, x, nil, false) })
+				}
+			},
+		},
+		{
 			name: "2FA is turned off and on", lost: [3]int{0, 1, 1}, profile: "default", policy: signIn,
 			set: func(p *props) {
 				x := p.app("ana", p.fresh())

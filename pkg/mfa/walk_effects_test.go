@@ -10,6 +10,7 @@ import (
 
 	"countersign/pkg/mfa"
 	"countersign/pkg/seal"
+	"countersign/pkg/store"
 	"countersign/pkg/store/storetest"
 )
 
@@ -22,6 +23,66 @@ type effects struct {
 	won     int      // of them that noted a right answer
 	sets    []string // of recovery codes that they made
 	unkept  bool     // a right recovery code lifted a lock whose window was full, or left one whose wasn't
+
+	forgot forgotten // wrong answers that an unlock took out of the guard
+	partly bool      // that unlock left some, or nothing was locked
+	lifted bool      // an unlock had taken effect when the last of them did
+}
+
+// Forgotten are the wrong answers that an unlock has taken out of the guard, by whether they were given in known browsers.
+type forgotten struct{ guessed, looked map[bool]int }
+
+// codes is how many wrong codes are forgotten, of both budgets.
+func (f forgotten) codes() int { return f.guessed[false] + f.guessed[true] }
+
+// forget notes what an unlock has done to the guard that was before.
+func (c *call) forget(before, after *guardSeen, now time.Time) {
+	c.forgot = forgotten{map[bool]int{}, map[bool]int{}}
+	for _, known := range []bool{false, true} {
+		c.forgot.guessed[known], c.forgot.looked[known] = len(before.Guesses.in(known).At), len(before.Looked.in(known).At)
+		for _, left := range []triesSeen{after.Guesses.in(known), after.Looked.in(known)} {
+			c.partly = c.partly || len(left.At) > 0 || !left.Until.IsZero()
+		}
+	}
+	c.partly = c.partly || !before.locked(now) || after.Guesses.Row != 0 || after.Looked.Row != 0
+}
+
+// locked reports whether anything of the user's was locked at a moment. No stage has so many wrong answers in a row that
+// their number alone locks.
+func (g *guardSeen) locked(at time.Time) bool {
+	return slices.ContainsFunc([]triesSeen{g.Guesses.triesSeen, g.Guesses.Known, g.Looked.triesSeen, g.Looked.Known},
+		func(t triesSeen) bool { return at.Before(t.Until) })
+}
+
+// sawLock reports whether the call has read, in its last try, that something was locked.
+func (c *call) sawLock() bool {
+	return slices.ContainsFunc(c.saw, func(item store.Item) bool {
+		var g guardSeen
+		return item.Key.Sort == "guard" && json.Unmarshal(item.Body, &g) == nil && g.locked(c.now)
+	})
+}
+
+// forgotten is what the unlocks of a user have forgotten.
+func (e *ending) forgotten(user string) forgotten {
+	all := forgotten{map[bool]int{}, map[bool]int{}}
+	for _, c := range e.calls {
+		if c.user != user {
+			continue
+		}
+		for _, known := range []bool{false, true} {
+			all.guessed[known] += c.forgot.guessed[known]
+			all.looked[known] += c.forgot.looked[known]
+		}
+	}
+	return all
+}
+
+// in is how many of them were taken out of the budget of a call.
+func (f forgotten) in(c *call) int {
+	if c.kind == recovers {
+		return f.looked[c.known]
+	}
+	return f.guessed[c.known]
 }
 
 // guardOf is the guard that a commit writes over; nil: it writes none.
@@ -54,10 +115,16 @@ func (s *schedule) note(f *flight, before *guardSeen) {
 	if c.closes {
 		s.closed |= c.bit
 	}
+	c.lifted = s.lifted
 	if before == nil {
 		return
 	}
 	after := s.guardOf(f)
+	if c.kind == unlocks {
+		s.lifted = true
+		c.forget(before, after, f.now)
+		return
+	}
 	added := func(after, before triesSeen) int { return max(0, len(after.At)-len(before.At)) }
 	guessed := added(after.Guesses.in(c.known), before.Guesses.in(c.known))
 	c.guessed += guessed
@@ -173,6 +240,13 @@ func (e *ending) turned(c *call) bool {
 	})
 }
 
+// unlocked reports whether c began after it had been answered that its user isn't locked.
+func (e *ending) unlocked(c *call) bool {
+	return slices.ContainsFunc(e.calls, func(x *call) bool {
+		return x.kind == unlocks && x.user == c.user && x.refusal() == "" && !x.silent() && c.began&x.bit != 0
+	})
+}
+
 // spends names what a success of the call can only be had for once.
 func (c *call) spends() []string {
 	if c.kind == proves {
@@ -207,6 +281,9 @@ func (e *ending) truthful(c *call) error {
 	if c.strayed > 0 || c.misrow {
 		return fmt.Errorf("I2: %d wrong answers were counted in the other budget, or in no row", c.strayed)
 	}
+	if c.partly {
+		return fmt.Errorf("I2: an unlock forgot wrong answers although nothing was locked, or not all of them")
+	}
 	if c.unkept {
 		return fmt.Errorf("I2: after a right recovery code the codes are locked, or not, against their count")
 	}
@@ -214,6 +291,9 @@ func (e *ending) truthful(c *call) error {
 		return nil
 	}
 	code := c.refusal()
+	if c.kind == unlocks && code == "" && c.landed == 0 && c.sawLock() {
+		return fmt.Errorf("law 2: an unlock without a commit")
+	}
 	if c.budget() == "" {
 		if c.landed > 0 && code != "" && c.kind != starts && c.kind != sends && !e.renewed(c) {
 			return fmt.Errorf("I10: it was done and doesn't hear so")
@@ -234,8 +314,10 @@ func (e *ending) truthful(c *call) error {
 		return fmt.Errorf("I10: it succeeded and doesn't hear so")
 	case code == mfa.WrongCode && c.counted() == 0:
 		return fmt.Errorf("I2: a wrong code was not counted")
-	case code == mfa.Locked && len(e.guards[c.user].tries(c).At) < c.most():
+	case code == mfa.Locked && len(e.guards[c.user].tries(c).At)+e.forgotten(c.user).in(c) < c.most():
 		return fmt.Errorf("I10: locked after %d wrong codes", len(e.guards[c.user].tries(c).At))
+	case code == mfa.Locked && e.unlocked(c):
+		return fmt.Errorf("I10: locked, and began after it was answered that nothing is")
 	case c.right && code == mfa.WrongCode && !late && e.good(c):
 		return fmt.Errorf("I10: the right code is called wrong")
 	case c.kind == recovers && c.right && code == mfa.ChallengeInvalid && !late && !e.ended(c) && !e.renewed(c) && !e.turned(c),

@@ -324,6 +324,13 @@ func (a *actor) turn(on bool, user string, by mfa.Call) *call {
 	})
 }
 
+// unlock ends all locks of a user.
+func (a *actor) unlock(user string) *call {
+	return a.do(a.named("unlock"), deed{kind: unlocks, closes: true, user: user}, func(ctx context.Context, s *mfa.Service) (any, error) {
+		return s.Unlock(ctx, a.props.Client, "acme", user, mfa.Intervention{Actor: "eve", Reason: "She called."})
+	})
+}
+
 // useTrust signs in with the token that c was given, if it was.
 func (a *actor) useTrust(c *call) {
 	if answer, ok := c.answer.(mfa.VerifyAnswer); ok && !c.dead && c.err == nil && answer.TrustToken != nil {

@@ -57,6 +57,7 @@ const (
 	removes     = "removes" // a factor
 	disables    = "disables"
 	enables     = "enables"
+	unlocks     = "unlocks"
 )
 
 // guardSeen is what a test reads of a guard.
@@ -277,10 +278,10 @@ func (e *ending) closed(by *call) error {
 		}
 		shut := false
 		switch code := by.refusal(); {
-		case code == mfa.Locked:
-			shut = c.budget() == by.budget() && c.decided.Before(by.now.Add(by.err.RetryAfter))
-		case code == mfa.WrongCode && *by.err.AttemptsLeft == 0 && len(g.tries(by).At) >= by.most():
-			shut = c.budget() == by.budget() && c.decided.Before(by.decided.Add(wrongWindow))
+		case code == mfa.Locked: // no stage brings another lock after one was lifted
+			shut = !c.lifted && c.budget() == by.budget() && c.decided.Before(by.now.Add(by.err.RetryAfter))
+		case code == mfa.WrongCode && *by.err.AttemptsLeft == 0 && len(g.tries(by).At)+e.forgotten(by.user).in(by) >= by.most():
+			shut = !c.lifted && c.budget() == by.budget() && c.decided.Before(by.decided.Add(wrongWindow))
 		case code == mfa.WrongCode && *by.err.AttemptsLeft == 0,
 			(code == mfa.ChallengeInvalid || code == mfa.EnrolmentInvalid) && by.now.Before(by.until):
 			shut = c.kind != starts && c.challenge == by.challenge && c.replay == ""
@@ -372,7 +373,7 @@ func (e *ending) counted() error {
 		}
 	}
 	for user, g := range e.guards {
-		counted := g.Guesses.all()
+		counted := g.Guesses.all() + e.forgotten(user).codes()
 		for _, slot := range g.Slots {
 			n := slot.Wrong
 			if slot.State == "verified" && slot.Effect == "" && slot.Factor == "" {

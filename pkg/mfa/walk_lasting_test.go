@@ -36,17 +36,17 @@ func (e *ending) lasting() error {
 
 // remembered checks that one of the user's two budgets holds what was counted in it, and nothing else.
 func (e *ending) remembered(user string, g guardSeen, known bool) error {
-	began, looked, guessed := e.props.began[user], 0, 0
+	began, looked, guessed, forgotten := e.props.began[user], 0, 0, e.forgotten(user)
 	for _, c := range e.calls {
 		if c.user == user && c.known == known {
 			looked += c.looked
 			guessed += c.guessed
 		}
 	}
-	if got, want := len(g.Guesses.in(known).At), len(began.Guesses.in(known).At)+guessed; got != want {
+	if got, want := len(g.Guesses.in(known).At), len(began.Guesses.in(known).At)+guessed-forgotten.guessed[known]; got != want {
 		return fmt.Errorf("I2: %d wrong codes of %s are counted, want %d; in known browsers: %t", got, user, want, known)
 	}
-	if got, want := len(g.Looked.in(known).At), len(began.Looked.in(known).At)+looked; got != want || got > recoveryTries {
+	if got, want := len(g.Looked.in(known).At), len(began.Looked.in(known).At)+looked-forgotten.looked[known]; got != want || got > recoveryTries {
 		return fmt.Errorf("I2: %d wrong recovery codes of %s are counted, want %d, at most %d; in known browsers: %t", got, user, want, recoveryTries, known)
 	}
 	return nil

@@ -38,6 +38,7 @@ type schedule struct {
 	jumps    int    // that the clock may still make
 	answered uint64 // calls, by their bit, whose answer said that something is closed
 	closed   uint64 // calls that close something, by their bit, one commit of which has taken effect
+	lifted   bool   // an unlock has taken effect
 	mails    []message.Message
 	over     bool
 	faults   []string // what is wrong with the stage itself

@@ -161,7 +161,7 @@ func (s *schedule) state() state {
 	for _, a := range s.actors {
 		for _, c := range a.calls {
 			fmt.Fprintln(&b, "call", c.bit, c.what, c.moved, c.began, c.landed, c.landedAfter, c.decided.UnixMicro(),
-				c.lost, c.overtaken, c.landedOver, c.guessed, c.looked, c.strayed, c.misrow, c.won, c.now.UnixMicro(), c.dead, c.over, c.text)
+				c.lost, c.overtaken, c.landedOver, c.guessed, c.looked, c.strayed, c.misrow, c.won, c.forgot, c.partly, c.lifted, c.now.UnixMicro(), c.dead, c.over, c.text)
 			for _, set := range c.sets {
 				if bytes.Contains(b.Bytes(), []byte(set)) {
 					fmt.Fprintln(&b, set)
@@ -337,7 +337,7 @@ func told(answer any, err *mfa.Error) string {
 	case mfa.RecoveryCodes:
 		return fmt.Sprint("made", revealAll(a.RecoveryCodes))
 	case mfa.User:
-		return fmt.Sprint("user with ", len(a.Factors), " factors")
+		return fmt.Sprint("user with ", len(a.Factors), " factors, locked until ", a.LockedUntil)
 	case mfa.SendAnswer:
 		return fmt.Sprint("sent ", a.Sent)
 	}

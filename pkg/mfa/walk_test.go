@@ -23,7 +23,8 @@ import (
 //	I1   one success for each challenge, step of an app, recovery code, enrolment and proof, with its right code only; the
 //	     step that enrolled an app, and all before one that was accepted, are spent too
 //	I2   what is looked at is counted, and never more than the caps of a challenge and of a user, for codes and for recovery
-//	     codes apart; no change of the account forgets a count
+//	     codes apart; no change of the account forgets a count. An unlock forgets them all, if something is locked, and what
+//	     began after it was answered is not locked
 //	I3   no success that begins or is recorded after a lock, an end, a revocation, a reset, a removal, a new set of recovery
 //	     codes or another enrolment was answered, of what that ended; no browser is trusted after it that was before
 //	I10  a retry, in a call or by its caller, is told the truth, and is charged for once unless another answer to the
