@@ -16,34 +16,16 @@ type account struct {
 	route    route
 	item     store.Item // the guard's
 	guard    *guard     // nil: the user was never seen, or was erased
-	browsers []held
-	trusted  string       // the guard's trust epoch as it was read
-	enrolled []heldFactor // those that the guard doesn't list are none
-	pending  heldEnrolment
-}
-
-// held is a browser with the item it is in.
-type held struct {
-	item store.Item
-	browser
-}
-
-// heldFactor is an enrolled factor with the item it is in.
-type heldFactor struct {
-	item store.Item
-	factorRecord
-}
-
-// heldEnrolment is the enrolment that is under way, if one is, with the item it is in.
-type heldEnrolment struct {
-	item store.Item
-	enrolment
+	browsers []*browser
+	trusted  string          // the guard's trust epoch as it was read
+	enrolled []*factorRecord // those that the guard doesn't list are none
+	pending  enrolment       // the one that is under way; with no more than its key: none is
 }
 
 func (s *Service) readAccount(r route, into **account) read {
 	return read{ask: func(ctx context.Context) error {
 		a := &account{route: r, item: store.Item{Key: guardKey(r)}}
-		a.pending.item.Key = enrolmentKey(r)
+		a.pending.Item.Key = enrolmentKey(r)
 		q := store.Query{Partition: userPartition(r)}
 		for more := true; more; {
 			page, err := s.Store.Query(ctx, q)
@@ -80,24 +62,20 @@ func (a *account) take(item store.Item) error {
 			return err
 		}
 		a.trusted = a.guard.trustEpoch()
-		if len(a.guard.Activity) == 0 { // made before there were such keys: its next write keeps this one
-			a.guard.Activity = activity.NewKey()
-		}
 	case strings.HasPrefix(item.Key.Sort, "browser#"):
-		h := held{item: item}
-		if err := record.Decode(item, &h.browser); err != nil {
+		b := &browser{}
+		if err := record.Decode(item, b); err != nil {
 			return err
 		}
-		a.browsers = append(a.browsers, h)
+		a.browsers = append(a.browsers, b)
 	case strings.HasPrefix(item.Key.Sort, "factor#"):
-		h := heldFactor{item: item}
-		if err := record.Decode(item, &h.factorRecord); err != nil {
+		f := &factorRecord{}
+		if err := record.Decode(item, f); err != nil {
 			return err
 		}
-		a.enrolled = append(a.enrolled, h)
-	case item.Key == a.pending.item.Key:
-		a.pending.item = item
-		return record.Decode(item, &a.pending.enrolment)
+		a.enrolled = append(a.enrolled, f)
+	case item.Key == a.pending.Item.Key:
+		return record.Decode(item, &a.pending)
 	}
 	return nil
 }
@@ -119,23 +97,23 @@ func (a *account) event(kind string, p *orgPolicy, data map[string]any) pendingE
 func readGuards(ctx context.Context, from store.Store, routes map[route]bool) (map[route]*guard, error) {
 	var reads []read
 	found := map[route]*guard{}
-	held := make([]account, 0, len(routes))
+	accounts := make([]account, 0, len(routes))
 	for r := range routes {
-		held = append(held, account{route: r})
-		a := &held[len(held)-1]
+		accounts = append(accounts, account{route: r})
+		a := &accounts[len(accounts)-1]
 		reads = append(reads, readItem(guardKey(r), &a.item))
 	}
 	if err := readAll(ctx, from, reads...); err != nil {
 		return nil, fmt.Errorf("read the guards of %d users: %w", len(routes), err)
 	}
-	for i := range held {
-		if held[i].item.Absent() {
+	for i := range accounts {
+		if accounts[i].item.Absent() {
 			continue
 		}
-		if err := held[i].take(held[i].item); err != nil {
+		if err := accounts[i].take(accounts[i].item); err != nil {
 			return nil, err
 		}
-		found[held[i].route] = held[i].guard
+		found[accounts[i].route] = accounts[i].guard
 	}
 	return found, nil
 }

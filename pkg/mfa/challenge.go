@@ -11,13 +11,13 @@ import (
 )
 
 // newChallenge begins one, and tells of it.
-func (u *unit) newChallenge(q *StartRequest, a *account, p *orgPolicy, v *verdict) *heldChallenge {
-	ch := &heldChallenge{challenge: challenge{
+func (u *unit) newChallenge(q *StartRequest, a *account, p *orgPolicy, v *verdict) *challenge {
+	ch := &challenge{
 		ID: seal.ID("ch_", []byte(a.route)), Epoch: a.guard.Epoch, Life: a.guard.life(), Org: q.Org, User: q.User.ID,
 		Client: u.caller.key.Client, Sender: u.caller.key.Name, Purpose: q.Purpose, Action: q.Action, Nonce: q.Nonce, Reason: v.Reason, PolicyVersion: p.Version,
 		Known: v.knownBrowser, FirstFactor: q.FirstFactor, Begun: u.now, Expires: u.now.Add(time.Duration(p.Challenge.WindowS) * time.Second),
-	}}
-	ch.item.Key = challengeKey(ch.ID)
+	}
+	ch.Item.Key = challengeKey(ch.ID)
 	if q.Purpose == StepUp && q.Method != nil {
 		ch.Only = *q.Method
 	}
@@ -37,7 +37,7 @@ func (ch *challenge) event(kind string, data map[string]any) pendingEvent {
 type challengeView struct {
 	a  *account
 	p  *orgPolicy
-	ch *heldChallenge
+	ch *challenge
 }
 
 // viewChallenge names the reads that a step on a challenge starts with. An id that can't be one of ours reads nothing, and is
@@ -45,7 +45,7 @@ type challengeView struct {
 func (s *Service) viewChallenge(id string, into *challengeView) []read {
 	raw, ok := seal.ParseID("ch_", id, routeLen)
 	if !ok {
-		*into = challengeView{a: &account{}, p: &orgPolicy{}, ch: &heldChallenge{}}
+		*into = challengeView{a: &account{}, p: &orgPolicy{}, ch: &challenge{}}
 		return nil
 	}
 	r := route(raw)
@@ -58,20 +58,14 @@ func challengeNamed(id string) *named {
 	return &named{at: route(raw), challenge: id, missing: challengeInvalid}
 }
 
-// heldChallenge is a challenge with the item it is in.
-type heldChallenge struct {
-	item store.Item
-	challenge
-}
-
-func readChallenge(id string, into **heldChallenge) read {
+func readChallenge(id string, into **challenge) read {
 	return read{key: challengeKey(id), take: func(item store.Item) error {
-		h := &heldChallenge{item: item, challenge: challenge{ID: id}}
-		*into = h
+		ch := &challenge{ID: id}
+		*into = ch
 		if item.Absent() {
 			return nil
 		}
-		return record.Decode(item, &h.challenge)
+		return record.Decode(item, ch)
 	}}
 }
 
@@ -87,7 +81,7 @@ func (v *challengeView) binding() binding { return v.ch.binding() }
 
 // sent makes code the one that answers the challenge, or that proves the account's address before it is answered.
 func (v *challengeView) sent(u *unit, f factor, code *sentCode) {
-	ch := &v.ch.challenge
+	ch := v.ch
 	ch.Code = code
 	v.a.guard.openSlot(ch, u.now).Sequence = code.Sequence
 	u.event(ch.event(ChallengeSent, map[string]any{"kind": f.Kind, "factor": f.ID, "sequence": letter(code.Sequence)}))
@@ -97,8 +91,8 @@ func (v *challengeView) sent(u *unit, f factor, code *sentCode) {
 // checkOpen answers ChallengeInvalid unless the challenge can still be answered, by this caller. The slot it gives may be
 // nil: nothing has come to the guard yet. With an error, it is how the challenge ended.
 func (v *challengeView) checkOpen(u *unit) (*slot, error) {
-	ch := &v.ch.challenge
-	if v.ch.item.Absent() || !u.caller.mayAnswer(ch) {
+	ch := v.ch
+	if v.ch.Item.Absent() || !u.caller.mayAnswer(ch) {
 		return nil, challengeInvalid()
 	}
 	u.admitted, u.client = true, ch.Sender
@@ -165,16 +159,16 @@ func (ch *challenge) notHanded(r route, mark int64) func(*unit, bool) error {
 	sent := *ch
 	sequence := ch.Code.Sequence
 	return func(u *unit, notTaken bool) error {
-		var now *heldChallenge
+		var now *challenge
 		a := &account{route: r}
 		if err := readAll(u.ctx, u.s.Store, readChallenge(sent.ID, &now), a.readGuard()); err != nil {
 			return err
 		}
-		if !now.item.Absent() {
+		if !now.Item.Absent() {
 			if now.Code != nil && now.Code.Sequence == sequence {
 				now.Code.Again = u.now
 			}
-			u.put(now.item, &now.challenge, now.Expires.Add(shownFor))
+			u.put(now.Item, now, now.Expires.Add(shownFor))
 		}
 		if notTaken && a.exists() && a.guard.uncountEmail(mark) {
 			u.put(a.item, a.guard, time.Time{})
@@ -240,7 +234,7 @@ func wrongCode(left int) *Error {
 
 // signToken says how the challenge was answered.
 func (v *challengeView) signToken(u *unit, s *slot) (seal.Secret, error) {
-	ch := &v.ch.challenge
+	ch := v.ch
 	c := claims{
 		Audience: ch.Client, Org: ch.Org, User: ch.User, ID: ch.ID, Verified: true, Kind: s.Kind, Recovered: s.Effect != "", Answered: s.At,
 		Purpose: ch.Purpose, Action: ch.Action, Nonce: ch.Nonce, Decision: Challenge, Reason: ch.Reason, Epoch: ch.Epoch,

@@ -38,7 +38,7 @@ type Decision struct {
 type verdict struct {
 	Decision
 	trust        trustVerdict
-	browser      *held
+	browser      *browser
 	knownBrowser bool     // the user has answered rightly in this browser before
 	factors      []factor // what the user can be asked for; set when asked
 	kinds        []Kind   // what the user could enrol; set when that is the decision

@@ -21,8 +21,8 @@ func (mailbox) room(a *account, p *Policy) error {
 	case address == "":
 		return refuse(NothingToSend, "The user has no email address to send a code to.")
 	}
-	for i := range a.enrolled {
-		if h := &a.enrolled[i]; h.Kind == Email && h.Contact == address && a.guard.enrolled(h.ID) != nil {
+	for _, f := range a.enrolled {
+		if f.Kind == Email && f.Contact == address && a.guard.enrolled(f.ID) != nil {
 			return refuse(AlreadyExists, "This address is already enrolled.")
 		}
 	}

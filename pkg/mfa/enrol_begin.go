@@ -7,6 +7,7 @@ import (
 
 	"countersign/pkg/apikey"
 	"countersign/pkg/seal"
+	"countersign/pkg/store/record"
 )
 
 const (
@@ -174,17 +175,18 @@ func (v *enrolmentView) plan(u *unit, q *EnrolRequest, s *slot) (EnrolAnswer, er
 	if !q.Kind.row().provesAddress && v.mustProve(s) {
 		return v.sendProof(u)
 	}
-	item, en, begins := &v.a.pending.item, &v.a.pending.enrolment, v.a.pending.Begins
+	en := &v.a.pending
 	*en = enrolment{
-		ID: seal.ID("en_", []byte(v.a.route)), Epoch: v.a.guard.Epoch, Begun: u.now, Expires: u.now.Add(enrolFor), Begins: begins,
+		Head: record.Head{Item: en.Item}, Begins: en.Begins,
+		ID: seal.ID("en_", []byte(v.a.route)), Epoch: v.a.guard.Epoch, Begun: u.now, Expires: u.now.Add(enrolFor),
 		Factor: factorRecord{ID: seal.ID("fa_", nil), Kind: q.Kind, Label: q.Label},
 	}
 	switch {
 	case v.byToken:
 		if en.Begins++; en.Begins > mostBegins {
-			return EnrolAnswer{}, tooManyBegins(item.Expires.Sub(u.now))
+			return EnrolAnswer{}, tooManyBegins(en.Item.Expires.Sub(u.now))
 		}
-		item.Expires = later(item.Expires, v.ch.Expires) // so that the count lasts as long as the token
+		en.Item.Expires = later(en.Item.Expires, v.ch.Expires) // so that the count lasts as long as the token
 		en.Client, en.Challenge = v.ch.Client, v.ch.ID
 		if v.ch.Expires.Before(en.Expires) {
 			en.Expires = v.ch.Expires
@@ -202,7 +204,7 @@ func (v *enrolmentView) plan(u *unit, q *EnrolRequest, s *slot) (EnrolAnswer, er
 	if err := kind.begin(v.ask(u, nil), &answer); err != nil {
 		return EnrolAnswer{}, err
 	}
-	u.putEnrolment(*item, en)
+	u.putEnrolment(en)
 	return answer, nil
 }
 
@@ -222,6 +224,6 @@ func (v *enrolmentView) sendProof(u *unit) (EnrolAnswer, error) {
 	if err != nil {
 		return EnrolAnswer{}, err
 	}
-	u.put(v.ch.item, &v.ch.challenge, v.ch.Expires.Add(shownFor))
+	u.put(v.ch.Item, v.ch, v.ch.Expires.Add(shownFor))
 	return EnrolAnswer{Prove: asked}, nil
 }

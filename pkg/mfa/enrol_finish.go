@@ -61,7 +61,7 @@ func (v *enrolmentView) finish(u *unit, q *FinishRequest) (FinishAnswer, error) 
 	if err != nil {
 		return FinishAnswer{}, err
 	}
-	en := &v.a.pending.enrolment
+	en := &v.a.pending
 	if !settledEnrolment(en, slot) {
 		return FinishAnswer{}, errUnsettled
 	}
@@ -104,7 +104,7 @@ func (v *enrolmentView) guessed(kind kindRow) bool {
 // wrongFirst is the answer to a wrong first answer, with what the kind can say of it besides.
 func (v *enrolmentView) wrongFirst(u *unit, q *FinishRequest, left int) error {
 	answer := wrongCode(left)
-	en := &v.a.pending.enrolment
+	en := &v.a.pending
 	if e, explains := en.Factor.Kind.row().authenticator.(explainer); explains && en.ID == q.Enrolment {
 		if err := e.explain(v.ask(u, nil), q.Answer, answer); err != nil {
 			return err
@@ -116,7 +116,7 @@ func (v *enrolmentView) wrongFirst(u *unit, q *FinishRequest, left int) error {
 // wrongFinish counts a wrong answer against the enrolment, and where it could be a guess against the user. It answers how
 // many are left.
 func (v *enrolmentView) wrongFinish(u *unit, kind kindRow) (left int) {
-	g, en := v.a.guard, &v.a.pending.enrolment
+	g, en := v.a.guard, &v.a.pending
 	slot := g.openEnrolmentSlot(en)
 	slot.Wrong++
 	slot.By = u.version
@@ -141,7 +141,7 @@ func (v *enrolmentView) wrongFinish(u *unit, kind kindRow) (left int) {
 
 // enrol makes the factor count.
 func (v *enrolmentView) enrol(u *unit, l enrolledFactor) (FinishAnswer, error) {
-	g, en := v.a.guard, v.a.pending.enrolment
+	g, en := v.a.guard, v.a.pending
 	enabled := g.Enabled
 	if v.byToken && v.ch.Recovered == EffectReenrol {
 		u.removeAll(v.a, v.p, "reenrolled")
@@ -155,7 +155,7 @@ func (v *enrolmentView) enrol(u *unit, l enrolledFactor) (FinishAnswer, error) {
 	g.Factors = append(g.Factors, l)
 	record := en.Factor
 	record.Created = u.now
-	v.a.enrolled = append(v.a.enrolled, heldFactor{factorRecord: record})
+	v.a.enrolled = append(v.a.enrolled, &record)
 	data := map[string]any{"factor": record.ID, "kind": record.Kind}
 	if en.Reason != "" {
 		data["reason"] = en.Reason
@@ -177,13 +177,13 @@ func (v *enrolmentView) enrol(u *unit, l enrolledFactor) (FinishAnswer, error) {
 	slot.State, slot.At, slot.By, slot.Kind, slot.Factor = verified, u.now, u.version, l.Kind, l.ID
 	if v.byToken {
 		g.MFATime = u.now
-		ended := g.openSlot(&v.ch.challenge, u.now)
+		ended := g.openSlot(v.ch, u.now)
 		v.conclude(u, ended, verified)
 		ended.Kind, ended.Factor, ended.Effect = l.Kind, l.ID, v.ch.Recovered
 		u.event(v.ch.event(ChallengeVerified, map[string]any{"kind": l.Kind, "factor": l.ID, "enrolled": true}))
 	}
 	u.put(store.Item{Key: factorKey(v.a.route, record.ID)}, &record, time.Time{})
-	u.delete(v.a.pending.item)
+	u.delete(v.a.pending.Item)
 	u.putRosterEntry(v.a)
 	u.putGuard(v.a, v.p)
 	return v.finished(u, slot)

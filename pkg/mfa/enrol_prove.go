@@ -58,7 +58,7 @@ func (v *enrolmentView) prove(u *unit, code seal.Secret) (ProveAnswer, error) {
 	if err != nil {
 		return ProveAnswer{}, err
 	}
-	slot = g.openSlot(&v.ch.challenge, u.now)
+	slot = g.openSlot(v.ch, u.now)
 	if !right {
 		return ProveAnswer{}, v.wrong(u, slot, kind)
 	}

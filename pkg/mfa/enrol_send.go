@@ -13,7 +13,7 @@ func (s *Service) SendEnrolment(ctx context.Context, call Call, id string) (Send
 		if err != nil {
 			return SendAnswer{}, err
 		}
-		en := &v.a.pending.enrolment
+		en := &v.a.pending
 		switch {
 		case !settledEnrolment(en, slot):
 			return SendAnswer{}, errUnsettled
@@ -28,7 +28,7 @@ func (s *Service) SendEnrolment(ctx context.Context, call Call, id string) (Send
 			return SendAnswer{}, nothingToSend()
 		}
 		u.putGuard(v.a, v.p)
-		u.putEnrolment(v.a.pending.item, en)
+		u.putEnrolment(en)
 		return *answer, nil
 	}
 	return run(ctx, s, call, st)

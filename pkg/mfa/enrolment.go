@@ -98,11 +98,11 @@ func (v *enrolmentView) ask(u *unit, l *enrolledFactor) *question {
 	return &question{u: u, v: &v.challengeView, in: v, f: factor{factorRecord: &v.a.pending.Factor}, enrolled: l}
 }
 
-func (v *enrolmentView) binding() binding { return v.a.pending.enrolment.binding() }
+func (v *enrolmentView) binding() binding { return v.a.pending.binding() }
 
 // sent makes code the one that finishes the enrolment that is under way.
 func (v *enrolmentView) sent(u *unit, f factor, code *sentCode) {
-	en := &v.a.pending.enrolment
+	en := &v.a.pending
 	en.Code = code
 	v.a.guard.openEnrolmentSlot(en).Sequence = code.Sequence
 	u.event(v.a.event(ChallengeSent, v.p, map[string]any{"enrolment": en.ID, "kind": f.Kind, "sequence": letter(code.Sequence)}))
@@ -120,9 +120,9 @@ func (v *enrolmentView) underWay(u *unit, id string) (*slot, error) {
 	case err != nil:
 		return v.a.guard.enrolmentSlot(id), err
 	}
-	en, slot := &v.a.pending.enrolment, v.a.guard.enrolmentSlot(id)
+	en, slot := &v.a.pending, v.a.guard.enrolmentSlot(id)
 	switch {
-	case v.a.pending.item.Absent(), en.ID != id, en.Epoch != v.a.guard.Epoch, !u.now.Before(en.Expires), !v.owns(u, en),
+	case v.a.pending.Item.Absent(), en.ID != id, en.Epoch != v.a.guard.Epoch, !u.now.Before(en.Expires), !v.owns(u, en),
 		slot != nil && (slot.State != "" || slot.exhausted(v.p)):
 		return slot, enrolmentInvalid()
 	}
@@ -166,9 +166,9 @@ func (v *enrolmentView) notHanded(mark int64) func(*unit, bool) error {
 	sequence := v.a.pending.Code.Sequence
 	return func(u *unit, notTaken bool) error {
 		a := &account{route: r}
-		a.pending.item.Key = enrolmentKey(r)
+		a.pending.Item.Key = enrolmentKey(r)
 		var pending store.Item
-		if err := readAll(u.ctx, u.s.Store, readItem(a.pending.item.Key, &pending), a.readGuard()); err != nil || !a.exists() {
+		if err := readAll(u.ctx, u.s.Store, readItem(a.pending.Item.Key, &pending), a.readGuard()); err != nil || !a.exists() {
 			return err
 		}
 		if !pending.Absent() {
@@ -176,13 +176,13 @@ func (v *enrolmentView) notHanded(mark int64) func(*unit, bool) error {
 				return err
 			}
 		}
-		en := &a.pending.enrolment
+		en := &a.pending
 		given := notTaken && a.guard.uncountEmail(mark)
 		if en.ID == id {
 			if en.Code != nil && en.Code.Sequence == sequence {
 				en.Code.Again = u.now
 			}
-			u.putEnrolment(pending, en)
+			u.putEnrolment(en)
 		}
 		if given || en.ID != id {
 			u.put(a.item, a.guard, time.Time{})
@@ -192,9 +192,9 @@ func (v *enrolmentView) notHanded(mark int64) func(*unit, bool) error {
 	}
 }
 
-// putEnrolment writes en over item, which stays for as long as it did at least: its count of begins may have to outlast en.
-func (u *unit) putEnrolment(item store.Item, en *enrolment) {
-	u.put(item, en, later(en.Expires, item.Expires))
+// putEnrolment writes en. Its item stays for as long as it did at least: its count of begins may have to outlast en.
+func (u *unit) putEnrolment(en *enrolment) {
+	u.put(en.Item, en, later(en.Expires, en.Item.Expires))
 }
 
 func later(a, b time.Time) time.Time {

@@ -51,7 +51,7 @@ func (s *Service) AnswerWith(ctx context.Context, challenge string, kind Kind) e
 			return err
 		}
 		v.a.guard.MFATime = u.now
-		slot := v.a.guard.openSlot(&v.ch.challenge, u.now)
+		slot := v.a.guard.openSlot(v.ch, u.now)
 		v.conclude(u, slot, verified)
 		slot.Kind = kind
 		u.put(v.a.item, v.a.guard, time.Time{})

@@ -22,16 +22,15 @@ func (a *account) factors(p *Policy) []factor {
 	}
 	var usable []factor
 	implicit, hasImplicit := a.implicitFactor(p)
-	for i := range a.enrolled {
-		h := &a.enrolled[i]
-		l := a.guard.enrolled(h.ID)
-		if l == nil || p.method(h.Kind) == NotAllowed {
+	for _, f := range a.enrolled {
+		counts := a.guard.enrolled(f.ID)
+		if counts == nil || p.method(f.Kind) == NotAllowed {
 			continue
 		}
-		if hasImplicit && h.Kind == implicit.Kind && h.Contact == implicit.Contact {
+		if hasImplicit && f.Kind == implicit.Kind && f.Contact == implicit.Contact {
 			continue // the address is a factor as it is
 		}
-		usable = append(usable, factor{&h.factorRecord, l.Used})
+		usable = append(usable, factor{f, counts.Used})
 	}
 	if hasImplicit {
 		usable = append(usable, implicit)
@@ -53,13 +52,13 @@ func (a *account) implicitFactor(p *Policy) (f factor, implicit bool) {
 }
 
 // factor finds an enrolled factor of the user; nil: there is no such one.
-func (a *account) factor(id string) *heldFactor {
+func (a *account) factor(id string) *factorRecord {
 	if a.guard == nil || a.guard.enrolled(id) == nil {
 		return nil
 	}
-	for i := range a.enrolled {
-		if a.enrolled[i].ID == id {
-			return &a.enrolled[i]
+	for _, f := range a.enrolled {
+		if f.ID == id {
+			return f
 		}
 	}
 	return nil

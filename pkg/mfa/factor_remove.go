@@ -45,8 +45,8 @@ func (s *Service) RemoveFactor(ctx context.Context, call Call, org, user, id str
 }
 
 // remove takes a factor from the guard and from the store. With a cause it is that which the user is told of.
-func (u *unit) remove(a *account, h *heldFactor, p *orgPolicy, cause string) {
-	u.delete(h.item)
+func (u *unit) remove(a *account, h *factorRecord, p *orgPolicy, cause string) {
+	u.delete(h.Item)
 	data := map[string]any{"factor": h.ID, "kind": h.Kind}
 	if cause != "" {
 		data["cause"] = cause
@@ -58,9 +58,9 @@ func (u *unit) remove(a *account, h *heldFactor, p *orgPolicy, cause string) {
 // removeAll takes every factor, the recovery codes and all trust from the user, and turns 2FA off. Locks and counts of
 // wrong answers stay. Whoever calls it says that 2FA is off, unless the same commit turns it on again.
 func (u *unit) removeAll(a *account, p *orgPolicy, cause string) {
-	for i := range a.enrolled {
-		if h := &a.enrolled[i]; a.guard.enrolled(h.ID) != nil {
-			u.remove(a, h, p, cause)
+	for _, f := range a.enrolled {
+		if a.guard.enrolled(f.ID) != nil {
+			u.remove(a, f, p, cause)
 		}
 	}
 	a.guard.Factors, a.guard.Recovery, a.guard.Owed, a.guard.Enabled = nil, nil, false, false

@@ -17,7 +17,7 @@ func (s *Service) RenameFactor(ctx context.Context, call Call, org, user, id, la
 		}
 		if h.Label != label {
 			h.Label = label
-			u.put(h.item, &h.factorRecord, time.Time{})
+			u.put(h.Item, h, time.Time{})
 			u.event(a.event(FactorRenamed, p, map[string]any{"factor": id, "kind": h.Kind}))
 		}
 		return h.shown(a.guard.enrolled(id)), nil

@@ -92,13 +92,13 @@ func testedChallenge(i int) *challenge {
 	return &challenge{ID: seal.ID("ch_", make([]byte, routeLen)), Begun: begun, Expires: begun.Add(15 * time.Minute)}
 }
 
-// sightOf is what a step sees of a challenge that is the caller's own.
-func sightOf(g *guard, ch *challenge, now time.Time) (*challengeView, *unit) {
+// viewOf is what a step sees of a challenge that is the caller's own.
+func viewOf(g *guard, ch *challenge, now time.Time) (*challengeView, *unit) {
 	key := "hash of the token"
 	ch.Bearer, ch.Epoch = key, g.Epoch
-	held := &heldChallenge{challenge: *ch}
-	held.item.Version = "there"
-	return &challengeView{a: &account{guard: g}, p: &orgPolicy{policyRecord: policyRecord{Policy: DefaultPolicy()}}, ch: held}, &unit{now: now, caller: &caller{hash: key}}
+	read := *ch
+	read.Item.Version = "there"
+	return &challengeView{a: &account{guard: g}, p: &orgPolicy{Policy: DefaultPolicy()}, ch: &read}, &unit{now: now, caller: &caller{hash: key}}
 }
 
 func TestTheOldestChallengeOfTooManyIsDead(t *testing.T) {
@@ -113,7 +113,7 @@ func TestTheOldestChallengeOfTooManyIsDead(t *testing.T) {
 		}
 	}
 	for i, ch := range all {
-		v, u := sightOf(g, ch, now)
+		v, u := viewOf(g, ch, now)
 		if _, err := v.checkOpen(u); (err == nil) != (i >= 3) {
 			t.Errorf("challenge %d: got %v", i, err)
 		}
@@ -121,7 +121,7 @@ func TestTheOldestChallengeOfTooManyIsDead(t *testing.T) {
 	early, late := testedChallenge(2), testedChallenge(3)
 	late.Begun = late.Begun.Add(time.Second)
 	for _, ch := range []*challenge{early, late} { // neither has a slot
-		v, u := sightOf(g, ch, now)
+		v, u := viewOf(g, ch, now)
 		if _, err := v.checkOpen(u); (err == nil) != (ch == late) {
 			t.Errorf("without a slot, begun at %v: got %v", ch.Begun, err)
 		}
@@ -138,7 +138,7 @@ func TestAChallengeThatEndedStaysEndedWhenItsSlotIsEvicted(t *testing.T) {
 	if g.slot(spent.ID) != nil {
 		t.Fatal("its slot is still there")
 	}
-	v, u := sightOf(g, spent, morning.Add(time.Minute))
+	v, u := viewOf(g, spent, morning.Add(time.Minute))
 	if _, err := v.checkOpen(u); err == nil {
 		t.Error("a spent challenge can be answered again")
 	}
@@ -184,7 +184,7 @@ func TestTextIsCutAtARune(t *testing.T) {
 }
 
 func TestAPolicysTighteningsStayFew(t *testing.T) {
-	p := policyRecord{Version: 1, Policy: DefaultPolicy()}
+	p := orgPolicy{Version: 1, Policy: DefaultPolicy()}
 	for i := range 2000 {
 		from := p.Policy
 		p.Version++

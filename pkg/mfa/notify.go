@@ -52,22 +52,22 @@ func (s *Service) notify(ctx context.Context, n *addressed) error {
 		return err
 	}
 	for {
-		held, err := s.claim(ctx, n.claimKey())
-		if err != nil || held == nil {
+		c, err := s.claim(ctx, n.claimKey())
+		if err != nil || c == nil {
 			return err
 		}
 		err = s.Mail.SendMail(ctx, m)
 		if err != nil {
 			s.log().WarnContext(ctx, "a notice was not handed over", "event", n.about.ID, "error", err)
-			if !errors.Is(err, ErrNotTaken) && held.Tries < noticeTries {
+			if !errors.Is(err, ErrNotTaken) && c.Tries < noticeTries {
 				continue
 			}
-			return s.recordUndelivered(ctx, n, held)
+			return s.recordUndelivered(ctx, n, c)
 		}
-		held.Done = true
+		c.Done = true
 		u := &unit{s: s, ctx: ctx}
 		u.begin(nil)
-		u.put(held.item, &held.claim, u.now.Add(claimedFor))
+		u.put(c.Item, c, u.now.Add(claimedFor))
 		if err := u.commit(ctx); err != nil {
 			// Failing now would have the notice sent again, which was sent.
 			s.log().WarnContext(ctx, "that a notice was sent could not be recorded", "event", n.about.ID, "error", err)
@@ -76,44 +76,38 @@ func (s *Service) notify(ctx context.Context, n *addressed) error {
 	}
 }
 
-// heldClaim is a claim with the item it is in.
-type heldClaim struct {
-	item store.Item
-	claim
-}
-
 // claim takes the next try at sending a notice; nil: there is none left, or somebody else has it.
-func (s *Service) claim(ctx context.Context, key store.Key) (*heldClaim, error) {
+func (s *Service) claim(ctx context.Context, key store.Key) (*claim, error) {
 	item, err := store.GetOne(ctx, s.Store, key)
 	if err != nil {
 		return nil, err
 	}
-	held := &heldClaim{item: item}
+	c := &claim{Head: record.Head{Item: item}}
 	if !item.Absent() {
-		if err := record.Decode(item, &held.claim); err != nil {
+		if err := record.Decode(item, c); err != nil {
 			return nil, err
 		}
 	}
-	if held.Done || held.Tries >= noticeTries {
+	if c.Done || c.Tries >= noticeTries {
 		return nil, nil
 	}
-	held.Tries++
+	c.Tries++
 	u := &unit{s: s, ctx: ctx}
 	u.begin(nil)
-	u.put(held.item, &held.claim, u.now.Add(claimedFor))
+	u.put(c.Item, c, u.now.Add(claimedFor))
 	switch err := u.commit(ctx); {
 	case isConflict(err):
 		return nil, nil
 	case err != nil:
 		return nil, err
 	}
-	held.item.Version = u.version
-	return held, nil
+	c.Item.Version = u.version
+	return c, nil
 }
 
 // recordUndelivered records that a notice didn't go out, on the user's guard; a user erased meanwhile needs no record.
-func (s *Service) recordUndelivered(ctx context.Context, n *addressed, held *heldClaim) error {
-	held.Done = true
+func (s *Service) recordUndelivered(ctx context.Context, n *addressed, c *claim) error {
+	c.Done = true
 	return s.alone(ctx, func(u *unit) error {
 		a := &account{route: routeOf(n.about.Org, n.about.User)}
 		if err := readAll(ctx, s.Store, a.readGuard()); err != nil {
@@ -123,7 +117,7 @@ func (s *Service) recordUndelivered(ctx context.Context, n *addressed, held *hel
 			u.put(a.item, a.guard, time.Time{})
 			u.event(a.guard.event(DeliveryFailure, n.about.PolicyVersion, map[string]any{"channel": "email", "about": n.about.ID}).by(serviceActor))
 		}
-		u.put(held.item, &held.claim, u.now.Add(claimedFor))
+		u.put(c.Item, c, u.now.Add(claimedFor))
 		return nil
 	})
 }

@@ -1,24 +1,19 @@
 package mfa
 
 import (
+	"time"
+
 	"countersign/pkg/store"
 	"countersign/pkg/store/record"
-	"time"
 )
-
-// An orgPolicy is a policy as the store holds it, with what it and its forerunners did to trust.
-type orgPolicy struct {
-	item store.Item
-	policyRecord
-}
 
 // readPolicy reads an org's policy; an org never seen has the default policy, version 0.
 func readPolicy(r route, org string, into **orgPolicy) read {
 	return read{key: policyKey(r), take: func(item store.Item) error {
-		p := &orgPolicy{item: item}
+		p := &orgPolicy{Head: record.Head{Item: item}}
 		if item.Absent() {
 			p.Org, p.Policy = org, DefaultPolicy()
-		} else if err := record.Decode(item, &p.policyRecord); err != nil {
+		} else if err := record.Decode(item, p); err != nil {
 			return err
 		}
 		*into = p

@@ -47,8 +47,8 @@ func (s *Service) PutPolicy(ctx context.Context, call Call, org string, change P
 			from := p.Policy
 			p.Version, p.Updated, p.Policy = p.Version+1, u.now, change.Policy
 			p.tighten(&from)
-			u.put(p.item, &p.policyRecord, time.Time{})
-			past := p.policyRecord
+			u.put(p.Item, p, time.Time{})
+			past := *p
 			u.put(store.Item{Key: policyVersionKey(r, p.Version)}, &past, time.Time{})
 			changed, err := changedSettings(&from, &p.Policy)
 			if err != nil {
@@ -87,7 +87,7 @@ func (p *Policy) asksMore(from *Policy) bool {
 
 // tighten notes what this version does to trust and recovery codes given under the ones before it, so that a later, looser
 // one doesn't bring them back. What a newer note covers, an older one no longer needs to say.
-func (p *policyRecord) tighten(from *Policy) {
+func (p *orgPolicy) tighten(from *Policy) {
 	if p.Recovery.Count == 0 && from.Recovery.Count > 0 {
 		p.RecoveryEnded = p.Version
 	}
@@ -101,7 +101,7 @@ func (p *policyRecord) tighten(from *Policy) {
 	}
 }
 
-func (p *policyRecord) note(n tightening) {
+func (p *orgPolicy) note(n tightening) {
 	p.Ends = slices.DeleteFunc(slices.Clone(p.Ends), func(t tightening) bool { return t.Kind == n.Kind && t.Days >= n.Days })
 	p.Ends = append(p.Ends, n)
 }

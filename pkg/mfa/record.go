@@ -197,8 +197,9 @@ type listed struct {
 	Enforced bool   `json:"enforced,omitempty"`
 }
 
-// policyRecord is an org's policy as it is, or as it was in one version.
-type policyRecord struct {
+// An orgPolicy is an org's policy as it is, or as it was in one version, with what it and those before it did to trust and
+// to recovery codes.
+type orgPolicy struct {
 	record.Head
 	Org     string       `json:"org"`
 	Version int          `json:"version"`

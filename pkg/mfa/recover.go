@@ -111,7 +111,7 @@ func (v *challengeView) recover(u *unit, code, bearer seal.Secret) (RecoverAnswe
 // wrongRecovery counts a wrong recovery code against the user.
 func (v *challengeView) wrongRecovery(u *unit) error {
 	g := v.a.guard
-	g.openSlot(&v.ch.challenge, u.now).By = u.version
+	g.openSlot(v.ch, u.now).By = u.version
 	locked := g.Looked.wrong(recoveryBudget(), v.ch.Known, u.now)
 	left := g.Looked.left(recoveryBudget(), v.ch.Known, u.now)
 	u.event(v.ch.event(ChallengeFailed, map[string]any{"recovery": true, "attempts_left": left}))
@@ -141,7 +141,7 @@ func (v *challengeView) effect(u *unit, bearer seal.Secret) (RecoverAnswer, erro
 	case EffectReenrol:
 		kinds = v.a.bare().enrollable(&v.p.Policy)
 	}
-	ch := &v.ch.challenge
+	ch := v.ch
 	ch.Epoch = g.Epoch
 	if len(kinds) > 0 {
 		ch.Enrolment, ch.Recovered, ch.Code = seal.HashBearer(bearer.Reveal()), effect, nil
@@ -152,7 +152,7 @@ func (v *challengeView) effect(u *unit, bearer seal.Secret) (RecoverAnswer, erro
 	if len(kinds) > 0 {
 		slot.Until, slot.Sequence = ch.Expires, 0
 		u.putGuard(v.a, v.p)
-		u.put(v.ch.item, ch, ch.Expires.Add(shownFor))
+		u.put(v.ch.Item, ch, ch.Expires.Add(shownFor))
 		return v.toEnrol(slot, bearer), nil
 	}
 	v.conclude(u, slot, verified)

@@ -51,7 +51,7 @@ func (s *Service) SendCode(ctx context.Context, call Call, q SendRequest) (SendA
 				return SendAnswer{}, refuse(NothingToSend, "There is no code to send for this factor: the user's own app shows it.")
 			}
 			u.putGuard(v.a, v.p)
-			u.put(v.ch.item, &v.ch.challenge, v.ch.Expires.Add(shownFor))
+			u.put(v.ch.Item, v.ch, v.ch.Expires.Add(shownFor))
 			return *answer, nil
 		},
 	})

@@ -147,8 +147,8 @@ func (s *Service) StartChallenge(ctx context.Context, call Call, q StartRequest)
 				err = u.allow(&answer, &q, a, p, &v)
 			case v.Decision.Decision == Enrol:
 				ch := u.newChallenge(&q, a, p, &v)
-				answer.ID, answer.Enrolment = ch.ID, u.letEnrol(&ch.challenge, v.kinds)
-				u.put(ch.item, &ch.challenge, ch.Expires.Add(shownFor))
+				answer.ID, answer.Enrolment = ch.ID, u.letEnrol(ch, v.kinds)
+				u.put(ch.Item, ch, ch.Expires.Add(shownFor))
 			default:
 				u.challenge(&answer, &q, a, p, &v)
 				told.changed = told.changed || u.out != nil
@@ -225,7 +225,7 @@ func (u *unit) challenge(answer *StartAnswer, q *StartRequest, a *account, p *or
 			shown.Sent = asked.Sent
 		}
 	}
-	u.put(ch.item, &ch.challenge, ch.Expires.Add(shownFor))
+	u.put(ch.Item, ch, ch.Expires.Add(shownFor))
 }
 
 // seconds rounds a wait up to whole seconds.

@@ -78,7 +78,7 @@ const (
 )
 
 // checkTrust looks up the browser of a token and says what the token is worth.
-func (u *unit) checkTrust(a *account, token seal.Secret, p *orgPolicy) (trustVerdict, *held, error) {
+func (u *unit) checkTrust(a *account, token seal.Secret, p *orgPolicy) (trustVerdict, *browser, error) {
 	t, ok := seal.TrustToken.Parse(token)
 	if !ok || a.guard == nil {
 		return noTrust, nil, nil
@@ -111,10 +111,10 @@ func (u *unit) checkTrust(a *account, token seal.Secret, p *orgPolicy) (trustVer
 	return trustEarlier, h, nil
 }
 
-func (a *account) browser(id string) *held {
-	for i := range a.browsers {
-		if a.browsers[i].ID == id {
-			return &a.browsers[i]
+func (a *account) browser(id string) *browser {
+	for _, b := range a.browsers {
+		if b.ID == id {
+			return b
 		}
 	}
 	return nil
@@ -131,9 +131,9 @@ func (u *unit) trust(a *account, name string, kind Kind, p *orgPolicy) *browser 
 		Created: u.now, Ends: u.now.Add(time.Duration(p.Trust.Days) * 24 * time.Hour), LastUsed: u.now,
 		Generation: 1, Key: u.ring.Newest(),
 	}
-	var lives []*held
-	for i := range a.browsers {
-		if h := &a.browsers[i]; h.counts(a.guard.trustEpoch(), p, u.now) {
+	var lives []*browser
+	for _, h := range a.browsers {
+		if h.counts(a.guard.trustEpoch(), p, u.now) {
 			lives = append(lives, h)
 		}
 	}
@@ -150,13 +150,13 @@ func (u *unit) trust(a *account, name string, kind Kind, p *orgPolicy) *browser 
 		Route: []byte(a.route), Browser: b.ID, Epoch: b.Epoch, Ends: b.Ends,
 	}, b.Ends.Add(expiredFor))
 	u.event(a.event(BrowserTrusted, p, map[string]any{"browser": b.ID, "expires": b.Ends}).by(userActor(a.guard.User)))
-	a.browsers = append(a.browsers, held{browser: *b})
+	a.browsers = append(a.browsers, b)
 	return b
 }
 
 // endBrowser ends one line before its time. The guard is in the same commit and carries the event.
-func (u *unit) endBrowser(h *held, g *guard, cause string, policyVersion int) {
-	u.delete(h.item)
+func (u *unit) endBrowser(h *browser, g *guard, cause string, policyVersion int) {
+	u.delete(h.Item)
 	u.event(g.event(BrowserRevoked, policyVersion, map[string]any{"browser": h.ID, "cause": cause}))
 }
 
@@ -170,22 +170,21 @@ const (
 // dead when they were read, and of those that ended by themselves all but the newest. Otherwise every call of the user would
 // read them for 30 days after their end.
 func (u *unit) forget(a *account, p *orgPolicy) {
-	var ended []*held
+	var ended []*browser
 	var dead []store.Item
-	for i := range a.browsers {
-		h := &a.browsers[i]
+	for _, h := range a.browsers {
 		ends, taken := h.expiry(p)
 		switch {
-		case h.item.Absent(): // this commit makes it
+		case h.Item.Absent(): // this commit makes it
 		case h.Epoch != a.trusted, taken:
-			dead = append(dead, h.item)
+			dead = append(dead, h.Item)
 		case u.now.Sub(ends) >= announcedIn:
 			ended = append(ended, h)
 		}
 	}
-	slices.SortFunc(ended, func(x, y *held) int { return y.Ends.Compare(x.Ends) })
+	slices.SortFunc(ended, func(x, y *browser) int { return y.Ends.Compare(x.Ends) })
 	for _, h := range ended[min(len(ended), mostExpired):] {
-		dead = append(dead, h.item)
+		dead = append(dead, h.Item)
 	}
 	room := min(mostForgotten, store.MaxWrites-leftForOthers-len(u.writes))
 	for _, item := range dead {
@@ -212,8 +211,8 @@ func (u *unit) endAll(a *account, p *orgPolicy, cause string) int {
 
 // endTrust ends every line in the guard's own write, and nothing else. It answers how many that were.
 func (u *unit) endTrust(a *account, p *orgPolicy, cause string) (ended int) {
-	for i := range a.browsers {
-		if h := &a.browsers[i]; h.counts(a.guard.trustEpoch(), p, u.now) {
+	for _, h := range a.browsers {
+		if h.counts(a.guard.trustEpoch(), p, u.now) {
 			ended++
 			u.event(a.event(BrowserRevoked, p, map[string]any{"browser": h.ID, "cause": cause}))
 		}
@@ -246,7 +245,7 @@ func (u *unit) rotate(answer *StartAnswer, g *guard, v *verdict, p *orgPolicy) e
 		b.Generation++
 		b.Key = u.ring.Newest()
 		b.LastUsed = u.now
-		u.put(b.item, &b.browser, b.Ends.Add(expiredFor))
+		u.put(b.Item, b, b.Ends.Add(expiredFor))
 	}
 	token, err := b.signToken(u.ring, g)
 	if err != nil {
@@ -257,8 +256,8 @@ func (u *unit) rotate(answer *StartAnswer, g *guard, v *verdict, p *orgPolicy) e
 }
 
 // theft kills a line whose old token came back after its successor was used, and tells the user. It changes the guard.
-func (u *unit) theft(a *account, h *held, p *orgPolicy) {
-	u.delete(h.item)
+func (u *unit) theft(a *account, h *browser, p *orgPolicy) {
+	u.delete(h.Item)
 	a.guard.endKnownTokens()
 	u.event(a.event(BrowserTheft, p, map[string]any{"browser": h.ID}).by(serviceActor))
 }

@@ -41,8 +41,8 @@ func (a *account) shown(p *orgPolicy, now time.Time) User {
 		u.Status, u.LockedUntil = StatusLocked, &until
 	}
 	if p.Trust.Days > 0 {
-		for i := range a.browsers {
-			if b := &a.browsers[i].browser; b.counts(g.trustEpoch(), p, now) {
+		for _, b := range a.browsers {
+			if b.counts(g.trustEpoch(), p, now) {
 				u.TrustedBrowsers = append(u.TrustedBrowsers, *b.shown(p))
 			}
 		}

@@ -49,14 +49,14 @@ func (s *Service) EraseUser(ctx context.Context, call Call, org, user string) er
 func (u *unit) erase(a *account, policyVersion int) (more, last bool) {
 	const batch = store.MaxWrites - 4
 	var rest []store.Item
-	for i := range a.browsers {
-		rest = append(rest, a.browsers[i].item)
+	for _, b := range a.browsers {
+		rest = append(rest, b.Item)
 	}
-	for i := range a.enrolled {
-		rest = append(rest, a.enrolled[i].item)
+	for _, f := range a.enrolled {
+		rest = append(rest, f.Item)
 	}
-	if !a.pending.item.Absent() {
-		rest = append(rest, a.pending.item)
+	if !a.pending.Item.Absent() {
+		rest = append(rest, a.pending.Item)
 	}
 	for _, item := range rest[:min(len(rest), batch)] {
 		u.delete(item)

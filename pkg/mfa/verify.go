@@ -99,7 +99,7 @@ func (v *challengeView) verify(u *unit, q *VerifyRequest) (VerifyAnswer, error) 
 	if err != nil {
 		return VerifyAnswer{}, err
 	}
-	slot = g.openSlot(&v.ch.challenge, u.now)
+	slot = g.openSlot(v.ch, u.now)
 	if !right {
 		return VerifyAnswer{}, v.wrong(u, slot, kind)
 	}

@@ -23,6 +23,10 @@ type Record interface{ header() *Head }
 // Head is the part that all records have.
 type Head struct {
 	Format int `json:"format"` // set by Encode
+
+	// Item is what the record was read from, without its body: set by Decode, and never written. A record that is to be
+	// written for the first time has no more of it than the key.
+	Item store.Item `json:"-"`
 }
 
 func (h *Head) header() *Head { return h }
@@ -41,5 +45,7 @@ func Decode(item store.Item, r Record) error {
 	if r.header().Format < 1 || r.header().Format > Format {
 		return fmt.Errorf("decode %s: %w: it has format %d, and this program reads the formats up to %d", item.Key.Sort, ErrUnreadable, r.header().Format, Format)
 	}
+	item.Body = nil
+	r.header().Item = item
 	return nil
 }
