@@ -2,17 +2,19 @@ package main
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"countersign/pkg/apikey"
+	"countersign/pkg/cloud"
 	"countersign/pkg/mfa"
 	"countersign/pkg/store"
+	"countersign/pkg/store/record"
 )
 
-// A contentDoctor looks at what a deployment can't do without in its store. Where items are is told in package mfa.
+// A contentDoctor looks at what a deployment can't do without in its store. How that is, it asks the packages that keep it.
 type contentDoctor struct {
 	store  store.Store
 	now    time.Time // the deployment's
@@ -21,48 +23,31 @@ type contentDoctor struct {
 	findings
 }
 
-// Keys are rotated every 30 days, by the sweep.
-const rotatedWithin = 32 * 24 * time.Hour
-
 func (d *contentDoctor) lookAtRing(ctx context.Context) {
-	const about = "key ring"
-	item, err := store.GetOne(ctx, d.store, store.Key{Partition: "ring", Sort: "ring"})
-	if err != nil {
+	const about, published = "key ring", "published keys"
+	ring, err := cloud.StatusOfRing(ctx, d.store, d.now)
+	switch {
+	case errors.Is(err, record.ErrUnreadable):
+		d.wrong(about, "its item can't be read ("+err.Error()+")", "restore the item ring/ring from a backup, or run the version of this program that wrote it")
+		return
+	case err != nil:
 		d.failed(about, err)
 		return
-	}
-	if item.Absent() {
+	case ring.Rotated.IsZero():
 		d.wrong(about, "there is none yet", "make a call with an API key, such as GET /v1/orgs/acme/policy: the first makes it. "+
 			"If the deployment has been used already, its ring was lost: restore the item ring/ring from a backup before any call")
 		return
-	}
-	var ring struct {
-		Rotated time.Time `json:"rotated"`
-	}
-	switch err := json.Unmarshal(item.Body, &ring); {
-	case err != nil || ring.Rotated.IsZero():
-		d.wrong(about, "its item can't be read", "restore the item ring/ring from a backup")
-		return
-	case d.now.Sub(ring.Rotated) > rotatedWithin:
+	case ring.Late:
 		d.wrong(about, "its newest keys are of "+day(ring.Rotated)+", and new ones should come every 30 days",
 			"the sweep rotates them: see its log, and the queue in the output SweepFailuresQueue of the stack")
 	default:
 		d.ok(about, "its newest keys are of %s", day(ring.Rotated))
 	}
-	d.lookAtPublished(ctx, item.Version)
-}
-
-// lookAtPublished compares versions, since one commit writes the key ring and publishes its public half.
-func (d *contentDoctor) lookAtPublished(ctx context.Context, ring store.Version) {
-	const about = "published keys"
-	switch published, err := store.GetOne(ctx, d.store, mfa.PublishedKeysAt); {
-	case err != nil:
-		d.failed(about, err)
-	case published.Version != ring:
-		d.wrong(about, "they are not those of the key ring", "the next run of the sweep publishes those of the ring: see its log")
-	default:
-		d.ok(about, "they are those of the key ring")
+	if !ring.Published {
+		d.wrong(published, "they are not those of the key ring", "the next run of the sweep publishes those of the ring: see its log")
+		return
 	}
+	d.ok(published, "they are those of the key ring")
 }
 
 func (d *contentDoctor) lookAtKeys(ctx context.Context) {
@@ -82,35 +67,27 @@ func (d *contentDoctor) lookAtKeys(ctx context.Context) {
 	}
 }
 
-// The sweep runs every 15 minutes, and its mark is the hour that it has come to.
-const sweptWithin = 30 * time.Minute
-
 func (d *contentDoctor) lookAtSweep(ctx context.Context) {
 	const about = "sweep"
-	item, err := store.GetOne(ctx, d.store, store.Key{Partition: "sweep", Sort: "mark"})
-	if err != nil {
-		d.failed(about, err)
-		return
-	}
 	const do = "see the log of the function sweep, its schedule, and the queue in the output SweepFailuresQueue of the stack"
-	var mark struct {
-		Hour time.Time `json:"hour"`
-	}
+	sweep, err := mfa.StatusOfSweep(ctx, d.store, d.now)
 	switch {
-	case item.Absent() && d.local:
+	case errors.Is(err, record.ErrUnreadable):
+		d.wrong(about, "its mark can't be read ("+err.Error()+")", "restore the item sweep/mark from a backup, or run the version of this program that wrote it")
+	case err != nil:
+		d.failed(about, err)
+	case sweep.Hour.IsZero() && d.local:
 		d.wrong(about, "it has never run", "start the local server: it runs it")
-	case item.Absent():
+	case sweep.Hour.IsZero():
 		d.wrong(about, "it has never run", "wait a quarter of an hour after deploying; then "+do)
-	case json.Unmarshal(item.Body, &mark) != nil || mark.Hour.IsZero():
-		d.wrong(about, "its mark can't be read", "restore the item sweep/mark from a backup")
-	case mark.Hour.After(d.now) && !d.played:
-		d.wrong(about, "it has come to "+hour(mark.Hour)+", and by this clock that is still to come", "set this machine's clock right; with --local, put back the folder's file clock")
+	case sweep.Ahead && !d.played:
+		d.wrong(about, "it has come to "+hour(sweep.Hour)+", and by this clock that is still to come", "set this machine's clock right; with --local, put back the folder's file clock")
 	case d.local:
-		d.ok(about, "it has come to %s; the server takes it up from there when it starts", hour(mark.Hour))
-	case mark.Hour.Before(d.now.Add(-sweptWithin).Truncate(time.Hour)):
-		d.wrong(about, "it has come to "+hour(mark.Hour)+" only, and should run every 15 minutes; sign-ins don't wait for it, but ends of trust aren't announced and keys aren't rotated", do)
+		d.ok(about, "it has come to %s; the server takes it up from there when it starts", hour(sweep.Hour))
+	case sweep.Late:
+		d.wrong(about, "it has come to "+hour(sweep.Hour)+" only, and should run every 15 minutes; sign-ins don't wait for it, but ends of trust aren't announced and keys aren't rotated", do)
 	default:
-		d.ok(about, "it has come to %s", hour(mark.Hour))
+		d.ok(about, "it has come to %s", hour(sweep.Hour))
 	}
 }
 

@@ -19,10 +19,12 @@ import (
 	"countersign/infra/local/machine"
 	"countersign/infra/local/server"
 	"countersign/pkg/apikey"
+	"countersign/pkg/cloud"
 	"countersign/pkg/mfa"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
 	"countersign/pkg/store/dynamo"
+	"countersign/pkg/store/record"
 )
 
 // oneRing is a keeper that has a ring and nothing to get it from.
@@ -54,7 +56,11 @@ func put(t *testing.T, s store.Store, body any, keys ...store.Key) {
 var ringItem = store.Key{Partition: "ring", Sort: "ring"}
 
 func putRing(t *testing.T, s store.Store, rotated time.Time) {
-	put(t, s, map[string]any{"format": 1, "rotated": rotated}, ringItem, mfa.PublishedKeysAt)
+	putRingOf(t, s, record.Format, rotated)
+}
+
+func putRingOf(t *testing.T, s store.Store, format int, rotated time.Time) {
+	put(t, s, map[string]any{"format": format, "rotated": rotated}, ringItem, mfa.PublishedKeysAt)
 }
 
 func sweep(t *testing.T, s store.Store, at time.Time) {
@@ -165,15 +171,16 @@ func TestDoctorFindsWhatIsWrongAndNothingElse(t *testing.T) {
 			stream(t, p, &types.StreamSpecification{StreamEnabled: aws.Bool(false)})
 			stream(t, p, &types.StreamSpecification{StreamEnabled: aws.Bool(true), StreamViewType: types.StreamViewTypeKeysOnly})
 		}, "stream", "KEYS_ONLY"},
-		"expiry off":             {func(t *testing.T, p *patient) { p.tell("DescribeTimeToLive", 200, expiry("DISABLED", "")) }, "expiry", "update-time-to-live"},
-		"expiry by another":      {func(t *testing.T, p *patient) { p.tell("DescribeTimeToLive", 200, expiry("ENABLED", "ttl")) }, "expiry", "must be for x"},
-		"expiry unknown":         {func(t *testing.T, p *patient) { p.tell("DescribeTimeToLive", 400, denied) }, "expiry", "administrator"},
-		"no recovery":            {func(t *testing.T, p *patient) { p.tell("DescribeContinuousBackups", 200, backups("DISABLED")) }, "recovery", "update-continuous-backups"},
-		"recovery unknown":       {func(t *testing.T, p *patient) { p.tell("DescribeContinuousBackups", 400, denied) }, "recovery", "administrator"},
-		"no protection":          {func(t *testing.T, p *patient) { p.protect(t, false) }, "deletion protection", "--deletion-protection-enabled"},
-		"a ring not rotated":     {func(t *testing.T, p *patient) { putRing(t, p.db, someday.AddDate(0, 0, -33)) }, "key ring", "2026-10-20"},
-		"a damaged ring":         {func(t *testing.T, p *patient) { put(t, p.db, "x", ringItem) }, "key ring", "restore"},
-		"keys published by hand": {func(t *testing.T, p *patient) { put(t, p.db, "x", mfa.PublishedKeysAt) }, "published keys", "sweep"},
+		"expiry off":               {func(t *testing.T, p *patient) { p.tell("DescribeTimeToLive", 200, expiry("DISABLED", "")) }, "expiry", "update-time-to-live"},
+		"expiry by another":        {func(t *testing.T, p *patient) { p.tell("DescribeTimeToLive", 200, expiry("ENABLED", "ttl")) }, "expiry", "must be for x"},
+		"expiry unknown":           {func(t *testing.T, p *patient) { p.tell("DescribeTimeToLive", 400, denied) }, "expiry", "administrator"},
+		"no recovery":              {func(t *testing.T, p *patient) { p.tell("DescribeContinuousBackups", 200, backups("DISABLED")) }, "recovery", "update-continuous-backups"},
+		"recovery unknown":         {func(t *testing.T, p *patient) { p.tell("DescribeContinuousBackups", 400, denied) }, "recovery", "administrator"},
+		"no protection":            {func(t *testing.T, p *patient) { p.protect(t, false) }, "deletion protection", "--deletion-protection-enabled"},
+		"a ring not rotated":       {func(t *testing.T, p *patient) { putRing(t, p.db, someday.AddDate(0, 0, -33)) }, "key ring", "2026-10-20"},
+		"a ring of a later format": {func(t *testing.T, p *patient) { putRingOf(t, p.db, record.Format+1, someday) }, "key ring", "version of this program"},
+		"a damaged ring":           {func(t *testing.T, p *patient) { put(t, p.db, "x", ringItem) }, "key ring", "restore"},
+		"keys published by hand":   {func(t *testing.T, p *patient) { put(t, p.db, "x", mfa.PublishedKeysAt) }, "published keys", "sweep"},
 		"no key": {func(t *testing.T, p *patient) {
 			lines, err := (&apikey.Registry{Store: p.db, Now: p.now}).List(t.Context())
 			if err != nil || len(lines) != 1 {
@@ -186,6 +193,9 @@ func TestDoctorFindsWhatIsWrongAndNothingElse(t *testing.T) {
 			p.now = func() time.Time { return someday.Add(time.Hour + 11*time.Minute) }
 		}, "sweep", "2026-11-22 10:00 UTC"},
 		"a mark to come": {func(t *testing.T, p *patient) { sweep(t, p.db, someday.Add(time.Hour)) }, "sweep", "clock"},
+		"a mark of a later format": {func(t *testing.T, p *patient) {
+			put(t, p.db, map[string]any{"format": record.Format + 1, "hour": someday}, store.Key{Partition: "sweep", Sort: "mark"})
+		}, "sweep", "version of this program"},
 		"a damaged mark": {func(t *testing.T, p *patient) { put(t, p.db, "x", store.Key{Partition: "sweep", Sort: "mark"}) }, "sweep", "restore"},
 		"the sandbox": {func(t *testing.T, p *patient) {
 			p.tell("GET /v2/email/account", 200, sesAccount(false, true, "HEALTHY"))
@@ -229,6 +239,47 @@ func TestASweepOfTheLastHalfHourIsWell(t *testing.T) {
 	p.now = func() time.Time { return someday.Add(time.Hour + 9*time.Minute) } // 11:29; the mark says 10:00
 	if code := p.doctor(t); code != 0 {
 		t.Errorf("got %d and\n%s, want 0", code, p.said)
+	}
+}
+
+// What the doctor says of the ring and the sweep is what the packages say that keep them, to the second.
+func TestDoctorSaysOfTheRingAndTheSweepWhatTheirOwnersSay(t *testing.T) {
+	o := newOperator()
+	a := newAmazon(t, o)
+	db := a.store(o)
+	putRing(t, db, someday)
+	sweep(t, db, someday)
+	o.must(t, "keys", "create", "--client", "app", "--scope", "sign_in", "--table", a.table, "--endpoint", a.endpoint)
+	var seen []string
+	for _, after := range []time.Duration{
+		-21 * time.Minute, -20 * time.Minute, 0, 69*time.Minute + 59*time.Second, 70 * time.Minute,
+		32 * 24 * time.Hour, 32*24*time.Hour + time.Second,
+	} {
+		now := someday.Add(after)
+		o.now = func() time.Time { return now }
+		ring, err := cloud.StatusOfRing(t.Context(), db, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		swept, err := mfa.StatusOfSweep(t.Context(), db, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want []string
+		if ring.Late {
+			want = append(want, "key ring")
+		}
+		if swept.Late {
+			want = append(want, "sweep")
+		}
+		o.run(t, "doctor", "--table", a.table, "--endpoint", a.endpoint)
+		if got := wrongs(o.said); !slices.Equal(got, want) {
+			t.Errorf("after %v: the doctor finds wrong %v, and the owners %v", after, got, want)
+		}
+		seen = append(seen, strings.Join(want, "+"))
+	}
+	if want := []string{"", "", "", "", "sweep", "sweep", "key ring+sweep"}; !slices.Equal(seen, want) {
+		t.Errorf("got %q, want the borders seen from both sides: %q", seen, want)
 	}
 }
 

@@ -17,6 +17,8 @@ const (
 	// rotateEvery is how old a ring's newest keys become before the sweep adds newer ones. A ring has room for 100 secrets,
 	// which is eight years.
 	rotateEvery = 30 * 24 * time.Hour
+	// lateAfter is how old they are when something keeps the sweep from it.
+	lateAfter = rotateEvery + 2*24*time.Hour
 	// retireAfter is when, after a rotation, the signing key before it may be dropped.
 	retireAfter = seal.Published + seal.SignerKept + time.Minute
 
@@ -125,6 +127,28 @@ func (k *Keys) Tend(ctx context.Context) (changed bool, err error) {
 		return false, err
 	}
 	return true, k.write(ctx, ring, k.item.Rotated, k.item.Retired)
+}
+
+// A RingStatus says how a deployment's key ring is, as far as its item tells without KMS.
+type RingStatus struct {
+	Rotated   time.Time // when the newest keys came; zero: there is no ring yet
+	Late      bool      // the sweep should have rotated it by now
+	Published bool      // the public half that is published is this ring's
+}
+
+// StatusOfRing looks at the key ring of the deployment whose table is from. It fails with record.ErrUnreadable where no
+// function could read the ring's item either.
+func StatusOfRing(ctx context.Context, from store.Store, now time.Time) (RingStatus, error) {
+	k := &Keys{store: from, now: func() time.Time { return now }}
+	item, err := k.read(ctx)
+	if err != nil || item.version == "" {
+		return RingStatus{}, err
+	}
+	published, err := k.published(ctx)
+	if err != nil {
+		return RingStatus{}, err
+	}
+	return RingStatus{Rotated: item.Rotated, Late: now.Sub(item.Rotated) > lateAfter, Published: published == item.version}, nil
 }
 
 func (k *Keys) rotate(ctx context.Context) error {

@@ -14,6 +14,7 @@ import (
 	"countersign/pkg/mfa"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
+	"countersign/pkg/store/record"
 )
 
 func TestTheFirstProcessMakesTheRingAndTheOthersGetIt(t *testing.T) {
@@ -394,6 +395,64 @@ func TestARingItemThatWasTamperedWithIsRefused(t *testing.T) {
 	keys.store = &fixed{body: []byte(`{"format":`)}
 	if ring, err := keys.Ring(t.Context()); err == nil {
 		t.Errorf("cut short: got %v, want an error", ring)
+	}
+}
+
+func TestTheStatusOfTheRingSaysWhetherItIsTended(t *testing.T) {
+	w := newWorldWithTable(t)
+	table := w.open().store()
+	at := w.at
+	status := func() RingStatus {
+		t.Helper()
+		s, err := StatusOfRing(t.Context(), table, w.at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	if got := status(); got != (RingStatus{}) {
+		t.Errorf("before there is a ring: got %+v", got)
+	}
+	keys := w.open().Keys()
+	ringOf(t, keys)
+	asked := w.amazon.targets()
+	rotated := at.Truncate(time.Second)
+	for age, want := range map[time.Duration]RingStatus{
+		0: {Rotated: rotated, Published: true}, 32 * 24 * time.Hour: {Rotated: rotated, Published: true},
+		32*24*time.Hour + time.Second: {Rotated: rotated, Published: true, Late: true},
+	} {
+		w.at = rotated.Add(age)
+		if got := status(); !got.Rotated.Equal(want.Rotated) || got.Late != want.Late || got.Published != want.Published {
+			t.Errorf("at an age of %v: got %+v, want %+v", age, got, want)
+		}
+	}
+	if got := w.amazon.targets(); got != asked {
+		t.Errorf("got %s asked of KMS, want nothing more than %s", got, asked)
+	}
+	if err := keys.Rotate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := status(); got.Late || !got.Published {
+		t.Errorf("after a rotation: got %+v", got)
+	}
+	published, err := store.GetOne(t.Context(), table, mfa.PublishedKeysAt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := table.Commit(t.Context(), store.NewVersion(), store.Write{Key: published.Key, Expect: published.Version, Body: published.Body}); err != nil {
+		t.Fatal(err)
+	}
+	if got := status(); got.Published {
+		t.Errorf("published by hand: got %+v", got)
+	}
+	for _, body := range []string{`{"format":`, `{"format":2}`} {
+		keys.store = &fixed{body: []byte(body)}
+		if _, err := StatusOfRing(t.Context(), keys.store, w.at); !errors.Is(err, record.ErrUnreadable) {
+			t.Errorf("%s: got %v, want ErrUnreadable", body, err)
+		}
+		if _, err := keys.Reload(t.Context()); !errors.Is(err, record.ErrUnreadable) {
+			t.Errorf("%s: the ring is read with %v, want ErrUnreadable", body, err)
+		}
 	}
 }
 
