@@ -100,6 +100,31 @@ func TestTheDescriptionAndItsPictureNameEveryFunction(t *testing.T) {
 	}
 }
 
+func TestOperatorsAreToldOfEveryParameter(t *testing.T) {
+	template, err := os.ReadFile("../template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile("../.github/docs/operating.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, begins := strings.Cut(string(template), "\nParameters:\n")
+	parameters, _, ends := strings.Cut(rest, "\nRules:\n")
+	names := regexp.MustCompile(`(?m)^  (\w+):$`).FindAllStringSubmatch(parameters, -1)
+	if !begins || !ends || len(names) < 10 {
+		t.Fatalf("got %d parameters, want those of the template", len(names))
+	}
+	for _, name := range names {
+		if !strings.Contains(string(page), "\n| `"+name[1]+"` |") {
+			t.Errorf("operating.md doesn't tell of the parameter %s", name[1])
+		}
+	}
+	if rows := regexp.MustCompile("(?m)^\\| `[A-Z]\\w+` \\|").FindAllString(string(page), -1); len(rows) != len(names) {
+		t.Errorf("operating.md tells of %d parameters, and there are %d", len(rows), len(names))
+	}
+}
+
 func matching(t *testing.T, pattern string, name func(path string) string) (names []string) {
 	t.Helper()
 	paths, err := filepath.Glob(pattern)
