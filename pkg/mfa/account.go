@@ -13,13 +13,13 @@ import (
 
 // An account is all the store holds of one user, as one Query reads it.
 type account struct {
-	route    route
-	item     store.Item // the guard's
-	guard    *guard     // nil: the user was never seen, or was erased
-	browsers []*browser
-	trusted  string          // the guard's trust epoch as it was read
-	enrolled []*factorRecord // those that the guard doesn't list are none
-	pending  enrolment       // the one that is under way; with no more than its key: none is
+	route        route
+	item         store.Item // the guard's
+	guard        *guard     // nil: the user was never seen, or was erased
+	browsers     []*browser
+	browserEpoch string          // the guard's trust epoch as it was read
+	enrolled     []*factorRecord // those that the guard doesn't list are none
+	pending      enrolment       // the one that is under way; with no more than its key: none is
 }
 
 func (s *Service) readAccount(r route, into **account) read {
@@ -61,7 +61,7 @@ func (a *account) take(item store.Item) error {
 		if err := record.Decode(item, a.guard); err != nil {
 			return err
 		}
-		a.trusted = a.guard.trustEpoch()
+		a.browserEpoch = a.guard.browserEpoch()
 	case strings.HasPrefix(item.Key.Sort, "browser#"):
 		b := &browser{}
 		if err := record.Decode(item, b); err != nil {
@@ -85,7 +85,7 @@ func (a *account) exists() bool { return a.guard != nil }
 
 // meet makes the guard of a user who is seen for the first time.
 func (a *account) meet(org, user string) {
-	a.guard = &guard{Org: org, User: user, Epoch: newEpoch(), Activity: activity.NewKey()}
+	a.guard = &guard{Org: org, User: user, Epoch: newEpoch(), ActivityKey: activity.NewKey()}
 }
 
 // event is one about the user that is no part of a challenge.

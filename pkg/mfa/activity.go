@@ -127,7 +127,7 @@ func activityKeys(ctx context.Context, from store.Store, users []activity.Route)
 	}
 	keys := map[activity.Route]activity.Key{}
 	for r, g := range guards {
-		keys[activity.Route(r)] = g.Activity
+		keys[activity.Route(r)] = g.ActivityKey
 	}
 	return keys, nil
 }

@@ -53,9 +53,9 @@ func TestTheDigestOfACodeIsOfAllThatTheCodeWasSentFor(t *testing.T) {
 
 // Everything that carries an epoch dies with it, and renew leaves nothing that could be mistaken for what comes after.
 func TestARenewedGuardKeepsNothingThatWasOpen(t *testing.T) {
-	g := &guard{Epoch: "old", Trust: "trust", Slots: []slot{{ID: "a"}}, Floor: morning, Pending: &slot{ID: "b"}}
+	g := &guard{Epoch: "old", TrustEpoch: "trust", Slots: []slot{{ID: "a"}}, EvictedUntil: morning, EnrolmentSlot: &slot{ID: "b"}}
 	g.renew()
-	if g.Epoch == "old" || g.trustEpoch() != g.Epoch || len(g.Slots) != 0 || !g.Floor.IsZero() || g.Pending != nil {
+	if g.Epoch == "old" || g.browserEpoch() != g.Epoch || len(g.Slots) != 0 || !g.EvictedUntil.IsZero() || g.EnrolmentSlot != nil {
 		t.Errorf("got %+v", g)
 	}
 }

@@ -36,7 +36,7 @@ func (s *Service) RevokeBrowser(ctx context.Context, call Call, org, user, id st
 	tried := false // by this call, whose commit may have been done and its answer lost
 	_, err := change(ctx, s, call, org, user, func(u *unit, a *account, p *orgPolicy) (none struct{}, err error) {
 		h := a.browser(id)
-		gone := h == nil || !h.counts(a.guard.trustEpoch(), p, u.now)
+		gone := h == nil || !h.counts(a.guard.browserEpoch(), p, u.now)
 		switch {
 		case gone && tried:
 			return none, nil

@@ -15,11 +15,11 @@ func (u *unit) newChallenge(q *StartRequest, a *account, p *orgPolicy, v *verdic
 	ch := &challenge{
 		ID: seal.ID("ch_", []byte(a.route)), Epoch: a.guard.Epoch, Life: a.guard.life(), Org: q.Org, User: q.User.ID,
 		Client: u.caller.key.Client, Sender: u.caller.key.Name, Purpose: q.Purpose, Action: q.Action, Nonce: q.Nonce, Reason: v.Reason, PolicyVersion: p.Version,
-		Known: v.knownBrowser, FirstFactor: q.FirstFactor, Begun: u.now, Expires: u.now.Add(time.Duration(p.Challenge.WindowS) * time.Second),
+		KnownBrowser: v.knownBrowser, FirstFactor: q.FirstFactor, Begun: u.now, Expires: u.now.Add(time.Duration(p.Challenge.WindowS) * time.Second),
 	}
 	ch.Item.Key = challengeKey(ch.ID)
 	if q.Purpose == StepUp && q.Method != nil {
-		ch.Only = *q.Method
+		ch.OnlyKind = *q.Method
 	}
 	u.event(ch.event(ChallengeStarted, map[string]any{"reason": v.Reason, "ip": q.Context.IP, "user_agent": cut(q.Context.UserAgent, 256)}))
 	return ch
@@ -103,7 +103,7 @@ func (v *challengeView) checkOpen(u *unit) (*slot, error) {
 	switch {
 	case s != nil && (s.State != "" || s.exhausted(v.p)):
 		return s, challengeInvalid()
-	case ch.Epoch != v.a.guard.Epoch, s == nil && !ch.Begun.After(v.a.guard.Floor), !u.now.Before(ch.Expires):
+	case ch.Epoch != v.a.guard.Epoch, s == nil && !ch.Begun.After(v.a.guard.EvictedUntil), !u.now.Before(ch.Expires):
 		return nil, challengeInvalid()
 	}
 	return s, nil
@@ -142,7 +142,7 @@ func (v *challengeView) factor(named string) (factor, error) {
 	for _, f := range v.a.factors(&v.p.Policy) {
 		switch {
 		case f.ID != id && id != "":
-		case v.ch.Only != "" && v.ch.Only != f.Kind:
+		case v.ch.OnlyKind != "" && v.ch.OnlyKind != f.Kind:
 			return factor{}, refuse(MethodForbidden, "This step-up can be answered only with a factor of the kind that it names.")
 		default:
 			return f, nil
@@ -166,7 +166,7 @@ func (ch *challenge) notHanded(r route, mark int64) func(*unit, bool) error {
 		}
 		if !now.Item.Absent() {
 			if now.Code != nil && now.Code.Sequence == sequence {
-				now.Code.Again = u.now
+				now.Code.ResendAfter = u.now
 			}
 			u.put(now.Item, now, now.Expires.Add(shownFor))
 		}
@@ -180,7 +180,7 @@ func (ch *challenge) notHanded(r route, mark int64) func(*unit, bool) error {
 
 // conclude notes how the challenge ended, in the guard.
 func (v *challengeView) conclude(u *unit, s *slot, state string) {
-	s.State, s.At, s.By, s.Unknown = state, u.now, u.version, false
+	s.State, s.EndedAt, s.WrittenBy, s.KnownTokensEnded = state, u.now, u.version, false
 	s.Until = v.ch.Expires.Add(shownFor)
 }
 
@@ -188,15 +188,15 @@ func (v *challengeView) conclude(u *unit, s *slot, state string) {
 func (v *challengeView) wrong(u *unit, s *slot, kind kindRow) error {
 	g := v.a.guard
 	s.Wrong++
-	s.By = u.version
-	locked := kind.guessable && g.Guesses.wrong(codeBudget(), v.knownBrowser(), u.now)
+	s.WrittenBy = u.version
+	locked := kind.guessable && g.WrongCodes.wrong(codeBudget(), v.knownBrowser(), u.now)
 	if s.Wrong >= v.p.Challenge.Attempts {
 		v.conclude(u, s, failed)
 	}
 	left := v.left(s, u.now)
 	u.event(v.ch.event(ChallengeFailed, map[string]any{"attempts_left": left}))
 	if locked {
-		u.event(v.ch.event(ChallengeLocked, g.Guesses.lock(v.knownBrowser(), u.now)))
+		u.event(v.ch.event(ChallengeLocked, g.WrongCodes.lock(v.knownBrowser(), u.now)))
 	}
 	u.putGuard(v.a, v.p)
 	return wrongCode(left)
@@ -204,15 +204,15 @@ func (v *challengeView) wrong(u *unit, s *slot, kind kindRow) error {
 
 // left is how many wrong answers the challenge and its user still have.
 func (v *challengeView) left(s *slot, now time.Time) int {
-	return max(0, min(v.p.Challenge.Attempts-s.Wrong, v.a.guard.Guesses.left(codeBudget(), v.knownBrowser(), now)))
+	return max(0, min(v.p.Challenge.Attempts-s.Wrong, v.a.guard.WrongCodes.left(codeBudget(), v.knownBrowser(), now)))
 }
 
 // knownBrowser says in which of the user's two budgets wrong answers count.
-func (v *challengeView) knownBrowser() bool { return v.ch != nil && v.ch.Known }
+func (v *challengeView) knownBrowser() bool { return v.ch != nil && v.ch.KnownBrowser }
 
 // checkLock answers Locked if no code would be looked at.
 func (v *challengeView) checkLock(now time.Time) error {
-	if until, locked := v.a.guard.Guesses.locked(v.knownBrowser(), now); locked {
+	if until, locked := v.a.guard.WrongCodes.locked(v.knownBrowser(), now); locked {
 		return lockedUntil(until, now)
 	}
 	return nil
@@ -236,9 +236,9 @@ func wrongCode(left int) *Error {
 func (v *challengeView) signToken(u *unit, s *slot) (seal.Secret, error) {
 	ch := v.ch
 	c := claims{
-		Audience: ch.Client, Org: ch.Org, User: ch.User, ID: ch.ID, Verified: true, Kind: s.Kind, Recovered: s.Effect != "", Answered: s.At,
+		Audience: ch.Client, Org: ch.Org, User: ch.User, ID: ch.ID, Verified: true, Kind: s.Kind, Recovered: s.Effect != "", Answered: s.EndedAt,
 		Purpose: ch.Purpose, Action: ch.Action, Nonce: ch.Nonce, Decision: Challenge, Reason: ch.Reason, Epoch: ch.Epoch,
-		FirstFactor: ch.FirstFactor, AuthTime: ch.Begun, MFATime: s.At, PolicyVersion: ch.PolicyVersion,
+		FirstFactor: ch.FirstFactor, AuthTime: ch.Begun, MFATime: s.EndedAt, PolicyVersion: ch.PolicyVersion,
 	}
 	if s.Factor != "" {
 		c.Decision = Enrol
@@ -266,4 +266,33 @@ func (ch *challenge) binding() binding {
 		purpose = proving
 	}
 	return binding{id: ch.ID, purpose: purpose, expires: ch.Expires, last: ch.Code}
+}
+
+// A challenge: facts, and the digest of the code that went out last. What was tried against it is in the guard.
+type challenge struct {
+	record.Head
+	ID            string      `json:"-"` // the partition of its item
+	Epoch         string      `json:"epoch"`
+	Life          string      `json:"life,omitempty"` // that its events are of
+	Org           string      `json:"org"`
+	User          string      `json:"user"`
+	Client        string      `json:"client"`
+	Sender        string      `json:"sender,omitempty"` // the name of the client that began it; empty: the client has none
+	Bearer        string      `json:"bearer"`           // hash of the challenge token
+	Purpose       string      `json:"purpose"`
+	Action        *string     `json:"action,omitempty"`
+	Nonce         *string     `json:"nonce,omitempty"`
+	Reason        string      `json:"reason"`
+	PolicyVersion int         `json:"policy_version"`
+	FirstFactor   FirstFactor `json:"first_factor"`
+	Begun         time.Time   `json:"begun"`
+	Expires       time.Time   `json:"expires"`
+	Default       string      `json:"default"`         // the factor asked for
+	OnlyKind      Kind        `json:"only,omitempty"`  // the one kind that a step-up takes; empty: any
+	KnownBrowser  bool        `json:"known,omitempty"` // begun in a browser where the user had answered rightly before
+	Code          *sentCode   `json:"code,omitempty"`
+
+	// Where it can only be answered by enrolling a factor:
+	Enrolment string `json:"enrolment,omitempty"` // hash of the enrolment token
+	Recovered string `json:"recovered,omitempty"` // the effect of the recovery code that led to it
 }

@@ -81,7 +81,7 @@ type Sent struct {
 func (c *sentCode) shown(f factor, p *orgPolicy) *Sent {
 	return &Sent{
 		Factor: f.ID, Kind: f.Kind, Hint: f.hint(), Sequence: letter(c.Sequence),
-		Expires: c.Expires, ResendAfter: c.Again, SendsLeft: max(0, p.Challenge.Sends-c.Sequence),
+		Expires: c.Expires, ResendAfter: c.ResendAfter, SendsLeft: max(0, p.Challenge.Sends-c.Sequence),
 	}
 }
 
@@ -91,7 +91,7 @@ func (c *sentCode) shown(f factor, p *orgPolicy) *Sent {
 func (u *unit) newCode(a *account, e binding, f factor, p *orgPolicy) (*sentCode, error) {
 	sequence := 1
 	if e.last != nil {
-		if wait := e.last.Again.Sub(u.now); wait > 0 {
+		if wait := e.last.ResendAfter.Sub(u.now); wait > 0 {
 			return nil, tooManySends(wait)
 		}
 		sequence = e.last.Sequence + 1
@@ -109,8 +109,8 @@ func (u *unit) newCode(a *account, e binding, f factor, p *orgPolicy) (*sentCode
 	}
 	sent := &sentCode{
 		Factor: f.ID, Sequence: sequence, Sent: u.now, Expires: expires,
-		Again:  u.now.Add(time.Duration(p.Challenge.ResendAfterS) * time.Second),
-		Digest: u.ring.Digest("code", e.codeFields(a.guard, f, sequence, code)...),
+		ResendAfter: u.now.Add(time.Duration(p.Challenge.ResendAfterS) * time.Second),
+		Digest:      u.ring.Digest("code", e.codeFields(a.guard, f, sequence, code)...),
 	}
 	u.out = &outgoing{mark: a.guard.countEmail(u.now), message: message.OfCode(
 		message.Addressee{Sender: u.s.sender(u.client), Address: f.Contact, Name: a.guard.Profile.Name, Language: p.language(a.guard.Profile.Locale)},
@@ -130,3 +130,13 @@ func tooManySends(wait time.Duration) *Error {
 
 // sender is the name under which messages go out for a client that has that name of its own; empty: it has none.
 func (s *Service) sender(client string) string { return cmp.Or(client, s.Sender, "Countersign") }
+
+// sentCode is a code that went out: never the code, only a keyed digest of it bound to this challenge.
+type sentCode struct {
+	Factor      string    `json:"factor"`
+	Sequence    int       `json:"sequence"` // 1 for the first of its challenge
+	Digest      string    `json:"digest"`
+	Sent        time.Time `json:"sent"`
+	ResendAfter time.Time `json:"resend_after"` // when the next may be asked for
+	Expires     time.Time `json:"expires"`
+}

@@ -160,7 +160,7 @@ func (s *Service) Decide(ctx context.Context, call Call, q StartRequest) (Decisi
 // openTo leaves only the factors that would be looked at now. It answers Locked when there are none, and no recovery
 // code would be looked at either.
 func (v *verdict) openTo(q *StartRequest, g *guard, p *orgPolicy, now time.Time) error {
-	until, locked := g.Guesses.locked(v.knownBrowser, now)
+	until, locked := g.WrongCodes.locked(v.knownBrowser, now)
 	if !locked {
 		return nil
 	}

@@ -87,7 +87,7 @@ func (g *guard) mayEmail(now time.Time) (wait time.Duration) {
 		n int
 		d time.Duration
 	}{{sendsInHour, time.Hour}, {sendsInDay, 24 * time.Hour}} {
-		if at := recentSends(g.Sends, now, limit.d); len(at) >= limit.n {
+		if at := recentSends(g.EmailsSent, now, limit.d); len(at) >= limit.n {
 			wait = max(wait, time.UnixMilli(at[len(at)-limit.n]/1000).Add(limit.d).Sub(now))
 		}
 	}
@@ -97,22 +97,22 @@ func (g *guard) mayEmail(now time.Time) (wait time.Duration) {
 // countEmail counts a code that goes out, and gives the mark that it is counted by. No two marks of a user are ever the
 // same, so that a code which the provider surely didn't take is told from all others.
 func (g *guard) countEmail(now time.Time) (mark int64) {
-	mark = max(now.UnixMicro(), g.Given+1)
-	if n := len(g.Sends); n > 0 {
-		mark = max(mark, g.Sends[n-1]+1)
+	mark = max(now.UnixMicro(), g.LastUncounted+1)
+	if n := len(g.EmailsSent); n > 0 {
+		mark = max(mark, g.EmailsSent[n-1]+1)
 	}
-	g.Sends = append(recentSends(g.Sends, now, 24*time.Hour), mark)
+	g.EmailsSent = append(recentSends(g.EmailsSent, now, 24*time.Hour), mark)
 	return mark
 }
 
 // uncountEmail takes a code out of the count again. It reports false where that code isn't counted, or isn't any more.
 func (g *guard) uncountEmail(mark int64) bool {
-	i := slices.Index(g.Sends, mark)
+	i := slices.Index(g.EmailsSent, mark)
 	if i < 0 {
 		return false
 	}
-	g.Sends = slices.Delete(g.Sends, i, i+1)
-	g.Given = max(g.Given, mark)
+	g.EmailsSent = slices.Delete(g.EmailsSent, i, i+1)
+	g.LastUncounted = max(g.LastUncounted, mark)
 	return true
 }
 

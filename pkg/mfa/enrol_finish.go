@@ -51,7 +51,7 @@ func (s *Service) FinishEnrolment(ctx context.Context, call Call, q FinishReques
 
 func (v *enrolmentView) finish(u *unit, q *FinishRequest) (FinishAnswer, error) {
 	slot, err := v.underWay(u, q.Enrolment)
-	if slot != nil && slices.Contains(u.versions, slot.By) {
+	if slot != nil && slices.Contains(u.versions, slot.WrittenBy) {
 		// Counted or done by this very call, whose commit's answer was lost.
 		if slot.State == verified {
 			return v.finished(u, slot)
@@ -119,19 +119,19 @@ func (v *enrolmentView) wrongFinish(u *unit, kind kindRow) (left int) {
 	g, en := v.a.guard, &v.a.pending
 	slot := g.openEnrolmentSlot(en)
 	slot.Wrong++
-	slot.By = u.version
+	slot.WrittenBy = u.version
 	locked := false
 	left = v.p.Challenge.Attempts - slot.Wrong
 	if v.guessed(kind) {
-		locked = g.Guesses.wrong(codeBudget(), v.knownBrowser(), u.now)
+		locked = g.WrongCodes.wrong(codeBudget(), v.knownBrowser(), u.now)
 		left = v.left(slot, u.now)
 	}
 	if slot.Wrong >= v.p.Challenge.Attempts {
-		slot.State, slot.At = failed, u.now
+		slot.State, slot.EndedAt = failed, u.now
 	}
 	u.event(v.a.event(ChallengeFailed, v.p, map[string]any{"enrolment": en.ID, "attempts_left": left}))
 	if locked {
-		data := g.Guesses.lock(v.knownBrowser(), u.now)
+		data := g.WrongCodes.lock(v.knownBrowser(), u.now)
 		data["enrolment"] = en.ID
 		u.event(v.a.event(ChallengeLocked, v.p, data))
 	}
@@ -169,12 +169,12 @@ func (v *enrolmentView) enrol(u *unit, l enrolledFactor) (FinishAnswer, error) {
 	case g.recoverySet(v.p) != nil:
 		u.codes = nil
 	case en.Actor != nil:
-		u.codes, g.Owed = nil, v.p.Recovery.Count > 0
+		u.codes, g.RecoveryCodesDue = nil, v.p.Recovery.Count > 0
 	default:
 		u.newRecovery(g, v.p)
 	}
 	slot := g.openEnrolmentSlot(&en)
-	slot.State, slot.At, slot.By, slot.Kind, slot.Factor = verified, u.now, u.version, l.Kind, l.ID
+	slot.State, slot.EndedAt, slot.WrittenBy, slot.Kind, slot.Factor = verified, u.now, u.version, l.Kind, l.ID
 	if v.byToken {
 		g.MFATime = u.now
 		ended := g.openSlot(v.ch, u.now)
@@ -222,7 +222,7 @@ func (v *challengeView) enrolled(u *unit, s *slot) (FinishAnswer, error) {
 	if err != nil {
 		return FinishAnswer{}, err
 	}
-	at := s.At
+	at := s.EndedAt
 	return FinishAnswer{Token: &token, IssuedAt: &at, Factor: v.brought(s)}, nil
 }
 
@@ -231,5 +231,5 @@ func (v *challengeView) brought(s *slot) Factor {
 	if h := v.a.factor(s.Factor); h != nil {
 		return h.shown(v.a.guard.enrolled(s.Factor))
 	}
-	return Factor{ID: s.Factor, Kind: s.Kind, Created: s.At}
+	return Factor{ID: s.Factor, Kind: s.Kind, Created: s.EndedAt}
 }

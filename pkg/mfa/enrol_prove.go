@@ -33,7 +33,7 @@ func (s *Service) ProveAddress(ctx context.Context, call Call, q ProveRequest) (
 
 func (v *enrolmentView) prove(u *unit, code seal.Secret) (ProveAnswer, error) {
 	slot, err := v.checkOpen(u)
-	ours := slot != nil && slices.Contains(u.versions, slot.By)
+	ours := slot != nil && slices.Contains(u.versions, slot.WrittenBy)
 	answer := func() ProveAnswer {
 		kinds := slices.DeleteFunc(v.a.enrollable(&v.p.Policy), func(k Kind) bool { return v.mayEnrol(k) != nil })
 		return ProveAnswer{Proven: true, Expires: v.ch.Expires, Kinds: kinds}
@@ -62,7 +62,7 @@ func (v *enrolmentView) prove(u *unit, code seal.Secret) (ProveAnswer, error) {
 	if !right {
 		return ProveAnswer{}, v.wrong(u, slot, kind)
 	}
-	slot.Proven, slot.By = true, u.version
+	slot.Proven, slot.WrittenBy = true, u.version
 	u.putGuard(v.a, v.p)
 	return answer(), nil
 }

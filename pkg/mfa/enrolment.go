@@ -1,9 +1,11 @@
 package mfa
 
 import (
+	"countersign/pkg/activity"
 	"countersign/pkg/apikey"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
+	"countersign/pkg/store/record"
 	"time"
 )
 
@@ -83,7 +85,7 @@ func (v *enrolmentView) enrollee() *account {
 
 // mayEnrol refuses a kind that the policy or the account leaves no room for, and any but the one that a step-up names.
 func (v *enrolmentView) mayEnrol(kind Kind) error {
-	if v.byToken && v.ch.Only != "" && v.ch.Only != kind {
+	if v.byToken && v.ch.OnlyKind != "" && v.ch.OnlyKind != kind {
 		return refuse(MethodForbidden, "This step-up can be answered only with a factor of the kind that it names.")
 	}
 	return v.enrollee().mayEnrol(kind, &v.p.Policy)
@@ -180,7 +182,7 @@ func (v *enrolmentView) notHanded(mark int64) func(*unit, bool) error {
 		given := notTaken && a.guard.uncountEmail(mark)
 		if en.ID == id {
 			if en.Code != nil && en.Code.Sequence == sequence {
-				en.Code.Again = u.now
+				en.Code.ResendAfter = u.now
 			}
 			u.putEnrolment(en)
 		}
@@ -210,4 +212,21 @@ func later(a, b time.Time) time.Time {
 func (v *enrolmentView) mustProve(s *slot) bool {
 	asked := v.p.EnrolmentProof == "email" || v.a.onlyForbidden(&v.p.Policy)
 	return v.byToken && asked && v.ch.Recovered == "" && (s == nil || !s.Proven)
+}
+
+// enrolment is a factor that is being enrolled. A user has one at a time: beginning again puts another in its place.
+type enrolment struct {
+	record.Head
+	ID        string          `json:"id"` // en_…
+	Epoch     string          `json:"epoch"`
+	Client    string          `json:"client"`
+	Challenge string          `json:"challenge,omitempty"` // that its finish answers; empty: none
+	Actor     *activity.Actor `json:"actor,omitempty"`     // an administrator, on the user's behalf
+	Reason    string          `json:"reason,omitempty"`    // theirs
+	Begun     time.Time       `json:"begun"`
+	Expires   time.Time       `json:"expires"`
+	Proven    bool            `json:"proven,omitempty"` // the address was, by a code that went there before
+	Begins    int             `json:"begins,omitempty"` // by enrolment tokens, this one and those that it took the place of
+	Code      *sentCode       `json:"code,omitempty"`
+	Factor    factorRecord    `json:"factor"`
 }

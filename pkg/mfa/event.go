@@ -67,9 +67,9 @@ type pendingEvent struct {
 
 func newEventID() string { return seal.ID("ev_", nil) }
 
-// A manifest is all that rides on one commit: its events, what they have in common said once, since a KB more is a write
+// A eventBatch is all that rides on one commit: its events, what they have in common said once, since a KB more is a write
 // more; the notices that sum up; and when there will be room for what waits to be told.
-type manifest struct {
+type eventBatch struct {
 	Org           string         `json:"o"`
 	User          string         `json:"u,omitempty"`
 	Of            []byte         `json:"f,omitempty"` // the route of the user, in the place of User
@@ -77,13 +77,13 @@ type manifest struct {
 	Time          time.Time      `json:"t"`
 	PolicyVersion int            `json:"p"`
 	Actor         activity.Actor `json:"a"`
-	Events        []line         `json:"e"`
+	Events        []batchEntry   `json:"e"`
 	Sums          []sum          `json:"s,omitempty"`
 	Waits         time.Time      `json:"w,omitzero"`
 }
 
-// A line is what one of the events has for itself. An actor or a policy that is said here is another one.
-type line struct {
+// A batchEntry is what one of the events has for itself. An actor or a policy that is said here is another one.
+type batchEntry struct {
 	ID            string          `json:"i"`
 	Type          string          `json:"y"`
 	PolicyVersion *int            `json:"p,omitempty"`
@@ -98,8 +98,8 @@ var (
 	errUntold = errors.New("an event that its user is told of, in a commit that doesn't put the guard")
 )
 
-// manifest is what rides on the unit's commit; empty: nothing does.
-func (u *unit) manifest() (string, error) {
+// batchOfEvents is what rides on the unit's commit; empty: nothing does.
+func (u *unit) batchOfEvents() (string, error) {
 	about := u.events
 	if len(about) == 0 && u.told != nil {
 		e := u.told.event("", 0, nil)
@@ -110,7 +110,7 @@ func (u *unit) manifest() (string, error) {
 		return "", nil
 	}
 	first := about[0]
-	m := manifest{
+	m := eventBatch{
 		Org: first.Org, User: first.User, Of: first.Of, Life: first.Life, Time: first.Time, PolicyVersion: first.PolicyVersion, Actor: first.Actor,
 		Sums: u.sums, Waits: u.waits,
 	}
@@ -121,7 +121,7 @@ func (u *unit) manifest() (string, error) {
 		case !e.judged && e.topic() != nil:
 			return "", fmt.Errorf("encode %s: %w", e.Type, errUntold)
 		}
-		l := line{ID: e.ID, Type: e.Type, Topic: e.Topic, To: e.To, Data: e.Data}
+		l := batchEntry{ID: e.ID, Type: e.Type, Topic: e.Topic, To: e.To, Data: e.Data}
 		if e.Actor != m.Actor {
 			l.Actor = &e.Actor
 		}
@@ -137,8 +137,8 @@ func (u *unit) manifest() (string, error) {
 	return string(b), nil
 }
 
-func decodeManifest(r store.Record) (*manifest, error) {
-	m := &manifest{}
+func decodeEventBatch(r store.Record) (*eventBatch, error) {
+	m := &eventBatch{}
 	if err := json.Unmarshal([]byte(r.Events), m); err != nil {
 		return nil, fmt.Errorf("decode events of commit %s: %w", r.Version, err)
 	}
@@ -146,7 +146,7 @@ func decodeManifest(r store.Record) (*manifest, error) {
 }
 
 // carried are the events as they ride.
-func (m *manifest) carried() (events []pendingEvent) {
+func (m *eventBatch) carried() (events []pendingEvent) {
 	for _, l := range m.Events {
 		e := pendingEvent{
 			Event: activity.Event{

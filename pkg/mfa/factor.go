@@ -2,6 +2,7 @@ package mfa
 
 import (
 	"cmp"
+	"countersign/pkg/store/record"
 	"slices"
 	"time"
 )
@@ -124,4 +125,23 @@ func (a *account) shownFactors() []Factor {
 		}
 	}
 	return shown
+}
+
+// enrolledFactor is an enrolled factor that counts. What else there is to know of it is in an item of its own.
+type enrolledFactor struct {
+	ID   string    `json:"id"`
+	Kind Kind      `json:"kind"`
+	Used time.Time `json:"used,omitzero"`
+	Step int64     `json:"step,omitempty"` // of totp: the last one accepted; no code of it or before it is good again
+}
+
+// A factorRecord is all of an enrolled factor but what decides, which is in the guard.
+type factorRecord struct {
+	record.Head
+	ID      string    `json:"id"`
+	Kind    Kind      `json:"kind"`
+	Label   string    `json:"label,omitempty"`
+	Created time.Time `json:"created"`
+	Contact string    `json:"contact,omitempty"` // where its codes go: the one it was proven with
+	Secret  []byte    `json:"secret,omitempty"`  // of totp, sealed
 }

@@ -31,7 +31,7 @@ func (s *Service) RemoveFactor(ctx context.Context, call Call, org, user, id str
 		u.remove(a, h, p, "")
 		u.endTrust(a, p, "factor_removed")
 		if len(g.Factors) == 0 {
-			g.Recovery, g.Owed = nil, false
+			g.Recovery, g.RecoveryCodesDue = nil, false
 			if g.Enabled {
 				g.Enabled = false
 				u.event(a.event(UserDisabled, p, map[string]any{"cause": "factor_removed"}))
@@ -63,7 +63,7 @@ func (u *unit) removeAll(a *account, p *orgPolicy, cause string) {
 			u.remove(a, f, p, cause)
 		}
 	}
-	a.guard.Factors, a.guard.Recovery, a.guard.Owed, a.guard.Enabled = nil, nil, false, false
+	a.guard.Factors, a.guard.Recovery, a.guard.RecoveryCodesDue, a.guard.Enabled = nil, nil, false, false
 	u.endAll(a, p, cause)
 }
 

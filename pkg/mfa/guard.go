@@ -10,6 +10,7 @@ import (
 	"countersign/pkg/activity"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
+	"countersign/pkg/store/record"
 )
 
 // life names the time from the guard's making to its erasure, and tells nothing of the key that what the activity says of
@@ -17,61 +18,21 @@ import (
 // event names the life that it is of, so that what is handed on after an erasure is not filed under the key of a user who
 // was made again under the same id.
 func (g *guard) life() string {
-	sum := sha256.Sum256(seal.Join("life of an activity key", string(g.Activity)))
+	sum := sha256.Sum256(seal.Join("life of an activity key", string(g.ActivityKey)))
 	return base64.RawURLEncoding.EncodeToString(sum[:16])
-}
-
-// slot finds what the guard knows of a challenge; nil: nothing yet.
-func (g *guard) slot(id string) *slot {
-	for i := range g.Slots {
-		if g.Slots[i].ID == shortID(id) {
-			return &g.Slots[i]
-		}
-	}
-	return nil
-}
-
-// mostSlots bounds the guard. Challenges come to it with their first send or answer, and both are limited per user, so
-// only a user who signs in more than twice a minute ever gets there.
-const mostSlots = 32
-
-// openSlot finds or makes the slot of a challenge. Making one forgets those whose time is over and, when there are too
-// many, the one begun first; what was begun no later and has no slot is dead from then on.
-func (g *guard) openSlot(ch *challenge, now time.Time) *slot {
-	if s := g.slot(ch.ID); s != nil {
-		return s
-	}
-	g.Slots = slices.DeleteFunc(g.Slots, func(s slot) bool { return !now.Before(s.Until) })
-	if g.Pending != nil && !now.Before(g.Pending.Until) {
-		g.Pending = nil
-	}
-	for len(g.Slots) >= mostSlots {
-		first := 0
-		for i, s := range g.Slots {
-			if s.Begun.Before(g.Slots[first].Begun) {
-				first = i
-			}
-		}
-		if g.Slots[first].Begun.After(g.Floor) {
-			g.Floor = g.Slots[first].Begun
-		}
-		g.Slots = slices.Delete(g.Slots, first, first+1)
-	}
-	g.Slots = append(g.Slots, slot{ID: shortID(ch.ID), Begun: ch.Begun, Until: ch.Expires})
-	return &g.Slots[len(g.Slots)-1]
 }
 
 // renew kills everything the user has open or has earned, in one write: challenges, enrolments, trust and proofs carry
 // the epoch, and known tokens too. Limits, locks and factors stay.
 func (g *guard) renew() {
-	g.Epoch, g.Trust, g.KnownWord = newEpoch(), "", ""
-	g.Slots, g.Floor, g.Pending = nil, time.Time{}, nil
+	g.Epoch, g.TrustEpoch, g.KnownWord = newEpoch(), "", ""
+	g.Slots, g.EvictedUntil, g.EnrolmentSlot = nil, time.Time{}, nil
 }
 
-// trustEpoch is what a trusted browser must carry to be believed.
-func (g *guard) trustEpoch() string {
-	if g.Trust != "" {
-		return g.Trust
+// browserEpoch is what a trusted browser must carry to be believed.
+func (g *guard) browserEpoch() string {
+	if g.TrustEpoch != "" {
+		return g.TrustEpoch
 	}
 	return g.Epoch
 }
@@ -108,38 +69,53 @@ func (g *guard) kinds() []Kind {
 	return kinds
 }
 
-// enrolmentSlot finds what the guard knows of an enrolment; nil: nothing yet.
-func (g *guard) enrolmentSlot(en string) *slot {
-	if g.Pending != nil && g.Pending.ID == shortID(en) {
-		return g.Pending
-	}
-	return nil
-}
-
-// openEnrolmentSlot finds or makes the slot of the enrolment that is under way. What was there was of one that is dead.
-func (g *guard) openEnrolmentSlot(en *enrolment) *slot {
-	if s := g.enrolmentSlot(en.ID); s != nil {
-		return s
-	}
-	g.Pending = &slot{ID: shortID(en.ID), Begun: en.Begun, Until: en.Expires}
-	return g.Pending
-}
-
-// exhausted reports whether what has no end yet had more wrong answers than p allows: the policy was tightened since they
-// were given.
-func (s *slot) exhausted(p *orgPolicy) bool { return s.Wrong >= p.Challenge.Attempts }
-
 func newEpoch() string { return string(store.NewVersion()) }
 
 // unlock forgets all wrong answers if there is a lock, and reports whether there was.
 func (g *guard) unlock(now time.Time) (was bool) {
 	for _, known := range []bool{false, true} {
-		_, codes := g.Guesses.locked(known, now)
-		_, recovery := g.Looked.locked(known, now)
+		_, codes := g.WrongCodes.locked(known, now)
+		_, recovery := g.WrongRecoveryCodes.locked(known, now)
 		was = was || codes || recovery
 	}
 	if was {
-		g.Guesses, g.Looked = attempts{}, attempts{}
+		g.WrongCodes, g.WrongRecoveryCodes = wrongAnswers{}, wrongAnswers{}
 	}
 	return was
+}
+
+// The guard: the one item of a user that decides. See the package comment.
+type guard struct {
+	record.Head
+	Org     string  `json:"org"`
+	User    string  `json:"user"`
+	Epoch   string  `json:"epoch"` // random; what carries another one is dead
+	Profile Profile `json:"profile,omitzero"`
+
+	ActivityKey []byte `json:"activity_key,omitempty"` // key of what the org's activity says of the user
+
+	TrustEpoch string `json:"trust_epoch,omitempty"` // random; what trusted browsers carry instead, once trust has died alone
+
+	KnownWord string `json:"known_word,omitempty"` // random; what known tokens carry besides the epoch, once some were ended alone
+
+	Enabled       bool `json:"enabled,omitempty"`       // 2FA turned on by the user
+	Enforced      bool `json:"enforced,omitempty"`      // by an administrator, whatever the policy requires
+	Deprovisioned bool `json:"deprovisioned,omitempty"` // the client said so, and hasn't put the user again since
+
+	Factors          []enrolledFactor `json:"factors,omitempty"`            // a factor that isn't here is none
+	Recovery         *recoverySet     `json:"recovery,omitempty"`           // nil: there is none
+	RecoveryCodesDue bool             `json:"recovery_codes_due,omitempty"` // the next verify makes a set of recovery codes and shows it
+
+	Slots              []slot       `json:"slots,omitempty"`
+	EvictedUntil       time.Time    `json:"evicted_until,omitzero"`        // a challenge without a slot, begun then or before, was evicted: dead
+	EnrolmentSlot      *slot        `json:"enrolment_slot,omitempty"`      // of the enrolment that something was sent for or tried against
+	WrongCodes         wrongAnswers `json:"wrong_codes,omitzero"`          // wrong codes
+	WrongRecoveryCodes wrongAnswers `json:"wrong_recovery_codes,omitzero"` // wrong recovery codes
+	EmailsSent         []int64      `json:"emails_sent,omitempty"`         // codes by email of the last 24 hours, Unix microseconds, oldest first
+	LastUncounted      int64        `json:"last_uncounted,omitempty"`      // the latest of those that were taken out of EmailsSent again
+	NoticesSent        []int64      `json:"notices_sent,omitempty"`        // of the last 24 hours, Unix milliseconds, oldest first
+	NoticesWaiting     []waiting    `json:"notices_waiting,omitempty"`     // to be told, once there is room
+	MFATime            time.Time    `json:"mfa_time,omitzero"`             // last real second factor
+
+	RosterVersion store.Version `json:"roster_version,omitempty"` // the commit that last wrote the user's line in the roster
 }

@@ -16,7 +16,7 @@ var morning = time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
 func TestNoWindowEverHoldsMoreGuessesThanItAllows(t *testing.T) {
 	for seed := range uint64(200) {
 		chance := rand.New(rand.NewPCG(seed, 0))
-		var tried attempts
+		var tried wrongAnswers
 		at := map[bool][]time.Time{}
 		row, now := 0, morning
 		for range 400 {
@@ -49,8 +49,8 @@ func TestNoWindowEverHoldsMoreGuessesThanItAllows(t *testing.T) {
 					t.Fatalf("seed %d: %d guesses in %v", seed, limit.n+1, now.Sub(at[known][n-1-limit.n]))
 				}
 			}
-			if row > wrongInARow || tried.Row != row {
-				t.Fatalf("seed %d: %d guesses in a row, counted as %d", seed, row, tried.Row)
+			if row > wrongInARow || tried.InARow != row {
+				t.Fatalf("seed %d: %d guesses in a row, counted as %d", seed, row, tried.InARow)
 			}
 		}
 	}
@@ -152,8 +152,8 @@ func TestASlotIsForgottenWhenItsTimeIsOver(t *testing.T) {
 	last := testedChallenge(mostSlots)
 	now := g.Slots[9].Until
 	g.openSlot(last, now)
-	if got := len(g.Slots); got != mostSlots-10+1 || !g.Floor.IsZero() {
-		t.Errorf("got %d slots and floor %v, want those whose time is over gone, and no other", got, g.Floor)
+	if got := len(g.Slots); got != mostSlots-10+1 || !g.EvictedUntil.IsZero() {
+		t.Errorf("got %d slots and floor %v, want those whose time is over gone, and no other", got, g.EvictedUntil)
 	}
 	if first := g.openSlot(last, now); first.ID != shortID(last.ID) || len(g.Slots) != mostSlots-10+1 {
 		t.Error("opening again made another slot")
@@ -191,8 +191,8 @@ func TestAPolicysTighteningsStayFew(t *testing.T) {
 		p.Trust.Days = []int{90, 30, 60, 1, 90, 7}[i%6]
 		p.Methods.Email = []string{Implicit, NotAllowed, Enrolled}[i%3]
 		p.tighten(&from)
-		if len(p.Ends) > 100 {
-			t.Fatal(fmt.Sprint("got ", len(p.Ends), " notes"))
+		if len(p.Tightenings) > 100 {
+			t.Fatal(fmt.Sprint("got ", len(p.Tightenings), " notes"))
 		}
 	}
 }

@@ -36,11 +36,11 @@ func TestEventsOfOneCommitKeepTheirOwnPolicyVersionAndActor(t *testing.T) {
 	first := pendingEvent{Event: activity.Event{ID: "ev_1", Type: ChallengeFailed, Time: at, Org: "acme", User: "u-17", Actor: userActor("u-17"), PolicyVersion: 3}}
 	second := first
 	second.ID, second.PolicyVersion, second.Actor = "ev_2", 4, serviceActor
-	rides, err := (&unit{events: []pendingEvent{first, second}}).manifest()
+	rides, err := (&unit{events: []pendingEvent{first, second}}).batchOfEvents()
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := decodeManifest(store.Record{Events: rides})
+	m, err := decodeEventBatch(store.Record{Events: rides})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,8 +61,8 @@ func TestWhatIsCountedOfCodesByEmailStaysSmall(t *testing.T) {
 	for range 500 {
 		now = now.Add(g.mayEmail(now)).Add(time.Minute)
 		g.countEmail(now)
-		if len(g.Sends) > sendsInDay {
-			t.Fatalf("%d sends are kept, want those of a day", len(g.Sends))
+		if len(g.EmailsSent) > sendsInDay {
+			t.Fatalf("%d sends are kept, want those of a day", len(g.EmailsSent))
 		}
 	}
 }

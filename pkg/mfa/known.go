@@ -39,6 +39,6 @@ func (u *unit) knowsBrowser(g *guard, token seal.Secret) (bool, error) {
 func (g *guard) endKnownTokens() {
 	g.KnownWord = newEpoch()
 	for i := range g.Slots {
-		g.Slots[i].Unknown = true
+		g.Slots[i].KnownTokensEnded = true
 	}
 }

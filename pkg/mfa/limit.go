@@ -24,33 +24,33 @@ func recoveryBudget() budget { return budget{5, 10} }
 // forever is the end of a lock that only another factor or an administrator lifts.
 var forever = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
 
-// attempts counts a user's wrong answers of one sort, in two budgets of the same size: one for browsers where this user has
+// wrongAnswers counts a user's wrong answers of one sort, in two budgets of the same size: one for browsers where this user has
 // answered rightly before, and one for all others. So somebody who has only the password can't lock the owner out of a
 // browser that the owner knows. The zero value means that nobody has tried.
-type attempts struct {
-	tries       // in all other browsers
-	Known tries `json:"known,omitzero"` // in browsers where this user has answered rightly before
-	Row   int   `json:"row,omitempty"`  // wrong answers in a row, in both budgets together, however long ago
+type wrongAnswers struct {
+	attempts               // in all other browsers
+	KnownBrowsers attempts `json:"known_browsers,omitzero"` // in browsers where this user has answered rightly before
+	InARow        int      `json:"in_a_row,omitempty"`      // wrong answers in a row, in both budgets together, however long ago
 }
 
-// tries are the wrong answers of one budget.
-type tries struct {
+// attempts are the wrong answers of one budget.
+type attempts struct {
 	At    []int64   `json:"at,omitempty"`    // of the last day, Unix milliseconds, oldest first
 	Locks int       `json:"locks,omitempty"` // since the last right answer
 	Until time.Time `json:"until,omitzero"`  // no answer is looked at before then
 }
 
-func (a *attempts) in(known bool) *tries {
+func (a *wrongAnswers) in(known bool) *attempts {
 	if known {
-		return &a.Known
+		return &a.KnownBrowsers
 	}
-	return &a.tries
+	return &a.attempts
 }
 
 // locked says until when answers are not looked at, and whether that is still to come. After too many in a row neither
 // budget has an end of its own.
-func (a *attempts) locked(known bool, now time.Time) (time.Time, bool) {
-	if a.Row >= wrongInARow {
+func (a *wrongAnswers) locked(known bool, now time.Time) (time.Time, bool) {
+	if a.InARow >= wrongInARow {
 		return forever, true
 	}
 	until := a.in(known).Until
@@ -58,20 +58,20 @@ func (a *attempts) locked(known bool, now time.Time) (time.Time, bool) {
 }
 
 // left is how many wrong answers can still come before a lock.
-func (a *attempts) left(b budget, known bool, now time.Time) int {
+func (a *wrongAnswers) left(b budget, known bool, now time.Time) int {
 	at := a.in(known).At
 	return max(0, min(
 		b.inWindow-within(at, now, wrongWindow),
 		b.inDay-within(at, now, wrongDay),
-		wrongInARow-a.Row))
+		wrongInARow-a.InARow))
 }
 
 // wrong counts one, and locks when that reached a limit. The wait is at least until the limit allows another try, and
 // doubles with each lock since the last right answer, from 15 minutes to a day.
-func (a *attempts) wrong(b budget, known bool, now time.Time) (lockedNow bool) {
+func (a *wrongAnswers) wrong(b budget, known bool, now time.Time) (lockedNow bool) {
 	t := a.in(known)
 	t.At = append(recent(t.At, now, wrongDay), now.UnixMilli())
-	a.Row++
+	a.InARow++
 	if a.left(b, known, now) > 0 {
 		return false
 	}
@@ -84,11 +84,11 @@ func (a *attempts) wrong(b budget, known bool, now time.Time) (lockedNow bool) {
 }
 
 // lock is what is told of the lock that a wrong answer has just brought.
-func (a *attempts) lock(known bool, now time.Time) map[string]any {
+func (a *wrongAnswers) lock(known bool, now time.Time) map[string]any {
 	until, _ := a.locked(known, now)
 	browsers := message.OtherBrowsers
 	switch {
-	case a.Row >= wrongInARow:
+	case a.InARow >= wrongInARow:
 		browsers = message.AllBrowsers
 	case known:
 		browsers = message.KnownBrowsers
@@ -98,16 +98,16 @@ func (a *attempts) lock(known bool, now time.Time) map[string]any {
 
 // right ends the row of wrong answers, and the lock of the budget that the answer counts in, as far as its windows allow:
 // a stranger's guesses beside an honest user's sign-ins are never more than those.
-func (a *attempts) right(b budget, known bool, now time.Time) {
+func (a *wrongAnswers) right(b budget, known bool, now time.Time) {
 	t := a.in(known)
-	a.Row, t.Locks, t.Until = 0, 0, time.Time{}
+	a.InARow, t.Locks, t.Until = 0, 0, time.Time{}
 	if frees := t.frees(b); frees.After(now) {
 		t.Until = frees
 	}
 }
 
 // frees is when no window is full any more; in the past, or zero: none is.
-func (t *tries) frees(b budget) (at time.Time) {
+func (t *attempts) frees(b budget) (at time.Time) {
 	for _, limit := range []struct {
 		n int
 		d time.Duration

@@ -30,7 +30,7 @@ func (s *Service) LookAtChallenge(ctx context.Context, call Call, id string) (Ch
 				return ChallengeState{State: expired}, nil
 			}
 			state := ChallengeState{State: cmp.Or(slot.State, failed)}
-			if slot.State == verified && u.now.Before(slot.At.Add(shownFor)) {
+			if slot.State == verified && u.now.Before(slot.EndedAt.Add(shownFor)) {
 				state.Outcome, err = v.outcome(u, slot)
 				return state, err
 			}

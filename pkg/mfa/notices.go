@@ -96,7 +96,7 @@ func (g *guard) recipients(p *orgPolicy, former Profile, client string) (to []re
 
 // mayTell is when there is room for the user's next notice; zero: now.
 func (g *guard) mayTell(now time.Time) time.Time {
-	if at := recent(g.Notices, now, noticeDay); len(at) >= noticesInDay {
+	if at := recent(g.NoticesSent, now, noticeDay); len(at) >= noticesInDay {
 		return time.UnixMilli(at[len(at)-noticesInDay]).Add(noticeDay).UTC()
 	}
 	return time.Time{}
@@ -105,8 +105,8 @@ func (g *guard) mayTell(now time.Time) time.Time {
 // countNotice counts a notice that goes out. Those that go out although there is no room would make the guard grow: only as
 // many are kept as mayTell looks at.
 func (g *guard) countNotice(now time.Time) {
-	at := append(recent(g.Notices, now, noticeDay), now.UnixMilli())
-	g.Notices = at[max(0, len(at)-noticesInDay):]
+	at := append(recent(g.NoticesSent, now, noticeDay), now.UnixMilli())
+	g.NoticesSent = at[max(0, len(at)-noticesInDay):]
 }
 
 // tell plans the notices of the events that are planned so far. The guard is put after it.
@@ -139,11 +139,11 @@ func (u *unit) tell(g *guard, p *orgPolicy) {
 
 // wait adds to what waits for a recipient. What clients of several names have caused goes out under none of these names.
 func (g *guard) wait(r recipient, w waited) {
-	i := slices.IndexFunc(g.Waiting, func(of waiting) bool { return of.Address == r.Address })
+	i := slices.IndexFunc(g.NoticesWaiting, func(of waiting) bool { return of.Address == r.Address })
 	if i < 0 {
-		g.Waiting, i = append(g.Waiting, waiting{}), len(g.Waiting)
+		g.NoticesWaiting, i = append(g.NoticesWaiting, waiting{}), len(g.NoticesWaiting)
 	}
-	of := &g.Waiting[i]
+	of := &g.NoticesWaiting[i]
 	if len(of.Items) > 0 && of.Client != r.Client {
 		r.Client = ""
 	}
@@ -160,10 +160,10 @@ func (g *guard) wait(r recipient, w waited) {
 // sumUp plans a notice for each recipient that something waits for, as far as there is room. It changes the guard, which is
 // put after it.
 func (u *unit) sumUp(g *guard) {
-	for len(g.Waiting) > 0 && (g.mayTell(u.now).IsZero() || len(g.Waiting) > mostWaiting) {
+	for len(g.NoticesWaiting) > 0 && (g.mayTell(u.now).IsZero() || len(g.NoticesWaiting) > mostWaiting) {
 		g.countNotice(u.now)
-		u.sums = append(u.sums, sum{newEventID(), g.Waiting[0].recipient, g.Waiting[0].Items})
-		g.Waiting = slices.Delete(g.Waiting, 0, 1)
+		u.sums = append(u.sums, sum{newEventID(), g.NoticesWaiting[0].recipient, g.NoticesWaiting[0].Items})
+		g.NoticesWaiting = slices.Delete(g.NoticesWaiting, 0, 1)
 		u.told = g
 	}
 }

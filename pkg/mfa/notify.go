@@ -159,7 +159,7 @@ func (s *Service) remind(ctx context.Context, r route, at time.Time) error {
 	if soonest := u.now.Add(noticeMargin); at.Before(soonest) {
 		at = soonest
 	}
-	u.put(store.Item{Key: dueNoticesKey(r, at)}, &due{Route: []byte(r), Notices: true, Ends: at}, at.Add(expiredFor))
+	u.put(store.Item{Key: noticesEntryKey(r, at)}, &expiryEntry{Route: []byte(r), Notices: true, Due: at}, at.Add(expiredFor))
 	if err := u.commit(ctx); !isConflict(err) {
 		return err
 	}
@@ -170,11 +170,11 @@ func (s *Service) remind(ctx context.Context, r route, at time.Time) error {
 func (s *Service) sumUpDue(ctx context.Context, r route) error {
 	return s.alone(ctx, func(u *unit) error {
 		a := &account{route: r}
-		if err := readAll(ctx, s.Store, a.readGuard()); err != nil || !a.exists() || len(a.guard.Waiting) == 0 {
+		if err := readAll(ctx, s.Store, a.readGuard()); err != nil || !a.exists() || len(a.guard.NoticesWaiting) == 0 {
 			return err
 		}
 		u.sumUp(a.guard)
-		if len(a.guard.Waiting) > 0 {
+		if len(a.guard.NoticesWaiting) > 0 {
 			u.waits, u.told = a.guard.mayTell(u.now), a.guard
 		}
 		u.put(a.item, a.guard, time.Time{})

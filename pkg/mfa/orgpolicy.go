@@ -43,3 +43,17 @@ type tightening struct {
 	Days    int  `json:"days"`           // it ends at most that long after it was granted
 	Kind    Kind `json:"kind,omitempty"` // if set, instead: what this kind earned has ended
 }
+
+// An orgPolicy is an org's policy as it is, or as it was in one version, with what it and those before it did to trust and
+// to recovery codes.
+type orgPolicy struct {
+	record.Head
+	Org         string       `json:"org"`
+	Version     int          `json:"version"`
+	Updated     time.Time    `json:"updated"`
+	Tightenings []tightening `json:"ends,omitempty"`
+
+	RecoveryEnded int `json:"recovery_ended,omitempty"` // the latest version that took away all recovery codes; 0: none did
+
+	Policy
+}

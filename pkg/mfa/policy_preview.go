@@ -82,7 +82,7 @@ func (s *Service) previewShard(ctx context.Context, partition string, from, to *
 			return err
 		}
 		for _, item := range page.Items {
-			var l listed
+			var l rosterEntry
 			if err := record.Decode(item, &l); err != nil {
 				return err
 			}
@@ -93,7 +93,7 @@ func (s *Service) previewShard(ctx context.Context, partition string, from, to *
 	return nil
 }
 
-func (v *Preview) add(l *listed, from, to *Policy) {
+func (v *Preview) add(l *rosterEntry, from, to *Policy) {
 	v.Users++
 	before, after := l.usable(from), l.usable(to)
 	if len(after) == 0 {

@@ -102,8 +102,8 @@ func (p *orgPolicy) tighten(from *Policy) {
 }
 
 func (p *orgPolicy) note(n tightening) {
-	p.Ends = slices.DeleteFunc(slices.Clone(p.Ends), func(t tightening) bool { return t.Kind == n.Kind && t.Days >= n.Days })
-	p.Ends = append(p.Ends, n)
+	p.Tightenings = slices.DeleteFunc(slices.Clone(p.Tightenings), func(t tightening) bool { return t.Kind == n.Kind && t.Days >= n.Days })
+	p.Tightenings = append(p.Tightenings, n)
 }
 
 // forbids reports whether p forbids a kind that from has room for.

@@ -56,10 +56,10 @@ type batch struct {
 // gather takes out of records what they hand on, and reads the guards of all they are about. An event that rode without
 // its user's name gets it back; where the user is gone, there is nobody left to tell of, or to tell.
 func (s *Service) gather(ctx context.Context, records []store.Record) (batch, error) {
-	manifests := make([]*manifest, len(records))
+	manifests := make([]*eventBatch, len(records))
 	users := map[route]bool{}
 	for i, r := range records {
-		m, err := decodeManifest(r)
+		m, err := decodeEventBatch(r)
 		if err != nil {
 			return batch{}, err
 		}
@@ -114,13 +114,13 @@ func filing(e *pendingEvent, r route, g *guard) activity.Filing {
 		f.Route = activity.Route(routeOf(e.Org, "").org())
 	}
 	if g != nil {
-		f.Key = g.Activity
+		f.Key = g.ActivityKey
 	}
 	return f
 }
 
 // route is that of the user whom the manifest is about; empty: it is about nobody.
-func (m *manifest) route() route {
+func (m *eventBatch) route() route {
 	if m.User != "" {
 		return routeOf(m.Org, m.User)
 	}

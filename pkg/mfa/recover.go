@@ -58,7 +58,7 @@ func (s *Service) Recover(ctx context.Context, call Call, q RecoverRequest) (Rec
 
 func (v *challengeView) recover(u *unit, code, bearer seal.Secret) (RecoverAnswer, error) {
 	slot, err := v.checkOpen(u)
-	if slot != nil && slices.Contains(u.versions, slot.By) {
+	if slot != nil && slices.Contains(u.versions, slot.WrittenBy) {
 		// What it did was committed, and the answer to the commit was lost.
 		switch {
 		case slot.State == verified && slot.Effect != "":
@@ -66,7 +66,7 @@ func (v *challengeView) recover(u *unit, code, bearer seal.Secret) (RecoverAnswe
 		case slot.State == "" && slot.Effect != "":
 			return v.toEnrol(slot, bearer), nil
 		case slot.State == "":
-			return RecoverAnswer{}, wrongCode(v.a.guard.Looked.left(recoveryBudget(), v.ch.Known, u.now))
+			return RecoverAnswer{}, wrongCode(v.a.guard.WrongRecoveryCodes.left(recoveryBudget(), v.ch.KnownBrowser, u.now))
 		}
 	}
 	switch {
@@ -78,8 +78,8 @@ func (v *challengeView) recover(u *unit, code, bearer seal.Secret) (RecoverAnswe
 		return RecoverAnswer{}, errUnsettled
 	}
 	g := v.a.guard
-	switch until, locked := g.Looked.locked(v.ch.Known, u.now); {
-	case v.ch.Only != "":
+	switch until, locked := g.WrongRecoveryCodes.locked(v.ch.KnownBrowser, u.now); {
+	case v.ch.OnlyKind != "":
 		return RecoverAnswer{}, refuse(MethodForbidden, "This step-up can be answered only with a factor of the kind that it names.")
 	case g.codesLeft(v.p) == 0:
 		return RecoverAnswer{}, refuse(MethodForbidden, "The user has no recovery codes left.")
@@ -102,8 +102,8 @@ func (v *challengeView) recover(u *unit, code, bearer seal.Secret) (RecoverAnswe
 		return RecoverAnswer{}, v.wrongRecovery(u)
 	}
 	g.Recovery.Codes = slices.Delete(g.Recovery.Codes, at, at+1)
-	g.Guesses.right(codeBudget(), v.ch.Known, u.now)
-	g.Looked.right(recoveryBudget(), v.ch.Known, u.now)
+	g.WrongCodes.right(codeBudget(), v.ch.KnownBrowser, u.now)
+	g.WrongRecoveryCodes.right(recoveryBudget(), v.ch.KnownBrowser, u.now)
 	u.event(v.ch.event(RecoveryUsed, map[string]any{"effect": v.p.Recovery.Effect, "codes_left": len(g.Recovery.Codes)}))
 	return v.effect(u, bearer)
 }
@@ -111,12 +111,12 @@ func (v *challengeView) recover(u *unit, code, bearer seal.Secret) (RecoverAnswe
 // wrongRecovery counts a wrong recovery code against the user.
 func (v *challengeView) wrongRecovery(u *unit) error {
 	g := v.a.guard
-	g.openSlot(v.ch, u.now).By = u.version
-	locked := g.Looked.wrong(recoveryBudget(), v.ch.Known, u.now)
-	left := g.Looked.left(recoveryBudget(), v.ch.Known, u.now)
+	g.openSlot(v.ch, u.now).WrittenBy = u.version
+	locked := g.WrongRecoveryCodes.wrong(recoveryBudget(), v.ch.KnownBrowser, u.now)
+	left := g.WrongRecoveryCodes.left(recoveryBudget(), v.ch.KnownBrowser, u.now)
 	u.event(v.ch.event(ChallengeFailed, map[string]any{"recovery": true, "attempts_left": left}))
 	if locked {
-		data := g.Looked.lock(v.ch.Known, u.now)
+		data := g.WrongRecoveryCodes.lock(v.ch.KnownBrowser, u.now)
 		data["recovery"] = true
 		u.event(v.ch.event(ChallengeLocked, data))
 	}
@@ -148,7 +148,7 @@ func (v *challengeView) effect(u *unit, bearer seal.Secret) (RecoverAnswer, erro
 		ch.Expires = u.now.Add(time.Duration(v.p.Challenge.WindowS) * time.Second)
 	}
 	slot := g.openSlot(ch, u.now)
-	slot.Effect, slot.Left, slot.By = effect, g.codesLeft(v.p), u.version
+	slot.Effect, slot.CodesLeft, slot.WrittenBy = effect, g.codesLeft(v.p), u.version
 	if len(kinds) > 0 {
 		slot.Until, slot.Sequence = ch.Expires, 0
 		u.putGuard(v.a, v.p)
@@ -164,14 +164,14 @@ func (v *challengeView) effect(u *unit, bearer seal.Secret) (RecoverAnswer, erro
 // recovered is what a challenge answers that a recovery code has ended.
 func (v *challengeView) recovered(u *unit, s *slot) (RecoverAnswer, error) {
 	token, err := v.signToken(u, s)
-	at := s.At
-	return RecoverAnswer{Verified: true, IssuedAt: &at, Token: &token, Effect: s.Effect, CodesLeft: s.Left}, err
+	at := s.EndedAt
+	return RecoverAnswer{Verified: true, IssuedAt: &at, Token: &token, Effect: s.Effect, CodesLeft: s.CodesLeft}, err
 }
 
 // toEnrol is what a challenge answers that goes on with an enrolment.
 func (v *challengeView) toEnrol(s *slot, bearer seal.Secret) RecoverAnswer {
 	return RecoverAnswer{
-		Verified: true, Effect: s.Effect, CodesLeft: s.Left,
+		Verified: true, Effect: s.Effect, CodesLeft: s.CodesLeft,
 		Enrolment: &EnrolmentToDo{Token: &bearer, Expires: v.ch.Expires, Kinds: v.a.bare().enrollable(&v.p.Policy)},
 	}
 }

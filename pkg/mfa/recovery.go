@@ -2,6 +2,7 @@ package mfa
 
 import (
 	"countersign/pkg/seal"
+	"countersign/pkg/store"
 	"crypto/rand"
 	"strings"
 	"time"
@@ -67,7 +68,7 @@ func (g *guard) recoveryFields(set string, canonical seal.Secret) []string {
 // newRecovery puts a new set in the place of the user's, as the policy counts. The codes are in u.codes: they are the
 // same over all tries of one call, so that whichever try is committed, they are what the caller hears.
 func (u *unit) newRecovery(g *guard, p *orgPolicy) {
-	g.Owed, g.Recovery = false, nil
+	g.RecoveryCodesDue, g.Recovery = false, nil
 	for len(u.codes) < p.Recovery.Count {
 		u.codes = append(u.codes, newRecoveryCode())
 	}
@@ -75,14 +76,14 @@ func (u *unit) newRecovery(g *guard, p *orgPolicy) {
 		u.codes = nil
 		return
 	}
-	set := &recoverySet{ID: rand.Text(), Made: u.now, By: u.version, PolicyVersion: p.Version}
+	set := &recoverySet{ID: rand.Text(), Made: u.now, MadeBy: u.version, PolicyVersion: p.Version}
 	for _, code := range u.codes {
 		canonical := seal.NewSecret(strings.ReplaceAll(code.Reveal(), "-", ""))
 		set.Codes = append(set.Codes, u.ring.Digest("recovery", g.recoveryFields(set.ID, canonical)...))
 	}
 	g.Recovery = set
 	for _, known := range []bool{false, true} {
-		g.Looked.right(recoveryBudget(), known, u.now) // none of these has been guessed at
+		g.WrongRecoveryCodes.right(recoveryBudget(), known, u.now) // none of these has been guessed at
 	}
 }
 
@@ -105,7 +106,7 @@ func (g *guard) codesLeft(p *orgPolicy) int {
 
 // recoverable reports whether a recovery code would be looked at now, in a browser that is known or not.
 func (g *guard) recoverable(p *orgPolicy, known bool, now time.Time) bool {
-	_, locked := g.Looked.locked(known, now)
+	_, locked := g.WrongRecoveryCodes.locked(known, now)
 	return !locked && g.codesLeft(p) > 0
 }
 
@@ -131,4 +132,14 @@ func (g *guard) recoveryState(p *orgPolicy) RecoveryState {
 	made := set.Made
 	left := len(set.Codes)
 	return RecoveryState{CodesLeft: left, Created: &made, FewLeft: left <= fewLeft && left < p.Recovery.Count}
+}
+
+// recoverySet is the codes that are left of one set, as keyed digests.
+type recoverySet struct {
+	ID     string        `json:"id"` // random
+	Made   time.Time     `json:"made"`
+	MadeBy store.Version `json:"by,omitempty"` // the commit that made it
+
+	PolicyVersion int      `json:"policy_version,omitempty"` // that it was made under
+	Codes         []string `json:"codes"`
 }

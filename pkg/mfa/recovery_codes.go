@@ -23,7 +23,7 @@ func (a RecoveryCodes) WithoutShownOnce() any {
 // user. It answers MethodForbidden where the policy has none, or the user has no factor that they could stand in for.
 func (s *Service) NewRecoveryCodes(ctx context.Context, call Call, org, user string) (RecoveryCodes, error) {
 	return change(ctx, s, call, org, user, func(u *unit, a *account, p *orgPolicy) (RecoveryCodes, error) {
-		if made := a.guard.Recovery; made != nil && slices.Contains(u.versions, made.By) {
+		if made := a.guard.Recovery; made != nil && slices.Contains(u.versions, made.MadeBy) {
 			return RecoveryCodes{RecoveryCodes: u.codes, Created: made.Made}, nil // by this very call, whose commit's answer was lost
 		}
 		if err := u.fresh(call, a, p); err != nil {

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"time"
 
+	"countersign/pkg/apikey"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
 	"countersign/pkg/store/record"
@@ -138,3 +139,13 @@ type Remembered struct{ Answer []byte }
 
 // Error says that the answer is an earlier one.
 func (*Remembered) Error() string { return "the answer is a remembered one" }
+
+// remembered is the answer to a call that came with an Idempotency-Key.
+type remembered struct {
+	record.Head
+	Body  string       `json:"body"` // digest of the request's
+	Until time.Time    `json:"until"`
+	Full  []byte       `json:"full"`            // sealed: the answer, repeated until Until
+	Later []byte       `json:"later"`           // sealed: without what is shown once
+	Needs apikey.Scope `json:"needs,omitempty"` // the scope that an API key must have to hear it; empty: it has passed the step
+}

@@ -2,22 +2,24 @@ package mfa
 
 import (
 	"countersign/pkg/store"
+	"countersign/pkg/store/record"
+	"fmt"
 	"slices"
 	"time"
 )
 
 // putRosterEntry writes the user's line in the org's roster. It comes before the guard is put, which notes the line's version.
 func (u *unit) putRosterEntry(a *account) {
-	line := store.Item{Key: rosterKey(a.route), Version: a.guard.Listed}
-	a.guard.Listed = u.version
-	u.put(line, &listed{
+	line := store.Item{Key: rosterKey(a.route), Version: a.guard.RosterVersion}
+	a.guard.RosterVersion = u.version
+	u.put(line, &rosterEntry{
 		User: a.guard.User, Email: a.guard.Profile.Email != "", Kinds: a.guard.kinds(),
 		Enabled: a.guard.Enabled, Enforced: a.guard.Enforced,
 	}, time.Time{})
 }
 
 // usable are the kinds that p lets the user of a roster's line answer with.
-func (l *listed) usable(p *Policy) []Kind {
+func (l *rosterEntry) usable(p *Policy) []Kind {
 	var kinds []Kind
 	for _, k := range l.Kinds {
 		if p.method(k) != NotAllowed {
@@ -28,4 +30,25 @@ func (l *listed) usable(p *Policy) []Kind {
 		kinds = append(kinds, k)
 	}
 	return kinds
+}
+
+// rosterEntry is a user's line in the roster of its org: facts only, status is computed under the policy of the moment.
+type rosterEntry struct {
+	record.Head
+	User     string `json:"user"`
+	Email    bool   `json:"email,omitempty"` // has an address
+	Kinds    []Kind `json:"kinds,omitempty"` // of enrolled factors, each once
+	Enabled  bool   `json:"enabled,omitempty"`
+	Enforced bool   `json:"enforced,omitempty"`
+}
+
+// The roster is cut in shards, so that an org of many users is written and read at many partitions.
+const rosterShards = 16
+
+func rosterPartition(r route, shard int) string {
+	return fmt.Sprintf("roster#%s#%x", b64(string(r[:16])), shard)
+}
+
+func rosterKey(r route) store.Key {
+	return store.Key{Partition: rosterPartition(r, int(r[16])%rosterShards), Sort: b64(string(r[16:]))}
 }

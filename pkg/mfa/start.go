@@ -203,7 +203,7 @@ func (u *unit) challenge(answer *StartAnswer, q *StartRequest, a *account, p *or
 	bearer := u.newToken(seal.ChallengeToken, ch.ID)
 	ch.Bearer = seal.HashBearer(bearer.Reveal())
 	shown := &ChallengeToAnswer{
-		ID: ch.ID, Token: &bearer, Expires: ch.Expires, Methods: []Method{}, Recovery: ch.Only == "" && a.guard.recoverable(p, v.knownBrowser, u.now),
+		ID: ch.ID, Token: &bearer, Expires: ch.Expires, Methods: []Method{}, Recovery: ch.OnlyKind == "" && a.guard.recoverable(p, v.knownBrowser, u.now),
 	}
 	for _, f := range v.factors {
 		shown.Methods = append(shown.Methods, Method{Factor: f.ID, Kind: f.Kind, Label: f.Label, Hint: f.hint()})

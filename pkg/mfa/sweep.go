@@ -41,12 +41,12 @@ func (s *Service) Sweep(ctx context.Context) (Swept, error) { return s.sweep(ctx
 
 func (s *Service) sweep(ctx context.Context, items, hours int) (Swept, error) {
 	r := &sweeping{s: s, now: s.Now().UTC(), left: items}
-	item, err := store.GetOne(ctx, s.Store, markKey)
+	item, err := store.GetOne(ctx, s.Store, sweepCursorKey)
 	if err != nil {
 		return Swept{}, fmt.Errorf("sweep: %w", err)
 	}
 	first := r.now.Add(-firstLook).Truncate(time.Hour)
-	m := mark{Hour: first}
+	m := sweepCursor{Hour: first}
 	if !item.Absent() {
 		if err := record.Decode(item, &m); err != nil {
 			return Swept{}, fmt.Errorf("sweep: %w", err)
@@ -54,7 +54,7 @@ func (s *Service) sweep(ctx context.Context, items, hours int) (Swept, error) {
 	}
 	from := m
 	if m.Hour.After(r.now.Add(time.Hour)) {
-		m = mark{Hour: first}
+		m = sweepCursor{Hour: first}
 	}
 	if err := r.run(ctx, &m, hours); err != nil {
 		return r.done, fmt.Errorf("sweep of %s: %w", m.Hour.Format(time.RFC3339), err)
@@ -81,7 +81,7 @@ type sweeping struct {
 }
 
 // run goes on from the mark, and moves it to where the next run shall go on.
-func (r *sweeping) run(ctx context.Context, m *mark, hours int) error {
+func (r *sweeping) run(ctx context.Context, m *sweepCursor, hours int) error {
 	for ; ; hours-- {
 		if hours == 0 {
 			r.done.More = true
@@ -97,25 +97,25 @@ func (r *sweeping) run(ctx context.Context, m *mark, hours int) error {
 		over := m.Hour.Add(time.Hour)
 		switch {
 		case !m.Since.Before(over):
-			*m = mark{Hour: over}
+			*m = sweepCursor{Hour: over}
 		case r.now.Before(over):
-			*m = mark{Hour: m.Hour} // to be gone through again, until it is over
+			*m = sweepCursor{Hour: m.Hour} // to be gone through again, until it is over
 			return nil
 		default:
-			*m = mark{Hour: m.Hour} // it was looked at in part before it was over
+			*m = sweepCursor{Hour: m.Hour} // it was looked at in part before it was over
 		}
 	}
 }
 
 // hour goes on with the mark's hour, and reports whether it came through.
-func (r *sweeping) hour(ctx context.Context, m *mark) (through bool, err error) {
-	for ; m.Shard < dueShards; m.Shard, m.After = m.Shard+1, "" {
+func (r *sweeping) hour(ctx context.Context, m *sweepCursor) (through bool, err error) {
+	for ; m.Shard < expiryShards; m.Shard, m.After = m.Shard+1, "" {
 		for more := true; more; {
 			if r.left <= 0 {
 				return false, nil
 			}
 			page, err := r.s.Store.Query(ctx, store.Query{
-				Partition: duePartition(m.Hour, m.Shard), After: m.After, Limit: min(r.left, store.MaxLimit),
+				Partition: expiryPartition(m.Hour, m.Shard), After: m.After, Limit: min(r.left, store.MaxLimit),
 			})
 			if err != nil {
 				return false, err
@@ -150,11 +150,11 @@ func (r *sweeping) announceAll(ctx context.Context, items []store.Item) error {
 // announce records the end of one trusted browser, unless it was announced, or the trust was ended before its time.
 // Of several runs at once only the one whose conditional write succeeds announces.
 func (s *Service) announce(ctx context.Context, item store.Item, now time.Time) (int, error) {
-	var d due
+	var d expiryEntry
 	if err := record.Decode(item, &d); err != nil {
 		return 0, err
 	}
-	if d.Announced || now.Before(d.Ends) {
+	if d.Announced || now.Before(d.Due) {
 		return 0, nil
 	}
 	r := route(d.Route)
@@ -175,13 +175,13 @@ func (s *Service) announce(ctx context.Context, item store.Item, now time.Time) 
 		return 0, err
 	}
 	ended, taken := b.expiry(p)
-	if g.trustEpoch() != d.Epoch || taken {
+	if g.browserEpoch() != d.Epoch || taken {
 		return 0, nil
 	}
 	d.Announced = true
 	u := &unit{s: s}
 	u.begin(nil)
-	u.put(item, &d, d.Ends.Add(expiredFor))
+	u.put(item, &d, d.Due.Add(expiredFor))
 	e := u.event(g.event(BrowserExpired, p.Version, map[string]any{"browser": d.Browser, "ended": ended}).by(serviceActor))
 	e.User, e.Of = "", d.Route // the item it rides on outlives an erasure
 	if err := u.commit(ctx); err != nil {
@@ -192,3 +192,18 @@ func (s *Service) announce(ctx context.Context, item store.Item, now time.Time) 
 	}
 	return 1, nil
 }
+
+// sweepCursor is where the sweep goes on.
+type sweepCursor struct {
+	record.Head
+	Hour  time.Time `json:"hour"`            // every hour before it is done
+	Shard int       `json:"shard,omitempty"` // of that hour; those before it have been gone through
+	After string    `json:"after,omitempty"` // in that shard; so has what is no later
+	Since time.Time `json:"since,omitzero"`  // when the first run began that has gone through a part of the hour
+}
+
+func (m *sweepCursor) same(as *sweepCursor) bool {
+	return m.Hour.Equal(as.Hour) && m.Shard == as.Shard && m.After == as.After && m.Since.Equal(as.Since)
+}
+
+var sweepCursorKey = store.Key{Partition: "sweep", Sort: "mark"}

@@ -23,14 +23,14 @@ type SweepStatus struct {
 // StatusOfSweep looks at how far the sweep has come in the deployment whose table is from. It fails with
 // record.ErrUnreadable where no run of the sweep could tell either.
 func StatusOfSweep(ctx context.Context, from store.Store, now time.Time) (SweepStatus, error) {
-	item, err := store.GetOne(ctx, from, markKey)
+	item, err := store.GetOne(ctx, from, sweepCursorKey)
 	if err != nil {
 		return SweepStatus{}, fmt.Errorf("read how far the sweep has come: %w", err)
 	}
 	if item.Absent() {
 		return SweepStatus{}, nil
 	}
-	var m mark
+	var m sweepCursor
 	if err := record.Decode(item, &m); err != nil {
 		return SweepStatus{}, err
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 // dueShards is over how many partitions the ends of an hour are spread.
-const dueShards = 4
+const expiryShards = 4
 
 // fallDue puts n ends of trust into the first shard of this hour, all due now, of users who aren't there any more.
 func fallDue(t *testing.T, w *mfatest.World, n int) {
@@ -51,7 +51,7 @@ func TestTheSweepLooksAtTwoThousandItemsInOneRunAPageAtATime(t *testing.T) {
 	const due = 2100
 	fallDue(t, w, due)
 	// Two whole pages of the store; then the rest of that shard, and the other shards.
-	for run, queries := range []int{2, dueShards} {
+	for run, queries := range []int{2, expiryShards} {
 		want := 2000
 		if run == 1 {
 			want = due - 2000
@@ -81,7 +81,7 @@ func TestTheSweepGoesThroughTwoHundredHoursInOneRun(t *testing.T) {
 		{"what is left, and this hour", w.Sweep, 94, 300, false},
 		{"this hour again", w.Sweep, 1, 300, false},
 	} {
-		wantRun(t, w, c.when, c.run, dueShards*c.hours, c.more)
+		wantRun(t, w, c.when, c.run, expiryShards*c.hours, c.more)
 		if got, want := marked(t, w), begin.Add(time.Duration(c.at)*time.Hour); !got.Equal(want) {
 			t.Errorf("%s: got the mark at %v, want %v", c.when, got, want)
 		}
@@ -97,7 +97,7 @@ func TestARunAsksNoMoreQueriesThanItMayLookAtItemsThoughNothingIsDue(t *testing.
 	for run := range 8 {
 		wantRun(t, w, fmt.Sprint("run ", run+1), five, 5, true)
 	}
-	wantRun(t, w, "the last", five, dueShards, false) // ten hours and this one have 44 shards: 40 were gone through
+	wantRun(t, w, "the last", five, expiryShards, false) // ten hours and this one have 44 shards: 40 were gone through
 	if got, want := marked(t, w), begin.Add(10*time.Hour); !got.Equal(want) {
 		t.Errorf("got the mark at %v, want %v", got, want)
 	}
@@ -113,7 +113,7 @@ func TestTheFirstSweepLooksTwoDaysBack(t *testing.T) {
 		if n := sweep(t, w); n != want {
 			t.Errorf("%v late: got %d announced, want %d", late, n, want)
 		}
-		if got := w.Faults.Counts().Query; got != dueShards*49 {
+		if got := w.Faults.Counts().Query; got != expiryShards*49 {
 			t.Errorf("%v late: got %d queries, want those of 48 hours and of this one", late, got)
 		}
 	}
@@ -124,7 +124,7 @@ func TestAMarkThatIsAnHourAheadIsTheClocksOfTwoMachinesAndOneFurtherAheadIsWrong
 		w := kls(t, nil) // at a full hour
 		sweep(t, w)
 		w.Clock.Advance(-back)
-		wantRun(t, w, fmt.Sprint(back, " behind"), w.Sweep, dueShards*hours, false)
+		wantRun(t, w, fmt.Sprint(back, " behind"), w.Sweep, expiryShards*hours, false)
 	}
 }
 
@@ -166,9 +166,9 @@ func TestAnEndIsAnnouncedInItsHourAtWhateverMinuteTheFirstSweepRan(t *testing.T)
 
 func TestAnHourThatAClockAheadWentThroughInPartIsGoneThroughAgain(t *testing.T) {
 	w := kls(t, nil)
-	crowd(t, w, 12, 5*time.Minute)                             // 10:00 to 10:55, and it is 11:00
-	sleep(t, w, 30*day+2*time.Minute)                          // 11:02, which no run has seen
-	first, err := w.SweepAtMost(t.Context(), dueShards+2, 100) // the hour before, and two items of this one
+	crowd(t, w, 12, 5*time.Minute)                                // 10:00 to 10:55, and it is 11:00
+	sleep(t, w, 30*day+2*time.Minute)                             // 11:02, which no run has seen
+	first, err := w.SweepAtMost(t.Context(), expiryShards+2, 100) // the hour before, and two items of this one
 	hour := w.Clock.Now().Truncate(time.Hour).Add(-time.Hour)
 	if got := marked(t, w); err != nil || !first.More || first.Announced == 0 || !got.Equal(hour) {
 		t.Fatalf("got %+v, %v and the mark at %v, want a part of %v", first, err, got, hour)

@@ -57,16 +57,16 @@ func TestATopicOfALaterBuildIsNotSentAsAnotherOne(t *testing.T) {
 }
 
 func TestAnEventThatIsToldNeedsTheGuardInItsCommit(t *testing.T) {
-	g := &guard{Org: "acme", User: "ana", Activity: activity.NewKey(), Profile: Profile{Email: "ana@acme.example"}}
+	g := &guard{Org: "acme", User: "ana", ActivityKey: activity.NewKey(), Profile: Profile{Email: "ana@acme.example"}}
 	u := &unit{s: &Service{Now: time.Now}}
 	u.begin(nil)
 	u.event(g.event(BrowserTheft, 1, nil))
-	if _, err := u.manifest(); !errors.Is(err, errUntold) {
+	if _, err := u.batchOfEvents(); !errors.Is(err, errUntold) {
 		t.Errorf("got %v, want that it is refused", err)
 	}
 	a := &account{guard: g, item: store.Item{Key: guardKey(routeOf("acme", "ana"))}}
 	u.putGuard(a, &orgPolicy{})
-	if text, err := u.manifest(); err != nil || strings.Count(text, "ana@acme.example") != 1 {
+	if text, err := u.batchOfEvents(); err != nil || strings.Count(text, "ana@acme.example") != 1 {
 		t.Errorf("got %s, %v, want the address once", text, err)
 	}
 }
@@ -92,10 +92,10 @@ func TestNoticesWaitForFiveAddressesAndThenTheFirstIsToldAtOnce(t *testing.T) {
 		}
 	}
 	g.wait(recipient{Address: "ana1@acme.example", Name: "Anna"}, waited{Topic: "theft", Times: 1, Last: now})
-	if got := g.Waiting[0]; got.Name != "Anna" || got.Items[0].Times != 3 {
+	if got := g.NoticesWaiting[0]; got.Name != "Anna" || got.Items[0].Times != 3 {
 		t.Errorf("got %+v, want it to the person as they were last", got)
 	}
-	if got := len(g.Waiting); got != mostWaiting {
+	if got := len(g.NoticesWaiting); got != mostWaiting {
 		t.Errorf("got %d addresses that wait, want %d", got, mostWaiting)
 	}
 }
@@ -112,8 +112,8 @@ func TestNoticesThatGoOutWithoutRoomDontMakeTheGuardGrow(t *testing.T) {
 		g.wait(recipient{Address: fmt.Sprint("ana", i, "@acme.example")}, waited{Topic: "theft", Times: 1, Last: now})
 		(&unit{now: now}).sumUp(g)
 	}
-	if len(g.Notices) != noticesInDay || len(g.Waiting) != mostWaiting {
-		t.Errorf("got %d notices kept and %d addresses that wait, want %d and %d", len(g.Notices), len(g.Waiting), noticesInDay, mostWaiting)
+	if len(g.NoticesSent) != noticesInDay || len(g.NoticesWaiting) != mostWaiting {
+		t.Errorf("got %d notices kept and %d addresses that wait, want %d and %d", len(g.NoticesSent), len(g.NoticesWaiting), noticesInDay, mostWaiting)
 	}
 	if got, want := g.mayTell(now), now.Add(-(noticesInDay-1)*time.Minute).Add(noticeDay); !got.Equal(want) {
 		t.Errorf("got room at %v, want %v, a day after the twentieth from the last", got, want)
@@ -140,7 +140,7 @@ func TestThereIsRoomForANoticeWhenTheFirstOfTwentyIsADayOld(t *testing.T) {
 		}
 	}
 	g.countNotice(now.Add(24 * time.Hour))
-	if !slices.IsSorted(g.Notices) || len(g.Notices) != noticesInDay {
-		t.Errorf("got %d notices kept, want %d", len(g.Notices), noticesInDay)
+	if !slices.IsSorted(g.NoticesSent) || len(g.NoticesSent) != noticesInDay {
+		t.Errorf("got %d notices kept, want %d", len(g.NoticesSent), noticesInDay)
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
+	"countersign/pkg/store/record"
 )
 
 // A trusted browser is a line of tokens. The token of a generation is an HMAC of line and generation, so that it is
@@ -23,7 +24,7 @@ const expiredFor = 30 * 24 * time.Hour
 // expiry says when trust in b ends, under all policies since it was granted, and whether a policy took it away.
 func (b *browser) expiry(p *orgPolicy) (ends time.Time, taken bool) {
 	ends = b.Ends
-	for _, t := range p.Ends {
+	for _, t := range p.Tightenings {
 		switch {
 		case b.PolicyVersion >= t.Version:
 		case t.Kind == "" && t.Days == 0:
@@ -85,7 +86,7 @@ func (u *unit) checkTrust(a *account, token seal.Secret, p *orgPolicy) (trustVer
 	}
 	generation := binary.BigEndian.Uint32(t.Carried[lineLen:])
 	h := a.browser(linePrefix + b64(string(t.Carried[:lineLen])))
-	if h == nil || h.Epoch != a.guard.trustEpoch() || generation > h.Generation {
+	if h == nil || h.Epoch != a.guard.browserEpoch() || generation > h.Generation {
 		return noTrust, nil, nil
 	}
 	genuine, err := t.Check(u.ring, h.facts(a.guard, generation)...)
@@ -127,13 +128,13 @@ const mostEnded = 15
 // one's end is to be announced.
 func (u *unit) trust(a *account, name string, kind Kind, p *orgPolicy) *browser {
 	b := &browser{
-		ID: seal.ID(linePrefix, nil), Epoch: a.guard.trustEpoch(), Name: name, Kind: kind, PolicyVersion: p.Version,
+		ID: seal.ID(linePrefix, nil), Epoch: a.guard.browserEpoch(), Name: name, Kind: kind, PolicyVersion: p.Version,
 		Created: u.now, Ends: u.now.Add(time.Duration(p.Trust.Days) * 24 * time.Hour), LastUsed: u.now,
 		Generation: 1, Key: u.ring.Newest(),
 	}
 	var lives []*browser
 	for _, h := range a.browsers {
-		if h.counts(a.guard.trustEpoch(), p, u.now) {
+		if h.counts(a.guard.browserEpoch(), p, u.now) {
 			lives = append(lives, h)
 		}
 	}
@@ -146,8 +147,8 @@ func (u *unit) trust(a *account, name string, kind Kind, p *orgPolicy) *browser 
 		u.endBrowser(lives[0], a.guard, "cap", p.Version)
 	}
 	u.put(store.Item{Key: browserKey(a.route, b.ID)}, b, b.Ends.Add(expiredFor))
-	u.put(store.Item{Key: dueKey(a.route, b)}, &due{
-		Route: []byte(a.route), Browser: b.ID, Epoch: b.Epoch, Ends: b.Ends,
+	u.put(store.Item{Key: expiryEntryKey(a.route, b)}, &expiryEntry{
+		Route: []byte(a.route), Browser: b.ID, Epoch: b.Epoch, Due: b.Ends,
 	}, b.Ends.Add(expiredFor))
 	u.event(a.event(BrowserTrusted, p, map[string]any{"browser": b.ID, "expires": b.Ends}).by(userActor(a.guard.User)))
 	a.browsers = append(a.browsers, b)
@@ -176,7 +177,7 @@ func (u *unit) forget(a *account, p *orgPolicy) {
 		ends, taken := h.expiry(p)
 		switch {
 		case h.Item.Absent(): // this commit makes it
-		case h.Epoch != a.trusted, taken:
+		case h.Epoch != a.browserEpoch, taken:
 			dead = append(dead, h.Item)
 		case u.now.Sub(ends) >= announcedIn:
 			ended = append(ended, h)
@@ -212,12 +213,12 @@ func (u *unit) endAll(a *account, p *orgPolicy, cause string) int {
 // endTrust ends every line in the guard's own write, and nothing else. It answers how many that were.
 func (u *unit) endTrust(a *account, p *orgPolicy, cause string) (ended int) {
 	for _, h := range a.browsers {
-		if h.counts(a.guard.trustEpoch(), p, u.now) {
+		if h.counts(a.guard.browserEpoch(), p, u.now) {
 			ended++
 			u.event(a.event(BrowserRevoked, p, map[string]any{"browser": h.ID, "cause": cause}))
 		}
 	}
-	a.guard.Trust = newEpoch()
+	a.guard.TrustEpoch = newEpoch()
 	return ended
 }
 
@@ -260,4 +261,19 @@ func (u *unit) theft(a *account, h *browser, p *orgPolicy) {
 	u.delete(h.Item)
 	a.guard.endKnownTokens()
 	u.event(a.event(BrowserTheft, p, map[string]any{"browser": h.ID}).by(serviceActor))
+}
+
+// A browser that is trusted: one line of tokens, of which generation Generation is the newest.
+type browser struct {
+	record.Head
+	ID            string    `json:"id"` // tb_…
+	Epoch         string    `json:"epoch"`
+	Name          string    `json:"name,omitempty"`
+	Kind          Kind      `json:"kind"` // of the factor that earned it
+	PolicyVersion int       `json:"policy_version"`
+	Created       time.Time `json:"created"`
+	Ends          time.Time `json:"ends"` // fixed when it was granted
+	LastUsed      time.Time `json:"last_used"`
+	Generation    uint32    `json:"generation"`
+	Key           string    `json:"key"` // ring key of the newest token
 }

@@ -86,7 +86,7 @@ func (u *unit) commit(ctx context.Context) error {
 	if len(u.writes) == 0 {
 		return nil
 	}
-	events, err := u.manifest()
+	events, err := u.batchOfEvents()
 	if err != nil {
 		return err
 	}

@@ -37,12 +37,12 @@ func (a *account) shown(p *orgPolicy, now time.Time) User {
 	if usable := a.factors(&p.Policy); a.on(&p.Policy) || len(usable) > 0 && usable[len(usable)-1].ID == a.addressID() {
 		u.Status = Protected
 	}
-	if until, locked := g.Guesses.locked(false, now); locked { // as a browser that nobody knows finds it
+	if until, locked := g.WrongCodes.locked(false, now); locked { // as a browser that nobody knows finds it
 		u.Status, u.LockedUntil = StatusLocked, &until
 	}
 	if p.Trust.Days > 0 {
 		for _, b := range a.browsers {
-			if b.counts(g.trustEpoch(), p, now) {
+			if b.counts(g.browserEpoch(), p, now) {
 				u.TrustedBrowsers = append(u.TrustedBrowsers, *b.shown(p))
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"countersign/pkg/activity"
 	"countersign/pkg/apikey"
 	"countersign/pkg/store"
+	"countersign/pkg/store/record"
 	"time"
 )
 
@@ -66,17 +67,23 @@ func (u *unit) erase(a *account, policyVersion int) (more, last bool) {
 		return false, false
 	case a.exists() && len(rest) > batch:
 		a.guard.renew()
-		a.guard.Activity, a.guard.Waiting = activity.NewKey(), nil
+		a.guard.ActivityKey, a.guard.NoticesWaiting = activity.NewKey(), nil
 		u.put(a.item, a.guard, time.Time{})
 		return true, false
 	case a.exists():
 		last = true
 		u.delete(a.item)
-		if a.guard.Listed != "" {
-			u.delete(store.Item{Key: rosterKey(a.route), Version: a.guard.Listed})
+		if a.guard.RosterVersion != "" {
+			u.delete(store.Item{Key: rosterKey(a.route), Version: a.guard.RosterVersion})
 		}
 		u.event(a.guard.event(UserErased, policyVersion, nil))
 	}
 	u.put(store.Item{Key: store.Key{Partition: userPartition(a.route), Sort: "erased#" + string(u.version)}}, &erased{At: u.now}, u.now.Add(erasedFor))
 	return true, last
+}
+
+// erased stands where a user was, for as long as the event of the erasure takes to be handed on.
+type erased struct {
+	record.Head
+	At time.Time `json:"at"`
 }

@@ -63,7 +63,7 @@ func (s *Service) Verify(ctx context.Context, call Call, q VerifyRequest) (Verif
 func (v *challengeView) verify(u *unit, q *VerifyRequest) (VerifyAnswer, error) {
 	slot, err := v.checkAnswerable(u)
 	if err != nil {
-		if slot == nil || !slices.Contains(u.versions, slot.By) {
+		if slot == nil || !slices.Contains(u.versions, slot.WrittenBy) {
 			return VerifyAnswer{}, err
 		}
 		// It was this very call that ended the challenge, and the answer to its commit was lost.
@@ -77,7 +77,7 @@ func (v *challengeView) verify(u *unit, q *VerifyRequest) (VerifyAnswer, error) 
 	if !v.settled(slot) {
 		return VerifyAnswer{}, errUnsettled
 	}
-	if slot != nil && slices.Contains(u.versions, slot.By) {
+	if slot != nil && slices.Contains(u.versions, slot.WrittenBy) {
 		return VerifyAnswer{}, wrongCode(v.left(slot, u.now)) // counted by this very call, whose commit's answer was lost
 	}
 	g := v.a.guard
@@ -103,7 +103,7 @@ func (v *challengeView) verify(u *unit, q *VerifyRequest) (VerifyAnswer, error) 
 	if !right {
 		return VerifyAnswer{}, v.wrong(u, slot, kind)
 	}
-	g.Guesses.right(codeBudget(), v.knownBrowser(), u.now)
+	g.WrongCodes.right(codeBudget(), v.knownBrowser(), u.now)
 	g.MFATime = u.now
 	if question.enrolled != nil {
 		question.enrolled.Used = u.now
@@ -114,7 +114,7 @@ func (v *challengeView) verify(u *unit, q *VerifyRequest) (VerifyAnswer, error) 
 	if q.Trust != nil && v.ch.Purpose == SignIn && v.p.Trust.Days > 0 {
 		slot.Browser = u.trust(v.a, q.Trust.Name, f.Kind, v.p).ID
 	}
-	if u.codes = nil; g.Owed {
+	if u.codes = nil; g.RecoveryCodesDue {
 		u.newRecovery(g, v.p)
 	}
 	u.putGuard(v.a, v.p)
@@ -129,8 +129,8 @@ func (v *challengeView) verified(u *unit, s *slot) (VerifyAnswer, error) {
 	if err != nil {
 		return VerifyAnswer{}, err
 	}
-	answer := VerifyAnswer{Verified: true, IssuedAt: s.At, Token: token}
-	if !s.Unknown {
+	answer := VerifyAnswer{Verified: true, IssuedAt: s.EndedAt, Token: token}
+	if !s.KnownTokensEnded {
 		if answer.KnownToken, err = v.a.guard.knownToken(u.ring); err != nil {
 			return VerifyAnswer{}, err
 		}

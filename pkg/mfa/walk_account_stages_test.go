@@ -39,7 +39,7 @@ func enrolmentStages() []stage {
 			name: "the last attempts at an enrolment", lost: [3]int{0, 1, 2}, profile: "default", policy: signIn,
 			set: func(p *props) {
 				x, en := p.appUnderWay("ana", p.fresh(), mfa.EnrolRequest{Org: "acme", User: directory("ana"), Kind: mfa.TOTP})
-				for range attempts - 1 {
+				for range wrongAnswers - 1 {
 					_, err := p.FinishEnrolment(context.Background(), p.Client, mfa.FinishRequest{Enrolment: en.id, Answer: mfa.Answer{Code: x.wrong()}})
 					if mfa.AsError(err).Code != mfa.WrongCode {
 						p.Fatal(err)

@@ -66,8 +66,8 @@ func (p *props) spend(o opened, times int) {
 
 // spendElsewhere answers wrongly to other challenges of the user.
 func (p *props) spendElsewhere(user string, times int) {
-	for ; times > 0; times -= attempts {
-		p.spend(p.begin(user), min(times, attempts))
+	for ; times > 0; times -= wrongAnswers {
+		p.spend(p.begin(user), min(times, wrongAnswers))
 	}
 }
 

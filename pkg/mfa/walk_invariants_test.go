@@ -64,10 +64,10 @@ const (
 type guardSeen struct {
 	User    string     `json:"user"`
 	Slots   []slotSeen `json:"slots"`
-	Pending *slotSeen  `json:"pending"`
-	Guesses wrongSeen  `json:"guesses"`
-	Looked  wrongSeen  `json:"looked"`
-	Sends   []int64    `json:"sends"`
+	Pending *slotSeen  `json:"enrolment_slot"`
+	Guesses wrongSeen  `json:"wrong_codes"`
+	Looked  wrongSeen  `json:"wrong_recovery_codes"`
+	Sends   []int64    `json:"emails_sent"`
 
 	Recovery struct {
 		ID    string   `json:"id"`
@@ -83,7 +83,7 @@ type slotSeen struct {
 	ID      string        `json:"id"`
 	Wrong   int           `json:"wrong"`
 	State   string        `json:"state"`
-	By      store.Version `json:"by"`
+	By      store.Version `json:"written_by"`
 	Browser string        `json:"browser"`
 	Effect  string        `json:"effect"`
 	Factor  string        `json:"factor"`
@@ -93,8 +93,8 @@ type slotSeen struct {
 // wrongSeen are the wrong answers of one sort: those of browsers that aren't known, and Known.
 type wrongSeen struct {
 	triesSeen
-	Known triesSeen `json:"known"`
-	Row   int       `json:"row"`
+	Known triesSeen `json:"known_browsers"`
+	Row   int       `json:"in_a_row"`
 }
 
 type triesSeen struct {
@@ -212,10 +212,10 @@ func (s *schedule) judge() error {
 }
 
 const (
-	attempts    = 3  // per challenge, on every stage
-	commitTries = 3  // of one commit, in one call
-	wrongTries  = 10 // per user, within the time that any schedule takes
-	wrongWindow = 15 * time.Minute
+	wrongAnswers = 3  // per challenge, on every stage
+	commitTries  = 3  // of one commit, in one call
+	wrongTries   = 10 // per user, within the time that any schedule takes
+	wrongWindow  = 15 * time.Minute
 )
 
 // honest checks one call: that its answer is true, that it was recorded, and that retries of its own have neither hidden
@@ -252,7 +252,7 @@ func (e *ending) honest(c *call) error {
 		return fmt.Errorf("I10: it succeeded and doesn't hear so")
 	case c.right && c.factor == "" && c.refusal() == mfa.WrongCode && !late && !e.happened(sends, c):
 		return fmt.Errorf("I10: the right code is called wrong")
-	case c.right && c.refusal() == mfa.ChallengeInvalid && !late && !verified && wrong < attempts && known && !e.renewed(c) && !e.turned(c):
+	case c.right && c.refusal() == mfa.ChallengeInvalid && !late && !verified && wrong < wrongAnswers && known && !e.renewed(c) && !e.turned(c):
 		return fmt.Errorf("I10: nothing ended the challenge")
 	}
 	return nil
@@ -313,7 +313,7 @@ func (e *ending) bounded() error {
 			}
 		}
 		for _, slot := range g.Slots {
-			if (slot.State == "failed") != (slot.Wrong == attempts) || slot.Wrong > attempts {
+			if (slot.State == "failed") != (slot.Wrong == wrongAnswers) || slot.Wrong > wrongAnswers {
 				return fmt.Errorf("I2: %d wrong codes for one challenge, which is %q", slot.Wrong, slot.State)
 			}
 		}

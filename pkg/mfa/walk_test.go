@@ -142,7 +142,7 @@ func (g *stage) props(t testing.TB, full bool) *props {
 		tried: map[string]bool{},
 	}
 	p.SetPolicy(t, "acme", cmp.Or(g.profile, "kls"), func(policy *mfa.Policy) {
-		policy.Challenge.Attempts = attempts
+		policy.Challenge.Attempts = wrongAnswers
 		policy.Challenge.ResendAfterS = 10
 		if g.policy != nil {
 			g.policy(policy)
