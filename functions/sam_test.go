@@ -44,12 +44,13 @@ func samFolder(t testing.TB) string {
 	return ""
 }
 
-// samEnvironment is that of a developer who has no credentials of AWS, as far as SAM can find out.
+// samEnvironment is that of a developer who has no credentials of AWS, as far as SAM can find out. SAM leaves temporary
+// folders behind, so it has a place of its own for them.
 func samEnvironment(t testing.TB) []string {
 	t.Helper()
 	own := slices.DeleteFunc(os.Environ(), func(e string) bool { return strings.HasPrefix(e, "AWS_") || strings.HasPrefix(e, "SAM_") })
 	nowhere := filepath.Join(t.TempDir(), "none")
-	return append(own, "SAM_CLI_TELEMETRY=0", "AWS_EC2_METADATA_DISABLED=true",
+	return append(own, "SAM_CLI_TELEMETRY=0", "AWS_EC2_METADATA_DISABLED=true", "TMPDIR="+t.TempDir(),
 		"AWS_CONFIG_FILE="+nowhere, "AWS_SHARED_CREDENTIALS_FILE="+nowhere)
 }
 
