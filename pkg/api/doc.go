@@ -1,5 +1,6 @@
 // Package api is the one HTTP door to package mfa. The local server and every function go through it; they differ only
-// in which steps they bind.
+// in which steps they bind. Calls that a program has beside the API, such as a local server's, are answered under the same
+// ground rules by a door of their own (NewOwn).
 //
 // What it keeps:
 //

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bufio"
 	"cmp"
 	"context"
 	"crypto/rand"
@@ -35,11 +36,7 @@ type handler func(x *exchange, values map[string]string) (answer, error)
 
 // New makes the door to the routes of some steps. It panics when a step is bound twice, or isn't bound whole.
 func New(o Options, steps ...Handlers) http.Handler {
-	d := &door{Options: o}
-	d.Timeout = cmp.Or(d.Timeout, 10*time.Second)
-	if d.Log == nil {
-		d.Log = slog.New(slog.DiscardHandler)
-	}
+	d := newDoor(o)
 	for i, h := range steps {
 		if slices.ContainsFunc(steps[:i], func(earlier Handlers) bool { return earlier.step == h.step }) {
 			panic("api: the step " + h.step + " is bound twice")
@@ -51,7 +48,17 @@ func New(o Options, steps ...Handlers) http.Handler {
 
 type door struct {
 	Options
+	admit  func(*http.Request) *mfa.Error // nil: every request is looked at
 	routes []boundRoute
+}
+
+func newDoor(o Options) *door {
+	d := &door{Options: o}
+	d.Timeout = cmp.Or(d.Timeout, 10*time.Second)
+	if d.Log == nil {
+		d.Log = slog.New(slog.DiscardHandler)
+	}
+	return d
 }
 
 func (d *door) bind(h Handlers) {
@@ -65,8 +72,12 @@ func (d *door) bind(h Handlers) {
 		if handle == nil {
 			panic("api: nothing is bound to " + route.Operation)
 		}
-		d.routes = append(d.routes, boundRoute{Route: route, segments: segmentsOf(route.Pattern), handle: handle})
+		d.add(route, handle)
 	}
+}
+
+func (d *door) add(route *Route, handle handler) {
+	d.routes = append(d.routes, boundRoute{Route: route, segments: segmentsOf(route.Pattern), handle: handle})
 }
 
 // An exchange is one request on its way through the door.
@@ -84,6 +95,7 @@ type answer struct {
 	code          mfa.ErrorCode // of a problem; empty: it is none
 	contentType   string
 	body          []byte
+	stream        Stream // instead of a body; nil: there is none
 	etag          string
 	retryAfter    string
 	authenticate  string
@@ -114,6 +126,11 @@ func (d *door) answer(x *exchange) (a answer) {
 			a = problemAnswer(&mfa.Error{Code: mfa.Unavailable}, x.id)
 		}
 	}()
+	if d.admit != nil {
+		if refused := d.admit(x.r); refused != nil {
+			return problemAnswer(refused, x.id)
+		}
+	}
 	found, values, allowed := match(d.routes, x.r.Method, x.r.URL.Path)
 	switch {
 	case found != nil:
@@ -162,7 +179,14 @@ func (a *answer) send(x *exchange) {
 		}
 	}
 	x.w.WriteHeader(a.status)
-	if x.r.Method != http.MethodHead {
+	switch {
+	case x.r.Method == http.MethodHead:
+	case a.stream != nil:
+		out := bufio.NewWriterSize(x.w, 64<<10)
+		if err := a.stream(x.ctx, out); err != nil || out.Flush() != nil {
+			panic(http.ErrAbortHandler)
+		}
+	default:
 		x.w.Write(a.body) // whoever went away can't be told
 	}
 }

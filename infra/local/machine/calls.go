@@ -9,9 +9,12 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
+	"countersign/pkg/api"
 	"countersign/pkg/apikey"
+	"countersign/pkg/seal"
 )
 
 // Calls are an http.Handler: those under /local/, which need no key, and before all other paths the API.
@@ -40,6 +43,9 @@ type Calls struct {
 	Origins []string
 	// Log says what goes wrong inside.
 	Log *slog.Logger
+
+	once sync.Once
+	own  http.Handler // the calls under /local/
 }
 
 // MostAhead is the most that a clock may be moved in all, in seconds: 68 years, which is what a function takes.
@@ -62,20 +68,35 @@ type Message struct {
 // ServeHTTP implements http.Handler. The activity is that of all that was committed before the call.
 func (c *Calls) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if strings.HasPrefix(r.URL.Path, "/local/") {
-		door{
-			"/local/outbox": {"GET": c.getOutbox, "DELETE": c.clearOutbox},
-			"/local/events": {"GET": c.getEvents},
-			"/local/clock":  {"GET": c.getClock, "POST": c.moveClock},
-			"/local/sweep":  {"POST": c.runSweep},
-			"/local/faults": {"POST": c.setFault},
-			"/local/keys":   {"POST": c.createKey},
-		}.ServeHTTP(w, r)
+		c.once.Do(c.open)
+		spelled := *r.URL
+		spelled.Path = r.URL.EscapedPath() // these paths have one spelling
+		asked := *r
+		asked.URL = &spelled
+		c.own.ServeHTTP(w, &asked)
 		return
 	}
 	if strings.HasSuffix(r.URL.Path, "/activity") {
-		c.settle(r)
+		c.settle(r.Context())
 	}
 	c.API.ServeHTTP(w, r)
+}
+
+// longestCall is how long a call may take: a sweep after the clock was moved by decades takes its time.
+const longestCall = time.Hour
+
+func (c *Calls) open() {
+	optional := []string{"org", "name"}
+	c.own = api.NewOwn(api.Options{Timeout: longestCall, Log: c.Log}, fromHere,
+		api.Own("DELETE", "/local/outbox", api.OwnRules{}, c.clearOutbox),
+		api.Own("GET", "/local/outbox", api.OwnRules{Query: []string{"to"}}, c.getOutbox),
+		api.Own("GET", "/local/events", api.OwnRules{}, c.getEvents),
+		api.Own("GET", "/local/clock", api.OwnRules{}, c.getClock),
+		api.Own("POST", "/local/clock", api.OwnRules{Body: true}, c.moveClock),
+		api.Own("POST", "/local/sweep", api.OwnRules{Body: true}, c.runSweep),
+		api.Own("POST", "/local/faults", api.OwnRules{Body: true}, c.setFault),
+		api.Own("POST", "/local/keys", api.OwnRules{Body: true, Nullable: optional, Words: append(optional, "client")}, c.createKey),
+	)
 }
 
 // drainTries is how often a call that shows what came of commits tries to hand those on.
@@ -83,8 +104,8 @@ const drainTries = 3
 
 // settle hands on what was committed before the call, trying again where the bus was told to fail. A caller who goes away
 // doesn't end it: what is cut short would be handed on twice.
-func (c *Calls) settle(r *http.Request) (err error) {
-	ctx := context.WithoutCancel(r.Context())
+func (c *Calls) settle(ctx context.Context) (err error) {
+	ctx = context.WithoutCancel(ctx)
 	for range drainTries {
 		if err = c.Drain(ctx); err == nil {
 			return nil
@@ -94,102 +115,104 @@ func (c *Calls) settle(r *http.Request) (err error) {
 	return err
 }
 
-func (c *Calls) getOutbox(r *http.Request, _ []byte) (any, error) {
-	c.settle(r) // a bus that can't be had keeps nobody from the messages that are there
-	to := r.URL.Query().Get("to")
-	return list{"messages", func(each func(json.RawMessage) error) error { return c.Outbox(to, each) }}, nil
+// none is what a call says that says nothing.
+type none struct{}
+
+func (c *Calls) getOutbox(ctx context.Context, said map[string]string, _ none) (any, error) {
+	c.settle(ctx) // a bus that can't be had keeps nobody from the messages that are there
+	return list("messages", func(each func(json.RawMessage) error) error { return c.Outbox(said["to"], each) }), nil
 }
 
 // clearOutbox deletes nothing when it can't hand on what was committed: what came of that later would look like new.
-func (c *Calls) clearOutbox(r *http.Request, _ []byte) (any, error) {
-	if err := c.settle(r); err != nil {
+func (c *Calls) clearOutbox(ctx context.Context, _ map[string]string, _ none) (any, error) {
+	if err := c.settle(ctx); err != nil {
 		return nil, err
 	}
 	return nil, c.ClearOutbox()
 }
 
-func (c *Calls) getEvents(r *http.Request, _ []byte) (any, error) {
-	if err := c.settle(r); err != nil {
+func (c *Calls) getEvents(ctx context.Context, _ map[string]string, _ none) (any, error) {
+	if err := c.settle(ctx); err != nil {
 		return nil, err
 	}
-	return list{"events", c.Events}, nil
+	return list("events", c.Events), nil
 }
 
-func (c *Calls) getClock(*http.Request, []byte) (any, error) {
+func (c *Calls) getClock(context.Context, map[string]string, none) (any, error) {
 	return map[string]time.Time{"now": c.Now()}, nil
 }
 
-func (c *Calls) moveClock(r *http.Request, body []byte) (any, error) {
-	var seconds int64
-	given, err := decode(body, map[string]any{"advance_s": &seconds})
-	if err != nil {
-		return nil, err
+// A move of the clock.
+type move struct {
+	Seconds *int64 `json:"advance_s"`
+}
+
+func (c *Calls) moveClock(ctx context.Context, said map[string]string, m move) (any, error) {
+	if m.Seconds == nil {
+		return nil, invalid("advance_s", "This field is required: the number of seconds by which the clock moves.")
 	}
-	if !given["advance_s"] {
-		return nil, invalid("advance_s", "The number of seconds to move the clock by is needed.")
-	}
-	switch err := c.Advance(seconds); {
+	switch err := c.Advance(*m.Seconds); {
 	case errors.Is(err, ErrTooFar):
-		return nil, invalid("advance_s", "0 or more, and in all at most 68 years: the clock only moves forward.")
+		return nil, invalid("advance_s", "The clock moves forward only: by 0 seconds or more, and by at most 68 years in all.")
 	case err != nil:
 		return nil, err
 	}
-	return c.getClock(r, nil)
+	return c.getClock(ctx, said, none{})
 }
 
-func (c *Calls) runSweep(r *http.Request, body []byte) (any, error) {
-	if len(body) > 0 {
-		if _, err := decode(body, nil); err != nil {
-			return nil, err
-		}
-	}
-	announced, err := c.Sweep(r.Context())
+func (c *Calls) runSweep(ctx context.Context, _ map[string]string, _ none) (any, error) {
+	announced, err := c.Sweep(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return map[string]int{"announced": announced}, nil
 }
 
-func (c *Calls) setFault(_ *http.Request, body []byte) (any, error) {
-	var told Fault
-	given, err := decode(body, map[string]any{"target": &told.Target, "mode": &told.Mode, "count": &told.Count})
-	if err != nil {
-		return nil, err
+// A faultToSet is a Fault as a call says it. Without a mode it takes back what waits.
+type faultToSet struct {
+	Target string  `json:"target"`
+	Mode   *string `json:"mode"`
+	Count  *int64  `json:"count"`
+}
+
+func (c *Calls) setFault(_ context.Context, _ map[string]string, f faultToSet) (any, error) {
+	told := Fault{Target: f.Target}
+	clears := f.Count != nil && *f.Count == 0 && f.Mode == nil
+	if f.Mode != nil {
+		told.Mode = *f.Mode
 	}
-	clearing := given["count"] && told.Count == 0
 	switch {
 	case !slices.Contains([]string{TargetEmail, TargetSMS, TargetStore, TargetKeys, TargetEvents}, told.Target):
-		return nil, invalid("target", "One of email, sms, store, keys, events.")
-	case !slices.Contains([]string{ModeFail, ModeSlow, ModeLostReply}, told.Mode) && (given["mode"] || !clearing):
-		return nil, invalid("mode", "One of fail, slow, lost_reply.")
-	case !given["count"] || told.Count < 0 || told.Count > mostFaults:
-		return nil, invalid("count", "How many calls it is for, up to a million; 0 takes back what waits.")
+		return nil, invalid("target", "The target must be one of email, sms, store, keys, events.")
+	case !slices.Contains([]string{ModeFail, ModeSlow, ModeLostReply}, told.Mode) && !clears:
+		return nil, invalid("mode", "The mode must be one of fail, slow, lost_reply.")
+	case f.Count == nil || *f.Count < 0 || *f.Count > mostFaults:
+		return nil, invalid("count", "The count is the number of calls that the fault is for, from 0 to 1000000; 0 takes back what waits.")
 	}
+	told.Count = *f.Count
 	c.SetFault(told)
 	return told, nil
 }
 
-func (c *Calls) createKey(r *http.Request, body []byte) (any, error) {
-	key := apikey.Grant{Client: Client, Scopes: apikey.Scopes(), Origins: c.Origins}
-	var org, name *string
-	if _, err := decode(body, map[string]any{"scopes": &key.Scopes, "org": &org, "client": &key.Client, "name": &name}); err != nil {
-		return nil, err
+// A keyToMake is an API key as a call asks for it. What is left out is that of the key in the file.
+type keyToMake struct {
+	Scopes *[]apikey.Scope `json:"scopes"`
+	Org    string          `json:"org"`
+	Client *string         `json:"client"`
+	Name   string          `json:"name"`
+}
+
+func (c *Calls) createKey(ctx context.Context, _ map[string]string, k keyToMake) (any, error) {
+	grant := apikey.Grant{Client: Client, Name: k.Name, Scopes: apikey.Scopes(), Org: k.Org, Origins: c.Origins}
+	if k.Client != nil {
+		grant.Client = *k.Client
 	}
-	if org != nil {
-		if *org == "" {
-			return nil, invalid("org", "An org's id, or null for every org.")
-		}
-		key.Org = *org
+	if k.Scopes != nil {
+		grant.Scopes = *k.Scopes
 	}
-	if name != nil {
-		if *name == "" {
-			return nil, invalid("name", "A name, or null for none.")
-		}
-		key.Name = *name
-	}
-	made, err := c.Keys.Create(r.Context(), key)
+	key, err := c.Keys.Create(ctx, grant)
 	if err != nil {
 		return nil, err
 	}
-	return map[string]string{"key": made.Reveal()}, nil
+	return map[string]seal.Secret{"key": key}, nil
 }
