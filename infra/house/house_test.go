@@ -4,13 +4,12 @@ package house
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -249,8 +248,8 @@ func textFile(path string, content []byte) (found []string) {
 }
 
 func TestImportsPointInward(t *testing.T) {
-	for _, p := range packages(t) {
-		for _, f := range outward(p.path(), p.Imports) {
+	for _, p := range loaded(t) {
+		for _, f := range outward(pathOf(p), slices.Sorted(maps.Keys(p.Imports))) {
 			t.Error(f)
 		}
 	}
@@ -258,12 +257,12 @@ func TestImportsPointInward(t *testing.T) {
 
 func TestAPackageSaysWhatItIsAndHidesSomething(t *testing.T) {
 	vague := []string{"util", "utils", "common", "types", "helper", "helpers", "models"}
-	for _, p := range packages(t) {
-		if len(p.GoFiles) > 0 && p.Doc == "" {
-			t.Errorf("%s: has no package comment", p.path())
+	for _, p := range loaded(t) {
+		if len(p.Syntax) > 0 && !slices.ContainsFunc(p.Syntax, func(f *ast.File) bool { return f.Doc.Text() != "" }) {
+			t.Errorf("%s: has no package comment", pathOf(p))
 		}
 		if slices.Contains(vague, p.Name) {
-			t.Errorf("%s: a package is a noun that hides something", p.path())
+			t.Errorf("%s: a package is a noun that hides something", pathOf(p))
 		}
 	}
 }
@@ -283,35 +282,6 @@ func TestFilesNameNoMachineAndLeaveNoLooseEnds(t *testing.T) {
 		for _, f := range textFile(path, read(t, path)) {
 			t.Error(f)
 		}
-	}
-}
-
-// A pkg is what go list says of a package.
-type pkg struct {
-	ImportPath, Name, Doc string
-	Imports, GoFiles      []string
-}
-
-func (p pkg) path() string { return strings.TrimPrefix(p.ImportPath, module+"/") }
-
-func packages(t *testing.T) (found []pkg) {
-	t.Helper()
-	list := exec.Command("go", "list", "-e", "-json=ImportPath,Name,Doc,Imports,GoFiles", "./...")
-	list.Dir = root
-	out, err := list.Output()
-	if err != nil {
-		t.Fatal("go list:", err)
-	}
-	for d := json.NewDecoder(bytes.NewReader(out)); ; {
-		var p pkg
-		err := d.Decode(&p)
-		if errors.Is(err, io.EOF) {
-			return found
-		}
-		if err != nil {
-			t.Fatal("go list:", err)
-		}
-		found = append(found, p)
 	}
 }
 
