@@ -16,7 +16,6 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"countersign/pkg/api/openapi"
-	"countersign/pkg/message"
 	"countersign/pkg/mfa"
 	"countersign/pkg/mfa/mfatest"
 )
@@ -200,23 +199,6 @@ func TestEveryKindHasASettingOfThePolicyAndTheSettingsHaveNoOther(t *testing.T) 
 	}
 	if got := slices.Sorted(maps.Keys(settings(mfa.DefaultPolicy()))); !slices.Equal(got, slices.Sorted(slices.Values(names))) {
 		t.Errorf("the policy's methods are %q, want those in the table: %q", got, names)
-	}
-}
-
-func TestEveryLanguageHasWordsForEveryKind(t *testing.T) {
-	for _, language := range message.Languages() {
-		to := message.Addressee{Sender: "Acme", Address: mail, Language: language}
-		said := map[string]mfa.Kind{}
-		for _, kind := range append(mfa.Kinds(), "a kind without words") {
-			m, ok := message.About(message.Enrolled, to, message.Facts{Kind: string(kind)})
-			if !ok {
-				t.Fatal("there is no notice of an enrolment")
-			}
-			if other, has := said[m.Text]; has {
-				t.Errorf("in %q %s is written like %s", language, kind, other)
-			}
-			said[m.Text] = kind
-		}
 	}
 }
 
