@@ -242,14 +242,14 @@ func TestRecoveryCodesHaveTwoBudgetsToo(t *testing.T) {
 		return err
 	}
 	for range 5 {
-		wantCode(t, recoverBy(ana(), noCode), mfa.WrongCode)
+		wantCode(t, recoverBy(ana(), mfatest.NoRecoveryCode()), mfa.WrongCode)
 	}
 	wantCode(t, recoverBy(ana(), done.RecoveryCodes[0]), mfa.Locked)
 	if ch := started(t, w, from(token)); !ch.Recovery || started(t, w, ana()).Recovery {
 		t.Error("want recovery codes possible in the known browser alone")
 	}
 	for left := 4; left >= 3; left-- {
-		if got := *wantCode(t, recoverBy(from(token), noCode), mfa.WrongCode).AttemptsLeft; got != left {
+		if got := *wantCode(t, recoverBy(from(token), mfatest.NoRecoveryCode()), mfa.WrongCode).AttemptsLeft; got != left {
 			t.Errorf("in the known browser: got %d attempts left, want %d", got, left)
 		}
 	}
@@ -259,7 +259,7 @@ func TestRecoveryCodesHaveTwoBudgetsToo(t *testing.T) {
 	guess(t, w, a, from(token))
 	w.Clock.Advance(24 * time.Hour)
 	for range 5 {
-		wantCode(t, recoverBy(ana(), noCode), mfa.WrongCode)
+		wantCode(t, recoverBy(ana(), mfatest.NoRecoveryCode()), mfa.WrongCode)
 	}
 	guess(t, w, a, ana())
 	guess(t, w, a, from(token))

@@ -19,7 +19,7 @@ import (
 // Each round has a world of its own.
 func onBothStores(t *testing.T, race func(t *testing.T, w *mfatest.World)) {
 	t.Helper()
-	if !everyRound() {
+	if !mfatest.EveryRound() {
 		race(t, mfatest.New(t))
 		return
 	}

@@ -58,18 +58,3 @@ func (s *Service) AnswerWith(ctx context.Context, challenge string, kind Kind) e
 		return nil
 	})
 }
-
-// Knows reports whether a token is a known token of a user.
-func (s *Service) Knows(ctx context.Context, org, user string, token seal.Secret) (known bool, err error) {
-	var a *account
-	err = s.alone(ctx, func(u *unit) (err error) {
-		if err := readAll(ctx, s.Store, s.readAccount(routeOf(org, user), &a)); err != nil || !a.exists() {
-			return err
-		}
-		if u.ring, err = s.Keys.Ring(ctx); err == nil {
-			known, err = u.knowsBrowser(a.guard, token)
-		}
-		return err
-	})
-	return known, err
-}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -20,7 +19,7 @@ import (
 
 // rounds is how often a race is run: a handful of times, or 200 times with COUNTERSIGN_ROUNDS=full.
 func rounds() int {
-	if os.Getenv("COUNTERSIGN_ROUNDS") == "full" {
+	if mfatest.EveryRound() {
 		return 200
 	}
 	return 2

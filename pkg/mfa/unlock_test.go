@@ -58,7 +58,7 @@ func TestAnAdministratorEndsALockOfRecoveryCodesToo(t *testing.T) {
 	w, _, done := withApp(t, nil)
 	ch := started(t, w, ana())
 	for range 5 {
-		_, err := w.Recover(t.Context(), w.Client, mfa.RecoverRequest{Challenge: ch.ID, Code: noCode})
+		_, err := w.Recover(t.Context(), w.Client, mfa.RecoverRequest{Challenge: ch.ID, Code: mfatest.NoRecoveryCode()})
 		wantCode(t, err, mfa.WrongCode)
 	}
 	answer := mfa.RecoverRequest{Challenge: ch.ID, Code: done.RecoveryCodes[0]}

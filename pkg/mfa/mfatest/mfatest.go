@@ -4,6 +4,7 @@ package mfatest
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -227,3 +228,10 @@ func Wrong(code seal.Secret) seal.Secret {
 	text[0] = '0' + (text[0]-'0'+1)%10
 	return seal.NewSecret(string(text))
 }
+
+// NoRecoveryCode has the form of a recovery code, and nobody was ever given it.
+func NoRecoveryCode() seal.Secret { return seal.NewSecret("AAAA-BBBB-CCCC-DDDD-EEEE-FFFF") }
+
+// EveryRound reports whether tests that repeat themselves do so as often as they were written for, which takes hours:
+// COUNTERSIGN_ROUNDS=full.
+func EveryRound() bool { return os.Getenv("COUNTERSIGN_ROUNDS") == "full" }

@@ -1,9 +1,8 @@
-package mfa_test
+package walk
 
 import (
 	"cmp"
 	"maps"
-	"os"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -39,7 +38,7 @@ func TestNoScheduleBreaksAnInvariant(t *testing.T) {
 		t.Run(g.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				w := &walker{TB: t, stage: &g, props: g.props(t, everyRound()), losses: g.losses()}
+				w := &walker{TB: t, stage: &g, props: g.props(t, mfatest.EveryRound()), losses: g.losses()}
 				w.walk(t.Context())
 				t.Logf("%d states and %d outcomes in %d walks, which stand for %.3g schedules with up to %d lost commits",
 					len(w.seen), len(w.ends), w.walks, w.all, w.losses)
@@ -51,7 +50,7 @@ func TestNoScheduleBreaksAnInvariant(t *testing.T) {
 // losses is how many commits may be lost in one schedule: fewer with the race detector, under which a walk takes eight
 // times as long, and more with COUNTERSIGN_ROUNDS=full.
 func (g *stage) losses() int {
-	if everyRound() {
+	if mfatest.EveryRound() {
 		return g.lost[2]
 	}
 	info, _ := debug.ReadBuildInfo()
@@ -61,15 +60,13 @@ func (g *stage) losses() int {
 	return g.lost[1]
 }
 
-func everyRound() bool { return os.Getenv("COUNTERSIGN_ROUNDS") == "full" }
-
 // TestTurningBackMissesNoOutcome compares the walk with one that leaves nothing out, where that can still be done.
 func TestTurningBackMissesNoOutcome(t *testing.T) {
 	losses := map[string]int{
 		"two tabs of a trusted browser": 1, "two send a code again": 0, "the code ends": 0,
 		"one code of an app at two sign-ins": 0, "a recovery resets": 0, "an enrolment is finished twice": 0, "one browser is revoked": 0,
 	}
-	if everyRound() {
+	if mfatest.EveryRound() {
 		losses["the user moves"], losses["a code is sent again"] = 1, 0
 		losses["two make new recovery codes"], losses["a factor is enrolled and another removed"] = 1, 1
 	}

@@ -1,4 +1,4 @@
-package mfa_test
+package walk
 
 import (
 	"context"
@@ -381,17 +381,23 @@ func (e *ending) shut(by, c *call) bool {
 	return false
 }
 
-// A probe asks, when all is over, whether something would still let its user in. It leaves no trace.
-func (e *ending) probe(user string, later time.Duration, ask func(*mfa.Service, opened) (bool, error)) (in bool, err error) {
-	p := e.props
+// aside is the service over a copy of the store, with a clock that is later by that much: it leaves no trace.
+func (e *ending) aside(later time.Duration) (*mfa.Service, *storetest.Model) {
 	clock := storetest.NewClock(e.clock.Now().Add(later))
-	s := *p.Service
-	s.Store, s.Now, s.Mail = e.model.Clone(clock.Now), clock.Now, p.Outbox
-	started, err := s.StartChallenge(context.Background(), p.Client, signingIn(user))
+	model := e.model.Clone(clock.Now)
+	s := *e.props.Service
+	s.Store, s.Now = model, clock.Now
+	return &s, model
+}
+
+// A probe asks, when all is over, whether something would still let its user in.
+func (e *ending) probe(user string, later time.Duration, ask func(*mfa.Service, opened) (bool, error)) (in bool, err error) {
+	s, _ := e.aside(later)
+	started, err := s.StartChallenge(context.Background(), e.props.Client, signingIn(user))
 	if err != nil || started.Challenge == nil {
 		return false, err
 	}
-	return ask(&s, opened{user: user, id: started.Challenge.ID})
+	return ask(s, opened{user: user, id: started.Challenge.ID})
 }
 
 // recovered asks for a recovery code, when every lock is over.

@@ -1,4 +1,4 @@
-package mfa_test
+package walk
 
 import (
 	"context"
@@ -170,7 +170,7 @@ func (p *props) mistakeIn(x *heldApp, known seal.Secret, times int) {
 }
 
 // noCode has the form of a recovery code and is none.
-var noCode = seal.NewSecret("AAAA-BBBB-CCCC-DDDD-EEEE-FFFF")
+var noCode = mfatest.NoRecoveryCode()
 
 // mistakeRecovery answers with wrong recovery codes, before the calls.
 func (p *props) mistakeRecovery(o opened, times int) {

@@ -1,12 +1,14 @@
-package mfa_test
+package walk
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 
 	"countersign/pkg/mfa"
 	"countersign/pkg/seal"
+	"countersign/pkg/store"
 )
 
 // lasting checks what is left when all is over: no count of wrong answers was forgotten, and the recovery codes, codes of
@@ -64,10 +66,8 @@ func (e *ending) knownBrowsers() error {
 		})
 		good := false
 		if answer.KnownToken != nil {
-			s := *e.props.Service
-			s.Store = e.model.Clone(e.clock.Now)
 			var err error
-			if good, err = s.Knows(context.Background(), "acme", c.user, *answer.KnownToken); err != nil {
+			if good, err = e.knows(c.user, *answer.KnownToken); err != nil {
 				return err
 			}
 		}
@@ -76,6 +76,24 @@ func (e *ending) knownBrowsers() error {
 		}
 	}
 	return nil
+}
+
+// knows reports whether a sign-in with a token is one in a known browser.
+func (e *ending) knows(user string, token seal.Secret) (bool, error) {
+	s, model := e.aside(0)
+	started, err := s.StartChallenge(context.Background(), e.props.Client, knowing(token, signingIn(user)))
+	if err != nil {
+		return false, err
+	}
+	item, err := store.GetOne(context.Background(), model, store.Key{Partition: started.Challenge.ID, Sort: "challenge"})
+	if err != nil {
+		return false, err
+	}
+	var begun struct {
+		Known bool `json:"known"`
+	}
+	err = json.Unmarshal(item.Body, &begun)
+	return begun.Known, err
 }
 
 // recoverable checks that of all recovery codes that were ever shown those of the newest set work, if nobody has used
@@ -226,9 +244,7 @@ func (e *ending) trusts(user string, token seal.Secret, from *call) error {
 		}
 		off = off || c.kind == disables && c.landed > 0
 	}
-	clone := e.model.Clone(e.clock.Now)
-	s := *e.props.Service
-	s.Store, s.Now = clone, e.clock.Now
+	s, _ := e.aside(0)
 	d, err := s.Decide(context.Background(), e.props.Client, trusting(token, signingIn(user)))
 	good := err == nil && d.Reason == mfa.BrowserTrust
 	switch {
