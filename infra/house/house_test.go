@@ -46,6 +46,7 @@ var laws = []law{
 	{under: "pkg/message", inside: []string{"pkg/seal", "pkg/text"}},
 	{under: "pkg/mfa", inside: []string{"pkg/activity", "pkg/apikey", "pkg/message", "pkg/seal", "pkg/store", "pkg/store/record", "pkg/text"}, outside: []string{"github.com/pquerna/otp", "github.com/boombuler/barcode"}},
 	{under: "pkg/mfa/mfatest", inside: []string{"pkg/activity", "pkg/apikey", "pkg/message", "pkg/mfa", "pkg/seal", "pkg/store", "pkg/store/bolt", "pkg/store/fault", "pkg/store/storetest"}},
+	{under: "pkg/mfa/walk"}, // tests only
 	{under: "pkg/passkey", inside: []string{"pkg/mfa"}, outside: []string{"github.com/go-webauthn/webauthn"}},
 	{under: "pkg/phone", inside: []string{"pkg/mfa"}, outside: []string{"github.com/nyaruka/phonenumbers"}},
 	{under: "pkg/api", inside: []string{"pkg/mfa", "pkg/seal"}, outside: []string{"github.com/go-json-experiment/json"}},
