@@ -54,7 +54,7 @@ var laws = []law{
 	{under: "pkg/pages", inside: []string{"pkg/mfa"}},
 	{under: "pkg/cloud", inside: []string{"pkg/activity", "pkg/api", "pkg/apikey", "pkg/message", "pkg/mfa", "pkg/seal", "pkg/store", "pkg/store/record", "pkg/store/dynamo"}, outside: []string{"github.com/aws/"}},
 	{under: "functions", inside: []string{"pkg/api", "pkg/cloud"}},
-	{under: "infra/local", inside: []string{"pkg/activity", "pkg/api", "pkg/apikey", "pkg/message", "pkg/mfa", "pkg/pages", "pkg/seal", "pkg/store", "pkg/store/bolt"}, outside: []string{"github.com/pquerna/otp"}},
+	{under: "infra/local", inside: []string{"pkg/activity", "pkg/api", "pkg/apikey", "pkg/message", "pkg/mfa", "pkg/pages", "pkg/seal", "pkg/store", "pkg/store/bolt"}, outside: []string{"github.com/golang-jwt/jwt", "github.com/pquerna/otp"}},
 	{under: "infra", free: true},
 }
 

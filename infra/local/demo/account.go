@@ -177,7 +177,7 @@ func (d *Demo) confirmed(r *http.Request, s session, token string) session {
 		return s.over(remark{})
 	}
 	_, err := d.checkToken(r.Context(), token, expected{
-		issuer: d.o.Issuer, audience: d.o.Client, org: Org, user: s.in.user, nonce: s.waiting.nonce,
+		issuer: d.o.Issuer, audience: d.o.Client, org: Org, user: s.in.user, nonce: s.waiting.nonce, challenge: s.waiting.challenge.ID,
 		purpose: stepUp, action: accountAction, decision: "challenge", now: d.o.Now(),
 	})
 	if err != nil {

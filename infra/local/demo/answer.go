@@ -78,7 +78,7 @@ func (d *Demo) enterCode(w http.ResponseWriter, r *http.Request, s session) sess
 			in.trusted = &done.TrustedBrowser.Expires
 		}
 	}
-	return d.takeIn(r, in, done.Token, wait.nonce).showing(done.RecoveryCodes)
+	return d.takeIn(r, in, done.Token, wait.nonce, wait.challenge.ID).showing(done.RecoveryCodes)
 }
 
 // typed is a code without the spaces and dashes that apps and messages show it with, and that a person may copy along.
@@ -111,7 +111,7 @@ func (d *Demo) enterRecovery(_ http.ResponseWriter, r *http.Request, s session) 
 		return d.confirmed(r, s, done.Token)
 	}
 	in := signedIn{user: wait.user, decision: "challenge", reason: wait.reason, how: byRecovery, codesLeft: done.CodesLeft, checked: wait.checked}
-	return d.takeIn(r, in, done.Token, wait.nonce)
+	return d.takeIn(r, in, done.Token, wait.nonce, wait.challenge.ID)
 }
 
 // chooseWay turns the page to another factor, or to a recovery code. A code that has to be sent is.

@@ -55,15 +55,15 @@ func (d *Demo) signIn(w http.ResponseWriter, r *http.Request, _ session) session
 		setCookie(w, cookieOf(trustCookie, user), answer.TrustToken, trustKept)
 	}
 	in := signedIn{user: user, decision: answer.Decision, reason: answer.Reason, checked: checked}
-	return d.takeIn(r, in, answer.Token, nonce)
+	return d.takeIn(r, in, answer.Token, nonce, "")
 }
 
-// takeIn lets somebody in, once the token says so.
-func (d *Demo) takeIn(r *http.Request, in signedIn, token, nonce string) session {
+// takeIn lets somebody in, once the token says so. challenge is the id of the one that was answered; empty: none was asked.
+func (d *Demo) takeIn(r *http.Request, in signedIn, token, nonce, challenge string) session {
 	now := d.o.Now()
 	var err error
 	in.claims, err = d.checkToken(r.Context(), token, expected{
-		issuer: d.o.Issuer, audience: d.o.Client, org: Org, user: in.user, nonce: nonce,
+		issuer: d.o.Issuer, audience: d.o.Client, org: Org, user: in.user, nonce: nonce, challenge: challenge,
 		purpose: "sign_in", decision: in.decision, now: now,
 	})
 	if err != nil {
