@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +21,7 @@ import (
 	"countersign/infra/dynamolocal/dynamolocaltest"
 	"countersign/infra/emulator/emulator"
 	"countersign/infra/local/machine"
+	"countersign/infra/local/shell"
 	"countersign/pkg/store/dynamo"
 )
 
@@ -128,7 +130,7 @@ func TestTheBackendsSayWhatToType(t *testing.T) {
 	if code := <-ended; code != 0 {
 		t.Fatalf("exit code %d: %s", code, errs.String())
 	}
-	for _, part := range []string{"sam build --config-env", "sam local invoke", "sam local start-api", "--env-vars " + filepath.Join(dir, "env.json"),
+	for _, part := range []string{"sam build --config-env", "sam local invoke", "sam local start-api", "--env-vars " + shell.Of(runtime.GOOS).Quoted(filepath.Join(dir, "env.json")),
 		machine.KeyFile(dir), filepath.Join(dir, "events", "policy.json")} {
 		if !strings.Contains(said.String(), part) {
 			t.Errorf("doesn't say %q:\n%s", part, said.String())
