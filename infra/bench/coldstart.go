@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"countersign/infra/amazon"
+	"countersign/infra/emulator/emulator"
 	"countersign/pkg/apikey"
 	"countersign/pkg/mfa"
 	"countersign/pkg/seal"
@@ -329,7 +330,7 @@ func (r *rig) targets(ctx context.Context, out io.Writer, measured map[string]ma
 	}{{"verify", 11}, {"challenge", 9}} {
 		step, most := size.step, size.most
 		path := filepath.Join(r.dir, step+"-arm64")
-		err := goBuild(ctx, r.module, []string{"GOOS=linux", "GOARCH=arm64"}, append(releaseFlags(), "-o", path, "./functions/"+step)...)
+		err := goBuild(ctx, r.module, []string{"GOOS=linux", "GOARCH=arm64"}, append(emulator.BuildFlags(), "-o", path, "./functions/"+step)...)
 		if err != nil {
 			return err
 		}

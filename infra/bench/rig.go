@@ -15,16 +15,12 @@ import (
 	"github.com/pquerna/otp/totp"
 
 	"countersign/infra/amazon"
+	"countersign/infra/emulator/emulator"
 	"countersign/infra/emulator/template"
 	"countersign/pkg/apikey"
 	"countersign/pkg/mfa"
 	"countersign/pkg/store/dynamo"
 )
-
-// releaseFlags are those that operating.md has the functions built with.
-func releaseFlags() []string {
-	return []string{"-tags", "lambda.norpc,nethttpomithttp2", "-trimpath", "-ldflags", "-s -w"}
-}
 
 // A rig is the built functions on what stands for Amazon.
 type rig struct {
@@ -124,7 +120,7 @@ func (r *rig) build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	flags := append(releaseFlags(), "-overlay", overlay)
+	flags := append(emulator.BuildFlags(), "-overlay", overlay)
 	return goBuild(ctx, r.module, nil, append(flags, "-o", r.dir+string(filepath.Separator), "./functions/...", "./infra/bench/hello")...)
 }
 

@@ -3,7 +3,6 @@ package e2e
 import (
 	"bytes"
 	"cmp"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,7 +12,6 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -22,6 +20,7 @@ import (
 
 	"countersign/infra/dynamolocal/dynamolocaltest"
 	"countersign/infra/emulator/emulator"
+	"countersign/infra/emulator/emulatortest"
 	"countersign/infra/local/server"
 	"countersign/pkg/api/openapi"
 	"countersign/pkg/store/dynamo"
@@ -108,20 +107,11 @@ func newWorld(t *testing.T, base, key string, log *lockedBuffer) *world {
 	return &world{base: base, key: key, http: client, document: validator, log: log, seen: &ledger{shown: map[string]secret{}}}
 }
 
-// bootstraps are the functions, built once.
-var bootstraps = sync.OnceValues(func() (string, error) {
-	dir := filepath.Join(scratch, "functions")
-	return dir, emulator.Build(context.Background(), "../..", dir)
-})
-
 // emulated is a world of the built functions, each in processes of its own, behind an API Gateway that is emulated.
 func emulated(t *testing.T) *world {
 	t.Helper()
 	endpoint := dynamolocaltest.Endpoint(t)
-	dir, err := bootstraps()
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir := emulatortest.Functions(t)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

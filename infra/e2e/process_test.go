@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"countersign/infra/emulator/emulatortest"
 )
 
 // scratch is a folder for what all tests share.
@@ -20,7 +22,7 @@ func TestMain(m *testing.M) {
 	if scratch, err = os.MkdirTemp("", "countersign-e2e"); err != nil {
 		panic(err)
 	}
-	code := m.Run()
+	code := emulatortest.Main(m)
 	os.RemoveAll(scratch)
 	os.Exit(code)
 }

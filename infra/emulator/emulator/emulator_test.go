@@ -19,36 +19,11 @@ import (
 
 	"countersign/infra/dynamolocal/dynamolocaltest"
 	"countersign/infra/emulator/emulator"
+	"countersign/infra/emulator/emulatortest"
 	"countersign/pkg/store/dynamo"
 )
 
-var built struct {
-	once   sync.Once
-	folder string
-	err    error
-}
-
-// functions is a folder with the built functions, for all tests.
-func functions(t *testing.T) string {
-	t.Helper()
-	built.once.Do(func() {
-		if built.folder, built.err = os.MkdirTemp("", "countersign-emulator-"); built.err == nil {
-			built.err = emulator.Build(t.Context(), "../../..", built.folder)
-		}
-	})
-	if built.err != nil {
-		t.Fatal(built.err)
-	}
-	return built.folder
-}
-
-func TestMain(m *testing.M) {
-	status := m.Run()
-	if built.folder != "" {
-		os.RemoveAll(built.folder)
-	}
-	os.Exit(status)
-}
+func TestMain(m *testing.M) { os.Exit(emulatortest.Main(m)) }
 
 // A world is an emulator that a test talks to over HTTP.
 type world struct {
@@ -61,7 +36,7 @@ type world struct {
 
 func open(t *testing.T, o emulator.Options) *world {
 	t.Helper()
-	o.DynamoDB, o.Functions, o.Root, o.Dir = dynamolocaltest.Endpoint(t), functions(t), "../../..", t.TempDir()
+	o.DynamoDB, o.Functions, o.Root, o.Dir = dynamolocaltest.Endpoint(t), emulatortest.Functions(t), "../../..", t.TempDir()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -84,14 +84,19 @@ func (f *function) rate() (time.Duration, error) {
 	return time.Duration(minutes) * time.Minute, nil
 }
 
-// Build builds every function of the module at root for this machine, into dir: dir/challenge and so on.
+// BuildFlags are those that operators build the functions with: see the commands of .github/docs/operating.md.
+func BuildFlags() []string {
+	return []string{"-tags=lambda.norpc,nethttpomithttp2", "-trimpath", "-ldflags=-s -w"}
+}
+
+// Build builds every function for this machine, into dir: dir/challenge and so on. root is a folder of the module.
 func Build(ctx context.Context, root, dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	build := exec.CommandContext(ctx, "go", "build", "-tags", "lambda.norpc", "-trimpath", "-ldflags=-s -w",
-		"-o", dir+string(filepath.Separator), "./functions/...")
-	build.Dir = root
+	build := exec.CommandContext(ctx, "go", append(append([]string{"build"}, BuildFlags()...),
+		"-o", dir+string(filepath.Separator), "countersign/functions/...")...)
+	build.Dir, build.Env = root, append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build the functions: %w\n%s", err, bytes.TrimSpace(out))
 	}
