@@ -1,6 +1,7 @@
 package mfa_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -8,9 +9,9 @@ import (
 	"countersign/pkg/mfa/mfatest"
 )
 
-// The rows of the same table that are about enrolled factors and recovery codes.
-func TestAStepOfAnEnrolledFactorCostsWhatTheTableSays(t *testing.T) {
-	ctx := t.Context()
+// costedFactorSteps are those about enrolled factors and recovery codes, of a user whom the default policy leaves the choice.
+func costedFactorSteps() map[string]costed {
+	ctx := context.Background()
 	said := ana().User
 	beginning := func(w *mfatest.World, call mfa.Call, kind mfa.Kind) func() error {
 		return func() error {
@@ -77,66 +78,60 @@ func TestAStepOfAnEnrolledFactorCostsWhatTheTableSays(t *testing.T) {
 			return func() error { return change(w, call, a) }
 		}
 	}
-	world := func(t *testing.T) *mfatest.World {
-		w := mfatest.New(t)
-		w.SetPolicy(t, org, "default", nil)
-		put(t, w, ana().User)
-		return w
-	}
-	wantCosts(t, world, map[string]costed{
-		"start, by app": {cost{2, 1}, func(t *testing.T, w *mfatest.World) func() error {
+	return map[string]costed{
+		"start, by app": func(t *testing.T, w *mfatest.World) func() error {
 			enrolApp(t, w, w.Fresh())
 			return func() error {
 				_, err := w.StartChallenge(ctx, w.Client, ana())
 				return err
 			}
-		}},
-		"start, to enrol": {cost{2, 1}, func(t *testing.T, w *mfatest.World) func() error {
+		},
+		"start, to enrol": func(t *testing.T, w *mfatest.World) func() error {
 			w.SetPolicy(t, org, "default", func(p *mfa.Policy) { p.Require = mfa.Everyone })
 			return func() error {
 				_, err := w.StartChallenge(ctx, w.Client, ana())
 				return err
 			}
-		}},
-		"verify, by app, right":      {cost{2, 1}, answering(false, true)},
-		"verify, by app, wrong":      {cost{2, 1}, answering(false, false)},
-		"verify, by app, with trust": {cost{2, 3}, answering(true, true)},
-		"enrol, begin, app": {cost{2, 1}, func(_ *testing.T, w *mfatest.World) func() error {
+		},
+		"verify by app, right":      answering(false, true),
+		"verify by app, wrong":      answering(false, false),
+		"verify by app, with trust": answering(true, true),
+		"enrol, begin, an app": func(_ *testing.T, w *mfatest.World) func() error {
 			return beginning(w, w.Fresh(), mfa.TOTP)
-		}},
-		"enrol, begin, email": {cost{2, 2}, func(_ *testing.T, w *mfatest.World) func() error {
+		},
+		"enrol, begin, email": func(_ *testing.T, w *mfatest.World) func() error {
 			return beginning(w, w.Fresh(), mfa.Email)
-		}},
-		"enrol, begin, email, with an Idempotency-Key": {cost{3, 4}, func(_ *testing.T, w *mfatest.World) func() error {
+		},
+		"enrol, begin, email, with an Idempotency-Key": func(_ *testing.T, w *mfatest.World) func() error {
 			return beginning(w, keyed(w.Fresh(), "/e", "k", "{}"), mfa.Email)
-		}},
-		"enrol, finish": {cost{2, 4}, func(t *testing.T, w *mfatest.World) func() error {
+		},
+		"enrol, finish, with recovery codes": func(t *testing.T, w *mfatest.World) func() error {
 			return finishing(t, w, w.Fresh(), false)
-		}},
-		"enrol, finish, wrong": {cost{2, 1}, func(t *testing.T, w *mfatest.World) func() error {
+		},
+		"enrol, finish, wrong": func(t *testing.T, w *mfatest.World) func() error {
 			return finishing(t, w, w.Fresh(), true)
-		}},
-		"recover":                               {cost{2, 1}, recovering(mfa.EffectSignIn, mfa.Nobody)},
-		"recover, with the effect reset":        {cost{2, 3}, recovering(mfa.EffectReset, mfa.Nobody)},
-		"recover, to enrol after a reset":       {cost{2, 4}, recovering(mfa.EffectReset, mfa.Everyone)},
-		"recover, to enrol before all is ended": {cost{2, 2}, recovering(mfa.EffectReenrol, mfa.Nobody)},
-		"new recovery codes": {cost{2, 1}, managing(func(w *mfatest.World, call mfa.Call, _ *mfatest.Authenticator) error {
+		},
+		"recover, which signs in":                      recovering(mfa.EffectSignIn, mfa.Nobody),
+		"recover, which removes all factors":           recovering(mfa.EffectReset, mfa.Nobody),
+		"recover, which removes all factors, to enrol": recovering(mfa.EffectReset, mfa.Everyone),
+		"recover, to enrol before anything is ended":   recovering(mfa.EffectReenrol, mfa.Nobody),
+		"new recovery codes": managing(func(w *mfatest.World, call mfa.Call, _ *mfatest.Authenticator) error {
 			_, err := w.NewRecoveryCodes(ctx, call, org, user)
 			return err
-		})},
-		"turn off": {cost{2, 2}, managing(func(w *mfatest.World, call mfa.Call, _ *mfatest.Authenticator) error {
+		}),
+		"turn 2FA off": managing(func(w *mfatest.World, call mfa.Call, _ *mfatest.Authenticator) error {
 			_, err := w.SetEnabled(ctx, call, org, user, false)
 			return err
-		})},
-		"remove a factor": {cost{2, 3}, managing(func(w *mfatest.World, call mfa.Call, a *mfatest.Authenticator) error {
+		}),
+		"remove a factor": managing(func(w *mfatest.World, call mfa.Call, a *mfatest.Authenticator) error {
 			return w.RemoveFactor(ctx, call, org, user, a.Factor)
-		})},
-		"revoke all browsers": {cost{2, 1}, managing(func(w *mfatest.World, call mfa.Call, _ *mfatest.Authenticator) error {
+		}),
+		"revoke all browsers": managing(func(w *mfatest.World, call mfa.Call, _ *mfatest.Authenticator) error {
 			return w.RevokeBrowsers(ctx, call, org, user)
-		})},
-		"report": {cost{2, 1}, managing(func(w *mfatest.World, call mfa.Call, _ *mfatest.Authenticator) error {
+		}),
+		"report a changed password": managing(func(w *mfatest.World, call mfa.Call, _ *mfatest.Authenticator) error {
 			_, err := w.Report(ctx, call, org, user, mfa.PasswordChanged)
 			return err
-		})},
-	})
+		}),
+	}
 }

@@ -12,12 +12,35 @@ import (
 	"countersign/pkg/store/fault"
 )
 
-// A cost is what a step asks of the store: round trips in sequence, where reads side by side are one, and items written.
-type cost struct{ rounds, items int }
+// costed brings a world to where a step is next, and gives the step.
+type costed func(t *testing.T, w *mfatest.World) func() error
 
-// The table "One step, counted" of the project's measures. It fails when a step grows, and when it shrinks: then the
-// table is to be brought up to date.
 func TestAStepCostsWhatTheTableSays(t *testing.T) {
+	byEmail, byFactor := costedSteps(), costedFactorSteps()
+	for _, row := range mfatest.Costs() {
+		t.Run(row.Step, func(t *testing.T) {
+			switch prepare, other := byEmail[row.Step], byFactor[row.Step]; {
+			case prepare != nil:
+				wantCost(t, row, func() *mfatest.World { return kls(t, nil) }, prepare)
+			case other != nil:
+				wantCost(t, row, func() *mfatest.World {
+					w := mfatest.New(t)
+					w.SetPolicy(t, org, "default", nil)
+					put(t, w, ana().User)
+					return w
+				}, other)
+			default:
+				t.Error("nothing counts this step")
+			}
+		})
+	}
+	if got, want := len(byEmail)+len(byFactor), len(mfatest.Costs()); got != want {
+		t.Errorf("%d steps are counted, and the table has %d", got, want)
+	}
+}
+
+// costedSteps are those under the policy of kls.
+func costedSteps() map[string]costed {
 	starting := func(t *testing.T, w *mfatest.World, q mfa.StartRequest) func() error {
 		return func() error {
 			_, err := w.StartChallenge(t.Context(), w.Client, q)
@@ -36,51 +59,51 @@ func TestAStepCostsWhatTheTableSays(t *testing.T) {
 		}
 	}
 	right := func(code seal.Secret) seal.Secret { return code }
-	wantCosts(t, func(t *testing.T) *mfatest.World { return kls(t, nil) }, map[string]costed{
-		"start, not asked": {cost{1, 0}, func(t *testing.T, w *mfatest.World) func() error {
+	return map[string]costed{
+		"start, not asked": func(t *testing.T, w *mfatest.World) func() error {
 			w.SetPolicy(t, org, "default", nil)
 			started := starting(t, w, ana())
 			if err := started(); err != nil {
 				t.Fatal(err)
 			}
 			return started
-		}},
-		"start, not asked, at first sight": {cost{2, 2}, func(t *testing.T, w *mfatest.World) func() error {
+		},
+		"start, not asked, a user's first sight": func(t *testing.T, w *mfatest.World) func() error {
 			w.SetPolicy(t, org, "default", nil)
 			return starting(t, w, ana())
-		}},
-		"start, through SSO": {cost{1, 0}, func(t *testing.T, w *mfatest.World) func() error {
+		},
+		"start, through SSO": func(t *testing.T, w *mfatest.World) func() error {
 			put(t, w, ana().User)
 			q := ana()
 			q.FirstFactor.Kind = "sso"
 			return starting(t, w, q)
-		}},
-		"start, trusted without rotation": {cost{1, 0}, func(t *testing.T, w *mfatest.World) func() error {
+		},
+		"start, trusted without rotation": func(t *testing.T, w *mfatest.World) func() error {
 			w.SetPolicy(t, org, "kls", func(p *mfa.Policy) { p.Trust.Rotate = false })
 			return starting(t, w, with(trusted(t, w)))
-		}},
-		"start, trusted and rotated": {cost{2, 1}, func(t *testing.T, w *mfatest.World) func() error {
+		},
+		"start, trusted and rotated": func(t *testing.T, w *mfatest.World) func() error {
 			return starting(t, w, with(trusted(t, w)))
-		}},
-		"start, trusted, the answer before was lost": {cost{1, 0}, func(t *testing.T, w *mfatest.World) func() error {
+		},
+		"start, trusted, after an answer that was lost": func(t *testing.T, w *mfatest.World) func() error {
 			token := trusted(t, w)
 			used(t, w, token)
 			return starting(t, w, with(token))
-		}},
-		"start, by email": {cost{2, 2}, func(t *testing.T, w *mfatest.World) func() error {
+		},
+		"start, by email": func(t *testing.T, w *mfatest.World) func() error {
 			put(t, w, ana().User)
 			return starting(t, w, ana())
-		}},
-		"start, by email, at first sight": {cost{2, 3}, func(t *testing.T, w *mfatest.World) func() error {
+		},
+		"start, by email, a user's first sight": func(t *testing.T, w *mfatest.World) func() error {
 			return starting(t, w, ana())
-		}},
-		"start, by email, over the limit": {cost{2, 1}, func(t *testing.T, w *mfatest.World) func() error {
+		},
+		"start, by email, over the limit": func(t *testing.T, w *mfatest.World) func() error {
 			for range 10 {
 				started(t, w, ana())
 			}
 			return starting(t, w, ana())
-		}},
-		"start, locked": {cost{1, 0}, func(t *testing.T, w *mfatest.World) func() error {
+		},
+		"start, locked": func(t *testing.T, w *mfatest.World) func() error {
 			lock(t, w)
 			return func() error {
 				if _, err := w.StartChallenge(t.Context(), w.Client, ana()); mfa.AsError(err).Code != mfa.Locked {
@@ -88,62 +111,62 @@ func TestAStepCostsWhatTheTableSays(t *testing.T) {
 				}
 				return nil
 			}
-		}},
-		"decide": {cost{1, 0}, func(t *testing.T, w *mfatest.World) func() error {
+		},
+		"decide": func(t *testing.T, w *mfatest.World) func() error {
 			return func() error {
 				_, err := w.Decide(t.Context(), w.Client, ana())
 				return err
 			}
-		}},
-		"send again, by email": {cost{2, 2}, func(t *testing.T, w *mfatest.World) func() error {
+		},
+		"send again, by email": func(t *testing.T, w *mfatest.World) func() error {
 			ch := started(t, w, ana())
 			w.Clock.Advance(30 * time.Second)
 			return func() error {
 				_, err := send(t, w, ch.ID)
 				return err
 			}
-		}},
-		"verify, right": {cost{2, 1}, func(t *testing.T, w *mfatest.World) func() error {
+		},
+		"verify, right": func(t *testing.T, w *mfatest.World) func() error {
 			return answering(t, w, right, false, "")
-		}},
-		"verify, wrong": {cost{2, 1}, func(t *testing.T, w *mfatest.World) func() error {
+		},
+		"verify, wrong": func(t *testing.T, w *mfatest.World) func() error {
 			return answering(t, w, mfatest.Wrong, false, mfa.WrongCode)
-		}},
-		"verify, the wrong one that locks": {cost{2, 1}, func(t *testing.T, w *mfatest.World) func() error {
+		},
+		"verify, the wrong one that locks": func(t *testing.T, w *mfatest.World) func() error {
 			wrongs(t, w, started(t, w, ana()).ID, 5)
 			wrongs(t, w, started(t, w, ana()).ID, 4)
 			return answering(t, w, mfatest.Wrong, false, mfa.WrongCode)
-		}},
-		"verify with trust": {cost{2, 3}, func(t *testing.T, w *mfatest.World) func() error {
+		},
+		"verify with trust": func(t *testing.T, w *mfatest.World) func() error {
 			return answering(t, w, right, true, "")
-		}},
-		"verify, locked": {cost{1, 0}, func(t *testing.T, w *mfatest.World) func() error {
+		},
+		"verify, locked": func(t *testing.T, w *mfatest.World) func() error {
 			step := answering(t, w, right, false, mfa.Locked)
 			lock(t, w)
 			return step
-		}},
-		"look": {cost{1, 0}, func(t *testing.T, w *mfatest.World) func() error {
+		},
+		"look at a challenge": func(t *testing.T, w *mfatest.World) func() error {
 			ch := started(t, w, ana())
 			return func() error {
 				_, err := w.LookAtChallenge(t.Context(), w.Client, ch.ID)
 				return err
 			}
-		}},
-		"put a user, unchanged": {cost{1, 0}, func(t *testing.T, w *mfatest.World) func() error {
+		},
+		"put a user, unchanged": func(t *testing.T, w *mfatest.World) func() error {
 			put(t, w, ana().User)
 			return func() error {
 				_, err := w.PutUser(t.Context(), w.Client, org, ana().User)
 				return err
 			}
-		}},
-		"put a user, another email": {cost{2, 1}, func(t *testing.T, w *mfatest.World) func() error {
+		},
+		"put a user, another email": func(t *testing.T, w *mfatest.World) func() error {
 			put(t, w, ana().User)
 			return func() error {
 				_, err := w.PutUser(t.Context(), w.Client, org, mfa.Person{ID: user, Email: mfa.Some("ana@other.example")})
 				return err
 			}
-		}},
-		"put a policy": {cost{2, 2}, func(t *testing.T, w *mfatest.World) func() error {
+		},
+		"put a policy": func(t *testing.T, w *mfatest.World) func() error {
 			version := 1
 			p := profile(t, "kls")
 			p.Trust.Days = 7
@@ -151,78 +174,68 @@ func TestAStepCostsWhatTheTableSays(t *testing.T) {
 				_, err := w.PutPolicy(t.Context(), w.Client, org, mfa.PolicyChange{Policy: p, Version: &version})
 				return err
 			}
-		}},
-		"send again, by email, with an Idempotency-Key": {cost{3, 4}, func(t *testing.T, w *mfatest.World) func() error {
+		},
+		"send again, by email, with an Idempotency-Key": func(t *testing.T, w *mfatest.World) func() error {
 			ch := started(t, w, ana())
 			w.Clock.Advance(30 * time.Second)
 			return func() error {
 				_, err := w.SendCode(t.Context(), keyed(w.Client, "/s", "k", "{}"), mfa.SendRequest{Challenge: ch.ID})
 				return err
 			}
-		}},
-		"start, by email, with an Idempotency-Key": {cost{3, 4}, func(t *testing.T, w *mfatest.World) func() error {
+		},
+		"start, by email, with an Idempotency-Key": func(t *testing.T, w *mfatest.World) func() error {
 			put(t, w, ana().User)
 			return func() error {
 				_, err := w.StartChallenge(t.Context(), keyed(w.Client, "/a", "k", "{}"), ana())
 				return err
 			}
-		}},
-		"start, not asked, with an Idempotency-Key": {cost{2, 1}, func(t *testing.T, w *mfatest.World) func() error {
+		},
+		"start, not asked, with an Idempotency-Key": func(t *testing.T, w *mfatest.World) func() error {
 			w.SetPolicy(t, org, "default", nil)
 			put(t, w, ana().User)
 			return func() error {
 				_, err := w.StartChallenge(t.Context(), keyed(w.Client, "/a", "k", "{}"), ana())
 				return err
 			}
-		}},
-		"verify with trust, with an Idempotency-Key": {cost{2, 4}, func(t *testing.T, w *mfatest.World) func() error {
+		},
+		"verify with trust and an Idempotency-Key": func(t *testing.T, w *mfatest.World) func() error {
 			ch := started(t, w, ana())
 			code := w.Outbox.Code(t, mail)
 			return func() error {
 				_, err := w.Verify(t.Context(), keyed(w.Client, "/v", "k", "{}"), mfa.VerifyRequest{Challenge: ch.ID, Answer: mfa.Answer{Code: code}, Trust: &mfa.TrustChoice{}})
 				return err
 			}
-		}},
-	})
+		},
+	}
 }
 
-// A costed step has its cost, and prepare that brings a world to where the step is next.
-type costed struct {
-	want    cost
-	prepare func(t *testing.T, w *mfatest.World) func() error
-}
-
-func wantCosts(t *testing.T, world func(*testing.T) *mfatest.World, steps map[string]costed) {
+func wantCost(t *testing.T, want mfatest.Cost, world func() *mfatest.World, prepare costed) {
 	t.Helper()
-	for name, c := range steps {
-		t.Run(name, func(t *testing.T) {
-			w := world(t)
-			step := c.prepare(t, w)
-			w.Faults.Reset()
-			if err := step(); err != nil {
-				t.Fatal(err)
-			}
-			asked := w.Faults.Counts()
-			if asked.Get > 1 || asked.Query > 1 {
-				t.Errorf("got %d requests for single items and %d for partitions, want 1 of each at most", asked.Get, asked.Query)
-			}
+	w := world()
+	step := prepare(t, w)
+	w.Faults.Reset()
+	if err := step(); err != nil {
+		t.Fatal(err)
+	}
+	asked := w.Faults.Counts()
+	if asked.Get > 1 || asked.Query > 1 {
+		t.Errorf("got %d requests for single items and %d for partitions, want 1 of each at most", asked.Get, asked.Query)
+	}
 
-			// Again, with every read held until all of them have begun: reads that wait for each other never end.
-			w = world(t)
-			step = c.prepare(t, w)
-			meet(w, asked.Get+asked.Query)
-			w.Faults.Reset()
-			if err := step(); err != nil {
-				t.Fatalf("with %d reads side by side: %v", asked.Get+asked.Query, err)
-			}
-			counts := w.Faults.Counts()
-			if got := (cost{counts.Rounds, counts.Items}); got != c.want {
-				t.Errorf("got %d round trips in sequence and %d items written, want %d and %d", got.rounds, got.items, c.want.rounds, c.want.items)
-			}
-			if commits := c.want.rounds - 1; counts.Commit > commits || counts.Count > 0 {
-				t.Errorf("got %+v, want %d commits at most", counts, commits)
-			}
-		})
+	// Again, with every read held until all of them have begun: reads that wait for each other never end.
+	w = world()
+	step = prepare(t, w)
+	meet(w, asked.Get+asked.Query)
+	w.Faults.Reset()
+	if err := step(); err != nil {
+		t.Fatalf("with %d reads side by side: %v", asked.Get+asked.Query, err)
+	}
+	counts := w.Faults.Counts()
+	if counts.Rounds != want.Rounds || counts.Items != want.Items {
+		t.Errorf("got %d round trips in sequence and %d items written, want %d and %d", counts.Rounds, counts.Items, want.Rounds, want.Items)
+	}
+	if commits := want.Rounds - 1; counts.Commit > commits || counts.Count > 0 {
+		t.Errorf("got %+v, want %d commits at most", counts, commits)
 	}
 }
 

@@ -1,0 +1,59 @@
+package mfatest
+
+// A Cost is what a step asks of the store.
+type Cost struct {
+	Step   string
+	Rounds int // round trips in sequence; reads side by side are one
+	Items  int // that it writes
+}
+
+// Costs is the table of what each step asks of the store. A test of package mfa counts every row, and fails when a step
+// grows and when it shrinks; the bench prints the rows in this order.
+func Costs() []Cost {
+	return []Cost{
+		{"start, not asked", 1, 0},
+		{"start, not asked, a user's first sight", 2, 2},
+		{"start, not asked, with an Idempotency-Key", 2, 1},
+		{"start, through SSO", 1, 0},
+		{"start, trusted without rotation", 1, 0},
+		{"start, trusted and rotated", 2, 1},
+		{"start, trusted, after an answer that was lost", 1, 0},
+		{"start, by email", 2, 2},
+		{"start, by email, a user's first sight", 2, 3},
+		{"start, by email, with an Idempotency-Key", 3, 4},
+		{"start, by email, over the limit", 2, 1},
+		{"start, by app", 2, 1},
+		{"start, to enrol", 2, 1},
+		{"start, locked", 1, 0},
+		{"decide", 1, 0},
+		{"look at a challenge", 1, 0},
+		{"send again, by email", 2, 2},
+		{"send again, by email, with an Idempotency-Key", 3, 4},
+		{"verify, right", 2, 1},
+		{"verify, wrong", 2, 1},
+		{"verify, the wrong one that locks", 2, 1},
+		{"verify, locked", 1, 0},
+		{"verify with trust", 2, 3},
+		{"verify with trust and an Idempotency-Key", 2, 4},
+		{"verify by app, right", 2, 1},
+		{"verify by app, wrong", 2, 1},
+		{"verify by app, with trust", 2, 3},
+		{"recover, which signs in", 2, 1},
+		{"recover, which removes all factors", 2, 3},
+		{"recover, which removes all factors, to enrol", 2, 4},
+		{"recover, to enrol before anything is ended", 2, 2},
+		{"enrol, begin, an app", 2, 1},
+		{"enrol, begin, email", 2, 2},
+		{"enrol, begin, email, with an Idempotency-Key", 3, 4},
+		{"enrol, finish, with recovery codes", 2, 4},
+		{"enrol, finish, wrong", 2, 1},
+		{"new recovery codes", 2, 1},
+		{"turn 2FA off", 2, 2},
+		{"remove a factor", 2, 3},
+		{"revoke all browsers", 2, 1},
+		{"report a changed password", 2, 1},
+		{"put a user, unchanged", 1, 0},
+		{"put a user, another email", 2, 1},
+		{"put a policy", 2, 2},
+	}
+}
