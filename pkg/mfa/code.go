@@ -9,10 +9,10 @@ import (
 	"countersign/pkg/seal"
 )
 
-// Codes of apps and codes that are sent are six ASCII digits.
+// codeDigits is the length of the codes that apps show and of the codes that are sent. They consist of ASCII digits.
 const codeDigits = 6
 
-// sixDigits is the form of the answers to a kind of factor whose codes are six digits.
+// sixDigits checks the form of answers for the kinds whose codes are six digits.
 type sixDigits struct{}
 
 func (sixDigits) form(given Answer) error {
@@ -39,40 +39,41 @@ func checkCode(code seal.Secret) error {
 type binding struct {
 	id      string    // of the challenge or enrolment that the code answers
 	purpose string    // sign_in, step_up, enrol or prove
-	expires time.Time // nothing answers it then
-	last    *sentCode // nil: none was sent yet
+	expires time.Time // when the challenge or enrolment ends
+	last    *sentCode // the code that was sent last; nil if none was sent yet
 }
 
-// codeFields binds a code's digest to the one challenge or enrolment, factor, address and sending that it was made for.
-func (e binding) codeFields(g *guard, f factor, sequence int, code seal.Secret) []string {
-	return []string{g.Org, g.User, e.id, e.purpose, f.ID, string(f.Kind), f.Contact, strconv.Itoa(sequence), code.Reveal()}
+// codeFields returns what a code's digest is computed from. It binds the digest to one challenge or enrolment, one factor,
+// one address and one sending.
+func (b binding) codeFields(g *guard, f factor, sequence int, code seal.Secret) []string {
+	return []string{g.Org, g.User, b.id, b.purpose, f.ID, string(f.Kind), f.Contact, strconv.Itoa(sequence), code.Reveal()}
 }
 
-// What a code is for that answers no challenge.
+// The purposes of codes that answer no challenge.
 const (
 	enrolling = "enrol"
-	proving   = "prove" // that the user has the known address, before a factor is enrolled
+	proving   = "prove" // to show that the user has the known address, before a factor is enrolled
 )
 
-// matches compares a code with the one that was sent last, if that is to f, at the address f has now, and in time.
-// Everything else is no match, and counts as one tried.
-func (e binding) matches(u *unit, g *guard, f factor, code seal.Secret) (bool, error) {
-	if e.last == nil || e.last.Factor != f.ID || !u.now.Before(e.last.Expires) {
+// matches compares a code with the one that was sent last. It can match only if that one was sent for f, to the address that
+// f has now, and has not expired. Any other code does not match, and counts as a wrong answer.
+func (b binding) matches(u *unit, g *guard, f factor, code seal.Secret) (bool, error) {
+	if b.last == nil || b.last.Factor != f.ID || !u.now.Before(b.last.Expires) {
 		return false, nil
 	}
-	return u.ring.Check(e.last.Digest, "code", e.codeFields(g, f, e.last.Sequence, code)...)
+	return u.ring.Check(b.last.Digest, "code", b.codeFields(g, f, b.last.Sequence, code)...)
 }
 
-// letter is how a sequence number is written: A for the first code of a challenge, so that a user who got several
-// messages knows which one counts.
+// letter writes a sequence number as a letter, A for the first code of a challenge. The message shows it too, so that a user
+// who got several messages knows which code counts.
 func letter(sequence int) string { return string(rune('A' + (sequence-1)%26)) }
 
-// Sent says that a code was handed over to the provider.
+// A Sent describes a code that was handed over to the provider.
 type Sent struct {
 	Factor      string    `json:"factor"`
 	Kind        Kind      `json:"kind"`
 	Hint        string    `json:"hint"`
-	Sequence    string    `json:"sequence"` // the letter that the message shows too
+	Sequence    string    `json:"sequence"` // the letter that the message also shows
 	Expires     time.Time `json:"expires"`
 	ResendAfter time.Time `json:"resend_after"`
 	SendsLeft   int       `json:"sends_left"`
@@ -86,15 +87,15 @@ func (c *sentCode) shown(f factor, p *orgPolicy) *Sent {
 }
 
 // newCode makes a code for f and plans all that goes with sending it: the digest, the count against the user's limit, and
-// the message in u.out. Whoever asked puts the sequence into the guard's slot, which makes every earlier code of it
-// dead, and says in u.out what a failed hand-over changes. It refuses where a limit is reached.
-func (u *unit) newCode(a *account, e binding, f factor, p *orgPolicy) (*sentCode, error) {
+// the message in u.out. The caller puts the sequence number into the guard's slot, which makes every earlier code of the
+// slot dead, and sets in u.out what a failed hand-over changes. newCode returns TooManySends if a limit is reached.
+func (u *unit) newCode(a *account, b binding, f factor, p *orgPolicy) (*sentCode, error) {
 	sequence := 1
-	if e.last != nil {
-		if wait := e.last.ResendAfter.Sub(u.now); wait > 0 {
+	if b.last != nil {
+		if wait := b.last.ResendAfter.Sub(u.now); wait > 0 {
 			return nil, tooManySends(wait)
 		}
-		sequence = e.last.Sequence + 1
+		sequence = b.last.Sequence + 1
 	}
 	if sequence > p.Challenge.Sends {
 		return nil, tooManySends(0)
@@ -104,13 +105,13 @@ func (u *unit) newCode(a *account, e binding, f factor, p *orgPolicy) (*sentCode
 	}
 	code := seal.Code(codeDigits)
 	expires := u.now.Add(time.Duration(p.Challenge.EmailCodeS) * time.Second)
-	if e.expires.Before(expires) {
-		expires = e.expires
+	if b.expires.Before(expires) {
+		expires = b.expires
 	}
 	sent := &sentCode{
 		Factor: f.ID, Sequence: sequence, Sent: u.now, Expires: expires,
 		ResendAfter: u.now.Add(time.Duration(p.Challenge.ResendAfterS) * time.Second),
-		Digest:      u.ring.Digest("code", e.codeFields(a.guard, f, sequence, code)...),
+		Digest:      u.ring.Digest("code", b.codeFields(a.guard, f, sequence, code)...),
 	}
 	u.out = &outgoing{mark: a.guard.countEmail(u.now), message: message.OfCode(
 		message.Addressee{Sender: u.s.sender(u.client), Address: f.Contact, Name: a.guard.Profile.Name, Language: p.language(a.guard.Profile.Locale)},
@@ -128,7 +129,8 @@ func tooManySends(wait time.Duration) *Error {
 	return e
 }
 
-// sender is the name under which messages go out for a client that has that name of its own; empty: it has none.
+// sender returns the name under which messages are sent for a client. client is the name that the client has for that
+// purpose; empty if it has none.
 func (s *Service) sender(client string) string { return cmp.Or(client, s.Sender, "Countersign") }
 
 // sentCode is a code that went out: never the code, only a keyed digest of it bound to this challenge.

@@ -10,7 +10,7 @@ import (
 	"countersign/pkg/seal"
 )
 
-// mailbox is the authenticator of the kind email: a code goes to the account's address, and comes back.
+// mailbox is the authenticator of the kind email. A code is sent to the account's address, and the user types it in.
 type mailbox struct{ sixDigits }
 
 func (mailbox) room(a *account, p *Policy) error {
@@ -49,12 +49,13 @@ func (mailbox) ask(q *question) (*SendAnswer, error) {
 	return &SendAnswer{Sent: code.shown(q.f, q.v.p)}, nil
 }
 
-// check has nothing to note: a code is dead once what it is bound to has been answered.
+// check compares the code with the one that was sent last. It notes nothing, because a code is dead once the challenge or
+// enrolment that it is bound to has been answered.
 func (mailbox) check(q *question, given Answer) (bool, error) {
 	return q.in.binding().matches(q.u, q.v.a.guard, q.f, given.Code)
 }
 
-// hint shows enough of an address to recognise one's own: the first letter and the domain.
+// hint shows the first letter and the domain, which is enough for users to recognise their own address.
 func (mailbox) hint(address string) string {
 	local, domain, ok := strings.Cut(address, "@")
 	if !ok || local == "" {
@@ -63,25 +64,26 @@ func (mailbox) hint(address string) string {
 	return local[:1] + "***@" + domain
 }
 
-// addressFactor is the account's address as a factor that isn't enrolled: where the policy has it implicit, and where the
-// address is proven before a factor is enrolled.
+// addressFactor is the account's address as a factor that isn't enrolled. It is used where the policy makes email implicit,
+// and where the user has to prove the address before enrolling a factor.
 func (a *account) addressFactor() factor {
 	return factor{factorRecord: &factorRecord{ID: a.addressID(), Kind: Email, Contact: a.guard.Profile.Email}}
 }
 
-// addressID is the id of the account's address as a factor: the same for as long as the user is the same.
+// addressID is the id of the account's address as a factor. It depends only on the org and the id of the user.
 func (a *account) addressID() string {
 	sum := sha256.Sum256(seal.Join(string(a.route), "implicit email"))
 	return "fa_" + base64.RawURLEncoding.EncodeToString(sum[:16])
 }
 
-// Codes by email to one user, over all challenges, enrolments and processes. No policy can loosen that.
+// How many codes one user can be sent by email, over all challenges, enrolments and processes. No policy can raise these
+// numbers.
 const (
 	sendsInHour = 10
 	sendsInDay  = 30
 )
 
-// mayEmail says how long the user's next code by email has to wait; zero: not at all.
+// mayEmail returns how long the user's next code by email has to wait. Zero means that it can be sent now.
 func (g *guard) mayEmail(now time.Time) (wait time.Duration) {
 	for _, limit := range []struct {
 		n int
@@ -94,8 +96,8 @@ func (g *guard) mayEmail(now time.Time) (wait time.Duration) {
 	return wait
 }
 
-// countEmail counts a code that goes out, and gives the mark that it is counted by. No two marks of a user are ever the
-// same, so that a code which the provider surely didn't take is told from all others.
+// countEmail counts a code that is sent, and returns the mark that it is counted by. No two marks of a user are ever the
+// same, so that uncountEmail can take out exactly one code.
 func (g *guard) countEmail(now time.Time) (mark int64) {
 	mark = max(now.UnixMicro(), g.LastUncounted+1)
 	if n := len(g.EmailsSent); n > 0 {
@@ -105,7 +107,8 @@ func (g *guard) countEmail(now time.Time) (mark int64) {
 	return mark
 }
 
-// uncountEmail takes a code out of the count again. It reports false where that code isn't counted, or isn't any more.
+// uncountEmail takes a code out of the count again, which the provider surely didn't take. It returns false if that code is
+// not counted, or no longer.
 func (g *guard) uncountEmail(mark int64) bool {
 	i := slices.Index(g.EmailsSent, mark)
 	if i < 0 {
@@ -116,8 +119,8 @@ func (g *guard) uncountEmail(mark int64) bool {
 	return true
 }
 
-// recentSends drops the marks that lie d or more before now. It judges whole milliseconds: the microseconds of a mark only
-// tell it from others.
+// recentSends drops the marks that lie d or more before now. It compares whole milliseconds, because the microseconds of a
+// mark only make it unique.
 func recentSends(marks []int64, now time.Time, d time.Duration) []int64 {
 	i := 0
 	for i < len(marks) && marks[i]/1000 <= now.Add(-d).UnixMilli() {

@@ -9,11 +9,11 @@ import (
 	"countersign/pkg/apikey"
 )
 
-// A ErrorCode is one of the closed list of answers that are not a success. The HTTP door has one table that turns each into a
-// status; nothing else leaves the service.
+// An ErrorCode says why a call did not succeed. The list of codes is closed: package api has one table that turns each of
+// them into an HTTP status, and nothing else leaves the service.
 type ErrorCode string
 
-// The codes, as callers see them.
+// All codes.
 const (
 	InvalidRequest          ErrorCode = "invalid_request"
 	Unauthenticated         ErrorCode = "unauthenticated"
@@ -42,23 +42,25 @@ const (
 	Unavailable             ErrorCode = "unavailable"
 )
 
-// DeliveryUnknown is no answer of its own: in a repeated answer it says that nothing is known of a code's hand-over.
+// DeliveryUnknown is not a reason for a refusal. In a repeated answer it says that it is not known whether the provider has
+// taken a code.
 const DeliveryUnknown ErrorCode = "delivery_unknown"
 
-// An Error is an answer with a Code. Detail is for people and never holds a secret, a contact or another user's data.
+// An Error is the answer to a call that did not succeed. Detail is for people, and never holds a secret, a contact or
+// another user's data.
 type Error struct {
 	Code         ErrorCode
-	Param        string        // the field that is wrong, as a path: "user.id"
+	Param        string        // the path of the field that is wrong, such as "user.id"
 	Detail       string        // a sentence
-	AttemptsLeft *int          // after a wrong answer
-	RetryAfter   time.Duration // zero: not said; rounded up to whole seconds on the wire
-	ClockOff     time.Duration // with WrongCode at an enrolment: how far the app's clock is ahead; zero: not said
-	Preview      *Preview      // with AcknowledgementRequired
+	AttemptsLeft *int          // with WrongCode: how many wrong answers can still be given
+	RetryAfter   time.Duration // how long to wait; zero if that is not known. HTTP answers round it up to whole seconds
+	ClockOff     time.Duration // with WrongCode at an enrolment: how far the app's clock is ahead; zero if that is not known
+	Preview      *Preview      // with AcknowledgementRequired: what the change of policy does
 
-	cause error // what the log may say of an Unavailable; never sent
+	cause error // what the log may say about an Unavailable; it is never sent
 }
 
-// Error gives the code and, for the log, what caused it.
+// Error returns the code and, for the log, the cause.
 func (e *Error) Error() string {
 	text := string(e.Code)
 	if e.Param != "" {
@@ -73,11 +75,12 @@ func (e *Error) Error() string {
 	return text
 }
 
-// Unwrap gives what caused an Unavailable, if anything did.
+// Unwrap returns the cause of an Unavailable, or nil if there is none.
 func (e *Error) Unwrap() error { return e.cause }
 
-// AsError finds the answer in err. What the registry of API keys finds wrong with a grant becomes InvalidRequest. Everything
-// else becomes Unavailable: nobody gets in because something broke (law 8), and nobody hears how it broke (law 6).
+// AsError returns the Error in err. An apikey.InvalidError, which says what is wrong with a grant, becomes InvalidRequest.
+// Every other error becomes Unavailable: nobody gets in because something broke (law 8), and nobody learns how it broke (law
+// 6).
 func AsError(err error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e
@@ -94,7 +97,7 @@ func invalid(param, format string, args ...any) *Error {
 
 func refuse(code ErrorCode, detail string) *Error { return &Error{Code: code, Detail: detail} }
 
-// oneOf writes the words that a field takes.
+// oneOf lists the words that a field takes, for a sentence.
 func oneOf(words []string) string {
 	last := len(words) - 1
 	if last <= 0 {
@@ -107,22 +110,23 @@ func notYet(param string) *Error {
 	return invalid(param, "This value is not supported yet.")
 }
 
-// The answer for a challenge that is missing, expired, spent or someone else's: one code and one text for all of them.
+// challengeInvalid is the answer for a challenge that is missing, expired, spent or someone else's. All of these get the
+// same code and the same text.
 func challengeInvalid() *Error {
 	return refuse(ChallengeInvalid, "There is no such challenge to answer. Start again.")
 }
 
-// The same for an enrolment.
+// enrolmentInvalid is the same answer for an enrolment.
 func enrolmentInvalid() *Error {
 	return refuse(EnrolmentInvalid, "There is no such enrolment to go on with. Begin again.")
 }
 
-// remembered reports whether an answer is what a later call with the same Idempotency-Key must hear again. What
-// passes by itself (busy, limits, outages) and what never got as far as being decided are tried anew.
+// remembered reports whether a later call with the same Idempotency-Key must get this answer again. It is false for what
+// passes by itself (busy, limits, outages) and for what was refused before a decision: these calls are tried again.
 func (e *Error) remembered() bool {
 	switch e.Code {
 	case Busy, Locked, TooManySends, TooManyRequests, DeliveryFailed, Unavailable, InvalidRequest, Unauthenticated, IdempotencyMismatch,
-		ReauthenticationNeeded, StepUpNeeded: // headers say those, which are no part of the body
+		ReauthenticationNeeded, StepUpNeeded: // these depend on headers, which are not part of the body
 		return false
 	}
 	return true

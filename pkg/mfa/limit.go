@@ -7,21 +7,22 @@ import (
 	"countersign/pkg/message"
 )
 
-// What no policy can loosen. Wrong answers are counted per user, over all challenges, factors and processes: codes apart from
-// recovery codes, and each of them in two budgets (see attempts).
+// This file decides when a user's answers are locked, and for how long. No policy can loosen it. Wrong answers are counted
+// per user, over all challenges, factors and processes. Recovery codes are counted apart from all other codes, and each of
+// the two counts has two budgets (see wrongAnswers).
 const (
 	wrongWindow = 15 * time.Minute
 	wrongDay    = 24 * time.Hour
 	wrongInARow = 100 // NIST SP 800-63B-4 section 3.2.2
 )
 
-// A budget is how many wrong answers of one sort a user may give.
+// A budget is how many wrong answers of one sort a user may give in a window and in a day.
 type budget struct{ inWindow, inDay int }
 
 func codeBudget() budget     { return budget{10, 20} }
 func recoveryBudget() budget { return budget{5, 10} }
 
-// forever is the end of a lock that only another factor or an administrator lifts.
+// forever is the end of a lock that does not end by itself, but only by right or by unlock.
 var forever = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
 
 // wrongAnswers counts a user's wrong answers of one sort, in two budgets of the same size: one for browsers where this user has
@@ -40,6 +41,7 @@ type attempts struct {
 	Until time.Time `json:"until,omitzero"`  // no answer is looked at before then
 }
 
+// in returns the budget for known browsers, or the one for all others.
 func (a *wrongAnswers) in(known bool) *attempts {
 	if known {
 		return &a.KnownBrowsers
@@ -47,8 +49,8 @@ func (a *wrongAnswers) in(known bool) *attempts {
 	return &a.attempts
 }
 
-// locked says until when answers are not looked at, and whether that is still to come. After too many in a row neither
-// budget has an end of its own.
+// locked returns until when answers are refused without a look at them, and whether that time is still to come. After too
+// many wrong answers in a row, both budgets are locked forever.
 func (a *wrongAnswers) locked(known bool, now time.Time) (time.Time, bool) {
 	if a.InARow >= wrongInARow {
 		return forever, true
@@ -57,7 +59,7 @@ func (a *wrongAnswers) locked(known bool, now time.Time) (time.Time, bool) {
 	return until, now.Before(until)
 }
 
-// left is how many wrong answers can still come before a lock.
+// left returns how many wrong answers can still be given before a lock.
 func (a *wrongAnswers) left(b budget, known bool, now time.Time) int {
 	at := a.in(known).At
 	return max(0, min(
@@ -66,8 +68,9 @@ func (a *wrongAnswers) left(b budget, known bool, now time.Time) int {
 		wrongInARow-a.InARow))
 }
 
-// wrong counts one, and locks when that reached a limit. The wait is at least until the limit allows another try, and
-// doubles with each lock since the last right answer, from 15 minutes to a day.
+// wrong counts a wrong answer, and locks if it reaches a limit. The lock lasts 15 minutes, and twice as long with each
+// further lock since the last right answer, but at most a day. It lasts at least until the windows have room for another
+// wrong answer.
 func (a *wrongAnswers) wrong(b budget, known bool, now time.Time) (lockedNow bool) {
 	t := a.in(known)
 	t.At = append(recent(t.At, now, wrongDay), now.UnixMilli())
@@ -83,7 +86,7 @@ func (a *wrongAnswers) wrong(b budget, known bool, now time.Time) (lockedNow boo
 	return true
 }
 
-// lock is what is told of the lock that a wrong answer has just brought.
+// lock returns what the user is told about the lock that a wrong answer has just brought.
 func (a *wrongAnswers) lock(known bool, now time.Time) map[string]any {
 	until, _ := a.locked(known, now)
 	browsers := message.OtherBrowsers
@@ -96,8 +99,9 @@ func (a *wrongAnswers) lock(known bool, now time.Time) map[string]any {
 	return map[string]any{"until": until, "browsers": browsers}
 }
 
-// right ends the row of wrong answers, and the lock of the budget that the answer counts in, as far as its windows allow:
-// a stranger's guesses beside an honest user's sign-ins are never more than those.
+// right ends the row of wrong answers, and the lock of the budget that the answer counts in. If a window of that budget is
+// full, its lock stays until there is room. So an attacker who guesses while an honest user signs in never has more than the
+// windows allow.
 func (a *wrongAnswers) right(b budget, known bool, now time.Time) {
 	t := a.in(known)
 	a.InARow, t.Locks, t.Until = 0, 0, time.Time{}
@@ -106,7 +110,7 @@ func (a *wrongAnswers) right(b budget, known bool, now time.Time) {
 	}
 }
 
-// frees is when no window is full any more; in the past, or zero: none is.
+// frees returns the time from which no window is full. It is zero or in the past if none is full now.
 func (t *attempts) frees(b budget) (at time.Time) {
 	for _, limit := range []struct {
 		n int
@@ -126,7 +130,7 @@ func within(at []int64, now time.Time, d time.Duration) int {
 	return len(recent(at, now, d))
 }
 
-// recent drops what lies d or more before now.
+// recent drops the times that lie d or more before now.
 func recent(at []int64, now time.Time, d time.Duration) []int64 {
 	i := 0
 	for i < len(at) && at[i] <= now.Add(-d).UnixMilli() {

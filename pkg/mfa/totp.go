@@ -18,7 +18,7 @@ import (
 	"countersign/pkg/text"
 )
 
-// app is the authenticator of the kind totp: an authenticator app shows a code of the current 30 seconds (RFC 6238).
+// app is the authenticator of the kind totp. The user's authenticator app shows a code for each 30 seconds (RFC 6238).
 type app struct{ sixDigits }
 
 func (app) room(*account, *Policy) error { return nil }
@@ -34,10 +34,11 @@ func (app) begin(q *question, answer *EnrolAnswer) error {
 	return nil
 }
 
-// ask has nothing to send: the user's own app shows the code.
+// ask has nothing to send, because the user's own app shows the code.
 func (app) ask(*question) (*SendAnswer, error) { return nil, nil }
 
-// check looks for the code in the steps around now, and notes the step that it was of.
+// check compares the code with those of the time steps around now, and notes the step that it belongs to. No code of that
+// step or of an earlier one is accepted again.
 func (app) check(q *question, given Answer) (bool, error) {
 	raw, err := q.u.ring.Open("totp", q.v.a.totpFields(q.f.ID), q.f.Secret)
 	if err != nil {
@@ -51,8 +52,8 @@ func (app) check(q *question, given Answer) (bool, error) {
 	return true, nil
 }
 
-// explain says by how much the app's clock is off, where that is all that is wrong. At a sign-in that would help somebody
-// who guesses; whoever enrols an app has the secret anyway.
+// explain says how far the app's clock is off, if nothing else is wrong with the answer. This is said at an enrolment only,
+// where the person has the secret anyway: at a sign-in it would help an attacker who guesses codes.
 func (app) explain(q *question, given Answer, refused *Error) error {
 	raw, err := q.u.ring.Open("totp", q.v.a.totpFields(q.f.ID), q.f.Secret)
 	if err != nil {
@@ -62,20 +63,21 @@ func (app) explain(q *question, given Answer, refused *Error) error {
 	return err
 }
 
-// hint is empty: nothing but its label tells one app from another.
+// hint is empty, because only the label of an app tells it from another one.
 func (app) hint(string) string { return "" }
 
-// The profile that every authenticator app reads (RFC 6238; the secret's length per RFC 4226 section 4, R6).
+// The parameters that every authenticator app supports (RFC 6238; RFC 4226 section 4, R6 recommends the length of the
+// secret).
 const (
 	totpStep   = 30 // seconds
 	totpSecret = 20 // bytes
 )
 
-// A TOTPSecret is what an authenticator app needs. It is shown once, to whoever enrols it.
+// A TOTPSecret is what an authenticator app needs. It is shown once, to the person who enrols the app.
 type TOTPSecret struct {
 	Secret seal.Secret `json:"secret"` // base32, without padding
-	URI    seal.Secret `json:"uri"`    // otpauth://totp/…
-	QRSVG  seal.Secret `json:"qr_svg"` // the URI as a picture: a whole SVG document
+	URI    seal.Secret `json:"uri"`    // begins with otpauth://totp/
+	QRSVG  seal.Secret `json:"qr_svg"` // a whole SVG document that shows the URI as a QR code
 }
 
 func newTOTPSecret() []byte {
@@ -84,7 +86,7 @@ func newTOTPSecret() []byte {
 	return raw
 }
 
-// newTOTP makes a secret, and what shows it for account at issuer to somebody who reads a language.
+// newTOTP makes a secret for account at issuer, and what shows it to a person who reads that language.
 func newTOTP(issuer, account, language string) (raw []byte, shown *TOTPSecret, err error) {
 	raw = newTOTPSecret()
 	secret := base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(raw)
@@ -96,8 +98,9 @@ func newTOTP(issuer, account, language string) (raw []byte, shown *TOTPSecret, e
 	return raw, &TOTPSecret{Secret: seal.NewSecret(secret), URI: seal.NewSecret(uri), QRSVG: seal.NewSecret(picture)}, nil
 }
 
-// otpauth writes what authenticator apps read (the key URI format of Google Authenticator). Everything is escaped, as
-// pquerna/otp does not: an "&" in a name would begin another parameter. A space is %20, since apps show a "+" as it is.
+// otpauth writes the URI that authenticator apps read (the key URI format of Google Authenticator). It escapes every part,
+// which pquerna/otp does not: an "&" in a name would begin another parameter. A space becomes %20, because apps show a "+"
+// as it is.
 func otpauth(issuer, account, secret string) string {
 	// A colon would end the issuer in the label.
 	issuer = cmp.Or(text.Line(strings.ReplaceAll(issuer, ":", " ")), "Countersign")
@@ -112,16 +115,16 @@ func otpauth(issuer, account, secret string) string {
 	return u.String()
 }
 
-// account is the name under which an app lists the user.
+// account returns the name under which an app lists the user.
 func (g *guard) account() string {
 	return cmp.Or(text.Line(g.Profile.Email), text.Line(g.User), "user")
 }
 
-// totpFields binds a sealed secret to the user and factor it belongs to.
+// totpFields returns the user and the factor that a sealed secret is bound to.
 func (a *account) totpFields(id string) []string { return []string{a.guard.Org, a.guard.User, id} }
 
-// totpStepOf finds the step, of those around the moment that skew allows and after the last one accepted, whose code
-// this is; zero: none. It takes as long whichever it is.
+// totpStepOf returns the time step whose code this is, or zero if there is none. It considers the steps that skew allows
+// around now, and of them those after last. It takes the same time whichever step it is.
 func totpStepOf(raw []byte, code seal.Secret, now time.Time, skew int, last int64) (int64, error) {
 	secret := base32.StdEncoding.EncodeToString(raw)
 	given := []byte(code.Reveal())
@@ -137,12 +140,12 @@ func totpStepOf(raw []byte, code seal.Secret, now time.Time, skew int, last int6
 	return int64(found), nil
 }
 
-// mostClockOff is how far an app's clock may be off for its user to be told of it.
+// mostClockOff is the largest error of an app's clock that its user is told about.
 const mostClockOff = 10 * time.Minute
 
-// clockOff is how far ahead the clock of an app is that shows this code now, in whole steps; negative, it is behind; zero,
-// no clock that is off by mostClockOff or less shows it. Of several answers it gives the nearest, and it takes as long
-// whichever it is.
+// clockOff returns how far ahead an app's clock is if the app shows this code now, in whole time steps. The result is
+// negative if the clock is behind, and zero if no clock that is off by mostClockOff or less shows the code. If several
+// clocks would show it, clockOff returns the smallest error. It always takes the same time.
 func clockOff(raw []byte, code seal.Secret, now time.Time) (off time.Duration, err error) {
 	for step := time.Duration(totpStep) * time.Second; step <= mostClockOff; step += totpStep * time.Second {
 		for _, away := range []time.Duration{step, -step} {
