@@ -23,7 +23,7 @@ type account struct {
 }
 
 func (s *Service) readAccount(r route, into **account) read {
-	return read{ask: func(ctx context.Context) error {
+	return read{fetch: func(ctx context.Context) error {
 		a := &account{route: r, item: store.Item{Key: guardKey(r)}}
 		a.pending.Item.Key = enrolmentKey(r)
 		q := store.Query{Partition: userPartition(r)}

@@ -73,7 +73,7 @@ func readChallenge(id string, into **challenge) read {
 var errUnsettled = fmt.Errorf("challenge and guard don't belong together: %w", store.ErrConflict)
 
 // ask is the question that f is, asked in the challenge.
-func (v *challengeView) ask(u *unit, f factor) *question {
+func (v *challengeView) question(u *unit, f factor) *question {
 	return &question{u: u, v: v, in: v, f: f, enrolled: v.a.guard.enrolled(f.ID)}
 }
 

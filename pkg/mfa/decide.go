@@ -8,14 +8,14 @@ import (
 	"countersign/pkg/apikey"
 )
 
-// What a decision comes to.
+// The decisions: the user is let in, has to answer a challenge, or has to enrol a factor.
 const (
 	Allow     = "allow"
 	Challenge = "challenge"
 	Enrol     = "enrol"
 )
 
-// The reasons of a decision.
+// The reasons for a decision.
 const (
 	NotRequired    = "not_required"
 	BrowserTrust   = "trusted_browser"
@@ -27,24 +27,24 @@ const (
 	StepUpDemanded = "step_up"
 )
 
-// A Decision says whether the user is asked, and why.
+// A Decision says whether the user is asked for a second factor, and why.
 type Decision struct {
 	Decision      string `json:"decision"`
 	Reason        string `json:"reason"`
 	PolicyVersion int    `json:"policy_version"`
 }
 
-// verdict is a decision with what it rests on.
+// A verdict is a decision with what it is based on.
 type verdict struct {
 	Decision
 	trust        trustVerdict
 	browser      *browser
 	knownBrowser bool     // the user has answered rightly in this browser before
-	factors      []factor // what the user can be asked for; set when asked
-	kinds        []Kind   // what the user could enrol; set when that is the decision
+	factors      []factor // the factors that the user can be asked for
+	kinds        []Kind   // the kinds that the user can enrol; set if the decision is Enrol
 }
 
-// decide is the heart of a sign-in. It looks at what the store holds and what the client said, and changes nothing.
+// decide is the heart of a sign-in. It looks at what the store holds and what the client says, and changes nothing.
 func (u *unit) decide(q *StartRequest, a *account, p *orgPolicy) (verdict, error) {
 	v := verdict{Decision: Decision{Decision: Challenge, PolicyVersion: p.Version}}
 	if a.guard.Deprovisioned {
@@ -77,7 +77,7 @@ func (u *unit) decide(q *StartRequest, a *account, p *orgPolicy) (verdict, error
 		if v.trust, v.browser, err = u.checkTrust(a, q.TrustToken, p); err != nil {
 			return v, err
 		}
-		v.knownBrowser = v.knownBrowser && v.trust != trustStolen // whoever has a copy of the one may have a copy of the other
+		v.knownBrowser = v.knownBrowser && v.trust != trustStolen // a thief of the one token may have the other one too
 	}
 	switch {
 	case v.trust == trustGood || v.trust == trustEarlier:
@@ -95,8 +95,8 @@ func (u *unit) decide(q *StartRequest, a *account, p *orgPolicy) (verdict, error
 	return v, v.askable(q, a, p)
 }
 
-// askable makes the decision enrol where the user would have to be asked and has nothing to answer with, and refuses
-// where nothing can be enrolled. A user who has some factor never gets past a step-up by enrolling another.
+// askable checks that a user who has to be asked has something to answer with. If not, it makes the decision Enrol, or
+// refuses if the user can enrol nothing. A user who has a factor never passes a step-up by enrolling another one.
 func (v *verdict) askable(q *StartRequest, a *account, p *orgPolicy) error {
 	if q.Purpose == StepUp && q.Method != nil && len(v.factors) > 0 {
 		v.factors = slices.DeleteFunc(v.factors, func(f factor) bool { return f.Kind != *q.Method })
@@ -121,7 +121,7 @@ func (v *verdict) askable(q *StartRequest, a *account, p *orgPolicy) error {
 	return refuse(MethodForbidden, "The user has no factor, and the policy allows none that the user could enrol.")
 }
 
-// preferred is the factor to ask for first.
+// preferred returns the factor to ask for first.
 func (v *verdict) preferred(q *StartRequest) factor {
 	if q.Method != nil {
 		for _, f := range v.factors {
@@ -133,12 +133,12 @@ func (v *verdict) preferred(q *StartRequest) factor {
 	return v.factors[0]
 }
 
-// Decide says what StartChallenge would say to the same request, and has no effect at all.
+// Decide returns the decision that StartChallenge would make on the same request. It changes nothing.
 func (s *Service) Decide(ctx context.Context, call Call, q StartRequest) (Decision, error) {
 	if err := q.check(); err != nil {
 		return Decision{}, err
 	}
-	call.Replay = nil // there is no work to do twice
+	call.Replay = nil // a call that changes nothing can be repeated
 	r := routeOf(q.Org, q.User.ID)
 	var a *account
 	var p *orgPolicy
@@ -150,16 +150,16 @@ func (s *Service) Decide(ctx context.Context, call Call, q StartRequest) (Decisi
 			u.applyProfile(a, p, q.Org, q.User)
 			v, err := u.decide(&q, a, p)
 			if err == nil && v.Decision.Decision == Challenge {
-				err = v.openTo(&q, a.guard, p, u.now)
+				err = v.leaveUnlocked(&q, a.guard, p, u.now)
 			}
 			return v.Decision, err
 		},
 	})
 }
 
-// openTo leaves only the factors that would be looked at now. It answers Locked when there are none, and no recovery
-// code would be looked at either.
-func (v *verdict) openTo(q *StartRequest, g *guard, p *orgPolicy, now time.Time) error {
+// leaveUnlocked leaves only the factors whose answers would be checked now. It returns Locked if none is left and a recovery
+// code would not be checked either.
+func (v *verdict) leaveUnlocked(q *StartRequest, g *guard, p *orgPolicy, now time.Time) error {
 	until, locked := g.WrongCodes.locked(v.knownBrowser, now)
 	if !locked {
 		return nil

@@ -128,7 +128,7 @@ func (v *enrolmentView) begin(u *unit, call Call, q *EnrolRequest) (answer Enrol
 	if err != nil {
 		return EnrolAnswer{}, err
 	}
-	var told profileChange
+	var applied profileChange
 	if !v.byToken {
 		// A known user is judged as the proof found them: a new address, which ends every proof, comes after it.
 		if v.a.exists() {
@@ -136,7 +136,7 @@ func (v *enrolmentView) begin(u *unit, call Call, q *EnrolRequest) (answer Enrol
 				return EnrolAnswer{}, err
 			}
 		}
-		if told = u.applyProfile(v.a, v.p, q.Org, *q.User); told.met {
+		if applied = u.applyProfile(v.a, v.p, q.Org, *q.User); applied.met {
 			err = v.mayBegin(u, call, q)
 		}
 	}
@@ -144,12 +144,12 @@ func (v *enrolmentView) begin(u *unit, call Call, q *EnrolRequest) (answer Enrol
 		answer, err = v.plan(u, q, slot)
 	}
 	if err != nil && !v.byToken {
-		told.undo(u, v.a)
+		applied.undo(u, v.a)
 	}
-	if told.relist {
+	if applied.relist {
 		u.putRosterEntry(v.a)
 	}
-	if told.changed || u.out != nil {
+	if applied.changed || u.out != nil {
 		u.putGuard(v.a, v.p)
 	}
 	return answer, err
@@ -201,7 +201,7 @@ func (v *enrolmentView) plan(u *unit, q *EnrolRequest, s *slot) (EnrolAnswer, er
 	kind := q.Kind.row()
 	en.Proven = kind.provesAddress && s != nil && s.Proven
 	answer := EnrolAnswer{ID: en.ID, Kind: q.Kind, Expires: &en.Expires, Proven: en.Proven}
-	if err := kind.begin(v.ask(u, nil), &answer); err != nil {
+	if err := kind.begin(v.question(u, nil), &answer); err != nil {
 		return EnrolAnswer{}, err
 	}
 	u.putEnrolment(en)
@@ -220,7 +220,7 @@ func (v *enrolmentView) sendProof(u *unit) (EnrolAnswer, error) {
 	if f.Contact == "" {
 		return EnrolAnswer{}, refuse(NothingToSend, "The user has no email address to prove first. An administrator can enrol a factor for them.")
 	}
-	asked, err := f.Kind.row().ask(v.challengeView.ask(u, f))
+	asked, err := f.Kind.row().ask(v.challengeView.question(u, f))
 	if err != nil {
 		return EnrolAnswer{}, err
 	}

@@ -82,7 +82,7 @@ func (v *enrolmentView) finish(u *unit, q *FinishRequest) (FinishAnswer, error) 
 	l := enrolledFactor{ID: en.Factor.ID, Kind: en.Factor.Kind, Used: u.now}
 	right := en.Proven
 	if !right {
-		right, err = kind.check(v.ask(u, &l), q.Answer)
+		right, err = kind.check(v.question(u, &l), q.Answer)
 	}
 	if err != nil {
 		return FinishAnswer{}, err
@@ -106,7 +106,7 @@ func (v *enrolmentView) wrongFirst(u *unit, q *FinishRequest, left int) error {
 	answer := wrongCode(left)
 	en := &v.a.pending
 	if e, explains := en.Factor.Kind.row().authenticator.(explainer); explains && en.ID == q.Enrolment {
-		if err := e.explain(v.ask(u, nil), q.Answer, answer); err != nil {
+		if err := e.explain(v.question(u, nil), q.Answer, answer); err != nil {
 			return err
 		}
 	}

@@ -54,7 +54,7 @@ func (v *enrolmentView) prove(u *unit, code seal.Secret) (ProveAnswer, error) {
 	}
 	address := v.a.addressFactor()
 	kind := address.Kind.row()
-	right, err := kind.check(v.challengeView.ask(u, address), Answer{Code: code})
+	right, err := kind.check(v.challengeView.question(u, address), Answer{Code: code})
 	if err != nil {
 		return ProveAnswer{}, err
 	}

@@ -20,7 +20,7 @@ func (s *Service) SendEnrolment(ctx context.Context, call Call, id string) (Send
 		case en.Proven:
 			return SendAnswer{}, nothingToSend()
 		}
-		answer, err := en.Factor.Kind.row().ask(v.ask(u, nil))
+		answer, err := en.Factor.Kind.row().ask(v.question(u, nil))
 		switch {
 		case err != nil:
 			return SendAnswer{}, err

@@ -96,7 +96,7 @@ func (en *enrolment) binding() binding {
 }
 
 // ask is the question that the factor is which is being enrolled. What the guard will know of it goes to l.
-func (v *enrolmentView) ask(u *unit, l *enrolledFactor) *question {
+func (v *enrolmentView) question(u *unit, l *enrolledFactor) *question {
 	return &question{u: u, v: &v.challengeView, in: v, f: factor{factorRecord: &v.a.pending.Factor}, enrolled: l}
 }
 

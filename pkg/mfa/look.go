@@ -6,15 +6,16 @@ import (
 	"countersign/pkg/apikey"
 )
 
-// A ChallengeState is how far a challenge has come.
+// A ChallengeState says how far a challenge has come.
 type ChallengeState struct {
 	State   string `json:"state"`             // pending, verified, expired or failed
-	Outcome any    `json:"outcome,omitempty"` // VerifyAnswer, RecoverAnswer or FinishAnswer
+	Outcome any    `json:"outcome,omitempty"` // a VerifyAnswer, RecoverAnswer or FinishAnswer
 }
 
-// LookAtChallenge tells a client how far a challenge of its own has come. For ten minutes after it was verified it has
-// the outcome, its token signed anew with the same jti, without what is shown once but the trust token. A challenge that
-// is gone, or another client's, is ChallengeInvalid.
+// LookAtChallenge tells a client how far one of its challenges has come. For ten minutes after the challenge was verified
+// there is an outcome too: the answer of the call that ended the challenge, with its token signed again under the same jti.
+// It still has the trust token and the known token, but no recovery codes. A challenge that is gone, or another client's, is
+// ChallengeInvalid.
 func (s *Service) LookAtChallenge(ctx context.Context, call Call, id string) (ChallengeState, error) {
 	var v challengeView
 	return run(ctx, s, call, step[ChallengeState]{

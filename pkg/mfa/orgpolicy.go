@@ -7,7 +7,7 @@ import (
 	"countersign/pkg/store/record"
 )
 
-// readPolicy reads an org's policy; an org never seen has the default policy, version 0.
+// readPolicy reads an org's policy. If it was never set, that is the default policy with version 0.
 func readPolicy(r route, org string, into **orgPolicy) read {
 	return read{key: policyKey(r), take: func(item store.Item) error {
 		p := &orgPolicy{Head: record.Head{Item: item}}
@@ -21,11 +21,11 @@ func readPolicy(r route, org string, into **orgPolicy) read {
 	}}
 }
 
-// An OrgPolicy is an org's policy as it is in force.
+// An OrgPolicy is the policy that is in force for an org.
 type OrgPolicy struct {
 	Org     string     `json:"org"`
 	Version int        `json:"version"`
-	Updated *time.Time `json:"updated"` // null: never
+	Updated *time.Time `json:"updated"` // null if the policy was never set
 	Policy
 }
 

@@ -11,11 +11,11 @@ import (
 	"countersign/pkg/message"
 )
 
-// The words a policy's settings are made of.
+// The words that a policy's settings use.
 const (
 	Allowed    = "allowed"
 	NotAllowed = "forbidden"
-	Implicit   = "implicit" // the account's address is a factor without enrolment
+	Implicit   = "implicit" // the account's address is a factor without an enrolment
 	Enrolled   = "enrolled"
 	Pinned     = "pinned"
 	Everyone   = "everyone"
@@ -81,7 +81,7 @@ type Policy struct {
 //go:embed profiles/*.json
 var profiles embed.FS
 
-// DefaultPolicy is what an org has that was never seen.
+// DefaultPolicy returns the policy of an org whose policy was never set.
 func DefaultPolicy() Policy {
 	p, err := ProfilePolicy("default")
 	if err != nil {
@@ -90,7 +90,8 @@ func DefaultPolicy() Policy {
 	return p
 }
 
-// ProfilePolicy is the policy that a named profile stands for: the defaults, with what the profile's file says instead.
+// ProfilePolicy returns the policy that a named profile stands for: the default policy, with the settings that the profile's
+// file changes. It returns InvalidRequest if there is no such profile.
 func ProfilePolicy(name string) (Policy, error) {
 	var p Policy
 	if name != "default" {
@@ -106,19 +107,20 @@ func ProfilePolicy(name string) (Policy, error) {
 	return p, nil
 }
 
-// implicitKind is the kind of which the account's own contact is a factor without being enrolled, if there is one.
+// implicitKind returns the kind of which the account's own contact can be a factor without being enrolled, and whether it is
+// one.
 func (p *Policy) implicitKind() (k Kind, implicit bool) { return Email, p.Methods.Email == Implicit }
 
-// pinned reports whether a factor of kind k can't be removed on its own.
+// pinned reports whether a factor of kind k can't be removed by itself.
 func (p *Policy) pinned(k Kind) bool { return k == Email && p.EmailBackup == Pinned }
 
 // backsUp reports whether a factor of kind k may be used by a user who has a stronger one.
 func (p *Policy) backsUp(k Kind) bool { return k != Email || p.EmailBackup != NotAllowed }
 
-// offered are the kinds that a user is offered as a backup after enrolling a factor of another kind.
+// offered returns the kinds that a user is offered as a backup after enrolling a factor of another kind.
 func (p *Policy) offered() []Kind { return []Kind{Email} }
 
-// methodWords are what a policy can say of a kind.
+// methodWords returns the words that a policy can have for a kind.
 func methodWords(k Kind) []string {
 	if k == Email {
 		return []string{Implicit, Enrolled, NotAllowed}
@@ -126,7 +128,7 @@ func methodWords(k Kind) []string {
 	return []string{Allowed, NotAllowed}
 }
 
-// method is the policy's word on a kind. What has no setting is forbidden.
+// method returns the policy's word for a kind. A kind without a setting is forbidden.
 func (p *Policy) method(k Kind) string {
 	switch k {
 	case WebAuthn:
@@ -141,8 +143,8 @@ func (p *Policy) method(k Kind) string {
 	return NotAllowed
 }
 
-// Check answers with the first setting that is out of its range, or whose behaviour this version doesn't have yet.
-// A setting is never accepted and then ignored.
+// Check returns InvalidRequest for the first setting that is out of its range, or whose behaviour this version doesn't have
+// yet. A setting is never accepted and then ignored.
 func (p *Policy) Check() error {
 	type word struct {
 		param, value string
@@ -222,8 +224,8 @@ func (p *Policy) checkLists() error {
 	return nil
 }
 
-// supported refuses what this version can't yet do. That webauthn or sms is allowed is accepted: it takes effect for
-// whoever has such a factor, and nobody can have one before they can be enrolled.
+// supported refuses settings that this version can't carry out yet. It accepts a policy that allows webauthn or sms. That
+// takes effect for users who have such a factor, and nobody can have one before it can be enrolled.
 func (p *Policy) supported() error {
 	standard := DefaultPolicy()
 	switch {
@@ -255,7 +257,7 @@ func (p *Policy) supported() error {
 	return nil
 }
 
-// leavesKind reports whether users can have a factor of some kind under p.
+// leavesKind reports whether p allows a kind of which users can have a factor.
 func (p *Policy) leavesKind() bool {
 	return slices.ContainsFunc(kinds, func(row kindRow) bool {
 		_, unusable := row.authenticator.(reserved)
@@ -263,7 +265,8 @@ func (p *Policy) leavesKind() bool {
 	})
 }
 
-// language is the one of ours that a locale asks for, by its first subtag (RFC 5646), or else the policy's.
+// language returns the language that a locale asks for by its first subtag (RFC 5646), if package message has it. Otherwise
+// it returns the policy's language.
 func (p *Policy) language(locale string) string {
 	for _, l := range []string{locale, p.Locale} {
 		first, _, _ := strings.Cut(strings.ToLower(l), "-")

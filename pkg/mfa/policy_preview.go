@@ -29,7 +29,7 @@ func (s *Service) PreviewPolicy(ctx context.Context, call Call, org string, to P
 	if err := to.Check(); err != nil {
 		return Preview{}, err
 	}
-	call.Replay = nil // there is no work to do twice
+	call.Replay = nil // a call that changes nothing can be repeated
 	var p *orgPolicy
 	r := routeOf(org, "")
 	return run(ctx, s, call, step[Preview]{
@@ -53,7 +53,7 @@ func (s *Service) preview(ctx context.Context, r route, from, to *Policy) (*Prev
 	var shards [rosterShards]Preview
 	reads := make([]read, rosterShards)
 	for i := range reads {
-		reads[i].ask = func(ctx context.Context) error {
+		reads[i].fetch = func(ctx context.Context) error {
 			return s.previewShard(ctx, rosterPartition(r, i), from, to, &shards[i])
 		}
 	}

@@ -7,26 +7,26 @@ import (
 	"unicode/utf8"
 )
 
-// An Optional is a JSON field that can be absent (leave as it is), null (clear) or a value (set).
+// An Optional is a JSON field that can be absent (its value stays as it is), null (it is cleared) or a value (it is set).
 type Optional[T any] struct {
-	Set   bool // the field was there
-	Value *T   // nil: null
+	Set   bool // the field was present
+	Value *T   // nil for null
 }
 
-// Some is an Optional that sets value.
+// Some returns an Optional that sets value.
 func Some[T any](value T) Optional[T] { return Optional[T]{Set: true, Value: &value} }
 
-// A Person is a user as the client knows it at this moment.
+// A Person is what a client says about a user in one call. Fields that are absent stay as they are.
 type Person struct {
 	ID     string           `json:"id"`
 	Email  Optional[string] `json:"email,omitzero"`
 	Phone  Optional[string] `json:"phone,omitzero"` // E.164
 	Name   Optional[string] `json:"name,omitzero"`
-	Locale Optional[string] `json:"locale,omitzero"` // BCP 47; the language counts: en or fr
+	Locale Optional[string] `json:"locale,omitzero"` // BCP 47; only the language counts, en or fr
 }
 
-// withoutNulls is the person as a sign-in means it: many JSON libraries send null for what was not set, so that there only a
-// value changes anything.
+// withoutNulls returns the person with null taken for absent. Many JSON libraries send null for what was not set, so where a
+// person comes with a sign-in or an enrolment, only a value changes anything.
 func (q Person) withoutNulls() Person {
 	for _, field := range []*Optional[string]{&q.Email, &q.Phone, &q.Name, &q.Locale} {
 		if field.Value == nil {
@@ -44,7 +44,7 @@ type Profile struct {
 	Locale string `json:"locale,omitempty"`
 }
 
-// A field of a Profile, with what makes a value for it good.
+// A profileField is a field of a Profile, with what the client says of it and the check of its values.
 type profileField struct {
 	name  string
 	said  Optional[string]
@@ -61,8 +61,8 @@ func (p *Profile) fields(said Person) []profileField {
 	}
 }
 
-// follow takes over what the client says. A bad value is left out, and named.
-func (p *Profile) follow(said Person) (bad []string) {
+// update takes over what the client says. It leaves out a bad value, and returns the names of the fields that have one.
+func (p *Profile) update(said Person) (bad []string) {
 	for _, f := range p.fields(said) {
 		switch {
 		case !f.said.Set:
@@ -77,8 +77,8 @@ func (p *Profile) follow(said Person) (bad []string) {
 	return bad
 }
 
-// moved names the contact that stopped being the user's, if one did: trust earned before is worth nothing after.
-// A first address is not a change, since nothing was ever sent to an earlier one.
+// moved returns the cause for which trust ends if the email or phone in from is not the user's any more. Otherwise it is
+// empty. A first address is no such change, because nothing was ever sent to an earlier one.
 func (p Profile) moved(from Profile) string {
 	switch {
 	case from.Email != "" && p.Email != from.Email:
@@ -89,7 +89,7 @@ func (p Profile) moved(from Profile) string {
 	return ""
 }
 
-// differs names the fields that are not as in from.
+// differs returns the names of the fields that are not the same in from.
 func (p Profile) differs(from Profile) (fields []string) {
 	for i, f := range p.fields(Person{}) {
 		if *f.value != *from.fields(Person{})[i].value {
@@ -99,7 +99,8 @@ func (p Profile) differs(from Profile) (fields []string) {
 	return fields
 }
 
-// goodEmail takes addresses that every mail system takes (RFC 5321 section 4.1.2, dot-string local part, ASCII domain).
+// goodEmail accepts the addresses that every mail system takes (RFC 5321 section 4.1.2: the local part is a dot-string, the
+// domain is in ASCII).
 func goodEmail(s string) bool {
 	local, domain, ok := strings.Cut(s, "@")
 	if !ok || local == "" || len(local) > 64 || len(s) > 254 || !goodDomain(domain) {
@@ -131,7 +132,7 @@ func goodDomain(domain string) bool {
 	return true
 }
 
-// goodPhone takes E.164: a plus, no leading zero, 7 to 15 digits.
+// goodPhone accepts E.164: a plus, and 7 to 15 digits of which the first is not zero.
 func goodPhone(s string) bool {
 	digits, ok := strings.CutPrefix(s, "+")
 	return ok && len(digits) >= 7 && len(digits) <= 15 && digits[0] != '0' &&
@@ -144,55 +145,56 @@ func goodLocale(s string) bool {
 	return len(s) >= 2 && len(s) <= 35 && !strings.ContainsFunc(s, func(r rune) bool { return !isAlnum(r) && r != '-' })
 }
 
-// A profileChange is what it takes to bring an account up to what a client says of the user.
+// A profileChange says what applyProfile has planned.
 type profileChange struct {
-	met     bool // the user is seen for the first time
-	changed bool // the guard has to be put
-	relist  bool // and the user's line in the roster
-	before  guard
-	events  int // of the commit, before those that this brings
+	met     bool  // the user is seen for the first time
+	changed bool  // the guard has to be put
+	relist  bool  // the user's roster entry has to be put too
+	before  guard // as it was
+	events  int   // how many events the unit had before
 }
 
-// applyProfile brings the account up to what the client says of the user, and makes it at the first sight of the user.
+// applyProfile brings the account up to date with what the client says about the user. For a user who is seen for the first
+// time it makes the account.
 func (u *unit) applyProfile(a *account, p *orgPolicy, org string, said Person) profileChange {
-	f := profileChange{met: !a.exists(), events: len(u.events)}
-	if f.met {
+	c := profileChange{met: !a.exists(), events: len(u.events)}
+	if c.met {
 		a.meet(org, said.ID)
 		u.event(a.event(UserCreated, p, nil))
 	}
-	f.before = *a.guard
-	bad := a.guard.Profile.follow(said)
-	if cause := a.guard.Profile.moved(f.before.Profile); cause != "" {
+	c.before = *a.guard
+	bad := a.guard.Profile.update(said)
+	if cause := a.guard.Profile.moved(c.before.Profile); cause != "" {
 		u.endAll(a, p, cause)
 	}
-	changed := a.guard.Profile.differs(f.before.Profile)
-	if !f.met && len(changed) > 0 {
+	changed := a.guard.Profile.differs(c.before.Profile)
+	if !c.met && len(changed) > 0 {
 		e := u.event(a.event(UserUpdated, p, map[string]any{"changed": changed}))
-		if a.guard.Profile.Email != f.before.Profile.Email {
-			e.former = f.before.Profile
+		if a.guard.Profile.Email != c.before.Profile.Email {
+			e.former = c.before.Profile
 		}
 	}
 	for _, field := range bad {
 		u.event(a.event(UserUpdated, p, map[string]any{"dropped": field}))
 	}
-	f.relist = f.met || (f.before.Profile.Email == "") != (a.guard.Profile.Email == "")
-	f.changed = f.met || len(bad) > 0 || len(changed) > 0
-	return f
+	c.relist = c.met || (c.before.Profile.Email == "") != (a.guard.Profile.Email == "")
+	c.changed = c.met || len(bad) > 0 || len(changed) > 0
+	return c
 }
 
-// undo leaves the account as it was, because the call that said all this is refused: whoever may not change anything else
-// changes no address either. A user who is seen for the first time stays, with what was said, so that an administrator
-// finds whom to help. Between follow and undo nothing else may be planned.
-func (f *profileChange) undo(u *unit, a *account) {
-	if f.met {
+// undo leaves the account as it was, because the call is refused. A caller who may not change anything else changes no
+// address either. A user who is seen for the first time stays, with what was said, so that an administrator finds whom to
+// help. Nothing else may be planned between applyProfile and undo.
+func (c *profileChange) undo(u *unit, a *account) {
+	if c.met {
 		return
 	}
-	*a.guard = f.before
-	u.events = u.events[:f.events]
-	f.changed, f.relist = false, false
+	*a.guard = c.before
+	u.events = u.events[:c.events]
+	c.changed, c.relist = false, false
 }
 
-// UnmarshalJSON takes a field that is there: null, or a value.
+// UnmarshalJSON reads a field that is present: null or a value.
 func (o *Optional[T]) UnmarshalJSON(body []byte) error {
 	*o = Optional[T]{Set: true}
 	if bytes.Equal(body, []byte("null")) {
@@ -201,5 +203,5 @@ func (o *Optional[T]) UnmarshalJSON(body []byte) error {
 	return json.Unmarshal(body, &o.Value)
 }
 
-// MarshalJSON gives the value, or null. An absent field is left out by the tag omitzero.
+// MarshalJSON writes the value or null. The tag omitzero leaves out an absent field.
 func (o Optional[T]) MarshalJSON() ([]byte, error) { return json.Marshal(o.Value) }

@@ -11,8 +11,8 @@ import (
 	"countersign/pkg/store/record"
 )
 
-// PublishedKeysAt is where the table has the public half of the key ring. It is public: whoever serves it needs neither
-// the ring nor KMS.
+// PublishedKeysAt is where the table has the public half of the key ring. That half is public: a function that serves it
+// needs neither the ring nor KMS.
 var PublishedKeysAt = store.Key{Partition: "jwks", Sort: "jwks"}
 
 // publishedKeys is the public half of a key ring.
@@ -21,8 +21,8 @@ type publishedKeys struct {
 	JWKS json.RawMessage `json:"jwks"`
 }
 
-// PublishKeys is the write that publishes the public half of ring in the place of what has the version expect. It belongs
-// into the commit that changes the ring, so that no key signs before it was published for as long as it must be.
+// PublishKeys returns the write that publishes the public half of ring. It replaces what has the version expect. Commit it
+// together with the change of the ring, so that no key signs before it has been published for long enough.
 func PublishKeys(ring *seal.Ring, expect store.Version) (store.Write, error) {
 	body, err := record.Encode(&publishedKeys{JWKS: ring.JWKS()})
 	if err != nil {
@@ -31,7 +31,7 @@ func PublishKeys(ring *seal.Ring, expect store.Version) (store.Write, error) {
 	return store.Write{Key: PublishedKeysAt, Expect: expect, Body: body}, nil
 }
 
-// PublishedKeys reads the public half of the key ring, a JWKS (RFC 7517 section 5). It fails when there is none yet.
+// PublishedKeys reads the public half of the key ring, a JWKS (RFC 7517 section 5). It fails if there is none yet.
 func PublishedKeys(ctx context.Context, from store.Store) ([]byte, error) {
 	item, err := store.GetOne(ctx, from, PublishedKeysAt)
 	if err != nil {

@@ -9,26 +9,26 @@ import (
 	"countersign/pkg/store"
 )
 
-// A read is something that is fetched from the store before a decision: a single item, or what takes requests of its own.
-// The zero read fetches nothing.
+// A read fetches something from the store before a decision: a single item, or what takes requests of its own. The zero read
+// fetches nothing.
 type read struct {
-	// A single item, and what takes it. The item may be absent.
+	// The key of a single item, and what takes the item, which may be absent.
 	key  store.Key
 	take func(store.Item) error
 
-	// Instead of them: what makes the requests itself.
-	ask func(context.Context) error
+	// What makes requests itself, instead of a single item.
+	fetch func(context.Context) error
 }
 
-// readAll makes reads side by side. Their single items come from the store with one request, as far as it gives so many at
-// once.
+// readAll makes all reads at the same time. Their single items come with one request, or with one for each store.MaxKeys of
+// them.
 func readAll(ctx context.Context, from store.Store, reads ...read) error {
 	var singles []read
 	g, ctx := errgroup.WithContext(ctx)
 	for _, r := range reads {
 		switch {
-		case r.ask != nil:
-			g.Go(func() error { return r.ask(ctx) })
+		case r.fetch != nil:
+			g.Go(func() error { return r.fetch(ctx) })
 		case r.take != nil:
 			singles = append(singles, r)
 		}
@@ -57,7 +57,7 @@ func readItems(ctx context.Context, from store.Store, reads []read) error {
 	return nil
 }
 
-// readItem reads an item as it is.
+// readItem reads an item without decoding it.
 func readItem(key store.Key, into *store.Item) read {
 	return read{key: key, take: func(item store.Item) error {
 		*into = item

@@ -43,7 +43,7 @@ func (s *Service) SendCode(ctx context.Context, call Call, q SendRequest) (SendA
 			if err != nil {
 				return SendAnswer{}, err
 			}
-			answer, err := f.Kind.row().ask(v.ask(u, f))
+			answer, err := f.Kind.row().ask(v.question(u, f))
 			switch {
 			case err != nil:
 				return SendAnswer{}, err

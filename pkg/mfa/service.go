@@ -13,47 +13,47 @@ import (
 	"countersign/pkg/store"
 )
 
-// A Service answers the calls of this package. Its fields are set before the first call and not changed after it.
+// A Service answers the calls of this package. Set its fields before the first call, and don't change them after it.
 type Service struct {
 	Store  store.Store
 	Keys   seal.Keeper
-	Filter *apikey.FilterKeeper // nil: every call reads the filter key of its bearer from Store
+	Filter *apikey.FilterKeeper // if nil, every call reads the filter key of bearers from Store
 	Mail   Mailer
 	Bus    Bus
 	Now    func() time.Time
 
-	Issuer string // the deployment's base URL: the tokens' iss, and what messages link to
-	Sender string // the name under which messages go out for clients without one of their own; empty: Countersign
+	Issuer string // the deployment's base URL, which is the iss of tokens
+	Sender string // the name under which messages are sent for clients without one of their own; if empty, Countersign
 
-	Log *slog.Logger // nil: nothing is logged
+	Log *slog.Logger // if nil, nothing is logged
 
-	// Pause is how long to wait before a call that lost a race decides again, the first time with try 1.
-	// Nil: store.Backoff.
+	// Pause says how long a call that lost a race waits before it decides again. try is 1 the first time. If Pause is nil,
+	// store.Backoff says it.
 	Pause func(try int) time.Duration
 }
 
-// A Mailer hands email over to a provider. It answers when the provider has taken the message, or with an error that
-// says nothing of what the message said. The error wraps ErrNotTaken where the provider surely didn't take the message.
+// A Mailer hands email over to a provider. SendMail returns nil when the provider has taken the message. Its error says
+// nothing of what the message says, and wraps ErrNotTaken if the provider surely didn't take the message.
 type Mailer interface {
 	SendMail(ctx context.Context, m message.Message) error
 }
 
-// ErrNotTaken is wrapped by the error of a Mailer whose provider surely didn't take the message: no connection came about,
-// or the provider refused it. A message whose answer was lost, or whose provider failed with it, may have been taken.
+// ErrNotTaken is wrapped by the error of a Mailer if the provider surely didn't take the message: no connection was made, or
+// the provider refused the message. If the provider failed, or its answer was lost, it may have taken the message.
 var ErrNotTaken = errors.New("mfa: the message was surely not taken")
 
-// A Bus takes events for programs, at least once each.
+// A Bus takes events for other programs. It gets each event at least once.
 type Bus interface {
 	PutEvents(ctx context.Context, events []activity.Event) error
 }
 
-// A Call is how a request came in, as the door saw it.
+// A Call is what the HTTP API, or another front of this package, knows about a request besides its body.
 type Call struct {
-	Bearer string  // from the Authorization header; empty: none
-	Replay *Replay // from the Idempotency-Key header; nil: none
+	Bearer string  // from the Authorization header; empty if there is none
+	Replay *Replay // from the Idempotency-Key header; nil if there is none
 
-	// How fresh the person is, for calls that change somebody's account.
-	Reauthenticated string      // from Countersign-Reauthenticated-At: when the password was last checked, RFC 3339
+	// How the user has just shown who they are, for calls that change the account.
+	Reauthenticated string      // from Countersign-Reauthenticated-At: when the password was last checked (RFC 3339)
 	Proof           seal.Secret // from Countersign-Proof: the token of a step-up
 }
 

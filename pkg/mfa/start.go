@@ -128,16 +128,16 @@ func (s *Service) StartChallenge(ctx context.Context, call Call, q StartRequest)
 		reads:  []read{s.readAccount(r, &a), readPolicy(r, q.Org, &p)},
 		admits: func(c *caller) error { return c.mayReturn(q.ReturnURL) },
 		decide: func(u *unit) (StartAnswer, error) {
-			told := u.applyProfile(a, p, q.Org, q.User)
+			applied := u.applyProfile(a, p, q.Org, q.User)
 			v, err := u.decide(&q, a, p)
 			if err == nil && v.Decision.Decision == Challenge {
-				err = v.openTo(&q, a.guard, p, u.now)
+				err = v.leaveUnlocked(&q, a.guard, p, u.now)
 			}
 			if err != nil {
-				told.undo(u, a)
+				applied.undo(u, a)
 			}
 			if v.trust == trustStolen { // which is recorded even where the start is refused
-				told.changed = true
+				applied.changed = true
 				u.theft(a, v.browser, p)
 			}
 			answer := StartAnswer{Decision: v.Decision}
@@ -151,12 +151,12 @@ func (s *Service) StartChallenge(ctx context.Context, call Call, q StartRequest)
 				u.put(ch.Item, ch, ch.Expires.Add(shownFor))
 			default:
 				u.challenge(&answer, &q, a, p, &v)
-				told.changed = told.changed || u.out != nil
+				applied.changed = applied.changed || u.out != nil
 			}
-			if told.relist {
+			if applied.relist {
 				u.putRosterEntry(a)
 			}
-			if told.changed {
+			if applied.changed {
 				u.putGuard(a, p)
 			}
 			return answer, err
@@ -216,7 +216,7 @@ func (u *unit) challenge(answer *StartAnswer, q *StartRequest, a *account, p *or
 		f := v.preferred(q)
 		ch.Default, shown.Default = f.ID, &f.ID
 		view := &challengeView{a: a, p: p, ch: ch}
-		asked, err := f.Kind.row().ask(view.ask(u, f))
+		asked, err := f.Kind.row().ask(view.question(u, f))
 		switch {
 		case err != nil:
 			refused := AsError(err)

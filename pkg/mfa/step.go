@@ -8,35 +8,36 @@ import (
 	"errors"
 )
 
-// mostTries is how often one call is decided before it is busy.
+// mostTries is how often a call is decided before its answer is Busy.
 const mostTries = 12
 
-// A step is one call: what it reads, and how it decides. decide runs again, on fresh reads, when its commit lost a race.
-// It only looks and plans: whatever it wants written it gives to the unit, and nothing of its answer leaves before that
-// is committed (law 2).
+// A step is one call of the API: what it reads, and how it decides. decide only reads and plans. It gives the unit what it
+// wants written, and nothing of its answer leaves before that is committed (law 2). If the commit loses a race, decide runs
+// again, on fresh reads.
 type step[T any] struct {
-	scope   apikey.Scope // what an API key needs; empty: API keys can't do this
-	orScope apikey.Scope // or this one; empty: no other
-	org     string       // that an API key limited to one org must be for; empty: the id in the path says
-	bearer  string       // the prefix of the bearers that may do it too, decide checks which; empty: none
-	named   *named       // the challenge or enrolment that the path names; nil: it names none
+	scope   apikey.Scope // the scope that an API key needs; empty if API keys can't make this call
+	orScope apikey.Scope // another scope that is enough; empty if there is none
+	org     string       // an API key that is limited to an org must be limited to this one; empty if the id in the path says which
+	bearer  string       // the prefix of other bearers that may make this call, of which decide checks which one may; empty if none may
+	named   *named       // the challenge or enrolment that the path names; nil if it names none
 	reads   []read
-	admits  func(*caller) error // what else it asks of a caller, remembered answer or not; nil: nothing
+	admits  func(*caller) error // refuses a caller, even if an answer is remembered; nil if nothing more is asked of callers
 	decide  func(*unit) (T, error)
 
-	// Of a step that may have a code sent, which decide leaves in the unit:
-	unsent func(T, ErrorCode) T // the answer where it isn't said that the code was sent, for that reason
-	strict bool                 // a hand-over that failed is the failure of the step
+	// For a step that may send a code, which decide leaves in the unit:
+	unsent func(T, ErrorCode) T // turns the answer into one which doesn't say that the code was sent, but gives the reason
+	strict bool                 // the step fails if the hand-over of the code fails
 }
 
-// named is a challenge or an enrolment that a path names.
+// A named is the challenge or the enrolment that a path names.
 type named struct {
-	at        route         // that its id carries; empty: it is no id of ours
-	challenge string        // its id, where it is a challenge
-	missing   func() *Error // the answer to a caller who has no such thing
+	at        route         // the route that its id carries; empty if the id was not made here
+	challenge string        // its id, if it is a challenge
+	missing   func() *Error // makes the answer to a caller for whom there is no such challenge or enrolment
 }
 
-// run judges the bearer before anything is read: what a stranger hears, and after what time, depends on no user.
+// run carries out a step. It judges the bearer before it reads anything about a user or an org. So what a stranger gets as
+// an answer, and after what time, depends on no user.
 func run[T any](ctx context.Context, s *Service, call Call, st step[T]) (T, error) {
 	var none T
 	keeper := s.Filter
@@ -83,7 +84,7 @@ func run[T any](ctx context.Context, s *Service, call Call, st step[T]) (T, erro
 	return none, refuse(Busy, "There are too many calls at once for this user. Try again.")
 }
 
-// once reads, decides and commits, one time. What it answers has been committed.
+// once reads, decides and commits, one time. When it returns an answer, that answer has been committed.
 func once[T any](ctx context.Context, u *unit, call Call, st step[T]) (T, error) {
 	var none T
 	who := u.caller
@@ -115,7 +116,7 @@ func once[T any](ctx context.Context, u *unit, call Call, st step[T]) (T, error)
 		if errors.Is(decided, seal.ErrUnknownKey) || isConflict(decided) {
 			return none, decided
 		}
-		return none, AsError(decided) // it broke; whatever it had planned is not to be written
+		return none, AsError(decided) // decide has failed, so nothing that it planned is written
 	}
 	known := answer
 	if refused == nil && u.out != nil {

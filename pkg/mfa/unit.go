@@ -11,26 +11,26 @@ import (
 	"time"
 )
 
-// A unit is one try at one call: the moment it is decided at, and what it wants committed.
+// A unit is one try at one call: the moment at which it is decided, and all that it wants committed.
 type unit struct {
 	s        *Service
 	ctx      context.Context
 	filter   *seal.Filter
 	ring     *seal.Ring
-	reloaded bool
-	now      time.Time // in UTC, whole microseconds
-	caller   *caller
-	client   string       // the name of the client whose call this is, or whose challenge it is about; empty: the client has none
-	admitted bool         // decide has seen that the bearer, which is no API key, belongs to what it is for
-	needs    apikey.Scope // the only scope with which an API key may make this call; empty: any that the step takes
+	reloaded bool         // this call has reloaded the key ring already
+	now      time.Time    // in UTC, whole microseconds
+	caller   *caller      // nil for the service's own work
+	client   string       // the name of the client whose call this is, or whose challenge it is about; empty if it has none
+	admitted bool         // decide has seen that the caller may act on the challenge
+	needs    apikey.Scope // the only scope with which an API key may make this call; empty if every scope that the step takes will do
 
-	codes []seal.Secret // recovery codes made for this call, by whichever try came to it first
-	out   *outgoing     // the code that is to be handed over once this is committed; nil: none
+	codes []seal.Secret // the recovery codes that this call makes, the same in all of its tries
+	out   *outgoing     // the code to hand over once this is committed; nil if there is none
 
-	replayed *replay // of the call's Idempotency-Key; nil: it has none
+	replayed *replay // of the call's Idempotency-Key; nil if the call has none
 
-	version  store.Version
-	versions []store.Version // of all tries of this call, this one's included
+	version  store.Version   // of this try's commit
+	versions []store.Version // of the commits of all tries of this call, this one included
 	writes   []store.Write
 	events   []pendingEvent
 	sums     []sum
@@ -49,7 +49,7 @@ func (u *unit) begin(ring *seal.Ring) {
 	u.out, u.replayed, u.client = nil, nil, ""
 }
 
-// put writes r over item. expires zero: never.
+// put plans to write r over item. A zero expires means that the item never expires.
 func (u *unit) put(item store.Item, r record.Record, expires time.Time) {
 	body, err := record.Encode(r)
 	if err != nil {
@@ -62,7 +62,7 @@ func (u *unit) delete(item store.Item) {
 	u.writes = append(u.writes, store.Write{Key: item.Key, Expect: item.Version, Delete: true})
 }
 
-// event records what this commit makes true. It rides on one of the commit's puts.
+// event plans an event about what this commit makes true. The event is stored with one of the commit's puts.
 func (u *unit) event(e pendingEvent) *pendingEvent {
 	e.ID = newEventID()
 	e.Time = u.now
@@ -99,12 +99,13 @@ func (u *unit) commit(ctx context.Context) error {
 	return store.Settle(ctx, u.s.Store, u.s.Pause, u.version, u.writes...)
 }
 
-// alone runs a piece of the service's own work, for no caller: it reads, decides and commits, again where it lost a race.
+// alone does work of the service's own, which no caller has asked for: see repeat.
 func (s *Service) alone(ctx context.Context, work func(*unit) error) error {
 	return (&unit{s: s, ctx: ctx}).repeat(work)
 }
 
-// repeat has work read, decide and plan, and commits that, again where it lost a race.
+// repeat calls work, which reads, decides and plans, and commits the plan. If the commit loses a race, it does all of this
+// again.
 func (u *unit) repeat(work func(*unit) error) error {
 	for try := 1; ; try++ {
 		u.begin(u.ring)

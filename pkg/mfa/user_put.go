@@ -5,13 +5,13 @@ import (
 	"countersign/pkg/apikey"
 )
 
-// PutUser makes a user, or brings an existing one up to the client's directory: a field that is absent stays, null
-// clears it. A changed email or phone ends trust and open challenges. A bad value is InvalidRequest.
+// PutUser makes a user, or brings one up to date with the client's directory. A field that is absent stays as it is, and
+// null clears it. A new email or phone ends trust, challenges, enrolments and proofs. A bad value is InvalidRequest.
 func (s *Service) PutUser(ctx context.Context, call Call, org string, said Person) (User, error) {
 	if err := checkUser(org, said.ID); err != nil {
 		return User{}, err
 	}
-	if bad := new(Profile).follow(said); len(bad) > 0 {
+	if bad := new(Profile).update(said); len(bad) > 0 {
 		return User{}, invalid(bad[0], "This is not a valid %s.", bad[0])
 	}
 	var a *account
@@ -21,14 +21,14 @@ func (s *Service) PutUser(ctx context.Context, call Call, org string, said Perso
 		scope: apikey.Manage, org: org,
 		reads: []read{s.readAccount(r, &a), readPolicy(r, org, &p)},
 		decide: func(u *unit) (User, error) {
-			told := u.applyProfile(a, p, org, said)
+			applied := u.applyProfile(a, p, org, said)
 			if a.guard.Deprovisioned {
-				a.guard.Deprovisioned, told.changed = false, true
+				a.guard.Deprovisioned, applied.changed = false, true
 			}
-			if told.relist {
+			if applied.relist {
 				u.putRosterEntry(a)
 			}
-			if told.changed {
+			if applied.changed {
 				u.putGuard(a, p)
 			}
 			return a.shown(p, u.now), nil

@@ -94,8 +94,8 @@ func (v *challengeView) verify(u *unit, q *VerifyRequest) (VerifyAnswer, error) 
 			return VerifyAnswer{}, err
 		}
 	}
-	question := v.ask(u, f)
-	right, err := kind.check(question, q.Answer)
+	asked := v.question(u, f)
+	right, err := kind.check(asked, q.Answer)
 	if err != nil {
 		return VerifyAnswer{}, err
 	}
@@ -105,8 +105,8 @@ func (v *challengeView) verify(u *unit, q *VerifyRequest) (VerifyAnswer, error) 
 	}
 	g.WrongCodes.right(codeBudget(), v.knownBrowser(), u.now)
 	g.MFATime = u.now
-	if question.enrolled != nil {
-		question.enrolled.Used = u.now
+	if asked.enrolled != nil {
+		asked.enrolled.Used = u.now
 	}
 	v.conclude(u, slot, verified)
 	slot.Kind = f.Kind
