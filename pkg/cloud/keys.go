@@ -244,13 +244,7 @@ func (k *Keys) write(ctx context.Context, ring *seal.Ring, rotated time.Time, re
 	if err != nil {
 		return err
 	}
-	for range attempts {
-		// After a lost answer the same token asks whether it was done.
-		err = k.store.Commit(ctx, next.version, store.Write{Key: ringKey, Expect: k.item.version, Body: body}, publish)
-		if err == nil || errors.Is(err, store.ErrConflict) {
-			break
-		}
-	}
+	err = store.Settle(ctx, k.store, nil, next.version, store.Write{Key: ringKey, Expect: k.item.version, Body: body}, publish)
 	if errors.Is(err, store.ErrConflict) {
 		_, err := k.load(ctx)
 		return err

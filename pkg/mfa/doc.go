@@ -1,6 +1,10 @@
 // Package mfa decides whether a user must give a second factor, and looks at what they give. It is the whole domain of
 // Countersign: it knows neither HTTP nor AWS, only a store (four methods), a key ring, a mailer, a bus and a clock.
 //
+// What a decision doesn't need stands in packages that know nothing of this one: package message writes what users are sent,
+// package activity keeps what happened, package apikey is the registry of API keys, package seal has the keys and makes the
+// bearers, and package store/record writes the bodies of items.
+//
 // # What it keeps
 //
 //   - One success per secret: of all requests with one right code exactly one gets a token.
