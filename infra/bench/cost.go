@@ -124,7 +124,7 @@ func costs(ctx context.Context, out io.Writer, _ options) error {
 		defer share.remove()
 		defer r.stop()
 	}
-	m := &meter{rig: r, feed: stream.New(stream.Options{Client: stream.LocalClient(r.amazon.Table), Table: r.table})}
+	m := &meter{rig: r, feed: stream.New(stream.Options{Client: stream.LocalClient(r.amazon.Table), Table: r.table}), perSecond: perSecond, seconds: seconds}
 	fmt.Fprint(out, "| a sign-in uses | read units | write units | of these for activity | API calls | invocations | ms of functions | bus events | requests of KMS |\n"+
 		"|---|---|---|---|---|---|---|---|---|\n")
 	var bill strings.Builder
@@ -192,12 +192,14 @@ func keeping(bytes float64) float64 {
 type meter struct {
 	rig  *rig
 	feed store.Feed
+
+	perSecond, seconds int // so many sign-ins, for so long
 }
 
 // measure gives what sign-ins of a kind used, by users of so many orgs, and what of it was for their activity. Somebody of
 // each org signs in before that, so that all functions run and each org's day has begun.
 func (m *meter) measure(ctx context.Context, k kind, orgs int) (all, activity usage, err error) {
-	const n = perSecond * seconds
+	n := m.perSecond * m.seconds
 	m.rig.move(-25 * time.Hour)
 	var names []string
 	for range orgs {
@@ -236,8 +238,8 @@ func (m *meter) measure(ctx context.Context, k kind, orgs int) (all, activity us
 		return all, activity, err
 	}
 	m.take()
-	for second := range seconds {
-		if err := signIn(second*perSecond, (second+1)*perSecond); err != nil {
+	for second := range m.seconds {
+		if err := signIn(second*m.perSecond, (second+1)*m.perSecond); err != nil {
 			return all, activity, err
 		}
 		all.add(m.take())

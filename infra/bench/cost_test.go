@@ -63,12 +63,14 @@ func TestABillIsWhatWasUsedTimesItsPrice(t *testing.T) {
 	}
 }
 
-// metered gives what the sign-ins of a kind used, all of one org.
+const n = 5 // sign-ins that are metered: each uses as much as any other
+
+// metered gives what sign-ins of a kind used, all of one org.
 func metered(t *testing.T, name string) (all, activity usage) {
 	t.Helper()
 	r := testRig(t)
 	defer r.stop()
-	m := &meter{rig: r, feed: stream.New(stream.Options{Client: stream.LocalClient(r.amazon.Table), Table: r.table})}
+	m := &meter{rig: r, feed: stream.New(stream.Options{Client: stream.LocalClient(r.amazon.Table), Table: r.table}), perSecond: n, seconds: 1}
 	i := slices.IndexFunc(kinds(), func(k kind) bool { return strings.HasPrefix(k.name, name) })
 	all, activity, err := m.measure(t.Context(), kinds()[i], 1)
 	if err != nil {
@@ -79,7 +81,6 @@ func metered(t *testing.T, name string) (all, activity usage) {
 
 func TestASignInByAnAppIsMeteredWithoutItsEnrolment(t *testing.T) {
 	all, activity := metered(t, "by authenticator app")
-	const n = perSecond * seconds
 	// The policy, the API key and the user are read twice, and the challenge once.
 	if all.calls != 2*n || all.reads-activity.reads != 7*n || all.kms != 0 || all.emails != 0 || all.busEvents != 0 {
 		t.Errorf("got %+v and for activity %+v, want for each of %d two calls and 7 reads, and nothing of KMS, SES or the bus", all, activity, n)
@@ -91,7 +92,6 @@ func TestASignInByAnAppIsMeteredWithoutItsEnrolment(t *testing.T) {
 
 func TestASignInFromATrustedBrowserIsMeteredToTheUnit(t *testing.T) {
 	all, activity := metered(t, "from a trusted browser")
-	const n = perSecond * seconds
 	// The policy, the API key and the user are read; the browser is rotated; nothing is told of it.
 	if all.calls != n || all.invocations != n || all.reads != 3*n || all.writes != n || activity.writes != 0 || all.kms != 0 || all.emails != 0 {
 		t.Errorf("got %+v and for activity %+v, want for each of %d a call, an invocation, 3 reads and a write", all, activity, n)
