@@ -78,6 +78,44 @@ func TestEveryCodeOfTheTableIsDocumented(t *testing.T) {
 	}
 }
 
+func TestAnExampleOfAProblemSaysWhatTheTableSays(t *testing.T) {
+	var doc struct {
+		Components struct {
+			Responses struct {
+				ProblemAnswer struct {
+					Content map[string]struct {
+						Examples map[string]struct {
+							Value struct {
+								Type, Title string
+								Status      int
+								Code        mfa.ErrorCode
+							}
+						}
+					}
+				} `yaml:"ProblemAnswer"`
+			}
+		}
+	}
+	if err := yaml.Unmarshal(openapi.Document, &doc); err != nil {
+		t.Fatal(err)
+	}
+	examples := doc.Components.Responses.ProblemAnswer.Content["application/problem+json"].Examples
+	if len(examples) < 5 {
+		t.Errorf("%d examples were looked at, want 5 or more", len(examples))
+	}
+	for name, example := range examples {
+		at := slices.IndexFunc(api.Problems, func(p api.Explanation) bool { return p.Code == example.Value.Code })
+		if at < 0 {
+			t.Errorf("example %s: no problem has the code %q", name, example.Value.Code)
+			continue
+		}
+		p := api.Problems[at]
+		if v := example.Value; v.Title != p.Title || v.Status != p.Status || v.Type != "/problems/"+string(p.Code) {
+			t.Errorf("example %s: got %+v, want %d %s", name, v, p.Status, p.Title)
+		}
+	}
+}
+
 // The document says the defaults in words: "By default 30."
 func TestTheDefaultsOfAPolicyAreDocumented(t *testing.T) {
 	var doc struct {
