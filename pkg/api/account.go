@@ -11,7 +11,7 @@ import (
 	"countersign/pkg/mfa"
 )
 
-// Account binds the step "account" to s.
+// Account binds the routes of the step "account" to s.
 func Account(s *mfa.Service) Handlers {
 	return Handlers{step: "account", bound: map[string]handler{
 		"getUser": serve(operation[struct{}, mfa.User]{
@@ -101,7 +101,7 @@ func Account(s *mfa.Service) Handlers {
 type userPatch struct {
 	Enabled *bool `json:"enabled"`
 
-	// What an administrator will be able to set.
+	// Administrators will be able to set these in a later version.
 	Enforced   jsontext.Value `json:"enforced"`
 	GraceUntil jsontext.Value `json:"grace_until"`
 }
@@ -124,12 +124,12 @@ type factorPatch struct {
 	Label *string `json:"label"`
 }
 
-// A userEvent is what a client reports of a user.
+// A userEvent is what a client reports about a user.
 type userEvent struct {
 	Kind string `json:"kind"`
 }
 
-// gone serves a call that removes something and has nothing to say of it.
+// gone serves a call that removes something. Its answer has no body.
 func gone(remove func(context.Context, mfa.Call, target) error) handler {
 	return serve(operation[struct{}, struct{}]{
 		bodiless: true,
@@ -140,13 +140,13 @@ func gone(remove func(context.Context, mfa.Call, target) error) handler {
 	})
 }
 
-// paging is the query of every list: which page of it is asked for.
+// paging has the query parameters of every list. They say which page of the list is asked for.
 var paging = map[string]func(string, *mfa.ListQuery) error{
 	"limit":  func(value string, q *mfa.ListQuery) error { return readLimit(value, &q.Limit) },
 	"cursor": func(value string, q *mfa.ListQuery) error { q.Cursor = value; return nil },
 }
 
-// narrowing is the query that narrows a listing of events.
+// narrowing has the query parameters that restrict a list of events.
 var narrowing = map[string]func(string, *mfa.ActivityQuery) error{
 	"from":   func(value string, q *mfa.ActivityQuery) error { return readTime("from", value, &q.From) },
 	"to":     func(value string, q *mfa.ActivityQuery) error { return readTime("to", value, &q.To) },
@@ -156,7 +156,7 @@ var narrowing = map[string]func(string, *mfa.ActivityQuery) error{
 	"cursor": func(value string, q *mfa.ActivityQuery) error { return paging["cursor"](value, &q.ListQuery) },
 }
 
-// readLimit reads how many items a page may have. It takes one spelling of each number.
+// readLimit reads how many items a page may have. It accepts only one way to write each number.
 func readLimit(value string, into *int) error {
 	limit, err := strconv.Atoi(value)
 	if err != nil || limit < 1 || limit > mfa.MaxListLimit || strconv.Itoa(limit) != value {

@@ -6,7 +6,7 @@ import (
 	"countersign/pkg/mfa"
 )
 
-// Admin binds the step "admin" to s.
+// Admin binds the routes of the step "admin" to s.
 func Admin(s *mfa.Service) Handlers {
 	return Handlers{step: "admin", bound: map[string]handler{
 		"unlockUser": serve(operation[mfa.Intervention, mfa.User]{

@@ -7,17 +7,18 @@ import (
 	"countersign/pkg/mfa"
 )
 
-// What a sign-in may say null of. It is the same as leaving it out.
+// nullableAtStart lists the fields of a sign-in that may be null. Null means the same as leaving the field out.
 var nullableAtStart = []string{
 	"user.email", "user.phone", "user.name", "user.locale",
 	"first_factor", "first_factor.kind", "first_factor.at", "first_factor.idp", "first_factor.amr", "first_factor.acr",
 	"action", "nonce", "method", "trust_token", "known_token", "context", "context.ip", "context.user_agent", "return_url",
 }
 
-// What a sign-in leaves to a default by leaving it out, and by nothing else.
+// wordsAtStart lists the fields of a sign-in that have a default. Only leaving the field out gives the default; an empty text
+// is refused.
 var wordsAtStart = []string{"purpose", "first_factor.kind"}
 
-// Challenge binds the step "challenge" to s.
+// Challenge binds the routes of the step "challenge" to s.
 func Challenge(s *mfa.Service) Handlers {
 	return Handlers{step: "challenge", bound: map[string]handler{
 		"decide": serve(operation[mfa.StartRequest, mfa.Decision]{

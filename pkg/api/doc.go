@@ -1,19 +1,21 @@
-// Package api is the one HTTP door to package mfa. The local server and every function go through it; they differ only
-// in which steps they bind. Calls that a program has beside the API, such as a local server's, are answered under the same
-// ground rules by a door of their own (NewOwn).
+// Package api is the only HTTP interface to package mfa. The local server and every function use it, and each of them binds
+// the steps that it needs: New makes an http.Handler from steps. A program can have calls beside the API, as the local
+// server does. NewOwn makes a handler for these, with the same rules for requests and the same problems.
 //
-// What it keeps:
+// The package guarantees:
 //
-//   - A handler runs only for a path that is spelled exactly as its route, with the route's method. Paths are never
-//     cleaned, folded or redirected.
-//   - The domain sees only requests whose bearer, headers and body have the form that the contract gives them. Unknown
-//     fields, names that stand twice, wrong types and a null that means nothing are refused, never skipped.
-//   - Whatever goes wrong leaves as a problem document (RFC 9457) with a code from one closed table. What broke, and any
-//     value that was sent, is in none of them. A panic is an unavailable service to the caller, and no crash.
-//   - Secrets are written in the clear in one place: the encoder of answers.
-//   - Every answer names its request and is not to be stored, but for the public keys, which may be kept for an hour.
+//   - A handler runs only for a path that is written exactly as its route, and only with the route's method. Paths are never
+//     cleaned, changed to lower case or redirected.
+//   - The domain gets only requests whose bearer token, headers and body have the form that the OpenAPI document describes.
+//     A request with an unknown field, a name that stands twice, a wrong type, or a null where null has no meaning is
+//     refused. Nothing that was sent is ignored.
+//   - Every error is answered with a problem document (RFC 9457) whose code is in one closed table. A problem never contains
+//     the cause of a failure or a value that was sent. If a handler panics, the caller gets the problem "unavailable", and
+//     the process goes on.
+//   - Secrets are written in the clear in one place only: the encoder of answers.
+//   - Every answer has the id of its request, and forbids caches to store it. Only the public keys may be stored, for an hour.
 //
-// It refuses to decide anything: who calls, for which org, and whether they may is for the domain to say. It refuses to
-// read the time (callers pass it), to log paths, ids, queries and bodies, and to tell browsers which pages of other origins
-// may call: what stands before it does, API Gateway or package machine.
+// The package decides nothing: package mfa says who the caller is, for which org, and what the caller may do. It doesn't
+// read the time, which its callers pass to it. It logs no paths, queries or bodies, and so no ids of orgs and users. It
+// doesn't answer CORS requests: API Gateway or package machine does that in front of it.
 package api

@@ -18,23 +18,24 @@ import (
 	"countersign/pkg/mfa"
 )
 
-// Options are what a door can be told. The zero value is good.
+// Options configure a handler of this package. The zero value can be used.
 type Options struct {
-	Timeout time.Duration    // of one call; zero: 10 seconds
-	Now     func() time.Time // for how long a call took; nil: that isn't logged
-	Log     *slog.Logger     // one line a call, and what broke; nil: nothing is logged
+	Timeout time.Duration    // of one call; zero means 10 seconds
+	Now     func() time.Time // measures how long a call took; if it is nil, that isn't logged
+	Log     *slog.Logger     // gets one line for each call, and the causes of failures; if it is nil, nothing is logged
 }
 
-// Handlers are the routes of one step, each bound to what answers it.
+// Handlers are the routes of one step, with a handler for each of them.
 type Handlers struct {
 	step  string
 	bound map[string]handler // by operation
 }
 
-// A handler answers one request. values are what stands in the places of its route's names.
+// A handler answers one request. values has the segments of the path, by the names that the route's pattern gives them.
 type handler func(x *exchange, values map[string]string) (answer, error)
 
-// New makes the door to the routes of some steps. It panics when a step is bound twice, or isn't bound whole.
+// New makes the HTTP handler for the routes of some steps. It panics if a step is given twice, or if the handlers of a step
+// are not exactly those of its routes.
 func New(o Options, steps ...Handlers) http.Handler {
 	d := newDoor(o)
 	for i, h := range steps {
@@ -48,7 +49,7 @@ func New(o Options, steps ...Handlers) http.Handler {
 
 type door struct {
 	Options
-	admit  func(*http.Request) *mfa.Error // nil: every request is looked at
+	admit  func(*http.Request) *mfa.Error // refuses requests before anything else; nil means that it refuses none
 	routes []boundRoute
 }
 
@@ -80,31 +81,31 @@ func (d *door) add(route *Route, handle handler) {
 	d.routes = append(d.routes, boundRoute{Route: route, segments: segmentsOf(route.Pattern), handle: handle})
 }
 
-// An exchange is one request on its way through the door.
+// An exchange is one request while it is being answered.
 type exchange struct {
 	w     http.ResponseWriter
 	r     *http.Request
-	ctx   context.Context // with the call's deadline
-	id    string          // of the request
-	route *Route          // nil: there is none
+	ctx   context.Context // has the deadline of the call
+	id    string          // the id of the request
+	route *Route          // nil if no route fits the request
 }
 
-// An answer is what leaves. Only the body has secrets in it.
+// An answer is an HTTP response. Only its body can have secrets in it.
 type answer struct {
 	status        int
-	code          mfa.ErrorCode // of a problem; empty: it is none
+	code          mfa.ErrorCode // the code of a problem; empty if the answer isn't a problem
 	contentType   string
 	body          []byte
-	stream        Stream // instead of a body; nil: there is none
+	stream        Stream // writes the body, if it isn't nil
 	etag          string
 	retryAfter    string
 	authenticate  string
 	allow         string
 	contentPolicy string
-	maxAge        time.Duration // for which anybody may keep the answer; zero: nobody may
+	maxAge        time.Duration // how long caches may store the answer; zero means that they must not
 }
 
-// ServeHTTP answers one request.
+// ServeHTTP answers one request and logs it.
 func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var began time.Time
 	if d.Now != nil {
@@ -118,7 +119,7 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.record(x, &a, began)
 }
 
-// answer finds the handler and turns whatever comes of it into an answer.
+// answer finds the handler of a request and runs it. It turns errors and panics into problems.
 func (d *door) answer(x *exchange) (a answer) {
 	defer func() {
 		if broke := recover(); broke != nil {
@@ -160,14 +161,14 @@ func (d *door) answer(x *exchange) (a answer) {
 	return a
 }
 
-// send writes an answer out. One to a HEAD is that to the GET without its body.
+// send writes an answer to the connection. The answer to a HEAD has no body.
 func (a *answer) send(x *exchange) {
 	h := x.w.Header()
 	h.Set("X-Request-Id", x.id)
 	h.Set("Cache-Control", "no-store")
 	if a.maxAge > 0 {
 		h.Set("Cache-Control", "public, max-age="+strconv.Itoa(int(a.maxAge/time.Second)))
-		h.Set("Vary", "Origin") // which pages may read it is told beside it
+		h.Set("Vary", "Origin") // the CORS headers that are added to the answer depend on it
 	}
 	h.Set("X-Content-Type-Options", "nosniff")
 	for name, value := range map[string]string{
@@ -187,11 +188,11 @@ func (a *answer) send(x *exchange) {
 			panic(http.ErrAbortHandler)
 		}
 	default:
-		x.w.Write(a.body) // whoever went away can't be told
+		x.w.Write(a.body) // an error means that the caller has gone
 	}
 }
 
-// record logs the call, in words of the route table only: paths, ids and queries are the caller's own.
+// record logs the call. It logs the pattern of the route, because a path, an id or a query can say something about a user.
 func (d *door) record(x *exchange, a *answer, began time.Time) {
 	method, pattern := "other", "none"
 	if x.route != nil {
@@ -207,7 +208,7 @@ func (d *door) record(x *exchange, a *answer, began time.Time) {
 	d.Log.InfoContext(x.ctx, "call", line...)
 }
 
-// requestID is the caller's, if it is sane, or a new one.
+// requestID returns the id that the caller gave to the request. If there is none, or it isn't valid, it makes a new one.
 func requestID(h http.Header) string {
 	sent := h.Values("X-Request-Id")
 	if len(sent) == 1 && 0 < len(sent[0]) && len(sent[0]) <= 128 && !strings.ContainsFunc(sent[0], func(c rune) bool {

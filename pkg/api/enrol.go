@@ -7,7 +7,7 @@ import (
 	"countersign/pkg/mfa"
 )
 
-// Enrol binds the step "enrol" to s.
+// Enrol binds the routes of the step "enrol" to s.
 func Enrol(s *mfa.Service) Handlers {
 	return Handlers{step: "enrol", bound: map[string]handler{
 		"beginEnrolment": serve(operation[mfa.EnrolRequest, mfa.EnrolAnswer]{

@@ -11,9 +11,10 @@ import (
 	"countersign/pkg/mfa"
 )
 
-// The page of a problem. It needs nothing from anywhere else, and its policy lets it have nothing.
+// The page that explains a problem. It loads nothing from other addresses, and its Content-Security-Policy forbids that.
 //
-// It is filled in by hand: templates look methods up by name, and with them a linker can leave no method out.
+// It isn't made with html/template, because that package calls methods by name. A linker then has to keep every exported
+// method in the binary.
 const (
 	explainStyle = `:root{color-scheme:light dark;--ink:#1b1f24;--soft:#57606a;--paper:#fff;--line:#d8dee4;--mark:#0b57d0}
 @media(prefers-color-scheme:dark){:root{--ink:#e6edf3;--soft:#9aa4af;--paper:#0f1419;--line:#30363d;--mark:#8ab4f8}}
@@ -48,7 +49,7 @@ h2+p{margin:0}`
 `
 )
 
-// explain shows what a code means.
+// explain answers with a page that says what a code means.
 func explain(_ *exchange, values map[string]string) (answer, error) {
 	about := problemOf(mfa.ErrorCode(values["code"]))
 	if about == nil {

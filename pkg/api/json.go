@@ -14,8 +14,8 @@ import (
 	"countersign/pkg/seal"
 )
 
-// decode reads a body into what into already holds: objects merge, everything else is replaced. A null is refused but
-// for the fields in nullable, and an empty text for those in words.
+// decode reads a body into a value that may hold something already: objects are merged, and everything else is replaced. It
+// refuses a null in every field that isn't in nullable, and an empty text in the fields in words.
 func decode(body []byte, into any, nullable, words []string) error {
 	if jsontext.NewDecoder(bytes.NewReader(body)).PeekKind() != '{' {
 		return invalid("", "The body must be a JSON object.")
@@ -26,7 +26,7 @@ func decode(body []byte, into any, nullable, words []string) error {
 	return misplaced(body, nullable, words)
 }
 
-// misread says where a body is wrong and in which way. It never repeats what was there.
+// misread says which field of a body is wrong, and what is wrong about it. It never repeats the value.
 func misread(err error) *mfa.Error {
 	var syntax *jsontext.SyntacticError
 	var meaning *json.SemanticError
@@ -41,8 +41,8 @@ func misread(err error) *mfa.Error {
 	return invalid("", "The body must be one JSON object in UTF-8 (RFC 8259), with nothing after it.")
 }
 
-// misplaced refuses the first null that isn't in the place of a nullable field, and the first empty text in the place of
-// one of the words, which the domain would take for absent. The body is known to be well formed.
+// misplaced refuses the first null in a field that isn't in nullable, and the first empty text in a field that is in words:
+// package mfa would take that for a field which was left out. The body must be well-formed JSON.
 func misplaced(body []byte, nullable, words []string) error {
 	for d := jsontext.NewDecoder(bytes.NewReader(body)); ; {
 		token, err := d.ReadToken()
@@ -62,10 +62,11 @@ func misplaced(body []byte, nullable, words []string) error {
 	}
 }
 
-// longestParam bounds a param, in bytes: the names in it are the caller's.
+// longestParam is the greatest length of a param in bytes. It needs a limit because its names come from the caller.
 const longestParam = 128
 
-// dotted writes a pointer as "user.id". What would make it too long is left out, and names the part that holds it.
+// dotted writes a JSON pointer with dots, such as "user.id". If that is too long, it names the object around the field, by
+// leaving out the last names.
 func dotted(p jsontext.Pointer) string {
 	path := ""
 	for name := range p.Tokens() {
@@ -84,7 +85,7 @@ func dotted(p jsontext.Pointer) string {
 // encode writes an answer. It is the only place where a secret is written in the clear.
 func encode(answer any) ([]byte, error) {
 	return json.Marshal(answer,
-		jsonv1.OmitEmptyWithLegacySemantics(true), // the domain's omitempty is that of encoding/json: a zero is left out
+		jsonv1.OmitEmptyWithLegacySemantics(true), // omitempty leaves out zero values, as it does in encoding/json
 		json.WithMarshalers(json.MarshalToFunc(func(e *jsontext.Encoder, s seal.Secret) error {
 			return e.WriteToken(jsontext.String(s.Reveal()))
 		})))

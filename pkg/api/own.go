@@ -8,26 +8,27 @@ import (
 	"countersign/pkg/mfa"
 )
 
-// An OwnCall is a call that a program has beside the API, such as those of a server on one person's machine. It is answered
-// under the API's ground rules: the same problems, the same JSON, the same limits. It needs no bearer.
+// An OwnCall is a call that a program has beside the API, such as those of the local server. It has the same problems, JSON
+// and limits as the calls of the API. It needs no bearer token.
 type OwnCall struct {
 	route  Route
 	handle handler
 }
 
-// OwnRules say what a request of an own call may have.
+// OwnRules say what the request of an OwnCall may contain.
 type OwnRules struct {
-	Query    []string // names, each once and with a value
-	Body     bool     // a JSON object; left out, it is as an empty one
-	Nullable []string // fields that may be null, which leaves them out
-	Words    []string // fields that can't be an empty text
+	Query    []string // the names of query parameters; each can be given once, with a value
+	Body     bool     // whether there can be a body, which is a JSON object; a body that is left out means an empty object
+	Nullable []string // the fields that may be null, which means the same as leaving them out
+	Words    []string // the fields that can't be an empty text
 }
 
-// A Stream is the answer of an own call that is JSON of any length: it is sent while it is made, and not held. Where making
-// it fails, the connection is cut, so that nobody takes the beginning for all of it.
+// A Stream writes the answer of an OwnCall, which is JSON of any length. The answer is sent while it is made, so it is never
+// in memory as a whole. If the Stream fails, the connection is cut, so that nobody takes the first part for all of it.
 type Stream func(context.Context, io.Writer) error
 
-// Own makes a call of what answers it. said is what the query said. A nil answer is 204, and a Stream is sent as such.
+// Own makes an OwnCall that is answered by do. said has the parameters of the query, and q is the body. If do returns nil, the
+// answer has the status 204 and no body. If it returns a Stream, the Stream writes the body.
 func Own[Req any](method, path string, rules OwnRules, do func(ctx context.Context, said map[string]string, q Req) (any, error)) OwnCall {
 	return OwnCall{Route{Method: method, Pattern: path, Open: true}, func(x *exchange, _ map[string]string) (answer, error) {
 		said, err := ParseQuery(x.r.URL.RawQuery, rules.Query...)
@@ -60,7 +61,8 @@ func Own[Req any](method, path string, rules OwnRules, do func(ctx context.Conte
 	}}
 }
 
-// NewOwn makes the door to own calls. Before anything else admit says whether a request is answered at all, and if not why.
+// NewOwn makes the HTTP handler for calls that a program has beside the API. For each request, it first calls admit. If that
+// returns an error, the request is refused with it.
 func NewOwn(o Options, admit func(*http.Request) *mfa.Error, calls ...OwnCall) http.Handler {
 	d := newDoor(o)
 	d.admit = admit

@@ -8,8 +8,8 @@ import (
 	"countersign/pkg/seal"
 )
 
-// Pages binds the step "pages": what anybody may fetch. keys gives the public keys of the deployment as a JWKS. The service
-// is healthy when they can be had.
+// Pages binds the routes of the step "pages", which anyone can call without a bearer token. keys returns the public keys of
+// the deployment as a JWK set (RFC 7517). The health check succeeds if keys succeeds.
 func Pages(keys func(context.Context) ([]byte, error)) Handlers {
 	return Handlers{step: "pages", bound: map[string]handler{
 		"getKeys": open(func(x *exchange, _ map[string]string) (answer, error) {

@@ -11,21 +11,21 @@ import (
 	"countersign/pkg/mfa"
 )
 
-// A policyRequest is a whole policy: what it doesn't say is the default's, or the profile's.
+// A policyRequest is a whole policy. A setting that is absent has the default value, or the value of the profile.
 type policyRequest struct {
 	mfa.Policy
 	Profile     *string `json:"profile"`
 	Acknowledge bool    `json:"acknowledge"`
 
-	// A GET shows these, and they may come back as they are.
+	// A GET returns these, and a PUT ignores them.
 	Org     jsontext.Value `json:"org"`
 	Version jsontext.Value `json:"version"`
 	Updated jsontext.Value `json:"updated"`
 
-	version *int // from If-Match
+	version *int // from the header If-Match
 }
 
-// Policy binds the step "policy" to s.
+// Policy binds the routes of the step "policy" to s.
 func Policy(s *mfa.Service) Handlers {
 	return Handlers{step: "policy", bound: map[string]handler{
 		"getPolicy": serve(operation[struct{}, mfa.OrgPolicy]{
@@ -55,7 +55,8 @@ func Policy(s *mfa.Service) Handlers {
 	}}
 }
 
-// readPolicy reads the body twice: what it says is laid over a profile, and which one that is, is in it.
+// readPolicy reads a policy into the settings of its profile. It reads the body twice, because the first time it finds out
+// which profile that is.
 func readPolicy(body []byte, into *policyRequest) error {
 	nullable := []string{"grace_until", "max_skips", "org", "version", "updated"}
 	var said policyRequest
@@ -72,11 +73,11 @@ func readPolicy(body []byte, into *policyRequest) error {
 	return decode(body, into, nullable, nil)
 }
 
-// tagged gives the answer its version as entity tag.
+// tagged sets the ETag of the answer to the policy's version.
 func tagged(p mfa.OrgPolicy, a *answer) { a.etag = `"` + strconv.Itoa(p.Version) + `"` }
 
-// ifMatch reads the version that a policy is based on: one strong entity tag as a GET gave it. Without one, the domain
-// asks for it.
+// ifMatch reads the version of the policy that is to be replaced. It is one strong entity tag, as a GET returned it. If the
+// header is missing, package mfa refuses the call.
 func ifMatch(h http.Header, q *policyRequest) error {
 	sent := h.Values("If-Match")
 	if len(sent) == 0 {

@@ -7,14 +7,14 @@ import (
 	"countersign/pkg/mfa"
 )
 
-// The codes that only the door answers with.
+// The codes that only this package uses.
 const (
 	methodNotAllowed     mfa.ErrorCode = "method_not_allowed"
 	tooLarge             mfa.ErrorCode = "too_large"
 	unsupportedMediaType mfa.ErrorCode = "unsupported_media_type"
 )
 
-// A problem is an error as it is sent (RFC 9457).
+// A problem is the body of an answer that reports an error (RFC 9457).
 type problem struct {
 	Type         string        `json:"type"`
 	Title        string        `json:"title"`
@@ -29,8 +29,7 @@ type problem struct {
 	Preview      *mfa.Preview  `json:"preview,omitempty"`
 }
 
-// problemAnswer turns an error into what is sent of it. A code that the table doesn't have is no answer of ours, and
-// leaves as unavailable.
+// problemAnswer makes the answer for an error. A code that the table doesn't have is answered as unavailable.
 func problemAnswer(e *mfa.Error, requestID string) answer {
 	about := problemOf(e.Code)
 	if about == nil {
@@ -48,7 +47,7 @@ func problemAnswer(e *mfa.Error, requestID string) answer {
 	a := answer{status: about.Status, code: about.Code, contentType: "application/problem+json"}
 	var err error
 	if a.body, err = encode(&p); err != nil {
-		panic(err) // a problem holds nothing that can't be written
+		panic(err) // every value of a problem can be encoded
 	}
 	if p.RetryAfterS > 0 {
 		a.retryAfter = strconv.Itoa(p.RetryAfterS)

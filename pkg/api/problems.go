@@ -2,16 +2,16 @@ package api
 
 import "countersign/pkg/mfa"
 
-// An Explanation is what a code means, and what to do about it.
+// An Explanation says what a code means, and what to do about it.
 type Explanation struct {
 	Code        mfa.ErrorCode
 	Status      int
 	Title       string
 	Explanation string // what happened
-	Advice      string // what the caller does now
+	Advice      string // what the caller can do now
 }
 
-// Problems is the closed list of codes, by status: the one table that turns a code into a status.
+// Problems is the closed list of codes. It is the only table that says which HTTP status a code has.
 var Problems = []Explanation{
 	{"invalid_request", 400, "The request is not valid",
 		"A field, a header, a query parameter or an id in the path is missing or does not have the form that it must have. The field param says which one, where there is one. Nothing was done, and nothing was counted.",

@@ -7,9 +7,9 @@ import (
 	"unicode/utf8"
 )
 
-// ParseQuery reads a query that may have the known names, each once and with a value. It refuses everything else with
-// invalid_request, because a part that is left out of a filter widens what the filter lets through. A refusal repeats
-// nothing of the query but a known name.
+// ParseQuery reads a query that may have the known names, each of them once and with a value. It refuses any other query with
+// invalid_request, because ignoring a part of a filter would let more through than the caller wants. An error repeats only
+// a known name.
 func ParseQuery(raw string, known ...string) (map[string]string, error) {
 	if raw == "" {
 		return nil, nil

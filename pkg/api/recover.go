@@ -6,7 +6,7 @@ import (
 	"countersign/pkg/mfa"
 )
 
-// Recover binds the step "recover" to s.
+// Recover binds the routes of the step "recover" to s.
 func Recover(s *mfa.Service) Handlers {
 	return Handlers{step: "recover", bound: map[string]handler{
 		"recoverChallenge": serve(operation[mfa.RecoverRequest, mfa.RecoverAnswer]{

@@ -9,7 +9,8 @@ import (
 	"countersign/pkg/mfa"
 )
 
-// A remembered answer, as the domain keeps it for us, sealed. The body is kept as it was, the id of its request included.
+// A rememberedAnswer is an answer that package mfa keeps, encrypted, for a retry. Its body doesn't change, so it has the id of
+// the first request.
 type rememberedAnswer struct {
 	Status int           `json:"status"`
 	Code   mfa.ErrorCode `json:"code,omitempty"`
@@ -17,7 +18,8 @@ type rememberedAnswer struct {
 	Body   []byte        `json:"body"`
 }
 
-// replay reads the Idempotency-Key; without one, nothing is to be remembered. say writes what the domain answers.
+// replay reads the Idempotency-Key. If there is none, it returns nil, and the answer isn't remembered. say makes the HTTP
+// answer from the domain's answer.
 func (x *exchange) replay(body []byte, say func(any) (answer, error)) (*mfa.Replay, error) {
 	sent := x.r.Header.Values("Idempotency-Key")
 	if len(sent) == 0 {
@@ -69,7 +71,7 @@ func keep(a answer) ([]byte, error) {
 	return json.Marshal(&rememberedAnswer{Status: a.status, Code: a.code, Type: a.contentType, Body: a.body})
 }
 
-// recall makes the answer that was kept.
+// recall makes the answer from what was kept of it.
 func recall(kept []byte) (answer, error) {
 	var r rememberedAnswer
 	if err := json.Unmarshal(kept, &r); err != nil {

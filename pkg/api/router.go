@@ -8,14 +8,15 @@ import (
 	"countersign/pkg/mfa"
 )
 
-// A bound route is one that this door answers.
+// A boundRoute is a route with its handler.
 type boundRoute struct {
 	*Route
 	segments []string
 	handle   handler
 }
 
-// segmentsOf splits a path. One that has an empty segment, and so one that ends in a slash, is no path of ours.
+// segmentsOf splits a path at its slashes. It returns nil for a path with an empty segment, such as one that ends in a slash:
+// no route has such a path.
 func segmentsOf(path string) []string {
 	rest, ok := strings.CutPrefix(path, "/")
 	if !ok {
@@ -30,7 +31,7 @@ func segmentsOf(path string) []string {
 	return segments
 }
 
-// match finds the route of a request. Without one, allowed are the methods that the path has.
+// match finds the route of a request, and the values in its path. If no route fits, allowed has the methods that the path has.
 func match(routes []boundRoute, method, path string) (found *boundRoute, values map[string]string, allowed []string) {
 	segments := segmentsOf(path)
 	for i := range routes {
@@ -46,7 +47,7 @@ func match(routes []boundRoute, method, path string) (found *boundRoute, values 
 	return nil, nil, allowed
 }
 
-// values are what stands in the places of the pattern's names.
+// values returns the segments of the path by the names that the pattern gives them, and whether the path fits the pattern.
 func (b *boundRoute) values(segments []string) (map[string]string, bool) {
 	if len(segments) != len(b.segments) {
 		return nil, false
@@ -67,11 +68,11 @@ func (b *boundRoute) values(segments []string) (map[string]string, bool) {
 	return values, true
 }
 
-// A target is what a path names. What isn't the client's own is left as it came: the domain has one answer for all that
-// are none.
+// A target is what a path names. An id that Countersign made isn't checked here, because package mfa has one answer for every
+// text that isn't such an id.
 type target struct {
 	org, user string
-	id        string // of a challenge, an enrolment or a browser
+	id        string // the id of a challenge, an enrolment or a browser
 	factor    string
 }
 
@@ -91,11 +92,11 @@ func targetOf(values map[string]string) (t target, err error) {
 	return t, nil
 }
 
-// parsePathID reads an id that stands in a path. Whether what it spells is an id is for the domain to say.
+// parsePathID reads an id as it is written in a path. Package mfa checks that the text is a valid id.
 func parsePathID(segment string) (id string, ok bool) {
 	if encoded, ok := strings.CutPrefix(segment, "~"); ok {
 		raw, err := base64.RawURLEncoding.DecodeString(encoded)
-		// Go's decoder skips line ends and takes bits that are left over: only one spelling is good.
+		// Go's decoder skips line ends and ignores bits that are left over. Only the text that the encoder writes is accepted.
 		return string(raw), err == nil && len(raw) > 0 && base64.RawURLEncoding.EncodeToString(raw) == encoded
 	}
 	if segment == "." || segment == ".." {
@@ -110,7 +111,7 @@ func parsePathID(segment string) (id string, ok bool) {
 	return segment, true
 }
 
-// invalid refuses a request for the field, header or place of a path that is wrong.
+// invalid refuses a request. param names the field, the header, the query parameter or the part of the path that is wrong.
 func invalid(param, detail string) *mfa.Error {
 	return &mfa.Error{Code: mfa.InvalidRequest, Param: param, Detail: detail}
 }

@@ -14,25 +14,26 @@ import (
 	"countersign/pkg/seal"
 )
 
-// An operation is one call of the domain, as the door makes it. Req is what its body says; Res is its answer.
+// An operation is one call of package mfa, with what this package has to know about its requests. Req is the request and Res
+// is the answer.
 type operation[Req, Res any] struct {
 	do       func(context.Context, mfa.Call, target, Req) (Res, error)
-	headers  func(http.Header, *Req) error       // what the headers add to the body; nil: nothing
-	query    map[string]func(string, *Req) error // what each name of the query adds to the body; nil: it takes no query
-	read     func(body []byte, into *Req) error  // nil: as JSON, into a zero Req
-	nullable []string                            // fields, dotted, that null leaves out
-	words    []string                            // fields, dotted, that are left to a default by leaving them out, never by an empty text
-	present  func(Res, *answer)                  // nil: 200 and the body
+	headers  func(http.Header, *Req) error       // adds to the request what headers say; may be nil
+	query    map[string]func(string, *Req) error // adds to the request what each query parameter says; nil if there are no parameters
+	read     func(body []byte, into *Req) error  // reads the body; if it is nil, the body is decoded as JSON
+	nullable []string                            // the fields that may be null, written with dots; null is the same as leaving the field out
+	words    []string                            // the fields that have a default and can't be an empty text, written with dots
+	present  func(Res, *answer)                  // sets the status and headers of the answer; if it is nil, the status is 200
 	bodiless bool                                // the request has no body
-	optional bool                                // it may have none, which is as an empty object
-	repeats  bool                                // it has no effect, so an Idempotency-Key means nothing
+	optional bool                                // the request may have no body, which means the same as an empty object
+	repeats  bool                                // the call changes nothing, so an Idempotency-Key is ignored
 }
 
-// maxBody is how long a body may be, in bytes.
+// maxBody is the greatest length of a body in bytes.
 const maxBody = 64 << 10
 
-// serve is the one door to the domain. It checks form only, in an order that tells a stranger nothing: first that there
-// is a bearer, then where the request points, by its path and its query, then its body.
+// serve makes the handler of an operation. The handler checks only the form of a request, in an order that tells nothing to
+// somebody without a valid token: first that there is a bearer token, then the path and the query, then the body.
 func serve[Req, Res any](op operation[Req, Res]) handler {
 	return func(x *exchange, values map[string]string) (answer, error) {
 		var call mfa.Call
@@ -83,7 +84,7 @@ func serve[Req, Res any](op operation[Req, Res]) handler {
 	}
 }
 
-// open serves a route that needs no bearer. It takes neither a query nor a body, and refuses both like all other calls do.
+// open makes the handler of a route that needs no bearer token. It refuses a query and a body.
 func open(show handler) handler {
 	return func(x *exchange, values map[string]string) (answer, error) {
 		if _, err := ParseQuery(x.r.URL.RawQuery); err != nil {
@@ -112,7 +113,7 @@ func (op *operation[Req, Res]) answer(res Res) (answer, error) {
 	return a, err
 }
 
-// write puts what is said into the body, unless the status means that there is none.
+// write encodes said as the body of the answer. An answer with the status 204 has no body.
 func (a *answer) write(said any) (err error) {
 	if a.status == http.StatusNoContent {
 		return nil
@@ -122,7 +123,7 @@ func (a *answer) write(said any) (err error) {
 	return err
 }
 
-// bearer reads the Authorization header (RFC 6750 section 2.1). What the token is worth is for the domain to say.
+// bearer reads the token in the Authorization header (RFC 6750 section 2.1). It checks only its form.
 func bearer(h http.Header) (token string, ok bool) {
 	sent := h.Values("Authorization")
 	if len(sent) != 1 {
@@ -138,7 +139,7 @@ func bearer(h http.Header) (token string, ok bool) {
 	})
 }
 
-// only is the value of a header that stands once, or nothing.
+// only returns the value of a header that is there exactly once. Otherwise it returns an empty text.
 func only(h http.Header, name string) string {
 	if sent := h.Values(name); len(sent) == 1 {
 		return sent[0]
@@ -146,7 +147,7 @@ func only(h http.Header, name string) string {
 	return ""
 }
 
-// noBody makes sure that the request has none.
+// noBody refuses a request that has a body.
 func (x *exchange) noBody() error {
 	if x.r.Body == nil {
 		return nil
@@ -158,7 +159,7 @@ func (x *exchange) noBody() error {
 	return nil
 }
 
-// body reads the request's body. One that may be missing needs to be declared only if it is there.
+// body reads the body of the request, which must be declared as JSON. If it is optional and missing, it needn't be declared.
 func (x *exchange) body(optional bool) (body []byte, err error) {
 	declared := declaredJSON(x.r.Header)
 	if !declared && !optional {

@@ -2,7 +2,7 @@ package api
 
 import "net/http"
 
-// A Step is what one function serves. Its name is that of the function's folder.
+// A Step is the part of the API that one Lambda function serves. Its name is that of the function's folder.
 type Step struct {
 	Name   string
 	Routes []Route
@@ -12,11 +12,11 @@ type Step struct {
 type Route struct {
 	Method    string
 	Pattern   string
-	Operation string // its operationId in the OpenAPI document, and the name that a handler is bound by
-	Open      bool   // needs no bearer
+	Operation string // its operationId in the OpenAPI document; handlers are bound by it
+	Open      bool   // whether it can be called without a bearer token
 }
 
-// Methods are those that the route answers: a GET's answers HEAD too (RFC 9110 section 9.3.2).
+// Methods returns the HTTP methods of the route. A route with GET also answers HEAD (RFC 9110 section 9.3.2).
 func (r *Route) Methods() []string {
 	if r.Method == http.MethodGet {
 		return []string{http.MethodGet, http.MethodHead}
@@ -24,9 +24,10 @@ func (r *Route) Methods() []string {
 	return []string{r.Method}
 }
 
-// Steps is every route there is.
+// Steps has all routes of the API.
 //
-// What needs no bearer is a step of its own: whoever floods it takes nothing from the functions that people sign in by.
+// The routes that need no bearer token are a step of their own. So somebody who floods them takes no capacity from the
+// functions that people need to sign in.
 var Steps = []Step{
 	{Name: "challenge", Routes: []Route{
 		{Method: "POST", Pattern: "/v1/decisions", Operation: "decide"},

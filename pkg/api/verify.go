@@ -6,7 +6,7 @@ import (
 	"countersign/pkg/mfa"
 )
 
-// Verify binds the step "verify" to s.
+// Verify binds the routes of the step "verify" to s.
 func Verify(s *mfa.Service) Handlers {
 	return Handlers{step: "verify", bound: map[string]handler{
 		"verifyChallenge": serve(operation[mfa.VerifyRequest, mfa.VerifyAnswer]{

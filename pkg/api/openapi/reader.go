@@ -11,17 +11,17 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// base is the address that the document has for the schema compiler; nothing is fetched from it.
+// base is the address that the schema compiler uses for the document. Nothing is loaded from it.
 const base = "openapi:document"
 
-// A reader compiles what the document says. Its first error stays.
+// A reader compiles the schemas of the document. It keeps its first error.
 type reader struct {
 	root     map[string]any
 	compiler *jsonschema.Compiler
 	err      error
 }
 
-// readStrict reads the strict copy. With it, a token is checked by what it says, too.
+// readStrict reads the strict copy of the document. Its reader checks the claims of a token, too.
 func readStrict() (*reader, error) {
 	root, err := strict()
 	if err != nil {
@@ -48,7 +48,7 @@ func isToken(text []byte) error {
 	return err
 }
 
-// openToken reads the header and the claims of a token. Whether its signature is good is for those to say who have the key.
+// openToken reads the header and the claims of a token. It doesn't check the signature, because it doesn't have the key.
 func openToken(text []byte) (any, error) {
 	parts := strings.Split(string(text), ".")
 	if len(parts) != 3 {
@@ -75,7 +75,7 @@ func (r *reader) fail(pointer, what string) {
 	}
 }
 
-// at finds what a pointer leads to, through references, and where that is.
+// at returns the object that a pointer leads to, and the pointer to it. It follows references.
 func (r *reader) at(pointer string) (map[string]any, string) {
 	var here any = r.root
 	for token := range strings.SplitSeq(strings.TrimPrefix(pointer, "#/"), "/") {
@@ -94,7 +94,7 @@ func (r *reader) at(pointer string) (map[string]any, string) {
 	return object, pointer
 }
 
-// refer follows a reference, if this is one.
+// refer returns the object that a reference leads to. An object that isn't a reference is returned as it is.
 func (r *reader) refer(object map[string]any) map[string]any {
 	if to, ok := object["$ref"].(string); ok {
 		object, _ = r.at(to)

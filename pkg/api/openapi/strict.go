@@ -12,13 +12,14 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// Strict is the strict copy of the document, in JSON: an answer has no field that isn't in it, an operation answers with
-// no status and no code but its own, and every header that is listed is there.
+// Strict returns the strict copy of the document, in JSON. In it, an answer can have only the fields that are listed, an
+// operation can have only its own statuses and codes, and every header that is listed is required.
 //
-// The document itself leaves answers open, since a caller ignores what it doesn't know, and says with one default answer
-// what every operation can refuse. Only its extensions, which other tools pass over, make it strict: x-problems lists the
-// codes of an operation, x-status the status of each code, and x-strict holds what else is true: of a schema, in JSON
-// Schema's own words; of a header, the one status that it stands with, and whether it always does.
+// The document itself allows more fields in answers, because callers ignore what they don't know. It has one default answer
+// for the problems of all operations. What makes the copy strict stands in extensions, which other tools ignore: x-problems
+// lists the codes of an operation, and x-status has the status of each code. x-strict has what else is true. For a schema,
+// that is written in the keywords of JSON Schema. For a header, it is the one status that has the header, and whether that
+// status always has it.
 func Strict() ([]byte, error) {
 	root, err := strict()
 	if err != nil {
@@ -27,7 +28,7 @@ func Strict() ([]byte, error) {
 	return json.MarshalIndent(root, "", " ")
 }
 
-// parse reads the document as it was published.
+// parse reads the document as it is published.
 func parse() (map[string]any, error) {
 	var parsed any
 	if err := yaml.Unmarshal(Document, &parsed); err != nil {
@@ -74,11 +75,11 @@ func strict() (map[string]any, error) {
 	return root, c.err
 }
 
-// A closer makes the strict copy in place. Its first error stays.
+// A closer turns the document into its strict copy. It keeps its first error.
 type closer struct {
 	root    map[string]any
 	schemas map[string]any
-	closed  map[string]any // schemas of answers, by the name they get
+	closed  map[string]any // strict schemas of answers, by their new names
 	problem map[string]any // the default answer
 	err     error
 }
@@ -89,7 +90,7 @@ func (c *closer) fail(format string, args ...any) {
 	}
 }
 
-// within follows names down through objects; where there is none, it is empty.
+// within returns the object that is reached by following names through objects. If there is none, the result is empty.
 func within(here any, names ...string) map[string]any {
 	for _, name := range names {
 		object, _ := here.(map[string]any)
@@ -99,7 +100,7 @@ func within(here any, names ...string) map[string]any {
 	return object
 }
 
-// find follows one reference, if this is one.
+// find returns the object that a reference leads to. An object that isn't a reference is returned as it is.
 func (c *closer) find(object map[string]any) map[string]any {
 	to, ok := object["$ref"].(string)
 	if !ok {
@@ -112,7 +113,7 @@ func (c *closer) find(object map[string]any) map[string]any {
 	return found
 }
 
-// operation puts the answers that an operation really has in the place of the one that stands for them.
+// operation replaces the default answer of an operation by one answer for each status that the operation can have.
 func (c *closer) operation(name string, operation map[string]any) {
 	said := within(operation, "responses")
 	if said["default"] == nil {
@@ -140,7 +141,7 @@ func (c *closer) operation(name string, operation map[string]any) {
 	operation["responses"] = answers
 }
 
-// status is that of a code.
+// status returns the HTTP status of a code.
 func (c *closer) status(code any) string {
 	name, _ := code.(string)
 	status := within(c.schemas, "Code", "x-status")[name]
@@ -150,7 +151,7 @@ func (c *closer) status(code any) string {
 	return fmt.Sprint(status)
 }
 
-// refusal is the answer that stands for one status and its codes: the problem document, and no gateway's own refusal.
+// refusal returns the answer for one status with some codes. It is a problem document; a refusal of the gateway isn't allowed.
 func (c *closer) refusal(status string, codes []any) map[string]any {
 	const problem = "application/problem+json"
 	answer := maps.Clone(c.problem)
@@ -167,7 +168,7 @@ func (c *closer) refusal(status string, codes []any) map[string]any {
 	return c.answer(answer, status)
 }
 
-// answer closes one answer.
+// answer returns the strict copy of one answer.
 func (c *closer) answer(answer map[string]any, status string) map[string]any {
 	answer = maps.Clone(answer)
 	content := map[string]any{}
@@ -195,7 +196,7 @@ func (c *closer) answer(answer map[string]any, status string) map[string]any {
 	return answer
 }
 
-// schema closes a schema and all below it, and lays over it what its x-strict says.
+// schema returns the strict copy of a schema, with all schemas inside it. It adds what x-strict says.
 func (c *closer) schema(said any) any {
 	switch said := said.(type) {
 	case map[string]any:
@@ -252,7 +253,7 @@ func isObject(kind any) bool {
 	return kind == "object" || slices.Contains(several, any("object"))
 }
 
-// reference leads to the closed copy of the schema that ref leads to.
+// reference returns a reference to the strict copy of the schema to which ref leads.
 func (c *closer) reference(ref string) string {
 	const schemas = "#/components/schemas/"
 	name, ok := strings.CutPrefix(ref, schemas)
@@ -262,7 +263,7 @@ func (c *closer) reference(ref string) string {
 	}
 	closed := name + "-closed"
 	if c.closed[closed] == nil {
-		c.closed[closed] = true // for one that leads back to itself
+		c.closed[closed] = true // in case the schema contains itself
 		c.closed[closed] = c.schema(c.schemas[name])
 	}
 	return schemas + closed

@@ -1,8 +1,8 @@
-// Package openapi holds the reference of the HTTP API, an OpenAPI 3.1 document, and checks messages against it.
+// Package openapi holds the reference of the HTTP API, which is an OpenAPI 3.1 document, and checks requests and answers
+// against it.
 //
-// What it keeps: a message is good only where the document says so. A status, content type, header or field that isn't
-// in the document is an error, so that the document can't fall behind. It refuses to serve traffic: functions don't
-// link it.
+// An answer with a status, content type, header or field that isn't in the document is an error, so that tests notice when
+// the document falls behind the code. The package is for tests and tools: the functions don't link it.
 package openapi
 
 import (
@@ -27,27 +27,27 @@ type Operation struct {
 	Method  string
 	Pattern string // the path, with names in braces
 	ID      string // its operationId
-	Open    bool   // needs no bearer
+	Open    bool   // whether it can be called without a bearer token
 }
 
-// A Validator checks messages against the document. It may be used from many goroutines.
+// A Validator checks requests and answers against the document. It may be used from many goroutines.
 type Validator struct {
 	operations []operation
-	elsewhere  map[string]answer // what paths answer that the document doesn't have
-	otherwise  map[string]answer // what paths answer to methods that they don't have
+	elsewhere  map[string]answer // the answers for paths that the document doesn't have
+	otherwise  map[string]answer // the answers for methods that a path doesn't have
 	schemas    map[string]*jsonschema.Schema
 }
 
 type operation struct {
 	Operation
-	request  *jsonschema.Schema // nil: it has no body
-	optional bool               // its body may be missing
+	request  *jsonschema.Schema // nil if the request has no body
+	optional bool               // the body may be missing
 	answers  map[string]answer  // by status
 }
 
-// An answer is what the document says of one status.
+// An answer is what the document says about one status.
 type answer struct {
-	types   map[string]*jsonschema.Schema // by content type; empty: there is no body
+	types   map[string]*jsonschema.Schema // by content type; empty if there is no body
 	headers map[string]header             // by name
 }
 
@@ -56,8 +56,8 @@ type header struct {
 	schema   *jsonschema.Schema
 }
 
-// New reads the strict copy of the document: see [Strict]. It fails if the document or one of its schemas isn't well
-// formed.
+// New makes a Validator from the strict copy of the document (see [Strict]). It fails if the document or one of its schemas
+// isn't well-formed.
 func New() (*Validator, error) {
 	r, err := readStrict()
 	if err != nil {
@@ -79,7 +79,7 @@ func New() (*Validator, error) {
 	return v, nil
 }
 
-// Operations are all those of the document.
+// Operations returns all operations of the document.
 func (v *Validator) Operations() (all []Operation) {
 	for _, o := range v.operations {
 		all = append(all, o.Operation)
@@ -87,8 +87,8 @@ func (v *Validator) Operations() (all []Operation) {
 	return all
 }
 
-// Response checks an answer to a request of that method and path. A path that the document doesn't have must be
-// answered by 404, and a method that a path doesn't have by 405. A HEAD is answered like a GET, without a body.
+// Response checks the answer to a request with that method and path. For a path that the document doesn't have, the answer
+// must be a 404, and for a method that a path doesn't have, a 405. A HEAD must have the answer of a GET without its body.
 func (v *Validator) Response(method, path string, status int, h http.Header, body []byte) error {
 	a, err := v.answerFor(method, path, strconv.Itoa(status))
 	if err == nil {
@@ -100,8 +100,8 @@ func (v *Validator) Response(method, path string, status int, h http.Header, bod
 	return nil
 }
 
-// Request checks the body of a request. What the door refuses in a body beyond the document is what no schema can say:
-// names that stand twice, and values that only the domain can judge.
+// Request checks the body of a request. The API refuses more than this method does: names that stand twice in one object, and
+// values that only package mfa can check. A schema can't express that.
 func (v *Validator) Request(method, path string, body []byte) error {
 	o, _ := v.find(method, path)
 	if o == nil {
@@ -122,7 +122,7 @@ func (v *Validator) Request(method, path string, body []byte) error {
 	return nil
 }
 
-// Value checks a value against a schema that the document has under that name.
+// Value checks a value against the schema that has that name in the document.
 func (v *Validator) Value(schema string, value any) error {
 	s, ok := v.schemas[schema]
 	if !ok {
@@ -131,7 +131,7 @@ func (v *Validator) Value(schema string, value any) error {
 	return s.Validate(value)
 }
 
-// find is the operation of a request, and whether its path is there at all.
+// find returns the operation of a request. If there is none, samePath is another operation of the same path, or nil.
 func (v *Validator) find(method, path string) (found, samePath *operation) {
 	for i := range v.operations {
 		o := &v.operations[i]
