@@ -11,17 +11,18 @@ import (
 	"countersign/pkg/store/record"
 )
 
-// An account is all the store holds of one user, as one Query reads it.
+// An account is all that the store holds about one user, as one Query reads it.
 type account struct {
 	route        route
 	item         store.Item // the guard's
-	guard        *guard     // nil: the user was never seen, or was erased
+	guard        *guard     // nil if the user was never seen, or was erased
 	browsers     []*browser
-	browserEpoch string          // the guard's trust epoch as it was read
-	enrolled     []*factorRecord // those that the guard doesn't list are none
-	pending      enrolment       // the one that is under way; with no more than its key: none is
+	browserEpoch string          // the guard's, as it was read
+	enrolled     []*factorRecord // those that the guard doesn't list don't count
+	pending      enrolment       // the enrolment that is under way; if there is none, only the key of its item is set
 }
 
+// readAccount reads all that the store holds about the user of a route.
 func (s *Service) readAccount(r route, into **account) read {
 	return read{fetch: func(ctx context.Context) error {
 		a := &account{route: r, item: store.Item{Key: guardKey(r)}}
@@ -44,7 +45,7 @@ func (s *Service) readAccount(r route, into **account) read {
 	}}
 }
 
-// readGuard reads no more of a's user than the guard.
+// readGuard reads only the guard of a's user.
 func (a *account) readGuard() read {
 	return read{key: guardKey(a.route), take: func(item store.Item) error {
 		if item.Absent() {
@@ -88,12 +89,12 @@ func (a *account) meet(org, user string) {
 	a.guard = &guard{Org: org, User: user, Epoch: newEpoch(), ActivityKey: activity.NewKey()}
 }
 
-// event is one about the user that is no part of a challenge.
+// event makes an event about the user that belongs to no challenge.
 func (a *account) event(kind string, p *orgPolicy, data map[string]any) pendingEvent {
 	return a.guard.event(kind, p.Version, data)
 }
 
-// readGuards reads the guards of routes together. A user who doesn't exist has none.
+// readGuards reads the guards of several users together. A user who doesn't exist has none.
 func readGuards(ctx context.Context, from store.Store, routes map[route]bool) (map[route]*guard, error) {
 	var reads []read
 	found := map[route]*guard{}
@@ -118,8 +119,9 @@ func readGuards(ctx context.Context, from store.Store, routes map[route]bool) (m
 	return found, nil
 }
 
-// putGuard writes the guard of a, with what each of its writes brings: the notices of the events that are planned so far,
-// and what has waited for room. Every commit with an event that the user is told of ends with it.
+// putGuard puts the guard of a. With it go the notices about the events that are planned so far, and those that have waited
+// for room. Every commit with an event that the user is told about ends with putGuard. It also removes trusted browsers that
+// don't count any more.
 func (u *unit) putGuard(a *account, p *orgPolicy) {
 	u.tell(a.guard, p)
 	u.put(a.item, a.guard, time.Time{})

@@ -10,7 +10,7 @@ import (
 	"countersign/pkg/store/record"
 )
 
-// newChallenge begins one, and tells of it.
+// newChallenge makes a challenge, and plans the event about it.
 func (u *unit) newChallenge(q *StartRequest, a *account, p *orgPolicy, v *verdict) *challenge {
 	ch := &challenge{
 		ID: seal.ID("ch_", []byte(a.route)), Epoch: a.guard.Epoch, Life: a.guard.life(), Org: q.Org, User: q.User.ID,
@@ -33,15 +33,15 @@ func (ch *challenge) event(kind string, data map[string]any) pendingEvent {
 	}
 }
 
-// challengeView is a challenge with all that decides about it, as the reads of a step found it.
+// A challengeView is a challenge with all that decides about it, as the reads of a step found them.
 type challengeView struct {
 	a  *account
 	p  *orgPolicy
 	ch *challenge
 }
 
-// viewChallenge names the reads that a step on a challenge starts with. An id that can't be one of ours reads nothing, and is
-// then as absent as any other.
+// viewChallenge returns the reads that a step on a challenge starts with. For an id that was not made here there are none,
+// and the challenge counts as missing.
 func (s *Service) viewChallenge(id string, into *challengeView) []read {
 	raw, ok := seal.ParseID("ch_", id, routeLen)
 	if !ok {
@@ -52,7 +52,7 @@ func (s *Service) viewChallenge(id string, into *challengeView) []read {
 	return []read{s.readAccount(r, &into.a), readPolicy(r, "", &into.p), readChallenge(id, &into.ch)}
 }
 
-// challengeNamed is the challenge that a path names.
+// challengeNamed is what a path with the id of a challenge names.
 func challengeNamed(id string) *named {
 	raw, _ := seal.ParseID("ch_", id, routeLen)
 	return &named{at: route(raw), challenge: id, missing: challengeInvalid}
@@ -69,17 +69,18 @@ func readChallenge(id string, into **challenge) read {
 	}}
 }
 
-// errUnsettled says that challenge and guard were read at two moments with a send between them.
+// errUnsettled says that the challenge and the guard were read at two moments, and that a code was sent between them.
 var errUnsettled = fmt.Errorf("challenge and guard don't belong together: %w", store.ErrConflict)
 
-// ask is the question that f is, asked in the challenge.
+// question asks for f in the challenge.
 func (v *challengeView) question(u *unit, f factor) *question {
 	return &question{u: u, v: v, in: v, f: f, enrolled: v.a.guard.enrolled(f.ID)}
 }
 
 func (v *challengeView) binding() binding { return v.ch.binding() }
 
-// sent makes code the one that answers the challenge, or that proves the account's address before it is answered.
+// sent makes code the newest one of the challenge. It answers the challenge or, if only an enrolment does, proves the
+// account's address.
 func (v *challengeView) sent(u *unit, f factor, code *sentCode) {
 	ch := v.ch
 	ch.Code = code
@@ -88,8 +89,8 @@ func (v *challengeView) sent(u *unit, f factor, code *sentCode) {
 	u.out.notHanded = ch.notHanded(v.a.route, u.out.mark)
 }
 
-// checkOpen answers ChallengeInvalid unless the challenge can still be answered, by this caller. The slot it gives may be
-// nil: nothing has come to the guard yet. With an error, it is how the challenge ended.
+// checkOpen returns ChallengeInvalid unless this caller can still answer the challenge. The slot is nil if the challenge has
+// none yet. With an error, the slot says how the challenge ended, or is nil.
 func (v *challengeView) checkOpen(u *unit) (*slot, error) {
 	ch := v.ch
 	if v.ch.Item.Absent() || !u.caller.mayAnswer(ch) {
@@ -109,7 +110,8 @@ func (v *challengeView) checkOpen(u *unit) (*slot, error) {
 	return s, nil
 }
 
-// checkAnswerable is open to those who answer with a factor or a recovery code: not where only enrolling answers.
+// checkAnswerable is checkOpen for an answer with a factor, and for sending its code. It also refuses a challenge that only
+// an enrolment answers.
 func (v *challengeView) checkAnswerable(u *unit) (*slot, error) {
 	s, err := v.checkOpen(u)
 	if err == nil && v.ch.Enrolment != "" {
@@ -118,8 +120,8 @@ func (v *challengeView) checkAnswerable(u *unit) (*slot, error) {
 	return s, err
 }
 
-// settled reports whether challenge and guard were read at one moment: a code that was sent meanwhile is in both, and so
-// is a recovery that goes on with an enrolment.
+// settled reports whether challenge and guard were read at one moment. Sending a code changes both of them, and so does a
+// recovery that goes on with an enrolment.
 func (v *challengeView) settled(s *slot) bool {
 	sequence := 0
 	if v.ch.Code != nil {
@@ -128,8 +130,9 @@ func (v *challengeView) settled(s *slot) bool {
 	return s == nil && sequence == 0 || s != nil && s.Sequence == sequence && s.Effect == v.ch.Recovered
 }
 
-// factor finds the factor that a request names, or failing that the one last sent to, or the default, or where there was
-// none the strongest. It refuses one that isn't the user's or isn't allowed now; nothing is sent or spent.
+// factor returns the factor that a request names. If it names none, that is the one that a code was last sent for, or the
+// challenge's default, or the strongest. factor refuses one that the user doesn't have or the policy forbids now. Then
+// nothing is sent or counted.
 func (v *challengeView) factor(named string) (factor, error) {
 	id := named
 	switch {
@@ -154,7 +157,7 @@ func (v *challengeView) factor(named string) (factor, error) {
 	return factor{}, refuse(NotFound, "The user has no such factor.")
 }
 
-// notHanded is what a failed hand-over of the challenge's newest code changes.
+// notHanded returns what plans the changes that a failed hand-over of the challenge's newest code brings.
 func (ch *challenge) notHanded(r route, mark int64) func(*unit, bool) error {
 	sent := *ch
 	sequence := ch.Code.Sequence
@@ -178,13 +181,13 @@ func (ch *challenge) notHanded(r route, mark int64) func(*unit, bool) error {
 	}
 }
 
-// conclude notes how the challenge ended, in the guard.
+// conclude notes in the guard how the challenge ended.
 func (v *challengeView) conclude(u *unit, s *slot, state string) {
 	s.State, s.EndedAt, s.WrittenBy, s.KnownTokensEnded = state, u.now, u.version, false
 	s.Until = v.ch.Expires.Add(shownFor)
 }
 
-// wrong counts a wrong answer against the challenge, and where answers of the kind can be guessed against the user.
+// wrong counts a wrong answer against the challenge and, if answers with the kind can be guessed, against the user.
 func (v *challengeView) wrong(u *unit, s *slot, kind kindRow) error {
 	g := v.a.guard
 	s.Wrong++
@@ -202,15 +205,15 @@ func (v *challengeView) wrong(u *unit, s *slot, kind kindRow) error {
 	return wrongCode(left)
 }
 
-// left is how many wrong answers the challenge and its user still have.
+// left returns how many wrong answers the challenge and its user can still give.
 func (v *challengeView) left(s *slot, now time.Time) int {
 	return max(0, min(v.p.Challenge.Attempts-s.Wrong, v.a.guard.WrongCodes.left(codeBudget(), v.knownBrowser(), now)))
 }
 
-// knownBrowser says in which of the user's two budgets wrong answers count.
+// knownBrowser reports whether wrong answers count in the user's budget for known browsers.
 func (v *challengeView) knownBrowser() bool { return v.ch != nil && v.ch.KnownBrowser }
 
-// checkLock answers Locked if no code would be looked at.
+// checkLock returns Locked if no code would be checked.
 func (v *challengeView) checkLock(now time.Time) error {
 	if until, locked := v.a.guard.WrongCodes.locked(v.knownBrowser(), now); locked {
 		return lockedUntil(until, now)
@@ -232,7 +235,7 @@ func wrongCode(left int) *Error {
 	return e
 }
 
-// signToken says how the challenge was answered.
+// signToken signs the token that says how the challenge was answered.
 func (v *challengeView) signToken(u *unit, s *slot) (seal.Secret, error) {
 	ch := v.ch
 	c := claims{
@@ -249,7 +252,7 @@ func (v *challengeView) signToken(u *unit, s *slot) (seal.Secret, error) {
 	return u.sign(c)
 }
 
-// outcome is what the call that ended the challenge answered, for ten minutes to the client.
+// outcome returns what the call that ended the challenge has answered.
 func (v *challengeView) outcome(u *unit, s *slot) (any, error) {
 	switch {
 	case s.Factor != "":

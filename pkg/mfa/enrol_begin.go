@@ -11,24 +11,24 @@ import (
 )
 
 const (
-	enrolFor  = 10 * time.Minute // an enrolment waits to be finished
-	mostLabel = 100              // bytes
+	enrolFor  = 10 * time.Minute // how long an enrolment can be finished
+	mostLabel = 100              // bytes in a factor's label
 
-	// mostBegins is how often an enrolment can be begun by enrolment tokens of one user while one of the tokens lasts. A
+	// mostBegins is how many enrolments can be begun with enrolment tokens of one user while one of the tokens lasts. A
 	// browser holds such a token, and each begin may leave a remembered answer for a day.
 	mostBegins = 20
 )
 
-// An EnrolRequest begins an enrolment. With an enrolment token Org, User and OnBehalf are absent; with an API key Org and
+// An EnrolRequest begins an enrolment. With an enrolment token, leave out Org, User and OnBehalf. With an API key, Org and
 // User.ID are required.
 type EnrolRequest struct {
 	Org   string  `json:"org"`
 	User  *Person `json:"user"`
 	Kind  Kind    `json:"kind"`
-	Label string  `json:"label"` // for the user's own list of factors; up to 100 bytes
-	Phone *string `json:"phone"` // of kind sms
+	Label string  `json:"label"` // for the user's own list of factors; at most 100 bytes
+	Phone *string `json:"phone"` // for the kind sms
 
-	OnBehalf *Intervention `json:"on_behalf"` // of the administrator who sets the user up
+	OnBehalf *Intervention `json:"on_behalf"` // set if an administrator enrols the factor for the user
 }
 
 func (q *EnrolRequest) check(byToken bool) error {
@@ -62,26 +62,26 @@ func (q *EnrolRequest) check(byToken bool) error {
 	return errors.Join(checkID("org", q.Org), checkID("user.id", q.User.ID))
 }
 
-// An EnrolAnswer is an enrolment that was begun, with what its kind needs; or, with Prove alone, the code that has to come
-// back before one is.
+// An EnrolAnswer is an enrolment that was begun, with what its kind needs. If only Prove is set, no enrolment was begun: the
+// code that was sent has to come back first (see ProveAddress).
 type EnrolAnswer struct {
 	ID      string      `json:"id,omitempty"`
 	Kind    Kind        `json:"kind,omitempty"`
 	Expires *time.Time  `json:"expires,omitempty"`
-	Proven  bool        `json:"proven,omitempty"` // the address needs no second proof: finish without a code
+	Proven  bool        `json:"proven,omitempty"` // the address is proven already: finish without a code
 	TOTP    *TOTPSecret `json:"totp,omitempty"`
 	Prove   *SendAnswer `json:"prove,omitempty"`
 
-	*SendAnswer // of a code that goes to the address which is being enrolled; nil: none does
+	*SendAnswer // about the code that was sent to the address that is being enrolled; nil if none was sent
 }
 
-// WithoutShownOnce is the answer as it is repeated once what is shown once may no longer be.
+// WithoutShownOnce returns the answer as it is repeated once what is shown only once may not be repeated any more.
 func (a EnrolAnswer) WithoutShownOnce() any {
 	a.TOTP = nil
 	return a
 }
 
-// unsent is the answer where it isn't said that the code was sent, for that reason.
+// unsent returns the answer that doesn't say that the code was sent, but gives the reason.
 func (a EnrolAnswer) unsent(why ErrorCode) EnrolAnswer {
 	unsent := &SendAnswer{SendError: why}
 	if a.Prove != nil {
@@ -92,13 +92,13 @@ func (a EnrolAnswer) unsent(why ErrorCode) EnrolAnswer {
 	return a
 }
 
-// BeginEnrolment begins to enrol a factor. Whatever the user had begun before is dead. With an API key it needs a fresh
-// user, or an administrator's word.
+// BeginEnrolment begins to enrol a factor. Whatever the user had begun before is dead. With an API key, the user must have
+// just shown who they are (see Call), or an administrator must act on their behalf.
 //
-// Where a user enrols because they must, and the policy wants the known address proven first, it sends a code there
-// instead: see ProveAddress. It answers MethodForbidden for a kind that the policy has no room for, NothingToSend where
-// there is no address, AlreadyExists for one that is enrolled, TooManyRequests where tokens have begun too often,
-// TooManySends, Locked, and DeliveryFailed.
+// If users enrol because they must, and the policy wants the known address proven first, it sends a code there instead: see
+// ProveAddress. It returns MethodForbidden for a kind that the policy or the account has no room for, NothingToSend if there
+// is no address, AlreadyExists for an address that is enrolled, TooManyRequests if tokens have begun enrolments too often,
+// ReauthenticationNeeded, StepUpNeeded, TooManySends, Locked, and DeliveryFailed.
 func (s *Service) BeginEnrolment(ctx context.Context, call Call, q EnrolRequest) (EnrolAnswer, error) {
 	var v enrolmentView
 	_, byToken := seal.ParseBearer(seal.EnrolmentToken, call.Bearer, challengeIDLen)
@@ -130,7 +130,7 @@ func (v *enrolmentView) begin(u *unit, call Call, q *EnrolRequest) (answer Enrol
 	}
 	var applied profileChange
 	if !v.byToken {
-		// A known user is judged as the proof found them: a new address, which ends every proof, comes after it.
+		// The proof is checked before the profile is applied, because a new address ends every proof.
 		if v.a.exists() {
 			if err := v.mayBegin(u, call, q); err != nil {
 				return EnrolAnswer{}, err
@@ -155,19 +155,19 @@ func (v *enrolmentView) begin(u *unit, call Call, q *EnrolRequest) (answer Enrol
 	return answer, err
 }
 
-// mayBegin judges a client that begins an enrolment for a user.
+// mayBegin refuses a client that may not begin an enrolment for the user.
 func (v *enrolmentView) mayBegin(u *unit, call Call, q *EnrolRequest) error {
 	switch {
 	case v.a.guard.Deprovisioned:
 		return refuse(Forbidden, "This user was deprovisioned. PUT the user again first.")
 	case q.OnBehalf != nil:
-		return nil // an administrator's word
+		return nil // an administrator acts for the user
 	}
 	return u.freshToBegin(call, v.a, v.p)
 }
 
-// plan begins an enrolment, or sends the code that has to come back before one is. It changes the guard only where it
-// sends something, and leaves putting it to its caller.
+// plan begins an enrolment, or sends the code that has to come back before one is begun. It changes the guard only if it
+// sends something, and leaves it to its caller to put the guard.
 func (v *enrolmentView) plan(u *unit, q *EnrolRequest, s *slot) (EnrolAnswer, error) {
 	if err := v.mayEnrol(q.Kind); err != nil {
 		return EnrolAnswer{}, err

@@ -12,11 +12,11 @@ import (
 // A FinishRequest is the first answer with the factor that is being enrolled.
 type FinishRequest struct {
 	Enrolment string `json:"-"`
-	Answer           // empty only where the address was proven before
+	Answer           // empty only if the address was proven before
 }
 
-// A FinishAnswer is an enrolled factor. RecoveryCodes are there when a new set was made, Token when the enrolment was part
-// of a sign-in or a step-up, Offer where email could be enrolled as a backup.
+// A FinishAnswer is an enrolled factor. It has RecoveryCodes if a new set was made, Token if the enrolment was part of a
+// sign-in or a step-up, and Offer if a factor of another kind could be enrolled as a backup.
 type FinishAnswer struct {
 	Factor        Factor          `json:"factor"`
 	RecoveryCodes []seal.Secret   `json:"recovery_codes,omitempty"`
@@ -25,18 +25,18 @@ type FinishAnswer struct {
 	Offer         *EnrolmentOffer `json:"offer,omitempty"`
 }
 
-// WithoutShownOnce is the answer as it is repeated once what is shown once may no longer be.
+// WithoutShownOnce returns the answer as it is repeated once what is shown only once may not be repeated any more.
 func (a FinishAnswer) WithoutShownOnce() any {
 	a.RecoveryCodes = nil
 	return a
 }
 
-// FinishEnrolment looks at the first code of a factor, and if it is right the factor counts from then on. Wrong ones count
-// against the enrolment and the user as at Verify; one that is right for a clock that is off says by how much. The code is
-// spent: it is no good at a sign-in.
+// FinishEnrolment checks the first answer with a factor. If it is right, the factor counts from then on. Wrong answers count
+// against the enrolment and the user as at Verify. If a code is right for a clock that is off, the refusal says by how much.
+// The code is spent: it is not accepted at a sign-in.
 //
-// A user's first factor turns 2FA on and brings recovery codes, where the policy has any. After a recovery whose effect is
-// reenrol it takes the place of all earlier factors, trust and codes.
+// A user's first factor turns 2FA on and brings recovery codes, if the policy has any. After a recovery whose effect is
+// reenrol, the new factor takes the place of all earlier factors, trust and codes.
 func (s *Service) FinishEnrolment(ctx context.Context, call Call, q FinishRequest) (FinishAnswer, error) {
 	if !q.Answer.isZero() {
 		if err := q.Answer.form(); err != nil {
@@ -52,7 +52,7 @@ func (s *Service) FinishEnrolment(ctx context.Context, call Call, q FinishReques
 func (v *enrolmentView) finish(u *unit, q *FinishRequest) (FinishAnswer, error) {
 	slot, err := v.underWay(u, q.Enrolment)
 	if slot != nil && slices.Contains(u.versions, slot.WrittenBy) {
-		// Counted or done by this very call, whose commit's answer was lost.
+		// An earlier try of this call has counted the answer or enrolled the factor, and the answer to its commit was lost.
 		if slot.State == verified {
 			return v.finished(u, slot)
 		}
@@ -79,10 +79,10 @@ func (v *enrolmentView) finish(u *unit, q *FinishRequest) (FinishAnswer, error) 
 	if err := v.mayEnrol(en.Factor.Kind); err != nil {
 		return FinishAnswer{}, err // the policy or the account has changed since it was begun
 	}
-	l := enrolledFactor{ID: en.Factor.ID, Kind: en.Factor.Kind, Used: u.now}
+	enrolled := enrolledFactor{ID: en.Factor.ID, Kind: en.Factor.Kind, Used: u.now}
 	right := en.Proven
 	if !right {
-		right, err = kind.check(v.question(u, &l), q.Answer)
+		right, err = kind.check(v.question(u, &enrolled), q.Answer)
 	}
 	if err != nil {
 		return FinishAnswer{}, err
@@ -90,18 +90,18 @@ func (v *enrolmentView) finish(u *unit, q *FinishRequest) (FinishAnswer, error) 
 	if !right {
 		return FinishAnswer{}, v.wrongFirst(u, q, v.wrongFinish(u, kind))
 	}
-	return v.enrol(u, l)
+	return v.enrol(u, enrolled)
 }
 
-// guessed reports whether an answer with a factor of the kind, which is being enrolled, could be a guess. A user who gave a
-// recovery code and is shown the new factor's secret guesses at nothing, so a lock that somebody else's guesses brought
-// doesn't keep that user out.
+// guessed reports whether an answer with the factor that is being enrolled could be a guess. A user who gave a recovery code
+// and is shown the new factor's secret doesn't guess. So a lock that an attacker's guesses have brought doesn't keep that
+// user out.
 func (v *enrolmentView) guessed(kind kindRow) bool {
 	recovered := v.byToken && v.ch.Recovered != ""
 	return kind.guessable && !(recovered && kind.enrolleeHoldsSecret)
 }
 
-// wrongFirst is the answer to a wrong first answer, with what the kind can say of it besides.
+// wrongFirst is the answer to a wrong first answer, with what the kind can say about it.
 func (v *enrolmentView) wrongFirst(u *unit, q *FinishRequest, left int) error {
 	answer := wrongCode(left)
 	en := &v.a.pending
@@ -113,8 +113,8 @@ func (v *enrolmentView) wrongFirst(u *unit, q *FinishRequest, left int) error {
 	return answer
 }
 
-// wrongFinish counts a wrong answer against the enrolment, and where it could be a guess against the user. It answers how
-// many are left.
+// wrongFinish counts a wrong answer against the enrolment and, if it could be a guess, against the user. It returns how many
+// wrong answers can still be given.
 func (v *enrolmentView) wrongFinish(u *unit, kind kindRow) (left int) {
 	g, en := v.a.guard, &v.a.pending
 	slot := g.openEnrolmentSlot(en)
@@ -140,7 +140,7 @@ func (v *enrolmentView) wrongFinish(u *unit, kind kindRow) (left int) {
 }
 
 // enrol makes the factor count.
-func (v *enrolmentView) enrol(u *unit, l enrolledFactor) (FinishAnswer, error) {
+func (v *enrolmentView) enrol(u *unit, enrolled enrolledFactor) (FinishAnswer, error) {
 	g, en := v.a.guard, v.a.pending
 	enabled := g.Enabled
 	if v.byToken && v.ch.Recovered == EffectReenrol {
@@ -152,7 +152,7 @@ func (v *enrolmentView) enrol(u *unit, l enrolledFactor) (FinishAnswer, error) {
 			u.event(v.a.event(UserEnabled, v.p, nil))
 		}
 	}
-	g.Factors = append(g.Factors, l)
+	g.Factors = append(g.Factors, enrolled)
 	record := en.Factor
 	record.Created = u.now
 	v.a.enrolled = append(v.a.enrolled, &record)
@@ -174,13 +174,13 @@ func (v *enrolmentView) enrol(u *unit, l enrolledFactor) (FinishAnswer, error) {
 		u.newRecovery(g, v.p)
 	}
 	slot := g.openEnrolmentSlot(&en)
-	slot.State, slot.EndedAt, slot.WrittenBy, slot.Kind, slot.Factor = verified, u.now, u.version, l.Kind, l.ID
+	slot.State, slot.EndedAt, slot.WrittenBy, slot.Kind, slot.Factor = verified, u.now, u.version, enrolled.Kind, enrolled.ID
 	if v.byToken {
 		g.MFATime = u.now
 		ended := g.openSlot(v.ch, u.now)
 		v.conclude(u, ended, verified)
-		ended.Kind, ended.Factor, ended.Effect = l.Kind, l.ID, v.ch.Recovered
-		u.event(v.ch.event(ChallengeVerified, map[string]any{"kind": l.Kind, "factor": l.ID, "enrolled": true}))
+		ended.Kind, ended.Factor, ended.Effect = enrolled.Kind, enrolled.ID, v.ch.Recovered
+		u.event(v.ch.event(ChallengeVerified, map[string]any{"kind": enrolled.Kind, "factor": enrolled.ID, "enrolled": true}))
 	}
 	u.put(store.Item{Key: factorKey(v.a.route, record.ID)}, &record, time.Time{})
 	u.delete(v.a.pending.Item)
@@ -189,7 +189,7 @@ func (v *enrolmentView) enrol(u *unit, l enrolledFactor) (FinishAnswer, error) {
 	return v.finished(u, slot)
 }
 
-// finished is what the finish of an enrolment answers: at once, and again to its own retry.
+// finished is the answer of FinishEnrolment. A retry gets it again.
 func (v *enrolmentView) finished(u *unit, s *slot) (FinishAnswer, error) {
 	answer := FinishAnswer{Factor: v.brought(s)}
 	if v.byToken {
@@ -207,7 +207,8 @@ func (v *enrolmentView) finished(u *unit, s *slot) (FinishAnswer, error) {
 	return answer, nil
 }
 
-// backupOffer offers a user who has just enrolled a factor of one kind those that could back it up; nil: none could.
+// backupOffer offers a user who has just enrolled a factor the other kinds that could back it up. It is nil if there are
+// none.
 func (a *account) backupOffer(enrolled Kind, p *orgPolicy) *EnrolmentOffer {
 	kinds := slices.DeleteFunc(p.offered(), func(k Kind) bool { return k == enrolled || a.mayEnrol(k, &p.Policy) != nil })
 	if len(kinds) == 0 {
@@ -216,7 +217,7 @@ func (a *account) backupOffer(enrolled Kind, p *orgPolicy) *EnrolmentOffer {
 	return &EnrolmentOffer{Kinds: kinds}
 }
 
-// enrolled is what a challenge answers that an enrolment has ended.
+// enrolled is the answer to a challenge that an enrolment has ended.
 func (v *challengeView) enrolled(u *unit, s *slot) (FinishAnswer, error) {
 	token, err := v.signToken(u, s)
 	if err != nil {
@@ -226,10 +227,10 @@ func (v *challengeView) enrolled(u *unit, s *slot) (FinishAnswer, error) {
 	return FinishAnswer{Token: &token, IssuedAt: &at, Factor: v.brought(s)}, nil
 }
 
-// brought is the factor of an enrolment that has ended. It may have been removed since.
+// brought is the factor that an enrolment has added. It may have been removed since.
 func (v *challengeView) brought(s *slot) Factor {
-	if h := v.a.factor(s.Factor); h != nil {
-		return h.shown(v.a.guard.enrolled(s.Factor))
+	if f := v.a.factor(s.Factor); f != nil {
+		return f.shown(v.a.guard.enrolled(s.Factor))
 	}
 	return Factor{ID: s.Factor, Kind: s.Kind, Created: s.EndedAt}
 }

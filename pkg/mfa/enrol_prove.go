@@ -7,19 +7,19 @@ import (
 	"time"
 )
 
-// A ProveRequest is the code that went to the known address.
+// A ProveRequest has the code that was sent to the known address.
 type ProveRequest struct {
 	Code seal.Secret `json:"code"`
 }
 
-// A ProveAnswer says that the user may begin to enrol.
+// A ProveAnswer says that the user has proven the known address and may begin to enrol.
 type ProveAnswer struct {
 	Proven  bool      `json:"proven"`
 	Expires time.Time `json:"expires"` // of the enrolment token
 	Kinds   []Kind    `json:"kinds"`
 }
 
-// ProveAddress looks at the code that a user who must enrol got at the known address. Wrong ones count as at Verify.
+// ProveAddress checks the code that was sent to the known address of a user who must enrol. Wrong codes count as at Verify.
 func (s *Service) ProveAddress(ctx context.Context, call Call, q ProveRequest) (ProveAnswer, error) {
 	if err := checkCode(q.Code); err != nil {
 		return ProveAnswer{}, err

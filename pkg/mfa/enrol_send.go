@@ -2,8 +2,8 @@ package mfa
 
 import "context"
 
-// SendEnrolment sends a fresh code of an enrolment by email; every earlier one is dead. It answers EnrolmentInvalid,
-// NothingToSend for a kind that has no code to send, TooManySends, Locked, and DeliveryFailed.
+// SendEnrolment sends a new code of an enrolment by email. Every earlier code of it is dead. It returns EnrolmentInvalid,
+// NothingToSend for a kind that has no codes to send, TooManySends, Locked, and DeliveryFailed.
 func (s *Service) SendEnrolment(ctx context.Context, call Call, id string) (SendAnswer, error) {
 	var v enrolmentView
 	st := enrolmentStep[SendAnswer](s, call, id, &v)

@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// An EnrolmentToDo lets the user enrol a factor, and nothing else.
+// An EnrolmentToDo lets the user enrol a factor. Its token is good for nothing else.
 type EnrolmentToDo struct {
-	Token   *seal.Secret `json:"token,omitempty"` // bearer for the calls under /v1/enrolments
-	URL     *string      `json:"url"`             // hosted page; null: this version has none
+	Token   *seal.Secret `json:"token,omitempty"` // the bearer for the calls under /v1/enrolments
+	URL     *string      `json:"url"`             // of a hosted page; null, because this version has none
 	Expires time.Time    `json:"expires"`
-	Kinds   []Kind       `json:"kinds"` // to choose from, strongest first
+	Kinds   []Kind       `json:"kinds"` // to choose from, the strongest first
 }
 
 func (e *EnrolmentToDo) withoutToken() *EnrolmentToDo {
@@ -26,26 +26,26 @@ func (e *EnrolmentToDo) withoutToken() *EnrolmentToDo {
 	return &shown
 }
 
-// An EnrolmentOffer is what a user could enrol, who needn't.
+// An EnrolmentOffer says what a user could enrol who doesn't have to.
 type EnrolmentOffer struct {
 	Kinds []Kind `json:"kinds"`
 }
 
-// letEnrol makes ch one that only an enrolment answers, and gives the token for that.
+// letEnrol makes ch a challenge that only an enrolment answers, and returns the token for that.
 func (u *unit) letEnrol(ch *challenge, kinds []Kind) *EnrolmentToDo {
 	bearer := u.newToken(seal.EnrolmentToken, ch.ID)
 	ch.Enrolment = seal.HashBearer(bearer.Reveal())
 	return &EnrolmentToDo{Token: &bearer, Expires: ch.Expires, Kinds: kinds}
 }
 
-// enrolmentView is what a call under /v1/enrolments sees. Without an enrolment token there is no challenge.
+// An enrolmentView is what a call under /v1/enrolments sees. Without an enrolment token it has no challenge.
 type enrolmentView struct {
 	challengeView
 	byToken bool
 }
 
-// viewEnrolment names the reads of a call by that bearer; r is the user, where the bearer doesn't say. Where nothing says
-// it, there is nothing to read.
+// viewEnrolment returns the reads of a call with that bearer. r is the route of the user, which a bearer other than an
+// enrolment token doesn't carry. If r is empty too, there is nothing to read.
 func (s *Service) viewEnrolment(bearer string, r route, into *enrolmentView) []read {
 	if raw, ok := seal.ParseBearer(seal.EnrolmentToken, bearer, challengeIDLen); ok {
 		into.byToken = true
@@ -58,9 +58,9 @@ func (s *Service) viewEnrolment(bearer string, r route, into *enrolmentView) []r
 	return []read{s.readAccount(r, &into.a), readPolicy(r, "", &into.p)}
 }
 
-// checkOpen answers EnrolmentInvalid unless the caller's enrolment token is good. It is for a user who has nothing else to
-// answer with: one that was given out before the user had a factor is no way around that factor. The slot may be nil, and
-// always is without a token.
+// checkOpen returns EnrolmentInvalid unless the caller's enrolment token is good. Such a token is for a user who has nothing
+// else to answer with. If the user has got a factor since the token was given out, the token is no way around that factor.
+// The slot may be nil, and is always nil without a token.
 func (v *enrolmentView) checkOpen(u *unit) (*slot, error) {
 	if !v.byToken {
 		return nil, nil
@@ -75,7 +75,7 @@ func (v *enrolmentView) checkOpen(u *unit) (*slot, error) {
 	return slot, nil
 }
 
-// enrollee is the user as what they enrol will find them.
+// enrollee is the account as the new factor will find it.
 func (v *enrolmentView) enrollee() *account {
 	if v.byToken && v.ch.Recovered == EffectReenrol {
 		return v.a.bare()
@@ -83,7 +83,7 @@ func (v *enrolmentView) enrollee() *account {
 	return v.a
 }
 
-// mayEnrol refuses a kind that the policy or the account leaves no room for, and any but the one that a step-up names.
+// mayEnrol refuses a kind for which the policy or the account has no room, and every kind but the one that a step-up names.
 func (v *enrolmentView) mayEnrol(kind Kind) error {
 	if v.byToken && v.ch.OnlyKind != "" && v.ch.OnlyKind != kind {
 		return refuse(MethodForbidden, "This step-up can be answered only with a factor of the kind that it names.")
@@ -95,9 +95,9 @@ func (en *enrolment) binding() binding {
 	return binding{id: en.ID, purpose: enrolling, expires: en.Expires, last: en.Code}
 }
 
-// ask is the question that the factor is which is being enrolled. What the guard will know of it goes to l.
-func (v *enrolmentView) question(u *unit, l *enrolledFactor) *question {
-	return &question{u: u, v: &v.challengeView, in: v, f: factor{factorRecord: &v.a.pending.Factor}, enrolled: l}
+// question asks for the factor that is being enrolled. enrolled is what the guard will hold of it.
+func (v *enrolmentView) question(u *unit, enrolled *enrolledFactor) *question {
+	return &question{u: u, v: &v.challengeView, in: v, f: factor{factorRecord: &v.a.pending.Factor}, enrolled: enrolled}
 }
 
 func (v *enrolmentView) binding() binding { return v.a.pending.binding() }
@@ -111,8 +111,8 @@ func (v *enrolmentView) sent(u *unit, f factor, code *sentCode) {
 	u.out.notHanded = v.notHanded(u.out.mark)
 }
 
-// underWay answers EnrolmentInvalid unless id is the enrolment that the user has under way, and the caller's. The slot
-// may be nil; with an error it is how the enrolment ended.
+// underWay returns EnrolmentInvalid unless id is the enrolment that the user has under way, and the caller is the one who
+// began it. The slot may be nil. With an error, it says how the enrolment ended.
 func (v *enrolmentView) underWay(u *unit, id string) (*slot, error) {
 	switch _, err := v.checkOpen(u); {
 	case isConflict(err):
@@ -131,7 +131,7 @@ func (v *enrolmentView) underWay(u *unit, id string) (*slot, error) {
 	return slot, nil
 }
 
-// owns reports whether the caller may go on with en: the one who began it.
+// owns reports whether the caller may go on with en. Only the caller who began it may.
 func (v *enrolmentView) owns(u *unit, en *enrolment) bool {
 	if v.byToken {
 		return en.Challenge == v.ch.ID
@@ -161,8 +161,8 @@ func enrolmentStep[T any](s *Service, call Call, id string, v *enrolmentView) st
 	}
 }
 
-// notHanded is what a failed hand-over of the enrolment's newest code changes. An enrolment that was begun anew meanwhile
-// has a wait of its own, which stays.
+// notHanded returns what plans the changes that a failed hand-over of the enrolment's newest code brings. If another
+// enrolment was begun meanwhile, it keeps the wait that it has.
 func (v *enrolmentView) notHanded(mark int64) func(*unit, bool) error {
 	r, id, policyVersion := v.a.route, v.a.pending.ID, v.p.Version
 	sequence := v.a.pending.Code.Sequence
@@ -194,7 +194,8 @@ func (v *enrolmentView) notHanded(mark int64) func(*unit, bool) error {
 	}
 }
 
-// putEnrolment writes en. Its item stays for as long as it did at least: its count of begins may have to outlast en.
+// putEnrolment puts en. The item never expires earlier than it would have before, because its count of begins may have to
+// outlast en.
 func (u *unit) putEnrolment(en *enrolment) {
 	u.put(en.Item, en, later(en.Expires, en.Item.Expires))
 }
@@ -206,9 +207,9 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// mustProve reports whether the user enrols with an enrolment token, has to prove the known address first, and hasn't yet.
-// That holds where the policy says so, and whatever it says for a user whose every factor it forbids: else a password alone
-// would enrol another. A recovery code has proven more than the address.
+// mustProve reports whether the user enrols with an enrolment token and still has to prove the known address first. The
+// policy says whether users have to. A user whose factors the policy forbids always has to, because otherwise a password
+// alone would be enough to enrol another factor. A recovery code has proven more than the address does.
 func (v *enrolmentView) mustProve(s *slot) bool {
 	asked := v.p.EnrolmentProof == "email" || v.a.onlyForbidden(&v.p.Policy)
 	return v.byToken && asked && v.ch.Recovered == "" && (s == nil || !s.Proven)

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// A factor is one that the user could answer with now, or that is being enrolled.
+// A factor is one that the user could answer with now, or one that is being enrolled.
 type factor struct {
 	*factorRecord // the account's or the enrolment's own
 	Used          time.Time
@@ -15,8 +15,8 @@ type factor struct {
 
 func (r *factorRecord) hint() string { return r.Kind.row().hint(r.Contact) }
 
-// factors are those that p lets the user answer with, the strongest first and of one kind the last used. Where email is
-// no backup, it is only for who has nothing else.
+// factors returns the factors that p lets the user answer with, the strongest first and, of one kind, the last used first.
+// If p doesn't let email be a backup, email is left out unless the user has nothing stronger.
 func (a *account) factors(p *Policy) []factor {
 	if a.guard == nil {
 		return nil
@@ -46,13 +46,13 @@ func (a *account) factors(p *Policy) []factor {
 	return usable
 }
 
-// implicitFactor is the account's address, and whether the policy makes it a factor without enrolment.
+// implicitFactor returns the account's address as a factor, and whether the policy makes it one without an enrolment.
 func (a *account) implicitFactor(p *Policy) (f factor, implicit bool) {
 	_, implicit = p.implicitKind()
 	return a.addressFactor(), implicit && a.guard.Profile.Email != ""
 }
 
-// factor finds an enrolled factor of the user; nil: there is no such one.
+// factor returns an enrolled factor of the user, or nil if the user doesn't have it.
 func (a *account) factor(id string) *factorRecord {
 	if a.guard == nil || a.guard.enrolled(id) == nil {
 		return nil
@@ -65,7 +65,7 @@ func (a *account) factor(id string) *factorRecord {
 	return nil
 }
 
-// on reports whether the user's 2FA is on: there is something to ask for, and it is asked for.
+// on reports whether the user's 2FA is on: it is asked for, and the user has a factor to answer with.
 func (a *account) on(p *Policy) bool {
 	return a.guard != nil && (a.guard.Enabled || a.guard.required(p)) && len(a.factors(p)) > 0
 }
@@ -73,7 +73,7 @@ func (a *account) on(p *Policy) bool {
 // mostFactors is how many factors a user can have.
 const mostFactors = 10
 
-// enrollable are the kinds that the user could enrol now, the strongest first.
+// enrollable returns the kinds that the user could enrol now, the strongest first.
 func (a *account) enrollable(p *Policy) []Kind {
 	room := []Kind{}
 	for _, row := range kinds {
@@ -84,7 +84,7 @@ func (a *account) enrollable(p *Policy) []Kind {
 	return room
 }
 
-// mayEnrol refuses a kind that the policy or the user's account leaves no room for.
+// mayEnrol refuses a kind for which the policy or the user's account has no room.
 func (a *account) mayEnrol(kind Kind, p *Policy) error {
 	if usable := a.factors(p); p.method(kind) == NotAllowed || len(usable) > 0 && usable[0].Kind != kind && !p.backsUp(kind) {
 		return refuse(MethodForbidden, "The organisation's policy does not allow this kind of factor.")
@@ -98,30 +98,30 @@ func (a *account) mayEnrol(kind Kind, p *Policy) error {
 	return nil
 }
 
-// A Factor is an enrolled authenticator. An implicit email isn't enrolled and isn't listed.
+// A Factor is an enrolled factor as the client sees it. An address that is a factor without an enrolment is not listed.
 type Factor struct {
 	ID       string     `json:"id"`
 	Kind     Kind       `json:"kind"`
 	Label    string     `json:"label"`
 	Hint     string     `json:"hint"`
 	Created  time.Time  `json:"created"`
-	LastUsed *time.Time `json:"last_used"` // null: never
+	LastUsed *time.Time `json:"last_used"` // null if it was never used
 }
 
-func (r *factorRecord) shown(l *enrolledFactor) Factor {
+func (r *factorRecord) shown(enrolled *enrolledFactor) Factor {
 	shown := Factor{ID: r.ID, Kind: r.Kind, Label: r.Label, Hint: r.hint(), Created: r.Created}
-	if !l.Used.IsZero() {
-		shown.LastUsed = &l.Used
+	if !enrolled.Used.IsZero() {
+		shown.LastUsed = &enrolled.Used
 	}
 	return shown
 }
 
-// shownFactors are all that the user has enrolled, oldest first, whatever the policy makes of them.
+// shownFactors returns all factors that the user has enrolled, the oldest first, whatever the policy says of their kinds.
 func (a *account) shownFactors() []Factor {
 	shown := []Factor{}
-	for _, l := range a.guard.Factors {
-		if h := a.factor(l.ID); h != nil {
-			shown = append(shown, h.shown(&l))
+	for _, enrolled := range a.guard.Factors {
+		if f := a.factor(enrolled.ID); f != nil {
+			shown = append(shown, f.shown(&enrolled))
 		}
 	}
 	return shown

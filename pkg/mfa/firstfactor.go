@@ -42,7 +42,7 @@ func (f *FirstFactor) check() error {
 	return nil
 }
 
-// A Context is where the user is signing in from, on the client's word. It goes to the activity and decides nothing.
+// A Context says where the user is signing in from, on the client's word. The activity keeps it, and it decides nothing.
 type Context struct {
 	IP        string `json:"ip"`
 	UserAgent string `json:"user_agent"`

@@ -13,23 +13,24 @@ import (
 	"countersign/pkg/store/record"
 )
 
-// life names the time from the guard's making to its erasure, and tells nothing of the key that what the activity says of
-// the user is sealed under. That key is in the guard and nowhere else, so erasing the user erases what was said at once. An
-// event names the life that it is of, so that what is handed on after an erasure is not filed under the key of a user who
-// was made again under the same id.
+// life returns a name for the time from the making of the guard to the erasure of the user. It is a hash of ActivityKey, the
+// key under which the org's activity encrypts what it says of the user, and reveals nothing of that key. The key is in the
+// guard and nowhere else, so erasing the user makes all of that unreadable at once. An event carries the life that it
+// belongs to. So if the event is handed on after an erasure, it is not filed under the key of a user who was made again
+// under the same id.
 func (g *guard) life() string {
 	sum := sha256.Sum256(seal.Join("life of an activity key", string(g.ActivityKey)))
 	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }
 
-// renew kills everything the user has open or has earned, in one write: challenges, enrolments, trust and proofs carry
-// the epoch, and known tokens too. Limits, locks and factors stay.
+// renew gives the guard a new epoch. Everything that carries the old one is dead with that write: challenges, enrolments,
+// trust, proofs and known tokens. Limits, locks and factors stay.
 func (g *guard) renew() {
 	g.Epoch, g.TrustEpoch, g.KnownWord = newEpoch(), "", ""
 	g.Slots, g.EvictedUntil, g.EnrolmentSlot = nil, time.Time{}, nil
 }
 
-// browserEpoch is what a trusted browser must carry to be believed.
+// browserEpoch returns the word that a trusted browser must carry to count.
 func (g *guard) browserEpoch() string {
 	if g.TrustEpoch != "" {
 		return g.TrustEpoch
@@ -37,7 +38,7 @@ func (g *guard) browserEpoch() string {
 	return g.Epoch
 }
 
-// required reports whether the user has to give a second factor, whether or not it was turned on.
+// required reports whether the user has to give a second factor, whether 2FA was turned on or not.
 func (g *guard) required(p *Policy) bool { return p.Require == Everyone || g.Enforced }
 
 func (g *guard) event(kind string, policyVersion int, data map[string]any) pendingEvent {
@@ -47,7 +48,7 @@ func (g *guard) event(kind string, policyVersion int, data map[string]any) pendi
 	}
 }
 
-// enrolled finds an enrolled factor that counts; nil: it is none.
+// enrolled returns what the guard holds of an enrolled factor. It returns nil for a factor that doesn't count.
 func (g *guard) enrolled(id string) *enrolledFactor {
 	for i := range g.Factors {
 		if g.Factors[i].ID == id {
@@ -57,7 +58,7 @@ func (g *guard) enrolled(id string) *enrolledFactor {
 	return nil
 }
 
-// kinds are those of the user's enrolled factors, each once.
+// kinds returns the kinds of the user's enrolled factors, each once, the strongest first.
 func (g *guard) kinds() []Kind {
 	var kinds []Kind
 	for _, l := range g.Factors {
@@ -71,7 +72,7 @@ func (g *guard) kinds() []Kind {
 
 func newEpoch() string { return string(store.NewVersion()) }
 
-// unlock forgets all wrong answers if there is a lock, and reports whether there was.
+// unlock forgets all wrong answers if the user is locked in any budget, and reports whether that was so.
 func (g *guard) unlock(now time.Time) (was bool) {
 	for _, known := range []bool{false, true} {
 		_, codes := g.WrongCodes.locked(known, now)

@@ -8,16 +8,16 @@ import (
 // An outgoing is a code that is handed over to the mail provider once it is committed.
 type outgoing struct {
 	message message.Message
-	mark    int64 // that the guard counts it by
+	mark    int64 // the guard counts the code by it
 
-	// notHanded plans what is recorded of a hand-over that failed: that it did, that the next code needn't wait, and where
-	// the provider surely didn't take the message, that it isn't counted.
+	// notHanded plans what a failed hand-over brings: an event, no wait for the next code and, if the provider surely didn't
+	// take the message, that the code isn't counted.
 	notHanded func(u *unit, notTaken bool) error
 }
 
-// handOver gives the code that u committed to the provider, and answers what came of it. What u committed as the answer to
-// be repeated says that nothing is known of the hand-over: what is known now takes its place. Where the provider didn't
-// take the code, or may not have, that is recorded too. All of it is done before anything is answered.
+// handOver gives the code that u committed to the provider, and returns what the caller is told. The answer that u committed
+// for repeated calls says that nothing is known of the hand-over, so handOver puts what is known now in its place. It also
+// records a code that the provider didn't take, or may not have taken. All of that is done before the caller is answered.
 func handOver[T any](u *unit, st step[T], answer T) (T, error) {
 	out := u.out
 	err := u.s.Mail.SendMail(u.ctx, out.message)
@@ -45,8 +45,8 @@ func handOver[T any](u *unit, st step[T], answer T) (T, error) {
 	return answer, nil
 }
 
-// compensate corrects what u committed, in a commit of its own. That the correction can't be recorded is for the log: what was
-// committed first is on the safe side.
+// compensate corrects what u committed, in a commit of its own. If that fails, it is only logged, because what was committed
+// first is on the safe side.
 func (u *unit) compensate(work func(*unit) error) {
 	next := &unit{s: u.s, ctx: u.ctx, ring: u.ring, caller: u.caller, admitted: u.admitted}
 	remembered := u.replayed

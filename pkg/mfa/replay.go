@@ -12,9 +12,10 @@ import (
 	"countersign/pkg/store/record"
 )
 
-// A replay is the Idempotency-Key of one try: the item that remembers its answer, read beside everything else and
-// written in the same Commit as the work. The answer lies sealed under a key that needs the Idempotency-Key itself, so
-// who can only read the table reads nothing. A nil replay is a call without one.
+// A replay is the Idempotency-Key of one try, with the item that remembers the answer. The item is read beside everything
+// else, and written in the same commit as the work. The answer in it is sealed under a key that needs the Idempotency-Key
+// itself, so that anyone who can only read the table can't read the answer. A nil replay stands for a call without an
+// Idempotency-Key.
 type replay struct {
 	*Replay
 	s    *Service
@@ -48,7 +49,7 @@ func (r *replay) read() read {
 	return readItem(r.key, &r.item)
 }
 
-// earlier answers with what is remembered, if anything is, to a caller who could make the call now.
+// earlier returns a Remembered if an answer is remembered and the caller could make the call now.
 func (r *replay) earlier(u *unit, n *named) error {
 	if r == nil || r.item.Absent() {
 		return nil
@@ -78,9 +79,10 @@ func (r *replay) earlier(u *unit, n *named) error {
 	return &Remembered{Answer: answer}
 }
 
-// remember adds the answer to what the unit commits. Where an earlier commit of the same call has remembered one, this one
-// takes its place; an answer that isn't to be remembered drops it, so that the next call does the work again. Nothing that
-// a token is refused is remembered: it can be refused without end, and what it can do is bounded.
+// remember adds the answer to what the unit commits. It replaces the answer that an earlier commit of the same call has
+// remembered. An answer that is not to be remembered removes that one, so that the next call does the work again. A refusal
+// to a token is never remembered, because a token can be refused any number of times, and what it can make us store has to
+// be bounded.
 func (r *replay) remember(u *unit, answer any, refused *Error) error {
 	if r == nil {
 		return nil
@@ -105,9 +107,9 @@ func (r *replay) remember(u *unit, answer any, refused *Error) error {
 	return nil
 }
 
-// unanswered answers store.ErrConflict where an answer has been remembered since r was read. A refusal that is not
-// remembered writes nothing that would show it, and the same call made twice at once must not hear that its own success
-// has spent the challenge.
+// unanswered returns store.ErrConflict if an answer has been remembered since r was read. A refusal that is not remembered
+// writes nothing, so no commit would find that out. If the same call is made twice at once, it must not be told that its own
+// success has spent the challenge.
 func (r *replay) unanswered(ctx context.Context) error {
 	now, err := store.GetOne(ctx, r.s.Store, r.key)
 	if err == nil && !now.Absent() {
@@ -117,24 +119,24 @@ func (r *replay) unanswered(ctx context.Context) error {
 }
 
 const (
-	shownFor     = 10 * time.Minute // what is shown once is repeated to a retry
-	rememberFor  = 24 * time.Hour   // an answer is remembered
-	replayedSize = 1 << 10          // longest Idempotency-Key, bytes
+	shownFor     = 10 * time.Minute // how long what is shown once is repeated to a retry
+	rememberFor  = 24 * time.Hour   // how long an answer is remembered
+	replayedSize = 1 << 10          // of the longest Idempotency-Key, in bytes
 )
 
-// A Replay asks that a call with the same Idempotency-Key does its work once.
+// A Replay asks that calls with the same Idempotency-Key do their work once.
 type Replay struct {
 	Method, Path string
 	Key          string
 	Body         []byte
 
-	// Encode turns the outcome into the bytes that will be given out again: full for as long as what is shown once may
-	// be repeated, later without it.
+	// Encode turns the outcome into the bytes that a later call gets: full for as long as what is shown once may be
+	// repeated, and later, which leaves that out, from then on.
 	Encode func(answer any, err *Error) (full, later []byte, encodeErr error)
 }
 
-// A Remembered is the outcome of an earlier call with the same Idempotency-Key. It comes as an error, since it takes
-// the place of the answer: the door writes Answer out as it is.
+// A Remembered is the answer of an earlier call with the same Idempotency-Key. It is an error because it takes the place of
+// the answer. Package api writes Answer out as it is.
 type Remembered struct{ Answer []byte }
 
 // Error says that the answer is an earlier one.

@@ -8,25 +8,26 @@ import (
 	"time"
 )
 
-// putRosterEntry writes the user's line in the org's roster. It comes before the guard is put, which notes the line's version.
+// putRosterEntry puts the user's entry in the org's roster. Call it before the guard is put, because the guard notes the
+// version of the entry.
 func (u *unit) putRosterEntry(a *account) {
-	line := store.Item{Key: rosterKey(a.route), Version: a.guard.RosterVersion}
+	item := store.Item{Key: rosterKey(a.route), Version: a.guard.RosterVersion}
 	a.guard.RosterVersion = u.version
-	u.put(line, &rosterEntry{
+	u.put(item, &rosterEntry{
 		User: a.guard.User, Email: a.guard.Profile.Email != "", Kinds: a.guard.kinds(),
 		Enabled: a.guard.Enabled, Enforced: a.guard.Enforced,
 	}, time.Time{})
 }
 
-// usable are the kinds that p lets the user of a roster's line answer with.
-func (l *rosterEntry) usable(p *Policy) []Kind {
+// usable returns the kinds that p lets the user of a roster entry answer with.
+func (e *rosterEntry) usable(p *Policy) []Kind {
 	var kinds []Kind
-	for _, k := range l.Kinds {
+	for _, k := range e.Kinds {
 		if p.method(k) != NotAllowed {
 			kinds = append(kinds, k)
 		}
 	}
-	if k, implicit := p.implicitKind(); implicit && l.Email && !slices.Contains(kinds, k) {
+	if k, implicit := p.implicitKind(); implicit && e.Email && !slices.Contains(kinds, k) {
 		kinds = append(kinds, k)
 	}
 	return kinds
@@ -42,7 +43,7 @@ type rosterEntry struct {
 	Enforced bool   `json:"enforced,omitempty"`
 }
 
-// The roster is cut in shards, so that an org of many users is written and read at many partitions.
+// The roster is divided into shards, so that the users of a big org are written and read at many partitions.
 const rosterShards = 16
 
 func rosterPartition(r route, shard int) string {

@@ -7,25 +7,26 @@ import (
 	"countersign/pkg/seal"
 )
 
-// A SendRequest asks for a fresh code of an open challenge.
+// A SendRequest asks for a new code of an open challenge.
 type SendRequest struct {
 	Challenge string `json:"-"`
-	Factor    string `json:"factor"` // empty: the challenge's default
+	Factor    string `json:"factor"` // the id of one; if empty, the one that a code was last sent for, or else the default
 }
 
-// A SendAnswer says what was sent. Without Sent it is a repeated answer, and SendError is DeliveryUnknown.
+// A SendAnswer says what was sent. If Sent is nil, this is a repeated answer, and SendError is DeliveryUnknown.
 type SendAnswer struct {
 	Sent      *Sent     `json:"sent"`
 	SendError ErrorCode `json:"send_error,omitempty"`
 }
 
-// unsent is the answer where it isn't said that the code was sent, for that reason.
+// unsent returns the answer that doesn't say that the code was sent, but gives the reason.
 func (SendAnswer) unsent(why ErrorCode) SendAnswer { return SendAnswer{SendError: why} }
 
-// SendCode makes a fresh code for an open challenge and sends it; every earlier code of the challenge is dead.
+// SendCode makes a new code for an open challenge and sends it. Every earlier code of the challenge is dead.
 //
-// It answers TooManySends where a limit holds, DeliveryFailed where the provider didn't take the message (the wait until
-// the next is given back), and Locked where no code would be looked at.
+// It returns TooManySends if a limit is reached, Locked if no code would be checked, NothingToSend for a factor that has no
+// codes to send, and DeliveryFailed if the provider didn't take the message or may not have taken it. The next code needn't
+// wait then.
 func (s *Service) SendCode(ctx context.Context, call Call, q SendRequest) (SendAnswer, error) {
 	var v challengeView
 	return run(ctx, s, call, step[SendAnswer]{

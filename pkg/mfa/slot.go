@@ -25,7 +25,7 @@ type slot struct {
 	CodesLeft        int           `json:"codes_left,omitempty"`         // recovery codes, after it
 }
 
-// A challenge's states.
+// The states of a challenge.
 const (
 	pending  = "pending"
 	verified = "verified"
@@ -33,11 +33,11 @@ const (
 	expired  = "expired"
 )
 
-// exhausted reports whether what has no end yet had more wrong answers than p allows: the policy was tightened since they
-// were given.
+// exhausted reports whether a challenge or enrolment that is still open has had as many wrong answers as p allows. The
+// policy was tightened after they were given.
 func (s *slot) exhausted(p *orgPolicy) bool { return s.Wrong >= p.Challenge.Attempts }
 
-// slot finds what the guard knows of a challenge; nil: nothing yet.
+// slot returns the slot of a challenge, or nil if it has none yet.
 func (g *guard) slot(id string) *slot {
 	for i := range g.Slots {
 		if g.Slots[i].ID == shortID(id) {
@@ -47,12 +47,13 @@ func (g *guard) slot(id string) *slot {
 	return nil
 }
 
-// mostSlots bounds the guard. Challenges come to it with their first send or answer, and both are limited per user, so
-// only a user who signs in more than twice a minute ever gets there.
+// mostSlots bounds the guard. A challenge gets a slot with its first send or answer, and both are limited per user. So only
+// a user who signs in more than twice a minute ever has that many.
 const mostSlots = 32
 
-// openSlot finds or makes the slot of a challenge. Making one forgets those whose time is over and, when there are too
-// many, the one begun first; what was begun no later and has no slot is dead from then on.
+// openSlot returns the slot of a challenge, and makes it if there is none. To make one it removes the slots whose time is
+// over. If there are still too many, it removes the one that was begun first. From then on, a challenge that was begun no
+// later than that one and has no slot is dead.
 func (g *guard) openSlot(ch *challenge, now time.Time) *slot {
 	if s := g.slot(ch.ID); s != nil {
 		return s
@@ -77,7 +78,7 @@ func (g *guard) openSlot(ch *challenge, now time.Time) *slot {
 	return &g.Slots[len(g.Slots)-1]
 }
 
-// enrolmentSlot finds what the guard knows of an enrolment; nil: nothing yet.
+// enrolmentSlot returns the slot of an enrolment, or nil if it has none yet.
 func (g *guard) enrolmentSlot(en string) *slot {
 	if g.EnrolmentSlot != nil && g.EnrolmentSlot.ID == shortID(en) {
 		return g.EnrolmentSlot
@@ -85,7 +86,8 @@ func (g *guard) enrolmentSlot(en string) *slot {
 	return nil
 }
 
-// openEnrolmentSlot finds or makes the slot of the enrolment that is under way. What was there was of one that is dead.
+// openEnrolmentSlot returns the slot of the enrolment that is under way, and makes it if there is none. It may replace the
+// slot of an earlier enrolment, which is dead.
 func (g *guard) openEnrolmentSlot(en *enrolment) *slot {
 	if s := g.enrolmentSlot(en.ID); s != nil {
 		return s

@@ -12,12 +12,12 @@ type StartRequest struct {
 	Org         string      `json:"org"`
 	User        Person      `json:"user"`
 	FirstFactor FirstFactor `json:"first_factor"`
-	Purpose     string      `json:"purpose"` // sign_in (when empty) or step_up
+	Purpose     string      `json:"purpose"` // sign_in or step_up; empty means sign_in
 	Action      *string     `json:"action"`  // what a step-up confirms
-	Nonce       *string     `json:"nonce"`   // comes back in the token
-	Method      *Kind       `json:"method"`  // a preference at sign-in, binding at step-up
+	Nonce       *string     `json:"nonce"`   // the token says it again
+	Method      *Kind       `json:"method"`  // the kind to ask for first at a sign-in, and the only kind at a step-up
 	TrustToken  seal.Secret `json:"trust_token"`
-	KnownToken  seal.Secret `json:"known_token"` // from an earlier verify in the same browser
+	KnownToken  seal.Secret `json:"known_token"` // from the last verify in the same browser
 	Context     Context     `json:"context"`
 	ReturnURL   *string     `json:"return_url"`
 }
@@ -60,19 +60,20 @@ const (
 	StepUp = "step_up"
 )
 
-// A StartAnswer is a decision carried out. For allow it holds the token; for challenge, the challenge; for enrol, how to.
+// A StartAnswer is a decision that was carried out. It has the token if the decision is allow, the challenge if it is
+// challenge, and what enrolling needs if it is enrol.
 type StartAnswer struct {
 	Decision
 	ID         string             `json:"id,omitempty"` // of the challenge that the enrolment will answer
 	IssuedAt   *time.Time         `json:"issued_at,omitempty"`
 	Token      *seal.Secret       `json:"token,omitempty"`
-	TrustToken *seal.Secret       `json:"trust_token,omitempty"` // the successor, when trust rotated
+	TrustToken *seal.Secret       `json:"trust_token,omitempty"` // the browser's next token, if tokens rotate
 	Challenge  *ChallengeToAnswer `json:"challenge,omitempty"`
 	Enrolment  *EnrolmentToDo     `json:"enrolment,omitempty"`
-	Offer      *EnrolmentOffer    `json:"offer,omitempty"` // to a user who isn't asked and has no factor
+	Offer      *EnrolmentOffer    `json:"offer,omitempty"` // for a user who isn't asked and has no factor
 }
 
-// WithoutShownOnce is the answer as it is repeated once what is shown once may no longer be.
+// WithoutShownOnce returns the answer as it is repeated once what is shown only once may not be repeated any more.
 func (a StartAnswer) WithoutShownOnce() any {
 	a.TrustToken = nil
 	if a.Challenge != nil {
@@ -87,12 +88,12 @@ func (a StartAnswer) WithoutShownOnce() any {
 // A ChallengeToAnswer is a challenge as the client and its pages get it.
 type ChallengeToAnswer struct {
 	ID          string       `json:"id"`
-	Token       *seal.Secret `json:"token,omitempty"` // bearer for this challenge only
-	URL         *string      `json:"url"`             // hosted page; null: this version has none
+	Token       *seal.Secret `json:"token,omitempty"` // a bearer that is good for this challenge only
+	URL         *string      `json:"url"`             // of a hosted page; null, because this version has none
 	Expires     time.Time    `json:"expires"`
-	Methods     []Method     `json:"methods"` // strongest first
-	Default     *string      `json:"default"` // a factor id; null: only a recovery code would be looked at
-	Sent        *Sent        `json:"sent"`    // the default's code, if it went out
+	Methods     []Method     `json:"methods"` // the strongest first
+	Default     *string      `json:"default"` // the id of a factor; null if only a recovery code would be checked
+	Sent        *Sent        `json:"sent"`    // the code for the default, if one was sent
 	SendError   ErrorCode    `json:"send_error,omitempty"`
 	RetryAfterS int          `json:"retry_after_s,omitempty"`
 	Recovery    bool         `json:"recovery"`
@@ -112,10 +113,11 @@ type TrustOffer struct {
 	Days int `json:"days"`
 }
 
-// StartChallenge decides whether the user is asked, and if so begins a challenge and sends its code.
+// StartChallenge decides whether the user is asked for a second factor. If so, it begins a challenge and sends its code.
 //
-// It answers NothingToSend or MethodForbidden where the user must be asked and there is nothing to ask with, and Locked
-// where nothing that the user could answer would be looked at. A code that couldn't be sent is no error: SendError tells.
+// It returns NothingToSend or MethodForbidden if the user must be asked and there is nothing to ask for, Locked if nothing
+// that the user could answer would be checked, and Forbidden for a user who was deprovisioned. A code that can't be sent is
+// not an error: SendError in the answer says why.
 func (s *Service) StartChallenge(ctx context.Context, call Call, q StartRequest) (StartAnswer, error) {
 	if err := q.check(); err != nil {
 		return StartAnswer{}, err
@@ -136,7 +138,7 @@ func (s *Service) StartChallenge(ctx context.Context, call Call, q StartRequest)
 			if err != nil {
 				applied.undo(u, a)
 			}
-			if v.trust == trustStolen { // which is recorded even where the start is refused
+			if v.trust == trustStolen { // the theft is recorded even if the start is refused
 				applied.changed = true
 				u.theft(a, v.browser, p)
 			}
@@ -164,7 +166,7 @@ func (s *Service) StartChallenge(ctx context.Context, call Call, q StartRequest)
 	})
 }
 
-// unsent is the answer where it isn't said that the code was sent, for that reason.
+// unsent returns the answer that doesn't say that the code was sent, but gives the reason.
 func (a StartAnswer) unsent(why ErrorCode) StartAnswer {
 	c := *a.Challenge
 	c.Sent, c.SendError = nil, why
@@ -172,7 +174,7 @@ func (a StartAnswer) unsent(why ErrorCode) StartAnswer {
 	return a
 }
 
-// allow completes the answer to a user who isn't asked, and moves a trusted line on.
+// allow completes the answer to a user who isn't asked, and rotates the token of a trusted browser.
 func (u *unit) allow(answer *StartAnswer, q *StartRequest, a *account, p *orgPolicy, v *verdict) error {
 	c := claims{
 		Audience: u.caller.key.Client, Org: q.Org, User: q.User.ID, ID: seal.ID("dc_", nil),
@@ -197,7 +199,7 @@ func (u *unit) allow(answer *StartAnswer, q *StartRequest, a *account, p *orgPol
 	return nil
 }
 
-// challenge begins one to be answered with a factor, and plans the sending of its code.
+// challenge begins a challenge that is answered with a factor, and plans to send its code.
 func (u *unit) challenge(answer *StartAnswer, q *StartRequest, a *account, p *orgPolicy, v *verdict) {
 	ch := u.newChallenge(q, a, p, v)
 	bearer := u.newToken(seal.ChallengeToken, ch.ID)

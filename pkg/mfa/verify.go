@@ -12,28 +12,28 @@ import (
 // A VerifyRequest is one answer to a challenge.
 type VerifyRequest struct {
 	Challenge string `json:"-"`
-	Factor    string `json:"factor"` // empty: the one last sent to, else the default
+	Factor    string `json:"factor"` // the id of one; if empty, the one that a code was last sent for, or else the default
 	Answer
-	Trust *TrustChoice `json:"trust"` // nil: don't trust this browser
+	Trust *TrustChoice `json:"trust"` // nil if this browser is not to be trusted
 }
 
-// A TrustChoice asks that the browser be trusted.
+// A TrustChoice asks that the browser be trusted from now on.
 type TrustChoice struct {
-	Name string `json:"name"` // for the user's own list of browsers; up to 100 bytes
+	Name string `json:"name"` // for the user's own list of browsers; at most 100 bytes
 }
 
-// A VerifyAnswer is a challenge that was answered rightly.
+// A VerifyAnswer says that a challenge was answered rightly.
 type VerifyAnswer struct {
 	Verified       bool            `json:"verified"`
 	IssuedAt       time.Time       `json:"issued_at"`
 	Token          seal.Secret     `json:"token"`
 	TrustToken     *seal.Secret    `json:"trust_token,omitempty"`
 	TrustedBrowser *TrustedBrowser `json:"trusted_browser,omitempty"`
-	KnownToken     *seal.Secret    `json:"known_token,omitempty"`    // for the browser, with each later start
-	RecoveryCodes  []seal.Secret   `json:"recovery_codes,omitempty"` // to a user whom an administrator has enrolled
+	KnownToken     *seal.Secret    `json:"known_token,omitempty"`    // the browser keeps it for later starts
+	RecoveryCodes  []seal.Secret   `json:"recovery_codes,omitempty"` // the first ones of a user whose factor an administrator has enrolled
 }
 
-// WithoutShownOnce is the answer as it is repeated once what is shown once may no longer be.
+// WithoutShownOnce returns the answer as it is repeated once what is shown only once may not be repeated any more.
 func (a VerifyAnswer) WithoutShownOnce() any {
 	a.TrustToken, a.KnownToken, a.RecoveryCodes = nil, nil, nil
 	return a
@@ -42,8 +42,9 @@ func (a VerifyAnswer) WithoutShownOnce() any {
 // Verify checks one answer to a challenge. It compares the answer first, then records what follows from it, right or wrong,
 // and only then says anything: of all answers that arrive at once, none is told its outcome before the guard has counted it.
 //
-// It answers WrongCode with the attempts left, ChallengeInvalid for a challenge that can't be answered, Locked when the
-// user's budget of wrong codes is spent, and InvalidRequest for what can't be an answer with the factor, which is not counted.
+// It returns WrongCode with the attempts left, ChallengeInvalid for a challenge that can't be answered, Locked if the user's
+// budget of wrong codes is spent, and NotFound or MethodForbidden for a factor that the user can't answer with. What can't
+// be an answer with the factor is InvalidRequest, and is not counted.
 func (s *Service) Verify(ctx context.Context, call Call, q VerifyRequest) (VerifyAnswer, error) {
 	if err := q.Answer.form(); err != nil {
 		return VerifyAnswer{}, err
@@ -66,7 +67,7 @@ func (v *challengeView) verify(u *unit, q *VerifyRequest) (VerifyAnswer, error) 
 		if slot == nil || !slices.Contains(u.versions, slot.WrittenBy) {
 			return VerifyAnswer{}, err
 		}
-		// It was this very call that ended the challenge, and the answer to its commit was lost.
+		// An earlier try of this call has ended the challenge, and the answer to its commit was lost.
 		if slot.State == verified {
 			answer, err := v.verified(u, slot)
 			answer.RecoveryCodes = u.codes
@@ -78,7 +79,7 @@ func (v *challengeView) verify(u *unit, q *VerifyRequest) (VerifyAnswer, error) 
 		return VerifyAnswer{}, errUnsettled
 	}
 	if slot != nil && slices.Contains(u.versions, slot.WrittenBy) {
-		return VerifyAnswer{}, wrongCode(v.left(slot, u.now)) // counted by this very call, whose commit's answer was lost
+		return VerifyAnswer{}, wrongCode(v.left(slot, u.now)) // an earlier try of this call has counted it
 	}
 	g := v.a.guard
 	f, err := v.factor(q.Factor)
@@ -123,7 +124,7 @@ func (v *challengeView) verify(u *unit, q *VerifyRequest) (VerifyAnswer, error) 
 	return answer, err
 }
 
-// verified is what a challenge answers that was answered with a factor: at once, and again to a retry.
+// verified is the answer to a challenge that was answered with a factor. A retry gets it again.
 func (v *challengeView) verified(u *unit, s *slot) (VerifyAnswer, error) {
 	token, err := v.signToken(u, s)
 	if err != nil {
@@ -138,12 +139,12 @@ func (v *challengeView) verified(u *unit, s *slot) (VerifyAnswer, error) {
 	if s.Browser == "" {
 		return answer, nil
 	}
-	if h := v.a.browser(s.Browser); h != nil {
-		trust, err := h.signToken(u.ring, v.a.guard)
+	if b := v.a.browser(s.Browser); b != nil {
+		trust, err := b.signToken(u.ring, v.a.guard)
 		if err != nil {
 			return VerifyAnswer{}, err
 		}
-		answer.TrustToken, answer.TrustedBrowser = &trust, h.shown(v.p)
+		answer.TrustToken, answer.TrustedBrowser = &trust, b.shown(v.p)
 	}
 	return answer, nil
 }
