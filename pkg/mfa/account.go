@@ -13,20 +13,20 @@ import (
 
 // An account is all that the store holds about one user, as one Query reads it.
 type account struct {
-	route        route
-	item         store.Item // the guard's
-	guard        *guard     // nil if the user was never seen, or was erased
-	browsers     []*browser
-	browserEpoch string          // the guard's, as it was read
-	enrolled     []*factorRecord // those that the guard doesn't list don't count
-	pending      enrolment       // the enrolment that is under way; if there is none, only the key of its item is set
+	route         route
+	item          store.Item // the guard's
+	guard         *guard     // nil if the user was never seen, or was erased
+	browsers      []*browser
+	browserEpoch  string          // the guard's, as it was read
+	factorRecords []*factorRecord // those that the guard doesn't list don't count
+	enrolment     enrolment       // the enrolment that is under way; if there is none, only the key of its item is set
 }
 
 // readAccount reads all that the store holds about the user of a route.
 func (s *Service) readAccount(r route, into **account) read {
 	return read{fetch: func(ctx context.Context) error {
 		a := &account{route: r, item: store.Item{Key: guardKey(r)}}
-		a.pending.Item.Key = enrolmentKey(r)
+		a.enrolment.Item.Key = enrolmentKey(r)
 		q := store.Query{Partition: userPartition(r)}
 		for more := true; more; {
 			page, err := s.Store.Query(ctx, q)
@@ -74,9 +74,9 @@ func (a *account) take(item store.Item) error {
 		if err := record.Decode(item, f); err != nil {
 			return err
 		}
-		a.enrolled = append(a.enrolled, f)
-	case item.Key == a.pending.Item.Key:
-		return record.Decode(item, &a.pending)
+		a.factorRecords = append(a.factorRecords, f)
+	case item.Key == a.enrolment.Item.Key:
+		return record.Decode(item, &a.enrolment)
 	}
 	return nil
 }

@@ -256,11 +256,11 @@ func (v *challengeView) signToken(u *unit, s *slot) (seal.Secret, error) {
 func (v *challengeView) outcome(u *unit, s *slot) (any, error) {
 	switch {
 	case s.Factor != "":
-		return v.enrolled(u, s)
+		return v.finishAnswer(u, s)
 	case s.Effect != "":
-		return v.recovered(u, s)
+		return v.recoverAnswer(u, s)
 	}
-	return v.verified(u, s)
+	return v.verifyAnswer(u, s)
 }
 
 func (ch *challenge) binding() binding {

@@ -21,7 +21,7 @@ func (mailbox) room(a *account, p *Policy) error {
 	case address == "":
 		return refuse(NothingToSend, "The user has no email address to send a code to.")
 	}
-	for _, f := range a.enrolled {
+	for _, f := range a.factorRecords {
 		if f.Kind == Email && f.Contact == address && a.guard.enrolled(f.ID) != nil {
 			return refuse(AlreadyExists, "This address is already enrolled.")
 		}

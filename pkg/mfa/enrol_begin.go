@@ -175,7 +175,7 @@ func (v *enrolmentView) plan(u *unit, q *EnrolRequest, s *slot) (EnrolAnswer, er
 	if !q.Kind.row().provesAddress && v.mustProve(s) {
 		return v.sendProof(u)
 	}
-	en := &v.a.pending
+	en := &v.a.enrolment
 	*en = enrolment{
 		Head: record.Head{Item: en.Item}, Begins: en.Begins,
 		ID: seal.ID("en_", []byte(v.a.route)), Epoch: v.a.guard.Epoch, Begun: u.now, Expires: u.now.Add(enrolFor),

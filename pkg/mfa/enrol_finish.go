@@ -61,7 +61,7 @@ func (v *enrolmentView) finish(u *unit, q *FinishRequest) (FinishAnswer, error) 
 	if err != nil {
 		return FinishAnswer{}, err
 	}
-	en := &v.a.pending
+	en := &v.a.enrolment
 	if !settledEnrolment(en, slot) {
 		return FinishAnswer{}, errUnsettled
 	}
@@ -104,7 +104,7 @@ func (v *enrolmentView) guessed(kind kindRow) bool {
 // wrongFirst is the answer to a wrong first answer, with what the kind can say about it.
 func (v *enrolmentView) wrongFirst(u *unit, q *FinishRequest, left int) error {
 	answer := wrongCode(left)
-	en := &v.a.pending
+	en := &v.a.enrolment
 	if e, explains := en.Factor.Kind.row().authenticator.(explainer); explains && en.ID == q.Enrolment {
 		if err := e.explain(v.question(u, nil), q.Answer, answer); err != nil {
 			return err
@@ -116,7 +116,7 @@ func (v *enrolmentView) wrongFirst(u *unit, q *FinishRequest, left int) error {
 // wrongFinish counts a wrong answer against the enrolment and, if it could be a guess, against the user. It returns how many
 // wrong answers can still be given.
 func (v *enrolmentView) wrongFinish(u *unit, kind kindRow) (left int) {
-	g, en := v.a.guard, &v.a.pending
+	g, en := v.a.guard, &v.a.enrolment
 	slot := g.openEnrolmentSlot(en)
 	slot.Wrong++
 	slot.WrittenBy = u.version
@@ -141,7 +141,7 @@ func (v *enrolmentView) wrongFinish(u *unit, kind kindRow) (left int) {
 
 // enrol makes the factor count.
 func (v *enrolmentView) enrol(u *unit, enrolled enrolledFactor) (FinishAnswer, error) {
-	g, en := v.a.guard, v.a.pending
+	g, en := v.a.guard, v.a.enrolment
 	enabled := g.Enabled
 	if v.byToken && v.ch.Recovered == EffectReenrol {
 		u.removeAll(v.a, v.p, "reenrolled")
@@ -155,7 +155,7 @@ func (v *enrolmentView) enrol(u *unit, enrolled enrolledFactor) (FinishAnswer, e
 	g.Factors = append(g.Factors, enrolled)
 	record := en.Factor
 	record.Created = u.now
-	v.a.enrolled = append(v.a.enrolled, &record)
+	v.a.factorRecords = append(v.a.factorRecords, &record)
 	data := map[string]any{"factor": record.ID, "kind": record.Kind}
 	if en.Reason != "" {
 		data["reason"] = en.Reason
@@ -183,7 +183,7 @@ func (v *enrolmentView) enrol(u *unit, enrolled enrolledFactor) (FinishAnswer, e
 		u.event(v.ch.event(ChallengeVerified, map[string]any{"kind": enrolled.Kind, "factor": enrolled.ID, "enrolled": true}))
 	}
 	u.put(store.Item{Key: factorKey(v.a.route, record.ID)}, &record, time.Time{})
-	u.delete(v.a.pending.Item)
+	u.delete(v.a.enrolment.Item)
 	u.putRosterEntry(v.a)
 	u.putGuard(v.a, v.p)
 	return v.finished(u, slot)
@@ -198,7 +198,7 @@ func (v *enrolmentView) finished(u *unit, s *slot) (FinishAnswer, error) {
 			return FinishAnswer{}, enrolmentInvalid() // a retry so late that the guard has forgotten the challenge
 		}
 		var err error
-		if answer, err = v.enrolled(u, ended); err != nil {
+		if answer, err = v.finishAnswer(u, ended); err != nil {
 			return FinishAnswer{}, err
 		}
 	}
@@ -217,8 +217,8 @@ func (a *account) backupOffer(enrolled Kind, p *orgPolicy) *EnrolmentOffer {
 	return &EnrolmentOffer{Kinds: kinds}
 }
 
-// enrolled is the answer to a challenge that an enrolment has ended.
-func (v *challengeView) enrolled(u *unit, s *slot) (FinishAnswer, error) {
+// finishAnswer is the answer to a challenge that an enrolment has ended.
+func (v *challengeView) finishAnswer(u *unit, s *slot) (FinishAnswer, error) {
 	token, err := v.signToken(u, s)
 	if err != nil {
 		return FinishAnswer{}, err

@@ -13,7 +13,7 @@ func (s *Service) SendEnrolment(ctx context.Context, call Call, id string) (Send
 		if err != nil {
 			return SendAnswer{}, err
 		}
-		en := &v.a.pending
+		en := &v.a.enrolment
 		switch {
 		case !settledEnrolment(en, slot):
 			return SendAnswer{}, errUnsettled

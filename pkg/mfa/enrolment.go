@@ -97,14 +97,14 @@ func (en *enrolment) binding() binding {
 
 // question asks for the factor that is being enrolled. enrolled is what the guard will hold of it.
 func (v *enrolmentView) question(u *unit, enrolled *enrolledFactor) *question {
-	return &question{u: u, v: &v.challengeView, in: v, f: factor{factorRecord: &v.a.pending.Factor}, enrolled: enrolled}
+	return &question{u: u, v: &v.challengeView, in: v, f: factor{factorRecord: &v.a.enrolment.Factor}, enrolled: enrolled}
 }
 
-func (v *enrolmentView) binding() binding { return v.a.pending.binding() }
+func (v *enrolmentView) binding() binding { return v.a.enrolment.binding() }
 
 // sent makes code the one that finishes the enrolment that is under way.
 func (v *enrolmentView) sent(u *unit, f factor, code *sentCode) {
-	en := &v.a.pending
+	en := &v.a.enrolment
 	en.Code = code
 	v.a.guard.openEnrolmentSlot(en).Sequence = code.Sequence
 	u.event(v.a.event(ChallengeSent, v.p, map[string]any{"enrolment": en.ID, "kind": f.Kind, "sequence": letter(code.Sequence)}))
@@ -122,9 +122,9 @@ func (v *enrolmentView) underWay(u *unit, id string) (*slot, error) {
 	case err != nil:
 		return v.a.guard.enrolmentSlot(id), err
 	}
-	en, slot := &v.a.pending, v.a.guard.enrolmentSlot(id)
+	en, slot := &v.a.enrolment, v.a.guard.enrolmentSlot(id)
 	switch {
-	case v.a.pending.Item.Absent(), en.ID != id, en.Epoch != v.a.guard.Epoch, !u.now.Before(en.Expires), !v.owns(u, en),
+	case v.a.enrolment.Item.Absent(), en.ID != id, en.Epoch != v.a.guard.Epoch, !u.now.Before(en.Expires), !v.owns(u, en),
 		slot != nil && (slot.State != "" || slot.exhausted(v.p)):
 		return slot, enrolmentInvalid()
 	}
@@ -164,13 +164,13 @@ func enrolmentStep[T any](s *Service, call Call, id string, v *enrolmentView) st
 // notHanded returns what plans the changes that a failed hand-over of the enrolment's newest code brings. If another
 // enrolment was begun meanwhile, it keeps the wait that it has.
 func (v *enrolmentView) notHanded(mark int64) func(*unit, bool) error {
-	r, id, policyVersion := v.a.route, v.a.pending.ID, v.p.Version
-	sequence := v.a.pending.Code.Sequence
+	r, id, policyVersion := v.a.route, v.a.enrolment.ID, v.p.Version
+	sequence := v.a.enrolment.Code.Sequence
 	return func(u *unit, notTaken bool) error {
 		a := &account{route: r}
-		a.pending.Item.Key = enrolmentKey(r)
+		a.enrolment.Item.Key = enrolmentKey(r)
 		var pending store.Item
-		if err := readAll(u.ctx, u.s.Store, readItem(a.pending.Item.Key, &pending), a.readGuard()); err != nil || !a.exists() {
+		if err := readAll(u.ctx, u.s.Store, readItem(a.enrolment.Item.Key, &pending), a.readGuard()); err != nil || !a.exists() {
 			return err
 		}
 		if !pending.Absent() {
@@ -178,7 +178,7 @@ func (v *enrolmentView) notHanded(mark int64) func(*unit, bool) error {
 				return err
 			}
 		}
-		en := &a.pending
+		en := &a.enrolment
 		given := notTaken && a.guard.uncountEmail(mark)
 		if en.ID == id {
 			if en.Code != nil && en.Code.Sequence == sequence {

@@ -23,7 +23,7 @@ func (a *account) factors(p *Policy) []factor {
 	}
 	var usable []factor
 	implicit, hasImplicit := a.implicitFactor(p)
-	for _, f := range a.enrolled {
+	for _, f := range a.factorRecords {
 		counts := a.guard.enrolled(f.ID)
 		if counts == nil || p.method(f.Kind) == NotAllowed {
 			continue
@@ -57,7 +57,7 @@ func (a *account) factor(id string) *factorRecord {
 	if a.guard == nil || a.guard.enrolled(id) == nil {
 		return nil
 	}
-	for _, f := range a.enrolled {
+	for _, f := range a.factorRecords {
 		if f.ID == id {
 			return f
 		}

@@ -58,7 +58,7 @@ func (u *unit) remove(a *account, h *factorRecord, p *orgPolicy, cause string) {
 // removeAll takes every factor, the recovery codes and all trust from the user, and turns 2FA off. Locks and counts of
 // wrong answers stay. Whoever calls it says that 2FA is off, unless the same commit turns it on again.
 func (u *unit) removeAll(a *account, p *orgPolicy, cause string) {
-	for _, f := range a.enrolled {
+	for _, f := range a.factorRecords {
 		if a.guard.enrolled(f.ID) != nil {
 			u.remove(a, f, p, cause)
 		}
@@ -70,7 +70,7 @@ func (u *unit) removeAll(a *account, p *orgPolicy, cause string) {
 // without is the account as it would be without one enrolled factor.
 func (a *account) without(id string) *account {
 	left, g := *a, *a.guard
-	g.Factors = slices.DeleteFunc(slices.Clone(g.Factors), func(l enrolledFactor) bool { return l.ID == id })
+	g.Factors = slices.DeleteFunc(slices.Clone(g.Factors), func(f enrolledFactor) bool { return f.ID == id })
 	left.guard = &g
 	return &left
 }

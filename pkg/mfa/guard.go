@@ -61,9 +61,9 @@ func (g *guard) enrolled(id string) *enrolledFactor {
 // kinds returns the kinds of the user's enrolled factors, each once, the strongest first.
 func (g *guard) kinds() []Kind {
 	var kinds []Kind
-	for _, l := range g.Factors {
-		if !slices.Contains(kinds, l.Kind) {
-			kinds = append(kinds, l.Kind)
+	for _, f := range g.Factors {
+		if !slices.Contains(kinds, f.Kind) {
+			kinds = append(kinds, f.Kind)
 		}
 	}
 	slices.SortFunc(kinds, func(x, y Kind) int { return cmp.Compare(x.strength(), y.strength()) })

@@ -82,27 +82,27 @@ func (s *Service) previewShard(ctx context.Context, partition string, from, to *
 			return err
 		}
 		for _, item := range page.Items {
-			var l rosterEntry
-			if err := record.Decode(item, &l); err != nil {
+			var entry rosterEntry
+			if err := record.Decode(item, &entry); err != nil {
 				return err
 			}
-			into.add(&l, from, to)
+			into.add(&entry, from, to)
 		}
 		q.After, more = page.Last, page.More
 	}
 	return nil
 }
 
-func (v *Preview) add(l *rosterEntry, from, to *Policy) {
+func (v *Preview) add(entry *rosterEntry, from, to *Policy) {
 	v.Users++
-	before, after := l.usable(from), l.usable(to)
+	before, after := entry.usable(from), entry.usable(to)
 	if len(after) == 0 {
 		v.WithoutFactor++
 		if len(before) == 1 {
 			v.LosingOnlyKind++
 		}
 	}
-	asked, must := l.Enforced || from.Require == Everyone, l.Enforced || to.Require == Everyone
+	asked, must := entry.Enforced || from.Require == Everyone, entry.Enforced || to.Require == Everyone
 	mustEnrol := must && len(after) == 0
 	if mustEnrol {
 		v.MustEnrol++
@@ -112,6 +112,6 @@ func (v *Preview) add(l *rosterEntry, from, to *Policy) {
 	}
 	v.forced++
 	if len(v.Sample) < mostSampled {
-		v.Sample = append(v.Sample, l.User)
+		v.Sample = append(v.Sample, entry.User)
 	}
 }

@@ -62,7 +62,7 @@ func (v *challengeView) recover(u *unit, code, bearer seal.Secret) (RecoverAnswe
 		// What it did was committed, and the answer to the commit was lost.
 		switch {
 		case slot.State == verified && slot.Effect != "":
-			return v.recovered(u, slot)
+			return v.recoverAnswer(u, slot)
 		case slot.State == "" && slot.Effect != "":
 			return v.toEnrol(slot, bearer), nil
 		case slot.State == "":
@@ -158,11 +158,11 @@ func (v *challengeView) effect(u *unit, bearer seal.Secret) (RecoverAnswer, erro
 	v.conclude(u, slot, verified)
 	u.event(ch.event(ChallengeVerified, map[string]any{"recovery": true}))
 	u.putGuard(v.a, v.p)
-	return v.recovered(u, slot)
+	return v.recoverAnswer(u, slot)
 }
 
-// recovered is what a challenge answers that a recovery code has ended.
-func (v *challengeView) recovered(u *unit, s *slot) (RecoverAnswer, error) {
+// recoverAnswer is what a challenge answers that a recovery code has ended.
+func (v *challengeView) recoverAnswer(u *unit, s *slot) (RecoverAnswer, error) {
 	token, err := v.signToken(u, s)
 	at := s.EndedAt
 	return RecoverAnswer{Verified: true, IssuedAt: &at, Token: &token, Effect: s.Effect, CodesLeft: s.CodesLeft}, err

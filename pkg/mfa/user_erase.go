@@ -53,11 +53,11 @@ func (u *unit) erase(a *account, policyVersion int) (more, last bool) {
 	for _, b := range a.browsers {
 		rest = append(rest, b.Item)
 	}
-	for _, f := range a.enrolled {
+	for _, f := range a.factorRecords {
 		rest = append(rest, f.Item)
 	}
-	if !a.pending.Item.Absent() {
-		rest = append(rest, a.pending.Item)
+	if !a.enrolment.Item.Absent() {
+		rest = append(rest, a.enrolment.Item)
 	}
 	for _, item := range rest[:min(len(rest), batch)] {
 		u.delete(item)

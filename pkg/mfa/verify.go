@@ -69,7 +69,7 @@ func (v *challengeView) verify(u *unit, q *VerifyRequest) (VerifyAnswer, error) 
 		}
 		// An earlier try of this call has ended the challenge, and the answer to its commit was lost.
 		if slot.State == verified {
-			answer, err := v.verified(u, slot)
+			answer, err := v.verifyAnswer(u, slot)
 			answer.RecoveryCodes = u.codes
 			return answer, err
 		}
@@ -119,13 +119,13 @@ func (v *challengeView) verify(u *unit, q *VerifyRequest) (VerifyAnswer, error) 
 		u.newRecovery(g, v.p)
 	}
 	u.putGuard(v.a, v.p)
-	answer, err := v.verified(u, slot)
+	answer, err := v.verifyAnswer(u, slot)
 	answer.RecoveryCodes = u.codes
 	return answer, err
 }
 
-// verified is the answer to a challenge that was answered with a factor. A retry gets it again.
-func (v *challengeView) verified(u *unit, s *slot) (VerifyAnswer, error) {
+// verifyAnswer is the answer to a challenge that was answered with a factor. A retry gets it again.
+func (v *challengeView) verifyAnswer(u *unit, s *slot) (VerifyAnswer, error) {
 	token, err := v.signToken(u, s)
 	if err != nil {
 		return VerifyAnswer{}, err
