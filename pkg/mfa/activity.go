@@ -10,20 +10,20 @@ import (
 	"countersign/pkg/store"
 )
 
-// An ActivityQuery asks for events of an org. Zero fields don't narrow it.
+// An ActivityQuery asks for events of an org. Fields that are zero don't narrow the list.
 type ActivityQuery struct {
 	Org      string
 	User     string
-	Type     string    // all that is before the dot, or a whole type: "challenge", "challenge.failed"
-	From, To time.Time // From included, To not
+	Type     string    // a whole type, such as "challenge.failed", or the part before the dot, "challenge"
+	From, To time.Time // From is included, To is not
 	ListQuery
 }
 
-// An Activity is one page of a listing of events, newest first. See activity.Log's List for what the order is, what may be
+// An Activity is one page of a list of events, the newest first. activity.Log.List says in what order they are, what may be
 // on a page, and what is left of the events of a user who was erased.
 type Activity struct {
 	Items  []json.RawMessage `json:"items"`
-	Cursor *string           `json:"cursor"` // null: there are no more
+	Cursor *string           `json:"cursor"` // null if there are no more
 }
 
 // UserActivity lists the events of one user. It needs the scope manage.
@@ -83,7 +83,7 @@ func (s *Service) listActivity(ctx context.Context, call Call, scope apikey.Scop
 	})
 }
 
-// route is that of the user whom the query narrows to, or of the org.
+// route is the route of the user whom the query narrows to, or else of the org.
 func (q *ActivityQuery) route() activity.Route {
 	if q.User == "" {
 		return activity.Route(routeOf(q.Org, "").org())
@@ -91,18 +91,18 @@ func (q *ActivityQuery) route() activity.Route {
 	return activity.Route(routeOf(q.Org, q.User))
 }
 
-// bound is what a cursor is good for: this listing and no other, whatever the limit.
+// bound names the list that a cursor is good for, whatever the limit is.
 func (q *ActivityQuery) bound() []string {
 	return []string{"activity", q.Org, q.User, q.Type, q.From.UTC().Format(time.RFC3339Nano), q.To.UTC().Format(time.RFC3339Nano)}
 }
 
-// CheckActivity goes through all of an org's activity that is still kept. It answers how many pages there are, or an error
-// that wraps activity.ErrBroken and names the first page that isn't as it was filed.
+// CheckActivity goes through all of an org's activity that is still kept. It returns how many pages there are, or an error
+// that wraps activity.ErrBroken and names the first page that is not as it was filed.
 func (s *Service) CheckActivity(ctx context.Context, org string) (pages int, err error) {
 	return s.activity().Check(ctx, activity.Route(routeOf(org, "").org()))
 }
 
-// activity is the activity of all orgs in the service's store.
+// activity returns the activity of all orgs in the service's store.
 func (s *Service) activity() *activity.Log {
 	return &activity.Log{Store: s.Store, Now: s.Now, Keys: activityKeys,
 		Commit: func(ctx context.Context, plan func(time.Time) ([]store.Write, error)) error {
@@ -115,7 +115,7 @@ func (s *Service) activity() *activity.Log {
 	}
 }
 
-// activityKeys gives the keys under which the activity says anything of users, out of their guards.
+// activityKeys reads, from the guards of users, the keys under which the activity encrypts what it says of them.
 func activityKeys(ctx context.Context, from store.Store, users []activity.Route) (map[activity.Route]activity.Key, error) {
 	routes := map[route]bool{}
 	for _, r := range users {

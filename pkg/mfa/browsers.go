@@ -8,7 +8,7 @@ import (
 // A Browsers is one page of the list of a user's trusted browsers, in the order of their ids.
 type Browsers struct {
 	Items  []TrustedBrowser `json:"items"`
-	Cursor *string          `json:"cursor"` // null: there are no more
+	Cursor *string          `json:"cursor"` // null if there are no more
 }
 
 // ListBrowsers lists the browsers that the user trusts.
@@ -31,12 +31,12 @@ func (s *Service) ListBrowsers(ctx context.Context, call Call, org, user string,
 	})
 }
 
-// RevokeBrowser ends trust in one browser. Nothing that begins after it returned is spared the question there.
+// RevokeBrowser ends trust in one browser. Every sign-in there that begins after the call has returned needs an answer.
 func (s *Service) RevokeBrowser(ctx context.Context, call Call, org, user, id string) error {
-	tried := false // by this call, whose commit may have been done and its answer lost
+	tried := false // an earlier try of this call may have been committed, and its answer lost
 	_, err := change(ctx, s, call, org, user, func(u *unit, a *account, p *orgPolicy) (none struct{}, err error) {
-		h := a.browser(id)
-		gone := h == nil || !h.counts(a.guard.browserEpoch(), p, u.now)
+		b := a.browser(id)
+		gone := b == nil || !b.counts(a.guard.browserEpoch(), p, u.now)
 		switch {
 		case gone && tried:
 			return none, nil
@@ -44,7 +44,7 @@ func (s *Service) RevokeBrowser(ctx context.Context, call Call, org, user, id st
 			return none, refuse(NotFound, "The user has no such trusted browser.")
 		}
 		tried = true
-		u.endBrowser(h, a.guard, "revoked", p.Version)
+		u.endBrowser(b, a.guard, "revoked", p.Version)
 		a.guard.endKnownTokens()
 		u.putGuard(a, p)
 		return none, nil
@@ -52,7 +52,7 @@ func (s *Service) RevokeBrowser(ctx context.Context, call Call, org, user, id st
 	return err
 }
 
-// RevokeBrowsers ends trust in all of a user's browsers, and with it open challenges, enrolments and proofs.
+// RevokeBrowsers ends trust in all of a user's browsers, and with it all open challenges, enrolments and proofs.
 func (s *Service) RevokeBrowsers(ctx context.Context, call Call, org, user string) error {
 	_, err := change(ctx, s, call, org, user, func(u *unit, a *account, p *orgPolicy) (none struct{}, err error) {
 		u.endAll(a, p, "revoked")

@@ -9,16 +9,16 @@ import (
 	"strings"
 )
 
-// A caller is who holds the bearer of a call.
+// A caller is the holder of a call's bearer.
 type caller struct {
-	key     *apikey.Key // nil: another bearer, or it hasn't been read yet
+	key     *apikey.Key // nil if the bearer is not an API key, or has not been read yet
 	item    store.Item
 	hash    string          // of the bearer
-	carried *apikey.Carried // what an API key carries; nil: another bearer
+	carried *apikey.Carried // what an API key carries; nil for any other bearer
 }
 
-// authenticate says whether a bearer was made here and fits the call, before anything is read. A challenge or enrolment
-// token of something else than the path names hears what everybody hears of what isn't there.
+// authenticate checks that a bearer was made here and fits the call, before anything is read. A challenge or enrolment token
+// for something else than the path names gets the answer that everybody gets for what doesn't exist.
 func authenticate[T any](f *seal.Filter, call Call, st *step[T]) (*caller, error) {
 	who := &caller{hash: seal.HashBearer(call.Bearer)}
 	if st.scope != "" {
@@ -39,8 +39,7 @@ func unauthenticated() *Error {
 	return refuse(Unauthenticated, "The call needs a bearer token that is valid here.")
 }
 
-// fits says whether an API key that carries this may make a call that needs scope, or the other one, for org, or for what
-// the path names.
+// fits checks that an API key may make a call that needs one of two scopes, for org, or for what the path names.
 func (c *caller) fits(scope, or apikey.Scope, org string, n *named) error {
 	limit, limited := c.carried.Limit()
 	switch {
@@ -56,8 +55,8 @@ func (c *caller) fits(scope, or apikey.Scope, org string, n *named) error {
 	return nil
 }
 
-// takes says whether a token of that challenge may be for what the path names: for the challenge itself, or for an
-// enrolment of its user.
+// takes checks that a token of that challenge may be for what the path names: for the challenge itself, or for an enrolment
+// of its user.
 func (n *named) takes(challenge []byte) error {
 	switch {
 	case n == nil:
@@ -78,7 +77,7 @@ func (c *caller) readKey() read {
 	return readItem(apikey.At(c.hash), &c.item)
 }
 
-// check says whether an API key is good, once it was read. Any other bearer is judged by the step.
+// check refuses an API key that is not good, once it was read. The step judges any other bearer.
 func (c *caller) check() error {
 	if c.carried == nil {
 		return nil
@@ -97,7 +96,7 @@ func (c *caller) check() error {
 	return nil
 }
 
-// client is the route of the client that an API key is of; nil: another bearer.
+// client is the route of the client that an API key belongs to; nil for any other bearer.
 func (c *caller) client() []byte {
 	if c.carried == nil {
 		return nil
@@ -110,7 +109,7 @@ func (c *caller) covers(org string) bool {
 	return c.key != nil && c.key.Covers(org)
 }
 
-// mayAnswer reports whether the caller may act on ch: with a token of its own, or as the client that began it.
+// mayAnswer reports whether the caller may act on ch: with the token of ch, or as the client that began it.
 func (c *caller) mayAnswer(ch *challenge) bool {
 	if c.key != nil {
 		return c.key.Client == ch.Client && c.covers(ch.Org)
@@ -118,7 +117,7 @@ func (c *caller) mayAnswer(ch *challenge) bool {
 	return c.holds(ch.Bearer) || c.holds(ch.Enrolment)
 }
 
-// holds reports whether the caller's bearer is the one of that hash.
+// holds reports whether hash is that of the caller's bearer.
 func (c *caller) holds(hash string) bool {
 	return hash != "" && seal.NewSecret(c.hash).Equal(seal.NewSecret(hash))
 }
@@ -126,7 +125,7 @@ func (c *caller) holds(hash string) bool {
 // has reports whether the caller is an API key with scope.
 func (c *caller) has(scope apikey.Scope) bool { return c.key != nil && c.key.Has(scope) }
 
-// actor is who did what concerns user: the client, or with any other bearer the user.
+// actor is who has done something that concerns user: the client or, with any bearer but an API key, the user.
 func (c *caller) actor(user string) activity.Actor {
 	if c.key != nil {
 		return activity.Actor{Kind: "client", ID: c.key.Client}

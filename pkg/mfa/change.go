@@ -6,12 +6,12 @@ import (
 	"countersign/pkg/apikey"
 )
 
-// change is a step on the account of a user who exists, by a client that may manage it.
+// change runs a step on the account of a user who exists, for a client that may manage it.
 func change[T any](ctx context.Context, s *Service, call Call, org, user string, decide func(*unit, *account, *orgPolicy) (T, error)) (T, error) {
 	return changeAs(ctx, s, call, apikey.Manage, org, user, decide)
 }
 
-// changeAs is change for a client that has scope.
+// changeAs is change for a client that needs another scope.
 func changeAs[T any](ctx context.Context, s *Service, call Call, scope apikey.Scope, org, user string, decide func(*unit, *account, *orgPolicy) (T, error)) (T, error) {
 	var none T
 	if err := checkUser(org, user); err != nil {

@@ -2,7 +2,7 @@ package mfa
 
 import "countersign/pkg/text"
 
-// checkID answers InvalidRequest for what is not an id.
+// checkID returns InvalidRequest for what is not an id.
 func checkID(param, id string) error {
 	if id == "" {
 		return invalid(param, "This field is required.")
@@ -13,7 +13,7 @@ func checkID(param, id string) error {
 	return nil
 }
 
-// checkText answers InvalidRequest for a text that is too long, or that no line can hold.
+// checkText returns InvalidRequest for a text that is too long, or that doesn't fit on a line.
 func checkText(param, s string, most int) error {
 	if problem := text.Check(s, most); problem != "" {
 		return invalid(param, "%s", problem)

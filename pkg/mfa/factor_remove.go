@@ -5,22 +5,23 @@ import (
 	"slices"
 )
 
-// RemoveFactor removes one factor, and trust dies with it. It needs a fresh user. It answers EmailPinned for an email
-// that the policy keeps, and LastFactor for the only one of a user who must have one. Who has none left has 2FA off.
+// RemoveFactor removes one factor, and ends trust in all of the user's browsers. If no factor is left, 2FA is off. The user
+// must have just shown who they are (see Call). It returns EmailPinned for email that the policy keeps as a backup, and
+// LastFactor for the only factor of a user who must have one.
 func (s *Service) RemoveFactor(ctx context.Context, call Call, org, user, id string) error {
-	tried := false // by this call, whose commit may have been done and its answer lost
+	tried := false // an earlier try of this call may have been committed, and its answer lost
 	_, err := change(ctx, s, call, org, user, func(u *unit, a *account, p *orgPolicy) (none struct{}, err error) {
-		h := a.factor(id)
+		f := a.factor(id)
 		switch {
-		case h == nil && tried:
+		case f == nil && tried:
 			return none, nil
-		case h == nil:
+		case f == nil:
 			return none, refuse(NotFound, "The user has no such factor.")
 		}
 		if err := u.fresh(call, a, p); err != nil {
 			return none, err
 		}
-		if p.pinned(h.Kind) {
+		if p.pinned(f.Kind) {
 			return none, refuse(EmailPinned, "The policy keeps email as a backup, so the email factor can't be removed on its own.")
 		}
 		g := a.guard
@@ -28,7 +29,7 @@ func (s *Service) RemoveFactor(ctx context.Context, call Call, org, user, id str
 			return none, refuse(LastFactor, "The user is required to use 2FA, and this is the last factor.")
 		}
 		tried = true
-		u.remove(a, h, p, "")
+		u.remove(a, f, p, "")
 		u.endTrust(a, p, "factor_removed")
 		if len(g.Factors) == 0 {
 			g.Recovery, g.RecoveryCodesDue = nil, false
@@ -44,19 +45,20 @@ func (s *Service) RemoveFactor(ctx context.Context, call Call, org, user, id str
 	return err
 }
 
-// remove takes a factor from the guard and from the store. With a cause it is that which the user is told of.
-func (u *unit) remove(a *account, h *factorRecord, p *orgPolicy, cause string) {
-	u.delete(h.Item)
-	data := map[string]any{"factor": h.ID, "kind": h.Kind}
+// remove takes a factor out of the guard and of the store. If there is a cause, the user is told about the cause and not
+// about this.
+func (u *unit) remove(a *account, f *factorRecord, p *orgPolicy, cause string) {
+	u.delete(f.Item)
+	data := map[string]any{"factor": f.ID, "kind": f.Kind}
 	if cause != "" {
 		data["cause"] = cause
 	}
 	u.event(a.event(FactorRemoved, p, data))
-	a.guard.Factors = a.without(h.ID).guard.Factors
+	a.guard.Factors = a.without(f.ID).guard.Factors
 }
 
-// removeAll takes every factor, the recovery codes and all trust from the user, and turns 2FA off. Locks and counts of
-// wrong answers stay. Whoever calls it says that 2FA is off, unless the same commit turns it on again.
+// removeAll takes every factor, the recovery codes and all trust from the user, and turns 2FA off. Locks and counts of wrong
+// answers stay. Its caller plans the event that 2FA is off, unless the same commit turns it on again.
 func (u *unit) removeAll(a *account, p *orgPolicy, cause string) {
 	for _, f := range a.factorRecords {
 		if a.guard.enrolled(f.ID) != nil {
@@ -67,7 +69,7 @@ func (u *unit) removeAll(a *account, p *orgPolicy, cause string) {
 	u.endAll(a, p, cause)
 }
 
-// without is the account as it would be without one enrolled factor.
+// without returns the account as it would be without one enrolled factor.
 func (a *account) without(id string) *account {
 	left, g := *a, *a.guard
 	g.Factors = slices.DeleteFunc(slices.Clone(g.Factors), func(f enrolledFactor) bool { return f.ID == id })
@@ -75,7 +77,7 @@ func (a *account) without(id string) *account {
 	return &left
 }
 
-// bare is the account as it would be without any.
+// bare returns the account as it would be without any enrolled factor.
 func (a *account) bare() *account {
 	left, g := *a, *a.guard
 	g.Factors = nil

@@ -11,15 +11,15 @@ func (s *Service) RenameFactor(ctx context.Context, call Call, org, user, id, la
 		return Factor{}, err
 	}
 	return change(ctx, s, call, org, user, func(u *unit, a *account, p *orgPolicy) (Factor, error) {
-		h := a.factor(id)
-		if h == nil {
+		f := a.factor(id)
+		if f == nil {
 			return Factor{}, refuse(NotFound, "The user has no such factor.")
 		}
-		if h.Label != label {
-			h.Label = label
-			u.put(h.Item, h, time.Time{})
-			u.event(a.event(FactorRenamed, p, map[string]any{"factor": id, "kind": h.Kind}))
+		if f.Label != label {
+			f.Label = label
+			u.put(f.Item, f, time.Time{})
+			u.event(a.event(FactorRenamed, p, map[string]any{"factor": id, "kind": f.Kind}))
 		}
-		return h.shown(a.guard.enrolled(id)), nil
+		return f.shown(a.guard.enrolled(id)), nil
 	})
 }

@@ -11,22 +11,22 @@ import (
 )
 
 const (
-	freshness = 10 * time.Minute // a password check, and a step-up as proof
-	clockSkew = time.Minute      // that a client's clock may be ahead
+	freshness = 10 * time.Minute // how long a password check counts, and a step-up as a proof
+	clockSkew = time.Minute      // how far a client's clock may be ahead
 )
 
-// The action that a step-up must be bound to, or to none, to be proof for a change of the account.
+// accountAction is the action of a step-up that is a proof for changing the account. A step-up without an action is one too.
 const accountAction = "account"
 
-// fresh refuses a change of an account unless the client has just checked the user's password and, while the user's 2FA
-// is on, the user has just stepped up with a factor that is strong enough. It binds neither to the change: whoever holds
-// the client's key is believed.
+// fresh refuses to change an account unless the client has just checked the user's password and, while the user's 2FA is on,
+// the user has just stepped up with a factor that is strong enough. Neither of them is bound to the change: the client's
+// word is enough.
 func (u *unit) fresh(call Call, a *account, p *orgPolicy) error {
 	return u.freshFor(call, a, p, false)
 }
 
-// freshToBegin is fresh for the beginning of an enrolment. A recovery code proves enough for that, and for nothing else, so
-// that a user who lost the only app isn't stuck (NIST SP 800-63B-4 section 4.2.2.2).
+// freshToBegin is fresh for beginning an enrolment. A recovery code is proof enough for that, and for nothing else, so that
+// a user who has lost the only app can go on (NIST SP 800-63B-4 section 4.2.2.2).
 func (u *unit) freshToBegin(call Call, a *account, p *orgPolicy) error {
 	return u.freshFor(call, a, p, true)
 }
@@ -58,8 +58,8 @@ func (u *unit) freshFor(call Call, a *account, p *orgPolicy, beginning bool) err
 	return refuse(StepUpNeeded, "The user has a stronger factor than the one that answered this step-up. Let the user answer a step-up with the stronger one.")
 }
 
-// guardedBy is the kind that a proof is measured by: the strongest that the user can answer with, or where the policy
-// forbids every factor of the user, the strongest of those. It reports false where a password check is enough.
+// guardedBy returns the kind that a proof is measured by. That is the strongest one that the user can answer with or, if the
+// policy forbids every factor of the user, the strongest of those. It returns false if a password check is enough.
 func (a *account) guardedBy(p *Policy) (strongest Kind, guarded bool) {
 	if a.onlyForbidden(p) {
 		return a.guard.kinds()[0], true
@@ -70,15 +70,15 @@ func (a *account) guardedBy(p *Policy) (strongest Kind, guarded bool) {
 	return "", false
 }
 
-// onlyForbidden reports whether the user has factors, and the policy forbids every one of them. 2FA then counts as off at
-// a sign-in that needn't ask, but a password alone changes nothing of the account.
+// onlyForbidden reports whether the user has factors and the policy forbids all of them. 2FA then counts as off at a sign-in
+// that is not required to ask, but a password alone changes nothing of the account.
 func (a *account) onlyForbidden(p *Policy) bool {
 	return a.guard != nil && len(a.guard.Factors) > 0 && len(a.factors(p)) == 0
 }
 
-// proof reads a token as the proof of a step-up which this user has answered for this client within the last 10 minutes.
-// It is nil for any other token; what the proof is good for is the caller's decision. What counts is when the user answered: the token may have been signed again since. A
-// proof is bound to the user's epoch, and so it dies with the next reset or revocation.
+// proof reads a token as the proof of a step-up that this user has answered for this client within the last 10 minutes. It
+// returns nil for any other token. Its caller decides what the proof is good for. What counts is when the user answered,
+// because the token may have been signed again since. A proof is bound to the user's epoch, so a new epoch ends it.
 func (u *unit) proof(token seal.Secret, g *guard) (*tokenClaims, error) {
 	raw, err := u.ring.Verify(token.Reveal())
 	switch {
@@ -108,7 +108,7 @@ func (u *unit) proof(token seal.Secret, g *guard) (*tokenClaims, error) {
 	return &c, nil
 }
 
-// epochClaim names an epoch in a token, and tells nothing of it.
+// epochClaim names an epoch in a token, without revealing it.
 func epochClaim(epoch string) string {
 	if epoch == "" {
 		return ""

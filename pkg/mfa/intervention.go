@@ -11,7 +11,8 @@ type Intervention struct {
 	Reason string `json:"reason"` // 1 to 500 bytes
 }
 
-// check answers InvalidRequest for an intervention that doesn't say who or why. prefix is where it stands in the request.
+// check returns InvalidRequest for an intervention that doesn't say who acts or why. prefix is where it stands in the
+// request.
 func (i *Intervention) check(prefix string) error {
 	if err := checkID(prefix+"actor", i.Actor); err != nil {
 		return err

@@ -11,16 +11,16 @@ import (
 // A ListQuery says which page of a list is asked for.
 type ListQuery struct {
 	Limit  int    // the most items that the page may have, 1 to MaxListLimit; 0 stands for DefaultListLimit
-	Cursor string // from the page before; empty: the first page
+	Cursor string // from the page before; empty for the first page
 }
 
-// How many items a page of a list has at most.
+// How many items a page of a list has at most, if the query doesn't say it and whatever it says.
 const (
 	DefaultListLimit = 50
 	MaxListLimit     = 200
 )
 
-// mostCursor is the longest cursor that is looked at, in bytes.
+// mostCursor is the length of the longest cursor that is read, in bytes.
 const mostCursor = 1024
 
 func (q *ListQuery) limit() (int, error) {
@@ -33,7 +33,7 @@ func (q *ListQuery) limit() (int, error) {
 	return q.Limit, nil
 }
 
-// cursor is the text that stands for a place in a list. It is good for that list only, which bound names.
+// cursor returns the text that stands for a place in a list. It is good for that list only, which bound names.
 func (u *unit) cursor(bound []string, place any) *string {
 	text, err := json.Marshal(place)
 	if err != nil {
@@ -43,7 +43,7 @@ func (u *unit) cursor(bound []string, place any) *string {
 	return &cursor
 }
 
-// openCursor reads the place that a cursor of this very list stands for. An empty cursor leaves place as it is.
+// openCursor reads the place that a cursor of the list stands for. An empty cursor leaves place as it is.
 func (u *unit) openCursor(cursor string, bound []string, place any) error {
 	if cursor == "" {
 		return nil

@@ -5,7 +5,7 @@ import (
 	"countersign/pkg/apikey"
 )
 
-// GetPolicy shows an org's policy.
+// GetPolicy returns the policy that is in force for an org.
 func (s *Service) GetPolicy(ctx context.Context, call Call, org string) (OrgPolicy, error) {
 	if err := checkID("org", org); err != nil {
 		return OrgPolicy{}, err

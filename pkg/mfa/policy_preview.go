@@ -11,17 +11,17 @@ import (
 
 // A Preview says what a change of policy does to an org's users.
 type Preview struct {
-	Users          int      `json:"users"`
-	WithoutFactor  int      `json:"without_factor"`
-	SignedOut      int      `json:"signed_out"`
-	MustEnrol      int      `json:"must_enrol"`
-	LosingOnlyKind int      `json:"losing_only_kind"`
-	Sample         []string `json:"sample"`
+	Users          int      `json:"users"`            // of the org
+	WithoutFactor  int      `json:"without_factor"`   // of them, how many would have no kind of factor that is allowed
+	SignedOut      int      `json:"signed_out"`       // 0: this version signs nobody out
+	MustEnrol      int      `json:"must_enrol"`       // how many would have to enrol a factor
+	LosingOnlyKind int      `json:"losing_only_kind"` // how many would lose the only kind that they have
+	Sample         []string `json:"sample"`           // ids of some users who would be asked, or have to enrol, and don't have to now
 
-	forced int // users who would be asked from now on and were not before
+	forced int // how many such users there are
 }
 
-// PreviewPolicy says what PutPolicy would do to an org's users with the same policy. Nothing changes.
+// PreviewPolicy returns what PutPolicy would do to an org's users with the same policy. It changes nothing.
 func (s *Service) PreviewPolicy(ctx context.Context, call Call, org string, to Policy) (Preview, error) {
 	if err := checkID("org", org); err != nil {
 		return Preview{}, err

@@ -16,12 +16,12 @@ import (
 // A PolicyChange replaces the whole policy of an org.
 type PolicyChange struct {
 	Policy      Policy
-	Version     *int // the version it is based on; nil: not said, PreconditionRequired
-	Acknowledge bool // the administrator has seen what it does
+	Version     *int // the version that it replaces; nil is PreconditionRequired
+	Acknowledge bool // the administrator has seen what the change does
 }
 
-// PutPolicy replaces an org's policy. It answers VersionMismatch when the policy moved on, and AcknowledgementRequired,
-// with the Preview, for a change that newly forces anyone and was not acknowledged.
+// PutPolicy replaces an org's policy. It returns VersionMismatch if the policy has another version by now, and
+// AcknowledgementRequired, with the Preview, if the change was not acknowledged and asks users who were not asked before.
 func (s *Service) PutPolicy(ctx context.Context, call Call, org string, change PolicyChange) (OrgPolicy, error) {
 	if err := checkID("org", org); err != nil {
 		return OrgPolicy{}, err
@@ -60,7 +60,7 @@ func (s *Service) PutPolicy(ctx context.Context, call Call, org string, change P
 	})
 }
 
-// acknowledged refuses a change that newly forces anyone, unless the administrator has said to know.
+// acknowledged refuses a change that asks users who were not asked before, unless the administrator has acknowledged it.
 func (s *Service) acknowledged(u *unit, r route, p *orgPolicy, change *PolicyChange) error {
 	if change.Acknowledge || !change.Policy.asksMore(&p.Policy) {
 		return nil
@@ -77,7 +77,7 @@ func (s *Service) acknowledged(u *unit, r route, p *orgPolicy, change *PolicyCha
 	return e
 }
 
-// asksMore reports whether p could make anyone answer, or enrol, who needn't under from.
+// asksMore reports whether p could ask anyone for an answer or an enrolment whom from doesn't ask.
 func (p *Policy) asksMore(from *Policy) bool {
 	if p.Require == Everyone && from.Require != Everyone || from.Methods.Email == Implicit && p.Methods.Email != Implicit {
 		return true
@@ -85,8 +85,8 @@ func (p *Policy) asksMore(from *Policy) bool {
 	return slices.ContainsFunc(kinds, func(row kindRow) bool { return p.forbids(row.kind, from) })
 }
 
-// tighten notes what this version does to trust and recovery codes given under the ones before it, so that a later, looser
-// one doesn't bring them back. What a newer note covers, an older one no longer needs to say.
+// tighten notes what this version does to trust and recovery codes that were given under earlier versions, so that a later,
+// looser version doesn't bring them back. A new note replaces the older ones that it covers.
 func (p *orgPolicy) tighten(from *Policy) {
 	if p.Recovery.Count == 0 && from.Recovery.Count > 0 {
 		p.RecoveryEnded = p.Version
@@ -106,7 +106,7 @@ func (p *orgPolicy) note(n tightening) {
 	p.Tightenings = append(p.Tightenings, n)
 }
 
-// forbids reports whether p forbids a kind that from has room for.
+// forbids reports whether p forbids a kind that from doesn't forbid.
 func (p *Policy) forbids(k Kind, from *Policy) bool {
 	return p.method(k) == NotAllowed && from.method(k) != NotAllowed
 }
@@ -130,7 +130,7 @@ func changedSettings(from, to *Policy) ([]string, error) {
 	return changed, nil
 }
 
-// settings are a policy's, as JSON, by their names. None can be forgotten here.
+// settings returns all of a policy's settings as JSON, by their names.
 func settings(p *Policy) (all map[string]json.RawMessage, err error) {
 	text, err := json.Marshal(p)
 	if err != nil {

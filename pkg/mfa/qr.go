@@ -10,11 +10,11 @@ import (
 	"github.com/boombuler/barcode/qr"
 )
 
-// quietZone is what must stay free around a QR code, in modules (ISO/IEC 18004).
+// quietZone is how many modules must stay free around a QR code (ISO/IEC 18004).
 const quietZone = 4
 
-// qrSVG draws text as a QR code: dark on light whatever the page's colours, since many readers want it so. It has a name in
-// the language, which screen readers say.
+// qrSVG draws text as a QR code. It is dark on light whatever colours the page has, because many readers need that. It has a
+// name in the language, which screen readers say.
 func qrSVG(text, language string) (string, error) {
 	code, err := qr.Encode(text, qr.M, qr.Auto)
 	if err != nil {

@@ -9,14 +9,14 @@ import (
 	"countersign/pkg/seal"
 )
 
-// A RecoverRequest is an answer to a challenge by a recovery code.
+// A RecoverRequest answers a challenge with a recovery code.
 type RecoverRequest struct {
 	Challenge string      `json:"-"`
 	Code      seal.Secret `json:"code"`
 }
 
-// A RecoverAnswer is a challenge that was answered by a recovery code. It has no token where the sign-in goes on with
-// Enrolment: the token comes with its finish.
+// A RecoverAnswer says that a challenge was answered with a recovery code. If the sign-in goes on with Enrolment, it has no
+// token: that comes with FinishEnrolment.
 type RecoverAnswer struct {
 	Verified  bool           `json:"verified"`
 	IssuedAt  *time.Time     `json:"issued_at,omitempty"`
@@ -26,17 +26,18 @@ type RecoverAnswer struct {
 	Enrolment *EnrolmentToDo `json:"enrolment,omitempty"`
 }
 
-// WithoutShownOnce is the answer as it is repeated once what is shown once may no longer be.
+// WithoutShownOnce returns the answer as it is repeated once what is shown only once may not be repeated any more.
 func (a RecoverAnswer) WithoutShownOnce() any {
 	a.Enrolment = a.Enrolment.withoutToken()
 	return a
 }
 
-// Recover looks at one recovery code. Wrong ones have a budget of their own, which no lock of the other codes touches.
+// Recover checks one recovery code. Wrong ones have a budget of their own, and a lock that other codes have brought doesn't
+// hold for recovery codes.
 //
-// It answers WrongCode with what is left of that budget, Locked when it is spent, MethodForbidden where the user has no
-// recovery codes or the step-up asks for a kind of factor, ChallengeInvalid as Verify does, and InvalidRequest,
-// uncounted, for what can't be a recovery code.
+// It returns WrongCode with what is left of that budget, Locked if it is spent, ChallengeInvalid as Verify does, and
+// MethodForbidden if the user has no recovery codes, the step-up asks for a kind of factor, or an enrolment would have to
+// follow and nothing can be enrolled. What can't be a recovery code is InvalidRequest, and is not counted.
 func (s *Service) Recover(ctx context.Context, call Call, q RecoverRequest) (RecoverAnswer, error) {
 	code, err := canonicalRecovery(q.Code)
 	if err != nil {
@@ -44,7 +45,7 @@ func (s *Service) Recover(ctx context.Context, call Call, q RecoverRequest) (Rec
 	}
 	var v challengeView
 	reads := s.viewChallenge(q.Challenge, &v)
-	var bearer seal.Secret // of the enrolment that this may lead to: the same over all tries
+	var bearer seal.Secret // of the enrolment that this may lead to, the same in all tries
 	return run(ctx, s, call, step[RecoverAnswer]{
 		scope: apikey.SignIn, bearer: seal.ChallengeToken, named: challengeNamed(q.Challenge), reads: reads,
 		decide: func(u *unit) (RecoverAnswer, error) {
@@ -59,7 +60,7 @@ func (s *Service) Recover(ctx context.Context, call Call, q RecoverRequest) (Rec
 func (v *challengeView) recover(u *unit, code, bearer seal.Secret) (RecoverAnswer, error) {
 	slot, err := v.checkOpen(u)
 	if slot != nil && slices.Contains(u.versions, slot.WrittenBy) {
-		// What it did was committed, and the answer to the commit was lost.
+		// An earlier try of this call was committed, and the answer to that commit was lost.
 		switch {
 		case slot.State == verified && slot.Effect != "":
 			return v.recoverAnswer(u, slot)
@@ -124,7 +125,7 @@ func (v *challengeView) wrongRecovery(u *unit) error {
 	return wrongCode(left)
 }
 
-// effect carries out what the policy says a recovery code does beyond being spent.
+// effect carries out what a recovery code does, by the policy, besides being spent.
 func (v *challengeView) effect(u *unit, bearer seal.Secret) (RecoverAnswer, error) {
 	g, effect := v.a.guard, v.p.Recovery.Effect
 	var kinds []Kind
@@ -161,14 +162,14 @@ func (v *challengeView) effect(u *unit, bearer seal.Secret) (RecoverAnswer, erro
 	return v.recoverAnswer(u, slot)
 }
 
-// recoverAnswer is what a challenge answers that a recovery code has ended.
+// recoverAnswer is the answer to a challenge that a recovery code has ended.
 func (v *challengeView) recoverAnswer(u *unit, s *slot) (RecoverAnswer, error) {
 	token, err := v.signToken(u, s)
 	at := s.EndedAt
 	return RecoverAnswer{Verified: true, IssuedAt: &at, Token: &token, Effect: s.Effect, CodesLeft: s.CodesLeft}, err
 }
 
-// toEnrol is what a challenge answers that goes on with an enrolment.
+// toEnrol is the answer to a challenge that goes on with an enrolment.
 func (v *challengeView) toEnrol(s *slot, bearer seal.Secret) RecoverAnswer {
 	return RecoverAnswer{
 		Verified: true, Effect: s.Effect, CodesLeft: s.CodesLeft,

@@ -9,14 +9,14 @@ import (
 	"unicode"
 )
 
-// A recovery code is 120 random bits (above the 112 of NIST SP 800-63B-4 section 3.1.2.2, so that a keyed digest is
-// enough), written in Crockford's base32 as six groups of four.
+// A recovery code has 120 random bits, and is written in Crockford's base32 as six groups of four. That is more than the 112
+// bits of NIST SP 800-63B-4 section 3.1.2.2, so a keyed digest is enough.
 const (
 	recoveryAlphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 	recoveryLen      = 24
 	recoveryGroup    = 4
 	mostRecoveryText = 128 // bytes that a person may type for one
-	fewLeft          = 2
+	fewLeft          = 2   // with so many codes left, it is time for a new set
 )
 
 func newRecoveryCode() seal.Secret {
@@ -32,8 +32,8 @@ func newRecoveryCode() seal.Secret {
 	return seal.NewSecret(text.String())
 }
 
-// canonicalRecovery reads what a person typed: case, spaces and dashes don't matter, O is 0, I and L are 1. Anything that
-// then isn't a whole code is no guess.
+// canonicalRecovery reads what a person typed. Case, spaces and dashes don't matter, O stands for 0, and I and L for 1. If
+// the result is not a whole code, it returns InvalidRequest, and nothing is counted as a guess.
 func canonicalRecovery(typed seal.Secret) (seal.Secret, error) {
 	text := typed.Reveal()
 	read := make([]byte, 0, recoveryLen)
@@ -41,7 +41,7 @@ func canonicalRecovery(typed seal.Secret) (seal.Secret, error) {
 		switch {
 		case unicode.IsSpace(r), unicode.Is(unicode.Dash, r):
 			continue
-		case r >= 'a' && r <= 'z': // no others: some letters that aren't ASCII have capitals that are
+		case r >= 'a' && r <= 'z': // only these: some letters outside ASCII have a capital in ASCII
 			r -= 'a' - 'A'
 		}
 		switch r {
@@ -65,8 +65,8 @@ func (g *guard) recoveryFields(set string, canonical seal.Secret) []string {
 	return []string{g.Org, g.User, set, canonical.Reveal()}
 }
 
-// newRecovery puts a new set in the place of the user's, as the policy counts. The codes are in u.codes: they are the
-// same over all tries of one call, so that whichever try is committed, they are what the caller hears.
+// newRecovery replaces the user's recovery codes by a new set of as many as the policy says. The codes are in u.codes. They
+// are the same in all tries of a call, so that the caller gets those that were committed, whichever try it was.
 func (u *unit) newRecovery(g *guard, p *orgPolicy) {
 	g.RecoveryCodesDue, g.Recovery = false, nil
 	for len(u.codes) < p.Recovery.Count {
@@ -83,11 +83,11 @@ func (u *unit) newRecovery(g *guard, p *orgPolicy) {
 	}
 	g.Recovery = set
 	for _, known := range []bool{false, true} {
-		g.WrongRecoveryCodes.right(recoveryBudget(), known, u.now) // none of these has been guessed at
+		g.WrongRecoveryCodes.right(recoveryBudget(), known, u.now) // nobody has guessed at the new codes yet
 	}
 }
 
-// recoverySet is the user's set of recovery codes, or nil where there is none that p lets count. A policy that has no
+// recoverySet returns the user's set of recovery codes, or nil if the user has none that counts under p. A policy without
 // recovery codes ends every set that was made before it, and a later policy doesn't bring them back.
 func (g *guard) recoverySet(p *orgPolicy) *recoverySet {
 	if g.Recovery == nil || p.Recovery.Count == 0 || g.Recovery.PolicyVersion < p.RecoveryEnded {
@@ -96,7 +96,7 @@ func (g *guard) recoverySet(p *orgPolicy) *recoverySet {
 	return g.Recovery
 }
 
-// codesLeft is how many recovery codes the user has, under p.
+// codesLeft returns how many recovery codes the user has left, under p.
 func (g *guard) codesLeft(p *orgPolicy) int {
 	if set := g.recoverySet(p); set != nil {
 		return len(set.Codes)
@@ -104,24 +104,24 @@ func (g *guard) codesLeft(p *orgPolicy) int {
 	return 0
 }
 
-// recoverable reports whether a recovery code would be looked at now, in a browser that is known or not.
+// recoverable reports whether a recovery code would be checked now, in a browser that is known or is not.
 func (g *guard) recoverable(p *orgPolicy, known bool, now time.Time) bool {
 	_, locked := g.WrongRecoveryCodes.locked(known, now)
 	return !locked && g.codesLeft(p) > 0
 }
 
-// The effects of a recovery code.
+// The effects that a policy can give to a recovery code.
 const (
-	EffectSignIn  = "sign_in" // it signs in, once
+	EffectSignIn  = "sign_in" // it signs the user in, once
 	EffectReset   = "reset"   // it also removes factors, trust and the set
-	EffectReenrol = "reenrol" // it lets in through a new enrolment, which replaces all of that
+	EffectReenrol = "reenrol" // it leads to a new enrolment, which replaces all of these
 )
 
 // A RecoveryState says how many recovery codes are left, and when their set was made.
 type RecoveryState struct {
 	CodesLeft int        `json:"codes_left"`
 	Created   *time.Time `json:"created"`
-	FewLeft   bool       `json:"few_left"` // time for a new set
+	FewLeft   bool       `json:"few_left"` // it is time for a new set
 }
 
 func (g *guard) recoveryState(p *orgPolicy) RecoveryState {

@@ -13,30 +13,31 @@ import (
 	"countersign/pkg/store/record"
 )
 
-// Swept says what a run of the sweep did.
+// A Swept says what a run of the sweep did.
 type Swept struct {
-	Announced int  `json:"announced"` // ends of trust
-	More      bool `json:"more"`      // there was more than one run does
+	Announced int  `json:"announced"` // how many ends of trust it has announced
+	More      bool `json:"more"`      // there is more to do than one run does
 }
 
-// What one run does at most: a few seconds of work. A clock that jumped, or a schedule that was off, is caught up with in
-// several runs.
+// What one run does at most, which is a few seconds of work. If a clock has jumped, or the schedule was off, several runs
+// catch up.
 const (
-	mostDue   = 2000 // items looked at, and as many queries
+	mostDue   = 2000 // expiry entries that it looks at, and as many queries
 	mostHours = 200
-	dueAtOnce = 16 // items that are looked at side by side
+	dueAtOnce = 16 // expiry entries that it looks at side by side
 )
 
-// firstLook is how far back a run looks that has no mark to go by.
+// firstLook is how far back a run begins that has no cursor to go on from.
 const firstLook = 48 * time.Hour
 
-// Sweep announces what has ended by itself, and has users told of what waits for room: each end once, however often it runs, beside whom, and wherever it is cut off.
-// A sign-in never depends on it. What it looks at is what is due, hour by hour from its mark.
+// Sweep announces trusted browsers that have ended by themselves, and tells users what has waited for room. It announces
+// each end once, however often it runs, what runs beside it, and wherever it is cut off. No sign-in depends on it. It looks
+// at the expiry entries, hour by hour from its cursor.
 //
-// An hour is done when all of it has been looked at by runs that began after it was over. Until then it is gone through
-// again; what was announced says so. Nothing is put into an hour that is done: trust is granted for a day at least, so that
-// would take a mark that is a day ahead of the clock it is granted by. Where the mark was made by a clock that was ahead, a
-// run by the right one begins anew.
+// An hour is done when all of it has been looked at by runs that began after it was over. Until then the sweep goes through
+// it again, and finds in the entries what it has announced. Nothing is put into an hour that is done: trust is granted for a
+// day at least, so the cursor would have to be a day ahead of the clock that grants it. If a clock that was ahead has moved
+// the cursor, a run by the right clock begins anew.
 func (s *Service) Sweep(ctx context.Context) (Swept, error) { return s.sweep(ctx, mostDue, mostHours) }
 
 func (s *Service) sweep(ctx context.Context, items, hours int) (Swept, error) {
@@ -46,76 +47,76 @@ func (s *Service) sweep(ctx context.Context, items, hours int) (Swept, error) {
 		return Swept{}, fmt.Errorf("sweep: %w", err)
 	}
 	first := r.now.Add(-firstLook).Truncate(time.Hour)
-	m := sweepCursor{Hour: first}
+	cursor := sweepCursor{Hour: first}
 	if !item.Absent() {
-		if err := record.Decode(item, &m); err != nil {
+		if err := record.Decode(item, &cursor); err != nil {
 			return Swept{}, fmt.Errorf("sweep: %w", err)
 		}
 	}
-	from := m
-	if m.Hour.After(r.now.Add(time.Hour)) {
-		m = sweepCursor{Hour: first}
+	from := cursor
+	if cursor.Hour.After(r.now.Add(time.Hour)) {
+		cursor = sweepCursor{Hour: first}
 	}
-	if err := r.run(ctx, &m, hours); err != nil {
-		return r.done, fmt.Errorf("sweep of %s: %w", m.Hour.Format(time.RFC3339), err)
+	if err := r.run(ctx, &cursor, hours); err != nil {
+		return r.done, fmt.Errorf("sweep of %s: %w", cursor.Hour.Format(time.RFC3339), err)
 	}
-	if m.same(&from) && !item.Absent() {
+	if cursor.same(&from) && !item.Absent() {
 		return r.done, nil
 	}
 	u := &unit{s: s}
 	u.begin(nil)
-	u.put(item, &m, time.Time{})
-	// A run beside this one may have moved the mark. Either has been as far as it says; one of them is gone on from.
+	u.put(item, &cursor, time.Time{})
+	// A run beside this one may have moved the cursor. Both have been as far as they say, so it doesn't matter which cursor stays.
 	if err := u.commit(ctx); err != nil && !isConflict(err) {
 		return r.done, fmt.Errorf("sweep: %w", err)
 	}
 	return r.done, nil
 }
 
-// sweeping is one run.
+// A sweeping is one run of the sweep.
 type sweeping struct {
 	s    *Service
-	now  time.Time // when it began; all of it is judged at that moment
-	left int       // items that it may still look at
+	now  time.Time // when it began, which is the moment at which it judges everything
+	left int       // how many expiry entries it may still look at
 	done Swept
 }
 
-// run goes on from the mark, and moves it to where the next run shall go on.
-func (r *sweeping) run(ctx context.Context, m *sweepCursor, hours int) error {
+// run goes on from the cursor, and moves it to where the next run shall go on.
+func (r *sweeping) run(ctx context.Context, cursor *sweepCursor, hours int) error {
 	for ; ; hours-- {
 		if hours == 0 {
 			r.done.More = true
 			return nil
 		}
-		if m.Since.IsZero() || r.now.Before(m.Since) {
-			m.Since = r.now
+		if cursor.Since.IsZero() || r.now.Before(cursor.Since) {
+			cursor.Since = r.now
 		}
-		if through, err := r.hour(ctx, m); err != nil || !through {
+		if through, err := r.hour(ctx, cursor); err != nil || !through {
 			r.done.More = true
 			return err
 		}
-		over := m.Hour.Add(time.Hour)
+		over := cursor.Hour.Add(time.Hour)
 		switch {
-		case !m.Since.Before(over):
-			*m = sweepCursor{Hour: over}
+		case !cursor.Since.Before(over):
+			*cursor = sweepCursor{Hour: over}
 		case r.now.Before(over):
-			*m = sweepCursor{Hour: m.Hour} // to be gone through again, until it is over
+			*cursor = sweepCursor{Hour: cursor.Hour} // the next run goes through it again, since it isn't over
 			return nil
 		default:
-			*m = sweepCursor{Hour: m.Hour} // it was looked at in part before it was over
+			*cursor = sweepCursor{Hour: cursor.Hour} // some of it was looked at before it was over
 		}
 	}
 }
 
-// hour goes on with the mark's hour, and reports whether it came through.
-func (r *sweeping) hour(ctx context.Context, m *sweepCursor) (through bool, err error) {
-	for ; m.Shard < expiryShards; m.Shard, m.After = m.Shard+1, "" {
+// hour goes on with the cursor's hour, and reports whether it came to the end.
+func (r *sweeping) hour(ctx context.Context, cursor *sweepCursor) (through bool, err error) {
+	for ; cursor.Shard < expiryShards; cursor.Shard, cursor.After = cursor.Shard+1, "" {
 		for more := true; more; {
 			if r.left <= 0 {
 				return false, nil
 			}
 			page, err := r.s.Store.Query(ctx, store.Query{
-				Partition: expiryPartition(m.Hour, m.Shard), After: m.After, Limit: min(r.left, store.MaxLimit),
+				Partition: expiryPartition(cursor.Hour, cursor.Shard), After: cursor.After, Limit: min(r.left, store.MaxLimit),
 			})
 			if err != nil {
 				return false, err
@@ -124,13 +125,13 @@ func (r *sweeping) hour(ctx context.Context, m *sweepCursor) (through bool, err 
 				return false, err
 			}
 			r.left -= max(1, len(page.Items))
-			m.After, more = page.Last, page.More
+			cursor.After, more = page.Last, page.More
 		}
 	}
 	return true, nil
 }
 
-// announceAll looks at items side by side.
+// announceAll looks at expiry entries side by side.
 func (r *sweeping) announceAll(ctx context.Context, items []store.Item) error {
 	var announced atomic.Int64
 	g, ctx := errgroup.WithContext(ctx)
@@ -147,8 +148,8 @@ func (r *sweeping) announceAll(ctx context.Context, items []store.Item) error {
 	return err
 }
 
-// announce records the end of one trusted browser, unless it was announced, or the trust was ended before its time.
-// Of several runs at once only the one whose conditional write succeeds announces.
+// announce records the end of one trusted browser, unless it was announced already or trust was ended before its time. Of
+// several runs at once, only the one whose conditional write succeeds announces it.
 func (s *Service) announce(ctx context.Context, item store.Item, now time.Time) (int, error) {
 	var d expiryEntry
 	if err := record.Decode(item, &d); err != nil {
@@ -183,7 +184,7 @@ func (s *Service) announce(ctx context.Context, item store.Item, now time.Time) 
 	u.begin(nil)
 	u.put(item, &d, d.Due.Add(expiredFor))
 	e := u.event(g.event(BrowserExpired, p.Version, map[string]any{"browser": d.Browser, "ended": ended}).by(serviceActor))
-	e.User, e.Of = "", d.Route // the item it rides on outlives an erasure
+	e.User, e.Of = "", d.Route // the entry that it is stored with outlives an erasure
 	if err := u.commit(ctx); err != nil {
 		if isConflict(err) {
 			return 0, nil
@@ -202,8 +203,8 @@ type sweepCursor struct {
 	Since time.Time `json:"since,omitzero"`  // when the first run began that has gone through a part of the hour
 }
 
-func (m *sweepCursor) same(as *sweepCursor) bool {
-	return m.Hour.Equal(as.Hour) && m.Shard == as.Shard && m.After == as.After && m.Since.Equal(as.Since)
+func (c *sweepCursor) same(as *sweepCursor) bool {
+	return c.Hour.Equal(as.Hour) && c.Shard == as.Shard && c.After == as.After && c.Since.Equal(as.Since)
 }
 
 var sweepCursorKey = store.Key{Partition: "sweep", Sort: "mark"}

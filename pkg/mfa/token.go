@@ -6,25 +6,25 @@ import (
 	"countersign/pkg/seal"
 )
 
-// tokenLife is how long a result token is good for: the client checks it at once.
+// tokenLife is how long a result token is valid. That is short, because the client checks it at once.
 const tokenLife = 120 * time.Second
 
-// claims is what a result token says, before it is put in JWT terms.
+// claims are what a result token says, before they are put into the terms of JWT.
 type claims struct {
 	Audience, Org, User, ID   string
 	Purpose, Decision, Reason string
 	Action, Nonce             *string
-	Verified                  bool
-	Kind                      Kind // of the factor given, when Verified; empty: a recovery code
-	Recovered                 bool // by a recovery code, or by what it led to
+	Verified                  bool // the user has answered a challenge
+	Kind                      Kind // of the factor that was given, if Verified; empty for a recovery code
+	Recovered                 bool // the answer was a recovery code, or an enrolment that it led to
 	Answered                  time.Time
 	Epoch                     string
 	FirstFactor               FirstFactor
-	AuthTime, MFATime         time.Time // of the first factor, where the client didn't say; of the last second one
+	AuthTime, MFATime         time.Time // of the first factor, if the client didn't say it; of the last second factor
 	PolicyVersion             int
 }
 
-// tokenClaims is the payload of the JWT (RFC 7519; amr per RFC 8176).
+// tokenClaims is the payload of the JWT (RFC 7519; amr as in RFC 8176).
 type tokenClaims struct {
 	Issuer        string   `json:"iss"`
 	Audience      string   `json:"aud"`
@@ -45,15 +45,15 @@ type tokenClaims struct {
 	MFATime       *int64   `json:"mfa_time"`
 	PolicyVersion int      `json:"policy_version"`
 
-	// Ours, for the token as a proof: see unit.proof.
-	Kind        Kind   `json:"kind,omitempty"` // of the factor given; absent: none was, or a recovery code
+	// Claims of Countersign's own, which are read when the token comes back as a proof: see unit.proof.
+	Kind        Kind   `json:"kind,omitempty"` // of the factor that was given; absent if none was, or a recovery code was
 	Recovered   bool   `json:"recovered,omitempty"`
-	RecoveredAt *int64 `json:"recovered_at,omitempty"` // when the recovery code was given, where that was the answer
+	RecoveredAt *int64 `json:"recovered_at,omitempty"` // when the recovery code was given, if that was the answer
 	Epoch       string `json:"epoch,omitempty"`
 }
 
-// sign makes the token. It says verified only of a second factor that was really given. A recovery code, and a factor that
-// was enrolled with the help of one, is aal1 whatever the kind.
+// sign makes the token. A recovery code earns aal1, and so does a factor that was enrolled with the help of one, whatever
+// its kind.
 func (u *unit) sign(c claims) (seal.Secret, error) {
 	t := tokenClaims{
 		Issuer: u.s.Issuer, Audience: c.Audience, Subject: c.User, Org: c.Org, Verified: c.Verified,
@@ -80,7 +80,7 @@ func (u *unit) sign(c claims) (seal.Secret, error) {
 	return seal.NewSecret(text), err
 }
 
-// amr lists how the user came in: what the client said of the first factor, and what was given here.
+// amr lists how the user signed in: what the client said of the first factor, and what was given here.
 func (c *claims) amr() []string {
 	amr := []string{}
 	switch c.FirstFactor.Kind {

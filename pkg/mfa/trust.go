@@ -13,15 +13,15 @@ import (
 	"countersign/pkg/store/record"
 )
 
-// A trusted browser is a line of tokens. The token of a generation is an HMAC of line and generation, so that it is
-// stored nowhere and can be given again when an answer was lost. With rotation, using the newest generation makes the
-// next. The one before it goes on giving the same successor until that successor has been used. Anything older is
-// known to have been copied: it kills the line.
+// A trusted browser has a token, in generations. The token of a generation is an HMAC over the browser and the generation. So
+// it is stored nowhere, and can be given again when an answer was lost. If the policy has tokens rotate, using the newest
+// generation makes the next one. The generation before the newest gives the newest again until that one has been used. If an
+// older one is used, somebody has a copy of it, and trust in the browser ends.
 
-// expiredFor is how long an ended browser is remembered, to say trust_expired instead of new_browser.
+// expiredFor is how long a browser is kept after its end, so that a sign-in can say trust_expired instead of new_browser.
 const expiredFor = 30 * 24 * time.Hour
 
-// expiry says when trust in b ends, under all policies since it was granted, and whether a policy took it away.
+// expiry returns when trust in b ends, under all policies since it was granted, and whether one of them took it away.
 func (b *browser) expiry(p *orgPolicy) (ends time.Time, taken bool) {
 	ends = b.Ends
 	for _, t := range p.Tightenings {
@@ -40,26 +40,26 @@ func (b *browser) expiry(p *orgPolicy) (ends time.Time, taken bool) {
 	return ends, taken
 }
 
-// counts reports whether b may spare its user the question.
+// counts reports whether a sign-in with b needs no answer.
 func (b *browser) counts(epoch string, p *orgPolicy, now time.Time) bool {
 	ends, taken := b.expiry(p)
 	return b.Epoch == epoch && !taken && now.Before(ends)
 }
 
-// What a browser's token carries: the random part of the line's id, and the generation.
+// A browser's token carries the random part of the browser's id, and the generation.
 const (
-	linePrefix = "tb_"
-	lineLen    = seal.IDRandom
+	browserPrefix = "tb_"
+	browserLen    = seal.IDRandom
 )
 
-// facts are all that the token of a generation is bound to.
+// facts returns what the token of a generation is bound to.
 func (b *browser) facts(g *guard, generation uint32) []string {
 	return []string{g.Org, g.User, b.ID, b.Epoch, strconv.FormatUint(uint64(generation), 10)}
 }
 
-// signToken is the text of the line's newest generation.
+// signToken makes the token of the newest generation.
 func (b *browser) signToken(ring *seal.Ring, g *guard) (seal.Secret, error) {
-	carried, err := base64.RawURLEncoding.DecodeString(b.ID[len(linePrefix):])
+	carried, err := base64.RawURLEncoding.DecodeString(b.ID[len(browserPrefix):])
 	if err != nil {
 		return seal.Secret{}, err
 	}
@@ -67,49 +67,49 @@ func (b *browser) signToken(ring *seal.Ring, g *guard) (seal.Secret, error) {
 	return seal.TrustToken.Make(ring, b.Key, carried, b.facts(g, b.Generation)...)
 }
 
-// What a token that came with a sign-in turned out to be.
+// A trustVerdict says what a token is worth that came with a sign-in.
 type trustVerdict int
 
 const (
-	noTrust      trustVerdict = iota // none, not this user's, altered, revoked
-	trustExpired                     // genuine, and its end has passed
-	trustGood                        // the newest of its line
-	trustEarlier                     // the one before the newest, which nobody has used yet
-	trustStolen                      // older: somebody has a copy
+	noTrust      trustVerdict = iota // there is no token, or it is another user's, altered or revoked
+	trustExpired                     // it is genuine, and its end has passed
+	trustGood                        // it is of the newest generation
+	trustEarlier                     // it is of the generation before, and the newest has not been used yet
+	trustStolen                      // it is older: somebody has a copy
 )
 
-// checkTrust looks up the browser of a token and says what the token is worth.
+// checkTrust finds the browser of a token, and says what the token is worth.
 func (u *unit) checkTrust(a *account, token seal.Secret, p *orgPolicy) (trustVerdict, *browser, error) {
 	t, ok := seal.TrustToken.Parse(token)
 	if !ok || a.guard == nil {
 		return noTrust, nil, nil
 	}
-	generation := binary.BigEndian.Uint32(t.Carried[lineLen:])
-	h := a.browser(linePrefix + b64(string(t.Carried[:lineLen])))
-	if h == nil || h.Epoch != a.guard.browserEpoch() || generation > h.Generation {
+	generation := binary.BigEndian.Uint32(t.Carried[browserLen:])
+	b := a.browser(browserPrefix + b64(string(t.Carried[:browserLen])))
+	if b == nil || b.Epoch != a.guard.browserEpoch() || generation > b.Generation {
 		return noTrust, nil, nil
 	}
-	genuine, err := t.Check(u.ring, h.facts(a.guard, generation)...)
+	genuine, err := t.Check(u.ring, b.facts(a.guard, generation)...)
 	switch {
 	case errors.Is(err, seal.ErrUnknownKey) && u.reloaded:
-		return noTrust, nil, nil // no ring of ours has that key: an altered token must not keep its bearer out
+		return noTrust, nil, nil // the reloaded ring doesn't have that key either: a user with an altered token is asked
 	case err != nil:
 		return noTrust, nil, err
 	case !genuine:
 		return noTrust, nil, nil
-	case h.Generation-generation > 1:
-		return trustStolen, h, nil
+	case b.Generation-generation > 1:
+		return trustStolen, b, nil
 	}
-	ends, taken := h.expiry(p)
+	ends, taken := b.expiry(p)
 	switch {
 	case taken, !u.now.Before(ends.Add(expiredFor)):
 		return noTrust, nil, nil
 	case !u.now.Before(ends):
-		return trustExpired, h, nil
-	case generation == h.Generation:
-		return trustGood, h, nil
+		return trustExpired, b, nil
+	case generation == b.Generation:
+		return trustGood, b, nil
 	}
-	return trustEarlier, h, nil
+	return trustEarlier, b, nil
 }
 
 func (a *account) browser(id string) *browser {
@@ -121,27 +121,27 @@ func (a *account) browser(id string) *browser {
 	return nil
 }
 
-// mostEnded is how many lines one commit ends: where a policy's cap fell far, the next grants end the rest.
+// mostEnded is how many browsers one commit ends. If a policy has lowered the cap by more, the next grants end the rest.
 const mostEnded = 15
 
-// trust begins a line for the browser that just answered, ends the oldest ones over the cap, and notes when the new
-// one's end is to be announced.
+// trust begins to trust the browser that has just answered. It ends the oldest browsers over the cap, and puts an expiry
+// entry, so that the end of the new one is announced.
 func (u *unit) trust(a *account, name string, kind Kind, p *orgPolicy) *browser {
 	b := &browser{
-		ID: seal.ID(linePrefix, nil), Epoch: a.guard.browserEpoch(), Name: name, Kind: kind, PolicyVersion: p.Version,
+		ID: seal.ID(browserPrefix, nil), Epoch: a.guard.browserEpoch(), Name: name, Kind: kind, PolicyVersion: p.Version,
 		Created: u.now, Ends: u.now.Add(time.Duration(p.Trust.Days) * 24 * time.Hour), LastUsed: u.now,
 		Generation: 1, Key: u.ring.Newest(),
 	}
 	var lives []*browser
-	for _, h := range a.browsers {
-		if h.counts(a.guard.browserEpoch(), p, u.now) {
-			lives = append(lives, h)
+	for _, old := range a.browsers {
+		if old.counts(a.guard.browserEpoch(), p, u.now) {
+			lives = append(lives, old)
 		}
 	}
 	for ended := 0; len(lives) >= p.Trust.Cap && ended < mostEnded; ended, lives = ended+1, lives[1:] {
-		for i, h := range lives {
-			if h.Created.Before(lives[0].Created) {
-				lives[0], lives[i] = h, lives[0]
+		for i, old := range lives {
+			if old.Created.Before(lives[0].Created) {
+				lives[0], lives[i] = old, lives[0]
 			}
 		}
 		u.endBrowser(lives[0], a.guard, "cap", p.Version)
@@ -155,37 +155,37 @@ func (u *unit) trust(a *account, name string, kind Kind, p *orgPolicy) *browser 
 	return b
 }
 
-// endBrowser ends one line before its time. The guard is in the same commit and carries the event.
-func (u *unit) endBrowser(h *browser, g *guard, cause string, policyVersion int) {
-	u.delete(h.Item)
-	u.event(g.event(BrowserRevoked, policyVersion, map[string]any{"browser": h.ID, "cause": cause}))
+// endBrowser ends trust in one browser before its time. The guard is in the same commit and carries the event.
+func (u *unit) endBrowser(b *browser, g *guard, cause string, policyVersion int) {
+	u.delete(b.Item)
+	u.event(g.event(BrowserRevoked, policyVersion, map[string]any{"browser": b.ID, "cause": cause}))
 }
 
 const (
-	mostForgotten = 5              // dead lines that one commit removes
-	mostExpired   = 10             // ended lines that are kept, the newest, to say trust_expired
-	announcedIn   = 48 * time.Hour // the sweep has announced an end by then, and needs its line until it has
+	mostForgotten = 5              // how many browsers that don't count any more one commit removes
+	mostExpired   = 10             // how many browsers whose time is over are kept, the newest ones, to say trust_expired
+	announcedIn   = 48 * time.Hour // how long after an end the sweep, which needs the browser's item, has surely announced it
 )
 
-// forget removes a few lines that are good for nothing any more, in a commit that writes the guard anyway: those that were
-// dead when they were read, and of those that ended by themselves all but the newest. Otherwise every call of the user would
-// read them for 30 days after their end.
+// forget removes a few browsers that are good for nothing any more, in a commit that writes the guard anyway: those in which
+// trust had been ended when they were read and, of those whose time is over, all but the newest. Otherwise every call of the
+// user would read them for 30 days after their end.
 func (u *unit) forget(a *account, p *orgPolicy) {
 	var ended []*browser
 	var dead []store.Item
-	for _, h := range a.browsers {
-		ends, taken := h.expiry(p)
+	for _, b := range a.browsers {
+		ends, taken := b.expiry(p)
 		switch {
-		case h.Item.Absent(): // this commit makes it
-		case h.Epoch != a.browserEpoch, taken:
-			dead = append(dead, h.Item)
+		case b.Item.Absent(): // this commit makes it
+		case b.Epoch != a.browserEpoch, taken:
+			dead = append(dead, b.Item)
 		case u.now.Sub(ends) >= announcedIn:
-			ended = append(ended, h)
+			ended = append(ended, b)
 		}
 	}
 	slices.SortFunc(ended, func(x, y *browser) int { return y.Ends.Compare(x.Ends) })
-	for _, h := range ended[min(len(ended), mostExpired):] {
-		dead = append(dead, h.Item)
+	for _, b := range ended[min(len(ended), mostExpired):] {
+		dead = append(dead, b.Item)
 	}
 	room := min(mostForgotten, store.MaxWrites-leftForOthers-len(u.writes))
 	for _, item := range dead {
@@ -202,27 +202,27 @@ func (u *unit) forget(a *account, p *orgPolicy) {
 // leftForOthers is how many writes a commit may still plan after the guard's: a challenge, a factor, a remembered answer.
 const leftForOthers = 5
 
-// endAll gives the user a new epoch, which kills every line, open challenge, enrolment and proof in the guard's own
-// write. It answers how many lines that ended.
+// endAll gives the user a new epoch. With the guard's own write that kills every trusted browser, open challenge, enrolment
+// and proof. It returns how many browsers it ended.
 func (u *unit) endAll(a *account, p *orgPolicy, cause string) int {
 	n := u.endTrust(a, p, cause)
 	a.guard.renew()
 	return n
 }
 
-// endTrust ends every line in the guard's own write, and nothing else. It answers how many that were.
+// endTrust ends trust in every browser with the guard's own write, and nothing else. It returns how many browsers it ended.
 func (u *unit) endTrust(a *account, p *orgPolicy, cause string) (ended int) {
-	for _, h := range a.browsers {
-		if h.counts(a.guard.browserEpoch(), p, u.now) {
+	for _, b := range a.browsers {
+		if b.counts(a.guard.browserEpoch(), p, u.now) {
 			ended++
-			u.event(a.event(BrowserRevoked, p, map[string]any{"browser": h.ID, "cause": cause}))
+			u.event(a.event(BrowserRevoked, p, map[string]any{"browser": b.ID, "cause": cause}))
 		}
 	}
 	a.guard.TrustEpoch = newEpoch()
 	return ended
 }
 
-// A TrustedBrowser is a browser as its user and the client see it.
+// A TrustedBrowser is a trusted browser as its user and the client see it.
 type TrustedBrowser struct {
 	ID       string    `json:"id"`
 	Name     string    `json:"name"`
@@ -236,7 +236,7 @@ func (b *browser) shown(p *orgPolicy) *TrustedBrowser {
 	return &TrustedBrowser{ID: b.ID, Name: b.Name, Created: b.Created, LastUsed: b.LastUsed, Expires: ends}
 }
 
-// rotate gives the browser its next token, where the policy has tokens rotate.
+// rotate gives the browser its next token, if the policy has tokens rotate.
 func (u *unit) rotate(answer *StartAnswer, g *guard, v *verdict, p *orgPolicy) error {
 	b := v.browser
 	if v.trust == trustGood {
@@ -256,11 +256,12 @@ func (u *unit) rotate(answer *StartAnswer, g *guard, v *verdict, p *orgPolicy) e
 	return nil
 }
 
-// theft kills a line whose old token came back after its successor was used, and tells the user. It changes the guard.
-func (u *unit) theft(a *account, h *browser, p *orgPolicy) {
-	u.delete(h.Item)
+// theft ends trust in a browser whose old token came back after its successor was used, and tells the user. It changes the
+// guard.
+func (u *unit) theft(a *account, b *browser, p *orgPolicy) {
+	u.delete(b.Item)
 	a.guard.endKnownTokens()
-	u.event(a.event(BrowserTheft, p, map[string]any{"browser": h.ID}).by(serviceActor))
+	u.event(a.event(BrowserTheft, p, map[string]any{"browser": b.ID}).by(serviceActor))
 }
 
 // A browser that is trusted: one line of tokens, of which generation Generation is the newest.

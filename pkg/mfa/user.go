@@ -37,7 +37,7 @@ func (a *account) shown(p *orgPolicy, now time.Time) User {
 	if usable := a.factors(&p.Policy); a.on(&p.Policy) || len(usable) > 0 && usable[len(usable)-1].ID == a.addressID() {
 		u.Status = Protected
 	}
-	if until, locked := g.WrongCodes.locked(false, now); locked { // as a browser that nobody knows finds it
+	if until, locked := g.WrongCodes.locked(false, now); locked { // as it is in browsers that aren't known
 		u.Status, u.LockedUntil = StatusLocked, &until
 	}
 	if p.Trust.Days > 0 {

@@ -2,8 +2,9 @@ package mfa
 
 import "context"
 
-// SetEnabled turns a user's 2FA on or off; factors and recovery codes stay. It needs a fresh user. Off, trust dies, and it
-// is RequiredByPolicy where the user has no choice.
+// SetEnabled turns a user's 2FA on or off. Factors and recovery codes stay. The user must have just shown who they are (see
+// Call). Turning it off ends trust in all of the user's browsers, and is RequiredByPolicy for a user who is required to use
+// 2FA.
 func (s *Service) SetEnabled(ctx context.Context, call Call, org, user string, on bool) (User, error) {
 	return change(ctx, s, call, org, user, func(u *unit, a *account, p *orgPolicy) (User, error) {
 		if err := u.fresh(call, a, p); err != nil {

@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// erasedFor is how long the item stays that the event of an erasure rides on: less than a challenge does.
+// erasedFor is how long the item stays that the event of an erasure is stored with. That is less than a challenge stays.
 const erasedFor = 10 * time.Minute
 
-// EraseUser removes everything about a user: challenges and trust are dead and the activity says nothing of them with the
-// first commit, and what is left of facts is removed by the ones after it. What expires by itself is left to: challenges
-// and the event of the erasure name the user until then. A user made again under the same id inherits nothing. Erasing
-// nobody is done.
+// EraseUser removes everything about a user. After its first commit, challenges and trust are dead, and nobody can read what
+// the activity says of the user. The commits after it remove the facts that are left. What expires by itself is not removed:
+// until then, challenges and the event of the erasure name the user. A user who is made again under the same id inherits
+// nothing. It is not an error to erase a user who doesn't exist.
 func (s *Service) EraseUser(ctx context.Context, call Call, org, user string) error {
 	if err := checkUser(org, user); err != nil {
 		return err
@@ -30,7 +30,7 @@ func (s *Service) EraseUser(ctx context.Context, call Call, org, user string) er
 			reads: []read{s.readAccount(r, &a), readPolicy(r, org, &p)},
 			decide: func(u *unit) (struct{}, error) {
 				more, last = false, false
-				if !a.exists() || !gone { // or made again since
+				if !a.exists() || !gone { // otherwise the user was made again since
 					more, last = u.erase(a, p.Version)
 				}
 				return struct{}{}, nil
@@ -44,11 +44,11 @@ func (s *Service) EraseUser(ctx context.Context, call Call, org, user string) er
 	return nil
 }
 
-// erase plans one commit's worth of an erasure, and reports whether to look for more, and whether it is the guard's last.
-// The guard goes after the facts that were read beside it, so that an erasure that was cut short is taken up by the next;
-// facts that were written between the two reads are found once it is gone, for nothing is added then.
+// erase plans one commit of an erasure. It reports whether to look for more, and whether this commit removes the guard. The
+// guard goes after the facts that were read beside it, so that the next erasure goes on where this one was cut off. Facts
+// that are written between two reads are found once the guard is gone, because nothing is added then.
 func (u *unit) erase(a *account, policyVersion int) (more, last bool) {
-	const batch = store.MaxWrites - 4
+	const most = store.MaxWrites - 4 // facts that one commit removes
 	var rest []store.Item
 	for _, b := range a.browsers {
 		rest = append(rest, b.Item)
@@ -59,13 +59,13 @@ func (u *unit) erase(a *account, policyVersion int) (more, last bool) {
 	if !a.enrolment.Item.Absent() {
 		rest = append(rest, a.enrolment.Item)
 	}
-	for _, item := range rest[:min(len(rest), batch)] {
+	for _, item := range rest[:min(len(rest), most)] {
 		u.delete(item)
 	}
 	switch {
 	case !a.exists() && len(rest) == 0:
 		return false, false
-	case a.exists() && len(rest) > batch:
+	case a.exists() && len(rest) > most:
 		a.guard.renew()
 		a.guard.ActivityKey, a.guard.NoticesWaiting = activity.NewKey(), nil
 		u.put(a.item, a.guard, time.Time{})

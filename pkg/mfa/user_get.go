@@ -6,7 +6,7 @@ import (
 	"countersign/pkg/apikey"
 )
 
-// GetUser shows a user's account; NotFound for one never seen, or erased.
+// GetUser returns a user's account. It returns NotFound for a user who was never seen, or was erased.
 func (s *Service) GetUser(ctx context.Context, call Call, org, user string) (User, error) {
 	if err := checkUser(org, user); err != nil {
 		return User{}, err

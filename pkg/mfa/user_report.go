@@ -5,24 +5,25 @@ import (
 	"slices"
 )
 
-// What a client can report of a user.
+// What a client can report about a user.
 const (
 	PasswordChanged = "password_changed"
 	EmailChanged    = "email_changed"
 	PhoneChanged    = "phone_changed"
-	SignedOut       = "signed_out" // everywhere, not from one session
+	SignedOut       = "signed_out" // everywhere, not only from one session
 	Deprovisioned   = "deprovisioned"
 )
 
-// A Reported says what died of what a client reported.
+// A Reported says what a report has ended.
 type Reported struct {
 	Kind            string `json:"kind"`
-	TrustedBrowsers int    `json:"trusted_browsers"` // that are trusted no more
-	Challenges      bool   `json:"challenges"`       // what was open can't be answered any more; always true
+	TrustedBrowsers int    `json:"trusted_browsers"` // how many browsers are not trusted any more
+	Challenges      bool   `json:"challenges"`       // always true: what was open can't be answered any more
 }
 
-// Report takes a client's word on something that happened to a user. Each of them ends all trust, and every open
-// challenge, enrolment and proof. After Deprovisioned every start is Forbidden until the client puts the user again.
+// Report takes a client's word that something happened to a user, such as a new password. Whatever it is, it ends all trust,
+// and every open challenge, enrolment and proof. After Deprovisioned every start is Forbidden until the client puts the user
+// again.
 func (s *Service) Report(ctx context.Context, call Call, org, user, kind string) (Reported, error) {
 	if !slices.Contains([]string{PasswordChanged, EmailChanged, PhoneChanged, SignedOut, Deprovisioned}, kind) {
 		return Reported{}, invalid("kind", "The kind must be one of password_changed, email_changed, phone_changed, signed_out and deprovisioned.")

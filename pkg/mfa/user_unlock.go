@@ -6,8 +6,8 @@ import (
 	"countersign/pkg/apikey"
 )
 
-// Unlock ends every lock of a user, whatever end it had, and starts all counts of wrong answers anew. The user is told of
-// it. Where nothing is locked it changes nothing, so that it can be repeated. It needs the scope admin.
+// Unlock ends every lock of a user, whatever end it had, and starts all counts of wrong answers anew. The user is told about
+// it. If nothing is locked it changes nothing, so it can be repeated. It needs the scope admin.
 func (s *Service) Unlock(ctx context.Context, call Call, org, user string, by Intervention) (User, error) {
 	if err := by.check(""); err != nil {
 		return User{}, err

@@ -19,20 +19,20 @@ import (
 // Step is how long an Authenticator shows one code.
 const Step = 30 * time.Second
 
-// An Authenticator is a user's authenticator app. It computes codes by itself, as RFC 4226 section 5.3 and RFC 6238 say,
-// and with nothing that the service computes them with.
+// An Authenticator is a user's authenticator app. It computes codes as RFC 4226 section 5.3 and RFC 6238 say, without any
+// code that the service computes them with.
 type Authenticator struct {
-	Issuer, Account string // as the app lists it
-	Factor          string // its id, where a World enrolled it
+	Issuer, Account string // the names under which the app lists the user
+	Factor          string // its id as a factor, if a World enrolled it
 	secret          []byte
 }
 
-// NewAuthenticator sets an app up from an otpauth URI, as a phone does that reads the QR code. It takes only the profile
-// that every app reads: SHA-1, six digits, 30 seconds.
+// NewAuthenticator sets an app up from an otpauth URI, like a phone that reads the QR code. It accepts only the parameters
+// that every app supports: SHA-1, six digits, 30 seconds.
 func NewAuthenticator(uri string) (*Authenticator, error) {
 	u, err := url.Parse(uri)
 	if err != nil {
-		return nil, errors.New("mfatest: no URI") // which holds the secret
+		return nil, errors.New("mfatest: no URI") // err is left out, because it has the URI and so the secret
 	}
 	said := u.Query()
 	issuer, account, ok := strings.Cut(strings.TrimPrefix(u.Path, "/"), ":")
@@ -52,7 +52,7 @@ func NewAuthenticator(uri string) (*Authenticator, error) {
 	return a, nil
 }
 
-// TypedAuthenticator sets an app up from a secret in base32, as a person types it who can't read the QR code.
+// TypedAuthenticator sets an app up from a secret in base32, like a person who types it because the QR code can't be read.
 func TypedAuthenticator(secret string) (*Authenticator, error) {
 	raw, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(secret)
 	if err != nil || len(raw) == 0 {
@@ -61,7 +61,7 @@ func TypedAuthenticator(secret string) (*Authenticator, error) {
 	return &Authenticator{secret: raw}, nil
 }
 
-// Code is what the app shows at a time.
+// Code returns what the app shows at a time.
 func (a *Authenticator) Code(at time.Time) seal.Secret {
 	return a.counter(uint64(at.Unix() / int64(Step/time.Second)))
 }
@@ -74,13 +74,13 @@ func (a *Authenticator) counter(n uint64) seal.Secret {
 	return seal.NewSecret(fmt.Sprintf("%06d", cut%1_000_000))
 }
 
-// CodeAnswer is the answer of somebody who types text as a code.
+// CodeAnswer is the answer of a person who types text as a code.
 func CodeAnswer(text string) mfa.Answer { return mfa.Answer{Code: seal.NewSecret(text)} }
 
-// Code is what an app shows now.
+// Code returns what an app shows now.
 func (w *World) Code(a *Authenticator) seal.Secret { return a.Code(w.Clock.Now()) }
 
-// NextCode moves the clock on by a step, and gives the code that the app shows then.
+// NextCode moves the clock on by a step, and returns the code that the app shows then.
 func (w *World) NextCode(a *Authenticator) seal.Secret { return a.Code(w.Clock.Advance(Step)) }
 
 // Fresh is Client's call for a user whose password it has just checked.
@@ -90,8 +90,7 @@ func (w *World) Fresh() mfa.Call {
 	return call
 }
 
-// StepUp has a user step up with their app, and gives the fresh call that the client can prove it with. It moves the
-// clock on by a step.
+// StepUp lets a user step up with their app, and returns a fresh call with the proof of it. It moves the clock on by a step.
 func (w *World) StepUp(tb testing.TB, org, user string, a *Authenticator) mfa.Call {
 	tb.Helper()
 	answer, err := w.StartChallenge(tb.Context(), w.Client, mfa.StartRequest{Org: org, User: mfa.Person{ID: user}, Purpose: mfa.StepUp})
@@ -110,7 +109,7 @@ func (w *World) StepUp(tb testing.TB, org, user string, a *Authenticator) mfa.Ca
 	return call
 }
 
-// EnrolTOTP enrols an app. With an enrolment token org and who are empty. The app's code of this moment is spent by it.
+// EnrolTOTP enrols an app. With an enrolment token, org and who are empty. It spends the app's code of this moment.
 func (w *World) EnrolTOTP(tb testing.TB, call mfa.Call, org string, who mfa.Person) (*Authenticator, mfa.FinishAnswer) {
 	tb.Helper()
 	begun := w.begin(tb, call, org, who, mfa.TOTP)
@@ -123,7 +122,7 @@ func (w *World) EnrolTOTP(tb testing.TB, call mfa.Call, org string, who mfa.Pers
 	return a, done
 }
 
-// EnrolEmail enrols the user's address, which the code goes to. With an enrolment token org and who are empty.
+// EnrolEmail enrols the user's address, to which the code is sent. With an enrolment token, org and who are empty.
 func (w *World) EnrolEmail(tb testing.TB, call mfa.Call, org string, who mfa.Person, address string) mfa.FinishAnswer {
 	tb.Helper()
 	begun := w.begin(tb, call, org, who, mfa.Email)

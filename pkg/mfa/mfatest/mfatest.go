@@ -1,5 +1,6 @@
-// Package mfatest is a whole Countersign for a test: the real domain over a real embedded store, with a clock that the
-// test moves, an outbox and a bus that record, and faults to order. Nothing in it stands in for something that runs here.
+// Package mfatest is a whole Countersign for tests: the real domain over a real embedded store, with a clock that the test
+// moves, an outbox and a bus that record, and faults that the test orders. New makes one. Nothing in it stands in for
+// something that runs here.
 package mfatest
 
 import (
@@ -21,7 +22,7 @@ import (
 	"countersign/pkg/store/storetest"
 )
 
-// A World is a service with all that surrounds it. Client holds an API key of every scope.
+// A World is a service with all that it needs. Client has an API key with every scope.
 type World struct {
 	*mfa.Service
 	Clock  *storetest.Clock
@@ -32,10 +33,10 @@ type World struct {
 	Events *Events
 	Client mfa.Call
 
-	APIKeys *apikey.Registry // over Faults, too
+	APIKeys *apikey.Registry // over Faults too
 }
 
-// New makes a world over a bolt file of its own, closed when the test ends.
+// New makes a world over a bolt file of its own, which is closed when the test ends.
 func New(tb testing.TB) *World {
 	tb.Helper()
 	clock := storetest.NewClock(time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC))
@@ -62,7 +63,7 @@ func Over(tb testing.TB, db store.Store, feed store.Feed, clock *storetest.Clock
 	return w
 }
 
-// NewClient makes an API key and gives a call with it.
+// NewClient makes an API key, and returns a call with it.
 func (w *World) NewClient(tb testing.TB, k apikey.Grant) mfa.Call {
 	tb.Helper()
 	key, err := w.APIKeys.Create(tb.Context(), k)
@@ -72,7 +73,8 @@ func (w *World) NewClient(tb testing.TB, k apikey.Grant) mfa.Call {
 	return mfa.Call{Bearer: key.Reveal()}
 }
 
-// Forged gives a bearer that was made under the deployment's filter key, and never given out: nothing is stored of it.
+// Forged returns a bearer that was made under the deployment's filter key but never given out, so that nothing is stored
+// about it.
 func (w *World) Forged(tb testing.TB, prefix string, carried []byte) string {
 	tb.Helper()
 	f, err := w.Filter.Filter(tb.Context())
@@ -82,7 +84,7 @@ func (w *World) Forged(tb testing.TB, prefix string, carried []byte) string {
 	return f.NewBearer(prefix, carried).Reveal()
 }
 
-// SetPolicy puts a profile's policy, changed by change if that isn't nil, in force for org.
+// SetPolicy puts the policy of a profile in force for org, after change has changed it. change may be nil.
 func (w *World) SetPolicy(tb testing.TB, org, profile string, change func(*mfa.Policy)) mfa.OrgPolicy {
 	tb.Helper()
 	now, err := w.GetPolicy(tb.Context(), w.Client, org)
@@ -111,31 +113,31 @@ func (w *World) Drain(tb testing.TB) {
 	}
 }
 
-// Keys is a keeper whose ring can be out of reach.
+// Keys is a keeper of the key ring that can be made to fail.
 type Keys struct {
 	mu   sync.Mutex
 	ring *seal.Ring
 	err  error
 }
 
-// Fail makes every later request for the ring fail with err; nil ends that.
+// Fail makes every later request for the ring fail with err. With nil, requests succeed again.
 func (k *Keys) Fail(err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.err = err
 }
 
-// Ring gives the ring.
+// Ring returns the ring.
 func (k *Keys) Ring(context.Context) (*seal.Ring, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.ring, k.err
 }
 
-// Reload gives the ring.
+// Reload returns the ring.
 func (k *Keys) Reload(ctx context.Context) (*seal.Ring, error) { return k.Ring(ctx) }
 
-// Outbox records what would have been sent.
+// An Outbox records what would have been sent.
 type Outbox struct {
 	now      func() time.Time
 	mu       sync.Mutex
@@ -144,8 +146,9 @@ type Outbox struct {
 	lost     bool
 }
 
-// Fail makes every later send fail with err, after the message was taken if lost is set; nil ends that. An err that wraps
-// mfa.ErrNotTaken says that the message was surely not taken; any other says that it may have been.
+// Fail makes every later send fail with err. With nil, sends succeed again. If lost is set, the message was taken before the
+// send failed. An err that wraps mfa.ErrNotTaken says that the message was surely not taken; any other err says that it may
+// have been.
 func (o *Outbox) Fail(err error, lost bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -162,7 +165,7 @@ func (o *Outbox) SendMail(_ context.Context, m message.Message) error {
 	return o.err
 }
 
-// To gives the messages to an address, oldest first.
+// To returns the messages to an address, the oldest first.
 func (o *Outbox) To(address string) []message.Message {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -175,7 +178,7 @@ func (o *Outbox) To(address string) []message.Message {
 	return to
 }
 
-// Code gives the code last sent to an address.
+// Code returns the code that was last sent to an address.
 func (o *Outbox) Code(tb testing.TB, address string) seal.Secret {
 	tb.Helper()
 	messages := o.To(address)
@@ -188,7 +191,7 @@ func (o *Outbox) Code(tb testing.TB, address string) seal.Secret {
 	return seal.Secret{}
 }
 
-// Events records what the bus got.
+// Events is a bus that records what it got.
 type Events struct {
 	mu     sync.Mutex
 	events []activity.Event
@@ -202,7 +205,7 @@ func (e *Events) PutEvents(_ context.Context, events []activity.Event) error {
 	return nil
 }
 
-// Types gives the types of all events so far that are about user, oldest first.
+// Types returns the types of all events so far that are about user, the oldest first.
 func (e *Events) Types(user string) []string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -215,14 +218,14 @@ func (e *Events) Types(user string) []string {
 	return types
 }
 
-// All gives all events so far, oldest first.
+// All returns all events so far, the oldest first.
 func (e *Events) All() []activity.Event {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return append([]activity.Event(nil), e.events...)
 }
 
-// Wrong gives a well-formed code that isn't code.
+// Wrong returns a well-formed code that is not code.
 func Wrong(code seal.Secret) seal.Secret {
 	text := []byte(code.Reveal())
 	text[0] = '0' + (text[0]-'0'+1)%10
