@@ -1,15 +1,15 @@
-// Package apikey is the registry of API keys: it makes, lists and revokes them, and says what each of them may do.
+// Package apikey is the registry of API keys. A [Registry] makes, lists and revokes them, and a [Grant] says what a key may do.
 //
-// A key is a bearer (package seal). Only its hash is kept, in two items that one Commit writes and one Commit deletes: the
-// key's own, by which each call looks it up, and its line in a list, without which nobody could say which keys there are.
-// What a key may do is also carried by the bearer, under a MAC, so that a call which doesn't fit it is refused before
-// anything is read. The item decides; the two must agree.
+// An API key is a bearer token (package seal). Only its hash is stored, in two items that one Commit writes and one Commit
+// deletes. The first item is found by the hash of the key, and every call reads it. The second is an entry in the list of all
+// keys. The token itself also carries what the key may do, protected by a MAC. So a call that the key doesn't allow is refused
+// before anything is read. The token and the first item must agree.
 //
-// What it keeps: a key is good until its revocation has been answered, and for nothing after that, in every process: none
-// remembers keys. The text of a key is in the answer of Create and nowhere else.
+// The package guarantees that a revoked key is of no use in any process once its revocation has been answered, because no
+// process caches keys. The text of a key is returned by Create, and is stored nowhere.
 //
-// What it refuses to do: to say who the caller of a call is. That is for the domain, which reads the key beside all else
-// that the call needs.
+// The package doesn't decide who makes a call. Package mfa does that: it reads the key together with everything else that the
+// call needs.
 package apikey
 
 import (
@@ -21,43 +21,43 @@ import (
 	"countersign/pkg/store/record"
 )
 
-// A Scope is what an API key may do. No scope includes another.
+// A Scope is a group of calls that an API key may make. No scope includes another.
 type Scope string
 
 // The scopes.
 const (
 	SignIn Scope = "sign_in" // challenges and decisions
-	Manage Scope = "manage"  // a user's account
-	Admin  Scope = "admin"   // an org's policy and users
+	Manage Scope = "manage"  // the accounts of users
+	Admin  Scope = "admin"   // the policies and users of orgs
 )
 
-// Scopes gives all scopes. Their order is part of every key that was made: a new scope comes last.
+// Scopes returns all scopes. Every API key depends on their order, so a new scope must come last.
 func Scopes() []Scope { return []Scope{SignIn, Manage, Admin} }
 
-// A Grant is what an API key is for.
+// A Grant says what an API key may do, and for which client.
 type Grant struct {
 	Client  string   `json:"client"`
-	Name    string   `json:"name,omitempty"` // by which users know the client, up to 64 bytes; empty: the client has no name of its own
+	Name    string   `json:"name,omitempty"` // the name by which users know the client, of up to 64 bytes; may be empty
 	Scopes  []Scope  `json:"scopes"`
-	Org     string   `json:"org,omitempty"`     // the only org that it is good for; empty: every org
-	Origins []string `json:"origins,omitempty"` // scheme, host and port that a return_url may have
+	Org     string   `json:"org,omitempty"`     // the only org for which the key is valid; if it is empty, the key is valid for every org
+	Origins []string `json:"origins,omitempty"` // the origins (scheme, host and port) that a return_url may have
 }
 
-// A Key is what can be told of an API key that exists. Its text can't: only the person to whom it was given has it.
+// A Key is what is known about an existing API key. Its text isn't known: only the person to whom it was given has it.
 type Key struct {
-	ID string // ak_ and the beginning of the hash of the key's text
+	ID string // "ak_" and the beginning of the hash of the key's text
 	Grant
 	Created time.Time
 }
 
-// keyRecord is the body of both items of a key.
+// keyRecord is the body of the two items of a key.
 type keyRecord struct {
 	record.Head
 	Grant
 	Created time.Time `json:"created"`
 }
 
-// Read gives the key that an item at At holds.
+// Read decodes the item that the store has at [At]. The result has no ID.
 func Read(item store.Item) (Key, error) {
 	var r keyRecord
 	if err := record.Decode(item, &r); err != nil {
@@ -66,21 +66,22 @@ func Read(item store.Item) (Key, error) {
 	return Key{Grant: r.Grant, Created: r.Created}, nil
 }
 
-// Has reports whether the key has a scope.
+// Has reports whether the key has the scope.
 func (g *Grant) Has(scope Scope) bool { return slices.Contains(g.Scopes, scope) }
 
-// Covers reports whether the key is good for an org.
+// Covers reports whether the key is valid for the org.
 func (g *Grant) Covers(org string) bool { return g.Org == "" || g.Org == org }
 
-// At is where the store has the key whose text has this hash (seal.HashBearer).
+// At returns where the store has the API key whose text has this hash (see [seal.HashBearer]).
 func At(hash string) store.Key { return store.Key{Partition: "key#" + hash, Sort: "key"} }
 
 const (
 	idPrefix = "ak_"
-	idHash   = 12 // letters of the hash in an id: 72 bits
+	idHash   = 12 // how many characters of the hash are in an id; they have 72 bits
 )
 
-// ID is the id by which the API key of this text is listed and revoked. It is not secret, and the key can't be found from it.
+// ID returns the id of the API key with this text. The key is listed and revoked by its id. The id isn't secret, because the
+// text of the key can't be computed from it.
 func ID(key seal.Secret) string { return idOf(seal.HashBearer(key.Reveal())) }
 
 func idOf(hash string) string { return idPrefix + hash[:min(idHash, len(hash))] }

@@ -7,8 +7,8 @@ import (
 	"countersign/pkg/seal"
 )
 
-// Carried is what the bearer of an API key carries under the filter key: the route of its client, the route of the org
-// that it is limited to (zeros: every org), and its scopes, a bit for each.
+// Carried is what the text of an API key says about the key, protected by the MAC of a seal.Filter: the route of the client, the
+// route of the org to which the key is limited (all zeros if it is valid for every org), and one bit for each scope.
 type Carried [carriedLen]byte
 
 const (
@@ -17,8 +17,8 @@ const (
 	carriedLen = scopesAt + 1
 )
 
-// Recognise gives what an API key carries, if bearer is one that was made under the key of f. That lets nobody in: the
-// item of the key decides.
+// Recognise returns what an API key carries, if the token was made under the key of f. That doesn't mean that the API key is
+// valid: for this, its item must be in the store.
 func Recognise(f *seal.Filter, bearer string) (Carried, bool) {
 	carried, ok := f.Recognise(seal.APIKey, bearer, carriedLen)
 	if !ok {
@@ -27,13 +27,13 @@ func Recognise(f *seal.Filter, bearer string) (Carried, bool) {
 	return Carried(carried), true
 }
 
-// Resembles reports whether bearer has the form of an API key, wherever it was made.
+// Resembles reports whether the token has the form of an API key. It doesn't find out who made it.
 func Resembles(bearer string) bool {
 	_, ok := seal.ParseBearer(seal.APIKey, bearer, carriedLen)
 	return ok
 }
 
-// Carries is what the bearer of such a key carries.
+// Carries returns what the text of a key with this grant carries.
 func (g *Grant) Carries() (c Carried) {
 	copy(c[:], seal.Route("client", g.Client))
 	if g.Org != "" {
@@ -45,19 +45,19 @@ func (g *Grant) Carries() (c Carried) {
 	return c
 }
 
-// Client is the route of the client whose key it is: seal.RouteLen bytes.
+// Client returns the route of the client to which the key belongs. It has seal.RouteLen bytes.
 func (c Carried) Client() []byte { return bytes.Clone(c[:orgAt]) }
 
-// Limit is the route of the only org that the key is good for. It reports false for a key that is good for every org.
+// Limit returns the route of the only org for which the key is valid. It reports false for a key that is valid for every org.
 func (c Carried) Limit() (org string, limited bool) {
 	org = string(c[orgAt:scopesAt])
 	return org, org != string(make([]byte, seal.RouteLen))
 }
 
-// Has reports whether the key has a scope.
+// Has reports whether the key has the scope.
 func (c Carried) Has(scope Scope) bool { return c[scopesAt]&scope.bit() != 0 }
 
-// bit is the scope's place in what a key carries, or 0 for a scope that this build doesn't know.
+// bit returns the bit of the scope in what a key carries. It is 0 for an unknown scope.
 func (s Scope) bit() byte {
 	if at := slices.Index(Scopes(), s); at >= 0 {
 		return 1 << at

@@ -13,7 +13,7 @@ const mostName = 64 // bytes
 
 func invalid(param, detail string) *InvalidError { return &InvalidError{Param: param, Detail: detail} }
 
-// check gives an InvalidError for what no API key can be for.
+// check returns an InvalidError if no API key can have this grant.
 func (g *Grant) check() error {
 	if problem := text.CheckID(g.Client); problem != "" {
 		return invalid("client", problem)
@@ -22,7 +22,7 @@ func (g *Grant) check() error {
 		return err
 	}
 	if len(g.Scopes) == 0 || slices.ContainsFunc(g.Scopes, func(s Scope) bool { return !slices.Contains(Scopes(), s) }) {
-		return invalid("scopes", "At least one scope is required, and each is one of "+scopeNames()+".")
+		return invalid("scopes", "At least one scope is required, and each must be one of "+scopeNames()+".")
 	}
 	if g.Org != "" {
 		if problem := text.CheckID(g.Org); problem != "" {
@@ -37,14 +37,14 @@ func (g *Grant) check() error {
 	return nil
 }
 
-// checkName refuses a name that users would not see as it was typed: it stands in messages, in the header of a mail and
-// in the list of an authenticator app, where what can't be seen is left out.
+// checkName refuses a name that would not be shown as it was typed. Users see the name in messages, as the sender of a mail and
+// in the list of an authenticator app, and characters that can't be seen are left out there.
 func checkName(name string) error {
 	if problem := text.Check(name, mostName); problem != "" {
 		return invalid("name", problem)
 	}
 	if text.Line(name) != name {
-		return invalid("name", "A name is one line of visible characters, with single spaces between words.")
+		return invalid("name", "A name must be one line of visible characters, with single spaces between words.")
 	}
 	return nil
 }
@@ -57,14 +57,15 @@ func scopeNames() string {
 	return strings.Join(names, ", ")
 }
 
-// CheckOrigin gives an InvalidError for what browsers don't call an origin (RFC 6454 section 6.2), and for an origin that
-// anybody on the network could pretend to be: plain http, except on this machine.
+// CheckOrigin returns an InvalidError for a text that isn't an origin as browsers write it (RFC 6454 section 6.2). It also
+// refuses an origin with plain http, because anyone on the network could pretend to be that server. Plain http is allowed only
+// for this machine.
 func CheckOrigin(origin string) error {
 	u, err := url.Parse(origin)
 	if err != nil || u.Host == "" || u.Hostname() == "" || origin != u.Scheme+"://"+strings.ToLower(u.Host) ||
 		u.Scheme != "https" && !(u.Scheme == "http" && isLoopback(u.Hostname())) {
-		return invalid("origins", "An origin is https://, a host in lower case and perhaps a port, and nothing after them; "+
-			"http:// is for this machine only.")
+		return invalid("origins", "An origin must be https://, a host in lower case and optionally a port, and have nothing after that. "+
+			"Only for this machine it can be http://.")
 	}
 	return nil
 }

@@ -11,19 +11,19 @@ import (
 	"countersign/pkg/store/record"
 )
 
-const makeTries = 3 // of a commit that puts a new filter key
+const makeTries = 3 // how often a commit that puts a new filter key is tried
 
-// filterKey is where the table has the filter key of its bearers.
+// filterKey is where the store has the key of the filter for its bearer tokens.
 var filterKey = store.Key{Partition: "filter", Sort: "filter"}
 
-// filterRecord is the filter key, in the clear: see seal.Filter.
+// filterRecord has the key of the filter in the clear. See seal.Filter for why it isn't secret.
 type filterRecord struct {
 	record.Head
 	Key string `json:"key"`
 }
 
-// A FilterKeeper has the filter of a deployment's bearers. It reads it from the store once, since the key of it never
-// changes, and makes it where there is none yet. It is safe for concurrent use.
+// A FilterKeeper has the filter that recognises the bearer tokens of a deployment. It reads the filter from the store once,
+// because the key of the filter never changes. If there is none yet, it makes one. It is safe for concurrent use.
 type FilterKeeper struct {
 	Store store.Store
 
@@ -31,7 +31,7 @@ type FilterKeeper struct {
 	filter  atomic.Pointer[seal.Filter]
 }
 
-// Filter gives the filter. It fails when the store can't be asked and the filter was never read.
+// Filter returns the filter. It fails if it hasn't read the filter yet and the store can't be read.
 func (k *FilterKeeper) Filter(ctx context.Context) (*seal.Filter, error) {
 	if f := k.filter.Load(); f != nil {
 		return f, nil
@@ -49,8 +49,8 @@ func (k *FilterKeeper) Filter(ctx context.Context) (*seal.Filter, error) {
 	return f, nil
 }
 
-// readFilter reads the filter, or puts a new one if there is none. Of several who do so at once one makes it, and all get
-// that one.
+// readFilter reads the filter, or stores a new one if there is none. If several processes do that at the same time, all of them
+// get the same filter.
 func readFilter(ctx context.Context, from store.Store) (*seal.Filter, error) {
 	var failed error
 	for range makeTries {
@@ -70,7 +70,7 @@ func readFilter(ctx context.Context, from store.Store) (*seal.Filter, error) {
 		if err != nil {
 			return nil, err
 		}
-		// Whatever comes of it, the next read says which one there is.
+		// If the commit fails, the next read finds out which filter is stored.
 		if failed = from.Commit(ctx, store.NewVersion(), store.Write{Key: filterKey, Body: body}); failed == nil {
 			return made, nil
 		}

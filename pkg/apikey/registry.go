@@ -18,26 +18,26 @@ type Registry struct {
 	Now   func() time.Time
 }
 
-// ErrNotFound says that there is no API key of an id, or not any more.
-var ErrNotFound = errors.New("there is no API key of this id")
+// ErrNotFound means that there is no API key with this id. It may have been revoked.
+var ErrNotFound = errors.New("there is no API key with this id")
 
-// ErrBusy says that an API key could not be revoked because its items kept changing. Trying again is safe.
-var ErrBusy = errors.New("too many calls at once for this API key")
+// ErrBusy means that an API key could not be revoked because its items kept changing. The caller can try again.
+var ErrBusy = errors.New("there were too many calls at once for this API key")
 
-// An InvalidError says that what a call was given is not what it must be.
+// An InvalidError means that an argument of a call is not valid.
 type InvalidError struct {
 	Param  string // the field: client, name, scopes, org, origins or id
-	Detail string // a sentence; it never holds what was given
+	Detail string // a sentence that says what the field must be; it never repeats the value
 }
 
-// Error gives the field and the sentence.
+// Error returns the field and the sentence.
 func (e *InvalidError) Error() string { return e.Param + ": " + e.Detail }
 
 const (
-	revokeTries = 12        // of one revocation that lost races
-	revokedFor  = time.Hour // how long a revocation whose answer was lost can be asked for again
+	revokeTries = 12        // how often a revocation is tried when other calls change the key
+	revokedFor  = time.Hour // for how long the item stays that shows that a key was revoked
 
-	// keysPartition has a line for each API key: keys are looked up by their hash, which is all that the store has of them.
+	// keysPartition has an entry for each API key. Without it the keys couldn't be listed, because they are stored by their hash.
 	keysPartition = "keys"
 )
 
@@ -47,11 +47,12 @@ func revokedAt(hash string) store.Key {
 	return store.Key{Partition: At(hash).Partition, Sort: "revoked"}
 }
 
-// revoked stands where an API key was. It says nothing; a revocation whose answer was lost is known again by it.
+// revoked is stored when an API key is revoked. It is empty. If the answer of the commit was lost, this item shows that the
+// revocation was done.
 type revoked struct{ record.Head }
 
-// Create makes an API key and gives its text, of which only the hash is kept. An error that is an InvalidError says what is
-// wrong with the grant; after any other the key may be listed, and nobody has its text.
+// Create makes an API key and returns its text, of which only the hash is stored. It fails with an InvalidError if the grant
+// isn't valid. After any other error, the key may exist, but nobody has its text.
 func (r *Registry) Create(ctx context.Context, g Grant) (seal.Secret, error) {
 	if err := g.check(); err != nil {
 		return seal.Secret{}, err
@@ -74,7 +75,7 @@ func (r *Registry) Create(ctx context.Context, g Grant) (seal.Secret, error) {
 	return key, nil
 }
 
-// List gives the API keys that there are, in no order that means anything.
+// List returns all API keys. Their order has no meaning.
 func (r *Registry) List(ctx context.Context) ([]Key, error) {
 	lines, err := r.lines(ctx, "")
 	if err != nil {
@@ -91,13 +92,13 @@ func (r *Registry) List(ctx context.Context) ([]Key, error) {
 	return keys, nil
 }
 
-// Revoke ends an API key, by its id, and gives what it was. From then on the key is good for nothing. Challenges that were
-// begun with it can still be answered with their own tokens. It fails with ErrNotFound for a key that isn't there, with an
-// InvalidError for what is not an id, and with ErrBusy.
+// Revoke ends the API key with this id, and returns what it was. From then on the key can't be used. Challenges that were
+// started with it can still be answered with their own tokens. Revoke fails with ErrNotFound if there is no such key, with an
+// InvalidError if id isn't the id of an API key, and with ErrBusy.
 func (r *Registry) Revoke(ctx context.Context, id string) (Key, error) {
 	prefix, ok := strings.CutPrefix(id, idPrefix)
 	if !ok || len(prefix) != idHash {
-		return Key{}, invalid("id", fmt.Sprintf("The id of an API key is %s and %d letters, as they are listed.", idPrefix, idHash))
+		return Key{}, invalid("id", fmt.Sprintf("The id of an API key must be %s and %d characters, as in the list of keys.", idPrefix, idHash))
 	}
 	for try := 1; try <= revokeTries; try++ {
 		key, err := r.revoke(ctx, prefix)
@@ -111,7 +112,7 @@ func (r *Registry) Revoke(ctx context.Context, id string) (Key, error) {
 	return Key{}, ErrBusy
 }
 
-// revoke tries once. It fails with store.ErrConflict where another call was faster.
+// revoke tries to revoke a key once. It fails with store.ErrConflict if another call has changed the key.
 func (r *Registry) revoke(ctx context.Context, prefix string) (Key, error) {
 	found, err := r.lines(ctx, prefix)
 	switch {
@@ -119,7 +120,7 @@ func (r *Registry) revoke(ctx context.Context, prefix string) (Key, error) {
 		return Key{}, err
 	case len(found) == 0:
 		return Key{}, ErrNotFound
-	case len(found) > 1: // one in 2^72
+	case len(found) > 1: // two keys have the same id with a probability of 1 in 2^72
 		return Key{}, invalid("id", "Several API keys have this id.")
 	}
 	line := found[0]
@@ -149,7 +150,7 @@ func (r *Registry) revoke(ctx context.Context, prefix string) (Key, error) {
 	return key, nil
 }
 
-// lines reads the lines of the keys whose hash begins with prefix.
+// lines reads the entries of the keys whose hash begins with prefix.
 func (r *Registry) lines(ctx context.Context, prefix string) (found []store.Item, err error) {
 	q := store.Query{Partition: keysPartition, Prefix: prefix}
 	for more := true; more; {
@@ -172,5 +173,5 @@ func readLine(item store.Item) (Key, error) {
 	return key, nil
 }
 
-// now is in UTC and whole microseconds, as all records have their times.
+// now returns the time in UTC and whole microseconds, as all records have it.
 func (r *Registry) now() time.Time { return r.Now().UTC().Truncate(time.Microsecond) }

@@ -5,16 +5,16 @@ import (
 	"slices"
 )
 
-// Languages are those that messages are written in, by their ISO 639-1 codes, sorted.
+// Languages returns the languages of messages, by their ISO 639-1 codes and in alphabetical order.
 func Languages() []string { return slices.Sorted(maps.Keys(languages)) }
 
-// QRName is what a screen reader says of the QR code that an authenticator app scans, in a language.
+// QRName returns, in a language, how a screen reader names the QR code that an authenticator app scans.
 func QRName(language string) string {
 	_, w := wordsIn(language)
 	return w.qrName
 }
 
-// wordsIn gives the words of a language and its code. A language that isn't one of Languages is answered in English.
+// wordsIn returns the words of a language, and its code. For a language that isn't one of Languages, it returns English.
 func wordsIn(language string) (string, *words) {
 	if w, ok := languages[language]; ok {
 		return language, w
@@ -22,17 +22,17 @@ func wordsIn(language string) (string, *words) {
 	return "en", languages["en"]
 }
 
-// words is all that our messages say in one language, and how it writes a moment. Texts hold {sender}, {name},
-// {sequence}, {minutes}, {time}, {kind} and {left} where English does.
+// words has all texts of messages in one language, and how that language writes a time. A text has the same placeholders as the
+// English text: {sender}, {name}, {sequence}, {minutes}, {time}, {kind} or {left}.
 type words struct {
 	greeting, greetingByName string
 
 	codeSubject  string
 	codeWarning  string
-	codeIs       string // the six digits follow
+	codeIs       string // the six digits come after it
 	underAMinute string
 	oneMinute    string
-	minutes      string // two and more
+	minutes      string // for two minutes and more
 	codeLatest   string
 	codeSpam     string
 	codeNotYou   string
@@ -40,10 +40,10 @@ type words struct {
 	lockSubject string
 	lockWhat    string
 	lockUntil   string
-	lockForever string // until another factor or an administrator helps
-	lockOver    string // an administrator was faster than the message
-	lockKnown   string // where it holds only in browsers in which the user has answered rightly before
-	lockOther   string // where it holds in all but those
+	lockForever string // for a lock that only another factor or an administrator ends
+	lockOver    string // for a lock that an administrator ended before the message was sent
+	lockKnown   string // for a lock only of the browsers in which the user has given a right answer before
+	lockOther   string // for a lock of all other browsers
 	lockNotYou  string
 
 	theftSubject string
@@ -57,17 +57,17 @@ type words struct {
 	recoveryLockWait    string
 
 	enrolledSubject string
-	enrolledWhat    string // of {kind}
+	enrolledWhat    string // has {kind}
 
 	removedSubject string
-	removedWhat    string // of {kind}
+	removedWhat    string // has {kind}
 	removedTrust   string
 
 	recoveryUsedSubject string
 	recoveryUsedWhat    string
 	recoveryNoneLeft    string
 	recoveryOneLeft     string
-	recoveryLeft        string // {left}, two and more
+	recoveryLeft        string // has {left}, for two codes and more
 
 	recoveryMadeSubject string
 	recoveryMadeWhat    string
@@ -81,25 +81,25 @@ type words struct {
 
 	movedSubject string
 	movedWhat    string
-	movedWhere   string // where the earlier and the new address are told
+	movedWhere   string // says that the earlier and the new address get the message
 
 	sumSubject string
 	sumWhat    string
-	sumOnce    string // {what}, on {time}
-	sumTimes   string // {what}, {times} times, last on {time}
+	sumOnce    string // has {what} and {time}
+	sumTimes   string // has {what}, {times} and {time}
 
-	changeNotYou string // after every change of how the account is protected
+	changeNotYou string // stands at the end of every message about a change of how the account is protected
 
-	kinds map[string]string // of factors, with their article
+	kinds map[string]string // the kinds of factor, with their article
 
-	qrName string // of the picture that an authenticator app scans
+	qrName string // the name of the picture that an authenticator app scans
 
-	moments  string // of {day}, {month}, {year}, {hour} (9), {hh} (09) and {mm}
-	firstDay string // of a month
+	moments  string // a time, made of {day}, {month}, {year}, {hour} (9), {hh} (09) and {mm}
+	firstDay string // the first day of a month
 	months   [12]string
 }
 
-// languages are those we write, by their ISO 639-1 code. A language is complete or it isn't here.
+// languages has the words of each language, by its ISO 639-1 code. A language must have all words.
 var languages = map[string]*words{
 	"en": {
 		greeting:       "Hello,",
@@ -108,18 +108,18 @@ var languages = map[string]*words{
 		codeSubject:  "Your {sender} security code (code {sequence})",
 		codeWarning:  "Nobody from {sender} will ever ask for this code. Never give it to anyone, by phone, by message or in any other way.",
 		codeIs:       "Here is your security code (code {sequence}):",
-		underAMinute: "It is good for less than a minute.",
-		oneMinute:    "It is good for 1 minute.",
-		minutes:      "It is good for {minutes} minutes.",
+		underAMinute: "It is valid for less than a minute.",
+		oneMinute:    "It is valid for 1 minute.",
+		minutes:      "It is valid for {minutes} minutes.",
 		codeLatest:   "If you receive several codes, only the latest one works. The letter tells them apart: this one is code {sequence}.",
 		codeSpam:     "If you can’t find one of our messages, look in your spam folder.",
 		codeNotYou:   "If you are not signing in or confirming something right now, someone may know your password: change it without delay.",
 
 		lockSubject: "Too many wrong codes for your {sender} account",
 		lockWhat:    "Too many wrong codes were entered for your account.",
-		lockUntil:   "To protect it, no code will be looked at until {time}, not even a right one.",
-		lockForever: "To protect it, no code will be looked at any more, not even a right one, until you prove in another way that it is you, or until an administrator unlocks your account.",
-		lockOver:    "To protect it, no code was looked at for a while. That is over now.",
+		lockUntil:   "To protect it, no code will be accepted until {time}, not even a right one.",
+		lockForever: "To protect it, no code will be accepted any more, not even a right one, until you prove in another way that it is you, or until an administrator unlocks your account.",
+		lockOver:    "To protect it, no code was accepted for a while. That is over now.",
 		lockKnown:   "This holds in browsers where you have already given a right code.",
 		lockOther:   "This does not hold in browsers where you have already given a right code: you can still sign in there.",
 		lockNotYou:  "If it wasn’t you, someone may know your password: change it without delay and tell your administrator.",
@@ -132,7 +132,7 @@ var languages = map[string]*words{
 
 		recoveryLockSubject: "Too many wrong recovery codes for your {sender} account",
 		recoveryLockWhat:    "Too many wrong recovery codes were entered for your account.",
-		recoveryLockWait:    "To protect it, no recovery code will be looked at for a while.",
+		recoveryLockWait:    "To protect it, no recovery code will be accepted for a while.",
 
 		enrolledSubject: "A new way to sign in to your {sender} account",
 		enrolledWhat:    "From now on your account can be confirmed with {kind}.",

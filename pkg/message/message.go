@@ -1,14 +1,17 @@
-// Package message writes the messages that users get: their texts in every language that there is, and how they look. It
-// knows neither users nor policies: whoever sends says to whom, in which language, and about what. Kinds of factor and
-// topics come as the words that records have for them.
+// Package message writes the messages that users get: their texts in all languages, and their layout. [OfCode] writes the message
+// that carries a code, [About] a notice about one topic, and [Sum] one notice about several. The package knows neither users
+// nor policies: its caller says to whom a message goes, in which language, and what it is about. Kinds of factor and topics are
+// named by the words that the stored records use.
 //
-// What it keeps: plain text and HTML say the same in the same words; no message holds a link or loads anything; a code
-// stands in no subject, and in no text before its warning, so that a lock screen, which shows how a message begins, doesn't
-// show it; what comes from users and clients is shown on one line, as characters that are seen, and is never filled in or
-// taken for markup.
+// The package guarantees:
 //
-// To write in one more language is to add its texts to languages; to tell users of one thing more is to add a row to
-// topics, and its texts to every language.
+//   - The plain text and the HTML of a message say the same in the same words. A message has no links, and loads nothing.
+//   - A code is never in the subject, and never before its warning. A lock screen shows the beginning of a message, so it
+//     doesn't show the code.
+//   - What comes from users and clients is shown on one line, with visible characters only. It is never read as a placeholder
+//     or as markup.
+//
+// To add a language, add its texts to languages. To add a topic, add a row to topics and its texts to every language.
 package message
 
 import (
@@ -21,34 +24,33 @@ import (
 	"countersign/pkg/text"
 )
 
-// A Message is one email, complete. Text and HTML say the same, in the same words. Neither holds a link, nor loads
-// anything.
+// A Message is one complete email.
 type Message struct {
-	From    string // the name that it goes out under, on one line; the address is the deployment's
+	From    string // the name of the sender, on one line; the address of the sender is a setting of the deployment
 	To      string
-	Subject string // never holds the code, nor the user's name
+	Subject string // never has the code or the user's name
 	Text    string // lines end with a line feed
 	HTML    string
-	Code    seal.Secret // the code it carries, for a recorder on a laptop; a provider ignores it
+	Code    seal.Secret // the code in the message, which the local server's outbox shows; it isn't sent beside the text
 }
 
 // An Addressee is the person who gets a message, and how the message is addressed.
 type Addressee struct {
-	Sender   string // the name that the message goes out under
+	Sender   string // the name of the sender
 	Address  string
-	Name     string // the person's; may be empty
-	Language string // one of Languages; English for any other
+	Name     string // the name of the person; may be empty
+	Language string // one of Languages; any other means English
 }
 
-// A Code is a security code that is sent.
+// A Code is a security code that is sent to a user.
 type Code struct {
 	Code     seal.Secret
-	Sequence string // the letter by which the user tells codes from each other
-	Minutes  int    // that the code is good for
+	Sequence string // a letter by which the user can tell several codes apart
+	Minutes  int    // for how many minutes the code is valid
 }
 
-// OfCode is the message that carries a code. The warning comes before the code, so that a lock screen, which shows how a
-// message begins, doesn't show the code.
+// OfCode writes the message that carries a code. The warning stands before the code, so that a lock screen, which shows the
+// beginning of a message, doesn't show the code.
 func OfCode(to Addressee, c Code) Message {
 	d := begin(to)
 	d.fillWith("{sequence}", c.Sequence, "{minutes}", strconv.Itoa(c.Minutes))
@@ -69,16 +71,16 @@ func OfCode(to Addressee, c Code) Message {
 	return m
 }
 
-// A draft is a message being written. Text and HTML are both made of its passages, so that they can't differ.
+// A draft is a message that is being written. Text and HTML are made of the same passages, so that they can't differ.
 type draft struct {
 	to       Addressee
 	words    *words
-	fill     *strings.Replacer // goes over a text once: what it puts in is not filled in again
+	fill     *strings.Replacer // replaces placeholders; it doesn't replace anything in what it has put in
 	passages []string
-	digits   int // the passage that is the code; 0, the greeting: there is none
+	digits   int // the index of the passage that is the code; 0, which is the greeting, means that there is no code
 }
 
-// begin greets the user.
+// begin makes a draft that has only the greeting.
 func begin(to Addressee) *draft {
 	language, w := wordsIn(to.Language)
 	to.Language, to.Sender = language, text.Line(to.Sender)
@@ -92,13 +94,13 @@ func begin(to Addressee) *draft {
 	return d
 }
 
-// fillWith has the texts that are said from now on filled with the sender, the user's name and what placeholders stands
-// for: pairs of a placeholder and what goes there.
+// fillWith sets what placeholders in later texts are replaced by: the sender, the user's name, and the given pairs of a
+// placeholder and its value.
 func (d *draft) fillWith(placeholders ...string) {
 	d.fill = strings.NewReplacer(append([]string{"{sender}", d.to.Sender, "{name}", shownName(d.to.Name)}, placeholders...)...)
 }
 
-// say adds texts, filled in. It leaves out those that are empty.
+// say adds texts to the message, and replaces their placeholders. It leaves out texts that are empty.
 func (d *draft) say(texts ...string) {
 	for _, t := range texts {
 		if t != "" {
@@ -107,8 +109,8 @@ func (d *draft) say(texts ...string) {
 	}
 }
 
-// The colours of the mail program are left as they are, and what is laid over them is translucent, so that a message
-// can be read in light and in dark.
+// The layout keeps the colours of the mail program, and adds only translucent ones. So a message can be read in light and in
+// dark mode.
 const (
 	pageStyle   = "margin:0;padding:24px 16px;font-family:system-ui,-apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif;font-size:16px;line-height:1.5"
 	columnStyle = "max-width:34em;margin:0 auto;overflow-wrap:anywhere"
@@ -119,7 +121,7 @@ const (
 	senderStyle = "margin:24px 0 0;padding:16px 0 0;border-top:1px solid rgba(128,128,128,.45)"
 )
 
-// message signs the draft and writes it out.
+// message adds the sender's name at the end, and makes the Message.
 func (d *draft) message(subject string) Message {
 	subject = d.fill.Replace(subject)
 	var page strings.Builder
@@ -151,7 +153,7 @@ func paragraph(style, passage string) string {
 	return `<p style="` + style + `">` + html.EscapeString(passage) + "</p>\n"
 }
 
-// moment writes t in UTC and in words. It says the next whole minute, since before t no code is looked at.
+// moment writes t in words and in UTC. It rounds up to a whole minute, because no code is accepted before t.
 func (w *words) moment(t time.Time) string {
 	t = t.UTC().Add(time.Minute - 1).Truncate(time.Minute)
 	day := strconv.Itoa(t.Day())
@@ -164,11 +166,11 @@ func (w *words) moment(t time.Time) string {
 	).Replace(w.moments)
 }
 
-// longestName is how much of a name a greeting shows, in characters.
+// longestName is how many characters of a name a greeting shows.
 const longestName = 40
 
-// shownName is a name as a greeting shows it: on one line, cut where it is long, and with nothing that a mail program
-// would make a link of. It may be empty.
+// shownName returns a name as a greeting shows it: on one line, cut off if it is long, and without anything that a mail program
+// would turn into a link. It may be empty.
 func shownName(name string) string {
 	name = text.Line(strings.NewReplacer(".", ". ", "。", ". ", "．", ". ", "｡", ". ", "/", " ", `\`, " ", ":", " ", "@", " ").Replace(name))
 	runes := []rune(name)

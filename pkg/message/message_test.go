@@ -230,10 +230,10 @@ func TestMinutesAreCountedInWords(t *testing.T) {
 		minutes  int
 		want     string
 	}{
-		{"en", 15, "It is good for 15 minutes."},
-		{"en", 2, "It is good for 2 minutes."},
-		{"en", 1, "It is good for 1 minute."},
-		{"en", 0, "It is good for less than a minute."},
+		{"en", 15, "It is valid for 15 minutes."},
+		{"en", 2, "It is valid for 2 minutes."},
+		{"en", 1, "It is valid for 1 minute."},
+		{"en", 0, "It is valid for less than a minute."},
 		{"fr", 15, "Il est valable 15\u00a0minutes."},
 		{"fr", 2, "Il est valable 2\u00a0minutes."},
 		{"fr", 1, "Il est valable 1\u00a0minute."},
@@ -337,7 +337,7 @@ func TestANoticeOfAChangeSaysWhatWasDoneAndWhatToDo(t *testing.T) {
 		"en": {
 			Enrolled: "confirmed with an authenticator app", Removed: "no longer be confirmed with an authenticator app",
 			RecoveryUsed: "7 recovery codes are left", "last but one used": "One recovery code is left", "last one used": "no recovery codes left",
-			RecoveryMade: "The earlier ones no longer work", Disabled: "no longer asks for a second proof", RecoveryLock: "no recovery code will be looked at",
+			RecoveryMade: "The earlier ones no longer work", Disabled: "no longer asks for a second proof", RecoveryLock: "no recovery code will be accepted",
 		},
 		"fr": {
 			Enrolled: "confirmé avec une application d’authentification", Removed: "ne peut plus être confirmé avec une application d’authentification",

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// The topics of notices, as records name them. A name is never given to another topic.
+// The topics of notices, by the names that records use. A name must never be used for another topic.
 const (
 	Lock         = "lock"
 	RecoveryLock = "recovery_lock"
@@ -20,32 +20,32 @@ const (
 	Moved        = "moved"
 )
 
-// In which browsers a lock holds, as records name it.
+// The browsers in which a lock stops codes, by the names that records use.
 const (
-	KnownBrowsers = "known" // those where the user has answered rightly before
-	OtherBrowsers = "other" // all but those
+	KnownBrowsers = "known" // the browsers in which the user has given a right answer before
+	OtherBrowsers = "other" // all other browsers
 	AllBrowsers   = "all"
 )
 
-// Facts are what a notice tells beside its topic. Each topic uses the facts that its texts name.
+// Facts are what a notice says beside its topic. Each topic uses only the facts that its texts need.
 type Facts struct {
-	Until    time.Time // when a lock ends; zero: it is over
-	ForGood  bool      // a lock doesn't end by itself
-	Browsers string    // in which a lock holds; empty: not said
-	Kind     string    // of a factor: webauthn, totp, sms or email
+	Until    time.Time // when a lock ends; zero if it has ended already
+	ForGood  bool      // whether a lock doesn't end by itself
+	Browsers string    // the browsers in which a lock stops codes; empty if the notice doesn't say that
+	Kind     string    // a kind of factor: webauthn, totp, sms or email
 	Left     int       // how many recovery codes are left
 }
 
-// An Item is a topic in a notice that sums up.
+// An Item is one topic in a notice about several.
 type Item struct {
 	Topic string
-	Kind  string // of a factor; empty: the topic isn't about one
+	Kind  string // a kind of factor; empty if the topic isn't about a factor
 	Times int    // how often it happened
 	Last  time.Time
 }
 
-// topics gives what a notice says of a topic: its subject, what happened, which is also its line in a notice that sums up,
-// and what else there is to say. An empty text is left out.
+// topics has, for each topic, a function that returns the texts of its notice: the subject, what happened, and everything else.
+// In a notice about several topics, only the second text is used. An empty text is left out.
 var topics = map[string]func(w *words, f Facts) []string{
 	Lock: func(w *words, f Facts) []string {
 		return []string{w.lockSubject, w.lockWhat, w.lockEnd(f), w.lockWhere(f), w.lockNotYou}
@@ -79,7 +79,7 @@ var topics = map[string]func(w *words, f Facts) []string{
 	},
 }
 
-// About is the notice of a topic. It reports false for a topic that this build doesn't know.
+// About writes the notice about one topic. It reports false for an unknown topic.
 func About(topic string, to Addressee, f Facts) (Message, bool) {
 	says, ok := topics[topic]
 	if !ok {
@@ -92,7 +92,7 @@ func About(topic string, to Addressee, f Facts) (Message, bool) {
 	return d.message(texts[0]), true
 }
 
-// Sum is one notice of all items. It leaves out those of a topic that this build doesn't know.
+// Sum writes one notice about several topics. It leaves out items with an unknown topic.
 func Sum(to Addressee, items []Item) Message {
 	d := begin(to)
 	d.say(d.words.sumWhat)
@@ -113,7 +113,7 @@ func Sum(to Addressee, items []Item) Message {
 	return d.message(d.words.sumSubject)
 }
 
-// lockEnd says when a lock ends.
+// lockEnd returns the text that says when a lock ends.
 func (w *words) lockEnd(f Facts) string {
 	switch {
 	case f.ForGood:
@@ -124,7 +124,7 @@ func (w *words) lockEnd(f Facts) string {
 	return w.lockUntil
 }
 
-// lockWhere says in which browsers a lock holds, where it doesn't in all; empty: it isn't said.
+// lockWhere returns the text that says in which browsers a lock stops codes. It is empty for a lock of all browsers.
 func (w *words) lockWhere(f Facts) string {
 	switch f.Browsers {
 	case KnownBrowsers:

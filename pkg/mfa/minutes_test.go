@@ -86,9 +86,9 @@ func TestACodeSaysForHowLongItIsGood(t *testing.T) {
 			if got := sent.Expires.Sub(w.Clock.Now()); got != time.Duration(c.minutes)*time.Minute {
 				t.Errorf("got a code that is good for %v, want %d minutes", got, c.minutes)
 			}
-			want := fmt.Sprintf("It is good for %d minutes.", c.minutes)
+			want := fmt.Sprintf("It is valid for %d minutes.", c.minutes)
 			if c.minutes == 1 {
-				want = "It is good for 1 minute."
+				want = "It is valid for 1 minute."
 			}
 			messages := w.Outbox.To(mail)
 			if got := messages[len(messages)-1].Text; !strings.Contains(got, want) {

@@ -407,7 +407,7 @@ func TestEveryLockIsToldByItsOwnWords(t *testing.T) {
 
 func TestALockThatIsOverWhenItIsToldSaysSo(t *testing.T) {
 	for after, want := range map[time.Duration]string{
-		0: "no code will be looked at until 22 November 2026 at 10:15 UTC", 15 * time.Minute: "That is over now.",
+		0: "no code will be accepted until 22 November 2026 at 10:15 UTC", 15 * time.Minute: "That is over now.",
 	} {
 		w := kls(t, nil)
 		lock(t, w)

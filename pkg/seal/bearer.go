@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Prefixes of the bearers.
+// The prefixes of the bearer tokens. The prefix says what a token is for.
 const (
 	APIKey         = "csk_"
 	ChallengeToken = "cst_"
@@ -18,44 +18,47 @@ const (
 
 const (
 	bearerRandom = 32
-	// IDRandom is how many random bytes an id holds.
+	// IDRandom is the number of random bytes in an id.
 	IDRandom = 16
 )
 
-// ParseBearer gives the carriedLen bytes that a bearer carries. It takes only what a Filter can have made: no other length,
-// letter case, padding or spelling of the last character. It says nothing of who made the bearer: that is for
-// Filter.Recognise.
+// ParseBearer returns the carriedLen bytes that a bearer token carries. It accepts only text that a Filter can have made: the
+// length, the case of the letters, the lack of padding and the last character must be as a Filter writes them. It doesn't
+// find out who made the token; Filter.Recognise does that.
 func ParseBearer(prefix, bearer string, carriedLen int) (carried []byte, ok bool) {
 	return parse(prefix, bearer, carriedLen, bearerRandom+bearerMAC)
 }
 
-// HashBearer is what is stored of a bearer: the base64url of its SHA-256. A bearer has 256 random bits, so the hash needs no salt.
+// HashBearer returns what is stored of a bearer token: the base64url of its SHA-256 hash. The hash needs no salt, because a
+// token has 256 random bits.
 func HashBearer(bearer string) string {
 	sum := sha256.Sum256([]byte(bearer))
 	return encode(sum[:])
 }
 
-// RouteLen is the length of a route, in bytes.
+// RouteLen is the length of a route in bytes.
 const RouteLen = 16
 
-// Route is where what belongs to these fields is: the first 16 bytes of the SHA-256 of the fields, each preceded by its
-// length. It is not secret, and what it leads to can't be read from it, except by guessing.
+// Route returns a short name for an org, a user or a client: the first 16 bytes of the SHA-256 hash of the fields, with the
+// length of each field before it. Ids, tokens and keys of the store have it, so that what belongs together is found. It isn't
+// secret. Its fields can't be computed from it, but they can be guessed and compared.
 func Route(fields ...string) string {
 	sum := sha256.Sum256(Join(fields...))
 	return string(sum[:RouteLen])
 }
 
-// ID makes an id: prefix, then the base64url of route (where it belongs; may be nil) and 16 random bytes.
+// ID makes a new id: the prefix, then the base64url of the route and of 16 random bytes. The route says to what the id belongs,
+// and may be nil.
 func ID(prefix string, route []byte) string {
 	return prefix + encode(withRandom(route, IDRandom))
 }
 
-// ParseID gives the route, of routeLen bytes, in an id. It takes only what ID can have made, as ParseBearer does.
+// ParseID returns the route in an id, which has routeLen bytes. It accepts only text that ID can have made.
 func ParseID(prefix, id string, routeLen int) (route []byte, ok bool) {
 	return parse(prefix, id, routeLen, IDRandom)
 }
 
-// Code makes a code of so many decimal digits, each value as likely as any other. It panics if digits isn't positive.
+// Code makes a random code with so many decimal digits. All codes are equally likely. It panics if digits isn't positive.
 func Code(digits int) Secret {
 	if digits <= 0 {
 		panic("seal: a code has at least one digit")
@@ -68,7 +71,7 @@ func Code(digits int) Secret {
 			if len(code) == digits {
 				return NewSecret(string(code))
 			}
-			// 250 to 255 would make 0 to 5 more likely than the rest.
+			// With the bytes 250 to 255, the digits 0 to 5 would be more likely than 6 to 9.
 			if b < 250 {
 				code = append(code, '0'+b%10)
 			}

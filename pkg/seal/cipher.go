@@ -7,18 +7,20 @@ const (
 	sealedHeader  = 1 + keyIDSize
 )
 
-// sealedOverhead is how many bytes longer a sealed value is than its plaintext: version 1, key id 8, nonce 12, tag 16.
+// sealedOverhead is how many bytes a sealed value has beyond its plaintext: 1 for the version, 8 for the key id, 12 for the
+// nonce and 16 for the tag.
 const sealedOverhead = sealedHeader + 12 + 16
 
-// Seal encrypts plaintext by AES-256-GCM under the newest key for purpose. It binds to it the version, the key id, the
-// purpose and the fields of aad, all of which Open must be given again. A purpose is a constant of the program, never data.
+// Seal encrypts plaintext with AES-256-GCM, under a key that is derived from the newest secret for this purpose. The version,
+// the key id, the purpose and the fields of aad are its additional authenticated data, so Open must be called with the same
+// purpose and aad. A purpose must be a constant of the program, never data.
 func (r *Ring) Seal(purpose string, aad []string, plaintext []byte) []byte {
 	key := r.newest()
 	return key.seal(key.derive(useSeal, purpose).aead, purpose, aad, plaintext)
 }
 
 // Open decrypts what Seal made with the same purpose and aad. It fails with ErrUnknownKey if the ring doesn't have the key
-// that sealed names, and with an error that doesn't say why if Seal didn't make it so.
+// that the sealed value names. If the value can't be decrypted, it fails with an error that doesn't say why.
 func (r *Ring) Open(purpose string, aad []string, sealed []byte) ([]byte, error) {
 	key, err := r.sealedUnder(sealed)
 	if err != nil {
@@ -27,8 +29,8 @@ func (r *Ring) Open(purpose string, aad []string, sealed []byte) ([]byte, error)
 	return key.open(key.derive(useSeal, purpose).aead, purpose, aad, sealed)
 }
 
-// SealWith is Seal under a key that is derived from the ring's and from extra too: neither alone opens it.
-// An idempotent answer is sealed with the caller's Idempotency-Key.
+// SealWith works as Seal does, but its key is derived from the ring and from extra. To open the result, one needs both. For
+// example, a remembered answer is sealed with the caller's Idempotency-Key.
 func (r *Ring) SealWith(extra []byte, purpose string, aad []string, plaintext []byte) []byte {
 	key := r.newest()
 	return key.seal(key.aeadWith(extra, purpose), purpose, aad, plaintext)
@@ -43,8 +45,8 @@ func (r *Ring) OpenWith(extra []byte, purpose string, aad []string, sealed []byt
 	return key.open(key.aeadWith(extra, purpose), purpose, aad, sealed)
 }
 
-// SealedUnder is the id of the key that a sealed value names, for whoever looks for what must be sealed anew. It fails as
-// Open does.
+// SealedUnder returns the id of the key that a sealed value names. With it, one can find the values that must be sealed again
+// under a newer key. It fails as Open does.
 func (r *Ring) SealedUnder(sealed []byte) (keyID string, err error) {
 	key, err := r.sealedUnder(sealed)
 	if err != nil {
@@ -60,7 +62,7 @@ func (r *Ring) sealedUnder(sealed []byte) (*secretKey, error) {
 	return r.secret(encode(sealed[1:sealedHeader]))
 }
 
-// aeadWith isn't remembered: extra is data, without bound.
+// aeadWith makes a cipher each time that it is called. It can't be cached, because there is no limit to the values of extra.
 func (k *secretKey) aeadWith(extra []byte, purpose string) cipher.AEAD {
 	return newAEAD(expand(k.derive(useSealWith, purpose).key, secretSize, string(extra)))
 }

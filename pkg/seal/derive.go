@@ -14,7 +14,8 @@ const (
 	keyIDSize  = 8
 )
 
-// use is what a derived key does. Keys of two uses differ even for one purpose: a stored digest is never a valid token.
+// use says what a derived key does. The keys of two uses differ even for the same purpose, so that a stored digest is never
+// a valid token.
 type use string
 
 const (
@@ -24,13 +25,13 @@ const (
 	useMAC      use = "mac"
 )
 
-// secretKey is one secret of a ring. Its id is derived from it, so that a damaged record is noticed when it is read.
+// secretKey is one secret of a ring. Its id is derived from the secret, so that a damaged record is noticed when it is read.
 type secretKey struct {
 	id      string
 	rawID   [keyIDSize]byte
 	created time.Time
 	master  []byte
-	root    []byte // HKDF's extracted key.
+	root    []byte // the pseudorandom key that HKDF extracts (RFC 5869)
 
 	mu      sync.RWMutex
 	derived map[derivation]*derivedKey
@@ -43,8 +44,8 @@ type derivation struct {
 
 type derivedKey struct {
 	key  []byte
-	aead cipher.AEAD // Of useSeal only.
-	macs sync.Pool   // Of hash.Hash: keying one costs as much as using it.
+	aead cipher.AEAD // only for useSeal
+	macs sync.Pool   // of hash.Hash, because setting the key of an HMAC costs as much as using it
 }
 
 func freshSecret(now time.Time) *secretKey {
@@ -62,7 +63,8 @@ func newSecretKey(master []byte, created time.Time) *secretKey {
 	return k
 }
 
-// derive gives the key of one use and purpose, and remembers it: purposes are constants of the program, and few.
+// derive returns the key for one use and purpose. It caches the keys: there are few, because purposes are constants of the
+// program.
 func (k *secretKey) derive(u use, purpose string) *derivedKey {
 	name := derivation{u, purpose}
 	k.mu.RLock()
@@ -89,7 +91,8 @@ func expand(root []byte, size int, info ...string) []byte {
 	return key
 }
 
-// newAEAD is AES-256-GCM with a random 96-bit nonce before the ciphertext (NIST SP 800-38D section 8.2.2: at most 2^32 messages a key).
+// newAEAD returns AES-256-GCM with a random nonce of 96 bits in front of the ciphertext. With random nonces, one key may encrypt
+// at most 2^32 messages (NIST SP 800-38D sections 8.2.2 and 8.3).
 func newAEAD(key []byte) cipher.AEAD {
 	block, err := aes.NewCipher(key)
 	if err != nil {

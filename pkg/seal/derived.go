@@ -8,36 +8,38 @@ import (
 	"strings"
 )
 
-// A Derivation is a kind of bearer that is made from facts. Such a bearer is stored nowhere, and can be made again: it is
-// prefix, then the base64url of what it carries, of the id of a ring's key, and of a MAC of the facts under that key.
+// A Derivation is a kind of token that is computed from facts. Such a token isn't stored, and can be computed again. It consists
+// of a prefix and the base64url of three parts: some bytes that it carries, the id of a key of the ring, and a MAC of the
+// facts under that key.
 type Derivation struct {
 	prefix  string
 	purpose string
 	carried int // bytes
-	mac     int // bytes; with all before them they fill whole base64url characters, so that every bit of the text counts
+	mac     int // bytes; the three parts fill whole base64url characters, so that every bit of the text matters
 }
 
-// The kinds of bearers that are made from facts.
+// The kinds of tokens that are computed from facts.
 var (
 	TrustToken = Derivation{prefix: "cbt_", purpose: "trust", carried: 20, mac: sha256.Size}
 	KnownToken = Derivation{prefix: "ckt_", purpose: "known", mac: 16}
 )
 
-// Make makes the bearer of these facts under the named key of ring. The facts must name all that the bearer is bound to,
-// with whatever it carries. It fails with ErrUnknownKey, and when the bearer would carry another number of bytes than its kind.
+// Make computes the token for these facts under the key of the ring with that id. The facts must include everything to which
+// the token is bound, and also what it carries. It fails with ErrUnknownKey if the ring doesn't have the key, and with another
+// error if carried doesn't have the length that this kind of token has.
 func (d Derivation) Make(ring *Ring, keyID string, carried []byte, facts ...string) (Secret, error) {
 	if len(carried) != d.carried {
-		return Secret{}, errors.New("seal: a bearer would carry another number of bytes than its kind")
+		return Secret{}, errors.New("seal: what the token carries does not have the length for its kind")
 	}
 	mac, err := ring.mac(keyID, d.purpose, facts)
 	if err != nil {
 		return Secret{}, err
 	}
-	rawID, _ := decode(keyID) // the ring has a key of this id
+	rawID, _ := decode(keyID) // this works, because the ring has a key with this id
 	return NewSecret(d.prefix + encode(bytes.Join([][]byte{carried, rawID, mac[:d.mac]}, nil))), nil
 }
 
-// A Derived is what a bearer says that was made from facts. Nothing of it is to be believed before Check.
+// A Derived is a token that was read by Derivation.Parse. Don't rely on anything in it before Check has returned true.
 type Derived struct {
 	Carried []byte
 
@@ -46,7 +48,7 @@ type Derived struct {
 	mac   []byte
 }
 
-// Parse reads a bearer of this kind. It takes only what Make can have made: no other length, padding or spelling.
+// Parse reads a token of this kind. It accepts only text that Make can have made.
 func (d Derivation) Parse(bearer Secret) (Derived, bool) {
 	body, ok := strings.CutPrefix(bearer.Reveal(), d.prefix)
 	if !ok {
@@ -60,8 +62,8 @@ func (d Derivation) Parse(bearer Secret) (Derived, bool) {
 	return Derived{Carried: raw[:d.carried:d.carried], kind: d, keyID: encode(raw[d.carried:macAt]), mac: raw[macAt:]}, true
 }
 
-// Check reports, in constant time, whether the bearer is that of exactly these facts under the key that it names. It fails
-// with ErrUnknownKey.
+// Check reports whether the token was computed from exactly these facts, under the key that it names. It compares in constant
+// time. It fails with ErrUnknownKey if the ring doesn't have that key.
 func (b Derived) Check(ring *Ring, facts ...string) (bool, error) {
 	mac, err := ring.mac(b.keyID, b.kind.purpose, facts)
 	if err != nil {

@@ -7,15 +7,16 @@ import (
 	"strings"
 )
 
-// Digest is what is stored of a code: the id of the newest key, ".", and the base64url of the HMAC-SHA-256 of the fields
-// under that key for purpose. The fields must name all that the code is bound to. A purpose is a constant of the program, never data.
+// Digest returns what is stored of a code: the id of the newest key, a dot, and the base64url of the HMAC-SHA-256 of the fields
+// under that key for this purpose. The fields must include the code and everything to which it is bound. A purpose must be a
+// constant of the program, never data.
 func (r *Ring) Digest(purpose string, fields ...string) string {
 	return r.newest().digest(purpose, fields)
 }
 
-// Check says, in constant time, whether digest is that of exactly these fields under the key it names. It fails with
-// ErrUnknownKey if the ring doesn't have that key, and with another error if digest doesn't have the form of one, which an
-// empty one doesn't.
+// Check reports whether digest is the digest of exactly these fields, under the key that it names. It compares in constant
+// time. It fails with ErrUnknownKey if the ring doesn't have that key, and with another error if digest doesn't have the form
+// of a digest. An empty text doesn't have that form.
 func (r *Ring) Check(digest, purpose string, fields ...string) (bool, error) {
 	keyID, mac, ok := strings.Cut(digest, ".")
 	rawID, okID := decode(keyID)
@@ -30,8 +31,8 @@ func (r *Ring) Check(digest, purpose string, fields ...string) (bool, error) {
 	return hmac.Equal([]byte(digest), []byte(key.digest(purpose, fields))), nil
 }
 
-// mac is the HMAC-SHA-256 (32 bytes) of the fields under the named key for purpose. It never equals a digest of the same
-// fields. It fails with ErrUnknownKey.
+// mac returns the HMAC-SHA-256 (32 bytes) of the fields, under the key with that id for this purpose. It differs from the
+// digest of the same fields. It fails with ErrUnknownKey if the ring doesn't have the key.
 func (r *Ring) mac(keyID, purpose string, fields []string) ([]byte, error) {
 	key, err := r.secret(keyID)
 	if err != nil {

@@ -14,39 +14,39 @@ import (
 	"time"
 )
 
-// maxFile bounds how much of a key file is read, in bytes.
+// maxFile is the greatest size of a key file in bytes.
 const maxFile = 64 << 10
 
-// Windows has neither permission bits nor folders that can be synced.
+// Windows has neither permission bits nor folders that can be synced to disk.
 const posix = runtime.GOOS != "windows"
 
 // FileOptions say how to open a key file.
 type FileOptions struct {
-	// Now gives the time. It is required.
+	// Now returns the time. It is required.
 	Now func() time.Time
-	// Create makes a ring if there is no file. Set it only where no data is yet: a new ring opens nothing that was sealed
-	// under the one that is missing.
+	// Create makes a new ring if there is no file. Set it only where there is no data yet: a new ring can't open what was
+	// sealed under a ring that is missing.
 	Create bool
 }
 
-// File is a keeper whose ring is in a file, in the clear, for a deployment on one machine. The file has mode 0600, is
-// always whole, and is never replaced but by Update.
+// File is a Keeper that has its ring in a file, in the clear. It is for a deployment on one machine. The file has the mode
+// 0600. It is always complete, and only Update replaces it.
 type File struct {
 	path string
 	now  func() time.Time
 
 	mu     sync.Mutex
 	ring   *Ring
-	sum    [sha256.Size]byte // Of the file that ring was read from.
+	sum    [sha256.Size]byte // of the file from which ring was read
 	loaded time.Time
 }
 
-// OpenFile reads the key file at path. A missing one is an error (fs.ErrNotExist) unless it may be created; when several
-// processes create it at once, one of them does, and all get its ring. A file that others may read, or that is damaged,
-// is refused. No error holds anything of the file's content.
+// OpenFile reads the key file at path. If there is no file, it fails with fs.ErrNotExist, unless the options say that it may
+// create the file. If several processes create it at the same time, all of them get the ring of the same file. OpenFile
+// refuses a file that other users can read, and a file that is damaged. Its errors never have anything of the file's content.
 func OpenFile(path string, options FileOptions) (*File, error) {
 	if options.Now == nil {
-		return nil, errors.New("seal: open the key file: no clock given")
+		return nil, errors.New("seal: open the key file: the options have no clock")
 	}
 	f := &File{path: path, now: options.Now}
 	err := f.load()
@@ -57,7 +57,7 @@ func OpenFile(path string, options FileOptions) (*File, error) {
 		err = f.load()
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("seal: no key file at %s; what was sealed under it can't be opened without it: restore it (%w)", path, fs.ErrNotExist)
+		return nil, fmt.Errorf("seal: there is no key file at %s, and what was sealed under its keys can't be opened without it: restore the file (%w)", path, fs.ErrNotExist)
 	}
 	if err != nil {
 		return nil, err
@@ -65,7 +65,7 @@ func OpenFile(path string, options FileOptions) (*File, error) {
 	return f, nil
 }
 
-// Ring gives the cached ring, or reads the file again if that one is older than RingAge.
+// Ring returns the cached ring. If that is older than RingAge, it reads the file again.
 func (f *File) Ring(ctx context.Context) (*Ring, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -76,15 +76,16 @@ func (f *File) Ring(ctx context.Context) (*Ring, error) {
 	return f.reload(ctx)
 }
 
-// Reload reads the file again.
+// Reload reads the file again and returns its ring.
 func (f *File) Reload(ctx context.Context) (*Ring, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.reload(ctx)
 }
 
-// Update replaces the ring by what change makes of it (a rotation, say), on disk first. Only one process at a time can:
-// it holds the file's name with ".next" added, which becomes the file. If a crash left that behind, Update fails until it is removed.
+// Update replaces the ring by the one that change returns, such as a rotated ring. It writes the file first. Only one process at
+// a time can do that: it creates a file with the same name and ".next" at the end, which then becomes the key file. If a crash
+// left such a file behind, Update fails until somebody removes it.
 func (f *File) Update(ctx context.Context, change func(*Ring) (*Ring, error)) (*Ring, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -94,7 +95,7 @@ func (f *File) Update(ctx context.Context, change func(*Ring) (*Ring, error)) (*
 	next := f.path + ".next"
 	file, err := os.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return nil, fmt.Errorf("seal: update the key file: another update is under way; if none is, one was cut short: remove %s", next)
+		return nil, fmt.Errorf("seal: update the key file: another update has not ended yet; if no process is updating the file now, an earlier update was interrupted: remove %s", next)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("seal: update the key file: %w", err)
@@ -103,14 +104,15 @@ func (f *File) Update(ctx context.Context, change func(*Ring) (*Ring, error)) (*
 		os.Remove(next)
 		return nil, err
 	}
-	// From here on the name next may be another process's.
+	// From now on, the file next may belong to another process.
 	if err := syncFolder(f.path); err != nil {
 		return nil, fmt.Errorf("seal: update the key file: %w", err)
 	}
 	return f.reload(ctx)
 }
 
-// prepare reads the current ring only now that no other process can change it, and leaves the changed one in its place.
+// prepare reads the current ring and replaces it by the changed one. It reads the ring only now, when no other process can
+// change it.
 func (f *File) prepare(file *os.File, change func(*Ring) (*Ring, error)) error {
 	defer file.Close()
 	if err := f.load(); err != nil {
@@ -139,7 +141,7 @@ func (f *File) reload(ctx context.Context) (*Ring, error) {
 	return f.ring, nil
 }
 
-// load reads the file, and keeps the ring it has if nothing changed.
+// load reads the file. If the file hasn't changed, it keeps the ring that it has.
 func (f *File) load() error {
 	began := f.now()
 	plain, err := read(f.path)
@@ -172,7 +174,7 @@ func read(path string) ([]byte, error) {
 		return nil, fmt.Errorf("%s is not a regular file", path)
 	}
 	if mode := about.Mode().Perm(); posix && mode&0o077 != 0 {
-		return nil, fmt.Errorf("%s has mode %04o, so others than its owner may use it; keys must have mode 0600 (and count as known if others read it)", path, mode)
+		return nil, fmt.Errorf("%s has mode %04o, so other users can use it; a key file must have mode 0600 (if others have read it, its keys are no longer secret)", path, mode)
 	}
 	plain, err := io.ReadAll(io.LimitReader(file, maxFile+1))
 	if err != nil {
@@ -184,8 +186,8 @@ func read(path string) ([]byte, error) {
 	return plain, nil
 }
 
-// create puts the ring at path, whole or not at all. If there is a file meanwhile, that one stays: a link, unlike a rename,
-// never replaces.
+// create makes the key file, complete or not at all. If another process has made the file in the meantime, that file stays,
+// because making a link doesn't replace a file as renaming does.
 func create(path string, ring *Ring) error {
 	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new*")
 	if err != nil {

@@ -12,25 +12,26 @@ const (
 	bearerMAC     = 16
 )
 
-// A Filter makes bearers and recognises those that were made under its key, before anything is read. Every bearer ends in
-// a MAC (16 bytes of HMAC-SHA-256, RFC 2104) over its prefix and all that it holds.
+// A Filter makes bearer tokens, and recognises the tokens that were made under its key. So a token that was made elsewhere is
+// refused before anything is read from the store. Every token ends with a MAC of 16 bytes (HMAC-SHA-256, RFC 2104) over its
+// prefix and everything else in it.
 //
-// A bearer that is recognised was made here, and carries what it was made with. That proves nothing else: only the hash
-// that is stored of a bearer tells whether it is good. So the key lies in the table in the clear, next to those hashes:
-// whoever can read both can forge bearers that cost a read, and none that is good.
+// A token that is recognised was made here and wasn't altered. That doesn't mean that it is valid: the store has the hash of
+// every valid token. Therefore the key of the filter can be in the table in the clear, beside these hashes. Anyone who can read
+// both can make tokens that are looked up in the store, but no valid token.
 type Filter struct{ key Secret }
 
-// NewFilter makes a filter with a random key of 32 bytes.
+// NewFilter makes a Filter with a random key of 32 bytes.
 func NewFilter() *Filter {
 	key := make([]byte, filterKeySize)
 	rand.Read(key)
 	return &Filter{NewSecret(string(key))}
 }
 
-// Marshal gives the key of the filter, as UnmarshalFilter reads it.
+// Marshal returns the key of the filter as text. UnmarshalFilter reads it.
 func (f *Filter) Marshal() Secret { return NewSecret(encode([]byte(f.key.Reveal()))) }
 
-// UnmarshalFilter gives the filter that has this key. It fails for what Marshal can't have given.
+// UnmarshalFilter returns the Filter with this key. It accepts only text that Marshal can have made.
 func UnmarshalFilter(text Secret) (*Filter, error) {
 	key, ok := decode(text.Reveal())
 	if !ok || len(key) != filterKeySize {
@@ -39,15 +40,15 @@ func UnmarshalFilter(text Secret) (*Filter, error) {
 	return &Filter{NewSecret(string(key))}, nil
 }
 
-// NewBearer makes a bearer: prefix, then the base64url of what it carries (may be nil), of 32 random bytes, and of the MAC
-// over all before it. Store only its hash.
+// NewBearer makes a bearer token: the prefix, then the base64url of the bytes that it carries (these may be nil), of 32 random
+// bytes, and of the MAC over all of that. Store only the hash of a token.
 func (f *Filter) NewBearer(prefix string, carried []byte) Secret {
 	raw := withRandom(carried, bearerRandom)
 	return NewSecret(prefix + encode(append(raw, f.mac(prefix, raw)...)))
 }
 
-// Recognise gives the carriedLen bytes that a bearer carries, if it was made under this key with that prefix. The time it
-// takes depends on the length of the bearer only.
+// Recognise returns the carriedLen bytes that a bearer token carries, if the token was made under this key with that prefix.
+// How long that takes depends only on the length and the form of the token, not on any key or stored data.
 func (f *Filter) Recognise(prefix, bearer string, carriedLen int) (carried []byte, ok bool) {
 	carried, ok = ParseBearer(prefix, bearer, carriedLen)
 	if !ok {

@@ -2,14 +2,14 @@ package seal
 
 import "context"
 
-// Keeper has a deployment's ring. It is safe for concurrent use. When the ring can't be had, both methods fail, and
-// nobody gets in: there is no ring to fall back on.
+// Keeper fetches and caches the ring of a deployment. It is safe for concurrent use. If it can't get the ring, both methods
+// fail, and nobody can sign in: there is no other ring to use instead.
 type Keeper interface {
-	// Ring gives the cached ring, or asks the source if the cached one is older than RingAge.
+	// Ring returns the cached ring. If that is older than RingAge, it fetches the ring again.
 	Ring(ctx context.Context) (*Ring, error)
 
-	// Reload asks the source again, after the call began, and caches what it gives. Callers can bring about a reload with
-	// a forged key id, so it must be cheap: an implementation unwraps only what changed, and gives the cached ring, the same
-	// pointer, if nothing did, because that one has its derived keys.
+	// Reload fetches the ring again after the call began, and caches it. It must be cheap, because anyone can cause a reload
+	// with a forged key id. So an implementation decrypts the ring only if it has changed. Otherwise it returns the cached
+	// ring, with the same pointer, because that ring has its derived keys already.
 	Reload(ctx context.Context) (*Ring, error)
 }

@@ -12,7 +12,7 @@ import (
 
 const ringFormat = 1
 
-// ringRecord is a ring's plaintext. Ids are there to be checked: each follows from its key.
+// ringRecord is the plaintext of a ring. The ids are redundant, because each is derived from its key. They are there as checks.
 type ringRecord struct {
 	Format  int            `json:"format"`
 	Secrets []secretRecord `json:"secrets"`
@@ -31,7 +31,8 @@ type signerRecord struct {
 	Private   string    `json:"private"`
 }
 
-// Marshal gives all that the ring holds, keys in the clear, as JSON with a format number. A keeper wraps it before it is stored.
+// Marshal returns the whole ring as JSON with a format number. The keys in it are in the clear, so a Keeper in the cloud encrypts
+// it before it is stored.
 func (r *Ring) Marshal() Secret {
 	record := ringRecord{Format: ringFormat}
 	for _, k := range r.secrets {
@@ -51,18 +52,19 @@ func (r *Ring) Marshal() Secret {
 	return NewSecret(string(plain))
 }
 
-// Unmarshal reads what Marshal gave, and nothing else: not another spelling of the same JSON, nor a format it doesn't know. It refuses
-// a list that is empty or too long, a key that isn't the one its id was derived from, and two of one id. Its errors hold nothing of what it read.
+// Unmarshal reads what Marshal wrote. It accepts nothing else: neither the same JSON written differently nor a format that it
+// doesn't know. It refuses a list that is empty or too long, a key that doesn't fit its id, and two keys with the same id. Its
+// errors never have anything of what it read.
 func Unmarshal(plain Secret) (*Ring, error) {
 	record, err := readRecord([]byte(plain.Reveal()))
 	if err != nil {
 		return nil, err
 	}
 	if n := len(record.Secrets); n == 0 || n > maxKeys {
-		return nil, fmt.Errorf("seal: read the key ring: %d secrets, want 1 to %d", n, maxKeys)
+		return nil, fmt.Errorf("seal: read the key ring: it has %d secrets, and must have 1 to %d", n, maxKeys)
 	}
 	if n := len(record.Signers); n == 0 || n > maxKeys {
-		return nil, fmt.Errorf("seal: read the key ring: %d signing keys, want 1 to %d", n, maxKeys)
+		return nil, fmt.Errorf("seal: read the key ring: it has %d signing keys, and must have 1 to %d", n, maxKeys)
 	}
 	held := &keys{}
 	seen := map[string]bool{}
@@ -85,25 +87,25 @@ func Unmarshal(plain Secret) (*Ring, error) {
 	return &Ring{held}, nil
 }
 
-// readRecord leaves out what encoding/json says went wrong, because that quotes from the input.
+// readRecord reads the JSON. It doesn't return the errors of encoding/json, because these quote from the input.
 func readRecord(plain []byte) (ringRecord, error) {
 	var head struct {
 		Format int `json:"format"`
 	}
 	if json.Unmarshal(plain, &head) != nil {
-		return ringRecord{}, errors.New("seal: read the key ring: not JSON, or cut short")
+		return ringRecord{}, errors.New("seal: read the key ring: it is not JSON, or its end is missing")
 	}
 	if head.Format != ringFormat {
-		return ringRecord{}, fmt.Errorf("seal: read the key ring: format %d, and this program reads format %d", head.Format, ringFormat)
+		return ringRecord{}, fmt.Errorf("seal: read the key ring: it has format %d, and this program reads format %d", head.Format, ringFormat)
 	}
 	var record ringRecord
 	if json.Unmarshal(plain, &record) != nil {
 		return ringRecord{}, errors.New("seal: read the key ring: a field has the wrong type")
 	}
-	// encoding/json passes over unknown and repeated fields, and the case of letters.
+	// encoding/json ignores unknown fields, repeated fields and the case of letters in names.
 	again, err := json.Marshal(record)
 	if err != nil || !bytes.Equal(again, plain) {
-		return ringRecord{}, errors.New("seal: read the key ring: not as it was written")
+		return ringRecord{}, errors.New("seal: read the key ring: it is not as this program writes it")
 	}
 	return record, nil
 }
@@ -133,7 +135,7 @@ func (s signerRecord) key() (*signer, bool) {
 	return key, key.kid == s.Kid && written(key.notBefore)
 }
 
-// written says whether t is as a ring has it: in UTC and whole seconds.
+// written reports whether t is written as a ring writes it: in UTC and whole seconds.
 func written(t time.Time) bool {
 	return t.Location() == time.UTC && t.Equal(whole(t))
 }

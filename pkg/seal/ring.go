@@ -10,41 +10,41 @@ import (
 	"time"
 )
 
-// How long things last. The package comment says why these fit together.
+// How long things last. The package comment says why these times fit together.
 const (
-	// Published is how long a signing key is in the JWKS before it first signs.
+	// Published is how long a signing key is in the JWK set before it first signs.
 	Published = 2 * time.Hour
-	// SignerKept is how long a signing key verifies after it last signed. It covers a token's life (120 s), the 10 minutes
-	// for which a step-up is proof, and skewed clocks.
+	// SignerKept is how long tokens of a signing key can be verified after it last signed. It covers the life of a token
+	// (120 s), the 10 minutes for which the token of a step-up is a proof, and clocks that differ.
 	SignerKept = 2 * time.Hour
-	// SecretKept is the least time a secret is kept after its successor came: the day that an idempotent answer lives, and
-	// an hour for processes that still work with an older ring.
+	// SecretKept is how long a secret must be kept at least, from the moment when it was replaced. It covers the 24 hours for
+	// which an answer is remembered, and one hour for processes that still use an older ring.
 	SecretKept = 25 * time.Hour
-	// RingAge is how old a cached ring may become before a keeper must ask its source again.
+	// RingAge is how old a cached ring may become before a Keeper must fetch the ring again.
 	RingAge = 30 * time.Minute
-	// JWKSAge is how long a verifier may keep a JWKS.
+	// JWKSAge is how long a verifier may keep a JWK set.
 	JWKSAge = time.Hour
 )
 
-// What is printed in a ring's place.
+// redactedRing is printed instead of a ring.
 const redactedRing = "[key ring]"
 
-// maxKeys bounds each list, so that a wrapped ring fits the store's 64 KB item.
+// maxKeys is the greatest length of each list. With it, an encrypted ring fits into an item of the store (64 KB).
 const maxKeys = 100
 
-// Ring is an immutable set of keys, made by NewRing, Unmarshal, or from another by Rotate, Drop and Forget. It is safe for
-// concurrent use. It prints, logs and marshals to JSON as "[key ring]"; Marshal gives what it holds.
+// Ring is an immutable set of keys. It is made by NewRing or Unmarshal, or from another ring by Rotate, Drop and Forget. It is
+// safe for concurrent use. When it is printed, logged or encoded as JSON, the result is "[key ring]"; Marshal returns its content.
 type Ring struct {
-	// fmt prints a nested pointer as an address: see Secret.
+	// fmt prints a nested pointer as an address; see Secret.
 	*keys
 }
 
 type keys struct {
-	secrets []*secretKey // Oldest first; the last is the newest.
-	signers []*signer    // Oldest first.
+	secrets []*secretKey // the oldest first, the newest last
+	signers []*signer    // the oldest first
 }
 
-// NewRing makes a ring with one secret and one signing key, both in use from now.
+// NewRing makes a ring with one secret and one signing key. Both are in use from now on.
 func NewRing(now time.Time) *Ring {
 	now = whole(now)
 	return &Ring{&keys{
@@ -53,8 +53,9 @@ func NewRing(now time.Time) *Ring {
 	}}
 }
 
-// Rotate gives a ring with a new secret, in use from now, and a new signing key, in use when its publishing is over; and
-// without the signing keys that Drop would remove. It fails when the ring is full, which Forget helps.
+// Rotate returns a ring with a new secret and a new signing key. The secret is in use from now on, and the signing key once it
+// has been published for the time Published. The new ring doesn't have the signing keys that Drop removes. Rotate fails if
+// the ring is full; then use Forget to make room.
 func (r *Ring) Rotate(now time.Time) (*Ring, error) {
 	rotated := r.Drop(now)
 	if len(rotated.secrets) >= maxKeys || len(rotated.signers) >= maxKeys {
@@ -68,7 +69,7 @@ func (r *Ring) Rotate(now time.Time) (*Ring, error) {
 	}}, nil
 }
 
-// Drop gives a ring without the signing keys that last signed longer than SignerKept before now.
+// Drop returns a ring without the signing keys that last signed more than SignerKept ago.
 func (r *Ring) Drop(now time.Time) *Ring {
 	var signers []*signer
 	for i, s := range r.signers {
@@ -81,16 +82,16 @@ func (r *Ring) Drop(now time.Time) *Ring {
 	return &Ring{&keys{secrets: r.secrets, signers: signers}}
 }
 
-// Forget gives a ring without the secret of that key id. What is still sealed or digested under it is lost for good. It
-// fails if the secret is the newest, if its successor came less than SecretKept before now, or (ErrUnknownKey) if it
-// isn't there.
+// Forget returns a ring without the secret that has this key id. What is still sealed or digested under that secret is then lost
+// for ever. Forget fails if the secret is the newest one, or if it was replaced less than SecretKept ago. It fails with
+// ErrUnknownKey if there is no such secret.
 func (r *Ring) Forget(keyID string, now time.Time) (*Ring, error) {
 	i := slices.IndexFunc(r.secrets, func(s *secretKey) bool { return s.id == keyID })
 	if i < 0 {
 		return nil, fmt.Errorf("seal: forget: %w", ErrUnknownKey)
 	}
 	if i == len(r.secrets)-1 {
-		return nil, errors.New("seal: forget: the newest secret is in use; rotate first")
+		return nil, errors.New("seal: forget: the newest secret is in use, so rotate the ring first")
 	}
 	until := r.secrets[i+1].created.Add(SecretKept)
 	if now.Before(until) {
@@ -99,12 +100,12 @@ func (r *Ring) Forget(keyID string, now time.Time) (*Ring, error) {
 	return &Ring{&keys{secrets: slices.Delete(slices.Clone(r.secrets), i, i+1), signers: r.signers}}, nil
 }
 
-// Newest is the id of the key that seals and digests.
+// Newest returns the id of the newest secret, which seals and digests.
 func (r *Ring) Newest() string {
 	return r.newest().id
 }
 
-// KeyIDs are the ids of the secrets, oldest first.
+// KeyIDs returns the ids of the secrets, the oldest first.
 func (r *Ring) KeyIDs() []string {
 	var ids []string
 	for _, s := range r.secrets {
@@ -113,19 +114,19 @@ func (r *Ring) KeyIDs() []string {
 	return ids
 }
 
-// String gives "[key ring]".
+// String returns "[key ring]".
 func (r *Ring) String() string { return redactedRing }
 
-// GoString gives "[key ring]".
+// GoString returns "[key ring]".
 func (r *Ring) GoString() string { return redactedRing }
 
-// Format writes "[key ring]", whatever the verb.
+// Format writes "[key ring]" for every verb.
 func (r *Ring) Format(state fmt.State, _ rune) { io.WriteString(state, redactedRing) }
 
-// MarshalJSON gives the JSON string "[key ring]".
+// MarshalJSON returns the JSON string "[key ring]".
 func (r *Ring) MarshalJSON() ([]byte, error) { return []byte(`"` + redactedRing + `"`), nil }
 
-// LogValue gives "[key ring]" to log/slog.
+// LogValue returns "[key ring]" for log/slog.
 func (r *Ring) LogValue() slog.Value { return slog.StringValue(redactedRing) }
 
 func (r *Ring) newest() *secretKey {
@@ -141,7 +142,7 @@ func (r *Ring) secret(keyID string) (*secretKey, error) {
 	return nil, ErrUnknownKey
 }
 
-// retired is when signer i last signs: when the publishing of any later key is over.
+// retired returns when the signing key at i last signs: at the moment when a later key begins to sign.
 func (r *Ring) retired(i int) (at time.Time, ok bool) {
 	for _, later := range r.signers[i+1:] {
 		if !ok || later.notBefore.Before(at) {
@@ -151,7 +152,7 @@ func (r *Ring) retired(i int) (at time.Time, ok bool) {
 	return at, ok
 }
 
-// whole is what a record of the ring can hold of a time.
+// whole returns a time as the record of a ring has it: in UTC and whole seconds.
 func whole(t time.Time) time.Time {
 	return t.UTC().Truncate(time.Second)
 }

@@ -10,21 +10,21 @@ import (
 
 const redacted = "[secret]"
 
-// Secret is a string that refuses to be printed, logged or marshalled: all of these give "[secret]". Only Reveal gives
-// the value. It can be unmarshalled, so that a request body can hold one. The zero value is the empty secret.
+// Secret is a string that isn't shown when it is printed, logged or encoded: the result is always "[secret]". Only Reveal
+// returns the value. A Secret can be decoded from JSON, so that a request body can have one. The zero value is the empty secret.
 type Secret struct {
-	// Comparing by == would take a time that depends on the value.
+	// This field makes == impossible, because the time that it takes depends on the value.
 	_ [0]func()
-	// fmt doesn't call the methods of unexported fields, and prints what is in them. It prints a nested pointer as an address.
+	// fmt doesn't call the methods of unexported fields, and prints their content. It prints a nested pointer as an address.
 	value *string
 }
 
-// NewSecret conceals value.
+// NewSecret makes a Secret that has this value.
 func NewSecret(value string) Secret {
 	return Secret{value: &value}
 }
 
-// Reveal gives the value. What it returns must not be logged, nor put into an error.
+// Reveal returns the value. It must not be logged, and must not be in an error.
 func (s Secret) Reveal() string {
 	if s.value == nil {
 		return ""
@@ -32,34 +32,35 @@ func (s Secret) Reveal() string {
 	return *s.value
 }
 
-// Equal says whether both hold the same value. The time it takes doesn't depend on where they differ: it compares hashes.
+// Equal reports whether both have the same value. It compares hashes in constant time, so that the time it takes doesn't
+// depend on where the values differ.
 func (s Secret) Equal(other Secret) bool {
 	a, b := sha256.Sum256([]byte(s.Reveal())), sha256.Sum256([]byte(other.Reveal()))
 	return subtle.ConstantTimeCompare(a[:], b[:]) == 1
 }
 
-// IsZero says whether the secret is empty.
+// IsZero reports whether the secret is empty.
 func (s Secret) IsZero() bool { return s.Reveal() == "" }
 
-// String gives "[secret]".
+// String returns "[secret]".
 func (s Secret) String() string { return redacted }
 
-// GoString gives "[secret]".
+// GoString returns "[secret]".
 func (s Secret) GoString() string { return redacted }
 
-// Format writes "[secret]", whatever the verb.
+// Format writes "[secret]" for every verb.
 func (s Secret) Format(state fmt.State, _ rune) { io.WriteString(state, redacted) }
 
-// MarshalJSON gives the JSON string "[secret]".
+// MarshalJSON returns the JSON string "[secret]".
 func (s Secret) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
 
-// MarshalText gives "[secret]".
+// MarshalText returns "[secret]".
 func (s Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
-// LogValue gives "[secret]" to log/slog.
+// LogValue returns "[secret]" for log/slog.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// UnmarshalText takes text as the value. JSON strings come in by it.
+// UnmarshalText makes text the value. JSON strings are decoded with it.
 func (s *Secret) UnmarshalText(text []byte) error {
 	*s = NewSecret(string(text))
 	return nil

@@ -19,7 +19,7 @@ const (
 	headerEnd   = `"}`
 )
 
-// maxToken bounds what Verify looks at, in bytes.
+// maxToken is the greatest length of a token in bytes.
 const maxToken = 8 << 10
 
 const scalarSize = 32
@@ -29,11 +29,11 @@ type signer struct {
 	kid       string
 	notBefore time.Time
 	private   *ecdsa.PrivateKey
-	x, y      string // The public key's coordinates, base64url.
+	x, y      string // the coordinates of the public key, in base64url
 }
 
-// Sign makes a JWT (RFC 7519) of claims, which must marshal to a JSON object, under the newest signing key whose
-// publishing is over at now, or if there is none (a clock that is behind) the oldest.
+// Sign makes a JWT (RFC 7519) of claims, which must be encoded as a JSON object. It signs with the newest key that has been
+// published for long enough at the time now. If there is no such key, because a clock is behind, it uses the oldest key.
 func (r *Ring) Sign(now time.Time, claims any) (string, error) {
 	payload, err := json.Marshal(claims)
 	if err != nil {
@@ -55,10 +55,10 @@ func (r *Ring) Sign(now time.Time, claims any) (string, error) {
 	return signed + "." + encode(signature[:]), nil
 }
 
-// Verify gives the claims, as JSON, of a token that Sign made under any signing key of the ring. It takes one algorithm,
-// one type and one spelling of the header. It doesn't judge the claims: issuer, audience, times and purpose are the
-// caller's to check. It fails with ErrUnknownKey if no key of the ring has the token's kid, and with another error if it isn't
-// a token that the ring's key signed.
+// Verify returns the claims, as JSON, of a token that Sign made under any signing key of the ring. It accepts only the header
+// that Sign writes, and so only one algorithm and one type. It doesn't check the claims: the caller must check the issuer, the
+// audience, the times and the purpose. It fails with ErrUnknownKey if no key of the ring has the token's kid, and with another
+// error if the key didn't sign this token.
 func (r *Ring) Verify(token string) (claims []byte, err error) {
 	parts := strings.Split(token[:min(len(token), maxToken+1)], ".")
 	if len(token) > maxToken || len(parts) != 3 {
@@ -88,8 +88,8 @@ func (r *Ring) Verify(token string) (claims []byte, err error) {
 	return claims, nil
 }
 
-// JWKS is the JSON Web Key Set (RFC 7517) of the public keys of all signing keys of the ring, published, in use and kept,
-// oldest first. Verifiers may keep it for JWKSAge.
+// JWKS returns the JSON Web Key Set (RFC 7517) with the public keys of all signing keys of the ring, the oldest first. It has the
+// keys that don't sign yet and those that don't sign any more. Verifiers may keep it for JWKSAge.
 func (r *Ring) JWKS() []byte {
 	type jwk struct {
 		Kty string `json:"kty"`
@@ -113,8 +113,8 @@ func (r *Ring) JWKS() []byte {
 	return jwks
 }
 
-// signing goes by the order of the list, not of the times: a key that a wrong clock made far in the future must not
-// hold up those that come after it.
+// signing returns the key that signs. It goes by the order of the list, not by the times: if a clock was wrong, a key may
+// begin to sign far in the future, and later keys must sign all the same.
 func (r *Ring) signing(now time.Time) *signer {
 	for _, s := range slices.Backward(r.signers) {
 		if !now.Before(s.notBefore) {
@@ -141,9 +141,9 @@ func newSigner(private *ecdsa.PrivateKey, notBefore time.Time) (*signer, error) 
 	if err != nil {
 		return nil, err
 	}
-	// SEC 1 section 2.3.3: 4, then both coordinates.
+	// The point is written as the byte 4 and then both coordinates (SEC 1 section 2.3.3).
 	x, y := encode(point[1:1+scalarSize]), encode(point[1+scalarSize:])
-	// RFC 7638 section 3: the required members, in this order, without white space.
+	// The thumbprint is over the required members, in this order and without white space (RFC 7638 section 3).
 	thumbprint := sha256.Sum256([]byte(`{"crv":"P-256","kty":"EC","x":"` + x + `","y":"` + y + `"}`))
 	return &signer{kid: encode(thumbprint[:]), notBefore: notBefore, private: private, x: x, y: y}, nil
 }
