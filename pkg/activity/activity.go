@@ -46,16 +46,16 @@ type Log struct {
 	// reads and decides again. The time that it gives to plan is the moment at which it decides.
 	Commit func(ctx context.Context, plan func(now time.Time) ([]store.Write, error)) error
 
-	// Keys reads the keys of users, by their routes, from a store. A user without a key in the result doesn't exist. It reads
-	// at most KeyBytes for each user. Listing needs it, filing and checking don't.
-	Keys func(ctx context.Context, from store.Store, users []Route) (map[Route]Key, error)
+	// Users reads users, by their routes, from a store. A user who is not in the result doesn't exist. It reads at most
+	// UserBytes for each. Listing needs it, filing and checking don't.
+	Users func(ctx context.Context, from store.Store, routes []Route) (map[Route]User, error)
 
 	// PerShard is for how many events of a day there is one shard; 0: 4 million.
 	PerShard int
 }
 
-// KeyBytes is the most that Log.Keys may read from the store for one user.
-const KeyBytes = 16 << 10
+// UserBytes is the most that Log.Users may read from the store for one user.
+const UserBytes = 16 << 10
 
 // A Route stands for an org (16 bytes) or for a user of it (16 more): hashes of their ids. The activity is found by it, so
 // that it holds no id of a user who was erased.

@@ -100,7 +100,7 @@ func (c *checking) shard(ctx context.Context, d *storedDay, shard int) error {
 			if err != nil {
 				return err
 			}
-			number, count = number+1, count+len(p.Entries)
+			number, count = number+1, count+p.events()
 			switch {
 			case !d.begun(shard):
 				return brokenPage(p, "is in a shard that has none")
@@ -110,11 +110,6 @@ func (c *checking) shard(ctx context.Context, d *storedDay, shard int) error {
 				return brokenPage(p, "isn't linked to what is before it")
 			case p.Shards != d.Shards || p.Count != count:
 				return brokenPage(p, "doesn't count as its day does")
-			}
-			for i := range p.Entries {
-				if !p.Entries[i].whole() {
-					return brokenPage(p, "has an entry that was altered")
-				}
 			}
 			before = p.hash()
 			c.pages++
@@ -185,7 +180,7 @@ func (c *checking) head(ctx context.Context, d *storedDay, shard int, h head) er
 			return err
 		case !linked && (p.number != h.Number || !bytes.Equal(p.hash(), h.Hash)):
 			return brokenDay(d, "is linked to a page of %s that was altered", d.Earlier)
-		case linked && p.Filed.Before(d.Opened.Add(-filingTime)):
+		case linked && p.filed.Before(d.Opened.Add(-filingTime)):
 			return brokenDay(d, "isn't linked to the last page of %s, shard %d, that was filed before it", d.Earlier, shard)
 		}
 		linked = true

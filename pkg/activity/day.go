@@ -27,17 +27,17 @@ const (
 // is from then on.
 type day struct {
 	record.Head
-	Shards  int       `json:"shards"`
-	Opened  time.Time `json:"opened"`
-	Earlier string    `json:"earlier,omitempty"` // the latest day before it that had been opened; empty: there was none
-	Heads   []head    `json:"heads,omitempty"`   // of that day, by shard
-	Begun   uint      `json:"begun"`             // a bit for each shard that has a page
+	Shards  int       `json:"shards" record:"1"`
+	Opened  time.Time `json:"opened" record:"2"`
+	Earlier string    `json:"earlier,omitempty" record:"3"` // the latest day before it that had been opened; empty: there was none
+	Heads   []head    `json:"heads,omitempty" record:"4"`   // of that day, by shard
+	Begun   uint      `json:"begun" record:"5"`             // a bit for each shard that has a page
 }
 
 // A head is the last page that a shard had at some moment.
 type head struct {
-	Number int    `json:"number,omitempty"` // 0: it had none
-	Hash   []byte `json:"hash,omitempty"`
+	Number int    `json:"number,omitempty" record:"1"` // 0: it had none
+	Hash   []byte `json:"hash,omitempty" record:"2"`
 }
 
 // storedDay is a day with the item it is in. The item is absent where the day is yet to be opened.
@@ -49,10 +49,19 @@ type storedDay struct {
 
 func dayOf(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 
-func daysPartition(r Route) string { return "act#" + b64(r.org()) }
+// prefix is what the partitions of the activity begin with, before a '#'.
+const prefix = "act"
+
+func daysPartition(r Route) string { return prefix + "#" + b64(r.org()) }
 
 func dayKey(r Route, name string) store.Key {
 	return store.Key{Partition: daysPartition(r), Sort: name}
+}
+
+// sinceBeginning is how many milliseconds a moment is after the beginning of a day; negative: before it.
+func sinceBeginning(day string, at time.Time) (int64, error) {
+	began, err := time.Parse(time.DateOnly, day)
+	return at.UnixMilli() - began.UnixMilli(), err
 }
 
 // keptUntil is when the activity of a day is gone.

@@ -22,12 +22,6 @@ type Actor struct {
 	ID   string `json:"id,omitempty"`
 }
 
-// withoutUser is what remains of an event about a user when nothing about the user may remain: that it happened, and when.
-// It names who did it only where that was a client or the service.
-func (e Event) withoutUser() Event {
-	if e.Actor.Kind != "client" && e.Actor.Kind != "service" {
-		e.Actor.ID = ""
-	}
-	e.User, e.Data = "", map[string]any{}
-	return e
-}
+// named reports whether an actor stays named in what remains of an event when nothing about its user may remain: that it
+// happened, and when. That is a client, or the service.
+func (a Actor) named() bool { return a.Kind == "client" || a.Kind == "service" }

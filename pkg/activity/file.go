@@ -2,8 +2,6 @@ package activity
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -12,8 +10,8 @@ import (
 )
 
 const (
-	pageEntries = 100      // of a page, at most
-	pageBytes   = 40 << 10 // of what the entries of a page say
+	pageEvents = 100      // of a page, at most
+	pageBytes  = 40 << 10 // of the entries of a page, where there are several
 )
 
 // A Filing is an event to be filed, and where it belongs.
@@ -24,27 +22,24 @@ type Filing struct {
 }
 
 // File puts events into the activity of their orgs, in the order given. When it fails some of them may have been filed.
-func (l *Log) File(ctx context.Context, filings []Filing) error {
+// What an event says is made of null, bool, float64, int, int64, uint64, string, []any and map[string]any.
+func (l *Log) File(ctx context.Context, events []Filing) error {
 	type dayOfOrg struct {
 		org  Route
 		name string
 	}
 	var order []dayOfOrg
-	batches := map[dayOfOrg][]routed{}
-	for i := range filings {
-		f := &filings[i]
-		made, err := newEntry(f)
-		if err != nil {
-			return err
-		}
-		at := dayOfOrg{f.Route.org(), dayOf(f.Time)}
+	batches := map[dayOfOrg][]Filing{}
+	for _, e := range events {
+		at := dayOfOrg{e.Route.org(), dayOf(e.Time)}
 		if batches[at] == nil {
 			order = append(order, at)
 		}
-		batches[at] = append(batches[at], routed{f.Route, made})
+		batches[at] = append(batches[at], e)
 	}
+	deflate := &deflater{}
 	for _, at := range order {
-		f := &filing{l: l, org: at.org, day: at.name, rest: batches[at]}
+		f := &filing{l: l, deflate: deflate, org: at.org, day: at.name, rest: batches[at]}
 		if err := f.run(ctx); err != nil {
 			return fmt.Errorf("file activity of %s: %w", at.name, err)
 		}
@@ -52,43 +47,19 @@ func (l *Log) File(ctx context.Context, filings []Filing) error {
 	return nil
 }
 
-func newEntry(f *Filing) (made entry, err error) {
-	shown := f.Event
-	if f.User != "" {
-		shown = shown.withoutUser()
-	}
-	if made.Body, err = json.Marshal(shown); err != nil {
-		return entry{}, fmt.Errorf("encode event %s: %w", f.ID, err)
-	}
-	if f.Key != nil {
-		if err := f.Key.hide(f.Route, &f.Event, &made); err != nil {
-			return entry{}, fmt.Errorf("encrypt event %s: %w", f.ID, err)
-		}
-	}
-	made.Salt = make([]byte, 16)
-	rand.Read(made.Salt)
-	made.Digest = made.digest()
-	return made, nil
-}
-
-// routed is an entry with the route that says which shard it belongs to.
-type routed struct {
-	route Route
-	entry
-}
-
-// A filing puts entries on pages of one day of an org.
+// A filing puts events on pages of one day of an org.
 type filing struct {
-	l      *Log
-	org    Route
-	day    string
-	shards int      // of the day; 0: not known yet
-	rest   []routed // to be filed
+	l       *Log
+	deflate *deflater
+	org     Route
+	day     string
+	shards  int      // of the day; 0: not known yet
+	rest    []Filing // to be filed
 }
 
 func (f *filing) run(ctx context.Context) error {
 	for len(f.rest) > 0 {
-		var left []routed
+		var left []Filing
 		err := f.l.Commit(ctx, func(now time.Time) (writes []store.Write, err error) {
 			writes, left, err = f.page(ctx, now)
 			return writes, err
@@ -101,8 +72,8 @@ func (f *filing) run(ctx context.Context) error {
 	return nil
 }
 
-// page plans the next page of the shard that the first of the entries belongs to. left are those that are not on it.
-func (f *filing) page(ctx context.Context, now time.Time) (writes []store.Write, left []routed, err error) {
+// page plans the next page of the shard that the first of the events belongs to. left are those that are not on it.
+func (f *filing) page(ctx context.Context, now time.Time) (writes []store.Write, left []Filing, err error) {
 	expires, err := keptUntil(f.day)
 	if err != nil {
 		return nil, nil, err
@@ -111,8 +82,16 @@ func (f *filing) page(ctx context.Context, now time.Time) (writes []store.Write,
 	if err != nil {
 		return nil, nil, err
 	}
-	next, number := &page{Shards: at.shards, Filed: now}, 1
-	next.Entries, left = f.take(at)
+	next, number := &page{}, 1
+	if at.shards > 1 {
+		next.Shards = at.shards
+	}
+	if next.Filed, err = sinceBeginning(f.day, now); err != nil {
+		return nil, nil, err
+	}
+	if next.Entries, left, err = f.take(at, now.Truncate(time.Millisecond)); err != nil {
+		return nil, nil, err
+	}
 	if at.last != nil {
 		number, next.Before, next.Count = at.last.number+1, at.last.hash(), at.last.Count
 	} else {
@@ -124,7 +103,7 @@ func (f *filing) page(ctx context.Context, now time.Time) (writes []store.Write,
 		}
 		writes = append(writes, store.Write{Key: at.day.item.Key, Expect: at.day.item.Version, Body: body, Expires: expires})
 	}
-	next.Count += len(next.Entries)
+	next.Count += len(f.rest) - len(left)
 	body, err := record.Encode(next)
 	if err != nil {
 		return nil, nil, err
@@ -140,7 +119,7 @@ type place struct {
 	day           *storedDay  // where last is nil
 }
 
-// place finds where the first of the entries goes. How many shards a day has stands on each page, so where the first shard
+// place finds where the first of the events goes. How many shards a day has stands on each page, so where the first shard
 // has one, the day isn't read: most days have no other shard, and their pages cost no more than one read and one write.
 func (f *filing) place(ctx context.Context, now time.Time) (at place, err error) {
 	var first *storedPage
@@ -154,7 +133,7 @@ func (f *filing) place(ctx context.Context, now time.Time) (at place, err error)
 			return place{}, err
 		}
 	}
-	at.shard = f.rest[0].route.shard(at.shards)
+	at.shard = f.rest[0].Route.shard(at.shards)
 	switch {
 	case at.shard == 0 && first != nil:
 		at.last = first
@@ -183,19 +162,30 @@ func (f *filing) readDay(ctx context.Context, now time.Time, at *place) (err err
 	return nil
 }
 
-// take gives the entries for the next page of a shard, in order, and those that are left.
-func (f *filing) take(at place) (entries []entry, left []routed) {
-	bytes, full := 0, false
+// take makes the entries for the next page of a shard, of the first of the events that belong there. left are all others.
+func (f *filing) take(at place, filed time.Time) (entries [][]byte, left []Filing, err error) {
+	var mine []Filing
 	for _, e := range f.rest {
-		if e.route.shard(at.shards) == at.shard && !full {
-			full = len(entries) == pageEntries || len(entries) > 0 && bytes+e.size() > pageBytes
-			if !full {
-				bytes += e.size()
-				entries = append(entries, e.entry)
-				continue
-			}
+		if e.Route.shard(at.shards) == at.shard {
+			mine = append(mine, e)
+		} else {
+			left = append(left, e)
 		}
-		left = append(left, e)
 	}
-	return entries, left
+	for events, bytes := 0, 0; len(mine) > 0 && events < pageEvents; {
+		n := min(together(mine), pageEvents-events)
+		entry, err := newEntry(mine[:n], filed, f.deflate)
+		for err == nil && len(entries) == 0 && n > 1 && len(entry) > pageBytes { // where it would be too big for any page
+			n /= 2
+			entry, err = newEntry(mine[:n], filed, f.deflate)
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		if len(entries) > 0 && bytes+len(entry) > pageBytes {
+			break
+		}
+		entries, mine, events, bytes = append(entries, entry), mine[n:], events+n, bytes+len(entry)
+	}
+	return entries, append(mine, left...), nil
 }

@@ -4,8 +4,9 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
-	"encoding/json"
 	"fmt"
+	"strconv"
+	"time"
 
 	"countersign/pkg/seal"
 )
@@ -21,44 +22,65 @@ func NewKey() Key {
 	return key
 }
 
-// personal is what an event says of its user.
-type personal struct {
-	User  string         `json:"user"`
-	Actor Actor          `json:"actor"`
-	Data  map[string]any `json:"data"`
+// A User is one who exists: their id, and the key of what the activity says of them.
+type User struct {
+	ID  string
+	Key Key
 }
 
-// hide encrypts what e says of its user into the entry.
-func (k Key) hide(user Route, e *Event, into *entry) error {
-	text, err := json.Marshal(personal{e.User, e.Actor, e.Data})
+// seal makes an entry about the key's user of events that belong together, of which h says what anybody may read.
+func (k Key) seal(events []Filing, h header, filed time.Time, d *deflater) ([]byte, error) {
+	first := &events[0]
+	h.User = []byte(first.Route.user())
+	var p personal
+	if h.ActorID == "" && first.Actor != (Actor{Kind: actors[0], ID: first.User}) {
+		p.ActorID = first.Actor.ID
+	}
+	var err error
+	if p.Said, p.Each, err = (coder{first.Route, d}).saidBy(events); err != nil {
+		return nil, err
+	}
+	text, err := encoding.Marshal(&p)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	open, err := encoding.Marshal(&h)
+	if err != nil {
+		return nil, err
 	}
 	aead, err := k.aead()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	into.Of = b64(user.user())
-	into.Sealed = aead.Seal(nil, nil, text, into.bound())
-	return nil
+	return append(open, aead.Seal(nil, nil, text, boundTo(open, first.Time))...), nil
 }
 
-// reveal puts what the entry says of its user back into e. It reports false, and does nothing, where the entry was
-// encrypted under another key: the user was erased and then made again.
-func (k Key) reveal(from *entry, e *Event) bool {
-	aead, err := k.aead()
+// reveal puts what the entry says of its user, in the event in place i, into e. It reports false, and does nothing, where
+// the entry was encrypted under another key: the user was erased and then made again.
+func (u *User) reveal(from *storedEntry, i int, org Route, e *Event) bool {
+	aead, err := u.Key.aead()
 	if err != nil {
 		return false
 	}
-	text, err := aead.Open(nil, nil, from.Sealed, from.bound())
+	text, err := aead.Open(nil, nil, from.sealed, boundTo(from.open, from.time()))
 	if err != nil {
 		return false
 	}
-	s := personal{e.User, e.Actor, e.Data}
-	if err := json.Unmarshal(text, &s); err != nil {
+	var p personal
+	if err := decoding.Unmarshal(text, &p); err != nil {
 		return false
 	}
-	e.User, e.Actor, e.Data = s.User, s.Actor, s.Data
+	data, err := (coder{route: from.route(org)}).dataOf(p.Said, p.Each, i)
+	if err != nil {
+		return false
+	}
+	e.User, e.Data = u.ID, data
+	switch {
+	case p.ActorID != "":
+		e.Actor.ID = p.ActorID
+	case e.Actor.Kind == actors[0]:
+		e.Actor.ID = u.ID
+	}
 	return true
 }
 
@@ -70,5 +92,7 @@ func (k Key) aead() (cipher.AEAD, error) {
 	return cipher.NewGCMWithRandomNonce(block)
 }
 
-// bound is what the encrypted part is bound to: its user, and the rest of its entry.
-func (e *entry) bound() []byte { return seal.Join("activity", e.Of, string(e.Body)) }
+// boundTo is what the encrypted part of an entry is bound to: all the rest of the entry, its user and its time with that.
+func boundTo(open []byte, at time.Time) []byte {
+	return seal.Join("activity", string(open), strconv.FormatInt(at.UnixMicro(), 10))
+}

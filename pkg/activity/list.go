@@ -2,7 +2,6 @@ package activity
 
 import (
 	"context"
-	"encoding/json"
 	"slices"
 	"strings"
 	"time"
@@ -10,8 +9,9 @@ import (
 	"countersign/pkg/store"
 )
 
-// A Query asks for events of an org, or of one user of it. Zero fields don't narrow it.
+// A Query asks for events of an org, or of one user of it. From Type on, zero fields don't narrow it.
 type Query struct {
+	Org      string    // the org's id, which the activity doesn't hold
 	Route    Route     // of the org, or of the user
 	Type     string    // all that is before the dot, or a whole type: "challenge", "challenge.failed"
 	From, To time.Time // From included, To not
@@ -26,19 +26,19 @@ type Place struct {
 	Shards []ShardPlace `json:"s,omitempty"`
 }
 
-// A ShardPlace is where a listing goes on in a shard: with the first so many entries of a page, and the pages before it.
+// A ShardPlace is where a listing goes on in a shard: with the first so many events of a page, and the pages before it.
 // Page 0 stands for all pages, whichever they will be.
 type ShardPlace struct {
-	Page    int   `json:"p,omitempty"`
-	Entries int   `json:"e,omitempty"`
-	Filed   int64 `json:"f,omitempty"` // when that page was, Unix microseconds; 0: not known
+	Page   int   `json:"p,omitempty"`
+	Events int   `json:"e,omitempty"`
+	Filed  int64 `json:"f,omitempty"` // when that page was, Unix milliseconds; 0: not known
 }
 
 // What one page of a listing reads from the store at most. A page of the activity, like any item, has at most
 // store.MaxItem bytes, so a query is bounded by its limit.
 const (
 	listingBytes   = 960 << 10         // in all, which leaves 64 KiB of 1 MiB for what every call reads
-	listingKeys    = 256 << 10         // of these, kept for the keys of the users whom the events are about
+	listingUsers   = 256 << 10         // of these, kept for the keys of the users whom the events are about
 	listingQueries = 24                // one after the other
 	firstPages     = refiledWithin + 2 // of a shard
 	daysAtOnce     = 32
@@ -77,7 +77,7 @@ const refiledWithin = 4
 // activity, not even in that of a user who was made again under the same id.
 func (l *Log) List(ctx context.Context, q Query) (events []Event, next *Place, err error) {
 	meter := &meteredStore{Store: l.Store}
-	g := &listing{store: meter, keys: l.Keys, q: &q}
+	g := &listing{store: meter, users: l.Users, q: &q}
 	next, err = g.collect(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -109,27 +109,31 @@ func (q *Query) lastDay() (last string) {
 // A listing goes back through the days of an org until it has enough, or has read as much as one page may.
 type listing struct {
 	store   *meteredStore
-	keys    func(context.Context, store.Store, []Route) (map[Route]Key, error)
+	users   func(context.Context, store.Store, []Route) (map[Route]User, error)
 	q       *Query
-	key     Key // of the user that the query narrows to
+	user    User // that the query narrows to
 	queries int
 	found   []foundEvent
 }
 
 // A foundEvent is an event, the entry it is in, and where that is. What it says of its user is still encrypted where User
-// is empty and the entry's Of isn't.
+// is empty and the entry is about one.
 type foundEvent struct {
 	Event
-	entry *entry
-	at    *Place // the place that begins with it
+	listedEvent
+	at *Place // the place that begins with it
 }
 
 // collect fills found, and answers where to go on; nil: there is nothing further back.
 func (g *listing) collect(ctx context.Context) (*Place, error) {
 	if g.q.ofUser() {
-		keys, err := g.keys(ctx, g.store, []Route{g.q.Route})
-		if g.key = keys[g.q.Route]; err != nil || g.key == nil {
+		users, err := g.users(ctx, g.store, []Route{g.q.Route})
+		if err != nil {
 			return nil, err
+		}
+		var exists bool
+		if g.user, exists = users[g.q.Route]; !exists {
+			return nil, nil
 		}
 	}
 	days := store.Query{Partition: daysPartition(g.q.Route), Reverse: true, Limit: daysAtOnce}
@@ -173,8 +177,8 @@ func (g *listing) day(ctx context.Context, d *storedDay) (*Place, error) {
 			return nil, nil
 		}
 		p := s.ahead[0]
-		for ; s.at.Entries > 0; s.at.Entries-- {
-			e, wanted, err := g.wanted(&p.Entries[s.at.Entries-1])
+		for ; s.at.Events > 0; s.at.Events-- {
+			e, wanted, err := g.wanted(p.events[s.at.Events-1])
 			if err != nil {
 				return nil, err
 			}
@@ -188,14 +192,14 @@ func (g *listing) day(ctx context.Context, d *storedDay) (*Place, error) {
 			g.found = append(g.found, e)
 		}
 		s.turn()
-		if p.Filed.Before(g.q.From.Add(-filingTime)) {
+		if p.filed.Before(g.q.From.Add(-filingTime)) {
 			s.done = true // and so is all that was filed before it
 		}
 	}
 }
 
 // room is how many pages, of whatever size, the listing may still read.
-func (g *listing) room() int { return (listingBytes - listingKeys - g.store.bytes()) / store.MaxItem }
+func (g *listing) room() int { return (listingBytes - listingUsers - g.store.bytes()) / store.MaxItem }
 
 // mayQuery reports whether the listing may ask the store so many times more, and counts them if it may.
 func (g *listing) mayQuery(n int) bool {
@@ -206,17 +210,17 @@ func (g *listing) mayQuery(n int) bool {
 	return true
 }
 
-// wanted opens an entry, and reports whether the query asks for it.
-func (g *listing) wanted(in *entry) (e foundEvent, wanted bool, err error) {
-	e.entry = in
-	if in.Body == nil || g.q.ofUser() && in.route(g.q.Route) != g.q.Route {
+// wanted opens an event, and reports whether the query asks for it.
+func (g *listing) wanted(in listedEvent) (e foundEvent, wanted bool, err error) {
+	e.listedEvent = in
+	if in.entry == nil || g.q.ofUser() && in.entry.route(g.q.Route) != g.q.Route {
 		return e, false, nil
 	}
-	if err := json.Unmarshal(in.Body, &e.Event); err != nil {
+	if e.Event, err = in.entry.event(in.place, g.q.Org); err != nil {
 		return e, false, err
 	}
 	wanted = matchesType(e.Type, g.q.Type) && !e.Time.Before(g.q.From) && (g.q.To.IsZero() || e.Time.Before(g.q.To)) &&
-		(!g.q.ofUser() || g.key.reveal(in, &e.Event))
+		(!g.q.ofUser() || g.user.reveal(in.entry, in.place, g.q.Route, &e.Event))
 	return e, wanted, nil
 }
 
@@ -226,24 +230,24 @@ func matchesType(of, asked string) bool {
 	return asked == "" || of == asked || kind == asked
 }
 
-// open decrypts what was found. It reads the keys of all users that the events are about side by side, in groups whose
-// keys surely fit into what is left to be read. rest is where to go on when something was left out.
+// open decrypts what was found. It reads all users whom the events are about side by side, in groups that surely fit into
+// what is left to be read. rest is where to go on when something was left out.
 func (g *listing) open(ctx context.Context) (events []Event, rest *Place, err error) {
 	for next := g.found; len(next) > 0; {
-		group, users := g.group(next)
+		group, routes := g.group(next)
 		if len(group) == 0 {
 			return events, next[0].at, nil
 		}
-		var keys map[Route]Key
-		if len(users) > 0 {
-			if keys, err = g.keys(ctx, g.store, users); err != nil {
+		var users map[Route]User
+		if len(routes) > 0 {
+			if users, err = g.users(ctx, g.store, routes); err != nil {
 				return nil, nil, err
 			}
 		}
 		for i := range group {
 			e := &group[i]
-			if key := keys[e.entry.route(g.q.Route)]; key != nil {
-				key.reveal(e.entry, &e.Event)
+			if user, exists := users[e.entry.route(g.q.Route)]; exists {
+				user.reveal(e.entry, e.place, g.q.Route, &e.Event)
 			}
 			events = append(events, e.Event)
 		}
@@ -252,20 +256,19 @@ func (g *listing) open(ctx context.Context) (events []Event, rest *Place, err er
 	return events, nil, nil
 }
 
-// group is the first of events, as many as there is room to read the keys for, and the users whose keys are needed.
-func (g *listing) group(events []foundEvent) (group []foundEvent, users []Route) {
-	room := (listingBytes - g.store.bytes()) / KeyBytes
+// group is the first of events, as many as there is room to read the users of, and the routes of the users that are needed.
+func (g *listing) group(events []foundEvent) (group []foundEvent, routes []Route) {
+	room := (listingBytes - g.store.bytes()) / UserBytes
 	for i := range events {
 		e := &events[i]
-		if e.User != "" || e.entry.Of == "" {
+		user := e.entry.route(g.q.Route)
+		if e.User != "" || user == "" || slices.Contains(routes, user) {
 			continue
 		}
-		if user := e.entry.route(g.q.Route); !slices.Contains(users, user) {
-			if len(users) == room {
-				return events[:i], users
-			}
-			users = append(users, user)
+		if len(routes) == room {
+			return events[:i], routes
 		}
+		routes = append(routes, user)
 	}
-	return events, users
+	return events, routes
 }

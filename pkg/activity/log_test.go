@@ -1,12 +1,14 @@
 package activity
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"path/filepath"
-	"strings"
+	"slices"
 	"testing"
 	"time"
 
@@ -16,7 +18,7 @@ import (
 	"countersign/pkg/store/storetest"
 )
 
-// A world is a log over a store that counts what is read, with users whose keys are items of that store.
+// A world is a log over a store that counts what is read, with users who are items of that store.
 type world struct {
 	Log
 	clock  *storetest.Clock
@@ -51,7 +53,7 @@ func over(t *testing.T, db store.Store, clock *storetest.Clock, users ...string)
 	t.Helper()
 	w := &world{clock: clock, read: &storetest.Meter{Store: db}}
 	w.faults = fault.New(w.read)
-	w.Log = Log{Store: w.faults, Now: clock.Now, Commit: committing(w.faults, clock.Now), Keys: keys}
+	w.Log = Log{Store: w.faults, Now: clock.Now, Commit: committing(w.faults, clock.Now), Users: readUsers}
 	for _, user := range users {
 		w.makeUser(t, user, 0)
 	}
@@ -92,28 +94,59 @@ func keyItem(user Route) store.Key {
 	return store.Key{Partition: "user#" + fmt.Sprintf("%x", string(user)), Sort: "key"}
 }
 
-// makeUser puts a user's key, in an item that holds so many bytes more.
+// makeUser puts a user, in an item that holds so many bytes more.
 func (w *world) makeUser(t *testing.T, user string, padding int) {
 	t.Helper()
-	put := store.Write{Key: keyItem(userRoute(user)), Body: append(NewKey(), make([]byte, padding)...)}
+	body := slices.Concat(NewKey(), []byte(user), make([]byte, 1+padding))
+	put := store.Write{Key: keyItem(userRoute(user)), Body: body}
 	if err := w.read.Commit(t.Context(), store.NewVersion(), put); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// keys reads the keys of users.
-func keys(ctx context.Context, from store.Store, users []Route) (map[Route]Key, error) {
-	found := map[Route]Key{}
-	for _, user := range users {
-		item, err := store.GetOne(ctx, from, keyItem(user))
+// readUsers reads users.
+func readUsers(ctx context.Context, from store.Store, routes []Route) (map[Route]User, error) {
+	found := map[Route]User{}
+	for _, route := range routes {
+		item, err := store.GetOne(ctx, from, keyItem(route))
 		if err != nil {
 			return nil, err
 		}
 		if !item.Absent() {
-			found[user] = item.Body[:32]
+			id, _, _ := bytes.Cut(item.Body[32:], []byte{0})
+			found[route] = User{string(id), item.Body[:32]}
 		}
 	}
 	return found, nil
+}
+
+// noise is text of so many bytes that is hardly any shorter when it is deflated, and always the same.
+func noise(n int) string {
+	rng := rand.New(rand.NewPCG(1, uint64(n)))
+	text := make([]byte, n)
+	for i := range text {
+		text[i] = byte('!' + rng.IntN('~'-'!'+1))
+	}
+	return string(text)
+}
+
+// biggest is the padding of an event on a page that is nearly as big as an item can be.
+func biggest(t *testing.T) int {
+	t.Helper()
+	w := onModel(t, "u-0")
+	for n := 90_000; n > 0; n -= 256 {
+		filings := w.filings(t, []toFile{{id: "ev_0", kind: sent, user: "u-0", at: w.clock.Now(), padding: n}})
+		if err := w.File(t.Context(), filings); err == nil {
+			if size := len(w.pagesAt(t, w.clock.Now(), 0)[0].Body); size < store.MaxItem-1024 {
+				t.Fatalf("a page has %d bytes, want nearly %d", size, store.MaxItem)
+			}
+			return n
+		} else if !errors.Is(err, store.ErrInvalid) {
+			t.Fatal(err)
+		}
+	}
+	t.Fatal("no page is small enough")
+	return 0
 }
 
 // A toFile is an event to be filed.
@@ -133,17 +166,17 @@ func (w *world) file(t *testing.T, batch ...toFile) {
 
 func (w *world) filings(t *testing.T, batch []toFile) (filings []Filing) {
 	t.Helper()
-	users := map[Route]bool{}
+	about := map[Route]bool{}
 	for _, e := range batch {
 		if e.user != "" {
-			users[userRoute(e.user)] = true
+			about[userRoute(e.user)] = true
 		}
 	}
 	var routes []Route
-	for r := range users {
+	for r := range about {
 		routes = append(routes, r)
 	}
-	keys, err := keys(t.Context(), w.read.Store, routes)
+	found, err := readUsers(t.Context(), w.read.Store, routes)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,9 +184,9 @@ func (w *world) filings(t *testing.T, batch []toFile) (filings []Filing) {
 		filings = append(filings, Filing{
 			Event: Event{
 				ID: e.id, Type: e.kind, Time: e.at, Org: org, User: e.user, Actor: Actor{Kind: "client", ID: "app"}, PolicyVersion: 2,
-				Data: map[string]any{"kind": "email", "padding": strings.Repeat("p", e.padding)},
+				Data: map[string]any{"kind": "email", "padding": noise(e.padding)},
 			},
-			Route: userRoute(e.user), Key: keys[userRoute(e.user)],
+			Route: userRoute(e.user), Key: found[userRoute(e.user)].Key,
 		})
 	}
 	return filings
@@ -169,6 +202,7 @@ func (w *world) page(t *testing.T, q Query) (events []Event, next *Place) {
 	if q.Limit == 0 {
 		q.Limit = 50
 	}
+	q.Org = org
 	events, next, err := w.List(t.Context(), q)
 	if err != nil {
 		t.Fatal(err)

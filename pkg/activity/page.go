@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"time"
@@ -17,36 +16,33 @@ import (
 // page is one page of a shard of a day.
 type page struct {
 	record.Head
-	Shards  int       `json:"shards"` // that the day has, so that who reads the last page needs no other item
-	Filed   time.Time `json:"filed"`
-	Before  []byte    `json:"before"` // hash of the page before; of the first page, of the day
-	Count   int       `json:"count"`  // of entries, on this page and those before it
-	Entries []entry   `json:"entries"`
+	Shards  int      `json:"shards,omitempty" record:"1"` // that the day has, so that who reads the last page needs no other item; 0: one
+	Filed   int64    `json:"filed" record:"2"`            // milliseconds from the beginning of the day
+	Before  []byte   `json:"before" record:"3"`           // hash of the page before; of the first page, of the day
+	Count   int      `json:"count" record:"4"`            // of events, on this page and those before it
+	Entries [][]byte `json:"entries" record:"5"`
 }
 
-// entry is one event. For the chain its digest is enough.
-type entry struct {
-	Digest []byte          `json:"digest"` // SHA-256 of all the rest, each field length-prefixed
-	Salt   []byte          `json:"salt,omitempty"`
-	Body   json.RawMessage `json:"body,omitempty"`   // the event; one about a user without what it says of the user
-	Of     string          `json:"of,omitempty"`     // the user's half of the route; empty: about nobody, or the user was gone
-	Sealed []byte          `json:"sealed,omitempty"` // what it says of the user
-}
-
-func b64(r Route) string { return base64.RawURLEncoding.EncodeToString([]byte(r)) }
+func b64[T ~string | ~[]byte](v T) string { return base64.RawURLEncoding.EncodeToString([]byte(v)) }
 
 func pagePartition(r Route, day string, shard int) string {
 	return daysPartition(r) + "#" + day + "#" + strconv.Itoa(shard)
 }
 
-func pageSort(number int) string { return fmt.Sprintf("%08d", number) }
+// pageSort begins with how many digits the number has, so that pages are in order of their numbers.
+func pageSort(number int) string {
+	digits := strconv.Itoa(number)
+	return strconv.Itoa(len(digits)) + digits
+}
 
-// storedPage is a page with where it is.
+// storedPage is a page with where it is, and its entries as they were read.
 type storedPage struct {
 	key    store.Key
 	day    string
 	number int
 	page
+	filed   time.Time
+	entries []*storedEntry
 }
 
 func readPage(day string, item store.Item) (*storedPage, error) {
@@ -54,12 +50,23 @@ func readPage(day string, item store.Item) (*storedPage, error) {
 	if err := record.Decode(item, &p.page); err != nil {
 		return nil, err
 	}
-	var err error
-	if p.number, err = strconv.Atoi(item.Key.Sort); err != nil || pageSort(p.number) != item.Key.Sort {
+	began, err := time.Parse(time.DateOnly, day)
+	if err != nil {
+		return nil, fmt.Errorf("page of day %q: %w", day, err)
+	}
+	p.filed = began.Add(time.Duration(p.Filed) * time.Millisecond)
+	if p.number, err = strconv.Atoi(item.Key.Sort[1:]); err != nil || pageSort(p.number) != item.Key.Sort {
 		return nil, fmt.Errorf("page %q of %s has no number", item.Key.Sort, day)
 	}
-	if !validShards(p.Shards) {
-		return nil, fmt.Errorf("page %s of %s is of %d shards", item.Key.Sort, day, p.Shards)
+	if p.Shards = max(1, p.Shards); !validShards(p.Shards) {
+		return nil, fmt.Errorf("page %d of %s is of %d shards", p.number, day, p.Shards)
+	}
+	for i, b := range p.Entries {
+		e, err := readEntry(b, p.filed)
+		if err != nil {
+			return nil, fmt.Errorf("entry %d on page %d of %s: %w", i, p.number, day, err)
+		}
+		p.entries = append(p.entries, e)
 	}
 	return p, nil
 }
@@ -73,34 +80,20 @@ func (l *Log) lastPage(ctx context.Context, org Route, day string, shard int) (*
 	return readPage(day, found.Items[0])
 }
 
+// events is how many events are on the page.
+func (p *storedPage) events() (n int) {
+	for _, e := range p.entries {
+		n += e.count()
+	}
+	return n
+}
+
 // hash is what the next page carries of this one.
 func (p *storedPage) hash() []byte {
-	fields := []string{p.key.Partition, p.key.Sort, strconv.Itoa(p.Shards), p.Filed.UTC().Format(time.RFC3339Nano), string(p.Before), strconv.Itoa(p.Count)}
-	for _, e := range p.Entries {
-		fields = append(fields, string(e.Digest))
+	fields := []string{p.key.Partition, p.key.Sort, strconv.Itoa(p.Shards), strconv.FormatInt(p.Filed, 10), string(p.Before), strconv.Itoa(p.Count)}
+	for _, e := range p.entries {
+		fields = append(fields, strconv.Itoa(e.count()), string(e.digest()))
 	}
 	sum := sha256.Sum256(seal.Join(fields...))
 	return sum[:]
-}
-
-func (e *entry) digest() []byte {
-	sum := sha256.Sum256(seal.Join(string(e.Salt), string(e.Body), e.Of, string(e.Sealed)))
-	return sum[:]
-}
-
-// whole reports whether the entry is as it was filed, or has nothing but its digest.
-func (e *entry) whole() bool {
-	return e.Salt == nil && e.Body == nil && e.Of == "" && e.Sealed == nil || string(e.digest()) == string(e.Digest)
-}
-
-// size is how many bytes the entry's event takes.
-func (e *entry) size() int { return len(e.Body) + base64.StdEncoding.EncodedLen(len(e.Sealed)) }
-
-// route is that of the user whom the entry is about, in the org of r; empty: it is about nobody.
-func (e *entry) route(r Route) Route {
-	user, err := base64.RawURLEncoding.DecodeString(e.Of)
-	if err != nil {
-		return ""
-	}
-	return r.org() + Route(user)
 }

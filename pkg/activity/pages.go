@@ -2,7 +2,6 @@ package activity
 
 import (
 	"context"
-	"encoding/json"
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
@@ -27,10 +26,17 @@ type shardPages struct {
 	done  bool          // nothing is
 }
 
-// listedPage is a page with the ids of its events.
+// listedPage is a page with its events.
 type listedPage struct {
 	*storedPage
-	ids map[string]int // the first entry that has it
+	events []listedEvent
+	ids    map[string]int // the first place that has it
+}
+
+// listedEvent is the event in some place of an entry; without an entry, one of an entry that was taken away.
+type listedEvent struct {
+	entry *storedEntry
+	place int
 }
 
 func (g *listing) shards(d *storedDay) *dayShards {
@@ -47,7 +53,7 @@ func (g *listing) shards(d *storedDay) *dayShards {
 		if p.at = g.q.After.Shards[shard]; p.at.Page > 0 {
 			p.query.After = pageSort(p.at.Page + 1)
 		}
-		if p.at.Page > 0 && p.at.Entries == 0 {
+		if p.at.Page > 0 && p.at.Events == 0 {
 			p.query.After = pageSort(p.at.Page)
 			p.done = p.at.Page == 1
 		}
@@ -161,33 +167,35 @@ func (p *shardPages) settle() {
 		return
 	}
 	h := p.ahead[0]
-	if p.at.Page != h.number || p.at.Entries == 0 {
-		p.at = ShardPlace{Page: h.number, Entries: len(h.Entries)}
+	if p.at.Page != h.number || p.at.Events == 0 {
+		p.at = ShardPlace{Page: h.number, Events: len(h.events)}
 	}
-	p.at.Filed = h.Filed.UnixMicro()
+	p.at.Filed = h.filed.UnixMilli()
 }
 
 // turn goes on to the page before the one in hand.
 func (p *shardPages) turn() {
 	p.ahead = p.ahead[1:]
-	p.at.Entries, p.at.Filed = 0, 0
+	p.at.Events, p.at.Filed = 0, 0
 	p.settle()
 }
 
 func listPage(h *storedPage) (*listedPage, error) {
-	p := &listedPage{h, make(map[string]int, len(h.Entries))}
-	for i := range h.Entries {
-		var e struct {
-			ID string `json:"id"`
-		}
-		if h.Entries[i].Body == nil {
-			continue
-		}
-		if err := json.Unmarshal(h.Entries[i].Body, &e); err != nil {
-			return nil, err
-		}
-		if _, twice := p.ids[e.ID]; !twice {
-			p.ids[e.ID] = i
+	p := &listedPage{storedPage: h, ids: map[string]int{}}
+	for _, entry := range h.entries {
+		for i := range entry.count() {
+			if entry.Erased != nil {
+				p.events = append(p.events, listedEvent{})
+				continue
+			}
+			id, err := entry.id(i)
+			if err != nil {
+				return nil, err
+			}
+			if _, twice := p.ids[id]; !twice {
+				p.ids[id] = len(p.events)
+			}
+			p.events = append(p.events, listedEvent{entry, i})
 		}
 	}
 	return p, nil
@@ -195,7 +203,7 @@ func listPage(h *storedPage) (*listedPage, error) {
 
 // filedBefore reports whether the event of the entry in hand stands in an earlier place too.
 func (p *shardPages) filedBefore(id string) bool {
-	if p.ahead[0].ids[id] < p.at.Entries-1 {
+	if p.ahead[0].ids[id] < p.at.Events-1 {
 		return true
 	}
 	for _, earlier := range p.ahead[1:min(len(p.ahead), refiledWithin+1)] {

@@ -172,9 +172,10 @@ func TestAListingGoesOnThoughAllPagesOfAllShardsAreAsBigAsAnItemCanBe(t *testing
 	users := ofShards(8)
 	w := onModel(t, users...)
 	w.open(t, w.clock.Now(), 8)
+	padding := biggest(t)
 	for n := range 6 {
 		for _, user := range users {
-			w.file(t, toFile{id: fmt.Sprint("ev_", n, user), kind: sent, user: user, at: w.clock.Now(), padding: 48_300})
+			w.file(t, toFile{id: fmt.Sprint("ev_", n, user), kind: sent, user: user, at: w.clock.Now(), padding: padding})
 		}
 		w.clock.Advance(time.Minute)
 	}

@@ -59,7 +59,7 @@ func (s *Service) listActivity(ctx context.Context, call Call, scope apikey.Scop
 	return run(ctx, s, call, step[Activity]{
 		scope: scope, org: q.Org,
 		decide: func(u *unit) (Activity, error) {
-			asked := activity.Query{Route: q.route(), Type: q.Type, From: q.From, To: q.To, Limit: limit}
+			asked := activity.Query{Org: q.Org, Route: q.route(), Type: q.Type, From: q.From, To: q.To, Limit: limit}
 			if err := u.openCursor(q.Cursor, q.bound(), &asked.After); err != nil {
 				return Activity{}, err
 			}
@@ -104,7 +104,7 @@ func (s *Service) CheckActivity(ctx context.Context, org string) (pages int, err
 
 // activity returns the activity of all orgs in the service's store.
 func (s *Service) activity() *activity.Log {
-	return &activity.Log{Store: s.Store, Now: s.Now, Keys: activityKeys,
+	return &activity.Log{Store: s.Store, Now: s.Now, Users: activityUsers,
 		Commit: func(ctx context.Context, plan func(time.Time) ([]store.Write, error)) error {
 			return s.alone(ctx, func(u *unit) error {
 				writes, err := plan(u.now)
@@ -115,19 +115,19 @@ func (s *Service) activity() *activity.Log {
 	}
 }
 
-// activityKeys reads, from the guards of users, the keys under which the activity encrypts what it says of them.
-func activityKeys(ctx context.Context, from store.Store, users []activity.Route) (map[activity.Route]activity.Key, error) {
-	routes := map[route]bool{}
-	for _, r := range users {
-		routes[route(r)] = true
+// activityUsers reads, from their guards, the users whom the activity says something of, with the keys that encrypt it.
+func activityUsers(ctx context.Context, from store.Store, routes []activity.Route) (map[activity.Route]activity.User, error) {
+	wanted := map[route]bool{}
+	for _, r := range routes {
+		wanted[route(r)] = true
 	}
-	guards, err := readGuards(ctx, from, routes)
+	guards, err := readGuards(ctx, from, wanted)
 	if err != nil {
 		return nil, err
 	}
-	keys := map[activity.Route]activity.Key{}
+	users := map[activity.Route]activity.User{}
 	for r, g := range guards {
-		keys[activity.Route(r)] = g.ActivityKey
+		users[activity.Route(r)] = activity.User{ID: g.User, Key: g.ActivityKey}
 	}
-	return keys, nil
+	return users, nil
 }

@@ -1,0 +1,259 @@
+package activity
+
+import (
+	"bytes"
+	"compress/flate"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"countersign/pkg/store"
+)
+
+// What an event says is stored as CBOR (RFC 8949), and texts in it in a shorter form where they have one:
+//
+//	a text of a table   its place, as a simple value
+//	an id               a byte string: the place of its prefix, and the bytes that its text stands for
+//	an IP address       a byte string: inAddress, and the 4 or 16 bytes of the address
+//	a long text         a byte string: inDeflate, and what deflate makes of it
+//
+// Whatever isn't exactly the text that comes back from such a form is stored as it is.
+const (
+	inID       = 0   // and the place of the prefix: the bytes are all of the id
+	inUserID   = 64  // and the place of the prefix: the id begins with the route of the user it is about, which is left out
+	inAddress  = 128 // of the internet
+	inDeflate  = 129
+	simpleGap  = 20 // simple values from 20 to 31 are not for us
+	firstAfter = 32
+	longText   = 24 // bytes, from which on deflate is tried
+)
+
+var errValue = errors.New("what no event says")
+
+// encoding writes every value in its shortest form, and decoding reads nothing else.
+var (
+	encoding = must(cbor.CoreDetEncOptions().EncMode())
+	decoding = must(cbor.DecOptions{
+		DupMapKey: cbor.DupMapKeyEnforcedAPF, IndefLength: cbor.IndefLengthForbidden, TagsMd: cbor.TagsForbidden,
+		IntDec: cbor.IntDecConvertSignedOrFail, ExtraReturnErrors: cbor.ExtraDecErrorUnknownField,
+	}.DecMode())
+)
+
+func must[T any](mode T, err error) T {
+	if err != nil {
+		panic(err) // the options are a part of the program
+	}
+	return mode
+}
+
+// A coder writes and reads what events say of one user, or of nobody.
+type coder struct {
+	route   Route // of the user; of nobody, the org's
+	deflate *deflater
+}
+
+// said is what an event says, by the places of its names.
+func (c coder) said(data map[string]any) (map[any]any, error) {
+	said := make(map[any]any, len(data))
+	for name, value := range data {
+		stored, err := c.value(value)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		said[word(names, name)] = stored
+	}
+	return said, nil
+}
+
+// data is what is stored as said.
+func (c coder) data(said map[any]any) (map[string]any, error) {
+	data := make(map[string]any, len(said))
+	for w, stored := range said {
+		name, ok := wordOf(names, w)
+		if !ok {
+			return nil, fmt.Errorf("name %v: %w", w, errValue)
+		}
+		value, err := c.valueOf(stored)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		data[name] = value
+	}
+	return data, nil
+}
+
+// value is how v is stored.
+func (c coder) value(v any) (any, error) {
+	switch v := v.(type) {
+	case nil, bool, int, int64, uint64:
+		return v, nil
+	case float64:
+		if v == math.Trunc(v) && math.Abs(v) < 1<<53 {
+			return int64(v), nil
+		}
+		return v, nil
+	case string:
+		return c.text(v), nil
+	case []any:
+		stored := make([]any, len(v))
+		for i := range v {
+			var err error
+			if stored[i], err = c.value(v[i]); err != nil {
+				return nil, err
+			}
+		}
+		return stored, nil
+	case map[string]any:
+		return c.said(v)
+	}
+	return nil, fmt.Errorf("a %T: %w", v, errValue)
+}
+
+// valueOf is the value that is stored so.
+func (c coder) valueOf(stored any) (any, error) {
+	switch s := stored.(type) {
+	case nil, bool, int64, float64, string:
+		return s, nil
+	case cbor.SimpleValue:
+		if place := simplePlace(s); place >= 0 && place < len(values) {
+			return values[place], nil
+		}
+	case []byte:
+		return c.textOf(s)
+	case []any:
+		read := make([]any, len(s))
+		for i := range s {
+			var err error
+			if read[i], err = c.valueOf(s[i]); err != nil {
+				return nil, err
+			}
+		}
+		return read, nil
+	case map[any]any:
+		return c.data(s)
+	}
+	return nil, fmt.Errorf("a %T: %w", stored, errValue)
+}
+
+// simple is the simple value for a place, and simplePlace the way back. CBOR has 256 of them, without 20 to 31.
+func simple(place int) cbor.SimpleValue {
+	if place >= simpleGap {
+		place += firstAfter - simpleGap
+	}
+	return cbor.SimpleValue(place)
+}
+
+func simplePlace(s cbor.SimpleValue) int {
+	switch {
+	case s < simpleGap:
+		return int(s)
+	case s >= firstAfter:
+		return int(s) - (firstAfter - simpleGap)
+	}
+	return -1
+}
+
+// text is how a text is stored.
+func (c coder) text(text string) any {
+	if place := slices.Index(values, text); place >= 0 {
+		return simple(place)
+	}
+	if id := c.id(text); id != nil {
+		return id
+	}
+	if ip, err := netip.ParseAddr(text); err == nil && ip.Zone() == "" && ip.String() == text {
+		return append([]byte{inAddress}, ip.AsSlice()...)
+	}
+	if len(text) >= longText {
+		if short := c.deflate.shorten(text); len(short)+1 < len(text) {
+			return append([]byte{inDeflate}, short...)
+		}
+	}
+	return text
+}
+
+// textOf is the text that is stored so.
+func (c coder) textOf(stored []byte) (string, error) {
+	if len(stored) == 0 {
+		return "", errValue
+	}
+	form, rest := int(stored[0]), stored[1:]
+	switch {
+	case form == inDeflate:
+		return lengthen(rest)
+	case form == inAddress:
+		ip, ok := netip.AddrFromSlice(rest)
+		if !ok {
+			return "", errValue
+		}
+		return ip.String(), nil
+	case form >= inUserID && form-inUserID < len(prefixes):
+		return prefixes[form-inUserID] + base64.RawURLEncoding.EncodeToString(append([]byte(c.route), rest...)), nil
+	case form < len(prefixes):
+		return prefixes[form-inID] + base64.RawURLEncoding.EncodeToString(rest), nil
+	}
+	return "", errValue
+}
+
+// id is how an id is stored; nil: the text is none.
+func (c coder) id(text string) []byte {
+	for place, prefix := range prefixes {
+		random, ok := strings.CutPrefix(text, prefix)
+		if !ok {
+			continue
+		}
+		raw, err := base64.RawURLEncoding.DecodeString(random)
+		if err != nil || len(raw) == 0 || base64.RawURLEncoding.EncodeToString(raw) != random {
+			return nil
+		}
+		if rest, ours := bytes.CutPrefix(raw, []byte(c.route)); ours && len(c.route) > 0 {
+			return append([]byte{byte(inUserID + place)}, rest...)
+		}
+		return append([]byte{byte(inID + place)}, raw...)
+	}
+	return nil
+}
+
+// A deflater shortens texts one after the other. It needs most of a megabyte, which all of a batch share.
+type deflater struct{ w *flate.Writer }
+
+// flateEnd is what a flate.Writer ends everything with.
+const flateEnd = "\x00\x00\xff\xff"
+
+// shorten gives what deflate (RFC 1951) makes of a text; nil: nothing that is of use.
+func (d *deflater) shorten(text string) []byte {
+	var out bytes.Buffer
+	if d.w == nil {
+		w, err := flate.NewWriterDict(&out, flate.BestCompression, []byte(browsers))
+		if err != nil {
+			return nil
+		}
+		d.w = w
+	} else {
+		d.w.Reset(&out)
+	}
+	if _, err := io.WriteString(d.w, text); err != nil || d.w.Close() != nil {
+		return nil
+	}
+	short, ok := bytes.CutSuffix(out.Bytes(), []byte(flateEnd))
+	if !ok {
+		return nil
+	}
+	return short
+}
+
+func lengthen(short []byte) (string, error) {
+	r := flate.NewReaderDict(io.MultiReader(bytes.NewReader(short), strings.NewReader(flateEnd)), []byte(browsers))
+	text, err := io.ReadAll(io.LimitReader(r, store.MaxItem+1))
+	if err != nil || len(text) > store.MaxItem {
+		return "", fmt.Errorf("deflate: %w", errors.Join(errValue, err))
+	}
+	return string(text), nil
+}
