@@ -6,122 +6,82 @@ import (
 	"time"
 
 	"countersign/pkg/mfa"
-	"countersign/pkg/mfa/mfatest"
 	"countersign/pkg/seal"
 )
 
-// opened is a challenge that waits for its answer.
-type opened struct {
-	user, id string
-	known    bool // begun in a known browser
-	learns   bool // the known token that its answer gives is looked at
-	bearer   mfa.Call
-	code     seal.Secret
-	until    time.Time
+// A deed is what a call was for.
+type deed struct {
+	kind      string // one of those below
+	user      string
+	challenge string
+	code      string    // that was typed
+	right     bool      // it is the one that was sent for this challenge before the calls began
+	until     time.Time // when that code, and a success with it, ends
+	replay    string    // Idempotency-Key
+	before    bool      // what it could succeed with was there before the calls
+	closes    bool      // an answer that isn't a refusal closes something
+
+	secret string   // what a success spends, of which there is to be one; empty: the challenge alone
+	factor string   // that the code is of, or that is removed
+	step   int64    // of that code
+	effect string   // of a recovery code
+	lets   string   // the challenge that an enrolment's finish answers
+	trusts bool     // a success trusts the browser
+	known  bool     // it answers a challenge that was begun in a known browser
+	learns bool     // the known token of a success is looked at when all is over
+	app    *userApp // that is being enrolled
+	from   *call    // that gave what it could succeed with; nil: as before says
 }
 
-func addressOf(user string) string { return user + "@acme.example" }
+// The kinds of deed.
+const (
+	verifies = "verifies"
+	sends    = "sends" // supersedes code
+	starts   = "starts"
+	erases   = "erases"
+	moves    = "moves" // to another address
+	looks    = "looks"
 
-func signingIn(user string) mfa.StartRequest {
-	return mfa.StartRequest{Org: "acme", User: mfa.Person{ID: user, Email: mfa.Some(addressOf(user))}}
+	recovers    = "recovers"
+	begins      = "begins" // to enrol
+	finishes    = "finishes"
+	proves      = "proves"  // the known address
+	revokes     = "revokes" // all browsers
+	revokesOne  = "revokesOne"
+	regenerates = "regenerates"
+	removes     = "removes" // a factor
+	disables    = "disables"
+	enables     = "enables"
+	unlocks     = "unlocks"
+)
+
+// deeds are all kinds of deed.
+var deeds = []string{
+	verifies, sends, starts, erases, moves, looks, recovers, begins, finishes, proves, revokes, revokesOne, regenerates, removes,
+	disables, enables, unlocks,
 }
 
-// begin starts a challenge before the calls.
-func (p *props) begin(user string) opened {
-	p.Helper()
-	return p.beginIn(user, seal.Secret{})
+func (a *actor) named(what string) string {
+	return fmt.Sprintf("%d%c %s", a.index+1, 'a'+len(a.calls), what)
 }
 
-// beginIn is begin in a browser that holds a known token.
-func (p *props) beginIn(user string, known seal.Secret) opened {
-	p.Helper()
-	answer, err := p.StartChallenge(context.Background(), p.Client, knowing(known, signingIn(user)))
-	if err != nil {
-		p.Fatal(err)
-	}
-	o := opened{
-		known: !known.IsZero(), user: user, id: answer.Challenge.ID, bearer: mfa.Call{Bearer: answer.Challenge.Token.Reveal()},
-		code: p.Outbox.Code(p, addressOf(user)), until: answer.Challenge.Sent.Expires,
-	}
-	if p.typed[o.code.Reveal()] {
-		return p.beginIn(user, known) // by chance; each code is to be right for one challenge only
-	}
-	p.typed[o.code.Reveal()], p.typed[mfatest.Wrong(o.code).Reveal()] = true, true
-	p.before[o.id] = true
-	return o
-}
-
-// spend answers wrongly, before the calls.
-func (p *props) spend(o opened, times int) {
-	p.Helper()
-	for range times {
-		_, err := p.Verify(context.Background(), p.Client, mfa.VerifyRequest{Challenge: o.id, Answer: mfa.Answer{Code: mfatest.Wrong(o.code)}})
-		if mfa.AsError(err).Code != mfa.WrongCode {
-			p.Fatal(err)
+// untilHeard makes a call again, a few times, for as long as the caller learns nothing.
+func untilHeard(make func() *call) *call {
+	for range 3 {
+		if c := make(); !c.silent() {
+			return c
 		}
-		p.spent[o.id]++
-		p.spent[o.user]++
 	}
+	return make()
 }
 
-// spendElsewhere answers wrongly to other challenges of the user.
-func (p *props) spendElsewhere(user string, times int) {
-	for ; times > 0; times -= wrongAnswers {
-		p.spend(p.begin(user), min(times, wrongAnswers))
+// withKey is a call with an Idempotency-Key, if that isn't empty.
+func withKey(by mfa.Call, key, path string) mfa.Call {
+	if key != "" {
+		by.Replay = replayed(key, path)
 	}
+	return by
 }
-
-// knowing is the same sign-in in a browser that holds a known token.
-func knowing(token seal.Secret, q mfa.StartRequest) mfa.StartRequest {
-	q.KnownToken = token
-	return q
-}
-
-// know lets a user in and gives the known token of the browser.
-func (p *props) know(user string) seal.Secret {
-	p.Helper()
-	o := p.begin(user)
-	answer, err := p.Verify(context.Background(), p.Client, mfa.VerifyRequest{Challenge: o.id, Answer: mfa.Answer{Code: o.code}})
-	if err != nil {
-		p.Fatal(err)
-	}
-	p.spent[o.id]++
-	p.spent[o.user]++
-	return *answer.KnownToken
-}
-
-// trust lets a user in and gives the token of the browser that is trusted from then on.
-func (p *props) trust(user string) seal.Secret {
-	p.Helper()
-	o := p.begin(user)
-	answer, err := p.Verify(context.Background(), p.Client, mfa.VerifyRequest{
-		Challenge: o.id, Answer: mfa.Answer{Code: o.code}, Trust: &mfa.TrustChoice{Name: "Firefox"},
-	})
-	if err != nil {
-		p.Fatal(err)
-	}
-	p.spent[o.id]++
-	p.spent[o.user]++
-	return *answer.TrustToken
-}
-
-// trusting is the same sign-in with a trusted browser.
-func trusting(token seal.Secret, q mfa.StartRequest) mfa.StartRequest {
-	q.TrustToken = token
-	return q
-}
-
-// use signs in with a trusted browser and gives its next token.
-func (p *props) use(user string, token seal.Secret) seal.Secret {
-	p.Helper()
-	answer, err := p.StartChallenge(context.Background(), p.Client, trusting(token, signingIn(user)))
-	if err != nil {
-		p.Fatal(err)
-	}
-	return *answer.TrustToken
-}
-
-func (p *props) call(script func(*actor)) { p.scripts = append(p.scripts, script) }
 
 func replayed(key, path string) *mfa.Replay {
 	return &mfa.Replay{Method: "POST", Path: path, Key: key, Encode: func(answer any, err *mfa.Error) (full, later []byte, _ error) {
@@ -149,9 +109,34 @@ func (a *actor) verify(o opened, code seal.Secret, trust bool, key string) *call
 	return a.do(a.named(what), d, func(ctx context.Context, s *mfa.Service) (any, error) { return s.Verify(ctx, by, q) })
 }
 
-func (a *actor) named(what string) string {
-	return fmt.Sprintf("%d%c %s", a.index+1, 'a'+len(a.calls), what)
+// verifyFresh answers with the code that c sent, if it did: it must be right.
+func (a *actor) verifyFresh(o opened, c *call) {
+	if c.sent.IsZero() {
+		return
+	}
+	o.code, o.until = c.sent, c.answer.(mfa.SendAnswer).Sent.Expires
+	a.verify(o, o.code, false, "")
 }
+
+// show answers a challenge with what the app shows at a step; a wrong code where there is no such step.
+func (a *actor) show(o opened, x *userApp, step *int, trust bool) *call {
+	q := mfa.VerifyRequest{Challenge: o.id, Factor: x.id, Answer: mfa.Answer{Code: x.wrong()}}
+	d := deed{kind: verifies, user: o.user, challenge: o.id, factor: x.id, until: o.until, before: a.props.before[o.id], trusts: trust, known: o.known, learns: o.learns}
+	what := "wrong code of the app"
+	if step != nil {
+		q.Code = x.code(*step)
+		d.right, d.step = true, x.stepOf(*step)
+		d.secret = fmt.Sprint(x.id, " ", d.step)
+		what = fmt.Sprintf("code of step %+d", *step)
+	}
+	if trust {
+		q.Trust = &mfa.TrustChoice{Name: "Chrome"}
+	}
+	d.code = q.Code.Reveal()
+	return a.do(a.named(what), d, func(ctx context.Context, s *mfa.Service) (any, error) { return s.Verify(ctx, o.bearer, q) })
+}
+
+func step(n int) *int { return &n }
 
 // send sends the code of a challenge again.
 func (a *actor) send(o opened) *call {
@@ -173,6 +158,88 @@ func (a *actor) start(q mfa.StartRequest, key string) *call {
 	})
 }
 
+// startWith signs in with a trusted browser that from was given, or that was trusted before the calls.
+func (a *actor) startWith(user string, token seal.Secret, from *call) *call {
+	d := deed{kind: starts, user: user, before: from == nil, from: from}
+	q := trusting(token, signingIn(user))
+	return a.do(a.named("start in a trusted browser"), d, func(ctx context.Context, s *mfa.Service) (any, error) {
+		return s.StartChallenge(ctx, a.props.Client, q)
+	})
+}
+
+// useTrust signs in with the token that c was given, if it was.
+func (a *actor) useTrust(c *call) {
+	if answer, ok := c.answer.(mfa.VerifyAnswer); ok && !c.dead && c.err == nil && answer.TrustToken != nil {
+		a.startWith(c.user, *answer.TrustToken, c)
+	}
+}
+
+// recover answers a challenge with a recovery code, which shown says is one; from is the call that showed it, nil if it
+// was shown before the calls.
+func (a *actor) recover(o opened, code seal.Secret, effect string, from *call, key string) *call {
+	d := deed{
+		kind: recovers, user: o.user, challenge: o.id, code: code.Reveal(), right: !code.Equal(noCode), until: o.until,
+		replay: key, before: a.props.before[o.id], from: from, closes: effect == mfa.EffectReset, effect: effect, known: o.known,
+	}
+	what := "wrong recovery code"
+	if d.right {
+		what, d.secret = "recovery code", code.Reveal()
+	}
+	by := withKey(o.bearer, key, "recover")
+	return a.do(a.named(what), d, func(ctx context.Context, s *mfa.Service) (any, error) {
+		return s.Recover(ctx, by, mfa.RecoverRequest{Challenge: o.id, Code: code})
+	})
+}
+
+// begin begins an enrolment. What else the user had under way is dead then.
+func (a *actor) begin(user string, by mfa.Call, kind mfa.Kind) *call {
+	q := mfa.EnrolRequest{Org: "acme", User: directory(user), Kind: kind}
+	if user == "" {
+		q.Org, q.User = "", nil
+	}
+	return a.do(a.named("begin to enrol"), deed{kind: begins, closes: true, user: user}, func(ctx context.Context, s *mfa.Service) (any, error) {
+		return s.BeginEnrolment(ctx, by, q)
+	})
+}
+
+// finish answers an enrolment.
+func (a *actor) finish(en underWay, code seal.Secret, right bool, key string) *call {
+	d := deed{
+		kind: finishes, user: en.user, challenge: en.id, lets: en.challenge, code: code.Reveal(), right: right, until: en.until,
+		replay: key, before: en.before, closes: en.replaces, app: en.app,
+	}
+	what := "finish with a wrong code"
+	if right {
+		what, d.secret = "finish", en.id
+	}
+	by := withKey(en.by, key, "finish")
+	return a.do(a.named(what), d, func(ctx context.Context, s *mfa.Service) (any, error) {
+		return s.FinishEnrolment(ctx, by, mfa.FinishRequest{Enrolment: en.id, Answer: mfa.Answer{Code: code}})
+	})
+}
+
+// finishMailed finishes what c began, with the code that c had mailed, if it did.
+func (a *actor) finishMailed(c *call, en underWay) *call {
+	answer, ok := c.answer.(mfa.EnrolAnswer)
+	if c.dead || c.err != nil || !ok {
+		return nil
+	}
+	en.id, en.until = answer.ID, answer.Sent.Expires
+	return a.finish(en, c.sent, true, "")
+}
+
+// prove answers an enrolment's challenge with the code that went to the known address.
+func (a *actor) prove(en underWay, code seal.Secret, right bool) *call {
+	d := deed{kind: proves, user: en.user, challenge: en.challenge, code: code.Reveal(), right: right, until: en.until, before: true}
+	what := "prove with a wrong code"
+	if right {
+		what, d.secret = "prove", "proof of "+en.challenge
+	}
+	return a.do(a.named(what), d, func(ctx context.Context, s *mfa.Service) (any, error) {
+		return s.ProveAddress(ctx, en.by, mfa.ProveRequest{Code: code})
+	})
+}
+
 func (a *actor) erase(user string) *call {
 	return a.do(a.named("erase"), deed{kind: erases, closes: true, user: user}, func(ctx context.Context, s *mfa.Service) (any, error) {
 		return "done", s.EraseUser(ctx, a.props.Client, "acme", user)
@@ -186,27 +253,56 @@ func (a *actor) moveTo(user, email string) *call {
 	})
 }
 
-// untilHeard makes a call again, a few times, for as long as the caller learns nothing.
-func untilHeard(make func() *call) *call {
-	for range 3 {
-		if c := make(); !c.silent() {
-			return c
-		}
-	}
-	return make()
+func (a *actor) revokeAll(user string) *call {
+	return a.do(a.named("revoke all"), deed{kind: revokes, closes: true, user: user}, func(ctx context.Context, s *mfa.Service) (any, error) {
+		return "done", s.RevokeBrowsers(ctx, a.props.Client, "acme", user)
+	})
 }
 
-// verifyFresh answers with the code that c sent, if it did: it must be right.
-func (a *actor) verifyFresh(o opened, c *call) {
-	if c.sent.IsZero() {
-		return
-	}
-	o.code, o.until = c.sent, c.answer.(mfa.SendAnswer).Sent.Expires
-	a.verify(o, o.code, false, "")
+func (a *actor) revokeOne(user, browser string) *call {
+	return a.do(a.named("revoke one"), deed{kind: revokesOne, closes: true, user: user}, func(ctx context.Context, s *mfa.Service) (any, error) {
+		return "done", s.RevokeBrowser(ctx, a.props.Client, "acme", user, browser)
+	})
 }
 
-// opened is the challenge that a start answered with.
-func (c *call) opened() opened {
-	ch := c.answer.(mfa.StartAnswer).Challenge
-	return opened{user: c.user, id: ch.ID, bearer: mfa.Call{Bearer: ch.Token.Reveal()}, code: c.sent, until: ch.Sent.Expires}
+func (a *actor) regenerate(user string, by mfa.Call, key string) *call {
+	by = withKey(by, key, "regenerate")
+	return a.do(a.named("new recovery codes"), deed{kind: regenerates, closes: true, user: user, replay: key, before: true}, func(ctx context.Context, s *mfa.Service) (any, error) {
+		return s.NewRecoveryCodes(ctx, by, "acme", user)
+	})
+}
+
+func (a *actor) remove(x *userApp, by mfa.Call) *call {
+	return a.do(a.named("remove the factor"), deed{kind: removes, closes: true, user: x.user, factor: x.id, before: true}, func(ctx context.Context, s *mfa.Service) (any, error) {
+		return "removed", s.RemoveFactor(ctx, by, "acme", x.user, x.id)
+	})
+}
+
+// removeNewest removes the factor that the user enrolled last, if there is more than one.
+func (a *actor) removeNewest(user string, by mfa.Call) {
+	c := a.do(a.named("look"), deed{kind: looks, user: user}, func(ctx context.Context, s *mfa.Service) (any, error) {
+		return s.GetUser(ctx, a.props.Client, "acme", user)
+	})
+	if u, ok := c.answer.(mfa.User); ok && !c.silent() && len(u.Factors) > 1 {
+		a.remove(&userApp{user: user, id: u.Factors[len(u.Factors)-1].ID}, by)
+	}
+}
+
+// turn turns a user's 2FA on or off.
+func (a *actor) turn(on bool, user string, by mfa.Call) *call {
+	d, what, done := deed{kind: disables, closes: true, user: user, before: true}, "turn off", "turned off"
+	if on {
+		d, what, done = deed{kind: enables, user: user}, "turn on", "turned on"
+	}
+	return a.do(a.named(what), d, func(ctx context.Context, s *mfa.Service) (any, error) {
+		_, err := s.SetEnabled(ctx, by, "acme", user, on)
+		return done, err
+	})
+}
+
+// unlock ends all locks of a user.
+func (a *actor) unlock(user string) *call {
+	return a.do(a.named("unlock"), deed{kind: unlocks, closes: true, user: user}, func(ctx context.Context, s *mfa.Service) (any, error) {
+		return s.Unlock(ctx, a.props.Client, "acme", user, mfa.Intervention{Actor: "eve", Reason: "She called."})
+	})
 }

@@ -1,2 +1,75 @@
-// Package walk holds the exhaustive check of package mfa: tests that go through every order in which a few calls can meet.
+// Package walk holds the exhaustive check of package mfa. It takes small worlds, in each of which a few calls are made at
+// once, and goes through every way in which these calls can meet. It holds tests only.
+//
+// # What it goes through
+//
+// A stage is such a world: what there is before the calls, the calls, and what must hold at the end besides what must hold
+// on every stage. The calls are those of the service itself. Whatever a call asks of the store waits until the walker lets
+// it go on, so the walker decides what happens next. It tries:
+//
+//   - every order of reads and commits,
+//   - every commit carried out, or its answer lost, or the process dead while it waits for the answer; a commit whose answer
+//     is lost may still land at any later moment, or never,
+//   - every moment for the clock to jump, where the stage says by how much,
+//   - on some stages the guard read at another moment than what is read with it, as DynamoDB may do it.
+//
+// Two schedules that have led to the same state go on in the same way. So the walker turns back where it comes to a state
+// that it has seen, and a few thousand walks stand for millions of schedules. A state is all that can make a difference:
+// what the store holds, what the calls have read and want to write, and what was answered. Where it holds something made at
+// random, it counts where else the same stands. TestTurningBackMissesNoOutcome compares this walk with one that never turns
+// back.
+//
+// The walk sees records as ctl show prints them. One table says what each field of each record means to it (fields), and a
+// field that isn't there fails the walk. So does a field, a fate of a commit or a sort of call that no walk comes across.
+//
+// # What must hold
+//
+//	I1   Each challenge, step of an app, recovery code, enrolment and proof has one success, and only with its right code.
+//	     The step that enrolled an app is spent, and so is every step before one that was accepted.
+//	I2   Every answer that is looked at is counted. There are never more than the caps of a challenge and of a user allow,
+//	     for codes and for recovery codes apart. No change of the account forgets a count. An unlock forgets them all, if
+//	     something is locked, and what begins after it was answered is not locked.
+//	I3   Nothing succeeds that begins or is recorded after the answer that ended it: a lock, an end, a revocation, a reset, a
+//	     removal, a new set of recovery codes, or another enrolment. No browser that was trusted before is trusted after it.
+//	I4   Nothing crosses a user or a challenge.
+//	I10  A call that is tried again, by itself or by its caller, is told the truth. It is charged for once, unless another
+//	     answer to the same challenge was recorded in between. The recovery codes that it was shown are those that work.
+//
+// Nothing is left of a user who was erased. What works in the end is asked of the service itself, on a copy of the store.
+//
+// Two things are allowed. What is decided in time may be answered after the end of a code or of trust. A sign-in in a trusted
+// browser writes no guard, so one that began before a revocation was answered may succeed after it.
+//
+// # How to run it
+//
+// By default every stage is walked with few lost commits. With COUNTERSIGN_ROUNDS=full (infra/test -full) there are more of
+// them, and more calls on some stages; that takes hours. With the race detector there are fewer than by default.
+//
+//	go test ./pkg/mfa/walk
+//	go test ./pkg/mfa/walk -run 'NoSchedule/the_lock_ends'
+//	COUNTERSIGN_ROUNDS=full go test ./pkg/mfa/walk -v -timeout 0 -run 'NoSchedule/the_lock_ends'
+//
+// With -v each stage says every minute how far it has come. A schedule that breaks an invariant is printed step by step.
+//
+// # Where to look
+//
+//	walk_test.go         the tests
+//	stage_test.go        what a stage is
+//	stages_…_test.go     the stages
+//	before_test.go       what there can be before the calls
+//	app_test.go          a user's authenticator app
+//	calls_test.go        the calls
+//	answers_test.go      what was answered
+//	schedule_test.go     what can happen next, and what then happens
+//	actor_test.go        a caller, and the store as its calls see it
+//	walker_test.go       how all schedules are gone through
+//	state_test.go        when two states are one
+//	records_test.go      what is read of records
+//	fields_test.go       what their fields mean
+//	effects_test.go      what calls did, to the guard and to each other
+//	invariants_test.go   what must hold for each call
+//	lasting_test.go      what must hold when all is over
+//	probe_test.go        what would still work then
+//	coverage_test.go     what the walks have come across
+//	progress_test.go     how far they have come
 package walk

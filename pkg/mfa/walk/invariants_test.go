@@ -1,196 +1,42 @@
 package walk
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
-	"math/bits"
 	"slices"
 	"strings"
 	"time"
 
 	"countersign/pkg/mfa"
-	"countersign/pkg/store"
-	"countersign/pkg/store/storetest"
 )
-
-// A deed is what a call was for.
-type deed struct {
-	kind      string // one of those below
-	user      string
-	challenge string
-	code      string    // that was typed
-	right     bool      // it is the one that was sent for this challenge before the calls began
-	until     time.Time // when that code, and a success with it, ends
-	replay    string    // Idempotency-Key
-	before    bool      // what it could succeed with was there before the calls
-	closes    bool      // an answer that isn't a refusal closes something
-
-	secret string   // what a success spends, of which there is to be one; empty: the challenge alone
-	factor string   // that the code is of, or that is removed
-	step   int64    // of that code
-	effect string   // of a recovery code
-	lets   string   // the challenge that an enrolment's finish answers
-	trusts bool     // a success trusts the browser
-	known  bool     // it answers a challenge that was begun in a known browser
-	learns bool     // the known token of a success is looked at when all is over
-	app    *heldApp // that is being enrolled
-	from   *call    // that gave what it could succeed with; nil: as before says
-}
-
-// The kinds of deed.
-const (
-	verifies = "verifies"
-	sends    = "sends" // supersedes code
-	starts   = "starts"
-	erases   = "erases"
-	moves    = "moves" // to another address
-	looks    = "looks"
-
-	recovers    = "recovers"
-	begins      = "begins" // to enrol
-	finishes    = "finishes"
-	proves      = "proves"  // the known address
-	revokes     = "revokes" // all browsers
-	revokesOne  = "revokesOne"
-	regenerates = "regenerates"
-	removes     = "removes" // a factor
-	disables    = "disables"
-	enables     = "enables"
-	unlocks     = "unlocks"
-)
-
-// guardSeen is what a test reads of a guard.
-type guardSeen struct {
-	User    string     `json:"user"`
-	Slots   []slotSeen `json:"slots"`
-	Pending *slotSeen  `json:"enrolment_slot"`
-	Guesses wrongSeen  `json:"wrong_codes"`
-	Looked  wrongSeen  `json:"wrong_recovery_codes"`
-	Sends   []int64    `json:"emails_sent"`
-
-	Recovery struct {
-		ID    string   `json:"id"`
-		Codes []string `json:"codes"`
-	} `json:"recovery"`
-	Factors []struct {
-		ID   string `json:"id"`
-		Step int64  `json:"step"`
-	} `json:"factors"`
-}
-
-type slotSeen struct {
-	ID      string        `json:"id"`
-	Wrong   int           `json:"wrong"`
-	State   string        `json:"state"`
-	By      store.Version `json:"written_by"`
-	Browser string        `json:"browser"`
-	Effect  string        `json:"effect"`
-	Factor  string        `json:"factor"`
-	Proven  bool          `json:"proven"`
-}
-
-// wrongSeen are the wrong answers of one sort: those of browsers that aren't known, and Known.
-type wrongSeen struct {
-	triesSeen
-	Known triesSeen `json:"known_browsers"`
-	Row   int       `json:"in_a_row"`
-}
-
-type triesSeen struct {
-	At    []int64   `json:"at"`
-	Until time.Time `json:"until"`
-}
-
-func (w wrongSeen) in(known bool) triesSeen {
-	if known {
-		return w.Known
-	}
-	return w.triesSeen
-}
-
-// all is how many are counted in both budgets.
-func (w wrongSeen) all() int { return len(w.At) + len(w.Known.At) }
 
 // An ending is how a schedule came out.
 type ending struct {
 	*schedule
 	calls    []*call
-	guards   map[string]guardSeen // by user
+	guards   map[string]guardView // by user
 	browsers int
 }
 
-func (s *schedule) ending() (*ending, error) {
+func (s *schedule) ending() *ending {
 	e := &ending{schedule: s}
 	for _, a := range s.actors {
 		e.calls = append(e.calls, a.calls...)
 	}
-	var err error
-	e.guards, e.browsers, err = guardsIn(s.model)
-	return e, err
+	e.guards, e.browsers = s.guards()
+	return e
 }
 
-// guardsIn reads all guards, and counts the browsers.
-func guardsIn(m *storetest.Model) (guards map[string]guardSeen, browsers int, _ error) {
-	guards = map[string]guardSeen{}
-	for _, item := range m.Items() {
-		if strings.HasPrefix(item.Key.Sort, "browser#") {
-			browsers++
-		}
-		if item.Key.Sort != "guard" {
-			continue
-		}
-		var g guardSeen
-		if err := json.Unmarshal(item.Body, &g); err != nil {
-			return nil, 0, err
-		}
-		guards[g.User] = g
-	}
-	return guards, browsers, nil
-}
-
-func (c *call) refusal() mfa.ErrorCode {
-	if c.err == nil {
-		return ""
-	}
-	return c.err.Code
-}
-
-// success reports whether something secret was accepted: a code, a trusted browser, or the proof that a change needs.
-func (c *call) success() bool {
-	if c.dead || c.err != nil {
-		return false
-	}
-	for _, said := range []string{"verified", "recovered", "enrolled", "proven", "made", "removed", "turned off", "{allow " + mfa.BrowserTrust} {
-		if strings.HasPrefix(c.text, said) {
-			return true
-		}
-	}
-	return false
-}
-
-// closing reports whether the answer said that something is closed.
-func (c *call) closing() bool {
-	switch c.refusal() {
-	case "":
-		return c.closes
-	case mfa.Locked, mfa.ChallengeInvalid, mfa.EnrolmentInvalid:
-		return true
-	case mfa.WrongCode:
-		return *c.err.AttemptsLeft == 0
-	}
-	return false
-}
+const (
+	challengeAttempts = 3  // per challenge, on every stage
+	commitTries       = 3  // of one commit, in one call
+	userAttempts      = 10 // per user, within the time that any schedule takes
+	wrongWindow       = 15 * time.Minute
+)
 
 // judge says which invariant does not hold at the end of a schedule.
 func (s *schedule) judge() error {
-	if len(s.faults) > 0 {
-		return fmt.Errorf("the stage is at fault: %s", s.faults[0])
-	}
-	e, err := s.ending()
-	if err != nil {
-		return err
-	}
+	e := s.ending()
 	for _, c := range e.calls {
 		if err := e.honest(c); err != nil {
 			return fmt.Errorf("%s: %w; the answer was %.40q", c.what, err, c.text)
@@ -211,13 +57,6 @@ func (s *schedule) judge() error {
 	return s.props.check(e)
 }
 
-const (
-	wrongAnswers = 3  // per challenge, on every stage
-	commitTries  = 3  // of one commit, in one call
-	wrongTries   = 10 // per user, within the time that any schedule takes
-	wrongWindow  = 15 * time.Minute
-)
-
 // honest checks one call: that its answer is true, that it was recorded, and that retries of its own have neither hidden
 // a success nor been charged for.
 func (e *ending) honest(c *call) error {
@@ -235,7 +74,7 @@ func (e *ending) honest(c *call) error {
 	wrong, verified, by := 0, false, false
 	for _, slot := range g.Slots {
 		if strings.HasSuffix(c.challenge, slot.ID) {
-			wrong, verified, by = slot.Wrong, slot.State == "verified", slices.Contains(c.tokens, slot.By)
+			wrong, verified, by = slot.Wrong, slot.State == "verified", slices.Contains(c.tokens, slot.WrittenBy)
 		}
 	}
 	late := !c.now.Before(c.until)
@@ -252,17 +91,67 @@ func (e *ending) honest(c *call) error {
 		return fmt.Errorf("I10: it succeeded and doesn't hear so")
 	case c.right && c.factor == "" && c.refusal() == mfa.WrongCode && !late && !e.happened(sends, c):
 		return fmt.Errorf("I10: the right code is called wrong")
-	case c.right && c.refusal() == mfa.ChallengeInvalid && !late && !verified && wrong < wrongAnswers && known && !e.renewed(c) && !e.turned(c):
+	case c.right && c.refusal() == mfa.ChallengeInvalid && !late && !verified && wrong < challengeAttempts && known && !e.renewed(c) && !e.turned(c):
 		return fmt.Errorf("I10: nothing ended the challenge")
 	}
 	return nil
 }
 
-// happened reports whether a deed of this kind took effect on what c is about.
-func (e *ending) happened(kind string, c *call) bool {
-	return slices.ContainsFunc(e.calls, func(x *call) bool {
-		return x.kind == kind && x.user == c.user && x.landed > 0
-	})
+// truthful checks what honest leaves open: that each answer recorded is counted or a success, and that what a call hears of it
+// is true, whatever it was for.
+func (e *ending) truthful(c *call) error {
+	if c.budget() != "" && c.landed != c.wrongCodes+c.wrongRecoveryCodes+c.won {
+		return fmt.Errorf("I2: %d answers were recorded, %d counted as wrong and %d as right", c.landed, c.wrongCodes+c.wrongRecoveryCodes, c.won)
+	}
+	if c.inOtherBudget > 0 || c.rowIsOff {
+		return fmt.Errorf("I2: %d wrong answers were counted in the other budget, or in no row", c.inOtherBudget)
+	}
+	if c.partly {
+		return fmt.Errorf("I2: an unlock forgot wrong answers although nothing was locked, or not all of them")
+	}
+	if c.lockIsOff {
+		return fmt.Errorf("I2: after a right recovery code the codes are locked, or not, against their count")
+	}
+	if c.silent() || c.replay != "" {
+		return nil
+	}
+	code := c.refusal()
+	if c.kind == unlocks && code == "" && c.landed == 0 && e.sawLock(c) {
+		return fmt.Errorf("law 2: an unlock without a commit")
+	}
+	if c.budget() == "" {
+		if c.landed > 0 && code != "" && c.kind != starts && c.kind != sends && !e.renewed(c) {
+			return fmt.Errorf("I10: it was done and doesn't hear so")
+		}
+		return nil
+	}
+	late := !c.now.Before(c.until)
+	switch {
+	case c.success() && !c.right:
+		return fmt.Errorf("I1: a wrong code succeeded")
+	case c.success() && c.won == 0:
+		return fmt.Errorf("law 2: success without a commit")
+	case c.success() && !c.decided.Before(c.until):
+		return fmt.Errorf("I3: success, decided at %s, of what ended at %s", c.decided, c.until)
+	case c.success() && c.step != 0 && !within(c.decided, c.step):
+		return fmt.Errorf("I1: success, decided at %s, with the code of step %d", c.decided, c.step)
+	case c.won > 0 && !c.success() && !e.renewed(c):
+		return fmt.Errorf("I10: it succeeded and doesn't hear so")
+	case code == mfa.WrongCode && c.counted() == 0:
+		return fmt.Errorf("I2: a wrong code was not counted")
+	case code == mfa.Locked && len(e.guards[c.user].attempts(c).At)+e.forgotten(c.user).in(c) < c.most():
+		return fmt.Errorf("I10: locked after %d wrong codes", len(e.guards[c.user].attempts(c).At))
+	case code == mfa.Locked && e.unlocked(c):
+		return fmt.Errorf("I10: locked, and began after it was answered that nothing is")
+	case c.right && code == mfa.WrongCode && !late && e.good(c):
+		return fmt.Errorf("I10: the right code is called wrong")
+	case c.kind == recovers && c.right && code == mfa.ChallengeInvalid && !late && !e.ended(c) && !e.renewed(c) && !e.turned(c),
+		c.kind != verifies && c.right && code == mfa.EnrolmentInvalid && !late && !e.ended(c) && !e.renewed(c) && e.winner(c) == nil && !e.happened(begins, c):
+		return fmt.Errorf("I10: nothing ended it")
+	case (code == mfa.NotFound || code == mfa.MethodForbidden) && !e.changed(c):
+		return fmt.Errorf("I10: nobody changed what can be answered with")
+	}
+	return nil
 }
 
 // closed checks I3 for the answer of one call: what it has closed stays closed to whatever begins, or is recorded, after
@@ -280,7 +169,7 @@ func (e *ending) closed(by *call) error {
 		switch code := by.refusal(); {
 		case code == mfa.Locked: // no stage brings another lock after one was lifted
 			shut = !c.lifted && c.budget() == by.budget() && c.decided.Before(by.now.Add(by.err.RetryAfter))
-		case code == mfa.WrongCode && *by.err.AttemptsLeft == 0 && len(g.tries(by).At)+e.forgotten(by.user).in(by) >= by.most():
+		case code == mfa.WrongCode && *by.err.AttemptsLeft == 0 && len(g.attempts(by).At)+e.forgotten(by.user).in(by) >= by.most():
 			shut = !c.lifted && c.budget() == by.budget() && c.decided.Before(by.decided.Add(wrongWindow))
 		case code == mfa.WrongCode && *by.err.AttemptsLeft == 0,
 			(code == mfa.ChallengeInvalid || code == mfa.EnrolmentInvalid) && by.now.Before(by.until):
@@ -304,16 +193,37 @@ func (e *ending) closed(by *call) error {
 	return nil
 }
 
+// shut reports whether by, which was answered that it is done, has closed what c succeeded with. A browser that was
+// trusted by a call, not before all, is closed only by what took effect after that call did.
+func (e *ending) shut(by, c *call) bool {
+	before := c.before || c.from != nil && c.from.landed > 0 && c.from.landedOver&by.bit == 0
+	switch {
+	case by.resets():
+		return before
+	case c.kind == starts && (by.kind == removes || by.kind == disables):
+		return before
+	case by.kind == removes:
+		return c.kind == verifies && c.factor == by.factor
+	case by.kind == regenerates:
+		return c.kind == recovers && c.from == nil
+	case by.kind == begins:
+		return c.kind == finishes && c.before
+	case c.kind == verifies && by.factor == c.factor && c.factor != "" && by.success():
+		return c.step <= by.step
+	}
+	return false
+}
+
 // bounded checks I1 and I2: one success for each challenge, and no more answers looked at than may be.
 func (e *ending) bounded() error {
 	for user, g := range e.guards {
 		for _, known := range []bool{false, true} {
-			if n := len(g.Guesses.in(known).At); n > wrongTries {
-				return fmt.Errorf("I2: %d wrong codes were looked at for %s in browsers that are known: %t, at most %d", n, user, known, wrongTries)
+			if n := len(g.WrongCodes.in(known).At); n > userAttempts {
+				return fmt.Errorf("I2: %d wrong codes were looked at for %s in browsers that are known: %t, at most %d", n, user, known, userAttempts)
 			}
 		}
 		for _, slot := range g.Slots {
-			if (slot.State == "failed") != (slot.Wrong == wrongAnswers) || slot.Wrong > wrongAnswers {
+			if (slot.State == "failed") != (slot.Wrong == challengeAttempts) || slot.Wrong > challengeAttempts {
 				return fmt.Errorf("I2: %d wrong codes for one challenge, which is %q", slot.Wrong, slot.State)
 			}
 		}
@@ -352,17 +262,6 @@ func (e *ending) bounded() error {
 	return e.counted()
 }
 
-// lost is how many commits were.
-func (e *ending) lost() (n int) {
-	for _, c := range e.calls {
-		n += c.lost
-	}
-	return n
-}
-
-// actor is the index of the actor that made the call.
-func (c *call) actor() int { return bits.TrailingZeros64(c.bit) / 8 }
-
 // counted checks that what was recorded is what was counted, for each challenge and for each user.
 func (e *ending) counted() error {
 	answers := maps.Clone(e.props.spent) // recorded, by challenge and by user
@@ -373,7 +272,7 @@ func (e *ending) counted() error {
 		}
 	}
 	for user, g := range e.guards {
-		counted := g.Guesses.all() + e.forgotten(user).codes()
+		counted := g.WrongCodes.all() + e.forgotten(user).codes()
 		for _, slot := range g.Slots {
 			n := slot.Wrong
 			if slot.State == "verified" && slot.Effect == "" && slot.Factor == "" {

@@ -2,13 +2,11 @@ package walk
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 
 	"countersign/pkg/mfa"
 	"countersign/pkg/seal"
-	"countersign/pkg/store"
 )
 
 // lasting checks what is left when all is over: no count of wrong answers was forgotten, and the recovery codes, codes of
@@ -37,19 +35,19 @@ func (e *ending) lasting() error {
 }
 
 // remembered checks that one of the user's two budgets holds what was counted in it, and nothing else.
-func (e *ending) remembered(user string, g guardSeen, known bool) error {
-	began, looked, guessed, forgotten := e.props.began[user], 0, 0, e.forgotten(user)
+func (e *ending) remembered(user string, g guardView, known bool) error {
+	began, wrongRecoveryCodes, wrongCodes, forgotten := e.props.began[user], 0, 0, e.forgotten(user)
 	for _, c := range e.calls {
 		if c.user == user && c.known == known {
-			looked += c.looked
-			guessed += c.guessed
+			wrongRecoveryCodes += c.wrongRecoveryCodes
+			wrongCodes += c.wrongCodes
 		}
 	}
-	if got, want := len(g.Guesses.in(known).At), len(began.Guesses.in(known).At)+guessed-forgotten.guessed[known]; got != want {
+	if got, want := len(g.WrongCodes.in(known).At), len(began.WrongCodes.in(known).At)+wrongCodes-forgotten.wrongCodes[known]; got != want {
 		return fmt.Errorf("I2: %d wrong codes of %s are counted, want %d; in known browsers: %t", got, user, want, known)
 	}
-	if got, want := len(g.Looked.in(known).At), len(began.Looked.in(known).At)+looked-forgotten.looked[known]; got != want || got > recoveryTries {
-		return fmt.Errorf("I2: %d wrong recovery codes of %s are counted, want %d, at most %d; in known browsers: %t", got, user, want, recoveryTries, known)
+	if got, want := len(g.WrongRecoveryCodes.in(known).At), len(began.WrongRecoveryCodes.in(known).At)+wrongRecoveryCodes-forgotten.wrongRecoveryCodes[known]; got != want || got > recoveryAttempts {
+		return fmt.Errorf("I2: %d wrong recovery codes of %s are counted, want %d, at most %d; in known browsers: %t", got, user, want, recoveryAttempts, known)
 	}
 	return nil
 }
@@ -78,27 +76,9 @@ func (e *ending) knownBrowsers() error {
 	return nil
 }
 
-// knows reports whether a sign-in with a token is one in a known browser.
-func (e *ending) knows(user string, token seal.Secret) (bool, error) {
-	s, model := e.aside(0)
-	started, err := s.StartChallenge(context.Background(), e.props.Client, knowing(token, signingIn(user)))
-	if err != nil {
-		return false, err
-	}
-	item, err := store.GetOne(context.Background(), model, store.Key{Partition: started.Challenge.ID, Sort: "challenge"})
-	if err != nil {
-		return false, err
-	}
-	var begun struct {
-		Known bool `json:"known"`
-	}
-	err = json.Unmarshal(item.Body, &begun)
-	return begun.Known, err
-}
-
 // recoverable checks that of all recovery codes that were ever shown those of the newest set work, if nobody has used
 // them, and that the newest set was shown to whoever made it.
-func (e *ending) recoverable(user string, g guardSeen) error {
+func (e *ending) recoverable(user string, g guardView) error {
 	on := len(g.Factors) > 0 // without any a challenge has nothing to be asked
 	check := func(shown []seal.Secret, newest bool, by string) error {
 		for _, code := range shown {
@@ -147,22 +127,6 @@ func (e *ending) replaced(user string, c *call) bool {
 		return x != c && x.user == user && x.landed > 0 &&
 			(x.kind == regenerates || x.kind == removes || x.closes && (x.kind == recovers || x.kind == finishes) && x.won > 0)
 	})
-}
-
-// shown are the recovery codes of an answer.
-func (c *call) shown() []seal.Secret {
-	if c.err != nil {
-		return nil
-	}
-	switch a := c.answer.(type) {
-	case mfa.VerifyAnswer:
-		return a.RecoveryCodes
-	case mfa.FinishAnswer:
-		return a.RecoveryCodes
-	case mfa.RecoveryCodes:
-		return a.RecoveryCodes
-	}
-	return nil
 }
 
 // apps checks that no code of an app that succeeded does so again, be it one that enrolled it, nor any before it, nor any of

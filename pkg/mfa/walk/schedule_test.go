@@ -4,17 +4,15 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
 	"testing/synctest"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"countersign/pkg/message"
 	"countersign/pkg/mfa"
-	"countersign/pkg/seal"
 	"countersign/pkg/store"
 	"countersign/pkg/store/storetest"
 )
@@ -41,50 +39,10 @@ type schedule struct {
 	lifted   bool   // an unlock has taken effect
 	mails    []message.Message
 	over     bool
-	faults   []string // what is wrong with the stage itself
-	chance   bool     // a code came up that somebody types as a wrong one: the schedule says nothing
+	records  map[string]*shownRecord // that it has come across, by what items hold
+	faults   []error                 // what is wrong with the stage itself
+	chance   bool                    // a code came up that somebody types as a wrong one: the schedule says nothing
 }
-
-// An actor makes calls one after another.
-type actor struct {
-	*schedule
-	service *mfa.Service
-	index   int
-	calls   []*call
-}
-
-// A call is one call of the service, with what is needed to judge its answer.
-type call struct {
-	bit  uint64
-	what string
-	deed
-
-	began       uint64 // what had been answered when its first move was made
-	moved       bool
-	landed      int       // commits of it that took effect
-	landedAfter uint64    // what had been answered when the last of them did
-	decided     time.Time // when the last of them was
-	lost        int       // commits of it whose answer was lost
-	overtaken   int       // by answers to the same challenge: theirs took effect after its own did
-	landedOver  uint64    // calls that close something, one commit of which had taken effect when the last of its own did
-	effects
-
-	now    time.Time // the moment of its present try
-	saw    []store.Item
-	tokens []store.Version
-	tries  int // of the present commit
-	cancel context.CancelFunc
-
-	sent   seal.Secret // the code that it mailed
-	dead   bool        // its process is gone
-	over   bool
-	answer any
-	err    *mfa.Error
-	text   string // all of the answer, or of the error
-}
-
-// silent reports whether the caller learnt nothing: no answer, or that the service can't be asked.
-func (c *call) silent() bool { return c.dead || c.err != nil && c.err.Code == mfa.Unavailable }
 
 // A move is something that a call waits for.
 type move struct {
@@ -102,6 +60,7 @@ type flight struct {
 	token  store.Version
 	writes []store.Write
 	now    time.Time // when it was decided
+	text   string    // see commitText
 }
 
 // A fate is what becomes of a move.
@@ -137,15 +96,10 @@ func (o option) String() string {
 	return o.move.call.what + ": " + o.move.name
 }
 
-var (
-	errLost = errors.New("the answer was lost")
-	errOver = errors.New("the schedule is over")
-)
-
 // open sets the actors off. Each runs until it waits.
 func (p *props) open(ctx context.Context, g *stage, losses int, naive bool) *schedule {
 	clock := storetest.NewClock(p.Clock.Now())
-	s := &schedule{stage: g, props: p, ctx: ctx, clock: clock, model: p.model.Clone(clock.Now), losses: losses, naive: naive}
+	s := &schedule{stage: g, props: p, ctx: ctx, clock: clock, model: p.model.Clone(clock.Now), losses: losses, naive: naive, records: map[string]*shownRecord{}}
 	if len(g.jumps) > 0 {
 		s.jumps = 1
 	}
@@ -278,9 +232,7 @@ func (s *schedule) fits(f *flight) int {
 
 func (s *schedule) item(key store.Key) store.Item {
 	item, err := store.GetOne(context.Background(), s.model, key)
-	if err != nil {
-		s.faults = append(s.faults, err.Error())
-	}
+	s.blame(err)
 	return item
 }
 
@@ -289,7 +241,7 @@ func (s *schedule) land(f *flight) error {
 	effect := s.fits(f) == fitsNow
 	for _, w := range f.writes {
 		if s.still(w.Key.Partition) && w.Expect != "" {
-			s.faults = append(s.faults, "the stage says that nobody writes "+w.Key.Partition[:3])
+			s.blame(fmt.Errorf("the stage says that nobody writes %.3s", w.Key.Partition))
 		}
 	}
 	before := s.guardOf(f)
@@ -306,8 +258,8 @@ func (s *schedule) land(f *flight) error {
 		f.call.landed++
 		f.call.landedAfter, f.call.decided = s.answered, f.now
 	}
-	if err != nil && !errors.Is(err, store.ErrConflict) {
-		s.faults = append(s.faults, err.Error())
+	if !errors.Is(err, store.ErrConflict) {
+		s.blame(err)
 	}
 	return err
 }
@@ -332,136 +284,9 @@ func (s *schedule) await(c *call, name string, made *flight, ask func() error) e
 	return m.err
 }
 
-// do makes one call.
-func (a *actor) do(what string, d deed, work func(context.Context, *mfa.Service) (any, error)) *call {
-	c := &call{bit: 1 << (8*a.index + len(a.calls)), what: what, deed: d}
-	ctx, cancel := context.WithCancel(a.ctx)
-	c.cancel = cancel
-	defer cancel()
-	a.mu.Lock()
-	a.calls = append(a.calls, c)
-	a.mu.Unlock()
-	if len(a.stage.jumps) > 0 {
-		a.await(c, "begins", nil, func() error { return nil })
+// blame notes an error that is none of the service's.
+func (s *schedule) blame(err error) {
+	if err != nil {
+		s.faults = append(s.faults, err)
 	}
-	answer, err := work(ctx, a.service)
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	c.over = true
-	if c.dead || a.over {
-		c.dead = true
-		return c
-	}
-	c.answer = answer
-	var again *mfa.Remembered
-	switch {
-	case errors.As(err, &again):
-		c.text = string(again.Answer)
-	case err != nil:
-		c.err = mfa.AsError(err)
-		c.text = told(nil, c.err)
-	default:
-		c.text = told(answer, nil)
-	}
-	if c.closing() {
-		a.answered |= c.bit
-	}
-	if !c.success() {
-		c.began, c.landedAfter = 0, 0 // only of a success one asks what came before it
-	}
-	return c
-}
-
-func (a *actor) call() *call { return a.calls[len(a.calls)-1] }
-
-// now is the service's clock. Asking for the time is how a call begins to decide anew.
-func (a *actor) now() time.Time {
-	c := a.call()
-	c.now, c.saw = a.clock.Now(), nil
-	return c.now
-}
-
-func (a *actor) read(what, partition string, ask func() ([]store.Item, error)) error {
-	c := a.call()
-	look := func() error {
-		items, err := ask()
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		c.saw = append(c.saw, items...)
-		return err
-	}
-	if a.still(partition) {
-		_, err := ask()
-		return err
-	}
-	return a.await(c, what, nil, look)
-}
-
-// Get implements store.Store.
-func (a *actor) Get(_ context.Context, keys ...store.Key) ([]store.Item, error) {
-	items := make([]store.Item, len(keys))
-	var reads errgroup.Group
-	for i, key := range keys { // each for itself, since a commit may come between any two
-		reads.Go(func() error {
-			return a.read("reads the "+key.Sort, key.Partition, func() (found []store.Item, err error) {
-				items[i], err = store.GetOne(context.Background(), a.model, key)
-				return items[i : i+1], err
-			})
-		})
-	}
-	return items, reads.Wait()
-}
-
-// Query implements store.Store.
-func (a *actor) Query(_ context.Context, q store.Query) (page store.Page, err error) {
-	if !a.stage.torn || !strings.HasPrefix(q.Partition, "u#") {
-		err = a.read("reads the account", q.Partition, func() ([]store.Item, error) {
-			page, err = a.model.Query(context.Background(), q)
-			return page.Items, err
-		})
-		return page, err
-	}
-	var parts [2]store.Page
-	var reads errgroup.Group
-	for i, what := range []string{"reads the guard", "reads the facts"} {
-		reads.Go(func() error {
-			return a.read(what, q.Partition, func() ([]store.Item, error) {
-				part, err := a.model.Query(context.Background(), q)
-				part.Items = slices.DeleteFunc(part.Items, func(item store.Item) bool { return (item.Key.Sort == "guard") != (i == 0) })
-				parts[i] = part
-				return part.Items, err
-			})
-		})
-	}
-	err = reads.Wait()
-	return store.Page{Items: append(parts[0].Items, parts[1].Items...)}, err
-}
-
-// Commit implements store.Store.
-func (a *actor) Commit(_ context.Context, token store.Version, writes ...store.Write) error {
-	c := a.call()
-	if !slices.Contains(c.tokens, token) {
-		c.tokens, c.tries = append(c.tokens, token), 0
-	}
-	c.tries++
-	f := &flight{call: c, token: token, writes: slices.Clone(writes), now: c.now}
-	return a.await(c, "commits", f, func() error { return a.land(f) })
-}
-
-// Count implements store.Store.
-func (a *actor) Count(context.Context, store.Key, int64, int64, time.Time) (int64, error) {
-	return 0, errors.New("no stage counts")
-}
-
-// SendMail takes a message.
-func (a *actor) SendMail(ctx context.Context, m message.Message) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.over || a.call().dead {
-		return errOver
-	}
-	a.mails = append(a.mails, m)
-	a.call().sent = m.Code
-	a.chance = a.chance || a.props.typed[m.Code.Reveal()]
-	return nil
 }

@@ -17,7 +17,7 @@ func enrolmentStages() []stage {
 		{
 			name: "an enrolment is finished twice", torn: true, lost: [3]int{1, 1, 2}, profile: "default", policy: signIn,
 			set: func(p *props) {
-				x, en := p.appUnderWay("ana", p.fresh(), mfa.EnrolRequest{Org: "acme", User: directory("ana"), Kind: mfa.TOTP})
+				x, en := p.appUnderWay("ana", p.Fresh(), mfa.EnrolRequest{Org: "acme", User: directory("ana"), Kind: mfa.TOTP})
 				p.call(func(a *actor) { a.finish(en, x.code(0), true, "") })
 				p.call(func(a *actor) { a.finish(en, x.code(0), true, "") })
 				if p.full {
@@ -28,7 +28,7 @@ func enrolmentStages() []stage {
 		{
 			name: "an enrolment is finished twice under one key", lost: [3]int{1, 1, 3}, profile: "default", policy: signIn,
 			set: func(p *props) {
-				x, en := p.appUnderWay("ana", p.fresh(), mfa.EnrolRequest{Org: "acme", User: directory("ana"), Kind: mfa.TOTP})
+				x, en := p.appUnderWay("ana", p.Fresh(), mfa.EnrolRequest{Org: "acme", User: directory("ana"), Kind: mfa.TOTP})
 				for range 2 {
 					p.call(func(a *actor) { untilHeard(func() *call { return a.finish(en, x.code(0), true, "k") }) })
 				}
@@ -38,8 +38,8 @@ func enrolmentStages() []stage {
 		{
 			name: "the last attempts at an enrolment", lost: [3]int{0, 1, 2}, profile: "default", policy: signIn,
 			set: func(p *props) {
-				x, en := p.appUnderWay("ana", p.fresh(), mfa.EnrolRequest{Org: "acme", User: directory("ana"), Kind: mfa.TOTP})
-				for range wrongAnswers - 1 {
+				x, en := p.appUnderWay("ana", p.Fresh(), mfa.EnrolRequest{Org: "acme", User: directory("ana"), Kind: mfa.TOTP})
+				for range challengeAttempts - 1 {
 					_, err := p.FinishEnrolment(context.Background(), p.Client, mfa.FinishRequest{Enrolment: en.id, Answer: mfa.Answer{Code: x.wrong()}})
 					if mfa.AsError(err).Code != mfa.WrongCode {
 						p.Fatal(err)
@@ -53,9 +53,9 @@ func enrolmentStages() []stage {
 		{
 			name: "an enrolment beside the lock", lost: [3]int{1, 1, 2}, profile: "default", policy: signIn,
 			set: func(p *props) {
-				x := p.app("ana", p.fresh())
+				x := p.app("ana", p.Fresh())
 				y, en := p.appUnderWay("ana", p.prove(x), mfa.EnrolRequest{Org: "acme", User: directory("ana"), Kind: mfa.TOTP})
-				p.mistake(x, wrongTries-1)
+				p.mistake(x, userAttempts-1)
 				p.call(func(a *actor) { a.finish(en, y.wrong(), false, "") })
 				p.call(func(a *actor) { a.finish(en, y.code(0), true, "") })
 			},
@@ -73,10 +73,30 @@ func enrolmentStages() []stage {
 			},
 		},
 		{
+			name: "an address that is proven is enrolled twice", torn: true, lost: [3]int{1, 1, 2}, profile: "default",
+			policy: func(p *mfa.Policy) { p.Require = mfa.Everyone },
+			set: func(p *props) {
+				en, code := p.proof("ana")
+				if _, err := p.ProveAddress(context.Background(), en.by, mfa.ProveRequest{Code: code}); err != nil {
+					p.Fatal(err)
+				}
+				begun, err := p.BeginEnrolment(context.Background(), en.by, mfa.EnrolRequest{Kind: mfa.Email})
+				if err != nil {
+					p.Fatal(err)
+				}
+				en.id, en.until, en.before = begun.ID, *begun.Expires, true
+				p.call(func(a *actor) { a.finish(en, seal.Secret{}, true, "") })
+				p.call(func(a *actor) { a.finish(en, seal.Secret{}, true, "") })
+				if p.full {
+					p.call(func(a *actor) { a.revokeAll("ana") })
+				}
+			},
+		},
+		{
 			name: "another enrolment is begun", torn: true, lost: [3]int{1, 1, 2}, profile: "default", policy: signIn,
 			set: func(p *props) {
-				x, en := p.appUnderWay("ana", p.fresh(), mfa.EnrolRequest{Org: "acme", User: directory("ana"), Kind: mfa.TOTP})
-				by := p.fresh()
+				x, en := p.appUnderWay("ana", p.Fresh(), mfa.EnrolRequest{Org: "acme", User: directory("ana"), Kind: mfa.TOTP})
+				by := p.Fresh()
 				p.call(func(a *actor) { a.finish(en, x.code(0), true, "") })
 				p.call(func(a *actor) {
 					a.finishMailed(a.begin("ana", by, mfa.Email), underWay{user: "ana", by: p.Client})
@@ -86,7 +106,7 @@ func enrolmentStages() []stage {
 		{
 			name: "all is revoked while a factor is enrolled", lost: [3]int{0, 1, 2}, profile: "default", policy: signIn,
 			set: func(p *props) {
-				x := p.app("ana", p.fresh())
+				x := p.app("ana", p.Fresh())
 				by := p.prove(x)
 				y, en := p.appUnderWay("ana", by, mfa.EnrolRequest{Org: "acme", User: directory("ana"), Kind: mfa.TOTP})
 				one := p.ask("ana", mfa.SignIn)
@@ -98,7 +118,7 @@ func enrolmentStages() []stage {
 		{
 			name: "a recovery resets while a factor is enrolled", torn: true, lost: [3]int{1, 1, 2}, profile: "default", policy: byDefault(mfa.EffectReset),
 			set: func(p *props) {
-				x := p.app("ana", p.fresh())
+				x := p.app("ana", p.Fresh())
 				y, en := p.appUnderWay("ana", p.prove(x), mfa.EnrolRequest{Org: "acme", User: directory("ana"), Kind: mfa.TOTP})
 				one := p.ask("ana", mfa.SignIn)
 				p.call(func(a *actor) { a.finish(en, y.code(0), true, "") })
@@ -108,7 +128,7 @@ func enrolmentStages() []stage {
 		{
 			name: "a factor is enrolled and another removed", torn: true, lost: [3]int{1, 1, 2}, profile: "default", policy: signIn,
 			set: func(p *props) {
-				x := p.app("ana", p.fresh())
+				x := p.app("ana", p.Fresh())
 				by := p.prove(x)
 				y, en := p.appUnderWay("ana", by, mfa.EnrolRequest{Org: "acme", User: directory("ana"), Kind: mfa.TOTP})
 				p.call(func(a *actor) { a.finish(en, y.code(0), true, "") })
@@ -118,27 +138,13 @@ func enrolmentStages() []stage {
 		{
 			name: "a factor is enrolled and removed", torn: true, lost: [3]int{1, 1, 2}, profile: "default", policy: signIn,
 			set: func(p *props) {
-				by := p.prove(p.app("ana", p.fresh()))
+				by := p.prove(p.app("ana", p.Fresh()))
 				y, en := p.appUnderWay("ana", by, mfa.EnrolRequest{Org: "acme", User: directory("ana"), Kind: mfa.TOTP})
 				p.call(func(a *actor) { a.finish(en, y.code(0), true, "") })
 				p.call(func(a *actor) { a.removeNewest("ana", by) })
 			},
 		},
 	}
-}
-
-// proof is a user who must enrol, and was sent a code to the known address first.
-func (p *props) proof(user string) (_ underWay, code seal.Secret) {
-	p.Helper()
-	started, err := p.StartChallenge(context.Background(), p.Client, signingIn(user))
-	if err != nil {
-		p.Fatal(err)
-	}
-	en := underWay{user: user, challenge: started.ID, until: started.Enrolment.Expires, by: mfa.Call{Bearer: started.Enrolment.Token.Reveal()}}
-	if _, err := p.BeginEnrolment(context.Background(), en.by, mfa.EnrolRequest{Kind: mfa.TOTP}); err != nil {
-		p.Fatal(err)
-	}
-	return en, p.Outbox.Code(p, addressOf(user))
 }
 
 // changeStages are about changes to an account beside its sign-ins.
@@ -148,7 +154,7 @@ func changeStages() []stage {
 		{
 			name: "all browsers are revoked", torn: true, lost: [3]int{0, 1, 2}, profile: "default", policy: signIn,
 			set: func(p *props) {
-				x := p.app("ana", p.fresh())
+				x := p.app("ana", p.Fresh())
 				token := p.trustBy(x)
 				one := p.ask("ana", mfa.SignIn)
 				p.call(func(a *actor) { a.useTrust(a.show(one, x, step(0), true)) })
@@ -161,7 +167,7 @@ func changeStages() []stage {
 		{
 			name: "a trusted browser beside a revocation", torn: true, lost: [3]int{1, 1, 2}, profile: "default", policy: signIn,
 			set: func(p *props) {
-				token := p.trustBy(p.app("ana", p.fresh()))
+				token := p.trustBy(p.app("ana", p.Fresh()))
 				p.call(func(a *actor) { a.startWith("ana", token, nil); a.startWith("ana", token, nil) })
 				p.call(func(a *actor) { a.revokeAll("ana") })
 			},
@@ -169,7 +175,7 @@ func changeStages() []stage {
 		{
 			name: "a known browser beside revocations", torn: true, lost: [3]int{1, 1, 2}, profile: "default", policy: signIn,
 			set: func(p *props) {
-				x := p.app("ana", p.fresh())
+				x := p.app("ana", p.Fresh())
 				p.trustBy(x)
 				listed, err := p.ListBrowsers(context.Background(), p.Client, "acme", "ana", mfa.ListQuery{})
 				if err != nil {
@@ -187,7 +193,7 @@ func changeStages() []stage {
 		{
 			name: "a proof beside a revocation", lost: [3]int{1, 1, 2}, profile: "default", policy: signIn,
 			set: func(p *props) {
-				by := p.prove(p.app("ana", p.fresh()))
+				by := p.prove(p.app("ana", p.Fresh()))
 				p.call(func(a *actor) { a.regenerate("ana", by, "") })
 				p.call(func(a *actor) { a.revokeAll("ana") })
 			},
@@ -195,7 +201,7 @@ func changeStages() []stage {
 		{
 			name: "one browser is revoked", torn: true, lost: [3]int{1, 1, 2}, profile: "default", policy: signIn,
 			set: func(p *props) {
-				x := p.app("ana", p.fresh())
+				x := p.app("ana", p.Fresh())
 				token := p.trustBy(x)
 				listed, err := p.ListBrowsers(context.Background(), p.Client, "acme", "ana", mfa.ListQuery{})
 				if err != nil {
@@ -212,7 +218,7 @@ func changeStages() []stage {
 		{
 			name: "a factor is removed", torn: true, lost: [3]int{0, 1, 2}, profile: "default", policy: signIn,
 			set: func(p *props) {
-				x := p.app("ana", p.fresh())
+				x := p.app("ana", p.Fresh())
 				y := p.app("ana", p.prove(x))
 				by := p.prove(x)
 				y.set = p.Clock.Now()
@@ -230,7 +236,7 @@ func changeStages() []stage {
 			name: "the user is erased while a browser is trusted", torn: true, lost: [3]int{0, 1, 1},
 			profile: "default", policy: signIn,
 			set: func(p *props) {
-				x := p.app("ana", p.fresh())
+				x := p.app("ana", p.Fresh())
 				y, en := p.appUnderWay("ana", p.prove(x), mfa.EnrolRequest{Org: "acme", User: directory("ana"), Kind: mfa.TOTP})
 				one := p.ask("ana", mfa.SignIn)
 				p.call(func(a *actor) { a.erase("ana") })
@@ -254,7 +260,7 @@ func changeStages() []stage {
 			name: "a lock is lifted beside answers", lost: [3]int{1, 1, 2},
 			set: func(p *props) {
 				one := p.begin("ana")
-				p.spendElsewhere("ana", wrongTries)
+				p.spendElsewhere("ana", userAttempts)
 				p.call(func(a *actor) { a.unlock("ana") })
 				p.call(func(a *actor) { a.verify(one, one.code, false, ""); a.verify(one, one.code, false, "") })
 				p.call(func(a *actor) { a.verify(one, mfatest.Wrong(one.code), false, "") })
@@ -266,7 +272,7 @@ func changeStages() []stage {
 		{
 			name: "the last guess before the lock is made beside an unlock", lost: [3]int{1, 1, 2},
 			set: func(p *props) {
-				p.spendElsewhere("ana", wrongTries-1)
+				p.spendElsewhere("ana", userAttempts-1)
 				one, two := p.begin("ana"), p.begin("ana")
 				p.call(func(a *actor) { a.unlock("ana") })
 				p.call(func(a *actor) { a.verify(one, mfatest.Wrong(one.code), false, "") })
@@ -276,9 +282,9 @@ func changeStages() []stage {
 		{
 			name: "a lock of recovery codes is lifted", lost: [3]int{0, 1, 2}, profile: "default", policy: signIn,
 			set: func(p *props) {
-				x := p.app("ana", p.fresh())
+				x := p.app("ana", p.Fresh())
 				one := p.ask("ana", mfa.SignIn)
-				p.mistakeRecovery(one, recoveryTries)
+				p.mistakeRecovery(one, recoveryAttempts)
 				p.call(func(a *actor) { a.unlock("ana") })
 				p.call(func(a *actor) { a.recover(one, p.shown[0], mfa.EffectSignIn, nil, "") })
 				p.call(func(a *actor) { a.recover(one, noCode, mfa.EffectSignIn, nil, "") })
@@ -290,7 +296,7 @@ func changeStages() []stage {
 		{
 			name: "2FA is turned off and on", lost: [3]int{0, 1, 1}, profile: "default", policy: signIn,
 			set: func(p *props) {
-				x := p.app("ana", p.fresh())
+				x := p.app("ana", p.Fresh())
 				by := p.prove(x)
 				token := p.trustBy(x)
 				one := p.ask("ana", mfa.SignIn)

@@ -1,18 +1,11 @@
 package walk
 
 import (
-	"context"
-	"fmt"
 	"time"
 
 	"countersign/pkg/mfa"
-	"countersign/pkg/seal"
+	"countersign/pkg/mfa/mfatest"
 )
-
-// byDefault is the default policy with few recovery codes, of that effect.
-func byDefault(effect string) func(*mfa.Policy) {
-	return func(p *mfa.Policy) { p.Recovery.Count, p.Recovery.Effect = 2, effect }
-}
 
 // appStages are about the codes of an app.
 func appStages() []stage {
@@ -21,7 +14,7 @@ func appStages() []stage {
 		{
 			name: "one code of an app at two sign-ins", lost: [3]int{1, 1, 2}, profile: "default", policy: signIn,
 			set: func(p *props) {
-				x := p.app("ana", p.fresh())
+				x := p.app("ana", p.Fresh())
 				one, two := p.ask("ana", mfa.SignIn), p.ask("ana", mfa.SignIn)
 				p.call(func(a *actor) { a.show(one, x, step(0), false) })
 				p.call(func(a *actor) { a.show(two, x, step(0), true) })
@@ -29,9 +22,9 @@ func appStages() []stage {
 		},
 		{
 			name: "codes of two steps, and the clock moves on", lost: [3]int{0, 1, 1}, profile: "default", policy: signIn,
-			jumps: []time.Duration{appStep, 2 * appStep},
+			jumps: []time.Duration{mfatest.Step, 2 * mfatest.Step},
 			set: func(p *props) {
-				x := p.app("ana", p.fresh())
+				x := p.app("ana", p.Fresh())
 				one, two := p.ask("ana", mfa.SignIn), p.ask("ana", mfa.SignIn)
 				p.call(func(a *actor) { a.show(one, x, step(1), false) })
 				p.call(func(a *actor) { a.show(two, x, step(0), false) })
@@ -40,8 +33,8 @@ func appStages() []stage {
 		{
 			name: "a code of an app beside the lock", lost: [3]int{0, 1, 2}, profile: "default", policy: signIn,
 			set: func(p *props) {
-				x := p.app("ana", p.fresh())
-				p.mistake(x, wrongTries-1)
+				x := p.app("ana", p.Fresh())
+				p.mistake(x, userAttempts-1)
 				one, two := p.ask("ana", mfa.SignIn), p.ask("ana", mfa.SignIn)
 				p.call(func(a *actor) { a.show(one, x, nil, false) })
 				p.call(func(a *actor) { a.show(two, x, nil, false) })
@@ -51,10 +44,10 @@ func appStages() []stage {
 		{
 			name: "the last guesses of both budgets", lost: [3]int{0, 1, 2}, profile: "default", policy: signIn,
 			set: func(p *props) {
-				x := p.app("ana", p.fresh())
+				x := p.app("ana", p.Fresh())
 				token := *p.answer(p.ask("ana", mfa.SignIn), x, nil).KnownToken
-				p.mistake(x, wrongTries-1)
-				p.mistakeIn(x, token, wrongTries-1)
+				p.mistake(x, userAttempts-1)
+				p.mistakeIn(x, token, userAttempts-1)
 				stranger, owner := p.ask("ana", mfa.SignIn), p.askIn("ana", mfa.SignIn, token)
 				p.call(func(a *actor) { a.show(stranger, x, nil, false) })
 				p.call(func(a *actor) { a.show(owner, x, nil, false) })
@@ -83,7 +76,7 @@ func recoveryStages() []stage {
 		{
 			name: "one recovery code at two sign-ins", lost: [3]int{1, 1, 2}, profile: "default", policy: signIn,
 			set: func(p *props) {
-				p.app("ana", p.fresh())
+				p.app("ana", p.Fresh())
 				one, two := p.ask("ana", mfa.SignIn), p.ask("ana", mfa.SignIn)
 				p.call(func(a *actor) { a.recover(one, p.shown[0], mfa.EffectSignIn, nil, "") })
 				p.call(func(a *actor) { a.recover(two, p.shown[0], mfa.EffectSignIn, nil, "") })
@@ -92,7 +85,7 @@ func recoveryStages() []stage {
 		{
 			name: "two recovery codes at one sign-in", lost: [3]int{0, 1, 2}, profile: "default", policy: signIn,
 			set: func(p *props) {
-				x := p.app("ana", p.fresh())
+				x := p.app("ana", p.Fresh())
 				one := p.ask("ana", mfa.SignIn)
 				p.call(func(a *actor) { a.recover(one, p.shown[0], mfa.EffectSignIn, nil, "") })
 				p.call(func(a *actor) { a.recover(one, p.shown[1], mfa.EffectSignIn, nil, "") })
@@ -102,10 +95,23 @@ func recoveryStages() []stage {
 		{
 			name: "a stranger's last recovery codes beside the owner's in a known browser", lost: [3]int{0, 1, 2}, profile: "default", policy: signIn,
 			set: func(p *props) {
-				x := p.app("ana", p.fresh())
+				x := p.app("ana", p.Fresh())
 				token := *p.answer(p.ask("ana", mfa.SignIn), x, nil).KnownToken
 				stranger, owner := p.ask("ana", mfa.SignIn), p.askIn("ana", mfa.SignIn, token)
-				p.mistakeRecovery(stranger, recoveryTries-1)
+				p.mistakeRecovery(stranger, recoveryAttempts-1)
+				p.call(func(a *actor) { a.recover(stranger, noCode, mfa.EffectSignIn, nil, "") })
+				p.call(func(a *actor) { a.recover(owner, noCode, mfa.EffectSignIn, nil, "") })
+				p.call(func(a *actor) { a.recover(owner, p.shown[0], mfa.EffectSignIn, nil, "") })
+			},
+		},
+		{
+			name: "the last recovery codes of both budgets", lost: [3]int{0, 1, 2}, profile: "default", policy: signIn,
+			set: func(p *props) {
+				x := p.app("ana", p.Fresh())
+				token := *p.answer(p.ask("ana", mfa.SignIn), x, nil).KnownToken
+				stranger, owner := p.ask("ana", mfa.SignIn), p.askIn("ana", mfa.SignIn, token)
+				p.mistakeRecovery(stranger, recoveryAttempts-1)
+				p.mistakeRecovery(owner, recoveryAttempts-1)
 				p.call(func(a *actor) { a.recover(stranger, noCode, mfa.EffectSignIn, nil, "") })
 				p.call(func(a *actor) { a.recover(owner, noCode, mfa.EffectSignIn, nil, "") })
 				p.call(func(a *actor) { a.recover(owner, p.shown[0], mfa.EffectSignIn, nil, "") })
@@ -114,9 +120,9 @@ func recoveryStages() []stage {
 		{
 			name: "the last recovery codes before the lock", lost: [3]int{0, 1, 2}, profile: "default", policy: signIn,
 			set: func(p *props) {
-				p.app("ana", p.fresh())
+				p.app("ana", p.Fresh())
 				one, two := p.ask("ana", mfa.SignIn), p.ask("ana", mfa.SignIn)
-				p.mistakeRecovery(one, recoveryTries-1)
+				p.mistakeRecovery(one, recoveryAttempts-1)
 				p.call(func(a *actor) { a.recover(one, noCode, mfa.EffectSignIn, nil, "") })
 				p.call(func(a *actor) { a.recover(two, noCode, mfa.EffectSignIn, nil, "") })
 				p.call(func(a *actor) { a.recover(two, p.shown[0], mfa.EffectSignIn, nil, "") })
@@ -125,8 +131,8 @@ func recoveryStages() []stage {
 		{
 			name: "a recovery code opens no window of guesses", lost: [3]int{0, 1, 1}, profile: "default", policy: signIn,
 			set: func(p *props) {
-				x := p.app("ana", p.fresh())
-				p.mistake(x, wrongTries-1)
+				x := p.app("ana", p.Fresh())
+				p.mistake(x, userAttempts-1)
 				one, two := p.ask("ana", mfa.SignIn), p.ask("ana", mfa.SignIn)
 				p.call(func(a *actor) { a.show(one, x, nil, false) })
 				p.call(func(a *actor) { a.recover(one, p.shown[0], mfa.EffectSignIn, nil, "") })
@@ -136,7 +142,7 @@ func recoveryStages() []stage {
 		{
 			name: "a recovery resets", lost: [3]int{0, 1, 2}, profile: "default", policy: byDefault(mfa.EffectReset),
 			set: func(p *props) {
-				x := p.app("ana", p.fresh())
+				x := p.app("ana", p.Fresh())
 				token := p.trustBy(x)
 				p.mistake(x, 1)
 				one, two := p.ask("ana", mfa.SignIn), p.ask("ana", mfa.SignIn)
@@ -149,7 +155,7 @@ func recoveryStages() []stage {
 		{
 			name: "a recovery enrols anew", lost: [3]int{0, 1, 1}, profile: "default", policy: byDefault(mfa.EffectReenrol), resend: true,
 			set: func(p *props) {
-				x := p.app("ana", p.fresh())
+				x := p.app("ana", p.Fresh())
 				token := p.trustBy(x)
 				one := p.ask("ana", mfa.SignIn)
 				p.call(func(a *actor) {
@@ -170,7 +176,7 @@ func recoveryStages() []stage {
 		{
 			name: "new recovery codes beside an old one", lost: [3]int{1, 1, 2}, profile: "default", policy: signIn,
 			set: func(p *props) {
-				by := p.prove(p.app("ana", p.fresh()))
+				by := p.prove(p.app("ana", p.Fresh()))
 				one, two := p.ask("ana", mfa.SignIn), p.ask("ana", mfa.SignIn)
 				p.call(func(a *actor) {
 					c := a.regenerate("ana", by, "")
@@ -185,7 +191,7 @@ func recoveryStages() []stage {
 		{
 			name: "two make new recovery codes", lost: [3]int{1, 2, 3}, profile: "default", policy: signIn,
 			set: func(p *props) {
-				by := p.prove(p.app("ana", p.fresh()))
+				by := p.prove(p.app("ana", p.Fresh()))
 				p.call(func(a *actor) { a.regenerate("ana", by, "") })
 				p.call(func(a *actor) { a.regenerate("ana", by, "") })
 			},
@@ -193,7 +199,7 @@ func recoveryStages() []stage {
 		{
 			name: "new recovery codes are asked for twice under one key", lost: [3]int{1, 1, 3}, profile: "default", policy: signIn,
 			set: func(p *props) {
-				by := p.prove(p.app("ana", p.fresh()))
+				by := p.prove(p.app("ana", p.Fresh()))
 				for range 2 {
 					p.call(func(a *actor) { untilHeard(func() *call { return a.regenerate("ana", by, "k") }) })
 				}
@@ -201,48 +207,4 @@ func recoveryStages() []stage {
 			},
 		},
 	}
-}
-
-// heardAlike checks that all who heard anything under one key heard the same, and that the recovery codes they were shown
-// are the newest.
-func heardAlike(e *ending) error {
-	var heard *call
-	var shown []seal.Secret
-	for _, c := range e.calls {
-		switch {
-		case c.silent():
-		case heard == nil:
-			heard = c
-		case heard.text != c.text:
-			return fmt.Errorf("I10: one call heard %q, and %s %q", heard.text, c.what, c.text)
-		}
-		if !c.silent() {
-			shown = append(shown, c.shown()...)
-		}
-	}
-	if heard == nil || heard.err != nil {
-		return nil
-	}
-	for _, code := range shown {
-		if good, err := e.recovered("ana", code); err != nil || !good {
-			return fmt.Errorf("I10: a recovery code that was shown is good: %t, %w", good, err)
-		}
-	}
-	return nil
-}
-
-// enrolled finishes the enrolment of an app before the calls, and moves the clock on to its next step.
-func (p *props) enrolled(x *heldApp, en underWay) {
-	p.Helper()
-	done, err := p.FinishEnrolment(context.Background(), p.Client, mfa.FinishRequest{Enrolment: en.id, Answer: mfa.Answer{Code: x.code(0)}})
-	if err != nil {
-		p.Fatal(err)
-	}
-	x.id = done.Factor.ID
-	if len(done.RecoveryCodes) > 0 {
-		p.shown = done.RecoveryCodes
-	}
-	p.Clock.Advance(appStep)
-	x.set = p.Clock.Now()
-	p.apps = append(p.apps, x)
 }

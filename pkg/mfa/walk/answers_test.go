@@ -1,0 +1,126 @@
+package walk
+
+import (
+	"fmt"
+	"strings"
+
+	"countersign/pkg/mfa"
+	"countersign/pkg/seal"
+)
+
+// told is an answer, or a refusal, with its secrets.
+func told(answer any, err *mfa.Error) string {
+	if err != nil {
+		left := -1
+		if err.AttemptsLeft != nil {
+			left = *err.AttemptsLeft
+		}
+		return fmt.Sprintf("%s %d %s", err.Code, left, err.RetryAfter)
+	}
+	reveal := func(s *seal.Secret) string {
+		if s == nil {
+			return ""
+		}
+		return s.Reveal()
+	}
+	revealAll := func(codes []seal.Secret) (text string) {
+		for _, code := range codes {
+			text += " " + code.Reveal()
+		}
+		return text
+	}
+	switch a := answer.(type) {
+	case mfa.VerifyAnswer:
+		return fmt.Sprint("verified ", a.IssuedAt, " ", a.Token.Reveal(), " ", reveal(a.TrustToken), " ", reveal(a.KnownToken), revealAll(a.RecoveryCodes))
+	case mfa.StartAnswer:
+		text := fmt.Sprint(a.Decision, " ", reveal(a.Token), " ", reveal(a.TrustToken))
+		if c := a.Challenge; c != nil {
+			text += fmt.Sprint(" ", c.ID, " ", reveal(c.Token), " ", c.Sent, " ", c.SendError)
+		}
+		return text
+	case mfa.RecoverAnswer:
+		text := fmt.Sprint("recovered ", a.Effect, " ", a.CodesLeft, " ", a.IssuedAt, " ", reveal(a.Token))
+		if a.Enrolment != nil {
+			text += " " + reveal(a.Enrolment.Token)
+		}
+		return text
+	case mfa.EnrolAnswer:
+		text := fmt.Sprint("begun ", a.ID, " ", a.Kind)
+		if a.SendAnswer != nil {
+			text += fmt.Sprint(" ", a.Sent)
+		}
+		if a.TOTP != nil {
+			text += " " + a.TOTP.Secret.Reveal()
+		}
+		return text
+	case mfa.FinishAnswer:
+		return fmt.Sprint("enrolled ", a.Factor.ID, " ", a.IssuedAt, " ", reveal(a.Token), revealAll(a.RecoveryCodes))
+	case mfa.ProveAnswer:
+		return "proven"
+	case mfa.RecoveryCodes:
+		return fmt.Sprint("made", revealAll(a.RecoveryCodes))
+	case mfa.User:
+		return fmt.Sprint("user with ", len(a.Factors), " factors, locked until ", a.LockedUntil)
+	case mfa.SendAnswer:
+		return fmt.Sprint("sent ", a.Sent)
+	}
+	return fmt.Sprint(answer)
+}
+
+// silent reports whether the caller learnt nothing: no answer, or that the service can't be asked.
+func (c *call) silent() bool { return c.dead || c.err != nil && c.err.Code == mfa.Unavailable }
+
+func (c *call) refusal() mfa.ErrorCode {
+	if c.err == nil {
+		return ""
+	}
+	return c.err.Code
+}
+
+// success reports whether something secret was accepted: a code, a trusted browser, or the proof that a change needs.
+func (c *call) success() bool {
+	if c.dead || c.err != nil {
+		return false
+	}
+	for _, said := range []string{"verified", "recovered", "enrolled", "proven", "made", "removed", "turned off", "{allow " + mfa.BrowserTrust} {
+		if strings.HasPrefix(c.text, said) {
+			return true
+		}
+	}
+	return false
+}
+
+// closing reports whether the answer said that something is closed.
+func (c *call) closing() bool {
+	switch c.refusal() {
+	case "":
+		return c.closes
+	case mfa.Locked, mfa.ChallengeInvalid, mfa.EnrolmentInvalid:
+		return true
+	case mfa.WrongCode:
+		return *c.err.AttemptsLeft == 0
+	}
+	return false
+}
+
+// opened is the challenge that a start answered with.
+func (c *call) opened() opened {
+	ch := c.answer.(mfa.StartAnswer).Challenge
+	return opened{user: c.user, id: ch.ID, bearer: mfa.Call{Bearer: ch.Token.Reveal()}, code: c.sent, until: ch.Sent.Expires}
+}
+
+// shown are the recovery codes of an answer.
+func (c *call) shown() []seal.Secret {
+	if c.err != nil {
+		return nil
+	}
+	switch a := c.answer.(type) {
+	case mfa.VerifyAnswer:
+		return a.RecoveryCodes
+	case mfa.FinishAnswer:
+		return a.RecoveryCodes
+	case mfa.RecoveryCodes:
+		return a.RecoveryCodes
+	}
+	return nil
+}

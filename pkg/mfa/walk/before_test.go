@@ -1,0 +1,174 @@
+package walk
+
+import (
+	"context"
+	"time"
+
+	"countersign/pkg/mfa"
+	"countersign/pkg/mfa/mfatest"
+	"countersign/pkg/seal"
+)
+
+// opened is a challenge that waits for its answer.
+type opened struct {
+	user, id string
+	known    bool // begun in a known browser
+	learns   bool // the known token that its answer gives is looked at
+	bearer   mfa.Call
+	code     seal.Secret
+	until    time.Time
+}
+
+func addressOf(user string) string { return user + "@acme.example" }
+
+// directory is what the client says of a user.
+func directory(user string) *mfa.Person {
+	return &mfa.Person{ID: user, Email: mfa.Some(addressOf(user))}
+}
+
+func signingIn(user string) mfa.StartRequest {
+	return mfa.StartRequest{Org: "acme", User: mfa.Person{ID: user, Email: mfa.Some(addressOf(user))}}
+}
+
+// knowing is the same sign-in in a browser that holds a known token.
+func knowing(token seal.Secret, q mfa.StartRequest) mfa.StartRequest {
+	q.KnownToken = token
+	return q
+}
+
+// trusting is the same sign-in with a trusted browser.
+func trusting(token seal.Secret, q mfa.StartRequest) mfa.StartRequest {
+	q.TrustToken = token
+	return q
+}
+
+// begin starts a challenge before the calls.
+func (p *props) begin(user string) opened {
+	p.Helper()
+	return p.beginIn(user, seal.Secret{})
+}
+
+// beginIn is begin in a browser that holds a known token.
+func (p *props) beginIn(user string, known seal.Secret) opened {
+	p.Helper()
+	answer, err := p.StartChallenge(context.Background(), p.Client, knowing(known, signingIn(user)))
+	if err != nil {
+		p.Fatal(err)
+	}
+	o := opened{
+		known: !known.IsZero(), user: user, id: answer.Challenge.ID, bearer: mfa.Call{Bearer: answer.Challenge.Token.Reveal()},
+		code: p.Outbox.Code(p, addressOf(user)), until: answer.Challenge.Sent.Expires,
+	}
+	if p.typed[o.code.Reveal()] {
+		return p.beginIn(user, known) // by chance; each code is to be right for one challenge only
+	}
+	p.typed[o.code.Reveal()], p.typed[mfatest.Wrong(o.code).Reveal()] = true, true
+	p.before[o.id] = true
+	return o
+}
+
+// ask begins a challenge to an app, before the calls.
+func (p *props) ask(user, purpose string) opened {
+	p.Helper()
+	return p.askIn(user, purpose, seal.Secret{})
+}
+
+// askIn is ask in a browser that holds a known token.
+func (p *props) askIn(user, purpose string, known seal.Secret) opened {
+	p.Helper()
+	q := knowing(known, signingIn(user))
+	q.Purpose = purpose
+	answer, err := p.StartChallenge(context.Background(), p.Client, q)
+	if err != nil {
+		p.Fatal(err)
+	}
+	ch := answer.Challenge
+	p.before[ch.ID] = true
+	return opened{known: !known.IsZero(), user: user, id: ch.ID, bearer: mfa.Call{Bearer: ch.Token.Reveal()}, until: ch.Expires}
+}
+
+// spend answers wrongly, before the calls.
+func (p *props) spend(o opened, times int) {
+	p.Helper()
+	for range times {
+		_, err := p.Verify(context.Background(), p.Client, mfa.VerifyRequest{Challenge: o.id, Answer: mfa.Answer{Code: mfatest.Wrong(o.code)}})
+		if mfa.AsError(err).Code != mfa.WrongCode {
+			p.Fatal(err)
+		}
+		p.spent[o.id]++
+		p.spent[o.user]++
+	}
+}
+
+// spendElsewhere answers wrongly to other challenges of the user.
+func (p *props) spendElsewhere(user string, times int) {
+	for ; times > 0; times -= challengeAttempts {
+		p.spend(p.begin(user), min(times, challengeAttempts))
+	}
+}
+
+// know lets a user in and gives the known token of the browser.
+func (p *props) know(user string) seal.Secret {
+	p.Helper()
+	o := p.begin(user)
+	answer, err := p.Verify(context.Background(), p.Client, mfa.VerifyRequest{Challenge: o.id, Answer: mfa.Answer{Code: o.code}})
+	if err != nil {
+		p.Fatal(err)
+	}
+	p.spent[o.id]++
+	p.spent[o.user]++
+	return *answer.KnownToken
+}
+
+// trust lets a user in and gives the token of the browser that is trusted from then on.
+func (p *props) trust(user string) seal.Secret {
+	p.Helper()
+	o := p.begin(user)
+	answer, err := p.Verify(context.Background(), p.Client, mfa.VerifyRequest{
+		Challenge: o.id, Answer: mfa.Answer{Code: o.code}, Trust: &mfa.TrustChoice{Name: "Firefox"},
+	})
+	if err != nil {
+		p.Fatal(err)
+	}
+	p.spent[o.id]++
+	p.spent[o.user]++
+	return *answer.TrustToken
+}
+
+// use signs in with a trusted browser and gives its next token.
+func (p *props) use(user string, token seal.Secret) seal.Secret {
+	p.Helper()
+	answer, err := p.StartChallenge(context.Background(), p.Client, trusting(token, signingIn(user)))
+	if err != nil {
+		p.Fatal(err)
+	}
+	return *answer.TrustToken
+}
+
+// proof is a user who must enrol, and was sent a code to the known address first.
+func (p *props) proof(user string) (_ underWay, code seal.Secret) {
+	p.Helper()
+	started, err := p.StartChallenge(context.Background(), p.Client, signingIn(user))
+	if err != nil {
+		p.Fatal(err)
+	}
+	en := underWay{user: user, challenge: started.ID, until: started.Enrolment.Expires, by: mfa.Call{Bearer: started.Enrolment.Token.Reveal()}}
+	if _, err := p.BeginEnrolment(context.Background(), en.by, mfa.EnrolRequest{Kind: mfa.TOTP}); err != nil {
+		p.Fatal(err)
+	}
+	return en, p.Outbox.Code(p, addressOf(user))
+}
+
+// noCode has the form of a recovery code and is none.
+var noCode = mfatest.NoRecoveryCode()
+
+// mistakeRecovery answers with wrong recovery codes, before the calls.
+func (p *props) mistakeRecovery(o opened, times int) {
+	p.Helper()
+	for range times {
+		_, err := p.Recover(context.Background(), p.Client, mfa.RecoverRequest{Challenge: o.id, Code: noCode})
+		if mfa.AsError(err).Code != mfa.WrongCode {
+			p.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,70 @@
+package walk
+
+import (
+	"sync"
+	"testing"
+)
+
+// A coverage is what the walks of all stages have come across. A stage, an event or a field that none comes across any more
+// would otherwise be lost without a word.
+type coverage struct {
+	mu     sync.Mutex
+	stages int
+	fates  map[fate]bool
+	deeds  map[string]bool
+	fields map[string]bool
+}
+
+func newCoverage() *coverage {
+	return &coverage{fates: map[fate]bool{}, deeds: map[string]bool{}, fields: map[string]bool{}}
+}
+
+func (c *coverage) stage() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stages++
+}
+
+// taken notes that something happened, to a call.
+func (c *coverage) taken(o option) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.fates[o.fate] = true
+	if o.move != nil {
+		c.deeds[o.move.call.kind] = true
+	}
+}
+
+// field notes that a field of a record was not empty.
+func (c *coverage) field(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.fields[name] = true
+}
+
+// complete checks that nothing is missing, if all stages were walked.
+func (c *coverage) complete(t *testing.T) {
+	t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stages < len(stages()) {
+		return // only some were asked for
+	}
+	for f := passes; f <= jumps; f++ {
+		if !c.fates[f] {
+			t.Errorf("no walk has come across the fate %d", f)
+		}
+	}
+	for _, kind := range deeds {
+		if !c.deeds[kind] {
+			t.Errorf("no walk has come across a call that %s", kind)
+		}
+	}
+	for record, table := range fields {
+		for path, m := range table {
+			if m.form != "unmet" && !c.fields[record+"."+path] {
+				t.Errorf("no walk has come across %s.%s", record, path)
+			}
+		}
+	}
+}

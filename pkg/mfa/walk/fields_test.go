@@ -1,0 +1,329 @@
+package walk
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"maps"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A meaning is what the walk takes a field for. Two states are one if all their fields are alike.
+type meaning struct {
+	form string
+	why  string // of unmet
+}
+
+var (
+	kept   = meaning{form: "kept"}   // alike if they are equal
+	word   = meaning{form: "word"}   // made at random, or a digest: alike if it stands in the same places
+	moment = meaning{form: "moment"} // alike if they are equal, since the clock moves only where a stage says so
+)
+
+// unmet is a field that no stage ever sets, and why none does. The day one does, the walk fails and asks what it means.
+func unmet(why string) meaning { return meaning{form: "unmet", why: why} }
+
+var (
+	copied       = unmet("it is copied into what is answered or sent, and decides nothing")
+	onBehalf     = unmet("the enrolment that an administrator begins is finished before the calls")
+	ofChallenges = unmet("only the slot of a challenge has it")
+	waits        = unmet("no stage has more to tell a user than a day has room for")
+)
+
+type fieldTable map[string]meaning
+
+// under is a table of the fields of a struct that is itself a field.
+func under(name string, inner fieldTable) fieldTable {
+	table := fieldTable{}
+	for path, m := range inner {
+		table[name+"."+path] = m
+	}
+	return table
+}
+
+func together(tables ...fieldTable) fieldTable {
+	all := fieldTable{}
+	for _, t := range tables {
+		maps.Copy(all, t)
+	}
+	return all
+}
+
+// fields says of each field of each record that a walk comes across what it means. A record has the name of its struct in
+// package mfa, and a field the path by which ctl show prints it. TestEveryFieldOfARecordHasAMeaning finds what is missing
+// here, and so does a walk that meets it.
+var fields = map[string]fieldTable{
+	"guard": together(fieldTable{
+		"format": kept, "org": kept, "user": kept, "epoch": word, "trust_epoch": word, "known_word": word, "activity_key": word,
+		"profile.email":  kept,
+		"profile.phone":  unmet("no kind of factor is answered by phone yet"),
+		"profile.name":   unmet("it is only shown"),
+		"profile.locale": unmet("it only chooses the words of a message"),
+		"enabled":        kept,
+		"enforced":       unmet("an administrator's word only asks for more; the stages that enrol under a policy ask for as much"),
+		"deprovisioned":  unmet("it refuses all that begins, as an erasure does"),
+		"factors.id":     word, "factors.kind": kept, "factors.used": moment, "factors.step": kept,
+		"recovery.id": word, "recovery.made": moment, "recovery.by": word, "recovery.policy_version": kept, "recovery.codes": word,
+		"recovery_codes_due": kept,
+		"evicted_until":      unmet("a slot is only evicted beside 31 others, which take too many calls to walk"),
+		"emails_sent":        moment, "last_uncounted": moment, "notices_sent": moment, "mfa_time": moment, "roster_version": word,
+	},
+		under("slots", slotFields), under("enrolment_slot", enrolmentSlotFields), under("notices_waiting", noticeFields),
+		under("wrong_codes", wrongAnswersFields), under("wrong_recovery_codes", wrongAnswersFields),
+	),
+	"challenge": together(fieldTable{
+		"format": kept, "epoch": word, "life": word, "org": kept, "user": kept, "client": kept, "sender": copied, "bearer": word, "purpose": kept,
+		"action": copied, "nonce": copied, "reason": kept, "policy_version": kept, "begun": moment, "expires": moment,
+		"default": word, "only": unmet("a step-up that takes one kind refuses the others before anything is decided"), "known": kept, "enrolment": word, "recovered": kept,
+	}, under("first_factor", fieldTable{"kind": kept, "at": copied, "idp": copied, "amr": copied, "acr": copied}), under("code", codeFields)),
+	"enrolment": together(fieldTable{
+		"format": kept, "id": word, "epoch": word, "client": kept, "challenge": word, "reason": onBehalf, "begun": moment, "expires": moment,
+		"proven": kept, "begins": kept,
+	}, under("code", codeFields), under("factor", factorFields), under("actor", fieldTable{"kind": onBehalf, "id": onBehalf})),
+	"factorRecord": factorFields,
+	"browser": {
+		"format": kept, "id": word, "epoch": word, "name": kept, "kind": kept, "policy_version": kept, "created": moment, "ends": moment,
+		"last_used": moment, "generation": kept, "key": kept,
+	},
+	"rosterEntry": {"format": kept, "user": kept, "email": kept, "kinds": kept, "enabled": kept, "enforced": unmet("no stage enforces 2FA")},
+	"expiryEntry": {"format": kept, "route": word, "browser": word, "epoch": word, "ends": moment, "announced": unmet("only the sweep sets it"), "notices": unmet("publishing sets it, which follows a commit")},
+	"remembered":  {"format": kept, "body": word, "until": moment, "full": word, "later": word, "needs": kept},
+	"erased":      {"format": kept, "at": moment},
+}
+
+var (
+	slotFields = fieldTable{
+		"id": word, "begun": moment, "until": moment, "sequence": kept, "wrong": kept, "state": kept, "ended_at": moment, "written_by": word,
+		"kind": kept, "browser": word, "known_tokens_ended": kept, "proven": kept, "factor": word, "effect": kept, "codes_left": kept,
+	}
+	enrolmentSlotFields = together(slotFields, fieldTable{
+		"browser": ofChallenges, "known_tokens_ended": ofChallenges, "proven": ofChallenges, "effect": ofChallenges, "codes_left": ofChallenges,
+	})
+	codeFields = fieldTable{
+		"factor": word, "sequence": kept, "digest": word, "sent": moment, "resend_after": moment, "expires": moment,
+	}
+	factorFields = fieldTable{
+		"format": kept, "id": word, "kind": kept, "label": unmet("it is only shown"), "created": moment, "contact": kept, "secret": word,
+	}
+	attemptsFields     = fieldTable{"at": moment, "locks": kept, "until": moment}
+	wrongAnswersFields = together(attemptsFields, fieldTable{"in_a_row": kept}, under("known_browsers", attemptsFields))
+	noticeFields       = fieldTable{"a": waits, "n": waits, "l": waits, "f": waits, "items.t": waits, "items.k": waits, "items.n": waits, "items.at": waits}
+)
+
+// unwalked are the records that no walk comes across, and why.
+var unwalked = map[string]string{
+	"orgPolicy":     "it is written before the calls, and by none of them",
+	"sweepCursor":   "only the sweep has it, which is no call of a user",
+	"claim":         "publishing follows a commit, and lets nobody in",
+	"publishedKeys": "it is a copy of the ring's public half",
+}
+
+// meet checks what a record of this name holds, as ctl show prints it, against the table of its fields.
+func (p *props) meet(name string, shown []byte) error {
+	table, ok := fields[name]
+	if !ok {
+		return fmt.Errorf("the walk meets a %s, and no table says what its fields mean", name)
+	}
+	var all any
+	d := json.NewDecoder(bytes.NewReader(shown))
+	d.UseNumber()
+	if err := d.Decode(&all); err != nil {
+		return err
+	}
+	return p.meetIn(name, table, "", all)
+}
+
+func (p *props) meetIn(name string, table fieldTable, path string, value any) error {
+	switch value := value.(type) {
+	case map[string]any:
+		for field, inner := range value {
+			if err := p.meetIn(name, table, strings.TrimPrefix(path+"."+field, "."), inner); err != nil {
+				return err
+			}
+		}
+		return nil
+	case []any:
+		for _, inner := range value {
+			if err := p.meetIn(name, table, path, inner); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	text := fmt.Sprint(value)
+	made := string(p.renamed([]byte(text))) != text
+	m, ok := table[path]
+	switch {
+	case !ok:
+		return fmt.Errorf("%s: the walk meets the field %q, and no table says what it means", name, path)
+	case m.form == "unmet":
+		return fmt.Errorf("%s: the walk meets %q, and its table says that no stage sets it: %s", name, path, m.why)
+	case m == kept && made:
+		return fmt.Errorf("%s: %q holds %s, which is made at random", name, path, text)
+	case m == moment && !isMoment(text):
+		return fmt.Errorf("%s: %q holds %s, which is no time", name, path, text)
+	}
+	p.coverage.field(name + "." + path)
+	return nil
+}
+
+func isMoment(text string) bool {
+	_, notText := time.Parse(time.RFC3339, text)
+	_, notNumber := strconv.ParseInt(text, 10, 64)
+	return notText == nil || notNumber == nil
+}
+
+func TestAFieldThatHasNoMeaningIsMetWithAnError(t *testing.T) {
+	p := &props{coverage: newCoverage()}
+	for _, x := range []struct{ name, shown, want string }{
+		{"guard", `{"org":"acme","slots":[{"id":"0123456789abcdefghijkl","wrong":1}]}`, ""},
+		{"guard", `{"org":"acme","colour":"red"}`, `the field "colour", and no table`},
+		{"guard", `{"slots":[{"wrong":1},{"colour":"red"}]}`, `the field "slots.colour", and no table`},
+		{"guard", `{"evicted_until":"2026-11-22T10:00:00Z"}`, "no stage sets it"},
+		{"guard", `{"org":"0123456789abcdefghijkl"}`, "made at random"},
+		{"guard", `{"mfa_time":"noon"}`, "no time"},
+		{"visitor", `{}`, "a visitor, and no table"},
+	} {
+		err := p.meet(x.name, []byte(x.shown))
+		if x.want == "" && err != nil || x.want != "" && (err == nil || !strings.Contains(err.Error(), x.want)) {
+			t.Errorf("%s %s: got %v, want %q", x.name, x.shown, err, x.want)
+		}
+	}
+}
+
+func TestEveryFieldOfARecordHasAMeaning(t *testing.T) {
+	records := declared(t)
+	for name, paths := range records {
+		table, walked := fields[name]
+		if _, told := unwalked[name]; walked == told {
+			t.Errorf("%s: its fields have a meaning: %t; no walk comes across it: %t", name, walked, told)
+		}
+		for path := range table {
+			if !slices.ContainsFunc(paths, func(p string) bool { return path == p || strings.HasPrefix(path, p+".") }) {
+				t.Errorf("%s has no field %q any more", name, path)
+			}
+		}
+		for _, path := range paths {
+			if walked && !slices.ContainsFunc(slices.Collect(maps.Keys(table)), func(p string) bool { return path == p || strings.HasPrefix(p, path+".") }) {
+				t.Errorf("%s has a field %q, and no table says what it means to the walk", name, path)
+			}
+		}
+	}
+	for _, name := range slices.Concat(slices.Collect(maps.Keys(fields)), slices.Collect(maps.Keys(unwalked))) {
+		if records[name] == nil {
+			t.Errorf("there is no record %s any more", name)
+		}
+	}
+}
+
+// TestWhatTheInvariantsReadOfAGuardIsThere fails where a field is renamed that they would then read as empty.
+func TestWhatTheInvariantsReadOfAGuardIsThere(t *testing.T) {
+	var check func(of reflect.Type, within string)
+	check = func(of reflect.Type, within string) {
+		for of.Kind() == reflect.Pointer || of.Kind() == reflect.Slice {
+			of = of.Elem()
+		}
+		if of.Kind() != reflect.Struct || of == reflect.TypeFor[time.Time]() {
+			if _, ok := fields["guard"][within]; !ok {
+				t.Errorf("a guard has no field %q", within)
+			}
+			return
+		}
+		for i := range of.NumField() {
+			f := of.Field(i)
+			if f.Anonymous {
+				check(f.Type, within)
+				continue
+			}
+			check(f.Type, strings.TrimPrefix(within+"."+f.Tag.Get("json"), "."))
+		}
+	}
+	check(reflect.TypeFor[guardView](), "")
+}
+
+// declared lists what the records of package mfa have, as its source says: by the name of the struct, the path of each
+// field. A record is a struct that embeds record.Head.
+func declared(t *testing.T) map[string][]string {
+	t.Helper()
+	structs := map[string]*ast.StructType{}
+	files, err := filepath.Glob("../*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range files {
+		if strings.HasSuffix(path, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			if spec, ok := n.(*ast.TypeSpec); ok {
+				if s, ok := spec.Type.(*ast.StructType); ok {
+					structs[spec.Name.Name] = s
+				}
+			}
+			return true
+		})
+	}
+	records := map[string][]string{}
+	for name, s := range structs {
+		if slices.ContainsFunc(s.Fields.List, isHead) {
+			records[name] = pathsOf(structs, s, "")
+		}
+	}
+	return records
+}
+
+func isHead(f *ast.Field) bool {
+	x, ok := f.Type.(*ast.SelectorExpr)
+	return ok && len(f.Names) == 0 && x.Sel.Name == "Head"
+}
+
+// pathsOf lists the fields of a struct, and of the structs in them, by the names of their json tags.
+func pathsOf(structs map[string]*ast.StructType, s *ast.StructType, within string) (paths []string) {
+	for _, f := range s.Fields.List {
+		of := f.Type
+		for inner := of; inner != nil; {
+			of, inner = inner, nil
+			switch x := of.(type) {
+			case *ast.StarExpr:
+				inner = x.X
+			case *ast.ArrayType:
+				inner = x.Elt
+			}
+		}
+		ident, _ := of.(*ast.Ident)
+		var inside *ast.StructType
+		if ident != nil {
+			inside = structs[ident.Name]
+		}
+		tag := ""
+		if f.Tag != nil {
+			tag = reflect.StructTag(strings.Trim(f.Tag.Value, "`")).Get("json")
+		}
+		name, _, _ := strings.Cut(tag, ",")
+		switch {
+		case name == "-":
+		case isHead(f):
+			paths = append(paths, within+"format")
+		case len(f.Names) == 0 && inside != nil:
+			paths = append(paths, pathsOf(structs, inside, within)...)
+		case inside != nil:
+			paths = append(paths, pathsOf(structs, inside, within+name+".")...)
+		default:
+			paths = append(paths, within+name)
+		}
+	}
+	return paths
+}

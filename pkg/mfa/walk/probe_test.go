@@ -1,0 +1,65 @@
+package walk
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"countersign/pkg/mfa"
+	"countersign/pkg/seal"
+	"countersign/pkg/store"
+	"countersign/pkg/store/storetest"
+)
+
+// aside is the service over a copy of the store, with a clock that is later by that much: it leaves no trace.
+func (e *ending) aside(later time.Duration) (*mfa.Service, *storetest.Model) {
+	clock := storetest.NewClock(e.clock.Now().Add(later))
+	model := e.model.Clone(clock.Now)
+	s := *e.props.Service
+	s.Store, s.Now = model, clock.Now
+	return &s, model
+}
+
+// A probe asks, when all is over, whether something would still let its user in.
+func (e *ending) probe(user string, later time.Duration, ask func(*mfa.Service, opened) (bool, error)) (in bool, err error) {
+	s, _ := e.aside(later)
+	started, err := s.StartChallenge(context.Background(), e.props.Client, signingIn(user))
+	if err != nil || started.Challenge == nil {
+		return false, err
+	}
+	return ask(s, opened{user: user, id: started.Challenge.ID})
+}
+
+// recovered asks for a recovery code, when every lock is over.
+func (e *ending) recovered(user string, code seal.Secret) (in bool, err error) {
+	g := e.guards[user]
+	known := fmt.Sprint(user, code.Reveal(), g.Recovery, len(g.Factors))
+	if in, ok := e.props.tried[known]; ok {
+		return in, nil
+	}
+	in, err = e.probe(user, 20*time.Minute, func(s *mfa.Service, o opened) (bool, error) {
+		_, err := s.Recover(context.Background(), e.props.Client, mfa.RecoverRequest{Challenge: o.id, Code: code})
+		return err == nil, nil
+	})
+	e.props.tried[known] = in
+	return in, err
+}
+
+// knows reports whether a sign-in with a token is one in a known browser.
+func (e *ending) knows(user string, token seal.Secret) (bool, error) {
+	s, model := e.aside(0)
+	started, err := s.StartChallenge(context.Background(), e.props.Client, knowing(token, signingIn(user)))
+	if err != nil {
+		return false, err
+	}
+	item, err := store.GetOne(context.Background(), model, store.Key{Partition: started.Challenge.ID, Sort: "challenge"})
+	if err != nil {
+		return false, err
+	}
+	var begun struct {
+		Known bool `json:"known"`
+	}
+	err = json.Unmarshal(item.Body, &begun)
+	return begun.Known, err
+}

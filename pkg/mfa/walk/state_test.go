@@ -1,0 +1,163 @@
+package walk
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"strings"
+
+	"countersign/pkg/store"
+)
+
+// A state is all that can make a difference from here on, digested: the store, the clock, what is in the air, how far
+// each call has come and what it knows, and what has been answered. What was made at random is called by the order in
+// which it appears, so that two states which differ in nothing else are one.
+type state [sha256.Size]byte
+
+func (s *schedule) state() state {
+	var b bytes.Buffer
+	fmt.Fprintln(&b, s.clock.Now().UnixMicro(), s.losses, s.jumps, s.answered)
+	s.write(&b)
+	var air []string
+	for _, f := range s.air {
+		air = append(air, fmt.Sprintf("air %d %s", f.call.bit, s.commitText(f)))
+	}
+	s.props.inOrder(&b, air)
+	var mails []string
+	for _, m := range s.mails {
+		mails = append(mails, m.To+m.Subject)
+	}
+	s.props.inOrder(&b, mails)
+	for _, m := range s.waiting {
+		s.known(&b, m)
+	}
+	for _, a := range s.actors {
+		for _, c := range a.calls {
+			fmt.Fprintln(&b, "call", c.bit, c.what, c.moved, c.began, c.landed, c.landedAfter, c.decided.UnixMicro(),
+				c.lost, c.overtaken, c.landedOver, c.wrongCodes, c.wrongRecoveryCodes, c.inOtherBudget, c.rowIsOff, c.won, c.forgot, c.partly, c.lifted, c.now.UnixMicro(), c.dead, c.over, c.text)
+			for _, set := range c.sets {
+				if bytes.Contains(b.Bytes(), []byte(set)) {
+					fmt.Fprintln(&b, set)
+				}
+			}
+			for _, token := range c.tokens {
+				if bytes.Contains(b.Bytes(), []byte(token)) { // one that is nowhere to be found makes no difference
+					fmt.Fprintln(&b, token)
+				}
+			}
+		}
+	}
+	return sha256.Sum256(s.props.renamed(b.Bytes()))
+}
+
+// outcome digests what a schedule came to.
+func (s *schedule) outcome() state {
+	var b bytes.Buffer
+	s.write(&b)
+	for _, a := range s.actors {
+		for _, c := range a.calls {
+			fmt.Fprintln(&b, "call", c.bit, c.dead, c.text)
+		}
+	}
+	return sha256.Sum256(s.props.renamed(b.Bytes()))
+}
+
+// write writes what the store holds, but for what no call changes.
+func (s *schedule) write(b *bytes.Buffer) {
+	var items []string
+	for _, item := range s.model.Items() {
+		if recordOf(item.Key) != "" {
+			items = append(items, s.itemText(item))
+		}
+	}
+	s.props.inOrder(b, items)
+}
+
+// known writes what a call that waits will go by: what it has read and wants to commit, unless that is sure to be
+// refused.
+func (s *schedule) known(b *bytes.Buffer, m *move) {
+	fmt.Fprintln(b, "waits", m.call.bit, m.name)
+	if s.doomed(m.made) {
+		return
+	}
+	var saw []string
+	for _, item := range m.call.saw {
+		saw = append(saw, s.itemText(item))
+	}
+	s.props.inOrder(b, saw)
+	if m.made != nil {
+		fmt.Fprintln(b, m.call.tries, s.commitText(m.made))
+	}
+}
+
+// itemText is all of an item that makes a difference.
+func (s *schedule) itemText(item store.Item) string {
+	return fmt.Sprintf("%s %s %s %d %s", item.Key.Partition, item.Key.Sort, item.Version, item.Expires.Unix(), s.show(item).text)
+}
+
+// commitText is all of a commit that makes a difference.
+func (s *schedule) commitText(f *flight) string {
+	if f.text == "" {
+		f.text = string(f.token)
+		for _, w := range f.writes {
+			f.text += fmt.Sprintf("\n%t %s", w.Delete, s.itemText(store.Item{Key: w.Key, Version: w.Expect, Expires: w.Expires, Body: w.Body}))
+		}
+	}
+	return f.text
+}
+
+// inOrder writes lines in an order that doesn't hang on what is random in them.
+func (p *props) inOrder(b *bytes.Buffer, lines []string) {
+	if len(lines) > 1 {
+		blank := make(map[string]string, len(lines))
+		for _, line := range lines {
+			blank[line] = string(p.renamed([]byte(line)))
+		}
+		slices.SortStableFunc(lines, func(x, y string) int { return strings.Compare(blank[x], blank[y]) })
+	}
+	for _, line := range lines {
+		b.WriteString(line)
+		b.WriteByte('\n')
+	}
+}
+
+// longWord is the length from which a word is taken for random: shorter than any id, and longer than any that isn't.
+const longWord = 20
+
+// renamed puts a number in the place of each random word, the same for the same word. Those that were there before the
+// calls are the same in every schedule and stay.
+func (p *props) renamed(text []byte) []byte {
+	out := make([]byte, 0, len(text))
+	names := map[string]int{}
+	for i := 0; i < len(text); {
+		j, random := i, false
+		for ; j < len(text) && inWord[text[j]]; j++ {
+			random = random || text[j] >= '0' && text[j] <= '9' || text[j] >= 'A' && text[j] <= 'Z'
+		}
+		switch word := text[i:j]; {
+		case j == i:
+			out = append(out, text[i])
+			j++
+		case random && len(word) >= longWord && !p.words[string(word)]:
+			name, ok := names[string(word)]
+			if !ok {
+				name = len(names)
+				names[string(word)] = name
+			}
+			out = fmt.Appendf(out, "~%d", name)
+		default:
+			out = append(out, word...)
+		}
+		i = j
+	}
+	return out
+}
+
+// inWord says of each byte whether it can be part of a word.
+var inWord = func() (in [256]bool) {
+	for _, c := range []byte("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_+/=") {
+		in[c] = true
+	}
+	return in
+}()
