@@ -1,204 +1,337 @@
-// Package mfa decides whether a user must give a second factor, and looks at what they give. It is the whole domain of
-// Countersign: it knows neither HTTP nor AWS, only a store (four methods), a key ring, a mailer, a bus and a clock.
+// Package mfa decides whether a user must give a second factor, and checks what they give. It is the whole domain of
+// Countersign. It knows neither HTTP nor AWS, only a store with four methods, a key ring, a mailer, a bus and a clock.
 //
-// What a decision doesn't need stands in packages that know nothing of this one: package message writes what users are sent,
-// package activity keeps what happened, package apikey is the registry of API keys, package seal has the keys and makes the
-// bearers, and package store/record writes the bodies of items.
+// # What to use first
+//
+// A [Service] answers all calls. Set its fields, and call its methods: most of them take a [Call], which says how the
+// request came in, and a request of their own. For a test, mfatest.New makes a Service with all that it needs. Package api
+// puts a Service behind HTTP, and the folder infra/local runs it on one machine.
+//
+// A sign-in takes two calls. The example of this package shows them.
+//
+//  1. When the user has given the right password, the application, which is called the client here, calls StartChallenge
+//     with a [StartRequest]. The answer says whether the user is let in (allow), must answer (challenge), or must enrol a
+//     factor first (enrol). With allow comes a token, which the client checks. With challenge a code may have been sent.
+//  2. The user gives the code, and the client calls Verify with a [VerifyRequest]. If the code is right, the answer has the
+//     token. If the user wanted it, it also has a token by which the browser is trusted from then on.
+//
+// SendCode sends another code, and Recover takes a recovery code instead. With enrol, the calls are BeginEnrolment and
+// FinishEnrolment. The other calls manage users, factors, browsers, policies and the activity. Publish and Sweep are called
+// by the deployment itself: Publish for what was committed, Sweep every 15 minutes. A call that doesn't succeed returns an
+// error in which [AsError] finds an [Error] with one of the codes in error.go. A call that is repeated with the same
+// Idempotency-Key returns a [Remembered] instead, which is an error too.
 //
 // # What it keeps
 //
-//   - One success per secret: of all requests with one right code exactly one gets a token.
-//   - Attempts never exceed their cap, whatever arrives at once, over all challenges, processes and restarts.
+//   - One success per secret: of all requests with one right code, exactly one gets a token.
+//   - Attempts never exceed their limit, over all challenges, processes and restarts, however many requests arrive at once.
 //   - Nothing succeeds after a lock, an expiry or a revocation has been answered.
-//   - Nothing crosses an org, a user, a client, a challenge or a purpose.
-//   - No outcome leaves before the Commit that records it: read, decide, one Commit, answer. A wrong answer is a Commit too.
-//   - An honest retry never hears that its code was used: a commit whose answer was lost is found again by its token.
-//   - Whatever can't be read, opened or written means that nobody gets in.
+//   - Nothing that was given for one org, user, client, challenge or purpose is good for another.
+//   - No outcome leaves before the commit that records it. A call reads, decides, commits once and then answers. A wrong
+//     answer is a commit too.
+//   - An honest retry is never told that its code was used. If the answer to a commit was lost, the next try finds that
+//     commit by its token.
+//   - If something can't be read, opened or written, nobody gets in.
+//
+// # Words
+//
+//   - The guard is the one item of a user that decides. The epoch is a random word in it: what carries another epoch is
+//     dead. Dead means: not good for anything any more.
+//   - A slot is what the guard holds of one challenge or enrolment: the wrong answers, and how it ended.
+//   - A unit is one try at a call: the moment at which it is decided, and what it wants committed. A call that loses a race
+//     is tried again, on fresh reads.
+//   - A view is a challenge or an enrolment with all that decides about it, as the reads of one try found it.
+//   - The roster is the list of an org's users. An entry is one item of a list: of the roster, of what is due in some hour,
+//     of a batch, or of the activity. A batch is all events of one commit.
+//   - A bearer is the text by which a caller shows what it may do: an API key of a client, or the token of a challenge or an
+//     enrolment. A route says where the items of an org or a user are.
+//   - A known browser is one where this user has answered rightly before. A trusted browser is one where the user needn't
+//     answer.
+//   - A factor counts, or a browser does, if it is good now: nothing has ended or removed it.
+//
+// # Which file does what
+//
+// The files are listed from the mechanisms that all others use to the calls of the API, each of which has a file of its own.
+// Tests stand beside what they test; the folder pkg/mfa/walk goes through every order in which a few calls can meet.
+//
+//	Kinds, errors, limits
+//	    kind.go            the table of kinds of factor, and the interface of their authenticators. To add a kind, copy totp.go or email.go
+//	    error.go           the closed list of reasons why a call doesn't succeed
+//	    limit.go           how many wrong answers a user may give, and how long a lock lasts
+//	    check.go           ids and texts in requests
+//	    list.go            pages of lists, and the cursors that lead to the next page
+//	Policy
+//	    policy.go          the settings of a policy and their ranges, and what they say about kinds
+//	    orgpolicy.go       an org's policy in force, and what its versions have done to trust
+//	Events and notices
+//	    event.go           the types of event, and how the events of a commit are stored with it
+//	    notices.go         which events a user is told about, and what waits until there is room
+//	Engine
+//	    service.go         what a Service needs, and what comes with a Call
+//	    step.go            how a call runs: it judges the bearer, reads, decides, commits and answers
+//	    unit.go            one try at a call, and what it wants committed
+//	    read.go            reads that are made at the same time
+//	    caller.go          who makes a call, and whether they may
+//	    bearer.go          the tokens of challenges and enrolments
+//	    replay.go          where an answer is remembered, for a call that is repeated with the same Idempotency-Key
+//	    handover.go        hands a code that was committed over to the provider, and corrects what was committed if that fails
+//	Records
+//	    table.go           the keys of items. The record of an item is in the file of what it is, such as challenge.go
+//	    route.go           where the items of an org or a user are
+//	    roster.go          the list of an org's users
+//	    expiry.go          what is due in some hour
+//	Guard and account
+//	    guard.go           the guard, its epoch and what renews it
+//	    slot.go            what the guard holds of challenges and enrolments
+//	    account.go         all items of a user, and the writing of the guard
+//	    profile.go         what clients say about a user
+//	    factor.go          the factors of a user, and which of them count under a policy
+//	    fresh.go           whether a user has just shown who they are: a password check, and a step-up as a proof
+//	    change.go          what all changes of an account have in common
+//	    intervention.go    an administrator who acts on a user's account
+//	    user.go            an account as the client sees it
+//	One file per kind
+//	    totp.go            authenticator apps: their secrets, and which code is right at a moment
+//	    qr.go              the QR code that shows such a secret
+//	    email.go           codes by email: their comparison, and how many may be sent
+//	    code.go            what email.go uses to make a code, to bind it and to match it
+//	Challenge, enrolment, recovery, trust, token
+//	    decide.go          the decision about a sign-in, and the call Decide
+//	    firstfactor.go     how the user signed in before, on the word of the client
+//	    challenge.go       a challenge, and what its calls have in common
+//	    enrolment.go       an enrolment, and what its calls have in common
+//	    recovery.go        the set of recovery codes
+//	    trust.go           trusted browsers, their tokens, and how trust ends
+//	    known.go           known browsers
+//	    token.go           the token that says how a sign-in went
+//	One file per call
+//	    start.go           StartChallenge
+//	    send.go            SendCode
+//	    verify.go          Verify
+//	    recover.go         Recover
+//	    look.go            LookAtChallenge
+//	    enrol_begin.go     BeginEnrolment
+//	    enrol_prove.go     ProveAddress
+//	    enrol_send.go      SendEnrolment
+//	    enrol_finish.go    FinishEnrolment
+//	    user_put.go        PutUser
+//	    user_get.go        GetUser
+//	    user_enable.go     SetEnabled
+//	    user_report.go     Report: trust ends there when the client reports a new password
+//	    user_unlock.go     Unlock
+//	    user_erase.go      EraseUser
+//	    factor_rename.go   RenameFactor
+//	    factor_remove.go   RemoveFactor
+//	    recovery_codes.go  NewRecoveryCodes
+//	    browsers.go        ListBrowsers, RevokeBrowser and RevokeBrowsers
+//	    policy_get.go      GetPolicy
+//	    policy_preview.go  PreviewPolicy
+//	    policy_put.go      PutPolicy
+//	    activity.go        UserActivity, OrgActivity and CheckActivity
+//	What the deployment calls
+//	    publish.go         Publish: hands on what was committed
+//	    notify.go          sends the notices of what is handed on, each once
+//	    sweep.go           Sweep: announces what has ended by itself
+//	    sweep_status.go    StatusOfSweep
+//	    published.go       the public half of the key ring
 //
 // # The guard
 //
-// One item per user, the guard, is the only thing that decides. Two requests that could both succeed write the same item
-// under the same version, so one of them loses, reads again and decides again. Everything else is facts: it may be read
-// beside the guard and is believed only where the guard agrees.
+// Each user has one item that decides, the guard. Two requests that could both succeed write the guard under the same
+// version. So one of them loses, reads again and decides again. All other items are facts. A call reads them at the same
+// time as the guard, and believes them only as far as the guard agrees.
 //
-//   - Challenges, enrolments, proofs, trusted browsers and what is due carry the guard's epoch, a random word. A new epoch
-//     kills them all in one write, and a user who is erased and made again inherits nothing. Where trust alone dies, the
-//     guard gets another word for browsers only.
-//   - A factor counts if the guard lists it, and a totp code is good if its step is later than the one the guard has.
-//   - A code is live only while the guard holds its sequence number, so that a verify which read the challenge before a
-//     resend and the guard after it sees that they don't belong together.
-//   - The guard keeps a slot for each challenge that something was sent for or tried against. Slots are bounded; when one
-//     has to go, every challenge begun no later that has none is dead.
+//   - Challenges, enrolments, proofs, trusted browsers and the expiry entries of these carry the guard's epoch. A new epoch
+//     kills them all in one write, and a user who is erased and made again inherits nothing. If trust alone ends, the guard
+//     gets another word, which only trusted browsers carry.
+//   - A factor counts if the guard lists it. A TOTP code is good if its time step is later than the one that the guard has.
+//   - A code is good only while the guard holds its sequence number. So a verify that read the challenge before another code
+//     was sent, and the guard after it, sees that they don't belong together.
+//   - The guard has a slot for each challenge that something was sent for or tried against. The number of slots is bounded.
+//     When one has to go, every challenge that was begun no later and has no slot is dead.
 //
-// A call is judged at one moment: when it read what it decides on. Whoever began after a revocation, an expiry or a lock
-// was answered is never let in. A call that had read before it may still answer after it: a verify only if its guard
-// wasn't written meanwhile; a trusted browser's rotation, which writes only the browser, even then, with a token that is
-// dead already.
+// A call is judged at one moment: when it read what it decides on. Anyone who begins after a revocation, an expiry or a lock
+// was answered is not let in. A call that had read before that may still answer after it. A verify does so only if its guard
+// was not written meanwhile. The rotation of a trusted browser's token writes the browser and not the guard, so it may
+// answer even then, with a token that is dead already.
 //
 // # The table
 //
-// U is the route of a user (base64url of the first 16 bytes of SHA-256 of the org, then of org and user, each
-// length-prefixed), O its first half. Ids and bearers carry the route, so all reads of a step start at once. Every body is JSON with
-// a format number. Times are UTC. In DynamoDB an item is pk, sk, v (version: the token of its commit), x (TTL second),
-// b (body), e (events).
+// In these tables U is the route of a user, and O its first half, the route of the org: base64url of the first 16 bytes of
+// SHA-256 of the org, then of org and user, each length-prefixed. Ids and bearers carry the route, so that a step can start
+// all its reads at once. Every body is JSON with a format number. Times are UTC. In DynamoDB an item has pk, sk, v (its version, which is
+// the token of its commit), x (TTL, in seconds), b (its body) and e (the events that are stored with it). The last two
+// columns name functions. Whoever reads one item of a user's partition u#U usually reads all of it, with one Query.
 //
-//	partition        sort              item                                          gone           written by                         read by
-//	u#U              guard             guard: epoch, profile, 2FA on or off,         never          start, send, verify, account,      every step, publish
-//	                                   enforcement, slots, wrong answers and lock,                  enrol, recover, admin,
-//	                                   codes and notices sent, what waits to be                     sweep, publish
-//	                                   told; live factors with last TOTP
-//	                                   step; digests of recovery codes; key of what
-//	                                   the activity says of the user
-//	u#U              browser#tb_…      trusted browser: epoch, name, kind that       end + 30 days  verify; start (rotation)           start, verify, account, sweep
-//	                                   earned it, fixed end, newest generation
-//	u#U              factor#fa_…       enrolled factor: sealed secret, label,        never          enrol, recover, account            every step
-//	                                   contact it was proven with
-//	u#U              enrolment         the enrolment under way: sealed secret,       10 min         enrol                              enrol
-//	                                   code digest, who began it
-//	u#U              erased#token      carries the event of an erasure               10 min         account                            nobody
-//	ch_…             challenge         challenge: who, why, policy version, hash of  end + 10 min   start, send, recover, enrol        send, verify, recover, enrol,
-//	                                   its tokens, digest and sequence of the code                                                     look
-//	org#O            policy            policy in force, with what earlier versions   never          policy                             every step
-//	                                   did to trust
-//	org#O            policy#version    policy of that version                        never          policy                             admin
-//	org#O            cutoff#version    sign-out cut-off: at, rule                    never          policy (with sign_out_now)         introspect
-//	roster#O#shard   rest of U         a user's line: facts, no status               never          with each change of them           policy, admin
-//	due#hour#shard   U#tb_…            trusted browser that ends in that hour        end + 30 days  verify                             sweep
-//	due#hour#shard   U#notices         something waits to be told to the user, and   then + 30 days publish                            sweep
-//	                                   there is room in that hour
-//	notice#ev_…#hash claim             a notice to one recipient, claimed            31 days        publish                            publish
-//	sweep            mark              where the sweep goes on: hour, shard, after  never          sweep                              sweep
-//	key#hash         key               API key: client, name, scopes, org, origins   never          ctl, local server                  every step
-//	key#hash         revoked           nothing, where a key was                      1 hour         ctl                                nobody
-//	keys             hash              an API key's line: the same, no secret        never          with each key                      ctl
-//	idem#client#hash answer            remembered answer, sealed under the ring and  24 hours       any POST                           the same POST again
-//	                                   the Idempotency-Key itself
-//	act#O            day               activity, what its pages depend on: how many       day + 400      publish                            publish, account
-//	                                   shards it has, which have begun, the last     days
-//	                                   pages of the day before
-//	act#O#day#shard  page number       activity page: the hash of the page before,   day + 400      publish                            publish, account
-//	                                   entries with salted digests, what they say of days
-//	                                   a user encrypted; shards by U's second half
-//	count#…          -                 shared budgets (Count): SMS per prefix, org   their window   send (with SMS)                    send
-//	ring             ring              key ring, wrapped by KMS                      never          first start, sweep (on AWS)        every function but pages
-//	jwks             jwks              its public half, as clients check tokens by   never          with each change of the ring;      pages
-//	                                   it                                                           local server
-//	filter           filter            filter key of bearers, in the clear           never          whoever comes first: a function,   every step, ctl
-//	                                                                                                ctl, local server
+//	partition          sort            item                                                  gone after       written by                  read by
+//	u#U                guard           guard: epoch, profile, 2FA on or off, enforcement;    never            challenge, verify, enrol,   these
+//	                                   slots; wrong answers and locks; codes and notices                      recover, account, admin,
+//	                                   sent, what waits to be told; factors that count,                       sweep, publish
+//	                                   with the last time step of an app; digests of
+//	                                   recovery codes; the key of what the activity says of
+//	                                   the user
+//	u#U                browser#tb_…    trusted browser: epoch, name, kind that earned it,    end + 30 days    verify; challenge           challenge, verify, enrol,
+//	                                   fixed end, newest generation of its token                              (rotation)                  recover, account, admin,
+//	                                                                                                                                      sweep
+//	u#U                factor#fa_…     enrolled factor: sealed secret, label, contact that   never            enrol, recover, account     challenge, verify, enrol,
+//	                                   it was proven with                                                                                 recover, account, admin
+//	u#U                enrolment       the enrolment that is under way: sealed secret,       10 minutes, or   enrol                       enrol
+//	                                   digest of the code, who began it                      with its token
+//	u#U                erased#token    nothing but the time; the event of an erasure is      10 minutes       account                     nobody
+//	                                   stored with it
+//	ch_…               challenge       challenge: user, purpose, reason, policy version,     end + 10         challenge, enrol, recover   challenge, verify, enrol,
+//	                                   hashes of its tokens, digest and sequence number of   minutes                                      recover
+//	                                   the code
+//	org#O              policy          the policy in force, with what earlier versions did   never            policy                      all that read u#U but
+//	                                   to trust                                                                                           publish; policy
+//	org#O              policy#version  the policy of that version                            never            policy                      nobody yet
+//	roster#O#shard     rest of U       roster entry of a user: facts, and no status          never            challenge, enrol, recover,  policy
+//	                                                                                                          account
+//	due#hour#shard     U#tb_…          expiry entry of a trusted browser that ends in that   end + 30 days    verify, sweep               sweep
+//	                                   hour
+//	due#hour#shard     U#notices       expiry entry of a user: something waits to be told,   due + 30 days    publish                     sweep
+//	                                   and there is room in that hour
+//	notice#ev_…#hash   claim           a notice to one recipient, claimed before it is sent  31 days          publish                     publish
+//	sweep              mark            the cursor of the sweep: hour, shard, place in it     never            sweep                       sweep, ctl
+//	idem#client#hash   answer          remembered answer, sealed under the ring and the      24 hours         any POST that changes       the same POST again
+//	                                   Idempotency-Key itself                                                 something
+//	act#O              day             activity: how many shards the day has, which of them  day + 400 days   publish                     publish, account
+//	                                   have begun, the last pages of the day before
+//	act#O#day#shard    page number     activity page: the hash of the page before, and       day + 400 days   publish                     publish, account
+//	                                   entries with salted digests, in which all that is
+//	                                   said of a user is encrypted
+//	key#hash           key             API key: client, name, scopes, org, origins           never            ctl, local server           all that serve the API but
+//	                                                                                                                                      pages
+//	key#hash           revoked         nothing; it stands where an API key was               1 hour           ctl                         ctl
+//	keys               hash            entry of an API key: the same, and no secret          never            with each key               ctl
+//	ring               ring            key ring, wrapped by KMS                              never            the first function that     all functions but pages and
+//	                                                                                                          needs it, sweep             publish
+//	jwks               jwks            the public half of the ring, by which clients check   never            with each change of the     pages, sweep
+//	                                   tokens                                                                 ring
+//	filter             filter          the filter key of bearers, not encrypted              never            the first that needs it     all that serve the API but
+//	                                                                                                                                      pages; ctl
 //
-// The rows of act belong to package activity, which says how pages are chained and what an erasure leaves of them.
+// The rows of act belong to package activity, which says how pages are chained, how a user belongs to a shard, and what an
+// erasure leaves of them. Two places are kept free for parts that are still to come: org#O with the sort key cutoff#version,
+// for the moments at which policies signed users out, and the partitions count#…, for budgets that many users share.
 //
-// The rows marked "with sign_out_now" and "with SMS" belong to parts that are still to come; their place is fixed here.
+// # Bearers of strangers
 //
-// # Strangers
+// A bearer ends in a MAC under the filter key (see package seal). The MAC also covers what the bearer carries: an API key
+// carries its client, the org it is limited to and its scopes; a challenge or enrolment token carries the id of its
+// challenge. So a bearer that was not made here, or that doesn't fit the call, is refused before anything is read about a
+// user. What a stranger gets as an answer, and after what time, depends on no user. A good MAC lets nobody in: the hash in
+// the store decides. A process reads the filter key once. It is never replaced, because every bearer ends with it.
 //
-// A bearer ends in a MAC under the filter key (package seal). Under it an API key carries its client, the org it is limited
-// to and its scopes; a challenge or enrolment token carries its challenge's id. So a bearer that was not made here, and one
-// that doesn't fit the call, is refused before anything is read: what a stranger hears, and after what time, depends on no
-// user. That a bearer was made here lets nobody in: the hash in the store decides. A process reads the filter key once. It
-// is never replaced, because every bearer ends with it.
+// # When trust ends
 //
-// # Trust that dies
+// The end of a trusted browser is fixed when trust is granted, and never moves to a later time. Trust ends earlier for these
+// reasons:
 //
-// A trusted browser's end is fixed when it is granted and never moves later. Before that it dies of:
+//	what happens                                            what ends                                                       cause in the event
+//	a factor is removed                                     trust in every browser of the user                              factor_removed
+//	2FA is turned off                                       trust in every browser                                          disabled
+//	the email or phone changes                              trust in every browser, and every challenge, enrolment and      email_changed, phone_changed
+//	                                                        proof
+//	the client reports a new password, email or phone, a    the same                                                        password_changed, …
+//	sign-out everywhere, or that the user is deprovisioned
+//	(no start then until the user is put again)
+//	all browsers are revoked                                the same                                                        revoked
+//	a recovery resets the account                           the same, and factors and recovery codes                        recovery
+//	a user enrols anew after a recovery                     the same                                                        reenrolled
+//	the user is erased                                      all of it: the guard goes, then the rest                        none
+//	one browser is revoked                                  trust in that one, and known tokens                             revoked
+//	a policy has fewer trust days                           every end moves to at most that many days after the grant       none
+//	a policy has no trust days                              all trust in the org                                            none
+//	a policy forbids the kind that earned it                trust that this kind earned                                     none
+//	a user has more browsers than trust.cap                 trust in the oldest, at the next grant                          cap
+//	a superseded token is used after its successor was      trust in its browser, and known tokens                          event browser.theft_suspected
+//	its time is over                                        trust in it; the sweep announces that                           event browser.expired
 //
-//	cause                                what happens                                                       event's cause
-//	factor removed                       every browser of the user                                          factor_removed
-//	2FA turned off                       every browser                                                      disabled
-//	email or phone changed               every browser, challenge, enrolment and proof of the user          email_changed, phone_changed
-//	reported: password, email or phone   the same                                                           password_changed, …
-//	changed, signed out (everywhere),
-//	deprovisioned (and no start until
-//	the user is put again)
-//	all browsers revoked                 the same                                                           revoked
-//	recovery that resets                 the same, and factors and recovery codes                           recovery
-//	re-enrolment after a recovery        the same                                                           reenrolled
-//	user erased                          the guard is gone, then the rest                                   none
-//	one browser revoked                  that one                                                           revoked
-//	policy with fewer trust days         every end moves to at most that many days after the grant          none
-//	policy with trust days 0             all of the org's                                                   none
-//	policy forbids the kind that earned  those it earned                                                    none
-//	more browsers than trust.cap         the oldest, at the next grant                                      cap
-//	a superseded token, used again       its line                                                           browser.theft_suspected
-//	after its successor was
-//	its end                              it, announced by the sweep                                         browser.expired
+// A browser that is good for nothing any more is removed by the next commits of its user, at most five by each. The ten
+// newest of those whose time is over stay for 30 days, so that a sign-in can say trust_expired.
 //
-// A line that is good for nothing any more is removed by the user's next commits, up to five by each; the ten newest that
-// ended by themselves stay for 30 days, so that a sign-in can say trust_expired.
-//
-// A factor that is added or renamed ends nothing. A later, looser policy brings nothing back: no trust, and no recovery codes
-// of sets that were made before a policy without recovery codes. No request begun after the
-// call that ended trust had answered is spared the question.
+// Adding or renaming a factor ends nothing. A later, looser policy brings nothing back: no trust, and no recovery codes of
+// sets that were made before a policy without recovery codes. A request that begins after the call that ended trust has
+// answered is always asked.
 //
 // # What an erasure leaves
 //
-// The guard, factors, browsers, the enrolment under way and the user's line in the roster are removed. What the org's
-// activity says of the user lies sealed under a key that was in the guard: from then on it says only that something
-// happened, and when. What isn't looked for goes by itself: challenges name the user until 10 minutes after their end, and
-// for 10 minutes so does the item that the event of the erasure rides on. A due item, an activity entry and a challenge's
-// id hold the route, which is a hash; the claim of a notice holds a hash that nobody can check without what was in the
-// guard; a remembered answer can be opened only with its Idempotency-Key. An administrator's id stays with the user who was
-// acted on. What has been handed on is not ours any more: what the bus got, the store's stream of the last day, backups.
+// The guard, factors, browsers, the enrolment under way and the roster entry are removed. What the org's activity says of
+// the user is encrypted under a key that was in the guard. From then on it says only that something happened, and when. Some
+// items are not looked for, because they expire: challenges name the user until 10 minutes after their end, and for 10
+// minutes so does the item with the event of the erasure. An expiry entry, an activity entry and the id of a challenge hold
+// the route, which is a hash. The claim of a notice holds a hash that nobody can check without what was in the guard. A
+// remembered answer can be opened only with its Idempotency-Key. The id of an administrator stays with the user who was
+// acted on. What was handed on is out of reach: events on the bus, the last day of the store's stream, backups.
 //
 // # Who may change an account
 //
-// Whoever turns 2FA on or off, removes a factor, makes recovery codes or begins an enrolment with an API key has given the
-// password within the last 10 minutes, on the client's word. While the user's 2FA is on, a proof has to come too: the token
-// of a step-up that was answered, at most 10 minutes before, with a factor of a kind no weaker than the strongest that the
-// user can answer with. An app is enough beside a key. So neither a mailbox nor a phone number takes over an account that
-// has an app or a key. What is left to a user who lost something:
+// Turning 2FA on or off, removing a factor, making recovery codes, and beginning an enrolment with an API key need a user
+// who has given the password within the last 10 minutes, on the word of the client. While the user's 2FA is on, they need a
+// proof too. That is the token of a step-up which the user has answered within the last 10 minutes, with a factor whose kind
+// is not weaker than the strongest that the user can answer with. An app is enough where there is a key. So neither a
+// mailbox nor a phone number takes over an account that has an app or a key. This is what a user can do who has lost
+// something:
 //
-//	lost                                     what they can do
-//	a key, and there is an app               step up with the app
-//	the app, and there is a recovery code    step up with the code: that is proof for beginning an enrolment and for nothing
-//	                                         else. The new factor is proof for the rest. The user is told of both.
-//	the app, and email or SMS is a backup    sign in with the backup, but change nothing: a recovery code, or an
-//	                                         administrator who enrols another factor on their behalf
-//	everything but email, which is all       step up by email
-//	there is
-//	everything, by a policy that forbids     step up, or sign in where 2FA is required: both lead to an enrolment, which begins
-//	every factor that the user has           with a code to the known address whatever enrolment_proof says. Until then nothing
-//	                                         of the account changes. Without a known address an administrator helps.
+//	lost                                      what the user can do
+//	a key, and there is an app                Step up with the app.
+//	the app, and there is a recovery code     Step up with the code. That is a proof for beginning an enrolment, and for nothing else. The new
+//	                                          factor is proof for the rest. The user is told about both.
+//	the app, and email or SMS is a backup     Sign in with the backup, but change nothing. For a change the user needs a recovery code, or an
+//	                                          administrator who enrols another factor for them.
+//	everything but email, which is the only   Step up by email.
+//	factor left
+//	everything, because a policy forbids      Step up, or sign in where 2FA is required. Both lead to an enrolment, which begins with a code to
+//	every factor of the user                  the known address whatever enrolment_proof says. Until then nothing of the account changes.
+//	                                          Without a known address an administrator has to help.
 //
 // # Limits
 //
-// Wrong codes of any kind, at sign-in, enrolment and proof: 10 in 15 minutes, 20 in a day, 100 in a row, per user. Wrong
-// recovery codes: 5 in 15 minutes, 10 in a day, 100 in a row. Codes by email: 10 an hour, 30 a day, per user, over everything.
-// A code that the provider surely didn't take is not counted; one that it may have taken is. A resend resets nothing. A lock
-// waits 15 minutes, then twice as long each time until a right answer, at most a day; at 100 in a row it has no end of its
-// own, but a right recovery code gives it one. Neither lock keeps the other kind out. An administrator ends every lock of a
-// user, whatever end it has, and all counts of wrong answers start anew then. With enrolment tokens an enrolment can be begun
-// 20 times per user while one of the tokens lasts, so that what browsers can have remembered under their own
-// Idempotency-Keys is bounded.
+// Wrong codes of any kind, at a sign-in, an enrolment or the proof of an address: 10 in 15 minutes, 20 in a day, 100 in a
+// row, per user. Wrong recovery codes: 5 in 15 minutes, 10 in a day, 100 in a row, per user. Codes by email: 10 in an hour,
+// 30 in a day, per user, over all uses. A code that the provider surely didn't take is not counted, but one that it may have
+// taken is. Sending another code resets nothing.
 //
-// Of each sort a user has two such budgets: one for browsers where this user has answered rightly before, and one for all
-// others, so that somebody who has only the password can't lock the owner out of a browser that the owner uses. A challenge
-// counts in the first if a known token came with its start, which every verify gives; so does the enrolment that answers it.
-// An enrolment that was begun with an API key counts in the other. The row of 100 is one for both. A right answer ends the
-// row, and the lock of its own budget as far as the windows allow. An account shows the lock of browsers that aren't known.
-// A known token is an HMAC over the epoch and a word in the guard; a new epoch ends it, and so does a new word, where one
-// browser is revoked or a theft suspected.
+// A lock lasts 15 minutes, then twice as long each time until a right answer, but at most a day. After 100 wrong answers in
+// a row it doesn't end by itself. A right recovery code ends it as far as the windows allow, and a new set of recovery codes
+// ends that of recovery codes. The lock of codes doesn't hold for recovery codes, and theirs doesn't hold for codes. An
+// administrator can end every lock of a user, whatever end it has. Then all counts of wrong answers start anew. Enrolment
+// tokens of one user can begin 20 enrolments while one of the tokens lasts, which bounds what browsers can make the store
+// remember under Idempotency-Keys of their own.
 //
-// A policy that allows fewer attempts counts for what is open as well: a challenge or enrolment with as many wrong answers
-// is over. Starts have no limit of their own: a client starts a challenge once it has seen the right password, and limits
-// those; a start that sends a code is bound by the limit of codes. One that sends none writes a challenge that expires, and
-// bounding those would cost every sign-in by app another write. The HTTP API's throttle bounds all callers together.
+// Of codes and of recovery codes a user has two such budgets: one for known browsers, and one for all others. So an attacker
+// who has only the password can't lock the owner out of a browser that the owner uses. A challenge counts in the first if
+// its start came with a known token, which every verify gives; so does the enrolment that answers it. An enrolment that was
+// begun with an API key counts in the other. The row of 100 is one for both. A right answer ends the row, and the lock of
+// its own budget as far as the windows allow. An account shows the lock of browsers that aren't known. A known token is an
+// HMAC over the epoch and another word in the guard. A new epoch ends it, and so does a new word, when one browser is
+// revoked or a theft is suspected.
+//
+// A policy that allows fewer attempts also holds for what is open already: a challenge or an enrolment that has had so many
+// wrong answers is over. Starts have no limit of their own. A client starts a challenge once it has seen the right password,
+// and limits passwords itself. A start that sends a code is bound by the limit of codes. One that sends none writes a
+// challenge that expires. To bound those, every sign-in by app would need another write. The HTTP API's throttle bounds all
+// callers together.
 //
 // # What a user is told
 //
-// Every lock, and every change of how the account is protected, is told by email: to the person, address and language of the
-// moment it happened, a change of the address to the earlier one too. Notices have a budget of their own, 20 in a day. What
-// is over it waits in the guard and comes as one notice that sums up, with the user's next event or by the sweep, as soon as
-// there is room; a change of the address never waits. A notice is claimed before it is sent, so a record that is handed on
-// twice sends it once; where the provider's answer was lost it is sent once more. One that the provider refused is recorded
-// as delivery.failed and not tried again.
+// A user is told by email about every lock, and about every change of how the account is protected. The notice goes to the
+// person, the address and the language of the moment when it happened, and after a change of the address to the earlier
+// address too. Notices have a budget of their own, 20 in a day. More than that wait in the guard. When there is room they
+// come as one notice that sums up, with the next commit of the user's guard or by the sweep. A change of the address never
+// waits. A notice is claimed before it is sent, so a record that is handed on twice sends it once. If the answer of the
+// provider was lost, the notice is sent once more. If the provider refused it, that is recorded as delivery.failed, and the
+// notice is not tried again.
 //
-// Messages, notices and authenticator apps say the name of the client whose call caused them, or the deployment's name where
-// the client's API key has none. What goes out for a challenge says the name under which it was begun, whether its token or
-// a key goes on with it. A notice that sums up what clients of several names have caused says the deployment's name.
+// Messages, notices and authenticator apps give the name of the client whose call caused them, or the deployment's name if
+// the client's API key has none. What is sent for a challenge gives the name under which the challenge was begun, whether
+// its token or an API key goes on with it. A notice that sums up what clients of several names have caused gives the
+// deployment's name.
 //
 // # What it refuses to do
 //
-// It stores no code, no bearer and no trust token, only digests and hashes bound to what they are for. It takes no time,
-// caller or address from a request's body where one of the three decides. It never asks which profile a policy came from.
+// It stores no code, no bearer and no trust token, only digests and hashes that are bound to what they are for. It never
+// takes the time, the caller or an address from the body of a request where one of them decides. It never asks which profile
+// a policy came from.
 package mfa
