@@ -7,30 +7,31 @@ import (
 	"countersign/pkg/message"
 )
 
-// A user is told by email of what happened to the account. A notice is planned by the commit that makes it true, and rides
-// with the event: to the address, by the name and in the language of that moment, whatever they are when it is sent.
+// A user is told by email what happened to the account. A notice is planned by the commit that makes it true, and stored with
+// the event. It goes to the address, to the name and in the language of that moment, whatever they are when it is sent.
 //
 // Notices have a budget of their own, in the guard. What is over it waits there, and comes as one notice that sums up: with
-// the next commit of the user's guard for which there is room, or by the sweep. An erasure takes the guard, and with it
+// the next commit of the user's guard for which there is room, or by the sweep. An erasure removes the guard, and with it
 // what waits.
 
 const (
 	noticesInDay = 20
 	noticeDay    = 24 * time.Hour
-	mostWaiting  = 5 // addresses that notices wait for; the one that has waited longest is then told at once
+	mostWaiting  = 5 // addresses that notices may wait for; if there are more, the one that has waited longest is told at once
 )
 
-// A topic is something that users are told of. To tell them of one thing more is to add a row to topics, and its texts to
+// A topic is something that users are told about. To tell them about one more thing, add a row to topics, and its texts to
 // package message.
 type topic struct {
 	name   string                   // of its message, and in records
 	event  string                   // the type of the event that brings it
-	about  func(*pendingEvent) bool // whether this one does; nil: each does
-	always bool                     // it never waits for room, and takes none
+	about  func(*pendingEvent) bool // whether this event does; nil if each of the type does
+	always bool                     // it never waits for room, and needs none
 }
 
-// told is true of an event that no other event of its commit stands for.
-func told(e *pendingEvent) bool { return e.Data["cause"] == nil }
+// withoutCause reports whether no other event of the same commit is the cause of e. If one is, the user is told about that
+// one.
+func withoutCause(e *pendingEvent) bool { return e.Data["cause"] == nil }
 
 var topics = []topic{
 	{message.Lock, ChallengeLocked, func(e *pendingEvent) bool { return e.Data["recovery"] == nil }, false},
@@ -38,14 +39,14 @@ var topics = []topic{
 	{message.Unlocked, UserUnlocked, nil, false},
 	{message.Theft, BrowserTheft, nil, false},
 	{message.Enrolled, FactorEnrolled, nil, false},
-	{message.Removed, FactorRemoved, told, false},
+	{message.Removed, FactorRemoved, withoutCause, false},
 	{message.RecoveryUsed, RecoveryUsed, nil, false},
 	{message.RecoveryMade, RecoveryMade, nil, false},
-	{message.Disabled, UserDisabled, told, false},
+	{message.Disabled, UserDisabled, withoutCause, false},
 	{message.Moved, UserUpdated, func(e *pendingEvent) bool { return e.former.Email != "" }, true},
 }
 
-// topic finds what an event tells its user; nil: nothing.
+// topic returns what an event tells its user, or nil if the user isn't told.
 func (e *pendingEvent) topic() *topic {
 	for i := range topics {
 		if t := &topics[i]; t.event == e.Type && (t.about == nil || t.about(e)) {
@@ -84,7 +85,7 @@ type sum struct {
 	Items []waited `json:"s"`
 }
 
-// recipients are the user as they are, and where the address has changed, as they were.
+// recipients are the user as they are and, if the address has changed, as they were.
 func (g *guard) recipients(p *orgPolicy, former Profile, client string) (to []recipient) {
 	for _, profile := range []Profile{g.Profile, former} {
 		if profile.Email != "" {
@@ -94,7 +95,7 @@ func (g *guard) recipients(p *orgPolicy, former Profile, client string) (to []re
 	return to
 }
 
-// mayTell is when there is room for the user's next notice; zero: now.
+// mayTell returns when there is room for the user's next notice. Zero means now.
 func (g *guard) mayTell(now time.Time) time.Time {
 	if at := recent(g.NoticesSent, now, noticeDay); len(at) >= noticesInDay {
 		return time.UnixMilli(at[len(at)-noticesInDay]).Add(noticeDay).UTC()
@@ -102,14 +103,14 @@ func (g *guard) mayTell(now time.Time) time.Time {
 	return time.Time{}
 }
 
-// countNotice counts a notice that goes out. Those that go out although there is no room would make the guard grow: only as
-// many are kept as mayTell looks at.
+// countNotice counts a notice that is sent. Some are sent although there is no room. So it keeps only as many as mayTell
+// looks at, because otherwise the guard would grow.
 func (g *guard) countNotice(now time.Time) {
 	at := append(recent(g.NoticesSent, now, noticeDay), now.UnixMilli())
 	g.NoticesSent = at[max(0, len(at)-noticesInDay):]
 }
 
-// tell plans the notices of the events that are planned so far. The guard is put after it.
+// tell plans the notices about the events that are planned so far. The guard has to be put after it.
 func (u *unit) tell(g *guard, p *orgPolicy) {
 	u.sumUp(g)
 	for i := range u.events {
@@ -137,7 +138,7 @@ func (u *unit) tell(g *guard, p *orgPolicy) {
 	}
 }
 
-// wait adds to what waits for a recipient. What clients of several names have caused goes out under none of these names.
+// wait adds to what waits for a recipient. What clients of several names have caused is sent under none of these names.
 func (g *guard) wait(r recipient, w waited) {
 	i := slices.IndexFunc(g.NoticesWaiting, func(of waiting) bool { return of.Address == r.Address })
 	if i < 0 {
@@ -157,8 +158,8 @@ func (g *guard) wait(r recipient, w waited) {
 	of.Items = append(of.Items, w)
 }
 
-// sumUp plans a notice for each recipient that something waits for, as far as there is room. It changes the guard, which is
-// put after it.
+// sumUp plans a notice for each recipient that something waits for, as far as there is room. It changes the guard, which has
+// to be put after it.
 func (u *unit) sumUp(g *guard) {
 	for len(g.NoticesWaiting) > 0 && (g.mayTell(u.now).IsZero() || len(g.NoticesWaiting) > mostWaiting) {
 		g.countNotice(u.now)

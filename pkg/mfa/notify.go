@@ -18,10 +18,10 @@ import (
 // An addressed is a notice to one recipient.
 type addressed struct {
 	recipient
-	about activity.Event // of one that sums up nothing but the id, the user and the policy
+	about activity.Event // if the notice sums up, only the id, the user and the policy are set
 	life  string         // of the user
 	topic string
-	sum   []waited // what it sums up; empty: it is of a topic
+	sum   []waited // what the notice sums up; empty if it is about one topic
 }
 
 // A claim is put before a notice is sent, so that a record which is handed on twice sends it once. It is open until it is
@@ -35,17 +35,17 @@ type claim struct {
 
 const (
 	noticeTries = 2
-	claimedFor  = 31 * 24 * time.Hour // longer than a record of the store's stream may be handed on again, by hand too
+	claimedFor  = 31 * 24 * time.Hour // a record of the store's stream can't be handed on again so late, not even by hand
 )
 
-// claimKey names the recipient by a hash that tells nothing without the user's life, which an erasure takes away.
+// claimKey names the recipient by a hash, which tells nothing without the user's life. An erasure removes that.
 func (n *addressed) claimKey() store.Key {
 	sum := sha256.Sum256(seal.Join("recipient of a notice", n.life, n.about.ID, n.Address))
 	return store.Key{Partition: "notice#" + n.about.ID + "#" + base64.RawURLEncoding.EncodeToString(sum[:16]), Sort: "claim"}
 }
 
-// notify sends a notice unless it was sent. One that the provider surely didn't take, or may not have taken twice, is
-// recorded as delivery.failed, and not tried again: one bad address holds up nothing behind it.
+// notify sends a notice unless it was sent already. If the provider surely didn't take it, or if it was tried twice, it is
+// recorded as delivery.failed and not tried again. So one bad address doesn't hold up what comes after it.
 func (s *Service) notify(ctx context.Context, n *addressed) error {
 	m, err := s.notice(n)
 	if err != nil {
@@ -69,14 +69,14 @@ func (s *Service) notify(ctx context.Context, n *addressed) error {
 		u.begin(nil)
 		u.put(c.Item, c, u.now.Add(claimedFor))
 		if err := u.commit(ctx); err != nil {
-			// Failing now would have the notice sent again, which was sent.
+			// The notice was sent, and would be sent again if this failed.
 			s.log().WarnContext(ctx, "that a notice was sent could not be recorded", "event", n.about.ID, "error", err)
 		}
 		return nil
 	}
 }
 
-// claim takes the next try at sending a notice; nil: there is none left, or somebody else has it.
+// claim takes the next try at sending a notice. It returns nil if none is left, or another process has it.
 func (s *Service) claim(ctx context.Context, key store.Key) (*claim, error) {
 	item, err := store.GetOne(ctx, s.Store, key)
 	if err != nil {
@@ -105,7 +105,8 @@ func (s *Service) claim(ctx context.Context, key store.Key) (*claim, error) {
 	return c, nil
 }
 
-// recordUndelivered records that a notice didn't go out, on the user's guard; a user erased meanwhile needs no record.
+// recordUndelivered records on the user's guard that a notice was not delivered. If the user was erased meanwhile, there is
+// no event.
 func (s *Service) recordUndelivered(ctx context.Context, n *addressed, c *claim) error {
 	c.Done = true
 	return s.alone(ctx, func(u *unit) error {
@@ -122,7 +123,7 @@ func (s *Service) recordUndelivered(ctx context.Context, n *addressed, c *claim)
 	})
 }
 
-// notice is the message that an addressed notice is.
+// notice makes the message of a notice.
 func (s *Service) notice(a *addressed) (message.Message, error) {
 	to := message.Addressee{Sender: s.sender(a.Client), Address: a.Address, Name: a.Name, Language: a.Language}
 	if len(a.sum) > 0 {
@@ -148,11 +149,11 @@ func (s *Service) notice(a *addressed) (message.Message, error) {
 	return m, nil
 }
 
-// noticeMargin is by how much the clocks of two functions may differ: nothing is put into an hour that the sweep of a
-// clock so far ahead is done with.
+// noticeMargin is how much the clocks of two functions may differ. Nothing is put into an hour that a sweep with a clock so
+// far ahead may be done with.
 const noticeMargin = 10 * time.Minute
 
-// remind has the sweep look after what waits to be told to a user, once there is room.
+// remind makes the sweep look at what waits to be told to a user, once there is room.
 func (s *Service) remind(ctx context.Context, r route, at time.Time) error {
 	u := &unit{s: s, ctx: ctx}
 	u.begin(nil)
@@ -163,10 +164,10 @@ func (s *Service) remind(ctx context.Context, r route, at time.Time) error {
 	if err := u.commit(ctx); !isConflict(err) {
 		return err
 	}
-	return nil // that hour knows of it already
+	return nil // that hour has the entry already
 }
 
-// sumUpDue has a user told of what waits, as far as there is room. For the rest the sweep looks again.
+// sumUpDue tells a user what waits, as far as there is room. The sweep looks again later for the rest.
 func (s *Service) sumUpDue(ctx context.Context, r route) error {
 	return s.alone(ctx, func(u *unit) error {
 		a := &account{route: r}

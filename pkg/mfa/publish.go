@@ -10,104 +10,104 @@ import (
 )
 
 // Publish hands on what was committed: events to the activity of their org and to the bus, and notices to the users they
-// concern, these last so that nothing that fails after them has them asked for again. It is called with records as the
-// store's Feed gives them, at least once each, and may do its work twice: an event keeps its id, and a notice is claimed
+// concern. The notices come last, so that no failure after them makes Publish send them again. It is called with records as
+// the store's Feed gives them, each at least once. It may do its work twice: an event keeps its id, and a notice is claimed
 // before it is sent.
 //
-// What is about a user who was erased meanwhile goes to the bus as it was recorded, and to the activity without anything
-// of the user. It is told to nobody.
+// If the user was erased meanwhile, an event that names the user goes to the bus as it was recorded, and to the activity
+// without anything of the user. An event that names the user by the route only is dropped. Nobody is told.
 func (s *Service) Publish(ctx context.Context, records []store.Record) error {
-	batch, err := s.gather(ctx, records)
+	p, err := s.gather(ctx, records)
 	if err != nil {
 		return err
 	}
-	if len(batch.events) > 0 {
-		events := make([]activity.Event, 0, len(batch.events))
-		for i := range batch.events {
-			events = append(events, batch.events[i].Event)
+	if len(p.events) > 0 {
+		events := make([]activity.Event, 0, len(p.events))
+		for i := range p.events {
+			events = append(events, p.events[i].Event)
 		}
-		if err := s.activity().File(ctx, batch.events); err != nil {
+		if err := s.activity().File(ctx, p.events); err != nil {
 			return err
 		}
 		if err := s.Bus.PutEvents(ctx, events); err != nil {
 			return fmt.Errorf("put %d events: %w", len(events), err)
 		}
 	}
-	for r, at := range batch.waits {
+	for r, at := range p.waits {
 		if err := s.remind(ctx, r, at); err != nil {
 			return fmt.Errorf("note that something waits to be told: %w", err)
 		}
 	}
-	for i := range batch.notices {
-		if err := s.notify(ctx, &batch.notices[i]); err != nil {
-			return fmt.Errorf("notify of %s: %w", batch.notices[i].about.ID, err)
+	for i := range p.notices {
+		if err := s.notify(ctx, &p.notices[i]); err != nil {
+			return fmt.Errorf("notify of %s: %w", p.notices[i].about.ID, err)
 		}
 	}
 	return nil
 }
 
-// A batch is what some records hand on.
-type batch struct {
+// A publication is what some records hand on.
+type publication struct {
 	events  []activity.Filing
 	notices []addressed
 	waits   map[route]time.Time // when there will be room for what waits to be told
 }
 
-// gather takes out of records what they hand on, and reads the guards of all they are about. An event that rode without
-// its user's name gets it back; where the user is gone, there is nobody left to tell of, or to tell.
-func (s *Service) gather(ctx context.Context, records []store.Record) (batch, error) {
-	manifests := make([]*eventBatch, len(records))
+// gather finds what records hand on, and reads the guards of all users that they are about. An event that names its user by
+// the route only gets the name from the guard. If the user is gone, it is left out.
+func (s *Service) gather(ctx context.Context, records []store.Record) (publication, error) {
+	batches := make([]*eventBatch, len(records))
 	users := map[route]bool{}
 	for i, r := range records {
-		m, err := decodeEventBatch(r)
+		b, err := decodeEventBatch(r)
 		if err != nil {
-			return batch{}, err
+			return publication{}, err
 		}
-		manifests[i] = m
-		if of := m.route(); of != "" {
+		batches[i] = b
+		if of := b.route(); of != "" {
 			users[of] = true
 		}
 	}
 	guards, err := readGuards(ctx, s.Store, users)
 	if err != nil {
-		return batch{}, err
+		return publication{}, err
 	}
-	b := batch{waits: map[route]time.Time{}}
-	for _, m := range manifests {
-		r := m.route()
+	p := publication{waits: map[route]time.Time{}}
+	for _, b := range batches {
+		r := b.route()
 		g := guards[r]
-		if g != nil && g.life() == m.Life {
-			m.User = g.User
+		if g != nil && g.life() == b.Life {
+			b.User = g.User
 		} else {
 			g = nil
 		}
-		if r != "" && m.User == "" {
+		if r != "" && b.User == "" {
 			continue
 		}
-		for _, e := range m.carried() {
-			b.events = append(b.events, filing(&e, r, g))
+		for _, e := range b.carried() {
+			p.events = append(p.events, filing(&e, r, g))
 			if g != nil {
 				for _, to := range e.To {
-					b.notices = append(b.notices, addressed{recipient: to, about: e.Event, life: e.Life, topic: e.Topic})
+					p.notices = append(p.notices, addressed{recipient: to, about: e.Event, life: e.Life, topic: e.Topic})
 				}
 			}
 		}
 		if g == nil {
 			continue
 		}
-		for _, sum := range m.Sums {
-			about := activity.Event{ID: sum.ID, Org: m.Org, User: m.User, PolicyVersion: m.PolicyVersion}
-			b.notices = append(b.notices, addressed{recipient: sum.recipient, about: about, life: m.Life, sum: sum.Items})
+		for _, sum := range b.Sums {
+			about := activity.Event{ID: sum.ID, Org: b.Org, User: b.User, PolicyVersion: b.PolicyVersion}
+			p.notices = append(p.notices, addressed{recipient: sum.recipient, about: about, life: b.Life, sum: sum.Items})
 		}
-		if !m.Waits.IsZero() {
-			b.waits[r] = m.Waits
+		if !b.Waits.IsZero() {
+			p.waits[r] = b.Waits
 		}
 	}
-	return b, nil
+	return p, nil
 }
 
-// filing is an event for the activity, about the user of a route whose guard is g. The guard is nil where the event is about
-// nobody, or about a user who is gone.
+// filing is an event for the activity. r is the route of the user it is about, and g the guard of that user. g is nil if the
+// event is about nobody, or about a user who is gone.
 func filing(e *pendingEvent, r route, g *guard) activity.Filing {
 	f := activity.Filing{Event: e.Event, Route: activity.Route(r)}
 	if r == "" {
@@ -119,10 +119,10 @@ func filing(e *pendingEvent, r route, g *guard) activity.Filing {
 	return f
 }
 
-// route is that of the user whom the manifest is about; empty: it is about nobody.
-func (m *eventBatch) route() route {
-	if m.User != "" {
-		return routeOf(m.Org, m.User)
+// route is that of the user whom the batch is about; empty if it is about nobody.
+func (b *eventBatch) route() route {
+	if b.User != "" {
+		return routeOf(b.Org, b.User)
 	}
-	return route(m.Of)
+	return route(b.Of)
 }
