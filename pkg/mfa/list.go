@@ -14,10 +14,10 @@ type ListQuery struct {
 	Cursor string // from the page before; empty for the first page
 }
 
-// How many items a page of a list has at most, if the query doesn't say it and whatever it says.
+// How many items a page of a list can have.
 const (
-	DefaultListLimit = 50
-	MaxListLimit     = 200
+	DefaultListLimit = 50  // if the query doesn't say it
+	MaxListLimit     = 200 // whatever the query says
 )
 
 // mostCursor is the length of the longest cursor that is read, in bytes.
