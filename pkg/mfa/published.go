@@ -21,7 +21,7 @@ type publishedKeys struct {
 	JWKS json.RawMessage `json:"jwks"`
 }
 
-// PublishKeys returns the write that publishes the public half of ring. It replaces what has the version expect. Commit it
+// PublishKeys returns the write that publishes the public half of ring. It expects the item in the version expect. Commit it
 // together with the change of the ring, so that no key signs before it has been published for long enough.
 func PublishKeys(ring *seal.Ring, expect store.Version) (store.Write, error) {
 	body, err := record.Encode(&publishedKeys{JWKS: ring.JWKS()})
