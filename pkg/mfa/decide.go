@@ -17,14 +17,14 @@ const (
 
 // The reasons for a decision.
 const (
-	NotRequired    = "not_required"
-	BrowserTrust   = "trusted_browser"
-	SSO            = "sso"
-	EnabledByUser  = "enabled"
-	Required       = "required"
-	NewBrowser     = "new_browser"
-	TrustExpired   = "trust_expired"
-	StepUpDemanded = "step_up"
+	NotRequired    = "not_required"    // no policy, administrator or user asks for a second factor
+	BrowserTrust   = "trusted_browser" // the browser is trusted
+	SSO            = "sso"             // the user came by SSO, and the policy lets such users in
+	EnabledByUser  = "enabled"         // the user has turned 2FA on
+	Required       = "required"        // the policy or an administrator requires it
+	NewBrowser     = "new_browser"     // the browser is not trusted
+	TrustExpired   = "trust_expired"   // the time of trust in the browser is over
+	StepUpDemanded = "step_up"         // the client asks for a step-up
 )
 
 // A Decision says whether the user is asked for a second factor, and why.

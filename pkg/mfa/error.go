@@ -13,33 +13,33 @@ import (
 // them into an HTTP status, and nothing else leaves the service.
 type ErrorCode string
 
-// All codes.
+// These are all codes.
 const (
-	InvalidRequest          ErrorCode = "invalid_request"
-	Unauthenticated         ErrorCode = "unauthenticated"
-	Forbidden               ErrorCode = "forbidden"
-	MethodForbidden         ErrorCode = "method_forbidden"
-	ReauthenticationNeeded  ErrorCode = "reauthentication_required"
-	StepUpNeeded            ErrorCode = "step_up_required"
-	NotFound                ErrorCode = "not_found"
-	ChallengeInvalid        ErrorCode = "challenge_invalid"
-	EnrolmentInvalid        ErrorCode = "enrolment_invalid"
-	Busy                    ErrorCode = "busy"
-	EmailPinned             ErrorCode = "email_pinned"
-	LastFactor              ErrorCode = "last_factor"
-	RequiredByPolicy        ErrorCode = "required_by_policy"
-	AlreadyExists           ErrorCode = "already_exists"
-	AcknowledgementRequired ErrorCode = "acknowledgement_required"
-	NothingToSend           ErrorCode = "nothing_to_send"
-	TooManyRequests         ErrorCode = "too_many_requests"
-	VersionMismatch         ErrorCode = "version_mismatch"
-	PreconditionRequired    ErrorCode = "precondition_required"
-	WrongCode               ErrorCode = "wrong_code"
-	IdempotencyMismatch     ErrorCode = "idempotency_mismatch"
-	Locked                  ErrorCode = "locked"
-	TooManySends            ErrorCode = "too_many_sends"
-	DeliveryFailed          ErrorCode = "delivery_failed"
-	Unavailable             ErrorCode = "unavailable"
+	InvalidRequest          ErrorCode = "invalid_request"           // a field of the request is wrong: Error.Param says which
+	Unauthenticated         ErrorCode = "unauthenticated"           // the bearer is not valid here
+	Forbidden               ErrorCode = "forbidden"                 // the bearer may not make this call, or the user was deprovisioned
+	MethodForbidden         ErrorCode = "method_forbidden"          // the policy, the step-up or the account doesn't allow this factor, or recovery codes
+	ReauthenticationNeeded  ErrorCode = "reauthentication_required" // the client has to check the user's password first
+	StepUpNeeded            ErrorCode = "step_up_required"          // the user has to step up first
+	NotFound                ErrorCode = "not_found"                 // there is no such user, factor or browser
+	ChallengeInvalid        ErrorCode = "challenge_invalid"         // there is no such challenge, or it can't be answered any more
+	EnrolmentInvalid        ErrorCode = "enrolment_invalid"         // there is no such enrolment, or it can't be finished any more
+	Busy                    ErrorCode = "busy"                      // there are too many calls at once for one user
+	EmailPinned             ErrorCode = "email_pinned"              // the policy keeps email as a backup
+	LastFactor              ErrorCode = "last_factor"               // the user must have a factor, and has no other
+	RequiredByPolicy        ErrorCode = "required_by_policy"        // the user is required to use 2FA, so it can't be turned off
+	AlreadyExists           ErrorCode = "already_exists"            // this address is enrolled already
+	AcknowledgementRequired ErrorCode = "acknowledgement_required"  // the change of policy asks users who were not asked before: Error.Preview says how many
+	NothingToSend           ErrorCode = "nothing_to_send"           // there is no address to send a code to, or no code to send
+	TooManyRequests         ErrorCode = "too_many_requests"         // enrolments were begun too often
+	VersionMismatch         ErrorCode = "version_mismatch"          // the policy has another version by now
+	PreconditionRequired    ErrorCode = "precondition_required"     // the call doesn't say which version of the policy it replaces
+	WrongCode               ErrorCode = "wrong_code"                // the answer was compared and counted, and is wrong
+	IdempotencyMismatch     ErrorCode = "idempotency_mismatch"      // the Idempotency-Key was used with another body
+	Locked                  ErrorCode = "locked"                    // there were too many wrong answers, so no answer is compared
+	TooManySends            ErrorCode = "too_many_sends"            // no further code can be sent yet, or none for this challenge
+	DeliveryFailed          ErrorCode = "delivery_failed"           // the provider didn't take the code, or may not have taken it
+	Unavailable             ErrorCode = "unavailable"               // something that the call needs failed
 )
 
 // DeliveryUnknown is not a reason for a refusal. In a repeated answer it says that it is not known whether the provider has
