@@ -1,4 +1,4 @@
-// Command local runs the whole of Countersign on this machine, with nothing to install: see package server.
+// Command local runs all of Countersign on this machine, without anything to install. See package server.
 package main
 
 import "countersign/infra/local/server"

@@ -313,7 +313,7 @@ func TestASecondProcessOnTheFolderIsToldWhyItCantStart(t *testing.T) {
 	dir := t.TempDir()
 	first := start(t, dir)
 	code, said := fails(t, "-addr", "127.0.0.1:0", "-data", dir)
-	if code != 1 || !strings.Contains(said, dir) || !strings.Contains(said, "another process works on") {
+	if code != 1 || !strings.Contains(said, dir) || !strings.Contains(said, "another process is using") {
 		t.Errorf("got exit code %d and %q, want 1 and that the folder is in use", code, said)
 	}
 	if err := first.signal(os.Interrupt); err != nil {
@@ -329,7 +329,7 @@ func TestATakenPortIsNamed(t *testing.T) {
 	defer listener.Close()
 	addr := listener.Addr().String()
 	code, said := fails(t, "-addr", addr, "-data", t.TempDir())
-	if code != 1 || !strings.Contains(said, "something listens on "+addr) || !strings.Contains(said, "-addr") {
+	if code != 1 || !strings.Contains(said, "another program is listening on "+addr) || !strings.Contains(said, "-addr") {
 		t.Errorf("got exit code %d and %q, want 1, the address and what to do", code, said)
 	}
 }

@@ -12,22 +12,22 @@ import (
 	"countersign/pkg/seal"
 )
 
-// What somebody who is in can ask for. Countersign says what has to be confirmed first, and how.
+// The changes of the account that a signed-in user can ask for. Countersign decides what the user has to confirm first.
 const (
 	addApp    = "app"
 	removeApp = "remove"
 	makeCodes = "codes"
 )
 
-// An errand is one of those, on its way.
+// An errand is a change that the user has asked for and that isn't done yet.
 type errand struct {
 	what   string
-	factor string // to be removed
-	label  string // of what is set up
+	factor string // the id of the factor to remove
+	label  string // the name of the app to set up
 }
 
-// setup is an authenticator app whose first code is still to come. Its secret stays here so that the page can be loaded
-// again: Countersign shows it once.
+// setup is an authenticator app that is being set up. The application keeps its secret, because Countersign shows the secret
+// only once and the user may load the page again.
 type setup struct {
 	id               string
 	label            string
@@ -35,13 +35,13 @@ type setup struct {
 	expires          time.Time
 }
 
-// newCodes are recovery codes that are shown until somebody says that they are kept. Countersign shows them once.
+// newCodes are recovery codes that are shown until the user confirms that they are kept. Countersign shows them only once.
 type newCodes struct {
 	id    string
 	codes []seal.Secret
 }
 
-// showing is the session with new recovery codes to be shown, if there are any.
+// showing returns the session with these new recovery codes to show, if there are any.
 func (s session) showing(codes []seal.Secret) session {
 	if s.in != nil && len(codes) > 0 {
 		s.codes = &newCodes{id: rand.Text(), codes: codes}
@@ -61,7 +61,7 @@ func (d *Demo) change(_ http.ResponseWriter, r *http.Request, s session) session
 		e.label = "Authenticator app"
 	}
 	if len([]rune(e.label)) > mostLabel {
-		s.said = wrong("A name here has at most %d characters.", mostLabel)
+		s.said = wrong("The name can have at most %d characters.", mostLabel)
 		return s
 	}
 	s = s.over(remark{})
@@ -69,7 +69,8 @@ func (d *Demo) change(_ http.ResponseWriter, r *http.Request, s session) session
 	return d.carryOut(r, s)
 }
 
-// carryOut does what was asked for. If Countersign wants the person to be fresher, the session waits for that.
+// carryOut makes the change that the user asked for. If Countersign first wants the password or a second factor, the session
+// waits for that.
 func (d *Demo) carryOut(r *http.Request, s session) session {
 	done, err := d.try(r, s)
 	var p *problem
@@ -82,14 +83,14 @@ func (d *Demo) carryOut(r *http.Request, s session) session {
 	case errors.As(err, &p) && p.Code == "step_up_required":
 		return d.stepUp(r, s)
 	case errors.As(err, &p) && p.Code == "last_factor":
-		return s.over(wrong("The organisation asks everyone, and this is your only factor. Set up another one first."))
+		return s.over(wrong("Your organisation requires a second factor, and this is your only one. Set up another one first."))
 	case errors.As(err, &p) && p.Code == "not_found":
-		return s.over(wrong("It is gone already."))
+		return s.over(wrong("This app was removed already."))
 	}
 	return s.over(failed(err))
 }
 
-// try makes the call of an errand.
+// try makes the call of the API for an errand.
 func (d *Demo) try(r *http.Request, s session) (session, error) {
 	q := request{method: "POST", bearer: d.o.Key.Reveal(), fresh: s.in}
 	switch s.errand.what {
@@ -109,7 +110,7 @@ func (d *Demo) try(r *http.Request, s session) (session, error) {
 		if err := d.call(r.Context(), q, nil); err != nil {
 			return s, err
 		}
-		return s.over(remark{Text: "The app is removed, and no browser is trusted any more. Delete it from the phone, too: its codes are no good."}), nil
+		return s.over(remark{Text: "The app was removed, and no browser is trusted any more. Delete the entry from the phone, too: its codes no longer work."}), nil
 	case makeCodes:
 		var answer struct {
 			RecoveryCodes []seal.Secret `json:"recovery_codes"`
@@ -118,20 +119,20 @@ func (d *Demo) try(r *http.Request, s session) (session, error) {
 		if err := d.call(r.Context(), q, &answer); err != nil {
 			return s, err
 		}
-		return s.over(remark{Text: "These are new. All earlier recovery codes are dead."}).showing(answer.RecoveryCodes), nil
+		return s.over(remark{Text: "These are your new recovery codes. All earlier ones no longer work."}).showing(answer.RecoveryCodes), nil
 	}
 	return s.over(remark{}), nil
 }
 
 func accountPath(user string) string { return "/v1/orgs/" + Org + "/users/" + user }
 
-// enterPassword is the application's own login once more, for who has been in for a while.
+// enterPassword checks the user's password again, because Countersign wants a check that is at most 10 minutes old.
 func (d *Demo) enterPassword(_ http.ResponseWriter, r *http.Request, s session) session {
 	if s.in == nil || s.errand == nil || s.waiting != nil {
 		return s
 	}
 	if r.PostFormValue("password") == "" {
-		s.said = wrong("Type a password. Any will do.")
+		s.said = wrong("Type a password. Any password is accepted here.")
 		return s
 	}
 	in := *s.in
@@ -140,13 +141,13 @@ func (d *Demo) enterPassword(_ http.ResponseWriter, r *http.Request, s session) 
 	return d.carryOut(r, s)
 }
 
-// The step-up that is good for a change of the account.
+// The purpose and action of the step-up that Countersign wants before a change of the account.
 const (
 	stepUp        = "step_up"
 	accountAction = "account"
 )
 
-// stepUp has who is in answer a challenge, to confirm the errand.
+// stepUp starts a challenge with which the signed-in user confirms the errand.
 func (d *Demo) stepUp(r *http.Request, s session) session {
 	nonce := rand.Text()
 	ask := map[string]any{
@@ -160,18 +161,18 @@ func (d *Demo) stepUp(r *http.Request, s session) session {
 	case err != nil:
 		return s.over(failed(err))
 	case answer.Challenge == nil || answer.Challenge.Default == "":
-		return s.over(wrong("Too many wrong codes: for now nothing can be confirmed, and nothing was changed."))
+		return s.over(wrong("There were too many wrong codes, so nothing can be confirmed for now. Nothing was changed."))
 	}
 	answer.Challenge.Methods = confirming(answer.Challenge.Methods)
 	return s.asked(&waiting{user: s.in.user, nonce: nonce, reason: answer.Reason, challenge: *answer.Challenge})
 }
 
-// confirming are the methods that are strong enough to confirm a change of the account. They come strongest first.
+// confirming returns the methods that are strong enough to confirm a change of the account. The strongest stands first.
 func confirming(methods []method) []method {
 	return slices.DeleteFunc(methods, func(m method) bool { return m.Kind != methods[0].Kind && m.Kind != "totp" })
 }
 
-// confirmed goes on with the errand, once the token says that it was who is in that answered.
+// confirmed goes on with the errand, if the token says that the signed-in user has answered the challenge.
 func (d *Demo) confirmed(r *http.Request, s session, token string) session {
 	if s.errand == nil {
 		return s.over(remark{})
@@ -181,7 +182,7 @@ func (d *Demo) confirmed(r *http.Request, s session, token string) session {
 		purpose: stepUp, action: accountAction, decision: "challenge", now: d.o.Now(),
 	})
 	if err != nil {
-		return s.over(wrong("Countersign's answer was not believed: %v.", err))
+		return s.over(wrong("Demo desk does not accept Countersign’s answer: %v.", err))
 	}
 	in := *s.in
 	in.proof = seal.NewSecret(token)
@@ -189,7 +190,7 @@ func (d *Demo) confirmed(r *http.Request, s session, token string) session {
 	return d.carryOut(r, s)
 }
 
-// cancel leaves everything as it is.
+// cancel ends what was begun, without any change.
 func (d *Demo) cancel(_ http.ResponseWriter, _ *http.Request, s session) session {
 	if s.in == nil || s.codes != nil {
 		return s
@@ -197,7 +198,7 @@ func (d *Demo) cancel(_ http.ResponseWriter, _ *http.Request, s session) session
 	return s.over(remark{Text: "Nothing was changed."})
 }
 
-// finishSetup hands the app's first code on.
+// finishSetup sends the app's first code to Countersign.
 func (d *Demo) finishSetup(_ http.ResponseWriter, r *http.Request, s session) session {
 	if s.in == nil || s.setup == nil {
 		return s
@@ -217,16 +218,16 @@ func (d *Demo) finishSetup(_ http.ResponseWriter, r *http.Request, s session) se
 	switch p.Code {
 	case "wrong_code":
 		if p.AttemptsLeft != nil && *p.AttemptsLeft == 0 {
-			return s.over(wrong("That code is not right, and it was the last attempt. Begin again: the key you scanned is no good."))
+			return s.over(wrong("That code is not right, and it was the last attempt. Begin again, and delete the key that you scanned."))
 		}
 		s.said = wrong("That code is not right. %s", clockAdvice(p.ClockOffS))
 		if p.AttemptsLeft != nil {
-			s.said.Text += " " + counted(*p.AttemptsLeft, "attempt") + " left."
+			s.said.Text += " " + attemptsLeft(*p.AttemptsLeft)
 		}
 	case "invalid_request":
-		s.said = wrong("A code is exactly six digits. This one was not counted as an attempt.")
+		s.said = wrong("A code has exactly six digits. What you typed was not counted as an attempt.")
 	case "enrolment_invalid":
-		return s.over(wrong("This can no longer be finished: it was begun anew elsewhere, or its time is over. Begin again."))
+		return s.over(wrong("This can no longer be finished: you have begun again in another place, or the time is over. Begin again."))
 	case "unavailable", "busy":
 		s.said = failed(err)
 	default:
@@ -235,20 +236,20 @@ func (d *Demo) finishSetup(_ http.ResponseWriter, r *http.Request, s session) se
 	return s
 }
 
-// clockAdvice is what helps after a wrong first code: Countersign says by how much the app's clock is off if that is all
-// that is wrong.
+// clockAdvice says what may help after a wrong first code. If the code is right for a phone whose clock is wrong, Countersign
+// says by how many seconds.
 func clockAdvice(offS int) string {
 	way := "fast"
 	switch {
 	case offS == 0:
-		return "Is this the newest entry in the app?"
+		return "Did you use the newest entry in the app?"
 	case offS < 0:
 		way, offS = "slow", -offS
 	}
 	return "The phone’s clock is about " + span(offS) + " " + way + ". Let the phone set it by itself, and type its next code."
 }
 
-// keptCodes forgets the recovery codes that were shown.
+// keptCodes removes the recovery codes that were shown from the session.
 func (d *Demo) keptCodes(_ http.ResponseWriter, _ *http.Request, s session) session {
 	if s.codes == nil {
 		return s

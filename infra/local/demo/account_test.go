@@ -25,7 +25,7 @@ func in(t *testing.T) *browser {
 func (b *browser) ask(what string) {
 	b.t.Helper()
 	b.submit("/demo/change", "what", what)
-	b.want("Confirm it’s you", "show once more that you are ana")
+	b.want("Confirm it’s you", "confirm that you are ana")
 	b.submit("/demo/code", "code", b.code())
 }
 
@@ -82,14 +82,14 @@ func (b *browser) key() string {
 // later moves the clock by the page's own button.
 func (b *browser) later(by string) { b.t.Helper(); b.submit("/demo/clock", "by", by) }
 
-// again signs ana in once more, as far as the second question.
+// again signs ana in once more, as far as the second factor.
 func (b *browser) again() {
 	b.t.Helper()
 	b.submit("/demo/sign-out")
 	b.signIn("ana")
 }
 
-// way turns the second question to another factor, or to a recovery code, by the words on its button.
+// way turns the second factor to another factor, or to a recovery code, by the words on its button.
 func (b *browser) way(words string) {
 	b.t.Helper()
 	found := regexp.MustCompile(`name="way" value="([^"]*)">` + regexp.QuoteMeta(words)).FindStringSubmatch(b.page)
@@ -108,16 +108,16 @@ func wanted(t *testing.T, what string, got, want any) {
 
 func TestANewcomerSetsUpAnAppWithThePhoneBesideThePage(t *testing.T) {
 	b := in(t)
-	b.want("Your account", "Emailed code ana@demo.example", "needs no setting up", "You have none. They come with your first app")
+	b.want("Your account", "Emailed code ana@demo.example", "you don’t have to set this up", "You have no recovery codes yet. You get them when you set up your first app")
 	b.submit("/demo/change", "what", "app", "label", "Ana’s phone")
 	b.want("Confirm it’s you", "Before you set up an authenticator app", "We sent code A to a***@demo.example")
 	if strings.Contains(b.said(), "Trust this browser") || strings.Contains(b.said(), "recovery code") {
 		t.Error("a confirmation offers trust or a recovery code")
 	}
 	b.submit("/demo/code", "code", wrong(b.code()))
-	b.want("That code is not right. 4 attempts left.", "Confirm it’s you")
+	b.want("That code is not right. You have 4 attempts left.", "Confirm it’s you")
 	b.submit("/demo/code", "code", b.code())
-	b.want("Set up your app", "Can’t scan? Type this key")
+	b.want("Set up your app", "If you can’t scan it, type this key")
 
 	key, svg := b.key(), picture.FindStringSubmatch(html.UnescapeString(b.page))
 	if svg == nil {
@@ -135,7 +135,7 @@ func TestANewcomerSetsUpAnAppWithThePhoneBesideThePage(t *testing.T) {
 	}
 	twice := b.form("/demo/scan")
 	b.submit("/demo/scan")
-	b.want("The phone has scanned it")
+	b.want("The phone has scanned the code")
 	b.send(twice)
 	wanted(t, "entries in the phone", strings.Count(b.page, "app-code"), 1)
 	wanted(t, "the key after the scan", b.key(), key)
@@ -171,7 +171,7 @@ func TestASignInAsksForTheAppsCode(t *testing.T) {
 	b.want("Enter your code", "Open the authenticator app “Authenticator app”", "for ana@demo.example", "Trust this browser for 30 days",
 		"Use an emailed code instead", "Use a recovery code")
 	b.submit("/demo/code", "code", used)
-	b.want("That code is not right. 4 attempts left. If you have used it already, wait for the app’s next one.")
+	b.want("That code is not right. You have 4 attempts left. If you have used it already, wait for the app’s next one.")
 	b.later("seconds")
 	b.want("30 seconds have passed", "Enter your code")
 	b.submit("/demo/code", "code", b.appCode(), "trust", "yes")
@@ -180,7 +180,7 @@ func TestASignInAsksForTheAppsCode(t *testing.T) {
 	b.want("Hello, ana", "Reason trusted_browser")
 	b.later("days")
 	b.signIn("ana")
-	b.want("30 days of trust are over", "Open the authenticator app")
+	b.want("the 30 days for which you trusted this browser are over", "Open the authenticator app")
 	b.submit("/demo/code", "code", b.appCode())
 	b.want("Hello, ana")
 }
@@ -221,17 +221,17 @@ func TestARecoveryCodeLetsInOnce(t *testing.T) {
 	recover("12345")
 	b.want("24 letters and digits, in six groups of four", "not counted")
 	b.submit("/demo/recover", "code", strings.Repeat("0", 24))
-	b.want("That recovery code is not right, or was used before. 4 attempts left.")
+	b.want("That recovery code is not right, or it was used before. You have 4 attempts left.")
 	b.way("Use the code of “Authenticator app” instead")
 	b.way("Use a recovery code")
 	b.submit("/demo/recover", "code", strings.ToLower(strings.ReplaceAll(codes[0], "-", " ")))
 	b.want("Hello, ana", "Answered with recovery code", "You have 9 recovery codes left")
 	recover(codes[0])
-	b.want("or was used before. 3 attempts left")
+	b.want("or it was used before. You have 3 attempts left")
 	for _, code := range codes[1:8] {
 		recover(code)
 	}
-	b.want("Only 2 recovery codes left")
+	b.want("You have only 2 recovery codes left")
 	recover(codes[8])
 	recover(codes[9])
 	b.want("You have no recovery codes left")
@@ -244,7 +244,7 @@ func TestARecoveryCodeLetsInOnce(t *testing.T) {
 	b.submit("/demo/change", "what", "codes")
 	b.later("seconds")
 	b.submit("/demo/code", "code", b.appCode())
-	b.want("All earlier recovery codes are dead")
+	b.want("All earlier ones no longer work")
 	b.recoveryCodes()
 }
 
@@ -260,7 +260,7 @@ func TestTooManyWrongCodesLeaveRecoveryCodes(t *testing.T) {
 		b.want("the last attempt. Start again with your password")
 	}
 	b.signIn("ana")
-	b.want("Too many wrong codes: for now only a recovery code is looked at", "Use a recovery code")
+	b.want("There were too many wrong codes, so only a recovery code is accepted for now", "Use a recovery code")
 	b.submit("/demo/recover", "code", codes[0])
 	b.want("Hello, ana", "You have 9 recovery codes left")
 }
@@ -273,7 +273,7 @@ func TestTooManyWrongRecoveryCodesLeaveTheApp(t *testing.T) {
 	for range 5 {
 		b.submit("/demo/recover", "code", strings.Repeat("0", 24))
 	}
-	b.want("no more are looked at for now", "Open the authenticator app")
+	b.want("no more recovery codes are accepted for now", "Open the authenticator app")
 	b.later("seconds")
 	b.submit("/demo/code", "code", b.appCode())
 	b.want("Hello, ana")
@@ -298,7 +298,7 @@ func TestALockInTheMiddleOfASignInTurnsToRecoveryCodes(t *testing.T) {
 		}
 	}
 	b.submit("/demo/code", "code", b.appCode())
-	b.want("Too many wrong codes. Wait 15 minutes, then try again. Or use a recovery code.")
+	b.want("There were too many wrong codes. Wait 15 minutes, then try again. You can also use a recovery code.")
 	b.submit("/demo/recover", "code", codes[0])
 	b.want("Hello, ana")
 }
@@ -316,14 +316,14 @@ func TestAnAppIsRemoved(t *testing.T) {
 		}
 	}
 	b.submit("/demo/code", "code", b.appCode())
-	b.want("The app is removed", "You have none. They come with your first app")
+	b.want("The app was removed", "You have no recovery codes yet. You get them when you set up your first app")
 	if strings.Contains(b.said(), "Authenticator app ·") {
 		t.Error("the app is still listed")
 	}
 	b.again()
 	b.want("We sent code")
 	b.submit("/demo/forget", "app", regexp.MustCompile(`name="app" value="([^"]*)"`).FindStringSubmatch(b.page)[1])
-	b.want("Deleted from the phone")
+	b.want("The entry was deleted from the phone")
 	if strings.Contains(b.page, "app-code") {
 		t.Error("the phone still has the entry")
 	}
@@ -344,7 +344,7 @@ func TestWhoHasBeenInForAWhileGivesThePasswordAgain(t *testing.T) {
 	b.submit("/demo/code", "code", b.code())
 	b.want("Set up your app")
 	b.submit("/demo/cancel")
-	b.want("Nothing was changed", "You have none")
+	b.want("Nothing was changed", "You have no recovery codes yet")
 
 	b.submit("/demo/sign-out")
 	b.submit("/demo/sign-in", "user", "bob", "how", "sso")
@@ -361,7 +361,7 @@ func TestASetUpEndsAfterTenMinutesAndAfterFiveWrongCodes(t *testing.T) {
 	b.submit("/demo/change", "what", "app")
 	b.submit("/demo/password", "password", "x")
 	b.later("minutes")
-	b.want("The time to confirm it is over. Nothing was changed.", "Hello, ana")
+	b.want("The time to confirm the change is over. Nothing was changed.", "Hello, ana")
 	b.submit("/demo/change", "what", "app")
 	b.submit("/demo/password", "password", "x")
 	b.submit("/demo/code", "code", b.code())
@@ -395,7 +395,7 @@ func TestAnotherTabMakesAPageOutOfDateAndNothingIsDoneByIt(t *testing.T) {
 	second.submit("/demo/cancel")
 	second.submit("/demo/change", "what", "app") // it has just been confirmed
 	b.submit("/demo/finish", "code", "123456")
-	b.want("That page was out of date, and nothing was done", "Set up your app")
+	b.want("That page was out of date, so nothing was done", "Set up your app")
 	wanted(t, "the key of the first tab", b.key(), second.key())
 	b.submit("/demo/scan")
 	b.submit("/demo/finish", "code", b.appCode())
@@ -425,7 +425,7 @@ func TestWhatTwoBrowsersDoAtOnceIsTold(t *testing.T) {
 	other.ask("app")
 	b.submit("/demo/scan")
 	b.submit("/demo/finish", "code", b.appCode())
-	b.want("it was begun anew elsewhere", "Hello, ana")
+	b.want("you have begun again in another place", "Hello, ana")
 	other.submit("/demo/scan")
 	other.submit("/demo/finish", "code", other.appCode())
 	other.submit("/demo/kept")
@@ -435,9 +435,9 @@ func TestWhatTwoBrowsersDoAtOnceIsTold(t *testing.T) {
 	b.submit("/demo/kept")
 	remove, again := b.form("/demo/change", "what", "remove"), b.form("/demo/change", "what", "remove")
 	b.send(remove)
-	b.want("The app is removed")
+	b.want("The app was removed")
 	b.send(again)
-	b.want("It is gone already")
+	b.want("This app was removed already")
 }
 
 func TestAButtonPressedTwiceLosesNoRecoveryCodes(t *testing.T) {

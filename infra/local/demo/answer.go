@@ -7,17 +7,17 @@ import (
 	"unicode"
 )
 
-// byRecovery is the way to answer that is no factor.
+// byRecovery is the way to answer with a recovery code instead of a factor.
 const byRecovery = "recovery"
 
-// asked is the session that waits for an answer to w, by its default.
+// asked returns the session that waits for an answer to w with its default factor.
 func (s session) asked(w *waiting) session {
 	c := &w.challenge
 	s.waiting, s.said = w, remark{}
 	switch w.way = c.Default; {
 	case w.way == "":
 		w.way = byRecovery
-		s.said = wrong("Too many wrong codes: for now only a recovery code is looked at.")
+		s.said = wrong("There were too many wrong codes, so only a recovery code is accepted for now.")
 	case w.method().Kind != "email" || c.Sent != nil:
 	case c.SendError == "too_many_sends":
 		s.said = wrong("%s", waitToSend(c.RetryAfterS))
@@ -27,7 +27,7 @@ func (s session) asked(w *waiting) session {
 	return s
 }
 
-// method is the factor that the page asks for; the zero method if it asks for a recovery code.
+// method returns the factor that the page asks for. If the page asks for a recovery code, it is the zero method.
 func (w *waiting) method() method {
 	for _, m := range w.challenge.Methods {
 		if m.Factor == w.way {
@@ -37,20 +37,20 @@ func (w *waiting) method() method {
 	return method{}
 }
 
-// by is w, asking for another factor or a recovery code.
+// by returns the challenge with another factor to ask for, or with a recovery code. It reports false if that isn't possible.
 func (s session) by(way string) (*waiting, bool) {
 	next := *s.waiting
 	next.way = way
 	return &next, way == byRecovery && s.takesRecovery() && next.challenge.Recovery || next.method().Factor != ""
 }
 
-// takesRecovery reports whether a recovery code is good for what is asked: it lets in, and of all changes of an account it
-// confirms only that another app is set up.
+// takesRecovery reports whether a recovery code can answer the challenge. It can at a sign-in. Of the changes of an account, it
+// can confirm only that another app is set up.
 func (s session) takesRecovery() bool {
 	return s.in == nil || s.errand != nil && s.errand.what == addApp
 }
 
-// enterCode hands the code on.
+// enterCode sends the code that the user typed to Countersign.
 func (d *Demo) enterCode(w http.ResponseWriter, r *http.Request, s session) session {
 	if s.waiting == nil {
 		return s
@@ -81,8 +81,8 @@ func (d *Demo) enterCode(w http.ResponseWriter, r *http.Request, s session) sess
 	return d.takeIn(r, in, done.Token, wait.nonce, wait.challenge.ID).showing(done.RecoveryCodes)
 }
 
-// typed is a code without the spaces and dashes that apps and messages show it with, and that a person may copy along.
-// Countersign takes six digits and nothing else.
+// typed removes spaces and dashes from a code. Apps and messages may show a code with them, and people copy them. Countersign
+// accepts only six digits.
 func typed(code string) string {
 	return strings.Map(func(c rune) rune {
 		if unicode.IsSpace(c) || unicode.Is(unicode.Pd, c) {
@@ -92,7 +92,7 @@ func typed(code string) string {
 	}, code)
 }
 
-// enterRecovery hands a recovery code on.
+// enterRecovery sends the recovery code that the user typed to Countersign.
 func (d *Demo) enterRecovery(_ http.ResponseWriter, r *http.Request, s session) session {
 	if s.waiting == nil || !s.takesRecovery() {
 		return s
@@ -105,7 +105,7 @@ func (d *Demo) enterRecovery(_ http.ResponseWriter, r *http.Request, s session) 
 		return s.refused(err)
 	}
 	if done.Token == "" {
-		return s.over(wrong("The recovery code is good, but the organisation lets you in only with a new factor. Demo desk can’t set it up here."))
+		return s.over(wrong("The recovery code is right, but your organisation lets you in only after you have set up a new factor. Demo desk can’t do that during a sign-in."))
 	}
 	if s.in != nil {
 		return d.confirmed(r, s, done.Token)
@@ -114,7 +114,7 @@ func (d *Demo) enterRecovery(_ http.ResponseWriter, r *http.Request, s session) 
 	return d.takeIn(r, in, done.Token, wait.nonce, wait.challenge.ID)
 }
 
-// chooseWay turns the page to another factor, or to a recovery code. A code that has to be sent is.
+// chooseWay makes the page ask for another factor, or for a recovery code. If the factor needs a code, it is sent.
 func (d *Demo) chooseWay(w http.ResponseWriter, r *http.Request, s session) session {
 	if s.waiting == nil {
 		return s
@@ -130,7 +130,7 @@ func (d *Demo) chooseWay(w http.ResponseWriter, r *http.Request, s session) sess
 	return d.sendAgain(w, r, s)
 }
 
-// sendAgain asks for a fresh code.
+// sendAgain asks Countersign to send a new code.
 func (d *Demo) sendAgain(_ http.ResponseWriter, r *http.Request, s session) session {
 	if s.waiting == nil {
 		return s
@@ -150,7 +150,7 @@ func (d *Demo) sendAgain(_ http.ResponseWriter, r *http.Request, s session) sess
 	return s
 }
 
-// refused says what became of a challenge whose answer or request for a code was not taken.
+// refused returns the session after Countersign has refused an answer or a request for a code, with a remark that says why.
 func (s session) refused(err error) session {
 	var p *problem
 	if !errors.As(err, &p) {
@@ -166,15 +166,15 @@ func (s session) refused(err error) session {
 	case "wrong_code":
 		return s.notRight(p, again)
 	case "invalid_request":
-		s.said = wrong("A code is exactly six digits. This one was not counted as an attempt.")
+		s.said = wrong("A code has exactly six digits. What you typed was not counted as an attempt.")
 		if recovering {
-			s.said = wrong("A recovery code is 24 letters and digits, in six groups of four. This one was not counted as an attempt.")
+			s.said = wrong("A recovery code has 24 letters and digits, in six groups of four. What you typed was not counted as an attempt.")
 		}
 	case "challenge_invalid":
 		if s.in != nil {
 			return s.over(wrong("This can no longer be confirmed. Nothing was changed."))
 		}
-		return s.over(wrong("This sign-in is over. %s", again))
+		return s.over(wrong("This sign-in has ended. %s", again))
 	case "locked":
 		return s.locked(p)
 	case "too_many_sends":
@@ -185,18 +185,19 @@ func (s session) refused(err error) session {
 	return s
 }
 
-// notRight tells of a wrong code, and what is left. A wrong recovery code ends nothing but recovery.
+// notRight says that a code was wrong, and how many attempts are left. After too many wrong recovery codes, the user can still
+// answer with a factor.
 func (s session) notRight(p *problem, again string) session {
 	left := ""
 	if p.AttemptsLeft != nil {
-		left = " " + counted(*p.AttemptsLeft, "attempt") + " left."
+		left = " " + attemptsLeft(*p.AttemptsLeft)
 	}
 	none := p.AttemptsLeft != nil && *p.AttemptsLeft == 0
 	switch {
 	case s.waiting.way == byRecovery && none:
-		return s.turned("That recovery code is not right, and no more are looked at for now.")
+		return s.turned("That recovery code is not right, and no more recovery codes are accepted for now.")
 	case s.waiting.way == byRecovery:
-		s.said = wrong("That recovery code is not right, or was used before.%s", left)
+		s.said = wrong("That recovery code is not right, or it was used before.%s", left)
 	case none:
 		return s.over(wrong("That code is not right, and it was the last attempt. %s", again))
 	case s.waiting.method().Kind == "totp":
@@ -207,22 +208,22 @@ func (s session) notRight(p *problem, again string) session {
 	return s
 }
 
-// locked tells that no more of what was typed is looked at, and turns to the other sort of code if there is one.
+// locked says that no more codes of this sort are accepted for now. If the other sort can still be used, the page asks for that.
 func (s session) locked(p *problem) session {
 	if s.waiting.way == byRecovery {
-		return s.turned(lockedFor("Too many wrong recovery codes.", p.RetryAfterS))
+		return s.turned(lockedFor("There were too many wrong recovery codes.", p.RetryAfterS))
 	}
 	next := *s.waiting
 	next.challenge.Methods = nil
 	if s.waiting = &next; next.challenge.Recovery && s.takesRecovery() {
 		next.way = byRecovery
-		s.said = wrong("%s Or use a recovery code.", lockedFor("Too many wrong codes.", p.RetryAfterS))
+		s.said = wrong("%s You can also use a recovery code.", lockedFor("There were too many wrong codes.", p.RetryAfterS))
 		return s
 	}
-	return s.over(wrong("%s", lockedFor("Too many wrong codes.", p.RetryAfterS)))
+	return s.over(wrong("%s", lockedFor("There were too many wrong codes.", p.RetryAfterS)))
 }
 
-// turned is the session that goes on without recovery codes, if it can.
+// turned returns the session that goes on without recovery codes. If the challenge has no other method, it ends.
 func (s session) turned(said string) session {
 	next := *s.waiting
 	next.challenge.Recovery, next.way = false, next.challenge.Default

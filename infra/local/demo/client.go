@@ -12,7 +12,7 @@ import (
 	"countersign/pkg/seal"
 )
 
-// What the application knows of Countersign's answers. It ignores the fields that it doesn't know.
+// These types have the fields of Countersign's answers that the application uses. It ignores all other fields.
 
 type started struct {
 	Decision   string
@@ -99,7 +99,7 @@ type mail struct {
 	Code              string
 }
 
-// A problem is what Countersign answers when it doesn't do what it was asked (RFC 9457).
+// A problem is Countersign's answer to a call that it refuses or can't carry out (RFC 9457).
 type problem struct {
 	Status       int
 	Code         string
@@ -112,16 +112,17 @@ type problem struct {
 // Error implements error.
 func (p *problem) Error() string { return fmt.Sprintf("%d %s: %s", p.Status, p.Code, p.Detail) }
 
-// A request is one call of Countersign.
+// A request is one call of Countersign's API.
 type request struct {
 	method, path string
 	bearer       string
 	ifMatch      string
-	fresh        *signedIn // says in the headers how fresh the person is
+	fresh        *signedIn // whose password check and step-up the headers name; may be nil
 	body         any
 }
 
-// call makes a request and reads its answer into what into points at. Any answer but a 2xx is a *problem.
+// call makes a request and decodes the answer into the value to which into points. An answer without a 2xx status is returned
+// as a *problem.
 func (d *Demo) call(ctx context.Context, q request, into any) error {
 	var body io.Reader
 	if q.body != nil {
@@ -171,7 +172,7 @@ func (d *Demo) call(ctx context.Context, q request, into any) error {
 	return nil
 }
 
-// inside makes requests to a handler of this process as if over the network.
+// inside is an http.RoundTripper that passes requests to a handler of this process, as if they came over the network.
 type inside struct{ http.Handler }
 
 // RoundTrip implements http.RoundTripper.
@@ -191,7 +192,7 @@ func (i inside) RoundTrip(r *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// written is an answer that was written by a handler.
+// written is an http.ResponseWriter that keeps the answer of a handler.
 type written struct {
 	header http.Header
 	status int

@@ -1,13 +1,13 @@
-// Package demo is a small application that signs people in with Countersign, to be looked at in a browser: "Demo desk",
-// which has a login of its own and asks Countersign, over its HTTP API and with an API key, for the second question.
-// Who is in sets up an authenticator app, removes it, and makes recovery codes. Beside the login the demo shows the mailbox
-// that a code arrives in and a phone that plays the app, and moves the server's clock.
+// Package demo is a small web application, "Demo desk", that signs users in with Countersign. It has its own login, and uses
+// Countersign's HTTP API with an API key to ask for the second factor. A signed-in user can set up an authenticator app, remove
+// it, and make recovery codes. Beside the application, the page shows the mailbox in which codes arrive and a phone with an
+// authenticator app, and it can move the server's clock.
 //
-// It is written as a client should be: it takes nobody in, and believes no confirmation, before it has verified the token
-// that Countersign signed; it holds challenge tokens on its own side, and gives the browser nothing but cookies that
-// scripts can't read.
+// The application does what every client of Countersign should do. It signs a user in, and believes a confirmation, only after
+// it has verified the token that Countersign signed. It keeps challenge tokens on the server, and gives the browser only
+// cookies that scripts can't read.
 //
-// It refuses to be a login: any password will do, and sessions and the phone end with the process.
+// It is a demo, not a real login: it accepts any password, and sessions and the phone end with the process.
 package demo
 
 import (
@@ -27,40 +27,40 @@ import (
 )
 
 const (
-	// Org is the organisation that the application's users are in.
+	// Org is the organisation of the application's users.
 	Org = "demo"
-	// Prefix is what all paths of the demo but its page, /, begin with.
+	// Prefix is the beginning of all paths of the demo, except its page at /.
 	Prefix = "/demo/"
 )
 
-// Options say where Countersign is, and who the application is to it.
+// Options say how the application reaches Countersign.
 type Options struct {
-	Countersign http.Handler     // what answers at Issuer
-	Issuer      string           // base URL of Countersign
-	Key         seal.Secret      // API key with the scopes sign_in, manage and admin
-	Client      string           // the client that Key is of
+	Countersign http.Handler     // the handler of Countersign's API
+	Issuer      string           // the base URL of Countersign
+	Key         seal.Secret      // an API key with the scopes sign_in, manage and admin
+	Client      string           // the client to which Key belongs
 	Now         func() time.Time // Countersign's time
 }
 
-// A Demo is an http.Handler for / and what is under Prefix.
+// A Demo is an http.Handler for / and the paths under Prefix.
 type Demo struct {
 	o     Options
 	http  *http.Client
 	pages *template.Template
 	mux   *http.ServeMux
 
-	forms sync.Mutex // one at a time: the second press of a button finds what the first has done
+	forms sync.Mutex // held while a form is handled, so that a second press of a button finds what the first has done
 
 	mu       sync.Mutex
 	sessions map[string]session
-	keys     map[string]*ecdsa.PublicKey // of Countersign, by id
-	phone    []app                       // oldest first
+	keys     map[string]*ecdsa.PublicKey // Countersign's public keys, by their ids
+	phone    []app                       // the oldest first
 }
 
 //go:embed html static
 var files embed.FS
 
-// New makes the application, and gives its org a policy if it has none.
+// New makes the application. If its org has no policy of its own, New gives it one.
 func New(ctx context.Context, o Options) (*Demo, error) {
 	d := &Demo{o: o, http: &http.Client{Transport: inside{o.Countersign}}, sessions: map[string]session{}}
 	var err error
@@ -104,10 +104,10 @@ func (d *Demo) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.mux.ServeHTTP(w, r)
 }
 
-// An action is what a form does. It answers with the session that the browser has from then on.
+// An action handles a form. It returns the session that the browser has from then on.
 type action func(w http.ResponseWriter, r *http.Request, s session) session
 
-// acting carries out a form's action and sends the browser back to the page.
+// acting makes a handler that runs the action of a form and then redirects the browser to the page.
 func (d *Demo) acting(act action) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, 16<<10)
@@ -128,9 +128,9 @@ const (
 	trustCookie   = "demo_trust_"
 	knownCookie   = "demo_known_"
 
-	// A browser's token is sent for as long as Countersign tells an ended trust from none: 30 days of trust and 30 more.
+	// A trust token lives for 30 days. For 30 more, Countersign can say that the trust has expired, so the cookie lasts 60 days.
 	trustKept = 60 * 24 * time.Hour
-	// So that a stranger who only has the password can't lock the user out of a browser that was let in before.
+	// A known token keeps somebody who has only the password from locking the user out of a browser that was used before.
 	knownKept = 365 * 24 * time.Hour
 )
 
@@ -140,13 +140,14 @@ func setCookie(w http.ResponseWriter, name, value string, life time.Duration) {
 	})
 }
 
-// cookieOf is the cookie of a sort for one user: several people may share a browser.
+// cookieOf returns the name of a user's cookie of some sort. Each user has their own, because several people may share a browser.
 func cookieOf(sort, user string) string {
 	sum := sha256.Sum256([]byte(user))
 	return sort + hex.EncodeToString(sum[:8])
 }
 
-// addKnown says in the body of a start that this user has answered rightly in this browser before, if that is so.
+// addKnown adds the browser's known token to the body of a start. The token says that this user has given a right answer in this
+// browser before.
 func addKnown(start map[string]any, r *http.Request, user string) {
 	if cookie, err := r.Cookie(cookieOf(knownCookie, user)); err == nil {
 		start["known_token"] = cookie.Value

@@ -208,12 +208,12 @@ func (b *browser) now() time.Time {
 
 func TestANewcomerSignsInWithTheCodeThatTheMailboxShows(t *testing.T) {
 	b := open(t)
-	b.want("Demo desk", "Sign in", "Any password will do")
+	b.want("Demo desk", "Sign in", "Any password is accepted here")
 	if !strings.Contains(b.page, `value="ana"`) {
 		t.Error("no user name is filled in")
 	}
 	b.signIn("ana")
-	b.want("We sent code A to a***@demo.example", "Look in spam", "Nobody from us will ever ask you for this code",
+	b.want("We sent code A to a***@demo.example", "look in your spam folder", "We will never ask you for this code",
 		"Trust this browser for 30 days", "this browser isn’t trusted yet", "Send a new code")
 	for _, want := range []string{`inputmode="numeric"`, `autocomplete="one-time-code"`, `pattern="[\s\-]*([0-9][\s\-]*){6}"`, `<label for="code">`} {
 		if !strings.Contains(b.page, want) {
@@ -234,7 +234,7 @@ func TestAWrongCodeIsToldWithTheAttemptsLeft(t *testing.T) {
 	b.signIn("ana")
 	code := b.code()
 	b.submit("/demo/code", "code", wrong(code))
-	b.want("That code is not right. 4 attempts left.")
+	b.want("That code is not right. You have 4 attempts left.")
 	if !strings.Contains(b.page, `role="alert"`) || !strings.Contains(b.page, `aria-invalid="true"`) {
 		t.Error("the error isn't told to who can't see it")
 	}
@@ -275,7 +275,7 @@ func TestATrustedBrowserIsNotAskedUntilItsThirtyDaysAreOver(t *testing.T) {
 	b.submit("/demo/clock", "by", "days")
 	b.want("30 days have passed", "Your session at Demo desk has ended")
 	b.signIn("ana")
-	b.want("Enter your code", "30 days of trust are over")
+	b.want("Enter your code", "the 30 days for which you trusted this browser are over")
 	b.submit("/demo/code", "code", b.code(), "trust", "yes")
 	b.want("Reason trust_expired", "trusted until")
 	b.clear()
@@ -353,7 +353,7 @@ func TestNobodyGetsInWhileCountersignFails(t *testing.T) {
 	code := b.code()
 	b.local("POST", "/local/faults", `{"target":"store","mode":"fail","count":1000}`)
 	b.submit("/demo/code", "code", code)
-	b.want("Countersign can’t answer right now, so nobody gets in")
+	b.want("Countersign can’t answer right now, so nobody can sign in")
 	b.local("POST", "/local/faults", `{"target":"store","mode":"fail","count":0}`)
 	b.submit("/demo/code", "code", code)
 	b.want("Hello, ana")
@@ -422,7 +422,7 @@ func TestThePageRunsNothingThatIsNotTheServers(t *testing.T) {
 
 func TestTheMailboxRefreshesByItself(t *testing.T) {
 	b := open(t)
-	if b.do(b.request("GET", "/demo/mailbox", nil)); !strings.Contains(b.page, "Nothing yet") {
+	if b.do(b.request("GET", "/demo/mailbox", nil)); !strings.Contains(b.page, "There are no messages yet") {
 		t.Errorf("got %s, want an empty mailbox", b.page)
 	}
 	b.get()

@@ -8,22 +8,22 @@ import (
 	"time"
 )
 
-// desk is what somebody sees who is in.
+// desk is what a signed-in user sees.
 type desk struct {
 	User, Decision, Reason, Why string
 	How                         string
-	Trusted                     *moment // until when; nil: this sign-in did not make the browser a trusted one
+	Trusted                     *moment // until when the browser is trusted; nil if this sign-in did not make it a trusted one
 	Claims                      string
 	Asked                       bool
-	Account                     *accountView // nil: it can't be read
+	Account                     *accountView // nil if the account can't be read
 }
 
 type accountView struct {
 	Step     string
-	Email    string // that codes go to without being set up; empty: none do
+	Email    string // the address that gets codes without being set up; empty if there is none
 	Factors  []factorView
 	CanAdd   bool
-	HasCodes bool // the organisation has recovery codes
+	HasCodes bool // whether the organisation has recovery codes
 	Left     string
 	None     bool
 	Few      bool
@@ -31,17 +31,17 @@ type accountView struct {
 
 type factorView struct {
 	ID, Label, Kind string
-	LastUsed        *moment // nil: never
+	LastUsed        *moment // nil if it never was
 }
 
 // confirmView asks for the password again.
 type confirmView struct{ Step, User, Confirm string }
 
-// setupView shows what an app has to take.
+// setupView shows the secret that an app has to scan.
 type setupView struct {
 	Step   string
 	QR     template.URL
-	Key    []string // in groups
+	Key    []string // in groups of four characters
 	Until  *moment
 	UntilS int
 }
@@ -51,14 +51,14 @@ type codesView struct {
 	Codes      []string
 }
 
-// confirms says in words what is to be confirmed, after "Before".
+// confirms says in words what the user has to confirm. Each text stands after "Before".
 var confirms = map[string]string{
 	addApp:    "you set up an authenticator app",
 	removeApp: "the authenticator app is removed",
 	makeCodes: "you get new recovery codes",
 }
 
-// kinds are those of factors, and byRecovery, in words.
+// kinds has the names of the kinds of factor, and of byRecovery.
 var kinds = map[string]string{
 	"totp": "Authenticator app", "email": "Emailed code", "sms": "Text message", "webauthn": "Security key", byRecovery: "Recovery code",
 }
@@ -74,7 +74,7 @@ func (in *signedIn) shown(now time.Time) *desk {
 	return v
 }
 
-// readAccount asks Countersign for the account and for what the organisation allows.
+// readAccount gets the user's account and the organisation's policy from Countersign.
 func (d *Demo) readAccount(ctx context.Context, s session, now time.Time) *accountView {
 	var a account
 	var p policy
@@ -103,7 +103,7 @@ func (d *Demo) readAccount(ctx context.Context, s session, now time.Time) *accou
 func (s *setup) shown(now time.Time) *setupView {
 	v := &setupView{
 		Step: s.id, Until: clockTime(s.expires, now), UntilS: secondsTo(s.expires, now),
-		// A picture can do nothing: no script in it runs, and it loads nothing.
+		// This is safe as the source of a picture: scripts in it don't run, and it loads nothing.
 		QR: template.URL("data:image/svg+xml;base64," + base64.StdEncoding.EncodeToString([]byte(s.svg.Reveal()))),
 	}
 	for key := s.secret.Reveal(); key != ""; {

@@ -21,7 +21,7 @@ func (b *browser) lockedByAStranger() {
 		}
 	}
 	b.signIn("ana")
-	b.want("Too many wrong codes")
+	b.want("There were too many wrong codes")
 	b.http, b.page = owners, page
 	b.get()
 }

@@ -12,7 +12,8 @@ import (
 	"countersign/pkg/seal"
 )
 
-// The phone stands in for a newcomer's own: it is everybody's, as the mailbox is, and goes by Countersign's clock.
+// The phone is for a newcomer who has no authenticator app at hand. All users share it, as they share the mailbox. It uses
+// Countersign's clock.
 
 // An app is an entry in the phone's authenticator app.
 type app struct {
@@ -24,17 +25,17 @@ type app struct {
 
 const (
 	mostApps = 6
-	appStep  = 30 // seconds that a code is shown for (RFC 6238)
+	appStep  = 30 // for how many seconds a code is shown (RFC 6238)
 )
 
-// scan has the phone take what the QR code on the page says.
+// scan adds what the QR code on the page says to the phone.
 func (d *Demo) scan(_ http.ResponseWriter, _ *http.Request, s session) session {
 	if s.setup == nil {
 		return s
 	}
 	key, err := otp.NewKeyFromURL(s.setup.uri.Reveal())
 	if err != nil {
-		s.said = wrong("The phone can't read this QR code.") // the error would tell the secret
+		s.said = wrong("The phone can’t read this QR code.") // the error isn't shown, because it has the secret
 		return s
 	}
 	d.mu.Lock()
@@ -45,11 +46,11 @@ func (d *Demo) scan(_ http.ResponseWriter, _ *http.Request, s session) session {
 		})
 		d.phone = d.phone[max(0, len(d.phone)-mostApps):]
 	}
-	s.said = remark{Text: "The phone has scanned it. Type the six digits that it shows."}
+	s.said = remark{Text: "The phone has scanned the code. Type the six digits that it shows."}
 	return s
 }
 
-// scanned reports whether the phone has the secret of a setup. The caller holds mu.
+// scanned reports whether the phone has the secret of a setup. The caller must hold d.mu.
 func (d *Demo) scanned(s *setup) bool {
 	return slices.ContainsFunc(d.phone, func(a app) bool { return a.secret.Equal(s.secret) })
 }
@@ -59,14 +60,14 @@ func (d *Demo) forget(_ http.ResponseWriter, r *http.Request, s session) session
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.phone = slices.DeleteFunc(slices.Clone(d.phone), func(a app) bool { return a.id == r.PostFormValue("app") })
-	s.said = remark{Text: "Deleted from the phone. Countersign knows nothing of that."}
+	s.said = remark{Text: "The entry was deleted from the phone. Countersign does not know that."}
 	return s
 }
 
 type phoneView struct {
-	Apps  []appView // newest first
-	Step  string    // of the page whose QR code can be scanned; empty: there is none, or it has been
-	First bool      // the page is about it
+	Apps  []appView // the newest first
+	Step  string    // the step of the page whose QR code can be scanned; empty if there is none, or if it was scanned
+	First bool      // whether the phone stands before the mailbox, because the page asks for its code
 }
 
 type appView struct {
@@ -75,7 +76,7 @@ type appView struct {
 	LeftS                     int
 }
 
-// readPhone shows the codes of now.
+// readPhone returns the entries of the phone with their current codes.
 func (d *Demo) readPhone(s session, now time.Time) phoneView {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -87,7 +88,7 @@ func (d *Demo) readPhone(s session, now time.Time) phoneView {
 	for _, a := range slices.Backward(d.phone) {
 		code, err := totp.GenerateCode(a.secret.Reveal(), now)
 		if err != nil {
-			continue // no secret of Countersign's
+			continue // the secret isn't one of Countersign
 		}
 		v.Apps = append(v.Apps, appView{
 			ID: a.id, Issuer: a.issuer, Account: a.account, Code: code, Added: clockTime(a.added, now),

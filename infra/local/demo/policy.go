@@ -6,13 +6,14 @@ import (
 	"fmt"
 )
 
-// newPolicy is the org's: an emailed code for everyone, an app for who sets one up, and browsers that can be trusted.
+// newPolicy is the policy of the demo's org: everyone is asked for a code by email or, after setting it up, for the code of an
+// app; and browsers can be trusted.
 const newPolicy = `{
 	"profile": "kls", "methods": {"totp": "allowed", "webauthn": "forbidden", "sms": "forbidden", "email": "implicit"},
 	"email_backup": "allowed", "recovery": {"count": 10, "effect": "sign_in"}, "acknowledge": true
 }`
 
-// firstPolicy is what the demo gave its org before there were apps.
+// firstPolicy is the policy that earlier versions of the demo gave to the org, before there were authenticator apps.
 const firstPolicy = `{
 	"methods": {"totp": "forbidden", "webauthn": "forbidden", "sms": "forbidden", "email": "implicit"},
 	"email_backup": "forbidden", "require": "everyone", "effect": "next_sign_in", "grace_until": null, "max_skips": null,
@@ -24,7 +25,7 @@ const firstPolicy = `{
 	"reset": {"reason": "required", "second_approver": false, "hold_s": 0}, "locale": "en"
 }`
 
-// setPolicy gives the application's org its rules. Somebody's own stay as they are.
+// setPolicy gives newPolicy to the demo's org, unless somebody has given it another policy.
 func (d *Demo) setPolicy(ctx context.Context) error {
 	path := "/v1/orgs/" + Org + "/policy"
 	var found, first map[string]any
@@ -47,7 +48,7 @@ func (d *Demo) setPolicy(ctx context.Context) error {
 	return nil
 }
 
-// holds reports whether a JSON value is want; its objects may have more members.
+// holds reports whether a JSON value equals want. Objects in it may have more members.
 func holds(value, want any) bool {
 	members, ok := want.(map[string]any)
 	if !ok {

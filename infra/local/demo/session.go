@@ -8,42 +8,42 @@ import (
 	"countersign/pkg/seal"
 )
 
-// A session is what the application knows of one browser. The zero session is nobody's. What it points to isn't changed
-// once it is kept.
+// A session is what the application knows about one browser. In the zero session nobody is signed in. What a stored session
+// points to is never changed.
 type session struct {
 	in      *signedIn
-	waiting *waiting // for an answer: at sign-in, or of who is in, to confirm errand
-	errand  *errand  // what who is in asked for and has to confirm: with waiting nil, by the password
+	waiting *waiting // the challenge that the user has to answer, to sign in or to confirm the errand
+	errand  *errand  // the change that the user has to confirm; if waiting is nil, with the password
 	setup   *setup
 	codes   *newCodes
-	said    remark // shown once
+	said    remark // is shown once
 	used    time.Time
 }
 
-// waiting is a challenge that is still to be answered.
+// waiting is a challenge that the user hasn't answered yet.
 type waiting struct {
 	user, nonce, reason string
 	challenge           challenge
-	checked             time.Time // when the password was; zero: it wasn't
-	way                 string    // id of the factor that the page asks for, or byRecovery
+	checked             time.Time // when the password was checked; zero if it wasn't
+	way                 string    // the id of the factor that the page asks for, or byRecovery
 }
 
-// signedIn is somebody who is in.
+// signedIn is a signed-in user.
 type signedIn struct {
 	user, decision, reason string
-	how                    string // kind of the factor, or byRecovery; empty: none was asked for
-	codesLeft              int    // recovery codes, after one was used
+	how                    string // the kind of the factor, or byRecovery; empty if the user wasn't asked
+	codesLeft              int    // how many recovery codes are left, if one was used
 	claims                 claims
-	trusted                *time.Time // until when; nil: this sign-in did not make the browser a trusted one
+	trusted                *time.Time // until when the browser is trusted; nil if this sign-in did not make it a trusted one
 	ends                   time.Time
-	checked                time.Time   // when the password was; zero: it wasn't
-	proof                  seal.Secret // token of the last step-up
+	checked                time.Time   // when the password was checked; zero if it wasn't
+	proof                  seal.Secret // the token of the last step-up
 }
 
-// A remark is what the application has to say about what was just done.
+// A remark is what the page says about what the user just did.
 type remark struct {
 	Text string
-	Bad  bool // something is wrong, and it concerns the form on the page
+	Bad  bool // whether something is wrong that concerns the form on the page
 }
 
 const (
@@ -66,25 +66,25 @@ func (d *Demo) session(r *http.Request) (id string, s session) {
 	return cookie.Value, s.at(d.o.Now())
 }
 
-// at is the session as it is at a time: what has ended is over.
+// at returns the session as it is at a time. It removes what has ended by then.
 func (s session) at(now time.Time) session {
 	switch {
 	case s.in != nil && !now.Before(s.in.ends):
 		return session{said: remark{Text: "Your session at Demo desk has ended. Sign in again."}}
 	case s.waiting != nil && !now.Before(s.waiting.challenge.Expires) && s.in != nil:
-		return s.over(wrong("The time to confirm it is over. Nothing was changed."))
+		return s.over(wrong("The time to confirm the change is over. Nothing was changed."))
 	case s.waiting != nil && !now.Before(s.waiting.challenge.Expires):
 		return session{said: wrong("The time for this sign-in is over. Start again with your password.")}
 	case s.setup != nil && !now.Before(s.setup.expires):
-		return s.over(wrong("The time to set up the app is over. Begin again: the key you scanned is no good."))
+		return s.over(wrong("The time to set up the app is over. Begin again, and delete the key that you scanned."))
 	}
 	return s
 }
 
-// over is the session after what was under way has ended: who is in stays in.
+// over returns the session after what the user had begun has ended. A signed-in user stays signed in.
 func (s session) over(said remark) session { return session{in: s.in, said: said} }
 
-// step names what the browser's page is about, so that a form of an older page can be told.
+// step returns a name for what the page is about. A form of an older page has another name, and so it is recognised.
 func (s session) step() string {
 	switch {
 	case s.codes != nil:
@@ -94,27 +94,26 @@ func (s session) step() string {
 	case s.setup != nil:
 		return s.setup.id
 	case s.in != nil:
-		return "in " + s.in.claims.ID // which is the challenge's, too
+		return "in " + s.in.claims.ID // the challenge has the same id, so the name needs a prefix
 	}
 	return ""
 }
 
-// here keeps forms of older pages from an action: in another tab, the session may have moved on since.
+// here wraps an action so that a form of an older page does nothing. The user may have gone on in another tab since.
 func here(act action) action {
 	return func(w http.ResponseWriter, r *http.Request, s session) session {
 		switch s.step() {
-		case "": // not even signing in
+		case "": // the browser has not begun to sign in
 			return s
 		case r.PostFormValue("step"):
 			return act(w, r, s)
 		}
-		s.said = remark{Text: "That page was out of date, and nothing was done. This is where you are now."}
+		s.said = remark{Text: "That page was out of date, so nothing was done. This is the current page."}
 		return s
 	}
 }
 
-// keep stores what has become of a session. Whoever signs in or out gets another id, so that no id from before is good
-// for what comes after.
+// keep stores a session. A browser that signs in or out gets a new session id, so that an earlier id is of no use afterwards.
 func (d *Demo) keep(w http.ResponseWriter, id string, was, s session) {
 	if id == "" && s == (session{}) {
 		return
@@ -143,7 +142,7 @@ func (d *Demo) forgetOldest() {
 	delete(d.sessions, oldest)
 }
 
-// heard notes that a session's remark has been shown.
+// heard removes the remark of a session once it was shown.
 func (d *Demo) heard(id string, shown session) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

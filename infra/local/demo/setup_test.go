@@ -20,7 +20,7 @@ func TestAPersonWhosePhoneIsFastOrSlowIsToldWhatToDo(t *testing.T) {
 		b.want("That code is not right.", said)
 	}
 	b.submit("/demo/finish", "code", "000000")
-	b.want("That code is not right. Is this the newest entry in the app?")
+	b.want("That code is not right. Did you use the newest entry in the app?")
 }
 
 func TestACodeIsTakenAsItIsPasted(t *testing.T) {

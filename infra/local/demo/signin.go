@@ -11,18 +11,18 @@ import (
 
 var goodUser = regexp.MustCompile(`^[a-z0-9]+([._-][a-z0-9]+)*$`)
 
-// signIn is the application's own login, which believes any password, and then asks Countersign.
+// signIn is the application's own login. It accepts any password, and then asks Countersign whether a second factor is needed.
 func (d *Demo) signIn(w http.ResponseWriter, r *http.Request, _ session) session {
 	user := strings.ToLower(strings.TrimSpace(r.PostFormValue("user")))
 	if len(user) > 40 || !goodUser.MatchString(user) {
-		return session{said: wrong("A user name here is letters and digits, with dots or dashes between them.")}
+		return session{said: wrong("A user name must be made of letters and digits. There can be single dots, dashes and underscores between them.")}
 	}
 	factor := map[string]any{"kind": "password", "at": d.o.Now()}
 	switch {
 	case r.PostFormValue("how") == "sso":
 		factor = map[string]any{"kind": "sso", "at": d.o.Now(), "idp": "https://login.demo.example"}
 	case r.PostFormValue("password") == "":
-		return session{said: wrong("Type a password. Any will do.")}
+		return session{said: wrong("Type a password. Any password is accepted here.")}
 	}
 	var checked time.Time
 	if factor["kind"] == "password" {
@@ -49,7 +49,7 @@ func (d *Demo) signIn(w http.ResponseWriter, r *http.Request, _ session) session
 	case answer.Decision == "challenge" && answer.Challenge != nil:
 		return session{}.asked(&waiting{user: user, nonce: nonce, reason: answer.Reason, checked: checked, challenge: *answer.Challenge})
 	case answer.Decision == "enrol":
-		return session{said: wrong("The organisation wants you to set up a factor before you get in. Demo desk does that for who is in only.")}
+		return session{said: wrong("Your organisation wants you to set up a factor before you are signed in. Demo desk can do that only for users who are signed in.")}
 	}
 	if answer.TrustToken != "" {
 		setCookie(w, cookieOf(trustCookie, user), answer.TrustToken, trustKept)
@@ -58,7 +58,8 @@ func (d *Demo) signIn(w http.ResponseWriter, r *http.Request, _ session) session
 	return d.takeIn(r, in, answer.Token, nonce, "")
 }
 
-// takeIn lets somebody in, once the token says so. challenge is the id of the one that was answered; empty: none was asked.
+// takeIn signs a user in, if the token says so. challenge is the id of the challenge that was answered. It is empty if the user
+// wasn't asked.
 func (d *Demo) takeIn(r *http.Request, in signedIn, token, nonce, challenge string) session {
 	now := d.o.Now()
 	var err error
@@ -67,7 +68,7 @@ func (d *Demo) takeIn(r *http.Request, in signedIn, token, nonce, challenge stri
 		purpose: "sign_in", decision: in.decision, now: now,
 	})
 	if err != nil {
-		return session{said: wrong("Countersign's answer was not believed: %v.", err)}
+		return session{said: wrong("Demo desk does not accept Countersign’s answer: %v.", err)}
 	}
 	in.ends = now.Add(sessionLife)
 	return session{in: &in}
@@ -77,7 +78,7 @@ func (d *Demo) signOut(http.ResponseWriter, *http.Request, session) session {
 	return session{said: remark{Text: "You are signed out."}}
 }
 
-// moveClock lets time pass for Countersign, and so for the application.
+// moveClock moves Countersign's clock forward. The application uses the same clock.
 func (d *Demo) moveClock(_ http.ResponseWriter, r *http.Request, s session) session {
 	seconds, said := 15*60, "15 minutes have passed."
 	switch r.PostFormValue("by") {
@@ -106,7 +107,7 @@ func contextOf(r *http.Request) map[string]any {
 	return said
 }
 
-// browserName is a name by which a user may know the browser in a list.
+// browserName returns a name by which the user can recognise the browser in a list.
 func browserName(userAgent string) string {
 	name, system := "A browser", ""
 	for _, known := range [][2]string{{"Firefox/", "Firefox"}, {"Edg/", "Edge"}, {"Chrome/", "Chrome"}, {"Safari/", "Safari"}} {

@@ -15,15 +15,15 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// A token is looked at as any client has to, with a library for it: one algorithm, one type, a key that the issuer
-// publishes, and then every claim that binds it to this application, this user and this very sign-in.
+// This file verifies result tokens as every client must do it, with a JWT library. It accepts one algorithm, one type and only
+// keys that the issuer publishes. Then it checks every claim that binds the token to this application, user and sign-in.
 
 const (
 	tokenType = "countersign+jwt"
-	skew      = 5 * time.Second // between the clocks of issuer and client
+	skew      = 5 * time.Second // how far the clocks of issuer and client may differ
 )
 
-// claims are those that the application looks at.
+// claims has the claims that the application checks.
 type claims struct {
 	jwt.RegisteredClaims
 	Org      string `json:"org"`
@@ -33,20 +33,20 @@ type claims struct {
 	Action   string `json:"action"`
 	Decision string `json:"decision"`
 
-	text string // all of them, as they came
+	text string // all claims, as they stand in the token
 }
 
 // expected is what a token must say.
 type expected struct {
 	issuer, audience, org, user, nonce string
-	challenge                          string // the one that was answered, whose id the jti is; empty: none was asked
+	challenge                          string // the id of the challenge that was answered, which must be the jti; empty if there was none
 	purpose, action                    string
-	decision                           string // the one that was answered; verified goes with a challenge
+	decision                           string // Countersign's decision; verified must be true if it is challenge, and false otherwise
 	now                                time.Time
 }
 
-// checkToken verifies a token's signature against the issuer's published keys, and its claims. Its errors say which
-// check failed.
+// checkToken verifies the signature of a token with the issuer's published keys, and then its claims. Its errors say which check
+// failed.
 func (d *Demo) checkToken(ctx context.Context, token string, want expected) (claims, error) {
 	var c claims
 	parser := jwt.NewParser(
@@ -79,7 +79,7 @@ func (d *Demo) checkToken(ctx context.Context, token string, want expected) (cla
 	return c, nil
 }
 
-// check looks at what binds the token to this sign-in, which no library knows.
+// check checks the claims that bind the token to this sign-in. A library can't know them.
 func (c *claims) check(want expected) error {
 	for _, check := range []struct {
 		name string
@@ -100,7 +100,8 @@ func (c *claims) check(want expected) error {
 	return nil
 }
 
-// publicKey is the issuer's key of that id. One that isn't known is looked for once more: keys change.
+// publicKey returns the issuer's public key with this id. If it doesn't know the key, it fetches the keys again, because they
+// change.
 func (d *Demo) publicKey(ctx context.Context, kid string) (*ecdsa.PublicKey, error) {
 	d.mu.Lock()
 	key := d.keys[kid]
@@ -118,7 +119,7 @@ func (d *Demo) publicKey(ctx context.Context, kid string) (*ecdsa.PublicKey, err
 	if key := keys[kid]; key != nil {
 		return key, nil
 	}
-	return nil, errors.New("the token names a key that isn't published")
+	return nil, errors.New("the token names a key that is not published")
 }
 
 func (d *Demo) fetchKeys(ctx context.Context) (map[string]*ecdsa.PublicKey, error) {

@@ -15,29 +15,29 @@ type view struct {
 	Title   string
 	Said    remark
 	Waiting *stepView
-	Confirm *confirmView // with Waiting nil: by the password
+	Confirm *confirmView // asks for the password; nil if the page doesn't
 	Setup   *setupView
 	Codes   *codesView
 	In      *desk
-	User    string // to begin with
+	User    string // the user name that the form has at first
 	Mailbox mailboxView
 	Phone   phoneView
 }
 
-// stepView is the page's second question.
+// stepView is what the page shows when it asks for a second factor.
 type stepView struct {
 	Step              string
 	User, Why         string
-	Kind, Label, Hint string // of the factor that is asked for; Kind may be byRecovery
+	Kind, Label, Hint string // describe the factor that the page asks for; Kind may be byRecovery
 	Letter            string
-	Ways              []wayView // others
-	Confirm           string    // what it is to confirm; empty: a sign-in
+	Ways              []wayView // other ways to answer
+	Confirm           string    // what the user confirms; empty at a sign-in
 	Until             *moment
-	UntilS            int // seconds left
-	ResendS           int // seconds to wait for a new code
+	UntilS            int // how many seconds are left
+	ResendS           int // after how many seconds a new code can be sent
 	SendsLeft         int
 	Sent              bool
-	TrustDays         int // 0: not offered
+	TrustDays         int // 0 if trust isn't offered
 }
 
 type wayView struct{ Way, Words string }
@@ -59,24 +59,24 @@ type mailView struct {
 
 type passageView struct {
 	Text string
-	Code bool // the passage is the code, and stands out
+	Code bool // whether the passage is the code, which is shown large
 }
 
 // mostMails is how many messages the mailbox shows.
 const mostMails = 4
 
-// why says in words what a reason is, after "You are asked because" or "You weren’t asked, because".
+// why explains the reasons of decisions. Each text stands after "You are asked because" or "You weren’t asked, because".
 var why = map[string]string{
 	"new_browser":     "this browser isn’t trusted yet",
-	"trust_expired":   "this browser’s 30 days of trust are over",
-	"required":        "the organisation asks everyone",
+	"trust_expired":   "the 30 days for which you trusted this browser are over",
+	"required":        "your organisation requires it of everyone",
 	"enabled":         "you turned two-factor sign-in on",
 	"trusted_browser": "you trust this browser",
-	"sso":             "the company’s single sign-on vouched for you",
-	"not_required":    "the organisation doesn’t ask you",
+	"sso":             "you signed in with your company’s single sign-on",
+	"not_required":    "your organisation doesn’t require it of you",
 }
 
-// page shows where the browser's session is.
+// page shows the page that fits the browser's session.
 func (d *Demo) page(w http.ResponseWriter, r *http.Request) {
 	id, s := d.session(r)
 	now := d.o.Now()
@@ -113,7 +113,7 @@ func (d *Demo) render(w http.ResponseWriter, name string, v any) {
 	w.Write(page.Bytes())
 }
 
-// shownStep is the second question as the session has it.
+// shownStep returns what the page shows for the challenge of the session.
 func (s session) shownStep(now time.Time) *stepView {
 	w, c := s.waiting, &s.waiting.challenge
 	m := w.method()
@@ -169,7 +169,7 @@ func secondsTo(at, now time.Time) int {
 	return max(0, int((at.Sub(now)+time.Second-1)/time.Second))
 }
 
-// readMailbox reads the newest messages of everybody: it is a demo, and its mail goes nowhere else.
+// readMailbox reads the newest messages to all users. They can be shown, because this is a demo whose mail is sent to nobody.
 func (d *Demo) readMailbox(ctx context.Context, now time.Time) mailboxView {
 	v := mailboxView{Now: &moment{UTC: now.UTC().Format(time.RFC3339), Text: now.UTC().Format("2 January 2006, 15:04 UTC"), Day: true}}
 	var outbox struct{ Messages []mail }
@@ -189,5 +189,5 @@ func (d *Demo) readMailbox(ctx context.Context, now time.Time) mailboxView {
 	return v
 }
 
-// ID is the message's name within the page.
+// ID returns the id of the message's element on the page.
 func (m mailView) ID() string { return "mail-" + strconv.Itoa(m.Number) }

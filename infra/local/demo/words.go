@@ -10,9 +10,9 @@ func wrong(format string, a ...any) remark { return remark{Text: fmt.Sprintf(for
 
 func waitToSend(seconds int) string {
 	if seconds == 0 {
-		return "No further code can be sent for this. Start again."
+		return "No further code can be sent here. Start again."
 	}
-	return "A new code can be sent in " + span(seconds) + ". Codes already sent go on working."
+	return "A new code can be sent in " + span(seconds) + ". The last code that was sent still works."
 }
 
 func lockedFor(what string, seconds int) string {
@@ -22,21 +22,28 @@ func lockedFor(what string, seconds int) string {
 	return what + " Wait " + span(seconds) + ", then try again."
 }
 
-// failed says in words for people what went wrong with a call.
+// failed says what went wrong with a call, in words for the user.
 func failed(err error) remark {
 	var p *problem
 	if !errors.As(err, &p) {
-		return wrong("Countersign could not be asked, so nobody gets in. Try again.")
+		return wrong("Demo desk could not reach Countersign, so nobody can sign in. Try again.")
 	}
 	switch p.Code {
 	case "locked":
-		return wrong("%s", lockedFor("Too many wrong codes.", p.RetryAfterS))
+		return wrong("%s", lockedFor("There were too many wrong codes.", p.RetryAfterS))
 	case "delivery_failed":
 		return wrong("The message with your code could not be sent. Ask for it again.")
 	case "unavailable":
-		return wrong("Countersign can’t answer right now, so nobody gets in. Try again.")
+		return wrong("Countersign can’t answer right now, so nobody can sign in. Try again.")
 	}
-	return wrong("Countersign refused: %s", p.Detail)
+	return wrong("Countersign refused this: %s", p.Detail)
+}
+
+func attemptsLeft(n int) string {
+	if n == 1 {
+		return "You have 1 attempt left."
+	}
+	return fmt.Sprintf("You have %d attempts left.", n)
 }
 
 func counted(n int, of string) string {
@@ -46,7 +53,7 @@ func counted(n int, of string) string {
 	return fmt.Sprintf("%d %ss", n, of)
 }
 
-// span says a wait in the unit that suits it, rounded up.
+// span writes a wait in seconds, minutes or hours. It rounds up.
 func span(seconds int) string {
 	switch {
 	case seconds < 120:
@@ -57,14 +64,14 @@ func span(seconds int) string {
 	return counted((seconds+3599)/3600, "hour")
 }
 
-// A moment is told in UTC, and by the page's script in the reader's own time zone.
+// A moment is a time on the page. The page has it in UTC, and its script changes it to the reader's time zone.
 type moment struct {
-	UTC  string // for the script (RFC 3339)
+	UTC  string // the time for the script (RFC 3339)
 	Text string
-	Day  bool // the day is told even if it is today
+	Day  bool // whether the day is shown even if it is today
 }
 
-// clockTime is a moment as the pages show it: the time alone if it is today, else with the day.
+// clockTime returns a moment as the pages show it: only the time if it is today, and otherwise with the day.
 func clockTime(at, now time.Time) *moment {
 	at = at.UTC()
 	layout := "2 Jan 2006, 15:04 UTC"

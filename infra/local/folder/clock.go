@@ -13,8 +13,8 @@ import (
 	"countersign/infra/local/machine"
 )
 
-// A Clock is the machine's time and an offset that only grows. The offset is on the disk before it counts. It is safe for
-// concurrent use.
+// A Clock shows the machine's time plus an offset that only grows. A new offset is on the disk before the clock uses it. A Clock
+// is safe for concurrent use.
 type Clock struct {
 	path string
 	wall func() time.Time
@@ -23,7 +23,7 @@ type Clock struct {
 	ahead time.Duration
 }
 
-// Load reads the offset from the disk, where there is one.
+// Load reads the offset from the disk. If there is no file, the offset stays as it is.
 func (c *Clock) Load() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -36,23 +36,24 @@ func (c *Clock) Load() error {
 	}
 	s, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
 	if err != nil || s < 0 || s > machine.MostAhead {
-		return fmt.Errorf("read the clock: %s must hold a number of seconds from 0 to %d: put back what it held", c.path, machine.MostAhead)
+		return fmt.Errorf("read the clock: %s must have a number of seconds from 0 to %d: restore its earlier content", c.path, machine.MostAhead)
 	}
 	c.ahead = time.Duration(s) * time.Second
 	return nil
 }
 
-// Now is the folder's time, in UTC.
+// Now returns the time of the folder's clock, in UTC.
 func (c *Clock) Now() time.Time { return c.wall().UTC().Add(c.Ahead()) }
 
-// Ahead is how far the clock is ahead of the machine's, in whole seconds.
+// Ahead returns by how much this clock is ahead of the machine's. It is a whole number of seconds.
 func (c *Clock) Ahead() time.Duration {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	return c.ahead
 }
 
-// Advance moves the clock by whole seconds, or answers machine.ErrTooFar.
+// Advance moves the clock forward by some seconds. It fails with machine.ErrTooFar if seconds is negative, or if the clock would
+// be too far ahead.
 func (c *Clock) Advance(seconds int64) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -1,11 +1,11 @@
-// Package folder is the data folder of a local server, as far as the server and whoever looks at it must agree: where the
-// database and the key file are, when there is a database, what the folder's clock says, and that one process at a time
-// opens the database.
+// Package folder has what the local server and other programs must know about the server's data folder: where the database and
+// the key file are, whether there is a database, what the folder's clock says, and that only one process at a time opens the
+// database.
 //
-// What it keeps: looking makes nothing, not even the folder. New keys are made only where there is no database yet, since
-// new keys open nothing of what is there.
+// Looking at a folder creates nothing, not even the folder. New keys are made only if there is no database yet, because new keys
+// can't open what an existing database has.
 //
-// What it refuses to know: what else a server puts there, and what the database holds.
+// The package doesn't know what else a server keeps in the folder, or what is in the database.
 package folder
 
 import (
@@ -20,18 +20,18 @@ import (
 	"countersign/pkg/store/bolt"
 )
 
-// ErrInUse says that another process, or another part of this one, has the database open.
+// ErrInUse means that another process, or another part of this process, has the database open.
 var ErrInUse = errors.New("the data folder is in use")
 
-// A Folder is a data folder.
+// A Folder is the data folder of a local server.
 type Folder struct {
 	Clock
 
 	dir string
 }
 
-// Open looks at the data folder dir and reads its clock, which counts from wall. It makes nothing. A folder that isn't there
-// yet is no error.
+// Open looks at the data folder dir and reads the offset of its clock. wall returns the machine's time. Open creates nothing, and
+// it isn't an error if the folder doesn't exist yet.
 func Open(dir string, wall func() time.Time) (*Folder, error) {
 	f := &Folder{Clock{path: filepath.Join(dir, "clock"), wall: wall}, dir}
 	if err := f.Load(); err != nil {
@@ -40,13 +40,13 @@ func Open(dir string, wall func() time.Time) (*Folder, error) {
 	return f, nil
 }
 
-// Dir is the folder's path.
+// Dir returns the path of the folder.
 func (f *Folder) Dir() string { return f.dir }
 
 func (f *Folder) database() string { return filepath.Join(f.dir, "countersign.db") }
 
-// HasDatabase reports whether there is a database. An empty file is none: a server that was killed while it made the
-// database leaves one. Anything but a file is an error.
+// HasDatabase reports whether there is a database. An empty file doesn't count: a server that was killed while it created the
+// database leaves such a file. If there is something else than a file, HasDatabase fails.
 func (f *Folder) HasDatabase() (bool, error) {
 	about, err := os.Stat(f.database())
 	switch {
@@ -60,17 +60,18 @@ func (f *Folder) HasDatabase() (bool, error) {
 	return about.Size() > 0, nil
 }
 
-// OpenDatabase opens the database, or makes it. Its error wraps ErrInUse while another process has it open.
+// OpenDatabase opens the database. If there is none, it creates one. While another process has the database open, it fails with
+// an error that wraps ErrInUse.
 func (f *Folder) OpenDatabase() (*bolt.DB, error) {
 	db, err := bolt.Open(f.database(), bolt.Options{Now: f.Now})
 	if errors.Is(err, bolt.ErrInUse) {
-		return nil, fmt.Errorf("%w: another process works on %s", ErrInUse, f.dir)
+		return nil, fmt.Errorf("%w: another process is using %s", ErrInUse, f.dir)
 	}
 	return db, err
 }
 
-// OpenKeys opens the key file. Where create is set and there is no database, it makes the file if it isn't there. The
-// error for a file that is missing wraps fs.ErrNotExist.
+// OpenKeys opens the key file. If the file is missing, it fails with an error that wraps fs.ErrNotExist; but if create is true
+// and there is no database, it makes a key file with new keys.
 func (f *Folder) OpenKeys(create bool) (*seal.File, error) {
 	has, err := f.HasDatabase()
 	if err != nil {
@@ -78,7 +79,7 @@ func (f *Folder) OpenKeys(create bool) (*seal.File, error) {
 	}
 	keys, err := seal.OpenFile(filepath.Join(f.dir, "keys.json"), seal.FileOptions{Now: f.Now, Create: create && !has})
 	if errors.Is(err, fs.ErrNotExist) && has {
-		return nil, fmt.Errorf("%s has a database but no keys.json: put the file back, or start with an empty folder: %w", f.dir, err)
+		return nil, fmt.Errorf("%s has a database but no keys.json: restore the file, or start with an empty folder: %w", f.dir, err)
 	}
 	return keys, err
 }

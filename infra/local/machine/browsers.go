@@ -10,17 +10,17 @@ import (
 	"countersign/pkg/apikey"
 )
 
-// A BrowserAccess says which pages of other origins may call the API from a browser, and how: what an HTTP API's
-// CorsConfiguration says. The zero value lets none.
+// A BrowserAccess says which pages of other origins may call the API from a browser (CORS). It has the settings that the
+// CorsConfiguration of an HTTP API has. The zero value allows no origin.
 type BrowserAccess struct {
-	Origins []string // scheme, host and port, as a browser writes them in Origin
+	Origins []string // scheme, host and port, as a browser writes them in the header Origin
 	Methods []string
-	Headers []string      // that a request may have
-	Exposed []string      // headers of an answer that a page may read
-	MaxAge  time.Duration // for which a browser may remember the answer to a preflight
+	Headers []string      // the headers that a request may have
+	Exposed []string      // the headers of an answer that a page may read
+	MaxAge  time.Duration // for how long a browser may keep the answer to a preflight
 }
 
-// AccessFrom is what template.yaml gives the pages of some origins.
+// AccessFrom returns the access that template.yaml gives to the pages of these origins.
 func AccessFrom(origins []string) BrowserAccess {
 	return BrowserAccess{
 		Origins: origins,
@@ -31,8 +31,9 @@ func AccessFrom(origins []string) BrowserAccess {
 	}
 }
 
-// Before answers as API Gateway does: preflights by itself, and everything else by the API, telling the browser whether the
-// page may read it. No answer names an origin that isn't in the list, and none lets cookies in.
+// Before wraps the API in a handler that does what API Gateway does: it answers preflights by itself, and adds to all other
+// answers the headers that tell the browser whether the page may read them. No answer names an origin that isn't in the list,
+// and no answer allows cookies.
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-cors.html
 func (a BrowserAccess) Before(api http.Handler) http.Handler {
 	if len(a.Origins) == 0 {
@@ -60,7 +61,7 @@ func (a BrowserAccess) Before(api http.Handler) http.Handler {
 	})
 }
 
-// readOrigins reads a list of origins, separated by commas. An empty text is none.
+// readOrigins reads a list of origins that are separated by commas. An empty text means an empty list.
 func readOrigins(list string) ([]string, error) {
 	if list == "" {
 		return nil, nil

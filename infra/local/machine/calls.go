@@ -17,60 +17,61 @@ import (
 	"countersign/pkg/seal"
 )
 
-// Calls are an http.Handler: those under /local/, which need no key, and before all other paths the API.
+// Calls is an http.Handler for the calls under /local/, which need no key. It passes all other requests on to the API.
 type Calls struct {
-	// API answers what isn't under /local/.
+	// API answers the requests that aren't under /local/.
 	API http.Handler
-	// Drain hands on what was committed before it was called.
+	// Drain publishes the events of everything that was committed before it was called.
 	Drain func(context.Context) error
-	// Outbox calls each with every message that would have been sent to an address, or to anybody if it is empty, oldest
-	// first, and ends with the error that each answers. A message is a Message as JSON, good until each returns.
-	// ClearOutbox forgets them all.
+	// Outbox calls each with every message to an address, or with every message if the address is empty. The oldest comes
+	// first. If each fails, Outbox ends with that error. A message is a Message as JSON, and is valid until each returns.
+	// ClearOutbox deletes all messages.
 	Outbox      func(to string, each func(message json.RawMessage) error) error
 	ClearOutbox func() error
-	// Events calls each with everything that the bus got, oldest first, in the same way.
+	// Events calls each in the same way with every event that the bus got.
 	Events func(each func(event json.RawMessage) error) error
-	// Now is the service's time, and Advance moves it by whole seconds. It answers ErrTooFar to fewer than 0, and where all
-	// together would be more than MostAhead.
+	// Now returns the service's time, and Advance moves it forward by some seconds. Advance fails with ErrTooFar if seconds is
+	// negative, or if the clock would be ahead by more than MostAhead.
 	Now     func() time.Time
 	Advance func(seconds int64) error
-	// Sweep runs the sweep until nothing is left for it and answers how many ends it announced.
+	// Sweep runs the sweep until it has nothing left to do. It returns how many expired browsers it has announced.
 	Sweep func(context.Context) (announced int, err error)
-	// SetFault takes the place of the fault that waited for the same target.
+	// SetFault sets the fault of a target. It replaces an earlier fault of the same target.
 	SetFault func(Fault)
-	// Keys makes API keys, for browsers on pages of Origins.
+	// Keys makes API keys. Their return URLs can have the Origins.
 	Keys    *apikey.Registry
 	Origins []string
-	// Log says what goes wrong inside.
+	// Log gets the causes of failures.
 	Log *slog.Logger
 
 	once sync.Once
 	own  http.Handler // the calls under /local/
 }
 
-// MostAhead is the most that a clock may be moved in all, in seconds: 68 years, which is what a function takes.
+// MostAhead is by how many seconds a clock can be ahead at most. It is 68 years, because a function accepts no larger number.
 const MostAhead = math.MaxInt32
 
-// ErrTooFar answers a move of the clock that isn't made.
+// ErrTooFar means that the clock was not moved, because it can't be moved by so many seconds.
 var ErrTooFar = errors.New("the clock can't be moved that far")
 
-// A Message is one that would have been sent, codes in clear.
+// A Message is a message that would have been sent. Its code is in the clear.
 type Message struct {
 	At      time.Time `json:"at"`
 	Channel string    `json:"channel"` // email or sms
 	To      string    `json:"to"`
-	Subject *string   `json:"subject"` // null: the channel has none
+	Subject *string   `json:"subject"` // null if the channel has no subjects
 	Text    string    `json:"text"`
-	HTML    *string   `json:"html"` // null: the channel has none
-	Code    *string   `json:"code"` // null: it carries none
+	HTML    *string   `json:"html"` // null if the channel has no HTML
+	Code    *string   `json:"code"` // null if the message has no code
 }
 
-// ServeHTTP implements http.Handler. The activity is that of all that was committed before the call.
+// ServeHTTP implements http.Handler. Before it answers with an activity, it publishes all events that were committed, so that
+// the activity has them.
 func (c *Calls) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if strings.HasPrefix(r.URL.Path, "/local/") {
 		c.once.Do(c.open)
 		spelled := *r.URL
-		spelled.Path = r.URL.EscapedPath() // these paths have one spelling
+		spelled.Path = r.URL.EscapedPath() // so that a path with escapes isn't one of these calls
 		asked := *r
 		asked.URL = &spelled
 		c.own.ServeHTTP(w, &asked)
@@ -82,7 +83,7 @@ func (c *Calls) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.API.ServeHTTP(w, r)
 }
 
-// longestCall is how long a call may take: a sweep after the clock was moved by decades takes its time.
+// longestCall is how long a call may take. A sweep takes long after the clock was moved by decades.
 const longestCall = time.Hour
 
 func (c *Calls) open() {
@@ -99,11 +100,11 @@ func (c *Calls) open() {
 	)
 }
 
-// drainTries is how often a call that shows what came of commits tries to hand those on.
+// drainTries is how often a call tries to publish the committed events before it shows what came of them.
 const drainTries = 3
 
-// settle hands on what was committed before the call, trying again where the bus was told to fail. A caller who goes away
-// doesn't end it: what is cut short would be handed on twice.
+// settle publishes the events that were committed before the call. It tries several times, because the bus may have a fault. It
+// goes on if the caller goes away, because events that are interrupted would be published twice.
 func (c *Calls) settle(ctx context.Context) (err error) {
 	ctx = context.WithoutCancel(ctx)
 	for range drainTries {
@@ -111,19 +112,20 @@ func (c *Calls) settle(ctx context.Context) (err error) {
 			return nil
 		}
 	}
-	c.Log.WarnContext(ctx, "events could not be handed on before a local call", "error", err)
+	c.Log.WarnContext(ctx, "events could not be published before a local call", "error", err)
 	return err
 }
 
-// none is what a call says that says nothing.
+// none is the body of a call that has none.
 type none struct{}
 
 func (c *Calls) getOutbox(ctx context.Context, said map[string]string, _ none) (any, error) {
-	c.settle(ctx) // a bus that can't be had keeps nobody from the messages that are there
+	c.settle(ctx) // if it fails, the call shows the messages that there are
 	return list("messages", func(each func(json.RawMessage) error) error { return c.Outbox(said["to"], each) }), nil
 }
 
-// clearOutbox deletes nothing when it can't hand on what was committed: what came of that later would look like new.
+// clearOutbox deletes nothing if it can't publish the committed events. The messages that they cause later would look like new
+// ones.
 func (c *Calls) clearOutbox(ctx context.Context, _ map[string]string, _ none) (any, error) {
 	if err := c.settle(ctx); err != nil {
 		return nil, err
@@ -149,11 +151,11 @@ type move struct {
 
 func (c *Calls) moveClock(ctx context.Context, said map[string]string, m move) (any, error) {
 	if m.Seconds == nil {
-		return nil, invalid("advance_s", "This field is required: the number of seconds by which the clock moves.")
+		return nil, invalid("advance_s", "This field is required. It is the number of seconds by which the clock is moved forward.")
 	}
 	switch err := c.Advance(*m.Seconds); {
 	case errors.Is(err, ErrTooFar):
-		return nil, invalid("advance_s", "The clock moves forward only: by 0 seconds or more, and by at most 68 years in all.")
+		return nil, invalid("advance_s", "The clock can only be moved forward, by 0 seconds or more, and by at most 68 years in total.")
 	case err != nil:
 		return nil, err
 	}
@@ -168,7 +170,8 @@ func (c *Calls) runSweep(ctx context.Context, _ map[string]string, _ none) (any,
 	return map[string]int{"announced": announced}, nil
 }
 
-// A faultToSet is a Fault as a call says it. Without a mode it takes back what waits.
+// A faultToSet is the body of the call that sets a Fault. Without a mode, and with the count 0, it removes the fault of the
+// target.
 type faultToSet struct {
 	Target string  `json:"target"`
 	Mode   *string `json:"mode"`
@@ -183,18 +186,19 @@ func (c *Calls) setFault(_ context.Context, _ map[string]string, f faultToSet) (
 	}
 	switch {
 	case !slices.Contains([]string{TargetEmail, TargetSMS, TargetStore, TargetKeys, TargetEvents}, told.Target):
-		return nil, invalid("target", "The target must be one of email, sms, store, keys, events.")
+		return nil, invalid("target", "The target must be one of email, sms, store, keys and events.")
 	case !slices.Contains([]string{ModeFail, ModeSlow, ModeLostReply}, told.Mode) && !clears:
-		return nil, invalid("mode", "The mode must be one of fail, slow, lost_reply.")
+		return nil, invalid("mode", "The mode must be one of fail, slow and lost_reply.")
 	case f.Count == nil || *f.Count < 0 || *f.Count > mostFaults:
-		return nil, invalid("count", "The count is the number of calls that the fault is for, from 0 to 1000000; 0 takes back what waits.")
+		return nil, invalid("count", "The count is required, and must be from 0 to 1000000. It is the number of calls that have the fault; 0 removes the fault.")
 	}
 	told.Count = *f.Count
 	c.SetFault(told)
 	return told, nil
 }
 
-// A keyToMake is an API key as a call asks for it. What is left out is that of the key in the file.
+// A keyToMake is the body of the call that makes an API key. A field that is absent has the same value as for the key in the
+// data folder.
 type keyToMake struct {
 	Scopes *[]apikey.Scope `json:"scopes"`
 	Org    string          `json:"org"`

@@ -18,45 +18,45 @@ import (
 	"countersign/pkg/mfa"
 )
 
-// endWithin is how long calls that are under way may take when a command is told to end.
+// endWithin is how long running calls may still take when a command is told to end.
 const endWithin = 5 * time.Second
 
-// A Command serves a Countersign until it is told to end.
+// A Command is a program that serves Countersign on this machine until it is told to end.
 type Command struct {
-	// Name is that of the command, and of its folder in the user's cache folder.
+	// Name is the name of the command, and of its folder in the user's cache folder.
 	Name string
-	// Addr is where it listens by default.
+	// Addr is the address at which it listens by default.
 	Addr string
-	// Remote has it take -allow-remote, and listen where other machines reach it when that is given.
+	// Remote adds the flag -allow-remote, with which other machines can reach the command.
 	Remote bool
-	// Log is from which level on it is told what goes on inside.
+	// Log is the lowest level that is logged.
 	Log slog.Level
-	// Flags adds flags of its own. Nil: there are none.
+	// Flags adds more flags. It may be nil.
 	Flags func(*flag.FlagSet)
-	// Open opens what is served. ctx bounds the opening only.
+	// Open opens what the command serves. ctx applies only to the opening.
 	Open func(ctx context.Context, at Place) (Opened, error)
 }
 
-// A Place is where a Countersign is to run.
+// A Place says where Countersign runs.
 type Place struct {
-	Dir  string // the data folder; there may be none yet
-	Port int    // that it is reached at
-	// BrowserOrigins are those whose pages may call the API from a browser.
+	Dir  string // the data folder; it may not exist yet
+	Port int    // the port at which it is reached
+	// BrowserOrigins are the origins whose pages may call the API from a browser.
 	BrowserOrigins []string
 	Log            *slog.Logger
-	Errs           io.Writer // what Log writes to
+	Errs           io.Writer // where Log writes
 }
 
-// An Opened Countersign is one that can be served.
+// An Opened Countersign can be served.
 type Opened struct {
 	Handler http.Handler
-	// Welcome says, below the line that says where it listens, where to look.
+	// Welcome writes where to find what, after the line that says where the command listens.
 	Welcome func(ctx context.Context, out io.Writer) error
-	// Close ends it. No calls are under way by then.
+	// Close ends it. No calls are running then.
 	Close func() error
 }
 
-// Main is the main of a program that is the command. A signal ends it, and a second one at once.
+// Main runs the command as the main function of a program. A first signal ends it in an orderly way, and a second one at once.
 func (c Command) Main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
@@ -65,18 +65,17 @@ func (c Command) Main() {
 	os.Exit(code)
 }
 
-// Run serves until ctx ends, then finishes what is under way. The first line on out is "listening on " and the base URL;
-// what goes wrong is told on errs. It answers the exit code: 0, 1 when it could not start or end well, 2 for flags that make
-// no sense.
+// Run serves until ctx ends, and then finishes the running calls. The first line on out is "listening on " and the base URL.
+// Errors are written to errs. Run returns the exit code: 0, or 1 if it could not start or end properly, or 2 for wrong flags.
 func (c Command) Run(ctx context.Context, args []string, out, errs io.Writer) int {
 	flags := flag.NewFlagSet(c.Name, flag.ContinueOnError)
 	flags.SetOutput(errs)
-	addr := flags.String("addr", c.Addr, "where to listen; with port 0, at a free one")
-	dir := flags.String("data", "", "the data folder; made if there is none (default: countersign/"+c.Name+" in the user's cache folder)")
-	browsers := flags.String("browser-origins", "", "origins whose pages may call the API from a browser, separated by commas, such as http://localhost:3000")
+	addr := flags.String("addr", c.Addr, "the address to listen at; port 0 means a free port")
+	dir := flags.String("data", "", "the data folder, which is created if it doesn't exist (default: countersign/"+c.Name+" in the user's cache folder)")
+	browsers := flags.String("browser-origins", "", "the origins whose pages may call the API from a browser, separated by commas, such as http://localhost:3000")
 	remote := new(bool)
 	if c.Remote {
-		flags.BoolVar(remote, "allow-remote", false, "listen where other machines can reach it, though it shows every code it sends")
+		flags.BoolVar(remote, "allow-remote", false, "allow an address that other machines can reach, although the server shows every code that it sends")
 	}
 	if c.Flags != nil {
 		c.Flags(flags)
@@ -87,7 +86,7 @@ func (c Command) Run(ctx context.Context, args []string, out, errs io.Writer) in
 		return 2
 	}
 	if flags.NArg() > 0 {
-		fmt.Fprintf(errs, "unexpected argument %q; see -help\n", flags.Arg(0))
+		fmt.Fprintf(errs, "The command has no argument %q. See -help.\n", flags.Arg(0))
 		return 2
 	}
 	origins, err := readOrigins(*browsers)
@@ -109,7 +108,7 @@ func (c Command) run(ctx context.Context, addr, dir string, remote bool, origins
 	if dir == "" {
 		cache, err := os.UserCacheDir()
 		if err != nil {
-			return fmt.Errorf("no folder for the data: name one with -data: %w", err)
+			return fmt.Errorf("there is no default data folder, so name one with -data: %w", err)
 		}
 		dir = filepath.Join(cache, "countersign", c.Name)
 	}
@@ -118,12 +117,12 @@ func (c Command) run(ctx context.Context, addr, dir string, remote bool, origins
 		return err
 	}
 	if remote {
-		fmt.Fprintln(errs, "Other machines may now reach this server. All that keeps them from the outbox is a Host header, and that is easily forged.")
+		fmt.Fprintln(errs, "Other machines can now reach this server. Only a check of the Host header keeps them from the outbox, and that header is easy to forge.")
 	}
 	listener, err := net.Listen("tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("something listens on %s already, perhaps another Countersign: "+
-			"end it, or listen elsewhere, such as with -addr 127.0.0.1:0", addr)
+		return fmt.Errorf("another program is listening on %s already, perhaps another Countersign: "+
+			"end it, or listen at another address, such as with -addr 127.0.0.1:0", addr)
 	}
 	if err != nil {
 		return err
@@ -139,11 +138,11 @@ func (c Command) run(ctx context.Context, addr, dir string, remote bool, origins
 	return errors.Join(opened.serve(ctx, listener, out, log), opened.Close())
 }
 
-// checkAddr refuses an address that other machines may reach, unless that was asked for.
+// checkAddr refuses an address that other machines can reach, unless remote is true.
 func (c Command) checkAddr(addr string, remote bool) error {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
-		return fmt.Errorf("-addr %s: it has to be host:port, such as %s", addr, c.Addr)
+		return fmt.Errorf("-addr %s: the address must be host:port, such as %s", addr, c.Addr)
 	}
 	if Loopback(host) || remote {
 		return nil
@@ -152,10 +151,10 @@ func (c Command) checkAddr(addr string, remote bool) error {
 	if c.Remote {
 		or = ", or add -allow-remote if that is what you want"
 	}
-	return fmt.Errorf("-addr %s would let other machines in, and this server shows every code it sends: listen on 127.0.0.1%s", addr, or)
+	return fmt.Errorf("other machines could reach the server at -addr %s, and it shows every code that it sends: listen on 127.0.0.1%s", addr, or)
 }
 
-// serve answers calls until ctx ends, and then those that are under way.
+// serve answers calls until ctx ends. Then it waits for the calls that are running.
 func (o Opened) serve(ctx context.Context, listener net.Listener, out io.Writer, log *slog.Logger) error {
 	web := &http.Server{
 		Handler: o.Handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
@@ -175,12 +174,12 @@ func (o Opened) serve(ctx context.Context, listener net.Listener, out io.Writer,
 	late, cancel := context.WithTimeout(context.Background(), endWithin)
 	defer cancel()
 	if err := web.Shutdown(late); err != nil {
-		return errors.Join(fmt.Errorf("calls under way did not end within %s: %w", endWithin, err), web.Close())
+		return errors.Join(fmt.Errorf("the running calls did not end within %s: %w", endWithin, err), web.Close())
 	}
 	return nil
 }
 
-// listening is an address as a URL has it. One that stands for every interface is named by this machine's own.
+// listening returns an address as it is written in a URL. An address that stands for all interfaces becomes 127.0.0.1.
 func listening(at net.Addr) string {
 	tcp := *at.(*net.TCPAddr)
 	if tcp.IP.IsUnspecified() {

@@ -18,7 +18,8 @@ func invalid(param, detail string) *mfa.Error {
 	return &mfa.Error{Code: mfa.InvalidRequest, Param: param, Detail: detail}
 }
 
-// list is an object of one name, whose value is a list of any length: it is sent while it is read.
+// list returns a Stream that writes an object with one name, whose value is a list. The list is sent while it is read, so it can
+// have any length.
 func list(name string, items func(each func(item json.RawMessage) error) error) api.Stream {
 	return func(_ context.Context, w io.Writer) error {
 		if _, err := fmt.Fprintf(w, "{%q:[", name); err != nil {
@@ -41,14 +42,14 @@ func list(name string, items func(each func(item json.RawMessage) error) error) 
 	}
 }
 
-// fromHere refuses what was not addressed to this machine, and what a page of another origin asks for. A name that an
-// attacker points at a loopback address (DNS rebinding) is not this machine's.
+// fromHere refuses a request that names another host than this machine, and a request of a page of another origin. So it also
+// refuses a name of an attacker that leads to a loopback address (DNS rebinding).
 func fromHere(r *http.Request) *mfa.Error {
 	switch {
 	case !Loopback(r.Host):
-		return &mfa.Error{Code: mfa.Forbidden, Detail: "Local calls answer at localhost only."}
+		return &mfa.Error{Code: mfa.Forbidden, Detail: "Calls under /local/ can be made only at localhost."}
 	case crossSite(r):
-		return &mfa.Error{Code: mfa.Forbidden, Detail: "Pages of other sites can't make local calls."}
+		return &mfa.Error{Code: mfa.Forbidden, Detail: "Pages of other sites can't make calls under /local/."}
 	}
 	return nil
 }
@@ -64,7 +65,7 @@ func crossSite(r *http.Request) bool {
 	return len(origin) > 1 || len(origin) == 1 && origin[0] != "http://"+r.Host
 }
 
-// Loopback reports whether host, with or without a port, is this machine by a name that only this machine answers to.
+// Loopback reports whether host, with or without a port, is localhost or a loopback address, which can only be this machine.
 func Loopback(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name

@@ -2,7 +2,7 @@ package machine
 
 import "time"
 
-// What a fault can befall, and how.
+// The targets and the modes of faults.
 const (
 	TargetEmail  = "email"
 	TargetSMS    = "sms"
@@ -10,18 +10,18 @@ const (
 	TargetKeys   = "keys"
 	TargetEvents = "events"
 
-	ModeFail      = "fail"       // not done, and of a message that is said
-	ModeSlow      = "slow"       // done late
-	ModeLostReply = "lost_reply" // done, and the answer lost
+	ModeFail      = "fail"       // the call isn't done; for a message, the error says that the provider didn't take it
+	ModeSlow      = "slow"       // the call takes longer
+	ModeLostReply = "lost_reply" // the call is done, but fails
 )
 
 // SlowFor is how long a slow call takes.
 const SlowFor = 2 * time.Second
 
-// mostFaults is the most calls that one fault may befall.
+// mostFaults is the greatest number of calls for one fault.
 const mostFaults = 1_000_000
 
-// A Fault befalls the next Count calls of one target.
+// A Fault makes the next Count calls of one target go wrong.
 type Fault struct {
 	Target string `json:"target"`
 	Mode   string `json:"mode"`

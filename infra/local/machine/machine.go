@@ -1,28 +1,29 @@
-// Package machine is what every Countersign has that runs on one person's machine, and no deployment: the command that
-// serves it there, an API key in a file, and the calls under /local/. So whatever is written against one runs against
-// another.
+// Package machine has what every Countersign has that runs on one person's machine, and that a deployment doesn't have: the
+// [Command] that serves it, an API key in a file, and the [Calls] under /local/. Both the local server and the emulator use it, so
+// a test that was written for one of them also runs with the other.
 //
-//	GET    /local/outbox?to=   what would have been sent, oldest first: {"messages":[{"at","channel","to","subject",
-//	                           "text","html","code"}]}; without to, to everybody
-//	DELETE /local/outbox       hand on what was committed before, then forget all of it; 503, and nothing is forgotten, where
-//	                           that can't be handed on
-//	GET    /local/events       what the bus got, oldest first: {"events":[…]}
-//	GET    /local/clock        the service's time: {"now"}
-//	POST   /local/clock        {"advance_s":n} moves it forward
-//	POST   /local/sweep        runs the sweep now: {"announced":n}
-//	POST   /local/faults       {"target":"email|sms|store|keys|events","mode":"fail|slow|lost_reply","count":n}: the next n
-//	                           calls of it fail, take 2 seconds more, or are done and then fail; a lost reply of the store
-//	                           is one of a commit. 0 takes back what waits. One fault at a time for each target
-//	POST   /local/keys         {"scopes":[…],"org":null,"client":"local","name":null} makes an API key: {"key":"csk_…"};
-//	                           these are the defaults, with every scope
+//	GET    /local/outbox?to=   Returns what would have been sent to an address, or to anyone without "to". The oldest message
+//	                           comes first: {"messages":[{"at","channel","to","subject","text","html","code"}]}
+//	DELETE /local/outbox       Publishes the events that were committed before, and then deletes all messages. If the events
+//	                           can't be published, the status is 503 and nothing is deleted.
+//	GET    /local/events       Returns what the event bus got. The oldest event comes first: {"events":[…]}
+//	GET    /local/clock        Returns the service's time: {"now"}
+//	POST   /local/clock        {"advance_s":n} moves the service's time forward.
+//	POST   /local/sweep        Runs the sweep now: {"announced":n}
+//	POST   /local/faults       {"target":"email|sms|store|keys|events","mode":"fail|slow|lost_reply","count":n} makes the next n
+//	                           calls of the target fail, take 2 seconds longer, or fail after they were done. With lost_reply,
+//	                           only commits of the store count. The count 0 removes the fault. A target has one fault at a time.
+//	POST   /local/keys         {"scopes":[…],"org":null,"client":"local","name":null} makes an API key: {"key":"csk_…"}. These
+//	                           are the defaults; the default for scopes is every scope.
 //
-// The outbox and the events are those of all that was committed before the call. Faults of the store and the keys befall
-// calls and not the service's own work, so that they hit what they are meant for.
+// The outbox and the events include everything that was committed before the call. Faults of the store and the keys apply to
+// calls of the API and not to the service's own work.
 //
-// What it keeps: the calls answer nobody who speaks to another host than this machine, and no page of another origin. A
-// command listens where other machines can't reach it, unless told to. The key's file is its owner's only.
+// The calls under /local/ answer only requests that name this machine as the host, and never a page of another origin. A command
+// listens at an address that other machines can't reach, unless a flag allows it. Only the owner of the file can read the API
+// key.
 //
-// What it refuses: to know what answers the calls, which is a server in one process or one of many.
+// The package doesn't know what answers the calls: it can be a server in one process or in many.
 package machine
 
 import (
@@ -38,18 +39,18 @@ import (
 	"countersign/pkg/seal"
 )
 
-// Client is the client that the API key in the file is of.
+// Client is the client to which the API key in the file belongs.
 const Client = "local"
 
-// Origins are those of a server at a port, as a browser on this machine knows it. The first is its issuer.
+// Origins returns the origins of a server at a port, for a browser on this machine. The first is the issuer of the server.
 func Origins(port int) []string {
 	return []string{"http://localhost:" + strconv.Itoa(port), "http://127.0.0.1:" + strconv.Itoa(port)}
 }
 
-// KeyFile is the path of the API key in a data folder.
+// KeyFile returns the path of the API key's file in a data folder.
 func KeyFile(dir string) string { return filepath.Join(dir, "api-key") }
 
-// MakeKey makes an API key of every scope and org, and puts it in the data folder.
+// MakeKey makes an API key that has every scope and is valid for every org, and writes it to the file in the data folder.
 func MakeKey(ctx context.Context, keys *apikey.Registry, dir string, origins []string) (seal.Secret, error) {
 	key, err := keys.Create(ctx, apikey.Grant{Client: Client, Scopes: apikey.Scopes(), Origins: origins})
 	if err != nil {
@@ -61,7 +62,7 @@ func MakeKey(ctx context.Context, keys *apikey.Registry, dir string, origins []s
 	return key, nil
 }
 
-// ReplaceFile puts content at path, readable by its owner only, whole or not at all.
+// ReplaceFile writes content to the file at path, completely or not at all. Only the owner can read the file.
 func ReplaceFile(path, content string) error {
 	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new*") // mode 0600
 	if err != nil {
@@ -82,15 +83,16 @@ func ReplaceFile(path, content string) error {
 }
 
 const (
-	gather     = 5 * time.Millisecond // after a commit, so that what comes together is handed on together
-	handOnWait = time.Second          // before what could not be handed on is tried again
+	gather     = 5 * time.Millisecond // how long to wait after a commit, so that several are published together
+	handOnWait = time.Second          // how long to wait before trying again
 )
 
-// HandOn drains at once, soon after each commit, which wake tells of, and again where that failed, until ctx ends.
+// HandOn publishes committed events until ctx ends. It calls drain at once, again soon after each commit, which it hears of from
+// wake, and again after a failure.
 func HandOn(ctx context.Context, wake <-chan struct{}, drain func(context.Context) error, log *slog.Logger) {
 	for Pause(ctx, gather) {
 		if err := drain(ctx); err != nil && ctx.Err() == nil {
-			log.WarnContext(ctx, "events could not be handed on; they will be tried again", "error", err)
+			log.WarnContext(ctx, "events could not be published and will be tried again", "error", err)
 			if !Pause(ctx, handOnWait) {
 				return
 			}
@@ -104,7 +106,7 @@ func HandOn(ctx context.Context, wake <-chan struct{}, drain func(context.Contex
 	}
 }
 
-// Pause waits, and reports whether the work is to go on.
+// Pause waits for d. It reports false if ctx has ended.
 func Pause(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

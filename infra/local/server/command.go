@@ -14,7 +14,7 @@ import (
 	"countersign/pkg/mfa"
 )
 
-// Command serves a Server.
+// Command returns the command that serves a Server.
 func Command() machine.Command {
 	return machine.Command{
 		Name: "local", Addr: "127.0.0.1:8080", Remote: true, Log: slog.LevelWarn,
@@ -31,10 +31,10 @@ func Command() machine.Command {
 	}
 }
 
-// shownOrg is the org of the calls that welcome shows.
+// shownOrg is the org in the calls that welcome shows.
 const shownOrg = "acme"
 
-// welcome says where to look and how to call the service, by commands that are good to be pasted into sh as they are.
+// welcome writes where to find what, and how to call the service. Its commands can be pasted into the shell as they are.
 func (s *Server) welcome(ctx context.Context, dir string, sh shell.Shell, out io.Writer) error {
 	policy, err := s.own.GetPolicy(ctx, mfa.Call{Bearer: s.apiKey.Reveal()}, shownOrg)
 	if err != nil {
@@ -59,14 +59,15 @@ func (s *Server) welcome(ctx context.Context, dir string, sh shell.Shell, out io
 		sh.Call(shell.Call{URL: at + "/local/outbox?to=ana@" + shownOrg + ".example"}),
 		sh.Call(shell.Call{URL: at + "/v1/challenges/ID/verify", Bearer: "TOKEN", Body: `{"code":"CODE"}`}),
 	}
-	_, err = fmt.Fprintf(out, `Countersign is ready. It sends nothing to anyone, and keeps what it records in
+	_, err = fmt.Fprintf(out, `Countersign is ready. It sends no messages to anyone. Its data is in
   %s
 
   Demo login   %s/
   Outbox       %[2]s/local/outbox
   %s
 
-A sign-in %s: the organisation's policy, a challenge, the message with the code, and the answer. Put in the id, token and code.
+A sign-in %s: set the organisation's policy, start a challenge, read the message with the code, and answer.
+Replace ID, TOKEN and CODE by the id and token of the challenge and the code in the message.
 
   %s
 `, dir, at, setKey, in, strings.ReplaceAll(strings.Join(commands, "\n"), "\n", "\n  "))

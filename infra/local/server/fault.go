@@ -15,12 +15,12 @@ import (
 	"countersign/pkg/store"
 )
 
-// errTold is what a call answers that was told to fail.
+// errTold is the error of a call that fails because of a fault.
 var errTold = errors.New("told to fail")
 
-// faults holds at most one fault for each target; a new one takes the earlier one's place.
+// faults has at most one fault for each target. A new fault replaces the earlier one.
 type faults struct {
-	slow time.Duration // zero: machine.SlowFor
+	slow time.Duration // zero means machine.SlowFor
 
 	mu      sync.Mutex
 	waiting map[string]machine.Fault
@@ -35,8 +35,8 @@ func (f *faults) set(told machine.Fault) {
 	f.waiting[told.Target] = told
 }
 
-// take uses up one call's worth of what waits for target, and says its mode. Reads leave a lost reply of the store to the
-// next commit: what a lost reply puts in doubt is whether something was written.
+// take counts one call for the fault of target, and returns the fault's mode. A read doesn't use up a lost reply: that is for
+// commits, because with it the caller can't know whether something was written.
 func (f *faults) take(target string, reads bool) (mode string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -49,7 +49,7 @@ func (f *faults) take(target string, reads bool) (mode string) {
 	return waits.Mode
 }
 
-// befall makes one call of target, with what befalls it.
+// befall makes one call of target, with the fault that the target has.
 func (f *faults) befall(ctx context.Context, target string, reads bool, call func() error) error {
 	mode := f.take(target, reads)
 	switch mode {
@@ -82,7 +82,7 @@ func (f *faults) wait(ctx context.Context) error {
 	}
 }
 
-// faultyStore is a store that faults befall.
+// faultyStore is a store with faults.
 type faultyStore struct {
 	store.Store
 	faults *faults
@@ -120,7 +120,7 @@ func (s faultyStore) Count(ctx context.Context, key store.Key, n, cap int64, exp
 	return number, err
 }
 
-// faultyKeys is a keeper that faults befall.
+// faultyKeys is a keeper of keys with faults.
 type faultyKeys struct {
 	seal.Keeper
 	faults *faults
@@ -144,13 +144,13 @@ func (k faultyKeys) Reload(ctx context.Context) (ring *seal.Ring, err error) {
 	return ring, err
 }
 
-// faultyMail is a mailer that faults befall.
+// faultyMail is a mailer with faults.
 type faultyMail struct {
 	mfa.Mailer
 	faults *faults
 }
 
-// SendMail implements mfa.Mailer. What was told to fail was not taken.
+// SendMail implements mfa.Mailer. If a message fails because of a fault, the error says that it wasn't taken.
 func (m faultyMail) SendMail(ctx context.Context, message message.Message) error {
 	asked := false
 	err := m.faults.befall(ctx, machine.TargetEmail, false, func() error {
@@ -163,7 +163,7 @@ func (m faultyMail) SendMail(ctx context.Context, message message.Message) error
 	return err
 }
 
-// faultyBus is a bus that faults befall.
+// faultyBus is a bus with faults.
 type faultyBus struct {
 	mfa.Bus
 	faults *faults

@@ -9,15 +9,15 @@ import (
 	"io"
 )
 
-// A journal is a list in a file, one JSON value a line. Its entries are read from the file when they are asked for, one
+// A journal is a list in a file, with one JSON value on each line. Its entries aren't kept in memory, but read from the file one
 // after the other.
 type journal struct{ *listFile }
 
-// pieceSize is how much of a file is read at a time, in bytes.
+// pieceSize is how many bytes of a file are read at a time.
 const pieceSize = 64 << 10
 
-// openJournal opens the journal at path, or makes it, and calls each with all its lines and where they begin. A last line
-// that was cut short is dropped: whoever wrote it was never told that it was there.
+// openJournal opens the journal at path. If there is none, it creates one. It calls each with every line and the place where the
+// line begins. It removes an incomplete last line, because the call that was writing it never succeeded.
 func openJournal(path string, each func(at int64, line []byte) error) (journal, error) {
 	file, err := openListFile(path)
 	if err != nil {
@@ -26,7 +26,7 @@ func openJournal(path string, each func(at int64, line []byte) error) (journal, 
 	at, number := int64(0), 0
 	whole, err := eachLine(file.now(), func(line []byte) error {
 		if number++; !json.Valid(line) {
-			return fmt.Errorf("line %d is not one of this server's", number)
+			return fmt.Errorf("line %d was not written by this server", number)
 		}
 		begins := at
 		at += int64(len(line))
@@ -45,7 +45,7 @@ func openJournal(path string, each func(at int64, line []byte) error) (journal, 
 	return journal{file}, nil
 }
 
-// eachLine calls do with each whole line, and answers how many bytes they have together.
+// eachLine calls do with each complete line. It returns how many bytes these lines have together.
 func eachLine(in io.Reader, do func(line []byte) error) (whole int64, err error) {
 	lines := bufio.NewReaderSize(in, pieceSize)
 	for {
@@ -63,7 +63,7 @@ func eachLine(in io.Reader, do func(line []byte) error) (whole int64, err error)
 	}
 }
 
-// add puts entries at the end, all or none, and answers where they begin.
+// add appends all entries, or none if it fails. It returns the place where they begin.
 func (j journal) add(entries ...any) (at int64, err error) {
 	var lines bytes.Buffer
 	encoder := json.NewEncoder(&lines)
@@ -76,7 +76,7 @@ func (j journal) add(entries ...any) (at int64, err error) {
 	return j.append(lines.Bytes())
 }
 
-// each calls do with every entry that there is now, oldest first.
+// each calls do with every entry that there is now. The oldest comes first.
 func (j journal) each(do func(entry json.RawMessage) error) error {
 	_, err := eachLine(j.now(), func(line []byte) error { return do(bytes.TrimSuffix(line, []byte("\n"))) })
 	return err

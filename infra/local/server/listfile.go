@@ -8,18 +8,17 @@ import (
 	"sync"
 )
 
-// A listFile is a file that things are added to at its end, and that is cleared now and then. Only its size is in memory.
-// What append answered nil to is in the file, and outlives the process however it ends. Not everything that was added
-// outlives a loss of power.
+// A listFile is a file to which entries are appended, and which can be cleared. Only its size is in memory. When append has
+// succeeded, the entry stays in the file however the process ends. It may be lost when the machine loses power.
 type listFile struct {
 	mu      sync.RWMutex
 	file    *os.File
 	size    int64
-	cleared int   // how often, so that a reader finds out
-	broken  error // the file has a piece at its end that could not be taken back
+	cleared int   // how often the file was cleared; a reader notices it by this
+	broken  error // set if a part of an entry is at the end of the file and could not be removed
 }
 
-// openListFile opens the file at path, or makes it, readable by its owner only.
+// openListFile opens the file at path. If there is none, it creates one. Only the owner can read the file.
 func openListFile(path string) (*listFile, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
@@ -33,7 +32,7 @@ func openListFile(path string) (*listFile, error) {
 	return &listFile{file: file, size: about.Size()}, nil
 }
 
-// append adds b, whole or not at all, and answers where it begins.
+// append appends b, completely or not at all. It returns the place where b begins.
 func (f *listFile) append(b []byte) (at int64, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -50,7 +49,7 @@ func (f *listFile) append(b []byte) (at int64, err error) {
 	return f.size - int64(len(b)), nil
 }
 
-// cut takes away what is behind size.
+// cut removes everything after the first size bytes.
 func (f *listFile) cut(size int64) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -61,7 +60,7 @@ func (f *listFile) cut(size int64) error {
 	return nil
 }
 
-// clear takes away everything.
+// clear removes everything.
 func (f *listFile) clear() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -75,22 +74,22 @@ func (f *listFile) clear() error {
 
 func (f *listFile) close() error { return f.file.Close() }
 
-// now is a reader of what the file has now, from its beginning.
+// now returns a reader of what the file has now, from the beginning.
 func (f *listFile) now() *listReader {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	return &listReader{f: f, end: f.size, cleared: f.cleared}
 }
 
-// A listReader reads what a file had at some moment. It ends early when the file is cleared. Nobody who adds to the file
-// waits for whoever reads from it, but for one Read.
+// A listReader reads what a file had at some moment. It ends early if the file is cleared. A call that appends to the file waits
+// at most for one Read.
 type listReader struct {
 	f       *listFile
 	at, end int64
 	cleared int
 }
 
-// from is the same reader, at another place.
+// from returns the same reader at another place.
 func (r *listReader) from(at int64) *listReader {
 	return &listReader{f: r.f, at: at, end: r.end, cleared: r.cleared}
 }

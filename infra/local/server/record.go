@@ -19,9 +19,9 @@ import (
 	"countersign/pkg/message"
 )
 
-// An outbox records messages instead of sending them. Beside the journal of messages it has an index, a file of its own
-// that is made anew whenever the outbox is opened: for each message a hash of its address, and where it is. So the
-// messages to one address are found without going through all others.
+// An outbox records messages instead of sending them. Beside the journal of messages it has a file with an index, which is made
+// again whenever the outbox is opened. For each message, the index has a hash of the address and the place of the message. So
+// the messages to one address are found without reading all others.
 type outbox struct {
 	messages journal
 	index    *listFile
@@ -29,7 +29,7 @@ type outbox struct {
 	writing  sync.Mutex // held while both files are written
 }
 
-// An index entry is the hash of an address and the place of a message, 8 bytes each, in big-endian order.
+// An entry of the index is the hash of an address and the place of a message, with 8 bytes each in big-endian order.
 const indexEntry = 16
 
 func openOutbox(dir string, now func() time.Time) (*outbox, error) {
@@ -108,14 +108,15 @@ func (o *outbox) SendMail(_ context.Context, m message.Message) error {
 	return nil
 }
 
-// clear forgets all messages. The index goes first: who finds a place in it finds a message there, or that it was cleared.
+// clear deletes all messages. It clears the index first. So a reader who finds a place in the index finds the message there, or
+// notices that the file was cleared.
 func (o *outbox) clear() error {
 	o.writing.Lock()
 	defer o.writing.Unlock()
 	return errors.Join(o.index.clear(), o.messages.clear())
 }
 
-// each calls do with every message to an address, or to anybody if it is empty, oldest first.
+// each calls do with every message to an address, or with every message if the address is empty. The oldest comes first.
 func (o *outbox) each(to string, do func(message json.RawMessage) error) error {
 	if to == "" {
 		return o.messages.each(do)
@@ -141,7 +142,7 @@ func (o *outbox) each(to string, do func(message json.RawMessage) error) error {
 		if is, err := addressee(line); err != nil {
 			return fmt.Errorf("read the outbox: %w", err)
 		} else if is != to {
-			continue // of the same hash
+			continue // another address with the same hash
 		}
 		if err := do(bytes.TrimSuffix(line, []byte("\n"))); err != nil {
 			return err
@@ -149,7 +150,7 @@ func (o *outbox) each(to string, do func(message json.RawMessage) error) error {
 	}
 }
 
-// A bus records events, as a program that listens would get them: at least once each.
+// A bus records events as a program that listens to the event bus would get them: each at least once.
 type bus struct{ journal }
 
 // PutEvents implements mfa.Bus.

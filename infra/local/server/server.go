@@ -1,24 +1,22 @@
-// Package server is the whole of Countersign in one process, for one person's machine: the same domain and the same HTTP
-// door as in the cloud, over a store in one file, with everything that a newcomer or a test needs to see what it does. It
-// sends nothing: what would have been sent is recorded, as is what the event bus would have got. Its clock can be moved,
-// and parts of it told to fail.
+// Package server runs all of Countersign in one process on one person's machine. It has the same packages mfa and api as in the
+// cloud, and keeps its data in one file. It also has what a newcomer or a test needs to see what happens. It sends no messages:
+// it records what would have been sent, and what the event bus would have got. Its clock can be moved, and parts of it can be
+// made to fail. Package machine describes the calls under /local/ for that.
 //
-// What it keeps:
+// The server guarantees:
 //
-//   - What was answered outlives a SIGKILL: users, locks and trust in the store, and also the recorded messages, the
-//     events and the clock.
-//   - One process at a time works on a data folder.
+//   - What was answered survives a SIGKILL: users, locks and trust in the store, and also the recorded messages, the events and
+//     the clock.
+//   - Only one process at a time uses a data folder.
 //   - The clock only moves forward.
-//   - The /local/* calls and the demo answer nobody who speaks to another host than this machine, and no page of another
+//   - The calls under /local/ and the demo answer only requests that name this machine as the host, and never a page of another
 //     origin.
 //
-// Package machine says what the calls under /local/ are.
-//
-// The data folder holds codes, keys and an API key of every scope in the clear, readable by its owner only. So this is a
-// laptop's tool, never a deployment: whoever reads the outbox can sign in as anybody. It refuses to make new keys for a
-// folder that has data already. What was sent and told is in files of the folder, outbox.jsonl and events.jsonl, and is read
-// from there when it is asked for: the server takes no more memory the longer it runs. outbox.index beside them says where
-// the messages to an address are, by a hash of the address; it is made anew at each start.
+// The data folder has codes, keys and an API key with every scope in the clear; only the owner can read it. So the server is a
+// tool for a laptop and never a deployment: anyone who can read the outbox can sign in as any user. The server never makes new
+// keys for a folder that has data already. The recorded messages and events are in the files outbox.jsonl and events.jsonl, and
+// are read from there when they are needed, so the server doesn't need more memory the longer it runs. The file outbox.index
+// finds the messages to an address by a hash of the address. It is made again at each start.
 package server
 
 import (
@@ -47,15 +45,15 @@ import (
 
 // Options say where a server keeps its data and how it is reached.
 type Options struct {
-	// Dir is the data folder. It is made if there is none.
+	// Dir is the data folder. It is created if it doesn't exist.
 	Dir string
-	// Port is the one that the server is reached at. Its issuer is http://localhost:<Port>.
+	// Port is the port at which the server is reached. Its issuer is http://localhost:<Port>.
 	Port int
-	// BrowserOrigins are those whose pages may call the API from a browser. Its own pages are not among them: they needn't be.
+	// BrowserOrigins are the origins whose pages may call the API from a browser. The server's own pages need no such entry.
 	BrowserOrigins []string
-	// Backend opens another store than the one in the folder. What it opens must tell the time by now.
+	// Backend opens another store than the one in the folder. The store must use now as its clock. Backend may be nil.
 	Backend func(now func() time.Time) (Backend, error)
-	// Log says what goes wrong inside. Nil: nothing is logged.
+	// Log gets the causes of failures. If it is nil, nothing is logged.
 	Log *slog.Logger
 }
 
@@ -63,38 +61,37 @@ type Options struct {
 type Backend struct {
 	Store store.Store
 	Feed  store.Feed
-	Close func() error // nil: nothing is to be closed
-	// Purge removes what has expired and answers how many items that were. Nil: the backend does so by itself.
+	Close func() error // may be nil
+	// Purge removes expired items and returns how many there were. If it is nil, the backend removes them by itself.
 	Purge func(context.Context) (int, error)
 }
 
-// A Server is an http.Handler: the API, the /local/* calls, and the demo at /.
+// A Server is an http.Handler for the API, the calls under /local/, and the demo at /.
 type Server struct {
 	folder  *folder.Folder
 	outbox  *outbox
 	bus     bus
 	faults  faults
 	backend Backend
-	service *mfa.Service // what calls come to: faults befall it
-	own     *mfa.Service // the server's own work: faults meant for a call's reads and writes don't
+	service *mfa.Service // answers calls, and has all faults
+	own     *mfa.Service // does the server's own work, and doesn't have the faults of the store and the keys
 	apiKey  seal.Secret
-	origins []string // of the server, as a browser on this machine knows it
+	origins []string // the server's origins, for a browser on this machine
 	log     *slog.Logger
 
-	calls http.Handler // everything but the demo, and what the demo itself is a client of
+	calls http.Handler // everything except the demo; the demo is a client of it
 	demo  http.Handler
 
-	wake     chan struct{} // something was committed
+	wake     chan struct{} // gets a value when something was committed
 	ended    sync.WaitGroup
 	closings []func() error
 }
 
-// callTime is how long a call may take: what API Gateway would wait for.
+// callTime is how long a call may take. API Gateway waits as long.
 const callTime = 29 * time.Second
 
-// Open opens the data folder, or makes it, and starts the server's own work: handing events on, the sweep, and removing
-// what has expired. It answers folder.ErrInUse when another process, or another Server of
-// this one, has the folder open.
+// Open opens the data folder, or creates it, and starts the server's own work: publishing events, the sweep, and removing expired
+// items. It fails with folder.ErrInUse if another process, or another Server of this process, uses the folder.
 func Open(o Options) (_ *Server, err error) {
 	s := &Server{log: o.Log, wake: make(chan struct{}, 1)}
 	if s.log == nil {
@@ -115,7 +112,7 @@ func Open(o Options) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	// Before the folder was ours, whoever had it may have moved the clock once more.
+	// Another process may have moved the clock before this one got the folder.
 	if err := s.folder.Load(); err != nil {
 		return nil, err
 	}
@@ -158,7 +155,7 @@ func (s *Server) openStore(o Options) (*seal.File, error) {
 	} else {
 		db, err := s.folder.OpenDatabase()
 		if errors.Is(err, folder.ErrInUse) {
-			return nil, fmt.Errorf("%w; end it, or give this one another folder", err)
+			return nil, fmt.Errorf("%w; end that process, or use another folder", err)
 		}
 		if err != nil {
 			return nil, err
@@ -206,12 +203,12 @@ func (s *Server) assemble(keys seal.Keeper, issuer string, browserOrigins []stri
 	}
 }
 
-// publishedKeys reads the public keys from where publishKeys put them, as the function pages does.
+// publishedKeys reads the public keys that publishKeys has stored, as the function pages does.
 func (s *Server) publishedKeys(ctx context.Context) ([]byte, error) {
 	return mfa.PublishedKeys(ctx, s.service.Store)
 }
 
-// publishKeys sees to it that the public half of the key ring is published.
+// publishKeys stores the public keys of the ring, if the store doesn't have them yet.
 func (s *Server) publishKeys(ctx context.Context) error {
 	ring, err := s.own.Keys.Ring(ctx)
 	if err != nil {
@@ -233,7 +230,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch path := r.URL.Path; {
 	case path == "/" || strings.HasPrefix(path, demo.Prefix):
 		if !machine.Loopback(r.Host) {
-			http.Error(w, "The demo answers at "+s.Issuer()+" only.", http.StatusForbidden)
+			http.Error(w, "The demo can be used only at "+s.Issuer()+".", http.StatusForbidden)
 			return
 		}
 		s.demo.ServeHTTP(w, r)
@@ -242,7 +239,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// keepAPIKey sees to it that DIR/api-key holds a key that is good.
+// keepAPIKey makes sure that the file api-key in the data folder has a valid API key.
 func (s *Server) keepAPIKey(ctx context.Context, o Options) error {
 	path := machine.KeyFile(o.Dir)
 	text, err := os.ReadFile(path)
@@ -264,16 +261,16 @@ func (s *Server) keepAPIKey(ctx context.Context, o Options) error {
 	return err
 }
 
-// Issuer is the base URL by which this machine reaches the server, and the iss of its tokens.
+// Issuer returns the base URL by which this machine reaches the server. It is also the iss of the server's tokens.
 func (s *Server) Issuer() string { return s.service.Issuer }
 
-// APIKey is the one in DIR/api-key: every scope, every org.
+// APIKey returns the API key in the data folder. It has every scope and is valid for every org.
 func (s *Server) APIKey() seal.Secret { return s.apiKey }
 
-// Close ends the server's own work and closes the store. Calls that are under way should have ended.
+// Close ends the server's own work and closes the store. All calls must have ended before.
 func (s *Server) Close() error { return s.closeAll() }
 
-// closeAll undoes in reverse what Open did.
+// closeAll undoes what Open did, in the reverse order.
 func (s *Server) closeAll() error {
 	var errs []error
 	for i := len(s.closings) - 1; i >= 0; i-- {

@@ -11,19 +11,20 @@ import (
 )
 
 const (
-	handOnSize = 100 // records handed on at a time
+	handOnSize = 100 // how many records are published at a time
 	sweepEvery = time.Minute
 	purgeEvery = time.Hour
 )
 
-// A watchedStore tells of commits.
+// A watchedStore sends a value to wake after every commit.
 type watchedStore struct {
 	store.Store
 	wake chan<- struct{}
 }
 
-// Commit implements store.Store. One that failed may have happened all the same. One that has begun is waited for, even
-// when its caller waits no longer: it may still happen, and what it has to tell would lie there until the next commit.
+// Commit implements store.Store. It also wakes after a failed commit, because the commit may have been done all the same. It
+// waits for the commit even if its caller has gone away, because otherwise the events of that commit would wait until the next
+// one.
 func (w watchedStore) Commit(ctx context.Context, token store.Version, writes ...store.Write) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -34,29 +35,29 @@ func (w watchedStore) Commit(ctx context.Context, token store.Version, writes ..
 	}
 	select {
 	case w.wake <- struct{}{}:
-	default: // it is awake
+	default: // a value waits there already
 	}
 	return err
 }
 
-// drain hands on what was committed before it was called.
+// drain publishes the events of everything that was committed before it was called.
 func (s *Server) drain(ctx context.Context) error {
 	return s.backend.Feed.Deliver(ctx, handOnSize, s.own.Publish)
 }
 
-// sweep announces what has ended, now and each minute of the machine's time.
+// sweep runs the sweep now and every minute of the machine's time. It also publishes the keys.
 func (s *Server) sweep(ctx context.Context) {
 	for first := true; first || machine.Pause(ctx, sweepEvery); first = false {
 		if _, err := sweepAll(ctx, s.own); err != nil && ctx.Err() == nil {
-			s.log.WarnContext(ctx, "the sweep failed; it will be run again", "error", err)
+			s.log.WarnContext(ctx, "the sweep failed and will be run again", "error", err)
 		}
 		if err := s.publishKeys(ctx); err != nil && ctx.Err() == nil {
-			s.log.WarnContext(ctx, "the keys could not be published; it will be tried again", "error", err)
+			s.log.WarnContext(ctx, "the keys could not be published and will be tried again", "error", err)
 		}
 	}
 }
 
-// sweepAll runs the sweep until nothing is left for it.
+// sweepAll runs the sweep until it has nothing left to do. It returns how many expired browsers it has announced.
 func sweepAll(ctx context.Context, service *mfa.Service) (announced int, err error) {
 	for more := true; more; {
 		done, err := service.Sweep(ctx)
@@ -69,14 +70,14 @@ func sweepAll(ctx context.Context, service *mfa.Service) (announced int, err err
 	return announced, nil
 }
 
-// purge removes what has expired, now and then.
+// purge removes expired items now and every hour.
 func (s *Server) purge(ctx context.Context) {
 	if s.backend.Purge == nil {
 		return
 	}
 	for first := true; first || machine.Pause(ctx, purgeEvery); first = false {
 		if _, err := s.backend.Purge(ctx); err != nil && ctx.Err() == nil {
-			s.log.WarnContext(ctx, "what has expired could not be removed; it will be tried again", "error", err)
+			s.log.WarnContext(ctx, "expired items could not be removed and will be tried again", "error", err)
 		}
 	}
 }

@@ -1,7 +1,5 @@
-// Package shell writes the commands that a user is shown to paste: for a POSIX shell such as bash, zsh or dash, and for
-// PowerShell on Windows.
-//
-// It keeps that a path or a text stays what it is, whatever characters it has. It refuses to run anything.
+// Package shell writes commands that a user can paste into a POSIX shell (such as bash, zsh or dash) or into PowerShell on
+// Windows. It quotes paths and texts, so that they can have any characters. It runs no commands.
 package shell
 
 import (
@@ -15,11 +13,11 @@ type Shell string
 const (
 	// POSIX is sh, and every shell that understands its commands.
 	POSIX Shell = "a POSIX shell"
-	// PowerShell is that of Windows, and the newer one that is installed beside it.
+	// PowerShell is the PowerShell of Windows, and also the newer one that can be installed beside it.
 	PowerShell Shell = "PowerShell"
 )
 
-// Of is the shell that users of an operating system have, which is named as GOOS names it.
+// Of returns the shell that users of an operating system have. The operating system is named as in GOOS.
 func Of(goos string) Shell {
 	if goos == "windows" {
 		return PowerShell
@@ -27,10 +25,10 @@ func Of(goos string) Shell {
 	return POSIX
 }
 
-// Quoted is a text as one word of the shell.
+// Quoted returns the text as one quoted word of the shell.
 func (s Shell) Quoted(text string) string {
 	if s == PowerShell {
-		// PowerShell takes four more characters for a quotation mark, which its manual tells in about_Quoting_Rules.
+		// PowerShell reads four more characters as quotation marks (see about_Quoting_Rules in its manual).
 		for _, mark := range []string{"'", "‘", "’", "‚", "‛"} {
 			text = strings.ReplaceAll(text, mark, mark+mark)
 		}
@@ -39,7 +37,7 @@ func (s Shell) Quoted(text string) string {
 	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }
 
-// SetKey is the command after which KEY has the API key that is in a file.
+// SetKey returns the command that sets KEY to the API key in a file.
 func (s Shell) SetKey(file string) string {
 	if s == PowerShell {
 		return "$KEY = Get-Content -LiteralPath " + s.Quoted(file)
@@ -49,15 +47,15 @@ func (s Shell) SetKey(file string) string {
 
 // A Call is a call of the API that a user can make.
 type Call struct {
-	Method  string // empty: GET, or POST if there is a body
+	Method  string // if it is empty, the method is GET, or POST if there is a body
 	URL     string
-	Bearer  string // $KEY, or letters that the user replaces; empty: none
-	IfMatch string // the version that a change replaces, without quotation marks; empty: none
-	Body    string // JSON; empty: none
+	Bearer  string // $KEY, or a word that the user replaces by a token; empty if the call needs no bearer token
+	IfMatch string // the version that a change replaces, without quotation marks; empty if the call needs none
+	Body    string // JSON; empty if there is no body
 }
 
-// Call is the command that makes a call and shows the whole answer. Where it has several lines, those after the first are
-// indented by two.
+// Call returns the command that makes a call and shows the whole answer. If it has several lines, all but the first are indented
+// by two spaces.
 func (s Shell) Call(c Call) string {
 	if s == PowerShell {
 		return c.powerShell()
@@ -86,8 +84,8 @@ func (s Shell) Call(c Call) string {
 	return command
 }
 
-// powerShell is the call by PowerShell's own command: its older versions hand JSON over to curl without the quotation marks,
-// and newer ones with them.
+// powerShell makes the call with PowerShell's own command. It doesn't use curl, because older versions of PowerShell remove the
+// quotation marks from JSON that they pass to curl, and newer ones don't.
 func (c Call) powerShell() string {
 	command := "Invoke-RestMethod "
 	switch {

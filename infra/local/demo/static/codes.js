@@ -1,5 +1,5 @@
-// Copies, saves and prints the recovery codes that the page shows. It makes all of that from the page: Countersign shows
-// them once, and no address gives them again.
+// This script copies, saves and prints the recovery codes that the page shows. It takes them from the page, because Countersign
+// shows them only once.
 
 const keep = document.getElementById("keep");
 const done = document.getElementById("kept-how");
@@ -19,8 +19,8 @@ const ways = {
     link.href = URL.createObjectURL(new Blob([`${keep.dataset.heading}\n\n${codes.join("\n")}\n`], { type: "text/plain;charset=utf-8" }));
     link.download = keep.dataset.file;
     link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 60_000); // by then the browser has begun to read it
-    return "The codes are in your downloads. Keep the file where only you can read it.";
+    setTimeout(() => URL.revokeObjectURL(link.href), 60_000); // the browser has begun to read it by then
+    return "The codes are in your downloads folder. Keep the file where only you can read it.";
   },
   print() {
     window.print();

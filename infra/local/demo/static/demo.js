@@ -1,4 +1,4 @@
-// What the page does better with scripts: mailbox and phone refresh, and waits count down. Nothing needs it.
+// This script refreshes the mailbox and the phone, and counts waits down. The page works without it.
 "use strict";
 
 const mailbox = document.getElementById("mailbox");
@@ -25,7 +25,7 @@ async function refreshMailbox() {
   if (clock) mailbox.querySelector(".clock")?.replaceWith(clock);
 }
 
-// Codes and seconds change in place, so that nothing is lost that has the focus or is selected.
+// Codes and seconds are changed in place, so that the user loses neither the focus nor a selection.
 async function refreshPhone() {
   const fresh = await fetched(phone.dataset.from);
   for (const entry of fresh.querySelectorAll("li")) {
@@ -46,7 +46,7 @@ async function refresh() {
   try {
     await Promise.all([refreshMailbox(), refreshPhone()]);
   } catch {
-    // The server is away; the next round asks again.
+    // The server can't be reached. The next round tries again.
   }
 }
 
@@ -75,7 +75,7 @@ function count() {
 count();
 setInterval(count, 1000);
 
-// A button that is pressed twice sends its form once.
+// When a button is pressed twice, its form is sent once.
 let sent = false;
 document.addEventListener("submit", (event) => {
   if (sent) event.preventDefault();

@@ -1,18 +1,18 @@
-// Tells moments in the reader's own time zone and the page's language. Without it they are told in UTC.
+// This script shows times in the reader's time zone and the page's language. Without it they are shown in UTC.
 
 const language = document.documentElement.lang;
 const clock = new Intl.DateTimeFormat(language, { timeStyle: "short" });
 const day = new Intl.DateTimeFormat(language, { dateStyle: "medium" });
 const both = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
 
-// The server's clock can be moved, so that its day may not be the reader's.
+// The server's clock can be moved, so its day may differ from the reader's.
 let now = new Date();
 
 function tell(time) {
   const at = new Date(time.dateTime);
   const today = !time.hasAttribute("data-day") && day.format(at) === day.format(now);
   const text = (today ? clock : both).format(at);
-  if (time.textContent !== text) time.textContent = text; // what is selected stays so
+  if (time.textContent !== text) time.textContent = text; // an unchanged text stays selected
 }
 
 function tellAll(within) {
@@ -22,7 +22,7 @@ function tellAll(within) {
 }
 
 tellAll(document);
-// Mailbox and clock are replaced as they change.
+// The mailbox and the clock are replaced when they change.
 new MutationObserver((changes) => {
   if (changes.some((change) => [...change.addedNodes].some((node) => node instanceof Element))) tellAll(document.getElementById("mailbox"));
 }).observe(document.getElementById("mailbox"), { childList: true, subtree: true });
