@@ -9,7 +9,7 @@ import (
 // racing runs rounds of one race in each kind of world, each round for a person of its own.
 func racing(t *testing.T, settings doc, round func(t *testing.T, w *world, p person)) {
 	t.Parallel()
-	for store, n := range map[string]int{"bolt": rounds(3, 200), "dynamo": rounds(2, 50), "emulator": rounds(1, 20)} {
+	for store, n := range raceRounds() {
 		t.Run(store, func(t *testing.T) {
 			t.Parallel()
 			w := worldOn(t, store)
@@ -25,7 +25,11 @@ func racing(t *testing.T, settings doc, round func(t *testing.T, w *world, p per
 // machine would run into the calls' deadline.
 func (w *world) all(t *testing.T, c call) map[int][]answer {
 	t.Helper()
-	answers := w.atOnce(t, rounds(32, 64), func(int) call { return c })
+	times := 32
+	if fullRun() {
+		times = 64
+	}
+	answers := w.atOnce(t, times, func(int) call { return c })
 	for status, some := range answers {
 		switch status {
 		case 200, 201, 404, 409, 422, 429:

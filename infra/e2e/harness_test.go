@@ -406,13 +406,21 @@ func wrong(code string) string {
 	return fmt.Sprintf("%06d", (n+1)%1_000_000)
 }
 
-// rounds is how often a race is run: often, when COUNTERSIGN_ROUNDS=full says so.
-func rounds(few, full int) int {
-	if os.Getenv("COUNTERSIGN_ROUNDS") == "full" {
+// rounds is how often a race is run: as often as full says with COUNTERSIGN_ROUNDS=full, else a hundredth of that, and once
+// at least.
+func rounds(full int) int {
+	if fullRun() {
 		return full
 	}
-	return few
+	return (full + 99) / 100
 }
+
+// raceRounds is how often a race is run on each kind of world.
+func raceRounds() map[string]int {
+	return map[string]int{"bolt": rounds(200), "dynamo": rounds(50), "emulator": rounds(20)}
+}
+
+func fullRun() bool { return os.Getenv("COUNTERSIGN_ROUNDS") == "full" }
 
 // atOnce makes n calls that start together, and gives their answers by status.
 func (w *world) atOnce(t *testing.T, n int, build func(i int) call) map[int][]answer {

@@ -19,7 +19,7 @@ func onlyOrderly(t *testing.T, answers map[int][]answer) {
 
 func TestR6SixtyFourRightCodesAtOnceGetOneToken(t *testing.T) {
 	t.Parallel()
-	for store, n := range map[string]int{"bolt": rounds(5, 200), "dynamo": rounds(3, 50), "emulator": rounds(2, 20)} {
+	for store, n := range raceRounds() {
 		t.Run(store, func(t *testing.T) {
 			t.Parallel()
 			w := worldOn(t, store)
@@ -51,7 +51,7 @@ func TestR6SixtyFourRightCodesAtOnceGetOneToken(t *testing.T) {
 
 func TestR10WrongCodesAtOnceNeverPassTheCap(t *testing.T) {
 	t.Parallel()
-	for store, n := range map[string]int{"bolt": rounds(3, 200), "dynamo": rounds(2, 50), "emulator": rounds(1, 20)} {
+	for store, n := range raceRounds() {
 		t.Run(store, func(t *testing.T) {
 			t.Parallel()
 			w := worldOn(t, store)
@@ -87,7 +87,7 @@ func TestR10WrongCodesAtOnceNeverPassTheCap(t *testing.T) {
 func TestR4ATrustTokenUsedByManyAtOnceKeepsItsLine(t *testing.T) {
 	klsWorld(t, func(t *testing.T, w *world) {
 		token := w.trusted(t, ana)
-		for round := range rounds(3, 50) {
+		for round := range rounds(200) { // twice at least: the second time with a successor
 			answers := w.atOnce(t, 32, func(int) call {
 				return call{method: "POST", path: "/v1/challenges", body: ana.signIn(doc{"trust_token": token})}
 			})
@@ -105,7 +105,7 @@ func TestR4ATrustTokenUsedByManyAtOnceKeepsItsLine(t *testing.T) {
 
 func TestTB4NothingIsTrustedAfterTheRevokeHasAnswered(t *testing.T) {
 	klsWorld(t, func(t *testing.T, w *world) {
-		for round := range rounds(3, 50) {
+		for round := range rounds(50) {
 			p := person{"acme", fmt.Sprintf("u-%d", round), fmt.Sprintf("u%d@acme.example", round)}
 			token := w.trusted(t, p)
 			w.do(t, call{method: "PUT", path: "/v1/orgs/acme/users/" + p.id, body: doc{"email": "new-" + p.email}}).want(t, 200, "")
