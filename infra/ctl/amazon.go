@@ -30,7 +30,7 @@ func (p place) account(o *program) (account, error) {
 		}
 	}
 	if !regionName.MatchString(region) {
-		return account{}, wrongCall("which region the table is in isn't known: give --region, such as --region eu-central-1")
+		return account{}, wrongCall("the region of the table is required: give --region, such as --region eu-central-1")
 	}
 	a := account{region, aws.Credentials{
 		AccessKeyID:     o.environment("AWS_ACCESS_KEY_ID"),
@@ -38,7 +38,7 @@ func (p place) account(o *program) (account, error) {
 		SessionToken:    o.environment("AWS_SESSION_TOKEN"),
 	}}
 	if a.credentials.AccessKeyID == "" || a.credentials.SecretAccessKey == "" {
-		return account{}, fmt.Errorf("the environment holds no AWS credentials (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY); to have them there: %s",
+		return account{}, fmt.Errorf("the environment has no AWS credentials (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY); to set them: %s",
 			exportCredentials)
 	}
 	return a, nil
@@ -55,8 +55,8 @@ func refusedBy(err error) string {
 	return ""
 }
 
-// explain says what went wrong, in words that tell what to do where that is known. What Amazon says in free text is left
-// out: it quotes from the request, with the session token.
+// explain says what went wrong and, if that is known, what to do. It leaves out Amazon's own text, because that quotes from the
+// request, which has the session token.
 func explain(err error) string {
 	if code := refusedBy(err); code != "" {
 		return explainRefusal(code)
@@ -73,9 +73,9 @@ func explainRefusal(code string) string {
 		return "there is no such table in that region, for these credentials: compare --table and --region with the output TableName of the stack"
 	case "UnrecognizedClientException", "InvalidSignatureException", "InvalidClientTokenId", "ExpiredTokenException", "ExpiredToken",
 		"MissingAuthenticationTokenException", "SignatureDoesNotMatch", "IncompleteSignature", "InvalidAccessKeyId":
-		return "Amazon doesn't take the credentials (" + code + "): get fresh ones by " + exportCredentials + ", and see that this machine's clock is right"
+		return "Amazon doesn't accept the credentials (" + code + "): get new ones with " + exportCredentials + ", and check that this machine's clock is right"
 	case "AccessDeniedException", "AccessDenied":
-		return "the credentials may not do that (" + code + "): use those of an administrator of the account"
+		return "the credentials don't allow this (" + code + "): use those of an administrator of the account"
 	}
-	return "Amazon refused: " + code
+	return "Amazon refused the call: " + code
 }

@@ -9,17 +9,17 @@ import (
 )
 
 type doctor struct {
-	Sender string `placeholder:"ADDRESS" help:"The address that the deployment sends from: the parameter SenderAddress of its stack. Needed, unless with --local or --endpoint."`
+	Sender string `placeholder:"ADDRESS" help:"The address from which the deployment sends: the parameter SenderAddress of its stack. It is required, except with --local and --endpoint."`
 }
 
-// Run looks at everything, and tells of each thing.
+// Run checks everything, and prints what it found about each thing.
 func (d *doctor) Run(ctx context.Context, p *program, where place) error {
 	amazon := where.Local == "" && where.Endpoint == ""
 	switch address, err := mail.ParseAddress(d.Sender); {
 	case amazon && (err != nil || address.Address != d.Sender):
 		return wrongCall("--sender must be the address that the deployment sends from: the parameter SenderAddress of its stack")
 	case !amazon && d.Sender != "":
-		return wrongCall("--sender is for a deployment at Amazon: nothing else sends")
+		return wrongCall("--sender is only for a deployment at Amazon, because nothing else sends messages")
 	}
 	var found findings
 	var err error
@@ -39,8 +39,8 @@ func (d *doctor) Run(ctx context.Context, p *program, where place) error {
 type finding struct {
 	verdict verdict
 	about   string // the thing
-	what    string // how it is
-	do      string // what to do about it; empty if it is well
+	what    string // the state of the thing
+	do      string // what to do about it; empty if nothing is wrong
 }
 
 type verdict string
@@ -48,7 +48,7 @@ type verdict string
 const (
 	well   verdict = "ok"
 	wrong  verdict = "WRONG"
-	unseen verdict = "unseen" // it can't be looked at there
+	unseen verdict = "unseen" // the thing can't be checked there
 )
 
 // findings are in the order in which they are told.
@@ -66,12 +66,12 @@ func (f *findings) unseen(about, what, do string) {
 	*f = append(*f, finding{unseen, about, what, do})
 }
 
-// failed is for what could not be found out though it should.
+// failed records that a thing could not be checked because of an error.
 func (f *findings) failed(about string, err error) {
-	f.wrong(about, "can't be looked at: "+explain(err), "see to that, and run doctor again")
+	f.wrong(about, "can't be looked at: "+explain(err), "solve that problem, and run doctor again")
 }
 
-// tell prints the findings, and answers errFound if one of them is wrong.
+// tell prints the findings. It returns errFound if something is wrong.
 func (f findings) tell(p *program) error {
 	var text strings.Builder
 	count := 0

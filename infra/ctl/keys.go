@@ -16,11 +16,11 @@ import (
 )
 
 type createKey struct {
-	Client string         `required:"" placeholder:"NAME" help:"The application that the key is for. Several keys may be for one; what one of them began, the others may finish."`
-	Name   string         `placeholder:"TEXT" help:"The name that users know the application by, up to 64 bytes: messages and authenticator apps say it. Else they say the deployment's, which is the parameter SenderName of its stack."`
-	Scope  []apikey.Scope `required:"" enum:"${scopes}" placeholder:"SCOPE" help:"What it may do: ${enum}. Once for each; none includes another."`
-	Org    string         `placeholder:"ORG" help:"The one org that it may act for; else every org."`
-	Origin []string       `sep:"none" placeholder:"URL" help:"An origin that a return_url may have, such as https://app.example.com. Once for each."`
+	Client string         `required:"" placeholder:"NAME" help:"The application for which the key is. An application can have several keys. What was begun with one of them can be finished with another."`
+	Name   string         `placeholder:"TEXT" help:"The name by which users know the application, of up to 64 bytes. Messages and authenticator apps show it. Without it they show the name of the deployment, which is the parameter SenderName of its stack."`
+	Scope  []apikey.Scope `required:"" enum:"${scopes}" placeholder:"SCOPE" help:"What the key may do: ${enum}. Give the flag once for each scope. No scope includes another."`
+	Org    string         `placeholder:"ORG" help:"The only org for which the key is valid. Without it the key is valid for every org."`
+	Origin []string       `sep:"none" placeholder:"URL" help:"An origin that a return_url can have, such as https://app.example.com. Give the flag once for each origin."`
 }
 
 // Run makes the key.
@@ -35,9 +35,9 @@ func (c *createKey) Run(ctx context.Context, p *program, where place) error {
 		}
 		id := apikey.ID(key)
 		if _, err := fmt.Fprintln(p.out, key.Reveal()); err != nil {
-			// Nobody has seen it, whole or at all.
+			// Nobody has seen the whole key, so it is revoked.
 			if _, undo := s.keys.Revoke(context.WithoutCancel(ctx), id); undo != nil {
-				return fmt.Errorf("the key could not be printed (%w), and is there all the same: revoke %s (%s)", err, id, explain(undo))
+				return fmt.Errorf("the key could not be printed (%w), and could not be revoked (%[3]s): revoke the key %[2]s", err, id, explain(undo))
 			}
 			return fmt.Errorf("the key could not be printed, and was revoked: %w", err)
 		}
@@ -50,7 +50,7 @@ func (c *createKey) Run(ctx context.Context, p *program, where place) error {
 	return err
 }
 
-// overHTTP is the call by which a running local server makes a key like this one.
+// overHTTP returns the command with which a running local server makes a key like this one.
 func (c *createKey) overHTTP() string {
 	org := "null"
 	if c.Org != "" {
@@ -71,7 +71,7 @@ func (c *createKey) overHTTP() string {
 
 type listKeys struct{}
 
-// Run lists the keys, oldest first.
+// Run lists the keys. The oldest comes first.
 func (listKeys) Run(ctx context.Context, p *program, where place) error {
 	return endFirst(where.use(p, func(s *site) error {
 		lines, err := s.keys.List(ctx)
@@ -96,7 +96,7 @@ func (listKeys) Run(ctx context.Context, p *program, where place) error {
 }
 
 type revokeKey struct {
-	ID string `arg:"" placeholder:"ID" help:"The key's id, as keys list shows it: ak_…"`
+	ID string `arg:"" placeholder:"ID" help:"The id of the key, as the command keys list shows it: ak_…"`
 }
 
 // Run revokes the key.

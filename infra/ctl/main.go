@@ -1,24 +1,24 @@
-// Command ctl is what an operator has for a deployment, or for the local server's data: it makes, lists and revokes the
-// API keys that applications call with, and says what is wrong and what to do about it.
+// Command ctl is the operator's tool for a deployment, or for the data of a local server. It makes, lists and revokes the API keys
+// with which applications call, and its verb doctor says what is wrong with a deployment and what to do.
 //
 //	go run ./infra/ctl keys create --table NAME --region REGION --client my-app --name "My App" --scope sign_in --scope manage
 //	go run ./infra/ctl keys list   --table NAME --region REGION
 //	go run ./infra/ctl keys revoke --table NAME --region REGION ak_…
 //	go run ./infra/ctl doctor      --table NAME --region REGION --sender sign-in@example.com
 //
-// With --local DIR in place of --table and --region it works on the data folder of a local server that isn't running;
-// with --endpoint URL on a DynamoDB Local of this machine.
+// With --local DIR instead of --table and --region, it uses the data folder of a local server that isn't running. With
+// --endpoint URL, it uses a DynamoDB Local on this machine.
 //
-// Credentials are read from the environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN. Whatever
-// the AWS command line can log in with, profiles and single sign-on included, gives them by
+// Credentials are read from the environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN. If you can log in
+// with the AWS command line, also with profiles or single sign-on, this command sets them:
 //
 //	eval "$(aws configure export-credentials --format env)"
 //
-// It exits with 0, with 1 if something went wrong or doctor found something, and with 2 if it was called wrongly.
+// The exit code is 0, or 1 if there was an error or doctor found a problem, or 2 for wrong arguments.
 //
-// What it keeps: an API key is printed once, on standard output, alone on its line, and is in nothing else that it
-// prints. It refuses to read credentials from files, to talk to a DynamoDB Local of another machine, to share a data
-// folder with a running server, and to repair anything: doctor only reads.
+// An API key is printed once, on a line of its own on standard output, and is in nothing else that ctl prints. The command doesn't
+// read credentials from files, doesn't use a DynamoDB Local on another machine, and doesn't use a data folder while a server is
+// running. Its verb doctor only reads, and repairs nothing.
 package main
 
 import (
@@ -62,11 +62,11 @@ type commands struct {
 	place
 
 	Keys struct {
-		Create createKey `cmd:"" help:"Make an API key and print it, once."`
-		List   listKeys  `cmd:"" help:"List the API keys: id, client, scopes, org, when it was made, origins. The keys themselves are kept nowhere."`
-		Revoke revokeKey `cmd:"" help:"End an API key, at once and for good."`
-	} `cmd:"" help:"The API keys that applications call with."`
-	Doctor doctor `cmd:"" help:"Say what is wrong with a deployment, and what to do. It changes nothing."`
+		Create createKey `cmd:"" help:"Make an API key and print it once."`
+		List   listKeys  `cmd:"" help:"List the API keys with their id, client, scopes, org, time of creation, origins and name. The keys themselves are not stored."`
+		Revoke revokeKey `cmd:"" help:"Revoke an API key. It stops working at once, and for ever."`
+	} `cmd:"" help:"Make, list and revoke the API keys with which applications call."`
+	Doctor doctor `cmd:"" help:"Say what is wrong with a deployment, and what to do. This changes nothing."`
 }
 
 // A wrongCall says that the command was called in a way that makes no sense.
@@ -80,7 +80,7 @@ func (p *program) run(ctx context.Context, args []string) int {
 	ended := -1
 	parser, err := kong.New(&c,
 		kong.Name("ctl"),
-		kong.Description("The operator's command of Countersign. AWS credentials are read from the environment; to have them there: "+
+		kong.Description("The operator's command of Countersign. AWS credentials are read from the environment; to set them: "+
 			`eval "$(aws configure export-credentials --format env)"`),
 		kong.Writers(p.out, p.errs),
 		kong.Exit(func(code int) { ended = code }),

@@ -16,10 +16,10 @@ import (
 
 // A place is what a verb works on: a deployment, by its table, or the data folder of a local server.
 type place struct {
-	Table    string `placeholder:"NAME" help:"Work on the deployment that has this table: the output TableName of its stack."`
-	Region   string `placeholder:"REGION" help:"The region that the deployment is in; else what AWS_REGION or AWS_DEFAULT_REGION says."`
-	Endpoint string `placeholder:"URL" help:"A DynamoDB Local on this machine, such as http://127.0.0.1:8000, in place of Amazon's DynamoDB."`
-	Local    string `placeholder:"DIR" help:"Work on the data folder of a local server that isn't running, instead."`
+	Table    string `placeholder:"NAME" help:"Use the deployment that has this table. The name is the output TableName of its stack."`
+	Region   string `placeholder:"REGION" help:"The region of the deployment. By default it is taken from AWS_REGION or AWS_DEFAULT_REGION."`
+	Endpoint string `placeholder:"URL" help:"Use a DynamoDB Local on this machine, such as http://127.0.0.1:8000, instead of Amazon's DynamoDB."`
+	Local    string `placeholder:"DIR" help:"Use the data folder of a local server that isn't running, instead of a deployment."`
 }
 
 var (
@@ -31,9 +31,9 @@ var (
 func (p place) check() error {
 	switch {
 	case (p.Local == "") == (p.Table == ""):
-		return errors.New("say what to work on: a deployment with --table and --region, or a local server's data with --local")
+		return errors.New("name a deployment with --table and --region, or a local server's data folder with --local")
 	case p.Local != "" && (p.Region != "" || p.Endpoint != ""):
-		return errors.New("--region and --endpoint are for a table, and --local names a folder")
+		return errors.New("--region and --endpoint can't be given together with --local")
 	case p.Local != "":
 		return nil
 	case !tableName.MatchString(p.Table):
