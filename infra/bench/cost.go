@@ -30,6 +30,13 @@ const (
 	monthHours   = 365.25 * 2 // in a month
 )
 
+// spreads are over how many orgs the sign-ins are spread. Those of a thousand orgs share no page of activity, and each org's
+// day has begun. So it is where each is of another org.
+var spreads = []struct {
+	name string
+	orgs int
+}{{"all of one org", 1}, {"ten orgs", 10}, {"a thousand orgs", perSecond * seconds}}
+
 // A kind is a kind of sign-in. prepare brings a person to where theirs is next, a day before, and gives what it needs;
 // signIn is measured.
 type kind struct {
@@ -129,15 +136,12 @@ func costs(ctx context.Context, out io.Writer, _ options) error {
 		"|---|---|---|---|---|---|---|---|---|\n")
 	var bill strings.Builder
 	for _, k := range kinds() {
-		for _, orgs := range []int{1, perSecond} {
-			u, activity, err := m.measure(ctx, k, orgs)
+		for _, of := range spreads {
+			u, activity, err := m.measure(ctx, k, of.orgs)
 			if err != nil {
 				return fmt.Errorf("%s: %w", k.name, err)
 			}
-			name := k.name + ", all of one org"
-			if orgs > 1 {
-				name = k.name + ", ten orgs"
-			}
+			name := k.name + ", " + of.name
 			const n = perSecond * seconds
 			fmt.Fprintf(out, "| %s | %.1f | %.1f | %.1f | %.0f | %.1f | %.0f | %.1f | %.0f |\n", name, u.reads/n, u.writes/n, activity.writes/n,
 				float64(u.calls)/n, float64(u.invocations)/n, float64(u.milliseconds)/n, float64(u.busEvents)/n, float64(u.kms)/n)

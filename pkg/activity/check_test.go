@@ -86,7 +86,7 @@ func (w *world) alterDay(t *testing.T, at time.Time, change func(*day)) {
 	t.Helper()
 	d := w.dayAt(t, at)
 	change(&d.day)
-	w.rewrite(t, d.item, &d.day)
+	w.rewrite(t, d.Item, &d.day)
 }
 
 // forgeDay changes what a day says, and links all its pages to that again, as somebody would who wants it unnoticed.
@@ -233,10 +233,10 @@ func TestADayThatIsNotLinkedToTheLastPagesOfTheDayBeforeIsFound(t *testing.T) {
 			for shard := range 2 {
 				w.remove(t, w.pagesAt(t, days[2], shard)...)
 			}
-			w.remove(t, w.dayAt(t, days[2]).item)
+			w.remove(t, w.dayAt(t, days[2]).Item)
 		},
 		"linked to a day that was removed but for its pages": func(t *testing.T, w *world, days []time.Time, _ int) {
-			w.remove(t, w.dayAt(t, days[2]).item)
+			w.remove(t, w.dayAt(t, days[2]).Item)
 		},
 		"linked to a shard that was removed, with all that says that it had begun": func(t *testing.T, w *world, days []time.Time, shard int) {
 			w.remove(t, w.pagesAt(t, days[2], shard)...)

@@ -40,9 +40,8 @@ type head struct {
 	Hash   []byte `json:"hash,omitempty" record:"2"`
 }
 
-// storedDay is a day with the item it is in. The item is absent where the day is yet to be opened.
+// storedDay is a day with its name. Its item is absent where it is yet to be opened.
 type storedDay struct {
-	item store.Item
 	name string
 	day
 }
@@ -71,7 +70,7 @@ func keptUntil(day string) (time.Time, error) {
 }
 
 func readDay(item store.Item) (*storedDay, error) {
-	d := &storedDay{item: item, name: item.Key.Sort}
+	d := &storedDay{name: item.Key.Sort}
 	if err := record.Decode(item, &d.day); err != nil {
 		return nil, err
 	}
@@ -86,7 +85,7 @@ func validShards(n int) bool { return n >= 1 && n <= mostShards && n&(n-1) == 0 
 
 // hash is what the first page of each shard carries of its day.
 func (d *storedDay) hash() []byte {
-	fields := []string{d.item.Key.Partition, d.name, fmt.Sprint(d.Shards), d.Opened.UTC().Format(time.RFC3339Nano), d.Earlier}
+	fields := []string{d.Item.Key.Partition, d.name, fmt.Sprint(d.Shards), d.Opened.UTC().Format(time.RFC3339Nano), d.Earlier}
 	for _, h := range d.Heads {
 		fields = append(fields, pageSort(h.Number), string(h.Hash))
 	}
@@ -105,7 +104,8 @@ func (l *Log) day(ctx context.Context, org Route, name string, now time.Time) (*
 	if !item.Absent() {
 		return readDay(item)
 	}
-	d := &storedDay{item: item, name: name, day: day{Shards: 1, Opened: now}}
+	d := &storedDay{name: name, day: day{Shards: 1, Opened: now}}
+	d.Item = item
 	days, err := l.Store.Query(ctx, store.Query{Partition: daysPartition(org), After: name, Limit: 1, Reverse: true})
 	if err != nil || len(days.Items) == 0 {
 		return d, err

@@ -101,7 +101,7 @@ func (f *filing) page(ctx context.Context, now time.Time) (writes []store.Write,
 		if err != nil {
 			return nil, nil, err
 		}
-		writes = append(writes, store.Write{Key: at.day.item.Key, Expect: at.day.item.Version, Body: body, Expires: expires})
+		writes = append(writes, store.Write{Key: at.day.Item.Key, Expect: at.day.Item.Version, Body: body, Expires: expires})
 	}
 	next.Count += len(f.rest) - len(left)
 	body, err := record.Encode(next)
@@ -156,7 +156,7 @@ func (f *filing) readDay(ctx context.Context, now time.Time, at *place) (err err
 	if at.shards == 0 {
 		at.shards = at.day.Shards
 	}
-	if !at.day.item.Absent() {
+	if !at.day.Item.Absent() {
 		f.shards = at.shards
 	}
 	return nil

@@ -26,8 +26,8 @@ type Place struct {
 	Shards []ShardPlace `json:"s,omitempty"`
 }
 
-// A ShardPlace is where a listing goes on in a shard: with the first so many events of a page, and the pages before it.
-// Page 0 stands for all pages, whichever they will be.
+// A ShardPlace is where a listing goes on in a shard: with the first so many events of a page, and the pages before it. Page 0
+// stands for all pages, whichever they will be, and any other page without events for none.
 type ShardPlace struct {
 	Page   int   `json:"p,omitempty"`
 	Events int   `json:"e,omitempty"`

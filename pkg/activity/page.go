@@ -37,7 +37,6 @@ func pageSort(number int) string {
 
 // storedPage is a page with where it is, and its entries as they were read.
 type storedPage struct {
-	key    store.Key
 	day    string
 	number int
 	page
@@ -46,7 +45,7 @@ type storedPage struct {
 }
 
 func readPage(day string, item store.Item) (*storedPage, error) {
-	p := &storedPage{key: item.Key, day: day}
+	p := &storedPage{day: day}
 	if err := record.Decode(item, &p.page); err != nil {
 		return nil, err
 	}
@@ -90,7 +89,7 @@ func (p *storedPage) events() (n int) {
 
 // hash is what the next page carries of this one.
 func (p *storedPage) hash() []byte {
-	fields := []string{p.key.Partition, p.key.Sort, strconv.Itoa(p.Shards), strconv.FormatInt(p.Filed, 10), string(p.Before), strconv.Itoa(p.Count)}
+	fields := []string{p.Item.Key.Partition, p.Item.Key.Sort, strconv.Itoa(p.Shards), strconv.FormatInt(p.Filed, 10), string(p.Before), strconv.Itoa(p.Count)}
 	for _, e := range p.entries {
 		fields = append(fields, strconv.Itoa(e.count()), string(e.digest()))
 	}

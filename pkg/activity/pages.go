@@ -51,11 +51,7 @@ func (g *listing) shards(d *storedDay) *dayShards {
 			continue
 		}
 		if p.at = g.q.After.Shards[shard]; p.at.Page > 0 {
-			p.query.After = pageSort(p.at.Page + 1)
-		}
-		if p.at.Page > 0 && p.at.Events == 0 {
-			p.query.After = pageSort(p.at.Page)
-			p.done = p.at.Page == 1
+			p.query.After, p.done = pageSort(p.at.Page+1), p.at.Events == 0
 		}
 	}
 	return s
@@ -65,7 +61,7 @@ func (g *listing) shards(d *storedDay) *dayShards {
 func (s *dayShards) place() *Place {
 	at := &Place{Day: s.day.name, Shards: make([]ShardPlace, len(s.shards))}
 	for shard, p := range s.shards {
-		if at.Shards[shard] = (ShardPlace{Page: 1}); p.left() { // of that page nothing
+		if at.Shards[shard] = (ShardPlace{Page: 1}); p.left() {
 			at.Shards[shard] = p.at
 		}
 	}
@@ -154,7 +150,9 @@ func (p *shardPages) read(ctx context.Context, from store.Store, day string, lim
 		if err != nil {
 			return err
 		}
-		p.ahead = append(p.ahead, read)
+		if len(read.events) > 0 {
+			p.ahead = append(p.ahead, read)
+		}
 	}
 	p.query.After, p.more = found.Last, found.More
 	return nil
@@ -167,7 +165,7 @@ func (p *shardPages) settle() {
 		return
 	}
 	h := p.ahead[0]
-	if p.at.Page != h.number || p.at.Events == 0 {
+	if p.at.Page != h.number {
 		p.at = ShardPlace{Page: h.number, Events: len(h.events)}
 	}
 	p.at.Filed = h.filed.UnixMilli()
@@ -176,7 +174,6 @@ func (p *shardPages) settle() {
 // turn goes on to the page before the one in hand.
 func (p *shardPages) turn() {
 	p.ahead = p.ahead[1:]
-	p.at.Events, p.at.Filed = 0, 0
 	p.settle()
 }
 
