@@ -27,7 +27,7 @@ func TestWhateverIsChangedInTheActivityIsFound(t *testing.T) {
 		p := was.page
 		p.Entries = slices.Clone(was.Entries)
 		change(&p)
-		w.rewrite(t, w.pagesAt(t, w.clock.Now(), 0)[1], &p)
+		w.rewritePage(t, w.pagesAt(t, w.clock.Now(), 0)[1], &p)
 	}
 	altered := func(b []byte) []byte {
 		b = slices.Clone(b)

@@ -61,7 +61,7 @@ func brokenDay(d *storedDay, what string, args ...any) error {
 }
 
 func brokenPage(p *storedPage, what string) error {
-	return fmt.Errorf("%w: page %s of %s %s", ErrBroken, p.Item.Key.Sort, p.Item.Key.Partition, what)
+	return fmt.Errorf("%w: page %s of %s %s", ErrBroken, p.key.Sort, p.key.Partition, what)
 }
 
 // over reports whether the retention of a day is over.

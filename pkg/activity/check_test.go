@@ -70,6 +70,16 @@ func (w *world) rewrite(t *testing.T, item store.Item, r record.Record) {
 	w.commit(t, store.Write{Key: item.Key, Expect: item.Version, Body: body, Expires: item.Expires})
 }
 
+// rewritePage puts a page in the place of an item.
+func (w *world) rewritePage(t *testing.T, item store.Item, p *page) {
+	t.Helper()
+	body, err := p.encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.commit(t, store.Write{Key: item.Key, Expect: item.Version, Body: body, Expires: item.Expires})
+}
+
 // alterPage changes a page, and nothing that is linked to it.
 func (w *world) alterPage(t *testing.T, item store.Item, change func(*page)) {
 	t.Helper()
@@ -78,7 +88,7 @@ func (w *world) alterPage(t *testing.T, item store.Item, change func(*page)) {
 		t.Fatal(err)
 	}
 	change(&p.page)
-	w.rewrite(t, item, &p.page)
+	w.rewritePage(t, item, &p.page)
 }
 
 // alterDay changes what a day says, and nothing that is linked to it.

@@ -104,7 +104,7 @@ func (f *filing) page(ctx context.Context, now time.Time) (writes []store.Write,
 		writes = append(writes, store.Write{Key: at.day.Item.Key, Expect: at.day.Item.Version, Body: body, Expires: expires})
 	}
 	next.Count += len(f.rest) - len(left)
-	body, err := record.Encode(next)
+	body, err := next.encode()
 	if err != nil {
 		return nil, nil, err
 	}

@@ -8,19 +8,44 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/fxamacker/cbor/v2"
+
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
 	"countersign/pkg/store/record"
 )
 
-// page is one page of a shard of a day.
+// page is one page of a shard of a day, stored as CBOR.
 type page struct {
-	record.Head
-	Shards  int      `json:"shards,omitempty" record:"1"` // that the day has, so that who reads the last page needs no other item; 0: one
-	Filed   int64    `json:"filed" record:"2"`            // milliseconds from the beginning of the day
-	Before  []byte   `json:"before" record:"3"`           // hash of the page before; of the first page, of the day
-	Count   int      `json:"count" record:"4"`            // of events, on this page and those before it
-	Entries [][]byte `json:"entries" record:"5"`
+	Format  int      `cbor:"0,keyasint"`           // as records have it
+	Shards  int      `cbor:"1,keyasint,omitempty"` // that the day has, so that who reads the last page needs no other item; 0: one
+	Filed   int64    `cbor:"2,keyasint,omitempty"` // milliseconds from the beginning of the day
+	Before  []byte   `cbor:"3,keyasint,omitempty"` // hash of the page before; of the first page, of the day
+	Count   int      `cbor:"4,keyasint,omitempty"` // of events, on this page and those before it
+	Entries [][]byte `cbor:"5,keyasint,omitempty"`
+}
+
+// encode gives the body that holds the page.
+func (p *page) encode() ([]byte, error) {
+	p.Format = record.Format
+	return encoding.Marshal(p)
+}
+
+// decode fills the page in from the body of an item. It fails with record.ErrUnreadable.
+func (p *page) decode(item store.Item) error {
+	var of struct {
+		Format int `cbor:"0,keyasint"`
+	}
+	if err := cbor.Unmarshal(item.Body, &of); err != nil {
+		return fmt.Errorf("decode page %s: %w: %w", item.Key.Sort, record.ErrUnreadable, err)
+	}
+	if of.Format < 1 || of.Format > record.Format {
+		return fmt.Errorf("decode page %s: %w: it has format %d, and this program reads the formats up to %d", item.Key.Sort, record.ErrUnreadable, of.Format, record.Format)
+	}
+	if err := decoding.Unmarshal(item.Body, p); err != nil {
+		return fmt.Errorf("decode page %s: %w: %w", item.Key.Sort, record.ErrUnreadable, err)
+	}
+	return nil
 }
 
 func b64[T ~string | ~[]byte](v T) string { return base64.RawURLEncoding.EncodeToString([]byte(v)) }
@@ -37,6 +62,7 @@ func pageSort(number int) string {
 
 // storedPage is a page with where it is, and its entries as they were read.
 type storedPage struct {
+	key    store.Key
 	day    string
 	number int
 	page
@@ -45,8 +71,8 @@ type storedPage struct {
 }
 
 func readPage(day string, item store.Item) (*storedPage, error) {
-	p := &storedPage{day: day}
-	if err := record.Decode(item, &p.page); err != nil {
+	p := &storedPage{key: item.Key, day: day}
+	if err := p.decode(item); err != nil {
 		return nil, err
 	}
 	began, err := time.Parse(time.DateOnly, day)
@@ -89,7 +115,7 @@ func (p *storedPage) events() (n int) {
 
 // hash is what the next page carries of this one.
 func (p *storedPage) hash() []byte {
-	fields := []string{p.Item.Key.Partition, p.Item.Key.Sort, strconv.Itoa(p.Shards), strconv.FormatInt(p.Filed, 10), string(p.Before), strconv.Itoa(p.Count)}
+	fields := []string{p.key.Partition, p.key.Sort, strconv.Itoa(p.Shards), strconv.FormatInt(p.Filed, 10), string(p.Before), strconv.Itoa(p.Count)}
 	for _, e := range p.entries {
 		fields = append(fields, strconv.Itoa(e.count()), string(e.digest()))
 	}

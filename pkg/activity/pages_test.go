@@ -1,10 +1,13 @@
 package activity
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"countersign/pkg/store"
+	"countersign/pkg/store/record"
 )
 
 func TestWhatOneCommitBroughtIsSpreadOverPagesWhereItIsTooMuchForOne(t *testing.T) {
@@ -56,8 +59,8 @@ func TestTheHashOfADayAndOfAPageIsOfAllThatTheySay(t *testing.T) {
 	pages := map[string]string{}
 	for name, change := range map[string]func(*storedPage){
 		"as it is":                 func(*storedPage) {},
-		"another place":            func(p *storedPage) { p.Item.Key.Partition = "act#o#2026-11-22#1" },
-		"another number":           func(p *storedPage) { p.Item.Key.Sort = "12" },
+		"another place":            func(p *storedPage) { p.key.Partition = "act#o#2026-11-22#1" },
+		"another number":           func(p *storedPage) { p.key.Sort = "12" },
 		"another number of shards": func(p *storedPage) { p.Shards = 2 },
 		"another moment":           func(p *storedPage) { p.Filed++ },
 		"another page before":      func(p *storedPage) { p.Before = []byte("other") },
@@ -70,7 +73,7 @@ func TestTheHashOfADayAndOfAPageIsOfAllThatTheySay(t *testing.T) {
 		},
 	} {
 		p := &storedPage{entries: one, page: page{Shards: 1, Filed: 5, Before: []byte("before"), Count: 3}}
-		p.Item.Key = store.Key{Partition: "act#o#2026-11-22#0", Sort: "11"}
+		p.key = store.Key{Partition: "act#o#2026-11-22#0", Sort: "11"}
 		change(p)
 		hash := string(p.hash())
 		if other, there := pages[hash]; there {
@@ -99,5 +102,22 @@ func TestTheHashOfADayAndOfAPageIsOfAllThatTheySay(t *testing.T) {
 			t.Errorf("a day with %s has the hash of the day %s", name, other)
 		}
 		days[hash] = name
+	}
+}
+
+func TestAPageOfAFormatThatIsNotKnownIsRefused(t *testing.T) {
+	for _, format := range []int{-1, 0, record.Format + 1} {
+		body, err := encoding.Marshal(map[int]any{0: format, 99: "of later days"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := readPage("2026-11-22", store.Item{Key: store.Key{Sort: "11"}, Body: body}); !errors.Is(err, record.ErrUnreadable) || !strings.Contains(err.Error(), fmt.Sprint("format ", format)) {
+			t.Errorf("format %d: got %v", format, err)
+		}
+	}
+	for name, body := range map[string][]byte{"nothing": nil, "JSON": []byte(`{"format":1}`), "a field that is not known": {0xa2, 0, 1, 0x18, 99, 0}} {
+		if _, err := readPage("2026-11-22", store.Item{Key: store.Key{Sort: "11"}, Body: body}); !errors.Is(err, record.ErrUnreadable) {
+			t.Errorf("%s: got %v", name, err)
+		}
 	}
 }
