@@ -31,7 +31,7 @@ type Stream func(context.Context, io.Writer) error
 // answer has the status 204 and no body. If it returns a Stream, the Stream writes the body.
 func Own[Req any](method, path string, rules OwnRules, do func(ctx context.Context, said map[string]string, q Req) (any, error)) OwnCall {
 	return OwnCall{Route{Method: method, Pattern: path, Open: true}, func(x *exchange, _ map[string]string) (answer, error) {
-		said, err := ParseQuery(x.r.URL.RawQuery, rules.Query...)
+		said, err := parseQuery(x.r.URL.RawQuery, rules.Query...)
 		if err != nil {
 			return answer{}, err
 		}

@@ -2,8 +2,8 @@ package api
 
 import "countersign/pkg/mfa"
 
-// An Explanation says what a code means, and what to do about it.
-type Explanation struct {
+// An explanation says what a code means, and what to do about it.
+type explanation struct {
 	Code        mfa.ErrorCode
 	Status      int
 	Title       string
@@ -11,8 +11,8 @@ type Explanation struct {
 	Advice      string // what the caller can do now
 }
 
-// Problems is the closed list of codes. It is the only table that says which HTTP status a code has.
-var Problems = []Explanation{
+// problems is the closed list of codes. It is the only table that says which HTTP status a code has.
+var problems = []explanation{
 	{"invalid_request", 400, "The request is not valid",
 		"A field, a header, a query parameter or an id in the path is missing or does not have the form that it must have. The field param says which one, where there is one. Nothing was done, and nothing was counted.",
 		"Correct the request. If it is sent again unchanged, it will be refused again."},
@@ -105,10 +105,10 @@ var Problems = []Explanation{
 		"Try again, and repeat a POST with the same Idempotency-Key. If the problem continues, give the request_id to the people who run the service."},
 }
 
-func problemOf(code mfa.ErrorCode) *Explanation {
-	for i := range Problems {
-		if Problems[i].Code == code {
-			return &Problems[i]
+func problemOf(code mfa.ErrorCode) *explanation {
+	for i := range problems {
+		if problems[i].Code == code {
+			return &problems[i]
 		}
 	}
 	return nil

@@ -7,10 +7,10 @@ import (
 	"unicode/utf8"
 )
 
-// ParseQuery reads a query that may have the known names, each of them once and with a value. It refuses any other query with
+// parseQuery reads a query that may have the known names, each of them once and with a value. It refuses any other query with
 // invalid_request, because ignoring a part of a filter would let more through than the caller wants. An error repeats only
 // a known name.
-func ParseQuery(raw string, known ...string) (map[string]string, error) {
+func parseQuery(raw string, known ...string) (map[string]string, error) {
 	if raw == "" {
 		return nil, nil
 	}

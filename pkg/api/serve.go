@@ -47,7 +47,7 @@ func serve[Req, Res any](op operation[Req, Res]) handler {
 		if err != nil {
 			return answer{}, err
 		}
-		said, err := ParseQuery(x.r.URL.RawQuery, slices.Collect(maps.Keys(op.query))...)
+		said, err := parseQuery(x.r.URL.RawQuery, slices.Collect(maps.Keys(op.query))...)
 		if err != nil {
 			return answer{}, err
 		}
@@ -87,7 +87,7 @@ func serve[Req, Res any](op operation[Req, Res]) handler {
 // open makes the handler of a route that needs no bearer token. It refuses a query and a body.
 func open(show handler) handler {
 	return func(x *exchange, values map[string]string) (answer, error) {
-		if _, err := ParseQuery(x.r.URL.RawQuery); err != nil {
+		if _, err := parseQuery(x.r.URL.RawQuery); err != nil {
 			return answer{}, err
 		}
 		if err := x.noBody(); err != nil {
