@@ -18,11 +18,11 @@ type Registry struct {
 	Now   func() time.Time
 }
 
-// ErrNotFound means that there is no API key with this id. It may have been revoked.
-var ErrNotFound = errors.New("there is no API key with this id")
+// errNotFound means that there is no API key with this id. It may have been revoked.
+var errNotFound = errors.New("there is no API key with this id")
 
-// ErrBusy means that an API key could not be revoked because its items kept changing. The caller can try again.
-var ErrBusy = errors.New("there were too many calls at once for this API key")
+// errBusy means that an API key could not be revoked because its items kept changing. The caller can try again.
+var errBusy = errors.New("there were too many calls at once for this API key")
 
 // An InvalidError means that an argument of a call is not valid.
 type InvalidError struct {
@@ -93,8 +93,8 @@ func (r *Registry) List(ctx context.Context) ([]Key, error) {
 }
 
 // Revoke ends the API key with this id, and returns what it was. From then on the key can't be used. Challenges that were
-// started with it can still be answered with their own tokens. Revoke fails with ErrNotFound if there is no such key, with an
-// InvalidError if id isn't the id of an API key, and with ErrBusy.
+// started with it can still be answered with their own tokens. Revoke fails if there is no such key, with an
+// InvalidError if id isn't the id of an API key, and if other calls keep changing the key's items; it can then be called again.
 func (r *Registry) Revoke(ctx context.Context, id string) (Key, error) {
 	prefix, ok := strings.CutPrefix(id, idPrefix)
 	if !ok || len(prefix) != idHash {
@@ -109,7 +109,7 @@ func (r *Registry) Revoke(ctx context.Context, id string) (Key, error) {
 			return Key{}, err
 		}
 	}
-	return Key{}, ErrBusy
+	return Key{}, errBusy
 }
 
 // revoke tries to revoke a key once. It fails with store.ErrConflict if another call has changed the key.
@@ -119,7 +119,7 @@ func (r *Registry) revoke(ctx context.Context, prefix string) (Key, error) {
 	case err != nil:
 		return Key{}, err
 	case len(found) == 0:
-		return Key{}, ErrNotFound
+		return Key{}, errNotFound
 	case len(found) > 1: // two keys have the same id with a probability of 1 in 2^72
 		return Key{}, invalid("id", "Several API keys have this id.")
 	}

@@ -161,7 +161,7 @@ func CheckCommit(token Version, writes []Write) error {
 	puts := 0
 	seen := make(map[Key]bool, len(writes))
 	for _, w := range writes {
-		if err := CheckKey(w.Key); err != nil {
+		if err := checkKey(w.Key); err != nil {
 			return err
 		}
 		if seen[w.Key] {
@@ -195,7 +195,7 @@ func CheckGet(keys []Key) error {
 	}
 	seen := make(map[Key]bool, len(keys))
 	for _, key := range keys {
-		if err := CheckKey(key); err != nil {
+		if err := checkKey(key); err != nil {
 			return err
 		}
 		if seen[key] {
@@ -206,8 +206,8 @@ func CheckGet(keys []Key) error {
 	return nil
 }
 
-// CheckKey answers ErrInvalid unless both parts of key are there, short enough and UTF-8.
-func CheckKey(key Key) error {
+// checkKey returns ErrInvalid unless both parts of key are there, short enough and UTF-8.
+func checkKey(key Key) error {
 	if key.Partition == "" || key.Sort == "" || len(key.Partition) > MaxPartition || len(key.Sort) > MaxSort ||
 		!utf8.ValidString(key.Partition) || !utf8.ValidString(key.Sort) {
 		return fmt.Errorf("%w: key with a part that is empty, too long or not UTF-8", ErrInvalid)
@@ -231,7 +231,7 @@ func CheckQuery(q Query) (limit int, err error) {
 
 // CheckCount answers ErrInvalid unless the arguments of a Count keep the contract.
 func CheckCount(key Key, n, cap int64, expires time.Time) error {
-	if err := CheckKey(key); err != nil {
+	if err := checkKey(key); err != nil {
 		return err
 	}
 	if n < 0 || cap < 0 || expires.IsZero() {

@@ -1,0 +1,7 @@
+package apikey
+
+// What Revoke fails with.
+var (
+	ErrNotFound = errNotFound
+	ErrBusy     = errBusy
+)
