@@ -61,7 +61,7 @@ type pendingEvent struct {
 	Topic string // what the user is told of it; empty: nothing
 	To    []recipient
 
-	former Profile // where it is that the address has changed: what it was
+	former profile // where it is that the address has changed: what it was
 	judged bool    // whether the user is told is decided
 }
 

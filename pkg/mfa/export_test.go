@@ -20,6 +20,9 @@ func Kinds() []Kind {
 // Method is the policy's word on a kind.
 func (p *Policy) Method(k Kind) string { return p.method(k) }
 
+// Check returns InvalidRequest for the first setting that can't be.
+func (p *Policy) Check() error { return p.check() }
+
 // SweepAtMost is Sweep with other bounds on one run.
 func (s *Service) SweepAtMost(ctx context.Context, items, hours int) (Swept, error) {
 	return s.sweep(ctx, items, hours)

@@ -91,7 +91,7 @@ type guard struct {
 	Org     string  `json:"org"`
 	User    string  `json:"user"`
 	Epoch   string  `json:"epoch"` // random; what carries another one is dead
-	Profile Profile `json:"profile,omitzero"`
+	Profile profile `json:"profile,omitzero"`
 
 	ActivityKey []byte `json:"activity_key,omitempty"` // key of what the org's activity says of the user
 

@@ -86,10 +86,10 @@ type sum struct {
 }
 
 // recipients are the user as they are and, if the address has changed, as they were.
-func (g *guard) recipients(p *orgPolicy, former Profile, client string) (to []recipient) {
-	for _, profile := range []Profile{g.Profile, former} {
-		if profile.Email != "" {
-			to = append(to, recipient{profile.Email, profile.Name, p.language(profile.Locale), client})
+func (g *guard) recipients(p *orgPolicy, former profile, client string) (to []recipient) {
+	for _, of := range []profile{g.Profile, former} {
+		if of.Email != "" {
+			to = append(to, recipient{of.Email, of.Name, p.language(of.Locale), client})
 		}
 	}
 	return to

@@ -143,9 +143,9 @@ func (p *Policy) method(k Kind) string {
 	return NotAllowed
 }
 
-// Check returns InvalidRequest for the first setting that is out of its range, or whose behaviour this version doesn't have
+// check returns InvalidRequest for the first setting that is out of its range, or whose behaviour this version doesn't have
 // yet. A setting is never accepted and then ignored.
-func (p *Policy) Check() error {
+func (p *Policy) check() error {
 	type word struct {
 		param, value string
 		of           []string

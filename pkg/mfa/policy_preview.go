@@ -26,7 +26,7 @@ func (s *Service) PreviewPolicy(ctx context.Context, call Call, org string, to P
 	if err := checkID("org", org); err != nil {
 		return Preview{}, err
 	}
-	if err := to.Check(); err != nil {
+	if err := to.check(); err != nil {
 		return Preview{}, err
 	}
 	call.Replay = nil // a call that changes nothing can be repeated

@@ -26,7 +26,7 @@ func (s *Service) PutPolicy(ctx context.Context, call Call, org string, change P
 	if err := checkID("org", org); err != nil {
 		return OrgPolicy{}, err
 	}
-	if err := change.Policy.Check(); err != nil {
+	if err := change.Policy.check(); err != nil {
 		return OrgPolicy{}, err
 	}
 	var p *orgPolicy

@@ -36,15 +36,15 @@ func (q Person) withoutNulls() Person {
 	return q
 }
 
-// Profile is what the client has said of a user. Empty means not known.
-type Profile struct {
+// profile is what the client has said of a user. Empty means not known.
+type profile struct {
 	Email  string `json:"email,omitempty"`
 	Phone  string `json:"phone,omitempty"`
 	Name   string `json:"name,omitempty"`
 	Locale string `json:"locale,omitempty"`
 }
 
-// A profileField is a field of a Profile, with what the client says of it and the check of its values.
+// A profileField is a field of a profile, with what the client says of it and the check of its values.
 type profileField struct {
 	name  string
 	said  Optional[string]
@@ -52,7 +52,7 @@ type profileField struct {
 	good  func(string) bool
 }
 
-func (p *Profile) fields(said Person) []profileField {
+func (p *profile) fields(said Person) []profileField {
 	return []profileField{
 		{"email", said.Email, &p.Email, goodEmail},
 		{"phone", said.Phone, &p.Phone, goodPhone},
@@ -62,7 +62,7 @@ func (p *Profile) fields(said Person) []profileField {
 }
 
 // update takes over what the client says. It leaves out a bad value, and returns the names of the fields that have one.
-func (p *Profile) update(said Person) (bad []string) {
+func (p *profile) update(said Person) (bad []string) {
 	for _, f := range p.fields(said) {
 		switch {
 		case !f.said.Set:
@@ -79,7 +79,7 @@ func (p *Profile) update(said Person) (bad []string) {
 
 // moved returns the cause for which trust ends if the email or phone in from is not the user's any more. Otherwise it is
 // empty. A first address is no such change, because nothing was ever sent to an earlier one.
-func (p Profile) moved(from Profile) string {
+func (p profile) moved(from profile) string {
 	switch {
 	case from.Email != "" && p.Email != from.Email:
 		return "email_changed"
@@ -90,7 +90,7 @@ func (p Profile) moved(from Profile) string {
 }
 
 // differs returns the names of the fields that are not the same in from.
-func (p Profile) differs(from Profile) (fields []string) {
+func (p profile) differs(from profile) (fields []string) {
 	for i, f := range p.fields(Person{}) {
 		if *f.value != *from.fields(Person{})[i].value {
 			fields = append(fields, f.name)

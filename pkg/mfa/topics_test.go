@@ -57,7 +57,7 @@ func TestATopicOfALaterBuildIsNotSentAsAnotherOne(t *testing.T) {
 }
 
 func TestAnEventThatIsToldNeedsTheGuardInItsCommit(t *testing.T) {
-	g := &guard{Org: "acme", User: "ana", ActivityKey: activity.NewKey(), Profile: Profile{Email: "ana@acme.example"}}
+	g := &guard{Org: "acme", User: "ana", ActivityKey: activity.NewKey(), Profile: profile{Email: "ana@acme.example"}}
 	u := &unit{s: &Service{Now: time.Now}}
 	u.begin(nil)
 	u.event(g.event(BrowserTheft, 1, nil))

@@ -202,7 +202,7 @@ func TestWhatIsShownOfASecretIsThatSecret(t *testing.T) {
 }
 
 func TestTheAccountIsTheAddressOrElseTheID(t *testing.T) {
-	g := &guard{User: "u-17", Profile: Profile{Email: "ana@acme.example"}}
+	g := &guard{User: "u-17", Profile: profile{Email: "ana@acme.example"}}
 	if got := g.account(); got != "ana@acme.example" {
 		t.Errorf("got %q", got)
 	}

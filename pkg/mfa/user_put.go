@@ -11,7 +11,7 @@ func (s *Service) PutUser(ctx context.Context, call Call, org string, said Perso
 	if err := checkUser(org, said.ID); err != nil {
 		return User{}, err
 	}
-	if bad := new(Profile).update(said); len(bad) > 0 {
+	if bad := new(profile).update(said); len(bad) > 0 {
 		return User{}, invalid(bad[0], "This is not a valid %s.", bad[0])
 	}
 	var a *account
