@@ -51,7 +51,8 @@ type call struct {
 	over   bool
 	answer any
 	err    *mfa.Error
-	text   string // all of the answer, or of the error
+	text   string   // all of the answer, or of the error
+	bound  []string // see boundTo
 }
 
 var (
@@ -89,6 +90,7 @@ func (a *actor) do(what string, d deed, work func(context.Context, *mfa.Service)
 		c.text = told(nil, c.err)
 	default:
 		c.text = told(answer, nil)
+		c.bound = a.boundTo(c)
 	}
 	if c.closing() {
 		a.answered |= c.bit

@@ -124,3 +124,14 @@ func (c *call) shown() []seal.Secret {
 	}
 	return nil
 }
+
+// tokensAnswered are the trust token and the known token of an answer; nil where it has none.
+func (c *call) tokensAnswered() (trust, known *seal.Secret) {
+	switch a := c.answer.(type) {
+	case mfa.VerifyAnswer:
+		return a.TrustToken, a.KnownToken
+	case mfa.StartAnswer:
+		return a.TrustToken, nil
+	}
+	return nil, nil
+}

@@ -103,7 +103,16 @@ func (p *props) enrolled(x *userApp, en underWay) {
 	p.apps = append(p.apps, x)
 }
 
+// answer answers rightly, before the calls, and moves the clock on to the app's next step.
 func (p *props) answer(o opened, x *userApp, trust *mfa.TrustChoice) mfa.VerifyAnswer {
+	p.Helper()
+	answer := p.answerNow(o, x, trust)
+	p.Clock.Advance(mfatest.Step)
+	x.set = p.Clock.Now()
+	return answer
+}
+
+func (p *props) answerNow(o opened, x *userApp, trust *mfa.TrustChoice) mfa.VerifyAnswer {
 	p.Helper()
 	answer, err := p.Verify(context.Background(), p.Client, mfa.VerifyRequest{Challenge: o.id, Factor: x.id, Answer: mfa.Answer{Code: x.code(0)}, Trust: trust})
 	if err != nil {
@@ -111,8 +120,6 @@ func (p *props) answer(o opened, x *userApp, trust *mfa.TrustChoice) mfa.VerifyA
 	}
 	p.spent[o.id]++
 	p.spent[o.user]++
-	p.Clock.Advance(mfatest.Step)
-	x.set = p.Clock.Now()
 	return answer
 }
 

@@ -14,6 +14,7 @@ type opened struct {
 	user, id string
 	known    bool // begun in a known browser
 	learns   bool // the known token that its answer gives is looked at
+	answered bool // so that no code is right any more
 	bearer   mfa.Call
 	code     seal.Secret
 	until    time.Time

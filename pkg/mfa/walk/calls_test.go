@@ -125,7 +125,7 @@ func (a *actor) show(o opened, x *userApp, step *int, trust bool) *call {
 	what := "wrong code of the app"
 	if step != nil {
 		q.Code = x.code(*step)
-		d.right, d.step = true, x.stepOf(*step)
+		d.right, d.step = !o.answered, x.stepOf(*step)
 		d.secret = fmt.Sprint(x.id, " ", d.step)
 		what = fmt.Sprintf("code of step %+d", *step)
 	}

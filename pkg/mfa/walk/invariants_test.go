@@ -32,6 +32,7 @@ const (
 	commitTries       = 3  // of one commit, in one call
 	userAttempts      = 10 // per user, within the time that any schedule takes
 	wrongWindow       = 15 * time.Minute
+	slotsInGuard      = 32 // then the challenge that was begun first has to go
 )
 
 // judge says which invariant does not hold at the end of a schedule.
@@ -272,13 +273,10 @@ func (e *ending) counted() error {
 		}
 	}
 	for user, g := range e.guards {
-		counted := g.WrongCodes.all() + e.forgotten(user).codes()
+		counted := g.WrongCodes.all() + e.forgotten(user).codes() + g.evicted(e.props.began[user])
 		for _, slot := range g.Slots {
-			n := slot.Wrong
-			if slot.State == "verified" && slot.Effect == "" && slot.Factor == "" {
-				n++
-				counted++
-			}
+			n := slot.Wrong + slot.answered()
+			counted += slot.answered()
 			for id := range answers {
 				if strings.HasSuffix(id, slot.ID) && answers[id] != n {
 					return fmt.Errorf("I2: %d answers to a challenge were recorded, and %d counted", answers[id], n)

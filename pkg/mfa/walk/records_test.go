@@ -12,10 +12,14 @@ import (
 // guardView is what a test reads of a guard.
 type guardView struct {
 	User               string           `json:"user"`
+	Epoch              string           `json:"epoch"`
+	TrustEpoch         string           `json:"trust_epoch"`
+	KnownWord          string           `json:"known_word"`
 	Slots              []slotView       `json:"slots"`
 	EnrolmentSlot      *slotView        `json:"enrolment_slot"`
 	WrongCodes         wrongAnswersView `json:"wrong_codes"`
 	WrongRecoveryCodes wrongAnswersView `json:"wrong_recovery_codes"`
+	EvictedUntil       time.Time        `json:"evicted_until"`
 	EmailsSent         []int64          `json:"emails_sent"`
 
 	Recovery struct {
@@ -30,6 +34,7 @@ type guardView struct {
 
 type slotView struct {
 	ID        string        `json:"id"`
+	Begun     time.Time     `json:"begun"`
 	Wrong     int           `json:"wrong"`
 	State     string        `json:"state"`
 	WrittenBy store.Version `json:"written_by"`
@@ -73,6 +78,25 @@ func (g guardView) attempts(c *call) attemptsView {
 func (g *guardView) locked(at time.Time) bool {
 	return slices.ContainsFunc([]attemptsView{g.WrongCodes.attemptsView, g.WrongCodes.Known, g.WrongRecoveryCodes.attemptsView, g.WrongRecoveryCodes.Known},
 		func(t attemptsView) bool { return at.Before(t.Until) })
+}
+
+// answered is how many right codes of challenges the slot holds.
+func (s slotView) answered() int {
+	if s.State == "verified" && s.Effect == "" && s.Factor == "" {
+		return 1
+	}
+	return 0
+}
+
+// evicted is how many right codes were in slots of before that were evicted since.
+func (g guardView) evicted(before guardView) (n int) {
+	for _, slot := range before.Slots {
+		left := slices.ContainsFunc(g.Slots, func(s slotView) bool { return s.ID == slot.ID })
+		if !left && !slot.Begun.After(g.EvictedUntil) {
+			n += slot.answered()
+		}
+	}
+	return n
 }
 
 // A shown record is what an item holds, as the walk sees it.

@@ -55,6 +55,29 @@ func appStages() []stage {
 			},
 		},
 		{
+			name: "a challenge that was answered makes room for another", lost: [3]int{1, 1, 2}, profile: "default", policy: signIn,
+			set: func(p *props) {
+				x := p.app("ana", p.Fresh())
+				first := p.ask("ana", mfa.SignIn)
+				first.answered = true
+				p.answer(first, x, nil)
+				y := p.app("ana", p.prove(x)) // answers the second
+				x.set = p.Clock.Now()
+				for range (slotsInGuard - 2) / 2 {
+					one, two := p.ask("ana", mfa.SignIn), p.ask("ana", mfa.SignIn)
+					p.answerNow(one, x, nil)
+					p.answer(two, y, nil)
+					x.set = p.Clock.Now()
+				}
+				last := p.ask("ana", mfa.SignIn)
+				p.call(func(a *actor) { a.show(last, x, step(0), false) })
+				p.call(func(a *actor) { a.show(first, y, step(0), false) })
+				if p.full {
+					p.call(func(a *actor) { a.show(first, y, step(0), false) })
+				}
+			},
+		},
+		{
 			name: "the first codes of a user whom an administrator enrolled", lost: [3]int{1, 1, 2}, profile: "default", policy: signIn,
 			set: func(p *props) {
 				x, en := p.appUnderWay("ana", p.Client, mfa.EnrolRequest{

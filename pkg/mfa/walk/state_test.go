@@ -3,10 +3,15 @@ package walk
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"testing"
 
+	"countersign/pkg/seal"
 	"countersign/pkg/store"
 )
 
@@ -36,16 +41,9 @@ func (s *schedule) state() state {
 		for _, c := range a.calls {
 			fmt.Fprintln(&b, "call", c.bit, c.what, c.moved, c.began, c.landed, c.landedAfter, c.decided.UnixMicro(),
 				c.lost, c.overtaken, c.landedOver, c.wrongCodes, c.wrongRecoveryCodes, c.inOtherBudget, c.rowIsOff, c.won, c.forgot, c.partly, c.lifted, c.now.UnixMicro(), c.dead, c.over, c.text)
-			for _, set := range c.sets {
-				if bytes.Contains(b.Bytes(), []byte(set)) {
-					fmt.Fprintln(&b, set)
-				}
-			}
-			for _, token := range c.tokens {
-				if bytes.Contains(b.Bytes(), []byte(token)) { // one that is nowhere to be found makes no difference
-					fmt.Fprintln(&b, token)
-				}
-			}
+			writeFound(&b, c.sets)
+			writeFound(&b, c.bound)
+			writeFound(&b, c.tokens)
 		}
 	}
 	return sha256.Sum256(s.props.renamed(b.Bytes()))
@@ -58,9 +56,45 @@ func (s *schedule) outcome() state {
 	for _, a := range s.actors {
 		for _, c := range a.calls {
 			fmt.Fprintln(&b, "call", c.bit, c.dead, c.text)
+			writeFound(&b, c.bound)
 		}
 	}
 	return sha256.Sum256(s.props.renamed(b.Bytes()))
+}
+
+// writeFound writes those words that stand in b already. One that is nowhere to be found makes no difference.
+func writeFound[T ~string](b *bytes.Buffer, words []T) {
+	for _, word := range words {
+		if word != "" && bytes.Contains(b.Bytes(), []byte(word)) {
+			fmt.Fprintln(b, word)
+		}
+	}
+}
+
+// boundTo lists what the trust token and the known token of an answer are bound to, as far as it can change: words of the
+// guard, and the browser and its generation. The tokens themselves don't show it. Without it two states would be one in
+// which the same call holds a token that is good, and one that isn't.
+func (s *schedule) boundTo(c *call) (words []string) {
+	trust, known := c.tokensAnswered()
+	if trust == nil && known == nil {
+		return nil
+	}
+	for _, item := range c.saw {
+		if item.Key.Sort == "guard" {
+			g := s.show(item).guard
+			words = append(words, g.Epoch, g.TrustEpoch, g.KnownWord)
+		}
+	}
+	if trust != nil {
+		t, ok := seal.TrustToken.Parse(*trust)
+		if !ok || len(t.Carried) < 4 {
+			s.blame(errors.New("an answer has a trust token that can't be read"))
+			return nil
+		}
+		browser, generation := t.Carried[:len(t.Carried)-4], t.Carried[len(t.Carried)-4:]
+		words = append(words, "tb_"+base64.RawURLEncoding.EncodeToString(browser), fmt.Sprintf("%d", binary.BigEndian.Uint32(generation)))
+	}
+	return words
 }
 
 // write writes what the store holds, but for what no call changes.
@@ -161,3 +195,20 @@ var inWord = func() (in [256]bool) {
 	}
 	return in
 }()
+
+func TestCallsWithAnswersThatLookAlikeDifferByWhatTheirTokensAreBoundTo(t *testing.T) {
+	g := stage{set: func(p *props) { p.trust("ana") }}
+	p := g.props(t, false, newCoverage())
+	stateOf := func(bound ...string) state {
+		s := &schedule{props: p, model: p.model, clock: p.Clock, records: p.records}
+		s.actors = []*actor{{schedule: s, calls: []*call{{bit: 1, bound: bound}}}}
+		return s.state()
+	}
+	good, old, older := stateOf(p.began["ana"].Epoch), stateOf("0123456789abcdefghijkl"), stateOf("abcdefghijkl0123456789")
+	if good == old {
+		t.Error("a token that is bound to the guard of now looks like one that is bound to what is gone")
+	}
+	if old != older {
+		t.Error("two tokens look different that are bound to what is gone")
+	}
+}
