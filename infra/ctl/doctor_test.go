@@ -1,8 +1,8 @@
 package main
 
 import (
+	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -34,19 +34,15 @@ func (o oneRing) Ring(context.Context) (*seal.Ring, error)   { return o.ring, ni
 func (o oneRing) Reload(context.Context) (*seal.Ring, error) { return o.ring, nil }
 
 // put writes items, whatever is there, in one commit.
-func put(t *testing.T, s store.Store, body any, keys ...store.Key) {
+func put(t *testing.T, s store.Store, body []byte, keys ...store.Key) {
 	t.Helper()
-	text, err := json.Marshal(body)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var writes []store.Write
 	for _, key := range keys {
 		was, err := store.GetOne(t.Context(), s, key)
 		if err != nil {
 			t.Fatal(err)
 		}
-		writes = append(writes, store.Write{Key: key, Expect: was.Version, Body: text})
+		writes = append(writes, store.Write{Key: key, Expect: was.Version, Body: body})
 	}
 	if err := s.Commit(t.Context(), store.NewVersion(), writes...); err != nil {
 		t.Fatal(err)
@@ -55,12 +51,32 @@ func put(t *testing.T, s store.Store, body any, keys ...store.Key) {
 
 var ringItem = store.Key{Partition: "ring", Sort: "ring"}
 
-func putRing(t *testing.T, s store.Store, rotated time.Time) {
-	putRingOf(t, s, record.Format, rotated)
+// A rotation is as much of the ring's item as doctor looks at.
+type rotation struct {
+	record.Head
+	Rotated time.Time `record:"3"`
 }
 
-func putRingOf(t *testing.T, s store.Store, format int, rotated time.Time) {
-	put(t, s, map[string]any{"format": format, "rotated": rotated}, ringItem, mfa.PublishedKeysAt)
+// encoded is the body of a record, and of the same one in a later format.
+func encoded(t *testing.T, r record.Record) (body, later []byte) {
+	t.Helper()
+	body, err := record.Encode(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	later = bytes.Clone(body)
+	later[2]++ // the format is the value of the first field
+	return body, later
+}
+
+func putRing(t *testing.T, s store.Store, rotated time.Time) {
+	body, _ := encoded(t, &rotation{Rotated: rotated})
+	put(t, s, body, ringItem, mfa.PublishedKeysAt)
+}
+
+func putLaterRing(t *testing.T, s store.Store) {
+	_, later := encoded(t, &rotation{Rotated: someday})
+	put(t, s, later, ringItem, mfa.PublishedKeysAt)
 }
 
 func sweep(t *testing.T, s store.Store, at time.Time) {
@@ -178,9 +194,9 @@ func TestDoctorFindsWhatIsWrongAndNothingElse(t *testing.T) {
 		"recovery unknown":         {func(t *testing.T, p *patient) { p.tell("DescribeContinuousBackups", 400, denied) }, "recovery", "administrator"},
 		"no protection":            {func(t *testing.T, p *patient) { p.protect(t, false) }, "deletion protection", "--deletion-protection-enabled"},
 		"a ring not rotated":       {func(t *testing.T, p *patient) { putRing(t, p.db, someday.AddDate(0, 0, -33)) }, "key ring", "2026-10-20"},
-		"a ring of a later format": {func(t *testing.T, p *patient) { putRingOf(t, p.db, record.Format+1, someday) }, "key ring", "version of this program"},
-		"a damaged ring":           {func(t *testing.T, p *patient) { put(t, p.db, "x", ringItem) }, "key ring", "restore"},
-		"keys published by hand":   {func(t *testing.T, p *patient) { put(t, p.db, "x", mfa.PublishedKeysAt) }, "published keys", "sweep"},
+		"a ring of a later format": {func(t *testing.T, p *patient) { putLaterRing(t, p.db) }, "key ring", "version of this program"},
+		"a damaged ring":           {func(t *testing.T, p *patient) { put(t, p.db, []byte("x"), ringItem) }, "key ring", "restore"},
+		"keys published by hand":   {func(t *testing.T, p *patient) { put(t, p.db, []byte("x"), mfa.PublishedKeysAt) }, "published keys", "sweep"},
 		"no key": {func(t *testing.T, p *patient) {
 			lines, err := (&apikey.Registry{Store: p.db, Now: p.now}).List(t.Context())
 			if err != nil || len(lines) != 1 {
@@ -194,9 +210,10 @@ func TestDoctorFindsWhatIsWrongAndNothingElse(t *testing.T) {
 		}, "sweep", "2026-11-22 10:00 UTC"},
 		"a mark to come": {func(t *testing.T, p *patient) { sweep(t, p.db, someday.Add(time.Hour)) }, "sweep", "clock"},
 		"a mark of a later format": {func(t *testing.T, p *patient) {
-			put(t, p.db, map[string]any{"format": record.Format + 1, "hour": someday}, store.Key{Partition: "sweep", Sort: "mark"})
+			_, later := encoded(t, &rotation{Rotated: someday})
+			put(t, p.db, later, store.Key{Partition: "sweep", Sort: "mark"})
 		}, "sweep", "version of this program"},
-		"a damaged mark": {func(t *testing.T, p *patient) { put(t, p.db, "x", store.Key{Partition: "sweep", Sort: "mark"}) }, "sweep", "restore"},
+		"a damaged mark": {func(t *testing.T, p *patient) { put(t, p.db, []byte("x"), store.Key{Partition: "sweep", Sort: "mark"}) }, "sweep", "restore"},
 		"the sandbox": {func(t *testing.T, p *patient) {
 			p.tell("GET /v2/email/account", 200, sesAccount(false, true, "HEALTHY"))
 		}, "SES account", "production access"},

@@ -1,9 +1,11 @@
 // Command ctl is the operator's tool for a deployment, or for the data of a local server. It makes, lists and revokes the API keys
-// with which applications call, and its verb doctor says what is wrong with a deployment and what to do.
+// with which applications call, its verb show prints what the table holds, and its verb doctor says what is wrong with a
+// deployment and what to do.
 //
 //	go run ./infra/ctl keys create --table NAME --region REGION --client my-app --name "My App" --scope sign_in --scope manage
 //	go run ./infra/ctl keys list   --table NAME --region REGION
 //	go run ./infra/ctl keys revoke --table NAME --region REGION ak_…
+//	go run ./infra/ctl show        --table NAME --region REGION PARTITION [SORT]
 //	go run ./infra/ctl doctor      --table NAME --region REGION --sender sign-in@example.com
 //
 // With --local DIR instead of --table and --region, it uses the data folder of a local server that isn't running. With
@@ -66,7 +68,8 @@ type commands struct {
 		List   listKeys  `cmd:"" help:"List the API keys with their id, client, scopes, org, time of creation, origins and name. The keys themselves are not stored."`
 		Revoke revokeKey `cmd:"" help:"Revoke an API key. It stops working at once, and for ever."`
 	} `cmd:"" help:"Make, list and revoke the API keys with which applications call."`
-	Doctor doctor `cmd:"" help:"Say what is wrong with a deployment, and what to do. This changes nothing."`
+	Show   showItems `cmd:"" help:"Print items of the table as JSON, without what is secret. This changes nothing."`
+	Doctor doctor    `cmd:"" help:"Say what is wrong with a deployment, and what to do. This changes nothing."`
 }
 
 // A wrongCall says that the command was called in a way that makes no sense.

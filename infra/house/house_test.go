@@ -38,7 +38,7 @@ var laws = []law{
 	{under: "pkg/store/fault", inside: []string{"pkg/store"}},
 	{under: "pkg/store/bolt", inside: []string{"pkg/store"}, outside: []string{"go.etcd.io/bbolt"}},
 	{under: "pkg/store/dynamo", inside: []string{"pkg/store"}, outside: []string{"github.com/aws/"}},
-	{under: "pkg/store/record", inside: []string{"pkg/store"}},
+	{under: "pkg/store/record", inside: []string{"pkg/store"}, outside: []string{"github.com/fxamacker/cbor"}},
 	{under: "pkg/seal"},
 	{under: "pkg/text"},
 	{under: "pkg/activity", inside: []string{"pkg/seal", "pkg/store", "pkg/store/record"}, outside: []string{"github.com/fxamacker/cbor"}},

@@ -29,15 +29,15 @@ func writeOverlay(ctx context.Context, dir string) (path string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("find package mfa: %w", err)
 	}
-	original := filepath.Join(strings.TrimSpace(string(folder)), "service.go")
+	original := filepath.Join(strings.TrimSpace(string(folder)), "step.go")
 	source, err := os.ReadFile(original)
 	if err != nil {
 		return "", err
 	}
 	if strings.Count(string(source), judged) != 1 {
-		return "", errors.New("service.go no longer judges the bearer as this program expects: bring overlay.go up to date")
+		return "", errors.New("step.go no longer judges the bearer as this program expects: bring overlay.go up to date")
 	}
-	changed := filepath.Join(dir, "service.go")
+	changed := filepath.Join(dir, "step.go")
 	if err := os.WriteFile(changed, []byte(strings.Replace(string(source), judged, readFirst, 1)), 0o600); err != nil {
 		return "", err
 	}

@@ -18,8 +18,8 @@ type Event struct {
 
 // An Actor is who did it: a client (by its API key), a user (by a challenge token), an administrator, or the service itself.
 type Actor struct {
-	Kind string `json:"kind"` // client, user, administrator or service
-	ID   string `json:"id,omitempty"`
+	Kind string `json:"kind" record:"1"` // client, user, administrator or service
+	ID   string `json:"id,omitempty" record:"2"`
 }
 
 // named reports whether an actor stays named in what remains of an event when nothing about its user may remain: that it

@@ -36,11 +36,11 @@ func Scopes() []Scope { return []Scope{SignIn, Manage, Admin} }
 
 // A Grant says what an API key may do, and for which client.
 type Grant struct {
-	Client  string   `json:"client"`
-	Name    string   `json:"name,omitempty"` // the name by which users know the client, of up to 64 bytes; may be empty
-	Scopes  []Scope  `json:"scopes"`
-	Org     string   `json:"org,omitempty"`     // the only org for which the key is valid; if it is empty, the key is valid for every org
-	Origins []string `json:"origins,omitempty"` // the origins (scheme, host and port) that a return_url may have
+	Client  string   `json:"client" record:"1"`
+	Name    string   `json:"name,omitempty" record:"2"` // the name by which users know the client, of up to 64 bytes; may be empty
+	Scopes  []Scope  `json:"scopes" record:"3"`
+	Org     string   `json:"org,omitempty" record:"4"`     // the only org for which the key is valid; if it is empty, the key is valid for every org
+	Origins []string `json:"origins,omitempty" record:"5"` // the origins (scheme, host and port) that a return_url may have
 }
 
 // A Key is what is known about an existing API key. Its text isn't known: only the person to whom it was given has it.
@@ -54,7 +54,7 @@ type Key struct {
 type keyRecord struct {
 	record.Head
 	Grant
-	Created time.Time `json:"created"`
+	Created time.Time `json:"created" record:"6"`
 }
 
 // Read decodes the item that the store has at [At]. The result has no ID.
@@ -73,7 +73,7 @@ func (g *Grant) Has(scope Scope) bool { return slices.Contains(g.Scopes, scope) 
 func (g *Grant) Covers(org string) bool { return g.Org == "" || g.Org == org }
 
 // At returns where the store has the API key whose text has this hash (see [seal.HashBearer]).
-func At(hash string) store.Key { return store.Key{Partition: "key#" + hash, Sort: "key"} }
+func At(hash string) store.Key { return store.Key{Partition: keyPartition + hash, Sort: "key"} }
 
 const (
 	idPrefix = "ak_"

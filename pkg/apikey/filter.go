@@ -19,7 +19,7 @@ var filterKey = store.Key{Partition: "filter", Sort: "filter"}
 // filterRecord has the key of the filter in the clear. See seal.Filter for why it isn't secret.
 type filterRecord struct {
 	record.Head
-	Key string `json:"key"`
+	Key string `json:"key" record:"1,secret"`
 }
 
 // A FilterKeeper has the filter that recognises the bearer tokens of a deployment. It reads the filter from the store once,

@@ -55,10 +55,10 @@ var _ seal.Keeper = (*Keys)(nil)
 // A ringItem is the body of the ring's item, and the version that it has.
 type ringItem struct {
 	record.Head
-	DataKey []byte    `json:"data_key"` // as KMS wrapped it
-	Sealed  []byte    `json:"sealed"`   // the ring, under the data key
-	Rotated time.Time `json:"rotated"`  // when the newest keys came
-	Retired bool      `json:"retired"`  // the signing key before the newest has been dropped, or there is none
+	DataKey []byte    `json:"data_key" record:"1"` // as KMS wrapped it
+	Sealed  []byte    `json:"sealed" record:"2"`   // the ring, under the data key
+	Rotated time.Time `json:"rotated" record:"3"`  // when the newest keys came
+	Retired bool      `json:"retired" record:"4"`  // the signing key before the newest has been dropped, or there is none
 
 	version store.Version
 }
@@ -254,4 +254,13 @@ func (k *Keys) write(ctx context.Context, ring *seal.Ring, rotated time.Time, re
 	}
 	k.ring, k.item, k.loaded = ring, next, began
 	return nil
+}
+
+// ShowItem gives what an item of a deployment's table holds as a JSON object, without what is secret: see mfa.ShowItem. The
+// key ring's item, which only this package reads, is shown too.
+func ShowItem(item store.Item) ([]byte, error) {
+	if item.Key == ringKey {
+		return record.Show(item, &ringItem{})
+	}
+	return mfa.ShowItem(item)
 }

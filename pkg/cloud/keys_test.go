@@ -3,7 +3,6 @@ package cloud
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -371,7 +370,7 @@ func TestARingItemThatWasTamperedWithIsRefused(t *testing.T) {
 		}
 	}
 	for name, change := range map[string]func(*ringItem){
-		"format":   func(i *ringItem) { i.Format = 2 },
+		"format":   func(*ringItem) {},
 		"data key": func(i *ringItem) { i.DataKey[3] ^= 1 },
 		"sealed":   func(i *ringItem) { i.Sealed[3] ^= 1 },
 		"empty":    func(i *ringItem) { i.Sealed = nil },
@@ -379,9 +378,17 @@ func TestARingItemThatWasTamperedWithIsRefused(t *testing.T) {
 		"retired":  func(i *ringItem) { i.Retired = !i.Retired },
 	} {
 		var item ringItem
-		decodeJSON(t, good.Body, &item)
+		if err := record.Decode(good, &item); err != nil {
+			t.Fatal(err)
+		}
 		change(&item)
-		body, _ := json.Marshal(&item)
+		body, err := record.Encode(&item)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name == "format" {
+			body = bytes.Replace(body, []byte{0, 1}, []byte{0, 2}, 1) // under the number 0
+		}
 		keys := w.open().Keys()
 		keys.store = &fixed{body: body}
 		ring, err := keys.Ring(t.Context())
@@ -392,7 +399,7 @@ func TestARingItemThatWasTamperedWithIsRefused(t *testing.T) {
 		}
 	}
 	keys := w.open().Keys()
-	keys.store = &fixed{body: []byte(`{"format":`)}
+	keys.store = &fixed{body: good.Body[:len(good.Body)/2]}
 	if ring, err := keys.Ring(t.Context()); err == nil {
 		t.Errorf("cut short: got %v, want an error", ring)
 	}

@@ -274,28 +274,28 @@ func (ch *challenge) binding() binding {
 // A challenge: facts, and the digest of the code that went out last. What was tried against it is in the guard.
 type challenge struct {
 	record.Head
-	ID            string      `json:"-"` // the partition of its item
-	Epoch         string      `json:"epoch"`
-	Life          string      `json:"life,omitempty"` // that its events are of
-	Org           string      `json:"org"`
-	User          string      `json:"user"`
-	Client        string      `json:"client"`
-	Sender        string      `json:"sender,omitempty"` // the name of the client that began it; empty: the client has none
-	Bearer        string      `json:"bearer"`           // hash of the challenge token
-	Purpose       string      `json:"purpose"`
-	Action        *string     `json:"action,omitempty"`
-	Nonce         *string     `json:"nonce,omitempty"`
-	Reason        string      `json:"reason"`
-	PolicyVersion int         `json:"policy_version"`
-	FirstFactor   FirstFactor `json:"first_factor"`
-	Begun         time.Time   `json:"begun"`
-	Expires       time.Time   `json:"expires"`
-	Default       string      `json:"default"`         // the factor asked for
-	OnlyKind      Kind        `json:"only,omitempty"`  // the one kind that a step-up takes; empty: any
-	KnownBrowser  bool        `json:"known,omitempty"` // begun in a browser where the user had answered rightly before
-	Code          *sentCode   `json:"code,omitempty"`
+	ID            string      `json:"-" record:"-"` // the partition of its item
+	Epoch         string      `json:"epoch" record:"1,word"`
+	Life          string      `json:"life" record:"2,word"` // that its events are of
+	Org           string      `json:"org" record:"3"`
+	User          string      `json:"user" record:"4"`
+	Client        string      `json:"client" record:"5"`
+	Sender        string      `json:"sender" record:"6"`        // the name of the client that began it; empty: the client has none
+	Bearer        string      `json:"bearer" record:"7,secret"` // hash of the challenge token
+	Purpose       string      `json:"purpose" record:"8"`
+	Action        *string     `json:"action" record:"9"`
+	Nonce         *string     `json:"nonce" record:"10"`
+	Reason        string      `json:"reason" record:"11"`
+	PolicyVersion int         `json:"policy_version" record:"12"`
+	FirstFactor   FirstFactor `json:"first_factor" record:"13"`
+	Begun         time.Time   `json:"begun" record:"14"`
+	Expires       time.Time   `json:"expires" record:"15"`
+	Default       string      `json:"default" record:"16,id=fa_"` // the factor asked for
+	OnlyKind      Kind        `json:"only_kind" record:"17"`      // the one kind that a step-up takes; empty: any
+	KnownBrowser  bool        `json:"known_browser" record:"18"`  // begun in a browser where the user had answered rightly before
+	Code          *sentCode   `json:"code" record:"19"`
 
 	// Where it can only be answered by enrolling a factor:
-	Enrolment string `json:"enrolment,omitempty"` // hash of the enrolment token
-	Recovered string `json:"recovered,omitempty"` // the effect of the recovery code that led to it
+	Enrolment string `json:"enrolment" record:"20,secret"` // hash of the enrolment token
+	Recovered string `json:"recovered" record:"21"`        // the effect of the recovery code that led to it
 }

@@ -135,10 +135,10 @@ func (s *Service) sender(client string) string { return cmp.Or(client, s.Sender,
 
 // sentCode is a code that went out: never the code, only a keyed digest of it bound to this challenge.
 type sentCode struct {
-	Factor      string    `json:"factor"`
-	Sequence    int       `json:"sequence"` // 1 for the first of its challenge
-	Digest      string    `json:"digest"`
-	Sent        time.Time `json:"sent"`
-	ResendAfter time.Time `json:"resend_after"` // when the next may be asked for
-	Expires     time.Time `json:"expires"`
+	Factor      string    `json:"factor" record:"1,id=fa_"`
+	Sequence    int       `json:"sequence" record:"2"` // 1 for the first of its challenge
+	Digest      string    `json:"digest" record:"3,secret"`
+	Sent        time.Time `json:"sent" record:"4"`
+	ResendAfter time.Time `json:"resend_after" record:"5"` // when the next may be asked for
+	Expires     time.Time `json:"expires" record:"6"`
 }

@@ -2,7 +2,6 @@ package mfa_test
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -11,7 +10,6 @@ import (
 	"countersign/pkg/mfa"
 	"countersign/pkg/mfa/mfatest"
 	"countersign/pkg/seal"
-	"countersign/pkg/store"
 )
 
 // wantUnspent fails the test unless nothing was counted against the challenge: its next wrong answer is its first.
@@ -147,29 +145,8 @@ func TestR11ADigestThatIsMovedToAnotherChallengeMatchesNothing(t *testing.T) {
 	from := started(t, w, ana())
 	code := w.Outbox.Code(t, mail)
 	to := started(t, w, ana())
-	record := func(id string) (store.Item, map[string]any) {
-		item, err := store.GetOne(t.Context(), w.Store, store.Key{Partition: id, Sort: "challenge"})
-		if err != nil || item.Absent() {
-			t.Fatal("no challenge", err)
-		}
-		var fields map[string]any
-		if err := json.Unmarshal(item.Body, &fields); err != nil {
-			t.Fatal(err)
-		}
-		return item, fields
-	}
-	_, a := record(from.ID)
-	item, b := record(to.ID)
-	b["code"] = a["code"]
-	body, err := json.Marshal(b)
-	if err != nil {
-		t.Fatal(err)
-	}
-	moved := store.Write{Key: item.Key, Expect: item.Version, Body: body, Expires: item.Expires}
-	if err := w.Store.Commit(t.Context(), store.NewVersion(), moved); err != nil {
-		t.Fatal(err)
-	}
-	_, err = verify(t, w, to.ID, code, false)
+	transplant(t, w, storedAt(t, w, to.ID, "challenge"), storedAt(t, w, from.ID, "challenge"), "code")
+	_, err := verify(t, w, to.ID, code, false)
 	wantCode(t, err, mfa.WrongCode)
 	if _, err := verify(t, w, from.ID, code, false); err != nil {
 		t.Errorf("where it belongs: %v", err)

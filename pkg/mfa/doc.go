@@ -77,6 +77,7 @@
 //	    handover.go        hands a code that was committed over to the provider, and corrects what was committed if that fails
 //	Records
 //	    table.go           the keys of items. The record of an item is in the file of what it is, such as challenge.go
+//	    show.go            what an item holds, as JSON, for operators
 //	    route.go           where the items of an org or a user are
 //	    roster.go          the list of an org's users
 //	    expiry.go          what is due in some hour
@@ -159,7 +160,7 @@
 //
 // In these tables U is the route of a user, and O its first half, the route of the org: base64url of the first 16 bytes of
 // SHA-256 of the org, then of org and user, each length-prefixed. Ids and bearers carry the route, so that a step can start
-// all its reads at once. Every body is JSON with a format number, and a page of activity CBOR with one. Times are UTC. In DynamoDB an item has pk, sk, v (its version, which is
+// all its reads at once. Every body is CBOR with a format number (package record); ctl show prints it as JSON. Times are UTC. In DynamoDB an item has pk, sk, v (its version, which is
 // the token of its commit), x (TTL, in seconds), b (its body) and e (the events that are stored with it). The last two
 // columns name functions. Whoever reads one item of a user's partition u#U usually reads all of it, with one Query.
 //

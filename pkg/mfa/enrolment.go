@@ -218,16 +218,16 @@ func (v *enrolmentView) mustProve(s *slot) bool {
 // enrolment is a factor that is being enrolled. A user has one at a time: beginning again puts another in its place.
 type enrolment struct {
 	record.Head
-	ID        string          `json:"id"` // en_…
-	Epoch     string          `json:"epoch"`
-	Client    string          `json:"client"`
-	Challenge string          `json:"challenge,omitempty"` // that its finish answers; empty: none
-	Actor     *activity.Actor `json:"actor,omitempty"`     // an administrator, on the user's behalf
-	Reason    string          `json:"reason,omitempty"`    // theirs
-	Begun     time.Time       `json:"begun"`
-	Expires   time.Time       `json:"expires"`
-	Proven    bool            `json:"proven,omitempty"` // the address was, by a code that went there before
-	Begins    int             `json:"begins,omitempty"` // by enrolment tokens, this one and those that it took the place of
-	Code      *sentCode       `json:"code,omitempty"`
-	Factor    factorRecord    `json:"factor"`
+	ID        string          `json:"id" record:"1,id=en_"` // en_…
+	Epoch     string          `json:"epoch" record:"2,word"`
+	Client    string          `json:"client" record:"3"`
+	Challenge string          `json:"challenge" record:"4,id=ch_"` // that its finish answers; empty: none
+	Actor     *activity.Actor `json:"actor" record:"5"`            // an administrator, on the user's behalf
+	Reason    string          `json:"reason" record:"6"`           // theirs
+	Begun     time.Time       `json:"begun" record:"7"`
+	Expires   time.Time       `json:"expires" record:"8"`
+	Proven    bool            `json:"proven" record:"9"`  // the address was, by a code that went there before
+	Begins    int             `json:"begins" record:"10"` // by enrolment tokens, this one and those that it took the place of
+	Code      *sentCode       `json:"code" record:"11"`
+	Factor    factorRecord    `json:"factor" record:"12"`
 }

@@ -11,12 +11,12 @@ import (
 // can't find it, leaves nothing of the user in it.
 type expiryEntry struct {
 	record.Head
-	Route     []byte    `json:"route"`
-	Browser   string    `json:"browser,omitempty"`
-	Epoch     string    `json:"epoch,omitempty"`
-	Due       time.Time `json:"ends"`
-	Announced bool      `json:"announced,omitempty"`
-	Notices   bool      `json:"notices,omitempty"` // instead of a browser: something waits to be told, and there is room at Ends
+	Route     []byte    `json:"route" record:"1,word"`
+	Browser   string    `json:"browser" record:"2,id=tb_"`
+	Epoch     string    `json:"epoch" record:"3,word"`
+	Due       time.Time `json:"due" record:"4"`
+	Announced bool      `json:"announced" record:"5"`
+	Notices   bool      `json:"notices" record:"6"` // instead of a browser: something waits to be told, and there is room at Ends
 }
 
 const expiryShards = 4

@@ -2,10 +2,14 @@ package mfa
 
 import (
 	"context"
+	"errors"
+	"reflect"
+	"strings"
 	"time"
 
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
+	"countersign/pkg/store/record"
 )
 
 // Kinds are all kinds of factor, the strongest first.
@@ -60,4 +64,49 @@ func (s *Service) AnswerWith(ctx context.Context, challenge string, kind Kind) e
 		u.put(v.a.item, v.a.guard, time.Time{})
 		return nil
 	})
+}
+
+// Transplant is the body of an item with one field, by its name in JSON, as another item of the same kind has it.
+func Transplant(into, from store.Item, field string) ([]byte, error) {
+	to, of := recordAt(into.Key), recordAt(from.Key)
+	if err := errors.Join(record.Decode(into, to), record.Decode(from, of)); err != nil {
+		return nil, err
+	}
+	kind := reflect.TypeOf(to).Elem()
+	for i := range kind.NumField() {
+		if name, _, _ := strings.Cut(kind.Field(i).Tag.Get("json"), ","); name == field {
+			reflect.ValueOf(to).Elem().Field(i).Set(reflect.ValueOf(of).Elem().Field(i))
+			return record.Encode(to)
+		}
+	}
+	return nil, errors.New("no field " + field)
+}
+
+// Listing is the body of a guard that lists one factor more.
+func Listing(item store.Item, factor string, kind Kind) ([]byte, error) {
+	var g guard
+	if err := record.Decode(item, &g); err != nil {
+		return nil, err
+	}
+	g.Factors = append(g.Factors, enrolledFactor{ID: factor, Kind: kind})
+	return record.Encode(&g)
+}
+
+// DueBody is the body of an expiry entry of a trusted browser of nobody's.
+func DueBody(at time.Time) []byte {
+	body, err := record.Encode(&expiryEntry{Route: make([]byte, routeLen), Browser: seal.ID("tb_", nil), Epoch: newEpoch(), Due: at})
+	if err != nil {
+		panic(err)
+	}
+	return body
+}
+
+// Padded is the body of a guard with a name of so many bytes.
+func Padded(item store.Item, bytes int) ([]byte, error) {
+	var g guard
+	if err := record.Decode(item, &g); err != nil {
+		return nil, err
+	}
+	g.Profile.Name = strings.Repeat("p", bytes)
+	return record.Encode(&g)
 }

@@ -129,19 +129,19 @@ func (a *account) shownFactors() []Factor {
 
 // enrolledFactor is an enrolled factor that counts. What else there is to know of it is in an item of its own.
 type enrolledFactor struct {
-	ID   string    `json:"id"`
-	Kind Kind      `json:"kind"`
-	Used time.Time `json:"used,omitzero"`
-	Step int64     `json:"step,omitempty"` // of totp: the last one accepted; no code of it or before it is good again
+	ID   string    `json:"id" record:"1,id=fa_"`
+	Kind Kind      `json:"kind" record:"2"`
+	Used time.Time `json:"used" record:"3"`
+	Step int64     `json:"step" record:"4"` // of totp: the last one accepted; no code of it or before it is good again
 }
 
 // A factorRecord is all of an enrolled factor but what decides, which is in the guard.
 type factorRecord struct {
 	record.Head
-	ID      string    `json:"id"`
-	Kind    Kind      `json:"kind"`
-	Label   string    `json:"label,omitempty"`
-	Created time.Time `json:"created"`
-	Contact string    `json:"contact,omitempty"` // where its codes go: the one it was proven with
-	Secret  []byte    `json:"secret,omitempty"`  // of totp, sealed
+	ID      string    `json:"id" record:"1,id=fa_"`
+	Kind    Kind      `json:"kind" record:"2"`
+	Label   string    `json:"label" record:"3"`
+	Created time.Time `json:"created" record:"4"`
+	Contact string    `json:"contact" record:"5"` // where its codes go: the one it was proven with
+	Secret  []byte    `json:"secret" record:"6"`  // of totp, sealed
 }

@@ -26,7 +26,7 @@ func TestWithoutTheFilterKeyNobodyGetsInAndNoKeyIsMade(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			body := []byte(`{"format":1,"key":"AAAA"}`)
+			body := []byte("\xa2\x00\x01\x01\x43\x00\x00\x00") // format 1, and a key of three bytes, which are AAAA in base64
 			if err := w.Store.Commit(t.Context(), store.NewVersion(), store.Write{Key: filterItem, Expect: item.Version, Body: body}); err != nil {
 				t.Fatal(err)
 			}
@@ -36,8 +36,7 @@ func TestWithoutTheFilterKeyNobodyGetsInAndNoKeyIsMade(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			body := []byte(strings.Replace(string(item.Body), `"format":1`, `"format":2`, 1))
-			if err := w.Store.Commit(t.Context(), store.NewVersion(), store.Write{Key: filterItem, Expect: item.Version, Body: body}); err != nil {
+			if err := w.Store.Commit(t.Context(), store.NewVersion(), store.Write{Key: filterItem, Expect: item.Version, Body: laterFormat(item.Body)}); err != nil {
 				t.Fatal(err)
 			}
 		},
@@ -87,18 +86,23 @@ func TestAKeyWhoseItemSaysSomethingElseThanItCarriesIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := store.Key{Partition: "key#" + seal.HashBearer(key.Reveal()), Sort: "key"}
-	for name, body := range map[string]string{
-		"another client": `{"format":1,"client":"other","scopes":["sign_in"],"org":"acme"}`,
-		"another org":    `{"format":1,"client":"narrow","scopes":["sign_in"],"org":"globex"}`,
-		"every org":      `{"format":1,"client":"narrow","scopes":["sign_in"]}`,
-		"more scopes":    `{"format":1,"client":"narrow","scopes":["sign_in","admin"],"org":"acme"}`,
-		"other scopes":   `{"format":1,"client":"narrow","scopes":["a later one"],"org":"acme"}`,
+	for name, grant := range map[string]apikey.Grant{
+		"another client": {Client: "other", Scopes: []apikey.Scope{apikey.SignIn}, Org: org},
+		"another org":    {Client: "narrow", Scopes: []apikey.Scope{apikey.SignIn}, Org: "globex"},
+		"every org":      {Client: "narrow", Scopes: []apikey.Scope{apikey.SignIn}},
+		"more scopes":    {Client: "narrow", Scopes: []apikey.Scope{apikey.SignIn, apikey.Admin}, Org: org},
+		"other scopes":   {Client: "narrow", Scopes: []apikey.Scope{apikey.Manage}, Org: org},
 	} {
+		other, err := w.APIKeys.Create(t.Context(), grant)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body := storedAt(t, w, "key#"+seal.HashBearer(other.Reveal()), "key").Body
 		item, err := store.GetOne(t.Context(), w.Store, at)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := w.Store.Commit(t.Context(), store.NewVersion(), store.Write{Key: at, Expect: item.Version, Body: []byte(body)}); err != nil {
+		if err := w.Store.Commit(t.Context(), store.NewVersion(), store.Write{Key: at, Expect: item.Version, Body: body}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := w.Decide(t.Context(), call, ana()); mfa.AsError(err).Code != mfa.Unauthenticated {

@@ -8,11 +8,11 @@ import (
 
 // A FirstFactor is how the user came in before Countersign was asked, on the client's word.
 type FirstFactor struct {
-	Kind string     `json:"kind"` // password, sso or other; empty means password
-	At   *time.Time `json:"at,omitempty"`
-	IdP  *string    `json:"idp,omitempty"`
-	AMR  []string   `json:"amr,omitempty"` // RFC 8176 values, from the identity provider
-	ACR  *string    `json:"acr,omitempty"`
+	Kind string     `json:"kind" record:"1"` // password, sso or other; empty means password
+	At   *time.Time `json:"at,omitempty" record:"2"`
+	IdP  *string    `json:"idp,omitempty" record:"3"`
+	AMR  []string   `json:"amr,omitempty" record:"4"` // RFC 8176 values, from the identity provider
+	ACR  *string    `json:"acr,omitempty" record:"5"`
 }
 
 func (f *FirstFactor) check() error {

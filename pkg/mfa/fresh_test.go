@@ -116,14 +116,11 @@ func TestB6AProofNamesItsUserAndOrg(t *testing.T) {
 	w, a, _ := withApp(t, nil)
 	bobs, _ := w.EnrolTOTP(t, w.Fresh(), org, mfa.Person{ID: "u-18"})
 	away, _ := w.EnrolTOTP(t, w.Fresh(), "globex", ana().User)
-	_, hers := stored(t, w, user, "guard")
 	for name, other := range map[string]struct {
 		org, user string
 		app       *mfatest.Authenticator
 	}{"another user's": {org, "u-18", bobs}, "another org's": {"globex", user, away}} {
-		item, guard := storedIn(t, w, other.org, other.user, "guard")
-		guard["epoch"] = hers["epoch"]
-		forge(t, w, item, guard)
+		transplant(t, w, storedAt(t, w, partition(other.org, other.user), "guard"), stored(t, w, user, "guard"), "epoch")
 		call := w.StepUp(t, other.org, other.user, other.app)
 		wantRefused(t, w, a.Factor, name, call, mfa.StepUpNeeded)
 	}

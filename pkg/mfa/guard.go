@@ -88,35 +88,35 @@ func (g *guard) unlock(now time.Time) (was bool) {
 // The guard: the one item of a user that decides. See the package comment.
 type guard struct {
 	record.Head
-	Org     string  `json:"org"`
-	User    string  `json:"user"`
-	Epoch   string  `json:"epoch"` // random; what carries another one is dead
-	Profile profile `json:"profile,omitzero"`
+	Org     string  `json:"org" record:"1"`
+	User    string  `json:"user" record:"2"`
+	Epoch   string  `json:"epoch" record:"3,word"` // random; what carries another one is dead
+	Profile profile `json:"profile" record:"4"`
 
-	ActivityKey []byte `json:"activity_key,omitempty"` // key of what the org's activity says of the user
+	ActivityKey []byte `json:"activity_key" record:"5"` // key of what the org's activity says of the user
 
-	TrustEpoch string `json:"trust_epoch,omitempty"` // random; what trusted browsers carry instead, once trust has died alone
+	TrustEpoch string `json:"trust_epoch" record:"6,word"` // random; what trusted browsers carry instead, once trust has died alone
 
-	KnownWord string `json:"known_word,omitempty"` // random; what known tokens carry besides the epoch, once some were ended alone
+	KnownWord string `json:"known_word" record:"7,word"` // random; what known tokens carry besides the epoch, once some were ended alone
 
-	Enabled       bool `json:"enabled,omitempty"`       // 2FA turned on by the user
-	Enforced      bool `json:"enforced,omitempty"`      // by an administrator, whatever the policy requires
-	Deprovisioned bool `json:"deprovisioned,omitempty"` // the client said so, and hasn't put the user again since
+	Enabled       bool `json:"enabled" record:"8"`        // 2FA turned on by the user
+	Enforced      bool `json:"enforced" record:"9"`       // by an administrator, whatever the policy requires
+	Deprovisioned bool `json:"deprovisioned" record:"10"` // the client said so, and hasn't put the user again since
 
-	Factors          []enrolledFactor `json:"factors,omitempty"`            // a factor that isn't here is none
-	Recovery         *recoverySet     `json:"recovery,omitempty"`           // nil: there is none
-	RecoveryCodesDue bool             `json:"recovery_codes_due,omitempty"` // the next verify makes a set of recovery codes and shows it
+	Factors          []enrolledFactor `json:"factors" record:"11"`            // a factor that isn't here is none
+	Recovery         *recoverySet     `json:"recovery" record:"12"`           // nil: there is none
+	RecoveryCodesDue bool             `json:"recovery_codes_due" record:"13"` // the next verify makes a set of recovery codes and shows it
 
-	Slots              []slot       `json:"slots,omitempty"`
-	EvictedUntil       time.Time    `json:"evicted_until,omitzero"`        // a challenge without a slot, begun then or before, was evicted: dead
-	EnrolmentSlot      *slot        `json:"enrolment_slot,omitempty"`      // of the enrolment that something was sent for or tried against
-	WrongCodes         wrongAnswers `json:"wrong_codes,omitzero"`          // wrong codes
-	WrongRecoveryCodes wrongAnswers `json:"wrong_recovery_codes,omitzero"` // wrong recovery codes
-	EmailsSent         []int64      `json:"emails_sent,omitempty"`         // codes by email of the last 24 hours, Unix microseconds, oldest first
-	LastUncounted      int64        `json:"last_uncounted,omitempty"`      // the latest of those that were taken out of EmailsSent again
-	NoticesSent        []int64      `json:"notices_sent,omitempty"`        // of the last 24 hours, Unix milliseconds, oldest first
-	NoticesWaiting     []waiting    `json:"notices_waiting,omitempty"`     // to be told, once there is room
-	MFATime            time.Time    `json:"mfa_time,omitzero"`             // last real second factor
+	Slots              []slot       `json:"slots" record:"14"`
+	EvictedUntil       time.Time    `json:"evicted_until" record:"15"`        // a challenge without a slot, begun then or before, was evicted: dead
+	EnrolmentSlot      *slot        `json:"enrolment_slot" record:"16"`       // of the enrolment that something was sent for or tried against
+	WrongCodes         wrongAnswers `json:"wrong_codes" record:"17"`          // wrong codes
+	WrongRecoveryCodes wrongAnswers `json:"wrong_recovery_codes" record:"18"` // wrong recovery codes
+	EmailsSent         []int64      `json:"emails_sent" record:"19"`          // codes by email of the last 24 hours, Unix microseconds, oldest first
+	LastUncounted      int64        `json:"last_uncounted" record:"20"`       // the latest of those that were taken out of EmailsSent again
+	NoticesSent        []int64      `json:"notices_sent" record:"21"`         // of the last 24 hours, Unix milliseconds, oldest first
+	NoticesWaiting     []waiting    `json:"notices_waiting" record:"22"`      // to be told, once there is room
+	MFATime            time.Time    `json:"mfa_time" record:"23"`             // last real second factor
 
-	RosterVersion store.Version `json:"roster_version,omitempty"` // the commit that last wrote the user's line in the roster
+	RosterVersion store.Version `json:"roster_version" record:"24,word"` // the commit that last wrote the user's line in the roster
 }

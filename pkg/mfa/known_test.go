@@ -58,14 +58,11 @@ func TestTB1AndTB7AKnownTokenIsOneUsersInOneOrg(t *testing.T) {
 	away, _ := w.EnrolTOTP(t, w.Fresh(), "globex", ana().User)
 	w.Clock.Advance(mfatest.Step)
 	guess(t, w, a, ana())
-	_, hers := stored(t, w, user, "guard")
 	for name, c := range map[string]struct {
 		org, user string
 		app       *mfatest.Authenticator
 	}{"another user's": {org, "u-18", bobs}, "another org's": {"globex", user, away}} {
-		item, guard := storedIn(t, w, c.org, c.user, "guard")
-		guard["epoch"] = hers["epoch"] // which no two users share
-		forge(t, w, item, guard)
+		transplant(t, w, storedAt(t, w, partition(c.org, c.user), "guard"), stored(t, w, user, "guard"), "epoch") // which no two users share
 		q := mfa.StartRequest{Org: c.org, User: mfa.Person{ID: c.user}}
 		answer, err := verify(t, w, started(t, w, q).ID, w.Code(c.app), false)
 		if err != nil {

@@ -30,15 +30,15 @@ var forever = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
 // browser that the owner knows. The zero value means that nobody has tried.
 type wrongAnswers struct {
 	attempts               // in all other browsers
-	KnownBrowsers attempts `json:"known_browsers,omitzero"` // in browsers where this user has answered rightly before
-	InARow        int      `json:"in_a_row,omitempty"`      // wrong answers in a row, in both budgets together, however long ago
+	KnownBrowsers attempts `json:"known_browsers" record:"4"` // in browsers where this user has answered rightly before
+	InARow        int      `json:"in_a_row" record:"5"`       // wrong answers in a row, in both budgets together, however long ago
 }
 
 // attempts are the wrong answers of one budget.
 type attempts struct {
-	At    []int64   `json:"at,omitempty"`    // of the last day, Unix milliseconds, oldest first
-	Locks int       `json:"locks,omitempty"` // since the last right answer
-	Until time.Time `json:"until,omitzero"`  // no answer is looked at before then
+	At    []int64   `json:"at" record:"1"`    // of the last day, Unix milliseconds, oldest first
+	Locks int       `json:"locks" record:"2"` // since the last right answer
+	Until time.Time `json:"until" record:"3"` // no answer is looked at before then
 }
 
 // in returns the budget for known browsers, or the one for all others.

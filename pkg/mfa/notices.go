@@ -58,31 +58,31 @@ func (e *pendingEvent) topic() *topic {
 
 // A recipient is a person as they were at the moment of an event.
 type recipient struct {
-	Address  string `json:"a"`
-	Name     string `json:"n,omitempty"`
-	Language string `json:"l,omitempty"`
-	Client   string `json:"f,omitempty"` // the name of the client whose call caused it; empty: the client has none
+	Address  string `json:"address" record:"1"`
+	Name     string `json:"name" record:"2"`
+	Language string `json:"language" record:"3"`
+	Client   string `json:"client" record:"4"` // the name of the client whose call caused it; empty: the client has none
 }
 
 // A waiting is all that waits to be told to one recipient.
 type waiting struct {
 	recipient
-	Items []waited `json:"items"`
+	Items []waited `json:"items" record:"5"`
 }
 
 // A waited is a topic that waits, however often it came.
 type waited struct {
-	Topic string    `json:"t"`
-	Kind  Kind      `json:"k,omitempty"` // of a factor
-	Times int       `json:"n"`
-	Last  time.Time `json:"at"`
+	Topic string    `json:"topic" record:"1"`
+	Kind  Kind      `json:"kind" record:"2"` // of a factor
+	Times int       `json:"times" record:"3"`
+	Last  time.Time `json:"last" record:"4"`
 }
 
 // A sum is a notice that sums up.
 type sum struct {
-	ID string `json:"i"`
+	ID string `json:"id" record:"5,id=ev_"`
 	recipient
-	Items []waited `json:"s"`
+	Items []waited `json:"items" record:"6"`
 }
 
 // recipients are the user as they are and, if the address has changed, as they were.

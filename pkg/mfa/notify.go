@@ -29,8 +29,8 @@ type addressed struct {
 // was lost, and sends the notice a second time, which is the last.
 type claim struct {
 	record.Head
-	Tries int  `json:"tries"`
-	Done  bool `json:"done,omitempty"`
+	Tries int  `json:"tries" record:"1"`
+	Done  bool `json:"done" record:"2"`
 }
 
 const (

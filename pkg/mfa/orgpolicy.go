@@ -39,21 +39,21 @@ func (p *orgPolicy) shown() OrgPolicy {
 
 // A tightening is what a policy of that version did to trust granted under the versions before it.
 type tightening struct {
-	Version int  `json:"version"`
-	Days    int  `json:"days"`           // it ends at most that long after it was granted
-	Kind    Kind `json:"kind,omitempty"` // if set, instead: what this kind earned has ended
+	Version int  `json:"version" record:"1"`
+	Days    int  `json:"days" record:"2"` // it ends at most that long after it was granted
+	Kind    Kind `json:"kind" record:"3"` // if set, instead: what this kind earned has ended
 }
 
 // An orgPolicy is an org's policy as it is, or as it was in one version, with what it and those before it did to trust and
 // to recovery codes.
 type orgPolicy struct {
 	record.Head
-	Org         string       `json:"org"`
-	Version     int          `json:"version"`
-	Updated     time.Time    `json:"updated"`
-	Tightenings []tightening `json:"ends,omitempty"`
+	Org         string       `json:"org" record:"1"`
+	Version     int          `json:"version" record:"2"`
+	Updated     time.Time    `json:"updated" record:"3"`
+	Tightenings []tightening `json:"tightenings" record:"4"`
 
-	RecoveryEnded int `json:"recovery_ended,omitempty"` // the latest version that took away all recovery codes; 0: none did
+	RecoveryEnded int `json:"recovery_ended" record:"5"` // the latest version that took away all recovery codes; 0: none did
 
-	Policy
+	Policy `json:"policy" record:"6"`
 }

@@ -27,55 +27,55 @@ const (
 // Durations are whole seconds, trust is in days of 24 hours.
 type Policy struct {
 	Methods struct {
-		TOTP     string `json:"totp"`
-		WebAuthn string `json:"webauthn"`
-		SMS      string `json:"sms"`
-		Email    string `json:"email"`
-	} `json:"methods"`
-	EmailBackup string     `json:"email_backup"`
-	Require     string     `json:"require"`
-	Effect      string     `json:"effect"`
-	GraceUntil  *time.Time `json:"grace_until"`
-	MaxSkips    *int       `json:"max_skips"`
+		TOTP     string `json:"totp" record:"1"`
+		WebAuthn string `json:"webauthn" record:"2"`
+		SMS      string `json:"sms" record:"3"`
+		Email    string `json:"email" record:"4"`
+	} `json:"methods" record:"1"`
+	EmailBackup string     `json:"email_backup" record:"2"`
+	Require     string     `json:"require" record:"3"`
+	Effect      string     `json:"effect" record:"4"`
+	GraceUntil  *time.Time `json:"grace_until" record:"5"`
+	MaxSkips    *int       `json:"max_skips" record:"6"`
 	Challenge   struct {
-		WindowS      int `json:"window_s"`
-		EmailCodeS   int `json:"email_code_s"`
-		SMSCodeS     int `json:"sms_code_s"`
-		Attempts     int `json:"attempts"`
-		Sends        int `json:"sends"`
-		ResendAfterS int `json:"resend_after_s"`
-	} `json:"challenge"`
+		WindowS      int `json:"window_s" record:"1"`
+		EmailCodeS   int `json:"email_code_s" record:"2"`
+		SMSCodeS     int `json:"sms_code_s" record:"3"`
+		Attempts     int `json:"attempts" record:"4"`
+		Sends        int `json:"sends" record:"5"`
+		ResendAfterS int `json:"resend_after_s" record:"6"`
+	} `json:"challenge" record:"7"`
 	Trust struct {
-		Days   int  `json:"days"`
-		Cap    int  `json:"cap"`
-		Rotate bool `json:"rotate"`
-	} `json:"trust"`
+		Days   int  `json:"days" record:"1"`
+		Cap    int  `json:"cap" record:"2"`
+		Rotate bool `json:"rotate" record:"3"`
+	} `json:"trust" record:"8"`
 	Recovery struct {
-		Count  int    `json:"count"`
-		Effect string `json:"effect"`
-	} `json:"recovery"`
-	SSO            string   `json:"sso"`
-	SSOAMR         []string `json:"sso_amr"`
-	SSOACR         []string `json:"sso_acr"`
-	SSOMaxAgeS     int      `json:"sso_max_age_s"`
-	EnrolmentProof string   `json:"enrolment_proof"`
+		Count  int    `json:"count" record:"1"`
+		Effect string `json:"effect" record:"2"`
+	} `json:"recovery" record:"9"`
+	SSO            string   `json:"sso" record:"10"`
+	SSOAMR         []string `json:"sso_amr" record:"11"`
+	SSOACR         []string `json:"sso_acr" record:"12"`
+	SSOMaxAgeS     int      `json:"sso_max_age_s" record:"13"`
+	EnrolmentProof string   `json:"enrolment_proof" record:"14"`
 	WebAuthn       struct {
-		UserVerification string `json:"user_verification"`
-	} `json:"webauthn"`
+		UserVerification string `json:"user_verification" record:"1"`
+	} `json:"webauthn" record:"15"`
 	TOTP struct {
-		Skew int `json:"skew"`
-	} `json:"totp"`
+		Skew int `json:"skew" record:"1"`
+	} `json:"totp" record:"16"`
 	SMS struct {
-		Countries    []string `json:"countries"` // ISO 3166-1 alpha-2
-		DailyCap     int      `json:"daily_cap"`
-		UserDailyCap int      `json:"user_daily_cap"`
-	} `json:"sms"`
+		Countries    []string `json:"countries" record:"1"` // ISO 3166-1 alpha-2
+		DailyCap     int      `json:"daily_cap" record:"2"`
+		UserDailyCap int      `json:"user_daily_cap" record:"3"`
+	} `json:"sms" record:"17"`
 	Reset struct {
-		Reason         string `json:"reason"`
-		SecondApprover bool   `json:"second_approver"`
-		HoldS          int    `json:"hold_s"`
-	} `json:"reset"`
-	Locale string `json:"locale"`
+		Reason         string `json:"reason" record:"1"`
+		SecondApprover bool   `json:"second_approver" record:"2"`
+		HoldS          int    `json:"hold_s" record:"3"`
+	} `json:"reset" record:"18"`
+	Locale string `json:"locale" record:"19"`
 }
 
 //go:embed profiles/*.json

@@ -329,10 +329,10 @@ func TestEveryVersionOfAPolicyIsKept(t *testing.T) {
 		var kept struct {
 			Format, Version int
 			Org             string
-			Trust           struct{ Days int }
+			Policy          struct{ Trust struct{ Days int } }
 		}
-		if err := json.Unmarshal(item.Body, &kept); err != nil || kept.Format != 1 || kept.Version != version || kept.Org != org || kept.Trust.Days != version-1 {
-			t.Errorf("version %d: got %+v, %v", version, kept, err)
+		if look(t, item, &kept); kept.Format != 1 || kept.Version != version || kept.Org != org || kept.Policy.Trust.Days != version-1 {
+			t.Errorf("version %d: got %+v", version, kept)
 		}
 	}
 	got := events(t, w, mfa.PolicyChanged)

@@ -38,10 +38,10 @@ func (q Person) withoutNulls() Person {
 
 // profile is what the client has said of a user. Empty means not known.
 type profile struct {
-	Email  string `json:"email,omitempty"`
-	Phone  string `json:"phone,omitempty"`
-	Name   string `json:"name,omitempty"`
-	Locale string `json:"locale,omitempty"`
+	Email  string `json:"email" record:"1"`
+	Phone  string `json:"phone" record:"2"`
+	Name   string `json:"name" record:"3"`
+	Locale string `json:"locale" record:"4"`
 }
 
 // A profileField is a field of a profile, with what the client says of it and the check of its values.

@@ -18,7 +18,7 @@ var PublishedKeysAt = store.Key{Partition: "jwks", Sort: "jwks"}
 // publishedKeys is the public half of a key ring.
 type publishedKeys struct {
 	record.Head
-	JWKS json.RawMessage `json:"jwks"`
+	JWKS json.RawMessage `json:"jwks" record:"1"`
 }
 
 // PublishKeys returns the write that publishes the public half of ring. It expects the item in the version expect. Commit it

@@ -158,10 +158,7 @@ func TestB8ADigestThatIsMovedToAnotherUserMatchesNothing(t *testing.T) {
 	w, _, done := withApp(t, nil)
 	_, bobs := w.EnrolTOTP(t, w.Fresh(), org, mfa.Person{ID: "u-18"})
 	ch := started(t, w, ana())
-	item, guard := stored(t, w, user, "guard")
-	_, others := stored(t, w, "u-18", "guard")
-	guard["recovery"] = others["recovery"]
-	forge(t, w, item, guard)
+	transplant(t, w, stored(t, w, user, "guard"), stored(t, w, "u-18", "guard"), "recovery")
 	for name, code := range map[string]seal.Secret{"the other's": bobs.RecoveryCodes[0], "her own, which is overwritten": done.RecoveryCodes[0]} {
 		if _, err := w.Recover(t.Context(), w.Client, mfa.RecoverRequest{Challenge: ch.ID, Code: code}); mfa.AsError(err).Code != mfa.WrongCode {
 			t.Errorf("%s: got %v, want wrong_code", name, err)

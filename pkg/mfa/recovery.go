@@ -76,7 +76,7 @@ func (u *unit) newRecovery(g *guard, p *orgPolicy) {
 		u.codes = nil
 		return
 	}
-	set := &recoverySet{ID: rand.Text(), Made: u.now, MadeBy: u.version, PolicyVersion: p.Version}
+	set := &recoverySet{ID: seal.ID("", nil), Made: u.now, MadeBy: u.version, PolicyVersion: p.Version}
 	for _, code := range u.codes {
 		canonical := seal.NewSecret(strings.ReplaceAll(code.Reveal(), "-", ""))
 		set.Codes = append(set.Codes, u.ring.Digest("recovery", g.recoveryFields(set.ID, canonical)...))
@@ -136,10 +136,10 @@ func (g *guard) recoveryState(p *orgPolicy) RecoveryState {
 
 // recoverySet is the codes that are left of one set, as keyed digests.
 type recoverySet struct {
-	ID     string        `json:"id"` // random
-	Made   time.Time     `json:"made"`
-	MadeBy store.Version `json:"by,omitempty"` // the commit that made it
+	ID     string        `json:"id" record:"1,word"` // random
+	Made   time.Time     `json:"made" record:"2"`
+	MadeBy store.Version `json:"made_by" record:"3,word"` // the commit that made it
 
-	PolicyVersion int      `json:"policy_version,omitempty"` // that it was made under
-	Codes         []string `json:"codes"`
+	PolicyVersion int      `json:"policy_version" record:"4"` // that it was made under
+	Codes         []string `json:"codes" record:"5,secret"`
 }

@@ -145,9 +145,9 @@ func (*Remembered) Error() string { return "the answer is a remembered one" }
 // remembered is the answer to a call that came with an Idempotency-Key.
 type remembered struct {
 	record.Head
-	Body  string       `json:"body"` // digest of the request's
-	Until time.Time    `json:"until"`
-	Full  []byte       `json:"full"`            // sealed: the answer, repeated until Until
-	Later []byte       `json:"later"`           // sealed: without what is shown once
-	Needs apikey.Scope `json:"needs,omitempty"` // the scope that an API key must have to hear it; empty: it has passed the step
+	Body  string       `json:"body" record:"1,secret"` // digest of the request's
+	Until time.Time    `json:"until" record:"2"`
+	Full  []byte       `json:"full" record:"3"`  // sealed: the answer, repeated until Until
+	Later []byte       `json:"later" record:"4"` // sealed: without what is shown once
+	Needs apikey.Scope `json:"needs" record:"5"` // the scope that an API key must have to hear it; empty: it has passed the step
 }

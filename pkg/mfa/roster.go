@@ -36,11 +36,11 @@ func (e *rosterEntry) usable(p *Policy) []Kind {
 // rosterEntry is a user's line in the roster of its org: facts only, status is computed under the policy of the moment.
 type rosterEntry struct {
 	record.Head
-	User     string `json:"user"`
-	Email    bool   `json:"email,omitempty"` // has an address
-	Kinds    []Kind `json:"kinds,omitempty"` // of enrolled factors, each once
-	Enabled  bool   `json:"enabled,omitempty"`
-	Enforced bool   `json:"enforced,omitempty"`
+	User     string `json:"user" record:"1"`
+	Email    bool   `json:"email" record:"2"` // has an address
+	Kinds    []Kind `json:"kinds" record:"3"` // of enrolled factors, each once
+	Enabled  bool   `json:"enabled" record:"4"`
+	Enforced bool   `json:"enforced" record:"5"`
 }
 
 // The roster is divided into shards, so that the users of a big org are written and read at many partitions.

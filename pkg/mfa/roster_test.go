@@ -3,7 +3,6 @@ package mfa_test
 import (
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"testing"
@@ -29,9 +28,7 @@ func inRoster(t *testing.T, w *mfatest.World) string {
 				Email, Enabled bool
 				Kinds          []mfa.Kind
 			}
-			if err := json.Unmarshal(item.Body, &line); err != nil {
-				t.Fatal(err)
-			}
+			look(t, item, &line)
 			if line.User == user {
 				return rosterLine(line.Email, line.Enabled, line.Kinds)
 			}

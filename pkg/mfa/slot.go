@@ -8,21 +8,21 @@ import (
 
 // A slot is what the guard knows of an open challenge or enrolment: what was tried, and how it ended.
 type slot struct {
-	ID               string        `json:"id"` // the challenge's, without prefix and route
-	Begun            time.Time     `json:"begun"`
-	Until            time.Time     `json:"until"`              // may be forgotten then
-	Sequence         int           `json:"sequence,omitempty"` // of the code that is live
-	Wrong            int           `json:"wrong,omitempty"`
-	State            string        `json:"state,omitempty"`      // empty: pending
-	EndedAt          time.Time     `json:"ended_at,omitzero"`    // when State was reached
-	WrittenBy        store.Version `json:"written_by,omitempty"` // the commit of the last answer
-	Kind             Kind          `json:"kind,omitempty"`       // of the factor that answered
-	Browser          string        `json:"browser,omitempty"`
-	KnownTokensEnded bool          `json:"known_tokens_ended,omitempty"` // known tokens have been ended since it was answered
-	Proven           bool          `json:"proven,omitempty"`             // an enrolment's address was
-	Factor           string        `json:"factor,omitempty"`             // that an enrolment brought
-	Effect           string        `json:"effect,omitempty"`             // of the recovery code that answered
-	CodesLeft        int           `json:"codes_left,omitempty"`         // recovery codes, after it
+	ID               string        `json:"id" record:"1,word"` // the challenge's, without prefix and route
+	Begun            time.Time     `json:"begun" record:"2"`
+	Until            time.Time     `json:"until" record:"3"`    // may be forgotten then
+	Sequence         int           `json:"sequence" record:"4"` // of the code that is live
+	Wrong            int           `json:"wrong" record:"5"`
+	State            string        `json:"state" record:"6"`           // empty: pending
+	EndedAt          time.Time     `json:"ended_at" record:"7"`        // when State was reached
+	WrittenBy        store.Version `json:"written_by" record:"8,word"` // the commit of the last answer
+	Kind             Kind          `json:"kind" record:"9"`            // of the factor that answered
+	Browser          string        `json:"browser" record:"10,id=tb_"`
+	KnownTokensEnded bool          `json:"known_tokens_ended" record:"11"` // known tokens have been ended since it was answered
+	Proven           bool          `json:"proven" record:"12"`             // an enrolment's address was
+	Factor           string        `json:"factor" record:"13,id=fa_"`      // that an enrolment brought
+	Effect           string        `json:"effect" record:"14"`             // of the recovery code that answered
+	CodesLeft        int           `json:"codes_left" record:"15"`         // recovery codes, after it
 }
 
 // The states of a challenge.

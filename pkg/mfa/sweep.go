@@ -197,10 +197,10 @@ func (s *Service) announce(ctx context.Context, item store.Item, now time.Time) 
 // sweepCursor is where the sweep goes on.
 type sweepCursor struct {
 	record.Head
-	Hour  time.Time `json:"hour"`            // every hour before it is done
-	Shard int       `json:"shard,omitempty"` // of that hour; those before it have been gone through
-	After string    `json:"after,omitempty"` // in that shard; so has what is no later
-	Since time.Time `json:"since,omitzero"`  // when the first run began that has gone through a part of the hour
+	Hour  time.Time `json:"hour" record:"1"`  // every hour before it is done
+	Shard int       `json:"shard" record:"2"` // of that hour; those before it have been gone through
+	After string    `json:"after" record:"3"` // in that shard; so has what is no later
+	Since time.Time `json:"since" record:"4"` // when the first run began that has gone through a part of the hour
 }
 
 func (c *sweepCursor) same(as *sweepCursor) bool {

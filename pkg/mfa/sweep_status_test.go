@@ -2,7 +2,6 @@ package mfa_test
 
 import (
 	"errors"
-	"strings"
 	"testing"
 	"time"
 
@@ -54,17 +53,17 @@ func TestTheStatusOfTheSweepIsUnreadableWhereTheSweepItselfFails(t *testing.T) {
 	if _, err := mfa.StatusOfSweep(t.Context(), w.Store, w.Clock.Now()); !errors.Is(err, fault.Err) || errors.Is(err, record.ErrUnreadable) {
 		t.Errorf("with the store away: got %v", err)
 	}
-	for _, body := range []string{"x", strings.Replace(string(item.Body), `"format":1`, `"format":2`, 1)} {
+	for _, body := range []string{"x", string(laterFormat(item.Body))} {
 		token := store.NewVersion()
 		if err := w.Store.Commit(t.Context(), token, store.Write{Key: at, Expect: item.Version, Body: []byte(body)}); err != nil {
 			t.Fatal(err)
 		}
 		item.Version = token
 		if _, err := mfa.StatusOfSweep(t.Context(), w.Store, w.Clock.Now()); !errors.Is(err, record.ErrUnreadable) {
-			t.Errorf("%s: got %v, want ErrUnreadable", body, err)
+			t.Errorf("%q: got %v, want ErrUnreadable", body, err)
 		}
 		if _, err := w.Sweep(t.Context()); !errors.Is(err, record.ErrUnreadable) {
-			t.Errorf("%s: the sweep runs with %v, want ErrUnreadable", body, err)
+			t.Errorf("%q: the sweep runs with %v, want ErrUnreadable", body, err)
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package mfa_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"testing"
 	"time"
@@ -35,9 +34,7 @@ func marked(t *testing.T, w *mfatest.World) time.Time {
 		t.Fatal("no mark", err)
 	}
 	var m struct{ Hour time.Time }
-	if err := json.Unmarshal(item.Body, &m); err != nil {
-		t.Fatal(err)
-	}
+	look(t, item, &m)
 	return m.Hour
 }
 

@@ -24,7 +24,7 @@ func fallDue(t *testing.T, w *mfatest.World, n int) {
 	for i := range n {
 		writes = append(writes, store.Write{
 			Key:  store.Key{Partition: "due#" + w.Clock.Now().Format("2006-01-02T15") + "#0", Sort: fmt.Sprintf("%06d", i)},
-			Body: fmt.Appendf(nil, `{"format":1,"route":"%044d","browser":"tb_%d","epoch":"e","ends":%q}`, 0, i, w.Clock.Now().Format(time.RFC3339)),
+			Body: mfa.DueBody(w.Clock.Now()),
 		})
 		if len(writes) == store.MaxWrites || i == n-1 {
 			if err := w.Store.Commit(t.Context(), store.NewVersion(), writes...); err != nil {

@@ -3,9 +3,45 @@ package mfa
 import (
 	"encoding/base64"
 	"fmt"
+	"strings"
 
 	"countersign/pkg/store"
+	"countersign/pkg/store/record"
 )
+
+// recordAt gives an empty record of the kind that this package keeps at key; nil: it keeps nothing there.
+func recordAt(key store.Key) record.Record {
+	kind, _, _ := strings.Cut(key.Sort, "#")
+	switch partition, _, _ := strings.Cut(key.Partition, "#"); {
+	case partition == "u" && kind == "guard":
+		return &guard{}
+	case partition == "u" && kind == "browser":
+		return &browser{}
+	case partition == "u" && kind == "factor":
+		return &factorRecord{}
+	case partition == "u" && kind == "enrolment":
+		return &enrolment{}
+	case partition == "u" && kind == "erased":
+		return &erased{}
+	case strings.HasPrefix(partition, "ch_") && kind == "challenge":
+		return &challenge{}
+	case partition == "org" && kind == "policy":
+		return &orgPolicy{}
+	case partition == "roster":
+		return &rosterEntry{}
+	case partition == "due":
+		return &expiryEntry{}
+	case partition == "notice" && kind == "claim":
+		return &claim{}
+	case partition == "idem" && kind == "answer":
+		return &remembered{}
+	case key == sweepCursorKey:
+		return &sweepCursor{}
+	case key == PublishedKeysAt:
+		return &publishedKeys{}
+	}
+	return nil
+}
 
 func b64(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
 

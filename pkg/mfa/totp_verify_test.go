@@ -1,6 +1,7 @@
 package mfa_test
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -189,33 +190,53 @@ func TestR11ACodeSpentAtAStepUpIsSpentAtASignIn(t *testing.T) {
 	wantCode(t, err, mfa.WrongCode)
 }
 
-// stored reads an item of a user's of org, as the fields of its record.
-func stored(t *testing.T, w *mfatest.World, user, sort string) (store.Item, map[string]any) {
+// stored reads an item of a user's of org.
+func stored(t *testing.T, w *mfatest.World, user, sort string) store.Item {
 	t.Helper()
-	return storedIn(t, w, org, user, sort)
+	return storedAt(t, w, partition(org, user), sort)
 }
 
-func storedIn(t *testing.T, w *mfatest.World, org, user, sort string) (store.Item, map[string]any) {
+func storedAt(t *testing.T, w *mfatest.World, partition, sort string) store.Item {
 	t.Helper()
-	item, err := store.GetOne(t.Context(), w.Store, store.Key{Partition: partition(org, user), Sort: sort})
+	item, err := store.GetOne(t.Context(), w.Store, store.Key{Partition: partition, Sort: sort})
 	if err != nil || item.Absent() {
 		t.Fatalf("no %s, %v", sort, err)
 	}
-	var fields map[string]any
-	if err := json.Unmarshal(item.Body, &fields); err != nil {
-		t.Fatal(err)
-	}
-	return item, fields
+	return item
 }
 
-// forge writes fields over an item.
-func forge(t *testing.T, w *mfatest.World, item store.Item, fields map[string]any) {
+// transplant puts a field of one item, by the name that it is shown by, into another.
+func transplant(t *testing.T, w *mfatest.World, into, from store.Item, field string) {
 	t.Helper()
-	body, err := json.Marshal(fields)
+	body, err := mfa.Transplant(into, from, field)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Store.Commit(t.Context(), store.NewVersion(), store.Write{Key: item.Key, Expect: item.Version, Body: body}); err != nil {
+	forge(t, w, into, body)
+}
+
+// forge writes a body over an item.
+func forge(t *testing.T, w *mfatest.World, item store.Item, body []byte) {
+	t.Helper()
+	write := store.Write{Key: item.Key, Expect: item.Version, Body: body, Expires: item.Expires}
+	if err := w.Store.Commit(t.Context(), store.NewVersion(), write); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// laterFormat is a record as code of a later format writes it.
+func laterFormat(body []byte) []byte {
+	return bytes.Replace(body, []byte{0, 1}, []byte{0, 2}, 1) // the first field is the format
+}
+
+// look decodes what an item holds, by the names that its fields are shown by.
+func look(t *testing.T, item store.Item, into any) {
+	t.Helper()
+	text, err := mfa.ShowItem(item)
+	if err == nil {
+		err = json.Unmarshal(text, into)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 }
@@ -235,19 +256,18 @@ func TestASecretThatIsMovedOpensForNobody(t *testing.T) {
 		owner string
 		app   *mfatest.Authenticator
 	}{"another user's": {"u-18", bobs}, "another factor's": {user, second}} {
-		item, fields := stored(t, w, user, "factor#"+a.Factor)
-		_, others := stored(t, w, from.owner, "factor#"+from.app.Factor)
-		fields["secret"] = others["secret"]
-		forge(t, w, item, fields)
+		transplant(t, w, stored(t, w, user, "factor#"+a.Factor), stored(t, w, from.owner, "factor#"+from.app.Factor), "secret")
 		if err := answer(a.Factor, from.app); err == nil || mfa.AsError(err).Code != mfa.Unavailable {
 			t.Errorf("%s: got %v, want unavailable", name, err)
 		}
 	}
-	_, others := stored(t, w, "u-18", "factor#"+bobs.Factor)
-	forge(t, w, store.Item{Key: store.Key{Partition: partition(org, user), Sort: "factor#" + bobs.Factor}}, others)
-	item, guard := stored(t, w, user, "guard")
-	guard["factors"] = append(guard["factors"].([]any), map[string]any{"id": bobs.Factor, "kind": "totp"})
-	forge(t, w, item, guard)
+	forge(t, w, store.Item{Key: store.Key{Partition: partition(org, user), Sort: "factor#" + bobs.Factor}}, stored(t, w, "u-18", "factor#"+bobs.Factor).Body)
+	guard := stored(t, w, user, "guard")
+	body, err := mfa.Listing(guard, bobs.Factor, mfa.TOTP)
+	if err != nil {
+		t.Fatal(err)
+	}
+	forge(t, w, guard, body)
 	if err := answer(bobs.Factor, bobs); err == nil || mfa.AsError(err).Code != mfa.Unavailable {
 		t.Errorf("another user's factor as a whole: got %v, want unavailable", err)
 	}

@@ -267,14 +267,14 @@ func (u *unit) theft(a *account, b *browser, p *orgPolicy) {
 // A browser that is trusted: one line of tokens, of which generation Generation is the newest.
 type browser struct {
 	record.Head
-	ID            string    `json:"id"` // tb_…
-	Epoch         string    `json:"epoch"`
-	Name          string    `json:"name,omitempty"`
-	Kind          Kind      `json:"kind"` // of the factor that earned it
-	PolicyVersion int       `json:"policy_version"`
-	Created       time.Time `json:"created"`
-	Ends          time.Time `json:"ends"` // fixed when it was granted
-	LastUsed      time.Time `json:"last_used"`
-	Generation    uint32    `json:"generation"`
-	Key           string    `json:"key"` // ring key of the newest token
+	ID            string    `json:"id" record:"1,id=tb_"` // tb_…
+	Epoch         string    `json:"epoch" record:"2,word"`
+	Name          string    `json:"name" record:"3"`
+	Kind          Kind      `json:"kind" record:"4"` // of the factor that earned it
+	PolicyVersion int       `json:"policy_version" record:"5"`
+	Created       time.Time `json:"created" record:"6"`
+	Ends          time.Time `json:"ends" record:"7"` // fixed when it was granted
+	LastUsed      time.Time `json:"last_used" record:"8"`
+	Generation    uint32    `json:"generation" record:"9"`
+	Key           string    `json:"key" record:"10,word"` // ring key of the newest token
 }

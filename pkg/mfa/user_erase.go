@@ -85,5 +85,5 @@ func (u *unit) erase(a *account, policyVersion int) (more, last bool) {
 // erased stands where a user was, for as long as the event of the erasure takes to be handed on.
 type erased struct {
 	record.Head
-	At time.Time `json:"at"`
+	At time.Time `json:"at" record:"1"`
 }

@@ -267,7 +267,8 @@ func TestAnErasureLeavesNothingReadable(t *testing.T) {
 		trusted(t, w)
 		w.Clock.Advance(time.Hour)
 	}
-	secrets := []string{`"` + user + `"`, mail, `"Ana"`, "Firefox", `"` + org + `"`}
+	asStored := func(text string) string { return string(byte(0x60+len(text))) + text } // RFC 8949 section 3: short text after its length
+	secrets := []string{asStored(user), mail, asStored("Ana"), "Firefox", asStored(org)}
 	before := everything(t, w, org, user)
 	for _, s := range secrets {
 		if !strings.Contains(before, s) {

@@ -2,7 +2,6 @@ package walk
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	"countersign/pkg/store"
@@ -279,5 +278,5 @@ func (e *ending) ended(c *call) bool {
 	if g.EnrolmentSlot != nil {
 		slots = append(slots, *g.EnrolmentSlot)
 	}
-	return slices.ContainsFunc(slots, func(slot slotView) bool { return strings.HasSuffix(c.challenge, slot.ID) && slot.State != "" })
+	return slices.ContainsFunc(slots, func(slot slotView) bool { return slot.isOf(c.challenge) && slot.State != "" })
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"countersign/pkg/mfa"
@@ -74,7 +73,7 @@ func (e *ending) honest(c *call) error {
 	g, known := e.guards[c.user]
 	wrong, verified, by := 0, false, false
 	for _, slot := range g.Slots {
-		if strings.HasSuffix(c.challenge, slot.ID) {
+		if slot.isOf(c.challenge) {
 			wrong, verified, by = slot.Wrong, slot.State == "verified", slices.Contains(c.tokens, slot.WrittenBy)
 		}
 	}
@@ -278,7 +277,7 @@ func (e *ending) counted() error {
 			n := slot.Wrong + slot.answered()
 			counted += slot.answered()
 			for id := range answers {
-				if strings.HasSuffix(id, slot.ID) && answers[id] != n {
+				if slot.isOf(id) && answers[id] != n {
 					return fmt.Errorf("I2: %d answers to a challenge were recorded, and %d counted", answers[id], n)
 				}
 			}

@@ -34,7 +34,7 @@ func (e *ending) probe(user string, later time.Duration, ask func(*mfa.Service, 
 // recovered asks for a recovery code, when every lock is over.
 func (e *ending) recovered(user string, code seal.Secret) (in bool, err error) {
 	g := e.guards[user]
-	known := fmt.Sprint(user, code.Reveal(), g.Recovery, len(g.Factors))
+	known := fmt.Sprint(user, code.Reveal(), g.Recovery, g.digests, len(g.Factors))
 	if in, ok := e.props.tried[known]; ok {
 		return in, nil
 	}
@@ -57,9 +57,13 @@ func (e *ending) knows(user string, token seal.Secret) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	var begun struct {
-		Known bool `json:"known"`
+	shown, err := mfa.ShowItem(item)
+	if err != nil {
+		return false, err
 	}
-	err = json.Unmarshal(item.Body, &begun)
-	return begun.Known, err
+	var begun struct {
+		KnownBrowser bool `json:"known_browser"`
+	}
+	err = json.Unmarshal(shown, &begun)
+	return begun.KnownBrowser, err
 }

@@ -1,11 +1,18 @@
 package walk
 
 import (
+	"encoding/base64"
 	"encoding/json"
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/fxamacker/cbor/v2"
+
+	"countersign/pkg/mfa"
+	"countersign/pkg/seal"
 	"countersign/pkg/store"
 )
 
@@ -21,6 +28,8 @@ type guardView struct {
 	WrongRecoveryCodes wrongAnswersView `json:"wrong_recovery_codes"`
 	EvictedUntil       time.Time        `json:"evicted_until"`
 	EmailsSent         []int64          `json:"emails_sent"`
+
+	digests string // of the recovery codes that are left, of which ctl show says only how long they are
 
 	Recovery struct {
 		ID    string   `json:"id"`
@@ -126,6 +135,43 @@ func recordOf(key store.Key) string {
 	return sort
 }
 
+// isOf reports whether the slot is that of a challenge or an enrolment: it has the random part of its id.
+func (s slotView) isOf(id string) bool {
+	_, rest, _ := strings.Cut(id, "_")
+	raw, err := base64.RawURLEncoding.DecodeString(rest)
+	return err == nil && len(raw) >= seal.IDRandom && base64.RawURLEncoding.EncodeToString(raw[len(raw)-seal.IDRandom:]) == s.ID
+}
+
+// recoverySetNumber is the number under which a guard keeps its recovery codes.
+const recoverySetNumber = 12
+
+// hidden lists the byte strings of a record, of which ctl show says only how long they are: two records that differ in one
+// are two.
+func hidden(body []byte) string {
+	var all any
+	if cbor.Unmarshal(body, &all) != nil {
+		return ""
+	}
+	var text strings.Builder
+	var list func(any)
+	list = func(v any) {
+		switch v := v.(type) {
+		case []byte:
+			text.WriteString("\n" + base64.RawURLEncoding.EncodeToString(v))
+		case []any:
+			for _, inner := range v {
+				list(inner)
+			}
+		case map[any]any:
+			for _, key := range slices.SortedFunc(maps.Keys(v), func(a, b any) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) }) {
+				list(v[key])
+			}
+		}
+	}
+	list(all)
+	return text.String()
+}
+
 // show shows the record of an item. What it has shown it remembers, since the same records are looked at over and over.
 func (s *schedule) show(item store.Item) *shownRecord {
 	if r, ok := s.props.records[string(item.Body)]; ok {
@@ -134,11 +180,17 @@ func (s *schedule) show(item store.Item) *shownRecord {
 	if r, ok := s.records[string(item.Body)]; ok {
 		return r
 	}
-	r := &shownRecord{json: item.Body, text: string(item.Body)}
+	r := &shownRecord{text: string(item.Body)}
 	if name := recordOf(item.Key); name != "" && len(item.Body) > 0 {
+		shown, err := mfa.ShowItem(item)
+		s.blame(err)
+		r.json, r.text = shown, string(shown)+hidden(item.Body)
 		s.blame(s.props.meet(name, r.json))
 		if name == "guard" {
 			s.blame(json.Unmarshal(r.json, &r.guard))
+			var kept map[uint64]cbor.RawMessage
+			s.blame(cbor.Unmarshal(item.Body, &kept))
+			r.guard.digests = hidden(kept[recoverySetNumber])
 		}
 	}
 	s.records[string(item.Body)] = r

@@ -1,7 +1,9 @@
 package record_test
 
 import (
+	"bytes"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,7 +13,7 @@ import (
 
 type note struct {
 	record.Head
-	Text string `json:"text"`
+	Text string `json:"text" record:"1"`
 }
 
 func TestARecordIsReadAsItWasWritten(t *testing.T) {
@@ -30,9 +32,13 @@ func TestARecordOfAFormatThatIsNotKnownIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	later := strings.Replace(string(body), `"format":1`, `"format":2`, 1)
-	for name, body := range map[string]string{"a later one": later, "none": `{"text":"hello"}`, "a negative one": `{"format":-1}`} {
-		err := record.Decode(store.Item{Key: store.Key{Sort: "note"}, Body: []byte(body)}, &note{})
+	if want := []byte{0xa2, 0, 1, 1, 0x65, 'h', 'e', 'l', 'l', 'o'}; !bytes.Equal(body, want) {
+		t.Fatalf("got % x, want % x", body, want)
+	}
+	later := slices.Clone(body)
+	later[2] = 2
+	for name, body := range map[string][]byte{"a later one": later, "none": {0xa1, 1, 0x61, 'h'}, "a negative one": {0xa1, 0, 0x20}} {
+		err := record.Decode(store.Item{Key: store.Key{Sort: "note"}, Body: body}, &note{})
 		if !errors.Is(err, record.ErrUnreadable) || !strings.Contains(err.Error(), "note") {
 			t.Errorf("%s: got %v, want ErrUnreadable with the item's name", name, err)
 		}
@@ -40,7 +46,7 @@ func TestARecordOfAFormatThatIsNotKnownIsRefused(t *testing.T) {
 }
 
 func TestAnAbsentOrDamagedItemIsNoRecord(t *testing.T) {
-	for _, item := range []store.Item{{}, {Body: []byte("{")}} {
+	for _, item := range []store.Item{{}, {Body: []byte{0xa2, 0, 1}}, {Body: []byte{0xa1, 0, 1, 0}}, {Body: []byte{0xa2, 0, 1, 0, 1}}, {Body: []byte{0xa2, 0, 1, 9, 1}}} {
 		if err := record.Decode(item, &note{}); !errors.Is(err, record.ErrUnreadable) {
 			t.Errorf("%q: got %v, want ErrUnreadable", item.Body, err)
 		}

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"countersign/pkg/cloud"
+	"countersign/pkg/store"
+)
+
+type showItems struct {
+	Partition string `arg:"" help:"The partition of the items, as the map of the table in the package comment of pkg/mfa has it."`
+	Sort      string `arg:"" optional:"" help:"The sort key of one item. Without it all items of the partition are shown."`
+}
+
+// A shownItem is an item as it is printed, one to a line.
+type shownItem struct {
+	Sort    string          `json:"sort"`
+	Version string          `json:"version"`
+	Expires *time.Time      `json:"expires,omitempty"`
+	Item    json.RawMessage `json:"item"`
+}
+
+// Run prints the items, one JSON object to a line.
+func (c *showItems) Run(ctx context.Context, p *program, where place) error {
+	return where.use(p, func(s *site) error {
+		found := 0
+		q := store.Query{Partition: c.Partition}
+		for more := true; more; {
+			page, err := s.store.Query(ctx, q)
+			if err != nil {
+				return fmt.Errorf("read the partition: %w", err)
+			}
+			for _, item := range page.Items {
+				if c.Sort != "" && item.Key.Sort != c.Sort {
+					continue
+				}
+				found++
+				if err := c.print(p, item); err != nil {
+					return err
+				}
+			}
+			q.After, more = page.Last, page.More
+		}
+		if found == 0 {
+			return fmt.Errorf("there is no such item in the partition %s", c.Partition)
+		}
+		return nil
+	})
+}
+
+func (c *showItems) print(p *program, item store.Item) error {
+	shown, err := cloud.ShowItem(item)
+	if err != nil {
+		return fmt.Errorf("show the item %s: %w", item.Key.Sort, err)
+	}
+	line := shownItem{Sort: item.Key.Sort, Version: string(item.Version), Item: shown}
+	if !item.Expires.IsZero() {
+		line.Expires = &item.Expires
+	}
+	text, err := json.Marshal(line)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(p.out, string(text))
+	return err
+}
