@@ -52,3 +52,32 @@ func TestAnAbsentOrDamagedItemIsNoRecord(t *testing.T) {
 		}
 	}
 }
+
+func TestShowHidesBytesAndSecrets(t *testing.T) {
+	type kept struct {
+		record.Head
+		Word    string   `json:"word" record:"1,word"`
+		Digest  string   `json:"digest" record:"2,secret"`
+		Digests []string `json:"digests" record:"3,secret"`
+		Key     []byte   `json:"key" record:"4"`
+		Keys    [][]byte `json:"keys" record:"5"`
+		Absent  string   `json:"absent" record:"6"`
+	}
+	was := &kept{Word: "AAAA", Digest: "BBBBBBBB", Digests: []string{"CCCC"}, Key: []byte("key"), Keys: [][]byte{[]byte("keys")}}
+	body, err := record.Encode(was)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := record.Show(store.Item{Body: body}, &kept{})
+	want := `{"format":1,"word":"AAAA","digest":"(6 bytes)","digests":["(3 bytes)"],"key":"(3 bytes)","keys":["(4 bytes)"]}`
+	if err != nil || string(got) != want {
+		t.Errorf("got %s, %v, want %s", got, err, want)
+	}
+}
+
+func TestARecordOfIndefiniteLengthIsRefused(t *testing.T) {
+	body := []byte{0xbf, 0, 1, 1, 0x61, 'h', 0xff}
+	if err := record.Decode(store.Item{Body: body}, &note{}); !errors.Is(err, record.ErrUnreadable) {
+		t.Errorf("got %v, want ErrUnreadable", err)
+	}
+}
