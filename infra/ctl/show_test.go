@@ -1,10 +1,16 @@
 package main
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"countersign/pkg/cloud"
 	"countersign/pkg/seal"
+	"countersign/pkg/store"
+	"countersign/pkg/store/record"
 )
 
 func TestShowPrintsItemsAsJSONAndNoSecret(t *testing.T) {
@@ -27,4 +33,39 @@ func TestShowPrintsItemsAsJSONAndNoSecret(t *testing.T) {
 	if code := o.run(t, "show", "key#"+hash, "other", "--local", dir); code != 1 || !strings.Contains(o.told, "no such item") {
 		t.Errorf("an item that is not there: got exit code %d and %s", code, o.told)
 	}
+}
+
+// Every item that the map of the table has can be shown.
+func TestShowKnowsEveryItemOfTheTable(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "pkg", "mfa", "doc.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, found := strings.Cut(string(text), "//\tpartition ")
+	header, table, _ := strings.Cut("//\tpartition "+table, "\n")
+	table, _, whole := strings.Cut(table, "\n//\n")
+	if !found || !whole {
+		t.Fatal("the package comment of mfa has no map of the table")
+	}
+	sort, item := strings.Index(header, "sort "), strings.Index(header, "item ")
+	rows := 0
+	for line := range strings.SplitSeq(table, "\n") {
+		key := store.Key{Partition: strings.TrimSpace(cells(line, len("//\t"), sort)), Sort: strings.TrimSpace(cells(line, sort, item))}
+		if key.Partition == "" {
+			continue // the row goes on
+		}
+		rows++
+		if _, err := cloud.ShowItem(store.Item{Key: key, Version: "v", Body: []byte{0xff}}); !errors.Is(err, record.ErrUnreadable) {
+			t.Errorf("%s %s: got %v, want that the item is of a kind that is known, and unreadable", key.Partition, key.Sort, err)
+		}
+	}
+	if rows < 20 {
+		t.Errorf("found %d rows, want the 20 and more that there are", rows)
+	}
+}
+
+// cells is a part of a line, by its characters.
+func cells(line string, from, to int) string {
+	runes := []rune(line)
+	return string(runes[min(from, len(runes)):min(to, len(runes))])
 }

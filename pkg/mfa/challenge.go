@@ -176,7 +176,7 @@ func (ch *challenge) notHanded(r route, mark int64) func(*unit, bool) error {
 		if notTaken && a.exists() && a.guard.uncountEmail(mark) {
 			u.put(a.item, a.guard, time.Time{})
 		}
-		u.event(sent.event(DeliveryFailure, map[string]any{"channel": "email", "sequence": letter(sequence)}))
+		u.event(sent.event(DeliveryFailure, map[string]any{"channel": channelEmail, "sequence": letter(sequence)}))
 		return nil
 	}
 }

@@ -160,9 +160,10 @@
 //
 // In these tables U is the route of a user, and O its first half, the route of the org: base64url of the first 16 bytes of
 // SHA-256 of the org, then of org and user, each length-prefixed. Ids and bearers carry the route, so that a step can start
-// all its reads at once. Every body is CBOR with a format number (package record); ctl show prints it as JSON. Times are UTC. In DynamoDB an item has pk, sk, v (its version, which is
-// the token of its commit), x (TTL, in seconds), b (its body) and e (the events that are stored with it). The last two
-// columns name functions. Whoever reads one item of a user's partition u#U usually reads all of it, with one Query.
+// all its reads at once. Every body is CBOR with a format number (see package record), and ctl show prints it as JSON. Times
+// are in UTC. In DynamoDB an item has pk, sk, v (its version, which is the token of its commit), x (TTL, in seconds), b (its
+// body) and e (the events that are stored with it, as JSON). The last two columns name functions. A function that reads one
+// item of a user's partition u#U usually reads all of it, with one Query.
 //
 //	partition          sort            item                                                  gone after       written by                  read by
 //	u#U                guard           guard: epoch, profile, 2FA on or off, enforcement;    never            challenge, verify, enrol,   these

@@ -189,7 +189,7 @@ func (v *enrolmentView) notHanded(mark int64) func(*unit, bool) error {
 		if given || en.ID != id {
 			u.put(a.item, a.guard, time.Time{})
 		}
-		u.event(a.guard.event(DeliveryFailure, policyVersion, map[string]any{"channel": "email", "enrolment": id, "sequence": letter(sequence)}))
+		u.event(a.guard.event(DeliveryFailure, policyVersion, map[string]any{"channel": channelEmail, "enrolment": id, "sequence": letter(sequence)}))
 		return nil
 	}
 }

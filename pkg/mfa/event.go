@@ -44,31 +44,32 @@ func userActor(user string) activity.Actor {
 	return activity.Actor{Kind: "user", ID: user}
 }
 
-// by is the event with another actor than the caller.
+// by returns the event with an actor who is not the caller.
 func (e pendingEvent) by(who activity.Actor) pendingEvent {
 	e.Actor = who
 	return e
 }
 
-// pendingEvent is how an event rides on a Put: with who is told of it, if anybody is.
+// A pendingEvent is an event that is stored with an item of its commit until it is handed on, together with the people who
+// are told of it.
 //
-// What rides on an item stays in it for as long as nobody writes it again. An event rides on items that an erasure of its
-// user removes, or that are gone within half an hour; on any other it names the user by the route only, and tells nobody.
+// It stays there until the item is written again. So an event is stored with an item that an erasure of its user removes, or
+// that is gone within half an hour. With any other item it names the user by the route only, and nobody is told of it.
 type pendingEvent struct {
 	activity.Event
-	Life  string // of the user it is about
-	Of    []byte // the route of the user, in the place of User
-	Topic string // what the user is told of it; empty: nothing
+	Life  string // of the user that the event is about
+	Of    []byte // the route of that user, if User is empty
+	Topic string // what the user is told; empty if the user is told nothing
 	To    []recipient
 
-	former profile // where it is that the address has changed: what it was
-	judged bool    // whether the user is told is decided
+	former profile // the profile before, if the event is that the address has changed
+	judged bool    // it has been decided whether the user is told
 }
 
 func newEventID() string { return seal.ID("ev_", nil) }
 
-// A eventBatch is all that rides on one commit: its events, what they have in common said once, since a KB more is a write
-// more; the notices that sum up; and when there will be room for what waits to be told.
+// An eventBatch is what is stored with one commit: its events, the notices that sum up, and when there will be room for what
+// waits to be told. What the events have in common is said once, because each further KB of an item costs a write unit.
 type eventBatch struct {
 	Org           string         `json:"o"`
 	User          string         `json:"u,omitempty"`
@@ -82,7 +83,8 @@ type eventBatch struct {
 	Waits         time.Time      `json:"w,omitzero"`
 }
 
-// A batchEntry is what one of the events has for itself. An actor or a policy that is said here is another one.
+// A batchEntry is what one event of a batch doesn't share with the others. It has an actor or a policy version only if that
+// is not the batch's own.
 type batchEntry struct {
 	ID            string          `json:"i"`
 	Type          string          `json:"y"`
@@ -98,7 +100,7 @@ var (
 	errUntold = errors.New("an event that its user is told of, in a commit that doesn't put the guard")
 )
 
-// batchOfEvents is what rides on the unit's commit; empty: nothing does.
+// batchOfEvents returns what is stored with the unit's commit. It is empty if there is nothing to hand on.
 func (u *unit) batchOfEvents() (string, error) {
 	about := u.events
 	if len(about) == 0 && u.told != nil {
@@ -145,8 +147,8 @@ func decodeEventBatch(r store.Record) (*eventBatch, error) {
 	return m, nil
 }
 
-// carried are the events as they ride.
-func (m *eventBatch) carried() (events []pendingEvent) {
+// pendingEvents returns the events of the batch, each one whole.
+func (m *eventBatch) pendingEvents() (events []pendingEvent) {
 	for _, l := range m.Events {
 		e := pendingEvent{
 			Event: activity.Event{

@@ -11,6 +11,7 @@ import (
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
 	"countersign/pkg/store/fault"
+	"countersign/pkg/store/record"
 )
 
 var filterItem = store.Key{Partition: "filter", Sort: "filter"}
@@ -86,6 +87,7 @@ func TestAKeyWhoseItemSaysSomethingElseThanItCarriesIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := store.Key{Partition: "key#" + seal.HashBearer(key.Reveal()), Sort: "key"}
+	bodies := map[string][]byte{}
 	for name, grant := range map[string]apikey.Grant{
 		"another client": {Client: "other", Scopes: []apikey.Scope{apikey.SignIn}, Org: org},
 		"another org":    {Client: "narrow", Scopes: []apikey.Scope{apikey.SignIn}, Org: "globex"},
@@ -97,7 +99,18 @@ func TestAKeyWhoseItemSaysSomethingElseThanItCarriesIsRefused(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		body := storedAt(t, w, "key#"+seal.HashBearer(other.Reveal()), "key").Body
+		bodies[name] = storedAt(t, w, "key#"+seal.HashBearer(other.Reveal()), "key").Body
+	}
+	unknown := struct {
+		record.Head
+		Client string   `record:"1"`
+		Scopes []string `record:"3"`
+		Org    string   `record:"4"`
+	}{Client: "narrow", Scopes: []string{"a later one"}, Org: org}
+	if bodies["a scope that nobody knows"], err = record.Encode(&unknown); err != nil {
+		t.Fatal(err)
+	}
+	for name, body := range bodies {
 		item, err := store.GetOne(t.Context(), w.Store, at)
 		if err != nil {
 			t.Fatal(err)

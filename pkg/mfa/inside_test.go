@@ -44,7 +44,7 @@ func TestEventsOfOneCommitKeepTheirOwnPolicyVersionAndActor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	read := m.carried()
+	read := m.pendingEvents()
 	if len(read) != 2 {
 		t.Fatalf("got %+v", read)
 	}

@@ -116,7 +116,7 @@ func (s *Service) recordUndelivered(ctx context.Context, n *addressed, c *claim)
 		}
 		if a.exists() && a.guard.life() == n.life {
 			u.put(a.item, a.guard, time.Time{})
-			u.event(a.guard.event(DeliveryFailure, n.about.PolicyVersion, map[string]any{"channel": "email", "about": n.about.ID}).by(serviceActor))
+			u.event(a.guard.event(DeliveryFailure, n.about.PolicyVersion, map[string]any{"channel": channelEmail, "about": n.about.ID}).by(serviceActor))
 		}
 		u.put(c.Item, c, u.now.Add(claimedFor))
 		return nil

@@ -84,7 +84,7 @@ func (s *Service) gather(ctx context.Context, records []store.Record) (publicati
 		if r != "" && b.User == "" {
 			continue
 		}
-		for _, e := range b.carried() {
+		for _, e := range b.pendingEvents() {
 			p.events = append(p.events, filing(&e, r, g))
 			if g != nil {
 				for _, to := range e.To {

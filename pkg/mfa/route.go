@@ -7,8 +7,8 @@ import (
 	"countersign/pkg/seal"
 )
 
-// A route is where a user's items are: the hash of the org, then that of org and user together. Ids and bearers carry
-// it in front of their random part, so that all reads of a step can start at once.
+// A route says where a user's items are. It is the hash of the org, and then the hash of org and user together. Ids and
+// bearers carry it in front of their random part, so that all reads of a step can start at once.
 type route string
 
 const routeLen = 2 * seal.RouteLen
@@ -18,7 +18,8 @@ func routeOf(org, user string) route { return route(seal.Route(org) + seal.Route
 // org is the org's half of a route.
 func (r route) org() route { return r[:seal.RouteLen] }
 
-// shortID is the random part of an id, base64url: enough to name it beside its user. What is no id has none.
+// shortID returns the random part of an id, in base64url. That is enough to name the thing if its user is known. It is
+// empty for a text that is not an id.
 func shortID(id string) string {
 	_, rest, _ := strings.Cut(id, "_")
 	raw, err := base64.RawURLEncoding.DecodeString(rest)

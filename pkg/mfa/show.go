@@ -11,10 +11,10 @@ import (
 	"countersign/pkg/store/record"
 )
 
-// ShowItem gives what an item of the table holds as a JSON object with the names of its fields. Of what is secret, and of
-// digests and hashes of it, it says only how many bytes there are; fields with their zero value are left out. It is for
-// operators, and for tests. It fails for a key under which the table has nothing that this package or one
-// beneath it keeps, and with record.ErrUnreadable for an item that is absent or damaged.
+// ShowItem returns what an item of the table holds, as a JSON object with the names of its fields. It says only how many
+// bytes there are of a secret, and of a digest or hash of one. Fields with their zero value are left out. It is for
+// operators and for tests. It fails with record.ErrUnreadable if the item is absent or damaged, and with another error if
+// neither this package nor one that it imports keeps anything under the item's key.
 func ShowItem(item store.Item) ([]byte, error) {
 	for _, recordAt := range []func(store.Key) record.Record{recordAt, apikey.RecordAt} {
 		if r := recordAt(item.Key); r != nil {

@@ -9,7 +9,8 @@ import (
 	"countersign/pkg/store/record"
 )
 
-// recordAt gives an empty record of the kind that this package keeps at key; nil: it keeps nothing there.
+// recordAt returns an empty record of the kind that this package keeps at the key. It is nil if the package keeps nothing
+// there.
 func recordAt(key store.Key) record.Record {
 	kind, _, _ := strings.Cut(key.Sort, "#")
 	switch partition, _, _ := strings.Cut(key.Partition, "#"); {
