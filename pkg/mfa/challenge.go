@@ -271,17 +271,18 @@ func (ch *challenge) binding() binding {
 	return binding{id: ch.ID, purpose: purpose, expires: ch.Expires, last: ch.Code}
 }
 
-// A challenge: facts, and the digest of the code that went out last. What was tried against it is in the guard.
+// A challenge is one sign-in or step-up that waits for an answer: facts about it, and the digest of the code that was sent
+// last. What was tried against it is in the guard.
 type challenge struct {
 	record.Head
-	ID            string      `json:"-" record:"-"` // the partition of its item
+	ID            string      `json:"-" record:"-"` // its item has the id as its partition
 	Epoch         string      `json:"epoch" record:"1,word"`
-	Life          string      `json:"life" record:"2,word"` // that its events are of
+	Life          string      `json:"life" record:"2,word"` // the life that its events belong to
 	Org           string      `json:"org" record:"3"`
 	User          string      `json:"user" record:"4"`
 	Client        string      `json:"client" record:"5"`
-	Sender        string      `json:"sender" record:"6"`        // the name of the client that began it; empty: the client has none
-	Bearer        string      `json:"bearer" record:"7,secret"` // hash of the challenge token
+	Sender        string      `json:"sender" record:"6"`        // the name of the client that began it; empty if the client has none
+	Bearer        string      `json:"bearer" record:"7,secret"` // the hash of the challenge token
 	Purpose       string      `json:"purpose" record:"8"`
 	Action        *string     `json:"action" record:"9"`
 	Nonce         *string     `json:"nonce" record:"10"`
@@ -290,12 +291,12 @@ type challenge struct {
 	FirstFactor   FirstFactor `json:"first_factor" record:"13"`
 	Begun         time.Time   `json:"begun" record:"14"`
 	Expires       time.Time   `json:"expires" record:"15"`
-	Default       string      `json:"default" record:"16,id=fa_"` // the factor asked for
-	OnlyKind      Kind        `json:"only_kind" record:"17"`      // the one kind that a step-up takes; empty: any
-	KnownBrowser  bool        `json:"known_browser" record:"18"`  // begun in a browser where the user had answered rightly before
-	Code          *sentCode   `json:"code" record:"19"`
+	Default       string      `json:"default" record:"16,id=fa_"` // the factor that was asked for first; empty if there is none
+	OnlyKind      Kind        `json:"only_kind" record:"17"`      // the only kind that a step-up takes; empty if it takes every kind
+	KnownBrowser  bool        `json:"known_browser" record:"18"`  // it was begun in a known browser
+	Code          *sentCode   `json:"code" record:"19"`           // nil if no code was sent
 
-	// Where it can only be answered by enrolling a factor:
-	Enrolment string `json:"enrolment" record:"20,secret"` // hash of the enrolment token
-	Recovered string `json:"recovered" record:"21"`        // the effect of the recovery code that led to it
+	// These are set if only an enrolment can answer the challenge.
+	Enrolment string `json:"enrolment" record:"20,secret"` // the hash of the enrolment token
+	Recovered string `json:"recovered" record:"21"`        // the effect of the recovery code that led to it; empty if none did
 }

@@ -133,12 +133,13 @@ func tooManySends(wait time.Duration) *Error {
 // purpose; empty if it has none.
 func (s *Service) sender(client string) string { return cmp.Or(client, s.Sender, "Countersign") }
 
-// sentCode is a code that went out: never the code, only a keyed digest of it bound to this challenge.
+// A sentCode is a code that was sent. The code itself is not kept, only a keyed digest that is bound to one challenge or
+// enrolment.
 type sentCode struct {
 	Factor      string    `json:"factor" record:"1,id=fa_"`
-	Sequence    int       `json:"sequence" record:"2"` // 1 for the first of its challenge
+	Sequence    int       `json:"sequence" record:"2"` // 1 for the first code of its challenge or enrolment
 	Digest      string    `json:"digest" record:"3,secret"`
 	Sent        time.Time `json:"sent" record:"4"`
-	ResendAfter time.Time `json:"resend_after" record:"5"` // when the next may be asked for
+	ResendAfter time.Time `json:"resend_after" record:"5"` // when the next code can be asked for
 	Expires     time.Time `json:"expires" record:"6"`
 }

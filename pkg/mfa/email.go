@@ -96,8 +96,8 @@ func (g *guard) mayEmail(now time.Time) (wait time.Duration) {
 	return wait
 }
 
-// countEmail counts a code that is sent, and returns the mark that it is counted by. No two marks of a user are ever the
-// same, so that uncountEmail can take out exactly one code.
+// countEmail counts a code that is sent, and returns the mark that it is counted by, which is the time in Unix microseconds.
+// No two marks of a user are ever the same, so that uncountEmail can take out exactly one code.
 func (g *guard) countEmail(now time.Time) (mark int64) {
 	mark = max(now.UnixMicro(), g.LastUncounted+1)
 	if n := len(g.EmailsSent); n > 0 {

@@ -215,19 +215,20 @@ func (v *enrolmentView) mustProve(s *slot) bool {
 	return v.byToken && asked && v.ch.Recovered == "" && (s == nil || !s.Proven)
 }
 
-// enrolment is a factor that is being enrolled. A user has one at a time: beginning again puts another in its place.
+// An enrolment is a factor that is being enrolled. A user has one enrolment at a time: to begin again replaces the earlier
+// one.
 type enrolment struct {
 	record.Head
-	ID        string          `json:"id" record:"1,id=en_"` // en_…
+	ID        string          `json:"id" record:"1,id=en_"`
 	Epoch     string          `json:"epoch" record:"2,word"`
-	Client    string          `json:"client" record:"3"`
-	Challenge string          `json:"challenge" record:"4,id=ch_"` // that its finish answers; empty: none
-	Actor     *activity.Actor `json:"actor" record:"5"`            // an administrator, on the user's behalf
-	Reason    string          `json:"reason" record:"6"`           // theirs
+	Client    string          `json:"client" record:"3"`           // the client that began it, or that began its challenge
+	Challenge string          `json:"challenge" record:"4,id=ch_"` // the challenge that finishing it answers; empty if there is none
+	Actor     *activity.Actor `json:"actor" record:"5"`            // the administrator who enrols the factor for the user; nil if the user does it
+	Reason    string          `json:"reason" record:"6"`           // the administrator's reason
 	Begun     time.Time       `json:"begun" record:"7"`
 	Expires   time.Time       `json:"expires" record:"8"`
-	Proven    bool            `json:"proven" record:"9"`  // the address was, by a code that went there before
-	Begins    int             `json:"begins" record:"10"` // by enrolment tokens, this one and those that it took the place of
-	Code      *sentCode       `json:"code" record:"11"`
+	Proven    bool            `json:"proven" record:"9"`  // the address was proven before, so finishing needs no code
+	Begins    int             `json:"begins" record:"10"` // how many enrolments enrolment tokens have begun, this one and the replaced ones together
+	Code      *sentCode       `json:"code" record:"11"`   // nil if no code was sent
 	Factor    factorRecord    `json:"factor" record:"12"`
 }

@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// expiryEntry is a trusted browser whose end falls in an hour, or a user whom something waits to be told to. It names its user by the route only, so that an erasure, which
-// can't find it, leaves nothing of the user in it.
+// An expiryEntry says that something is due in some hour: trust in a browser ends, or there is room to tell a user what
+// waits. It names the user by the route only. So it leaves nothing of the user after an erasure, which can't find it.
 type expiryEntry struct {
 	record.Head
 	Route     []byte    `json:"route" record:"1,word"`
-	Browser   string    `json:"browser" record:"2,id=tb_"`
-	Epoch     string    `json:"epoch" record:"3,word"`
+	Browser   string    `json:"browser" record:"2,id=tb_"` // empty if Notices
+	Epoch     string    `json:"epoch" record:"3,word"`     // the epoch that the browser carries; empty if Notices
 	Due       time.Time `json:"due" record:"4"`
-	Announced bool      `json:"announced" record:"5"`
-	Notices   bool      `json:"notices" record:"6"` // instead of a browser: something waits to be told, and there is room at Ends
+	Announced bool      `json:"announced" record:"5"` // the sweep has recorded that trust has ended
+	Notices   bool      `json:"notices" record:"6"`   // the entry is about what waits to be told, and not about a browser
 }
 
 const expiryShards = 4

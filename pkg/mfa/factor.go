@@ -127,21 +127,21 @@ func (a *account) shownFactors() []Factor {
 	return shown
 }
 
-// enrolledFactor is an enrolled factor that counts. What else there is to know of it is in an item of its own.
+// An enrolledFactor is what the guard holds of a factor that counts. Everything else about the factor is in a factorRecord.
 type enrolledFactor struct {
 	ID   string    `json:"id" record:"1,id=fa_"`
 	Kind Kind      `json:"kind" record:"2"`
-	Used time.Time `json:"used" record:"3"`
-	Step int64     `json:"step" record:"4"` // of totp: the last one accepted; no code of it or before it is good again
+	Used time.Time `json:"used" record:"3"` // when it was last used; zero if it never was
+	Step int64     `json:"step" record:"4"` // for totp: the time step of the last code that was accepted; codes of it or before are not accepted
 }
 
-// A factorRecord is all of an enrolled factor but what decides, which is in the guard.
+// A factorRecord is all that is kept of an enrolled factor, except what decides, which is in the guard.
 type factorRecord struct {
 	record.Head
 	ID      string    `json:"id" record:"1,id=fa_"`
 	Kind    Kind      `json:"kind" record:"2"`
 	Label   string    `json:"label" record:"3"`
 	Created time.Time `json:"created" record:"4"`
-	Contact string    `json:"contact" record:"5"` // where its codes go: the one it was proven with
-	Secret  []byte    `json:"secret" record:"6"`  // of totp, sealed
+	Contact string    `json:"contact" record:"5"` // where its codes are sent, which is where it was proven; empty if nothing is sent
+	Secret  []byte    `json:"secret" record:"6"`  // for totp: the sealed secret
 }

@@ -6,13 +6,13 @@ import (
 	"unicode/utf8"
 )
 
-// A FirstFactor is how the user came in before Countersign was asked, on the client's word.
+// A FirstFactor is how the user signed in before Countersign was asked, on the client's word.
 type FirstFactor struct {
-	Kind string     `json:"kind" record:"1"` // password, sso or other; empty means password
-	At   *time.Time `json:"at,omitempty" record:"2"`
-	IdP  *string    `json:"idp,omitempty" record:"3"`
-	AMR  []string   `json:"amr,omitempty" record:"4"` // RFC 8176 values, from the identity provider
-	ACR  *string    `json:"acr,omitempty" record:"5"`
+	Kind string     `json:"kind" record:"1"`          // password, sso or other; empty means password
+	At   *time.Time `json:"at,omitempty" record:"2"`  // when the user did that; nil if it is not known
+	IdP  *string    `json:"idp,omitempty" record:"3"` // the identity provider, as the client names it
+	AMR  []string   `json:"amr,omitempty" record:"4"` // how the identity provider checked the user (RFC 8176)
+	ACR  *string    `json:"acr,omitempty" record:"5"` // the acr that the identity provider has given (OpenID Connect Core 1.0, section 2)
 }
 
 func (f *FirstFactor) check() error {

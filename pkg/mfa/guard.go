@@ -85,38 +85,42 @@ func (g *guard) unlock(now time.Time) (was bool) {
 	return was
 }
 
-// The guard: the one item of a user that decides. See the package comment.
+// A guard is the one item of a user that decides. The package comment says how.
 type guard struct {
 	record.Head
 	Org     string  `json:"org" record:"1"`
 	User    string  `json:"user" record:"2"`
-	Epoch   string  `json:"epoch" record:"3,word"` // random; what carries another one is dead
+	Epoch   string  `json:"epoch" record:"3,word"` // a random word; what carries another one is dead
 	Profile profile `json:"profile" record:"4"`
 
-	ActivityKey []byte `json:"activity_key" record:"5"` // key of what the org's activity says of the user
+	// The key under which the org's activity encrypts what it says of the user.
+	ActivityKey []byte `json:"activity_key" record:"5"`
 
-	TrustEpoch string `json:"trust_epoch" record:"6,word"` // random; what trusted browsers carry instead, once trust has died alone
+	// The random word that trusted browsers carry in place of the epoch. It is empty until all trust is ended without a new
+	// epoch.
+	TrustEpoch string `json:"trust_epoch" record:"6,word"`
 
-	KnownWord string `json:"known_word" record:"7,word"` // random; what known tokens carry besides the epoch, once some were ended alone
+	// The random word that known tokens are bound to besides the epoch. It is empty until they are ended without a new epoch.
+	KnownWord string `json:"known_word" record:"7,word"`
 
-	Enabled       bool `json:"enabled" record:"8"`        // 2FA turned on by the user
-	Enforced      bool `json:"enforced" record:"9"`       // by an administrator, whatever the policy requires
-	Deprovisioned bool `json:"deprovisioned" record:"10"` // the client said so, and hasn't put the user again since
+	Enabled       bool `json:"enabled" record:"8"`        // 2FA is turned on, by the user or with the first factor
+	Enforced      bool `json:"enforced" record:"9"`       // an administrator requires 2FA of this user, whatever the policy requires
+	Deprovisioned bool `json:"deprovisioned" record:"10"` // the client has deprovisioned the user, and hasn't put the user again since
 
-	Factors          []enrolledFactor `json:"factors" record:"11"`            // a factor that isn't here is none
-	Recovery         *recoverySet     `json:"recovery" record:"12"`           // nil: there is none
-	RecoveryCodesDue bool             `json:"recovery_codes_due" record:"13"` // the next verify makes a set of recovery codes and shows it
+	Factors          []enrolledFactor `json:"factors" record:"11"`            // all factors that count
+	Recovery         *recoverySet     `json:"recovery" record:"12"`           // nil if the user has no recovery codes
+	RecoveryCodesDue bool             `json:"recovery_codes_due" record:"13"` // the next verify makes recovery codes and shows them
 
 	Slots              []slot       `json:"slots" record:"14"`
-	EvictedUntil       time.Time    `json:"evicted_until" record:"15"`        // a challenge without a slot, begun then or before, was evicted: dead
-	EnrolmentSlot      *slot        `json:"enrolment_slot" record:"16"`       // of the enrolment that something was sent for or tried against
-	WrongCodes         wrongAnswers `json:"wrong_codes" record:"17"`          // wrong codes
+	EvictedUntil       time.Time    `json:"evicted_until" record:"15"`        // a challenge that has no slot and was begun then or before is dead
+	EnrolmentSlot      *slot        `json:"enrolment_slot" record:"16"`       // of the newest enrolment that something was sent for or tried against
+	WrongCodes         wrongAnswers `json:"wrong_codes" record:"17"`          // wrong answers that were no recovery codes
 	WrongRecoveryCodes wrongAnswers `json:"wrong_recovery_codes" record:"18"` // wrong recovery codes
-	EmailsSent         []int64      `json:"emails_sent" record:"19"`          // codes by email of the last 24 hours, Unix microseconds, oldest first
-	LastUncounted      int64        `json:"last_uncounted" record:"20"`       // the latest of those that were taken out of EmailsSent again
-	NoticesSent        []int64      `json:"notices_sent" record:"21"`         // of the last 24 hours, Unix milliseconds, oldest first
-	NoticesWaiting     []waiting    `json:"notices_waiting" record:"22"`      // to be told, once there is room
-	MFATime            time.Time    `json:"mfa_time" record:"23"`             // last real second factor
+	EmailsSent         []int64      `json:"emails_sent" record:"19"`          // marks of the codes by email of the last 24 hours (see countEmail), the oldest first
+	LastUncounted      int64        `json:"last_uncounted" record:"20"`       // the latest mark that was taken out of EmailsSent again; 0 if none was
+	NoticesSent        []int64      `json:"notices_sent" record:"21"`         // when notices were sent in the last 24 hours, in Unix milliseconds
+	NoticesWaiting     []waiting    `json:"notices_waiting" record:"22"`      // what the user is told once there is room
+	MFATime            time.Time    `json:"mfa_time" record:"23"`             // when a challenge was last answered with a factor, or by enrolling one
 
-	RosterVersion store.Version `json:"roster_version" record:"24,word"` // the commit that last wrote the user's line in the roster
+	RosterVersion store.Version `json:"roster_version" record:"24,word"` // the commit that last wrote the user's roster entry
 }

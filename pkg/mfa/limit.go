@@ -25,20 +25,20 @@ func recoveryBudget() budget { return budget{5, 10} }
 // forever is the end of a lock that does not end by itself, but only by right or by unlock.
 var forever = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
 
-// wrongAnswers counts a user's wrong answers of one sort, in two budgets of the same size: one for browsers where this user has
-// answered rightly before, and one for all others. So somebody who has only the password can't lock the owner out of a
-// browser that the owner knows. The zero value means that nobody has tried.
+// wrongAnswers counts a user's wrong answers of one sort, in two budgets of the same size: one for known browsers, where this
+// user has answered rightly before, and one for all others. So somebody who has only the password can't lock the owner out
+// of a browser that the owner uses. The zero value means that no wrong answer was given.
 type wrongAnswers struct {
-	attempts               // in all other browsers
-	KnownBrowsers attempts `json:"known_browsers" record:"4"` // in browsers where this user has answered rightly before
-	InARow        int      `json:"in_a_row" record:"5"`       // wrong answers in a row, in both budgets together, however long ago
+	attempts               // in browsers that aren't known
+	KnownBrowsers attempts `json:"known_browsers" record:"4"` // in known browsers
+	InARow        int      `json:"in_a_row" record:"5"`       // how many wrong answers there were in a row, in both budgets together
 }
 
 // attempts are the wrong answers of one budget.
 type attempts struct {
-	At    []int64   `json:"at" record:"1"`    // of the last day, Unix milliseconds, oldest first
-	Locks int       `json:"locks" record:"2"` // since the last right answer
-	Until time.Time `json:"until" record:"3"` // no answer is looked at before then
+	At    []int64   `json:"at" record:"1"`    // when they were given in the last day: Unix milliseconds, oldest first
+	Locks int       `json:"locks" record:"2"` // how many locks there were since the last right answer
+	Until time.Time `json:"until" record:"3"` // before that time no answer is compared
 }
 
 // in returns the budget for known browsers, or the one for all others.

@@ -61,7 +61,7 @@ type recipient struct {
 	Address  string `json:"address" record:"1"`
 	Name     string `json:"name" record:"2"`
 	Language string `json:"language" record:"3"`
-	Client   string `json:"client" record:"4"` // the name of the client whose call caused it; empty: the client has none
+	Client   string `json:"client" record:"4"` // the name of the client whose call caused it; empty if the client has none
 }
 
 // A waiting is all that waits to be told to one recipient.
@@ -70,12 +70,12 @@ type waiting struct {
 	Items []waited `json:"items" record:"5"`
 }
 
-// A waited is a topic that waits, however often it came.
+// A waited is one topic that waits to be told. If it comes again, only Times and Last change.
 type waited struct {
 	Topic string    `json:"topic" record:"1"`
-	Kind  Kind      `json:"kind" record:"2"` // of a factor
+	Kind  Kind      `json:"kind" record:"2"` // the kind of the factor that it is about; empty if it is about none
 	Times int       `json:"times" record:"3"`
-	Last  time.Time `json:"last" record:"4"`
+	Last  time.Time `json:"last" record:"4"` // when it happened last
 }
 
 // A sum is a notice that sums up.

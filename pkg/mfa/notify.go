@@ -24,13 +24,13 @@ type addressed struct {
 	sum   []waited // what the notice sums up; empty if it is about one topic
 }
 
-// A claim is put before a notice is sent, so that a record which is handed on twice sends it once. It is open until it is
-// known what became of the notice. Whoever finds it open takes it that the process died, or that the answer of the provider
-// was lost, and sends the notice a second time, which is the last.
+// A claim is put before a notice is sent, so that a record which is handed on twice sends it once. The claim is open until
+// it is known what became of the notice. If a process finds an open claim, then the process that put it has died, or the
+// provider's answer was lost. The notice is then sent a second time, which is the last.
 type claim struct {
 	record.Head
-	Tries int  `json:"tries" record:"1"`
-	Done  bool `json:"done" record:"2"`
+	Tries int  `json:"tries" record:"1"` // how often the notice was tried, this time included
+	Done  bool `json:"done" record:"2"`  // the notice was sent, or is not tried again
 }
 
 const (

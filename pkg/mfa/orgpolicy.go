@@ -37,15 +37,15 @@ func (p *orgPolicy) shown() OrgPolicy {
 	return shown
 }
 
-// A tightening is what a policy of that version did to trust granted under the versions before it.
+// A tightening is what one version of a policy did to trust that was granted under the versions before it. With a Kind, it
+// ended the trust that this kind had earned. Without one, it made trust end at most Days after it was granted.
 type tightening struct {
 	Version int  `json:"version" record:"1"`
-	Days    int  `json:"days" record:"2"` // it ends at most that long after it was granted
-	Kind    Kind `json:"kind" record:"3"` // if set, instead: what this kind earned has ended
+	Days    int  `json:"days" record:"2"`
+	Kind    Kind `json:"kind" record:"3"`
 }
 
-// An orgPolicy is an org's policy as it is, or as it was in one version, with what it and those before it did to trust and
-// to recovery codes.
+// An orgPolicy is one version of an org's policy, with what it and the versions before it did to trust and to recovery codes.
 type orgPolicy struct {
 	record.Head
 	Org         string       `json:"org" record:"1"`
@@ -53,7 +53,7 @@ type orgPolicy struct {
 	Updated     time.Time    `json:"updated" record:"3"`
 	Tightenings []tightening `json:"tightenings" record:"4"`
 
-	RecoveryEnded int `json:"recovery_ended" record:"5"` // the latest version that took away all recovery codes; 0: none did
+	RecoveryEnded int `json:"recovery_ended" record:"5"` // the latest version that took away all recovery codes; 0 if none did
 
 	Policy `json:"policy" record:"6"`
 }

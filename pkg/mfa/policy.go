@@ -23,8 +23,8 @@ const (
 	Bypass     = "bypass"
 )
 
-// A Policy is what an org demands. It is data: nothing in this module asks which profile it came from.
-// Durations are whole seconds, trust is in days of 24 hours.
+// A Policy is what an org demands. It is data: nothing in this module asks which profile it came from. Settings whose names
+// end in S or _s are in whole seconds, and trust is in days of 24 hours.
 type Policy struct {
 	Methods struct {
 		TOTP     string `json:"totp" record:"1"`

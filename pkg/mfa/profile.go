@@ -36,7 +36,7 @@ func (q Person) withoutNulls() Person {
 	return q
 }
 
-// profile is what the client has said of a user. Empty means not known.
+// A profile is what the client has said of a user. A field that is not known is empty.
 type profile struct {
 	Email  string `json:"email" record:"1"`
 	Phone  string `json:"phone" record:"2"`

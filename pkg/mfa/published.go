@@ -15,7 +15,7 @@ import (
 // needs neither the ring nor KMS.
 var PublishedKeysAt = store.Key{Partition: "jwks", Sort: "jwks"}
 
-// publishedKeys is the public half of a key ring.
+// publishedKeys is the record of the public half of the key ring.
 type publishedKeys struct {
 	record.Head
 	JWKS json.RawMessage `json:"jwks" record:"1"`

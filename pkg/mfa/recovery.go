@@ -134,12 +134,12 @@ func (g *guard) recoveryState(p *orgPolicy) RecoveryState {
 	return RecoveryState{CodesLeft: left, Created: &made, FewLeft: left <= fewLeft && left < p.Recovery.Count}
 }
 
-// recoverySet is the codes that are left of one set, as keyed digests.
+// A recoverySet is what is left of one set of recovery codes, as keyed digests.
 type recoverySet struct {
-	ID     string        `json:"id" record:"1,word"` // random
+	ID     string        `json:"id" record:"1,word"` // a random word that the digests are bound to
 	Made   time.Time     `json:"made" record:"2"`
 	MadeBy store.Version `json:"made_by" record:"3,word"` // the commit that made it
 
-	PolicyVersion int      `json:"policy_version" record:"4"` // that it was made under
+	PolicyVersion int      `json:"policy_version" record:"4"` // the policy that it was made under
 	Codes         []string `json:"codes" record:"5,secret"`
 }

@@ -142,12 +142,12 @@ type Remembered struct{ Answer []byte }
 // Error says that the answer is an earlier one.
 func (*Remembered) Error() string { return "the answer is a remembered one" }
 
-// remembered is the answer to a call that came with an Idempotency-Key.
+// A remembered is the answer to a call that came with an Idempotency-Key.
 type remembered struct {
 	record.Head
-	Body  string       `json:"body" record:"1,secret"` // digest of the request's
-	Until time.Time    `json:"until" record:"2"`
-	Full  []byte       `json:"full" record:"3"`  // sealed: the answer, repeated until Until
-	Later []byte       `json:"later" record:"4"` // sealed: without what is shown once
-	Needs apikey.Scope `json:"needs" record:"5"` // the scope that an API key must have to hear it; empty: it has passed the step
+	Body  string       `json:"body" record:"1,secret"` // the keyed digest of the request's body
+	Until time.Time    `json:"until" record:"2"`       // until when Full is given; after that, Later is
+	Full  []byte       `json:"full" record:"3"`        // the whole answer, sealed
+	Later []byte       `json:"later" record:"4"`       // the answer without what is shown once, sealed
+	Needs apikey.Scope `json:"needs" record:"5"`       // the only scope with which an API key may get it; empty if every scope that the step takes will do
 }

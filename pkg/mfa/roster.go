@@ -33,12 +33,13 @@ func (e *rosterEntry) usable(p *Policy) []Kind {
 	return kinds
 }
 
-// rosterEntry is a user's line in the roster of its org: facts only, status is computed under the policy of the moment.
+// A rosterEntry is a user's entry in the roster of its org. It holds facts only. Whatever depends on the policy is computed
+// when the entry is read.
 type rosterEntry struct {
 	record.Head
 	User     string `json:"user" record:"1"`
-	Email    bool   `json:"email" record:"2"` // has an address
-	Kinds    []Kind `json:"kinds" record:"3"` // of enrolled factors, each once
+	Email    bool   `json:"email" record:"2"` // the user has an email address
+	Kinds    []Kind `json:"kinds" record:"3"` // the kinds of the enrolled factors, each once
 	Enabled  bool   `json:"enabled" record:"4"`
 	Enforced bool   `json:"enforced" record:"5"`
 }

@@ -6,23 +6,23 @@ import (
 	"time"
 )
 
-// A slot is what the guard knows of an open challenge or enrolment: what was tried, and how it ended.
+// A slot is what the guard holds of one challenge or enrolment: what was tried, and how it ended.
 type slot struct {
-	ID               string        `json:"id" record:"1,word"` // the challenge's, without prefix and route
+	ID               string        `json:"id" record:"1,word"` // the id of the challenge or enrolment, without prefix and route
 	Begun            time.Time     `json:"begun" record:"2"`
-	Until            time.Time     `json:"until" record:"3"`    // may be forgotten then
-	Sequence         int           `json:"sequence" record:"4"` // of the code that is live
-	Wrong            int           `json:"wrong" record:"5"`
-	State            string        `json:"state" record:"6"`           // empty: pending
-	EndedAt          time.Time     `json:"ended_at" record:"7"`        // when State was reached
-	WrittenBy        store.Version `json:"written_by" record:"8,word"` // the commit of the last answer
-	Kind             Kind          `json:"kind" record:"9"`            // of the factor that answered
-	Browser          string        `json:"browser" record:"10,id=tb_"`
-	KnownTokensEnded bool          `json:"known_tokens_ended" record:"11"` // known tokens have been ended since it was answered
-	Proven           bool          `json:"proven" record:"12"`             // an enrolment's address was
-	Factor           string        `json:"factor" record:"13,id=fa_"`      // that an enrolment brought
-	Effect           string        `json:"effect" record:"14"`             // of the recovery code that answered
-	CodesLeft        int           `json:"codes_left" record:"15"`         // recovery codes, after it
+	Until            time.Time     `json:"until" record:"3"`               // from then on the slot may be removed
+	Sequence         int           `json:"sequence" record:"4"`            // the number of the one code that is good; 0 if there is none
+	Wrong            int           `json:"wrong" record:"5"`               // how many wrong answers were given
+	State            string        `json:"state" record:"6"`               // empty means pending
+	EndedAt          time.Time     `json:"ended_at" record:"7"`            // when State was reached
+	WrittenBy        store.Version `json:"written_by" record:"8,word"`     // the commit of the last answer
+	Kind             Kind          `json:"kind" record:"9"`                // the kind of the factor that answered
+	Browser          string        `json:"browser" record:"10,id=tb_"`     // the browser that was trusted with the answer; empty if none was
+	KnownTokensEnded bool          `json:"known_tokens_ended" record:"11"` // known tokens have been ended since the answer
+	Proven           bool          `json:"proven" record:"12"`             // the user has proven the known address, and may begin an enrolment
+	Factor           string        `json:"factor" record:"13,id=fa_"`      // the factor that was enrolled; empty if none was
+	Effect           string        `json:"effect" record:"14"`             // the effect of the recovery code that was given; empty if none was
+	CodesLeft        int           `json:"codes_left" record:"15"`         // how many recovery codes were left after that
 }
 
 // The states of a challenge.

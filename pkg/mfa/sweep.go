@@ -194,13 +194,13 @@ func (s *Service) announce(ctx context.Context, item store.Item, now time.Time) 
 	return 1, nil
 }
 
-// sweepCursor is where the sweep goes on.
+// A sweepCursor says where the next run of the sweep goes on.
 type sweepCursor struct {
 	record.Head
-	Hour  time.Time `json:"hour" record:"1"`  // every hour before it is done
-	Shard int       `json:"shard" record:"2"` // of that hour; those before it have been gone through
-	After string    `json:"after" record:"3"` // in that shard; so has what is no later
-	Since time.Time `json:"since" record:"4"` // when the first run began that has gone through a part of the hour
+	Hour  time.Time `json:"hour" record:"1"`  // every hour before this one is done
+	Shard int       `json:"shard" record:"2"` // where in the hour the run goes on; the shards before have been looked at
+	After string    `json:"after" record:"3"` // the last entry of the shard that has been looked at; empty if none has
+	Since time.Time `json:"since" record:"4"` // when the first of the runs began that have looked at a part of the hour
 }
 
 func (c *sweepCursor) same(as *sweepCursor) bool {

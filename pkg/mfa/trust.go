@@ -132,19 +132,19 @@ func (u *unit) trust(a *account, name string, kind Kind, p *orgPolicy) *browser 
 		Created: u.now, Ends: u.now.Add(time.Duration(p.Trust.Days) * 24 * time.Hour), LastUsed: u.now,
 		Generation: 1, Key: u.ring.Newest(),
 	}
-	var lives []*browser
+	var trusted []*browser
 	for _, old := range a.browsers {
 		if old.counts(a.guard.browserEpoch(), p, u.now) {
-			lives = append(lives, old)
+			trusted = append(trusted, old)
 		}
 	}
-	for ended := 0; len(lives) >= p.Trust.Cap && ended < mostEnded; ended, lives = ended+1, lives[1:] {
-		for i, old := range lives {
-			if old.Created.Before(lives[0].Created) {
-				lives[0], lives[i] = old, lives[0]
+	for ended := 0; len(trusted) >= p.Trust.Cap && ended < mostEnded; ended, trusted = ended+1, trusted[1:] {
+		for i, old := range trusted {
+			if old.Created.Before(trusted[0].Created) {
+				trusted[0], trusted[i] = old, trusted[0]
 			}
 		}
-		u.endBrowser(lives[0], a.guard, "cap", p.Version)
+		u.endBrowser(trusted[0], a.guard, "cap", p.Version)
 	}
 	u.put(store.Item{Key: browserKey(a.route, b.ID)}, b, b.Ends.Add(expiredFor))
 	u.put(store.Item{Key: expiryEntryKey(a.route, b)}, &expiryEntry{
@@ -264,17 +264,17 @@ func (u *unit) theft(a *account, b *browser, p *orgPolicy) {
 	u.event(a.event(BrowserTheft, p, map[string]any{"browser": b.ID}).by(serviceActor))
 }
 
-// A browser that is trusted: one line of tokens, of which generation Generation is the newest.
+// A browser is one that is trusted. Its newest token is of the generation Generation.
 type browser struct {
 	record.Head
-	ID            string    `json:"id" record:"1,id=tb_"` // tb_…
-	Epoch         string    `json:"epoch" record:"2,word"`
+	ID            string    `json:"id" record:"1,id=tb_"`
+	Epoch         string    `json:"epoch" record:"2,word"` // the guard's epoch, or its TrustEpoch if it has one
 	Name          string    `json:"name" record:"3"`
-	Kind          Kind      `json:"kind" record:"4"` // of the factor that earned it
-	PolicyVersion int       `json:"policy_version" record:"5"`
+	Kind          Kind      `json:"kind" record:"4"`           // the kind of the factor that earned trust
+	PolicyVersion int       `json:"policy_version" record:"5"` // the policy under which trust was granted
 	Created       time.Time `json:"created" record:"6"`
-	Ends          time.Time `json:"ends" record:"7"` // fixed when it was granted
+	Ends          time.Time `json:"ends" record:"7"` // fixed when trust was granted
 	LastUsed      time.Time `json:"last_used" record:"8"`
 	Generation    uint32    `json:"generation" record:"9"`
-	Key           string    `json:"key" record:"10,word"` // ring key of the newest token
+	Key           string    `json:"key" record:"10,word"` // the id of the key in the ring that the newest token is made with
 }

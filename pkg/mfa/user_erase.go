@@ -82,7 +82,7 @@ func (u *unit) erase(a *account, policyVersion int) (more, last bool) {
 	return true, last
 }
 
-// erased stands where a user was, for as long as the event of the erasure takes to be handed on.
+// An erased is put when a user is erased, so that the event of the erasure is stored with it until it is handed on.
 type erased struct {
 	record.Head
 	At time.Time `json:"at" record:"1"`
