@@ -10,7 +10,7 @@ import (
 	"countersign/pkg/apikey"
 )
 
-// An account is who asks Amazon, and in which region. It is an aws.CredentialsProvider.
+// An account holds the credentials with which Amazon is called, and the region. It is an aws.CredentialsProvider.
 type account struct {
 	region      string
 	credentials aws.Credentials
@@ -21,7 +21,7 @@ func (a account) Retrieve(context.Context) (aws.Credentials, error) { return a.c
 
 const exportCredentials = `eval "$(aws configure export-credentials --format env)"`
 
-// account reads from the environment what isn't in the flags.
+// account takes the region from the flags or from the environment, and the credentials from the environment.
 func (p place) account(o *program) (account, error) {
 	region := p.Region
 	for _, name := range []string{"AWS_REGION", "AWS_DEFAULT_REGION"} {
@@ -44,7 +44,8 @@ func (p place) account(o *program) (account, error) {
 	return a, nil
 }
 
-// refusedBy is the code of the error that one of Amazon's services answered; empty: it didn't answer, or not with an error.
+// refusedBy returns the code of the error with which one of Amazon's services has answered. It is empty if err is no such
+// answer.
 func refusedBy(err error) string {
 	if refused, ok := errors.AsType[interface {
 		error
@@ -55,8 +56,8 @@ func refusedBy(err error) string {
 	return ""
 }
 
-// explain says what went wrong and, if that is known, what to do. It leaves out Amazon's own text, because that quotes from the
-// request, which has the session token.
+// explain says what went wrong and, if that is known, what to do. It leaves out Amazon's own text, because that can quote from
+// the request, and the request contains the session token.
 func explain(err error) string {
 	if code := refusedBy(err); code != "" {
 		return explainRefusal(code)

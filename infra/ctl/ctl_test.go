@@ -31,12 +31,12 @@ var someday = time.Date(2026, 11, 22, 10, 20, 0, 0, time.UTC)
 
 const sessionToken = "FwoGZXIvYXdzEXAMPLE"
 
-// An operator runs the command, and has what it said.
+// An operator runs the command, and keeps what it printed.
 type operator struct {
 	env    map[string]string
 	now    func() time.Time
 	amazon *http.Client
-	out    io.Writer // nil: said has it
+	out    io.Writer // takes the standard output; if nil, said does
 	said   string    // on standard output
 	told   string    // on standard error
 }
@@ -64,7 +64,7 @@ func (o *operator) run(t *testing.T, args ...string) int {
 	return code
 }
 
-// must runs what has to succeed.
+// must runs the command, and fails the test if the command fails.
 func (o *operator) must(t *testing.T, args ...string) {
 	t.Helper()
 	if code := o.run(t, args...); code != 0 {
@@ -72,10 +72,10 @@ func (o *operator) must(t *testing.T, args ...string) {
 	}
 }
 
-// A ground is one of the places that the command can work on.
+// A ground is a place that the command can work on.
 type ground struct {
 	flags []string
-	// with runs do on the place's store, while the command doesn't.
+	// with calls do with the store of the place, while the command isn't running.
 	with func(t *testing.T, do func(store.Store))
 }
 
@@ -106,7 +106,7 @@ func grounds(t *testing.T) map[string]func(*testing.T, *operator) ground {
 	}
 }
 
-// newFolder makes the data folder of a local server that has ended.
+// newFolder makes the data folder of a local server that has stopped.
 func newFolder(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -129,8 +129,8 @@ func newTable(t *testing.T, endpoint string) string {
 	return name
 }
 
-// amazon stands where Amazon's hosts are: DynamoDB, which is a DynamoDB Local but for the operations that it is told to
-// answer otherwise, and SES. It speaks their wire protocols on loopback.
+// An amazon stands in for DynamoDB and SES, and speaks their wire protocols on loopback. It passes the calls of DynamoDB on to
+// a DynamoDB Local, except for operations that a test has set an answer for.
 type amazon struct {
 	table, endpoint string
 	mu              sync.Mutex
@@ -191,7 +191,7 @@ func (a *amazon) store(o *operator) store.Store {
 	return dynamo.New(dynamo.Options{Client: dynamo.LocalClient(a.endpoint), Table: a.table, Now: o.now})
 }
 
-// redirected sends every request to one address, with the host that it was for.
+// redirected sends every request to one address, and keeps the host that the request was for.
 type redirected struct{ address string }
 
 func (d redirected) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -293,7 +293,7 @@ func TestAFolderThatAServerWorksOnIsLeftAlone(t *testing.T) {
 		"keys revoke ak_AAAAAAAAAAAA",
 	} {
 		code := o.run(t, append(strings.Fields(verb), "--local", dir)...)
-		if code != 1 || o.said != "" || !strings.Contains(o.told, "a local server works on "+dir) || !strings.Contains(o.told, "End it first") {
+		if code != 1 || o.said != "" || !strings.Contains(o.told, "a local server works on "+dir) || !strings.Contains(o.told, "Stop the server first") {
 			t.Errorf("%s: got %d, %q and %q, want 1 and what to do", verb, code, o.said, o.told)
 		}
 		call := shell.Of(runtime.GOOS).Call(shell.Call{
@@ -307,7 +307,7 @@ func TestAFolderThatAServerWorksOnIsLeftAlone(t *testing.T) {
 	if call := shell.Of(runtime.GOOS).Quoted(`{"client":"a","scopes":["sign_in"],"org":null,"name":"Anna's \"Shop\""}`); !strings.Contains(o.told, call) {
 		t.Errorf("with a name: got %q, want %s", o.told, call)
 	}
-	if code := o.run(t, "doctor", "--local", dir); code != 0 || !strings.Contains(o.said, "unseen  database: a local server works on") {
+	if code := o.run(t, "doctor", "--local", dir); code != 0 || !strings.Contains(o.said, "unseen  database: It can't be checked now: a local server works on") {
 		t.Errorf("doctor: got %d and\n%s, want 0 and that the database can't be looked at", code, o.said)
 	}
 }
@@ -351,7 +351,7 @@ func TestACallThatMakesNoSenseIsRefusedBeforeAnythingIsAsked(t *testing.T) {
 	}
 }
 
-// nobody is whom no request may reach.
+// nobody fails the test if a request reaches it.
 type nobody struct{ t *testing.T }
 
 func (n nobody) RoundTrip(r *http.Request) (*http.Response, error) {

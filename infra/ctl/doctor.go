@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-
 	"fmt"
 	"net/mail"
 	"strings"
@@ -12,7 +11,7 @@ type doctor struct {
 	Sender string `placeholder:"ADDRESS" help:"The address from which the deployment sends: the parameter SenderAddress of its stack. It is required, except with --local and --endpoint."`
 }
 
-// Run checks everything, and prints what it found about each thing.
+// Run checks everything, and prints what it has found.
 func (d *doctor) Run(ctx context.Context, p *program, where place) error {
 	amazon := where.Local == "" && where.Endpoint == ""
 	switch address, err := mail.ParseAddress(d.Sender); {
@@ -21,26 +20,22 @@ func (d *doctor) Run(ctx context.Context, p *program, where place) error {
 	case !amazon && d.Sender != "":
 		return wrongCall("--sender is only for a deployment at Amazon, because nothing else sends messages")
 	}
-	var found findings
-	var err error
-	switch {
-	case where.Local != "":
-		found = lookAtFolder(ctx, where.Local, p.now)
-	default:
-		found, err = lookAtDeployment(ctx, p, where, d.Sender)
+	if where.Local != "" {
+		return lookAtFolder(ctx, where.Local, p.now).tell(p)
 	}
+	found, err := lookAtDeployment(ctx, p, where, d.Sender)
 	if err != nil {
 		return err
 	}
 	return found.tell(p)
 }
 
-// A finding is what was found out about one thing.
+// A finding is what doctor has found about one part of a deployment.
 type finding struct {
 	verdict verdict
-	about   string // the thing
-	what    string // the state of the thing
-	do      string // what to do about it; empty if nothing is wrong
+	about   string // the part
+	what    string // a sentence about its state
+	do      string // what to do about it, as a sentence or a command; empty if there is nothing to do
 }
 
 type verdict string
@@ -48,10 +43,10 @@ type verdict string
 const (
 	well   verdict = "ok"
 	wrong  verdict = "WRONG"
-	unseen verdict = "unseen" // the thing can't be checked there
+	unseen verdict = "unseen" // the part can't be checked there
 )
 
-// findings are in the order in which they are told.
+// findings are in the order in which they are printed.
 type findings []finding
 
 func (f *findings) ok(about, format string, args ...any) {
@@ -66,9 +61,9 @@ func (f *findings) unseen(about, what, do string) {
 	*f = append(*f, finding{unseen, about, what, do})
 }
 
-// failed records that a thing could not be checked because of an error.
+// failed records that a part could not be checked because of an error.
 func (f *findings) failed(about string, err error) {
-	f.wrong(about, "can't be looked at: "+explain(err), "solve that problem, and run doctor again")
+	f.wrong(about, "It could not be checked: "+explain(err), "Solve that problem, and run doctor again.")
 }
 
 // tell prints the findings. It returns errFound if something is wrong.
@@ -86,11 +81,11 @@ func (f findings) tell(p *program) error {
 	}
 	switch count {
 	case 0:
-		fmt.Fprintln(&text, "\nNothing is wrong.")
+		fmt.Fprintln(&text, "\nNo problem was found.")
 	case 1:
-		fmt.Fprintln(&text, "\n1 thing is wrong.")
+		fmt.Fprintln(&text, "\nOne problem was found.")
 	default:
-		fmt.Fprintf(&text, "\n%d things are wrong.\n", count)
+		fmt.Fprintf(&text, "\n%d problems were found.\n", count)
 	}
 	if _, err := p.out.Write([]byte(text.String())); err != nil {
 		return err
@@ -101,7 +96,7 @@ func (f findings) tell(p *program) error {
 	return nil
 }
 
-// lookAtDeployment looks at the table and what is in it, and at SES where there is one.
+// lookAtDeployment looks at the table and its items and, for a deployment at Amazon, at SES.
 func lookAtDeployment(ctx context.Context, p *program, where place, sender string) (findings, error) {
 	client, err := where.client(p)
 	if err != nil {
@@ -109,14 +104,14 @@ func lookAtDeployment(ctx context.Context, p *program, where place, sender strin
 	}
 	t := &tableDoctor{client: client, name: where.Table, local: where.Endpoint != ""}
 	if !t.look(ctx) {
-		return t.findings, nil // nothing else can be there
+		return t.findings, nil // there is nothing else to look at
 	}
 	c := &contentDoctor{store: where.store(client, p), now: p.now(), played: where.Endpoint != "", findings: t.findings}
 	c.lookAtRing(ctx)
 	c.lookAtKeys(ctx)
 	c.lookAtSweep(ctx)
 	if where.Endpoint != "" {
-		c.unseen("email", "a deployment on this machine sends none", "")
+		c.unseen("email", "A deployment on this machine sends no email.", "")
 		return c.findings, nil
 	}
 	account, err := where.account(p)

@@ -14,12 +14,12 @@ import (
 	"countersign/pkg/store/record"
 )
 
-// A contentDoctor looks at what a deployment can't do without in its store. How that is, it asks the packages that keep it.
+// A contentDoctor looks at the items that a deployment needs. It asks the packages that keep them what state they are in.
 type contentDoctor struct {
 	store  store.Store
-	now    time.Time // the deployment's
-	local  bool      // a local server's, which isn't running
-	played bool      // a deployment on this machine, whose clock may be ahead
+	now    time.Time // by the deployment's clock
+	local  bool      // the store is that of a local server, which isn't running
+	played bool      // the deployment is on this machine, and its clock may be ahead
 	findings
 }
 
@@ -28,67 +28,74 @@ func (d *contentDoctor) lookAtRing(ctx context.Context) {
 	ring, err := cloud.StatusOfRing(ctx, d.store, d.now)
 	switch {
 	case errors.Is(err, record.ErrUnreadable):
-		d.wrong(about, "its item can't be read ("+err.Error()+")", "restore the item ring/ring from a backup, or run the version of this program that wrote it")
+		d.wrong(about, "Its item can't be read ("+err.Error()+").", "Restore the item ring/ring from a backup, or run the version of this program that wrote the item.")
 		return
 	case err != nil:
 		d.failed(about, err)
 		return
 	case ring.Rotated.IsZero():
-		d.wrong(about, "there is none yet", "make a call with an API key, such as GET /v1/orgs/acme/policy: the first makes it. "+
-			"If the deployment has been used already, its ring was lost: restore the item ring/ring from a backup before any call")
+		d.wrong(about, "There is no key ring yet.", "The first call with an API key makes it, such as GET /v1/orgs/acme/policy. "+
+			"If the deployment was in use before, its key ring is lost. Then restore the item ring/ring from a backup before you make any call.")
 		return
 	case ring.Late:
-		d.wrong(about, "its newest keys are of "+day(ring.Rotated)+", and new ones should come every 30 days",
-			"the sweep rotates them: see its log, and the queue in the output SweepFailuresQueue of the stack")
+		d.wrong(about, "Its newest keys were made on "+day(ring.Rotated)+", although new keys should be made every 30 days.",
+			"The sweep makes new keys. See its log, and the queue in the output SweepFailuresQueue of the stack.")
 	default:
-		d.ok(about, "its newest keys are of %s", day(ring.Rotated))
+		d.ok(about, "Its newest keys were made on %s.", day(ring.Rotated))
 	}
 	if !ring.Published {
-		d.wrong(published, "they are not those of the key ring", "the next run of the sweep publishes those of the ring: see its log")
+		d.wrong(published, "They are not the keys of the key ring.", "The next run of the sweep publishes the keys of the ring. If it doesn't, see its log.")
 		return
 	}
-	d.ok(published, "they are those of the key ring")
+	d.ok(published, "They are the keys of the key ring.")
 }
 
 func (d *contentDoctor) lookAtKeys(ctx context.Context) {
 	const about = "API keys"
 	lines, err := (&apikey.Registry{Store: d.store, Now: func() time.Time { return d.now }}).List(ctx)
 	signsIn := func(l apikey.Key) bool { return slices.Contains(l.Scopes, apikey.SignIn) }
-	const do = "make one: keys create --client NAME --scope sign_in"
+	const do = "To make one: keys create --client NAME --scope sign_in"
 	switch {
 	case err != nil:
 		d.failed(about, err)
 	case len(lines) == 0:
-		d.wrong(about, "there is none, so nobody can call anything", do)
+		d.wrong(about, "There is no API key, so no application can make a call.", do)
 	case !slices.ContainsFunc(lines, signsIn):
-		d.wrong(about, fmt.Sprintf("there are %d, and none with the scope sign_in", len(lines)), do)
+		d.wrong(about, "No API key has the scope sign_in, so no application can start a sign-in. "+numberOfKeys(len(lines)), do)
 	default:
-		d.ok(about, "there are %d", len(lines))
+		d.ok(about, "%s", numberOfKeys(len(lines)))
 	}
 }
 
 func (d *contentDoctor) lookAtSweep(ctx context.Context) {
 	const about = "sweep"
-	const do = "see the log of the function sweep, its schedule, and the queue in the output SweepFailuresQueue of the stack"
+	const do = "See the log of the function sweep, its schedule, and the queue in the output SweepFailuresQueue of the stack."
 	sweep, err := mfa.StatusOfSweep(ctx, d.store, d.now)
 	switch {
 	case errors.Is(err, record.ErrUnreadable):
-		d.wrong(about, "its mark can't be read ("+err.Error()+")", "restore the item sweep/mark from a backup, or run the version of this program that wrote it")
+		d.wrong(about, "The item that says how far it has come can't be read ("+err.Error()+").", "Restore the item sweep/mark from a backup, or run the version of this program that wrote the item.")
 	case err != nil:
 		d.failed(about, err)
 	case sweep.Hour.IsZero() && d.local:
-		d.wrong(about, "it has never run", "start the local server: it runs it")
+		d.wrong(about, "It has never run.", "Start the local server, which runs the sweep.")
 	case sweep.Hour.IsZero():
-		d.wrong(about, "it has never run", "wait a quarter of an hour after deploying; then "+do)
+		d.wrong(about, "It has never run.", "After a deployment, wait for 15 minutes. If it hasn't run then: "+do)
 	case sweep.Ahead && !d.played:
-		d.wrong(about, "it has come to "+hour(sweep.Hour)+", and by this clock that is still to come", "set this machine's clock right; with --local, put back the folder's file clock")
+		d.wrong(about, "It has come to "+hour(sweep.Hour)+", which is in the future by this clock.", "Set the clock of this machine right. With --local, also restore the file clock in the data folder.")
 	case d.local:
-		d.ok(about, "it has come to %s; the server takes it up from there when it starts", hour(sweep.Hour))
+		d.ok(about, "It has come to %s. When the server starts, it goes on from there.", hour(sweep.Hour))
 	case sweep.Late:
-		d.wrong(about, "it has come to "+hour(sweep.Hour)+" only, and should run every 15 minutes; sign-ins don't wait for it, but ends of trust aren't announced and keys aren't rotated", do)
+		d.wrong(about, "It has come only to "+hour(sweep.Hour)+", although it should run every 15 minutes. Sign-ins don't need it, but until it runs no end of trust is announced and no new keys are made.", do)
 	default:
-		d.ok(about, "it has come to %s", hour(sweep.Hour))
+		d.ok(about, "It has come to %s.", hour(sweep.Hour))
 	}
+}
+
+func numberOfKeys(n int) string {
+	if n == 1 {
+		return "There is 1 API key."
+	}
+	return fmt.Sprintf("There are %d API keys.", n)
 }
 
 func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }

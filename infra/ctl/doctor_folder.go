@@ -7,27 +7,27 @@ import (
 	"countersign/infra/local/folder"
 )
 
-// lookAtFolder looks at what a local server keeps.
+// lookAtFolder looks at the data folder of a local server.
 func lookAtFolder(ctx context.Context, dir string, wall func() time.Time) findings {
 	var found findings
 	f, err := openFolder(dir, wall)
 	if err != nil {
-		found.wrong("data folder", err.Error(), "name the folder that the local server was started with (-data)")
+		found.wrong("data folder", "It can't be used: "+err.Error(), "Name the folder that the local server was started with (-data).")
 		return found
 	}
-	found.ok("data folder", "%s", dir)
+	found.ok("data folder", "It is %s.", dir)
 	lookAtKeyFile(ctx, f, &found)
 	lookAtClock(f, &found)
 	db, err := openDatabase(f)
 	switch {
 	case inUse(err):
-		found.unseen("database", err.Error(), "end it to have the database looked at; that it runs can be seen at /health, where it listens")
+		found.unseen("database", "It can't be checked now: "+err.Error(), "Stop the server, and run doctor again. While the server runs, its address with /health says whether it is healthy.")
 		return found
 	case err != nil:
-		found.wrong("database", err.Error(), "put back a copy of countersign.db, with the keys.json that belongs to it, or start with an empty folder")
+		found.wrong("database", "It can't be opened: "+err.Error(), "Restore a copy of countersign.db, together with the keys.json that belongs to it, or start with an empty folder.")
 		return found
 	}
-	found.ok("database", "countersign.db has the format that this program knows")
+	found.ok("database", "The file countersign.db has the format that this program knows.")
 	c := &contentDoctor{store: db, now: f.Now(), local: true, findings: found}
 	c.lookAtKeys(ctx)
 	c.lookAtSweep(ctx)
@@ -37,7 +37,7 @@ func lookAtFolder(ctx context.Context, dir string, wall func() time.Time) findin
 	return c.findings
 }
 
-// lookAtKeyFile looks at what everything that is sealed in the database can be opened with.
+// lookAtKeyFile looks at the file of the keys that open what is sealed in the database.
 func lookAtKeyFile(ctx context.Context, f *folder.Folder, found *findings) {
 	const about = "key file"
 	keys, err := f.OpenKeys(false)
@@ -45,17 +45,17 @@ func lookAtKeyFile(ctx context.Context, f *folder.Folder, found *findings) {
 		_, err = keys.Ring(ctx)
 	}
 	if err != nil {
-		found.wrong(about, err.Error(), "put the file back, of mode 0600, or start with an empty folder")
+		found.wrong(about, "It can't be used: "+err.Error(), "Restore the file keys.json, with the mode 0600, or start with an empty folder.")
 		return
 	}
-	found.ok(about, "keys.json is whole, and its owner's alone")
+	found.ok(about, "The file keys.json is complete, and only its owner can read it.")
 }
 
 func lookAtClock(f *folder.Folder, found *findings) {
 	ahead := f.Ahead()
 	if ahead == 0 {
-		found.ok("clock", "this machine's")
+		found.ok("clock", "It is the clock of this machine.")
 		return
 	}
-	found.ok("clock", "%s ahead of this machine's: there it is %s", ahead, hour(f.Now()))
+	found.ok("clock", "It is %s ahead of the clock of this machine, at %s.", ahead, hour(f.Now()))
 }

@@ -11,11 +11,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
 
-// A tableDoctor looks at how a table is set up: as the template makes it, or not.
+// A tableDoctor looks at whether a table is set up as the template sets it up.
 type tableDoctor struct {
 	client *dynamodb.Client
 	name   string
-	local  bool // a DynamoDB Local's, which has no backups, and where expiry and deletion are left alone on purpose
+	local  bool // the table is in a DynamoDB Local, which has no backups, and where nothing sets expiry and deletion protection
 	findings
 }
 
@@ -28,25 +28,25 @@ func (d *tableDoctor) look(ctx context.Context) bool {
 	}
 	table := out.Table
 	if status := table.TableStatus; status != types.TableStatusActive && status != types.TableStatusUpdating {
-		d.wrong("table", "its status is "+string(status), "wait until it is ACTIVE; if it doesn't become so, see the stack's events")
+		d.wrong("table", "Its status is "+string(status)+".", "Wait until it is ACTIVE. If it doesn't become ACTIVE, see the events of the stack.")
 		return false
 	}
-	d.ok("table", "%s can be reached", d.name)
+	d.ok("table", "The table %s can be reached.", d.name)
 	if !d.lookAtSchema(table) {
 		return false
 	}
 	d.lookAtStream(table)
 	if d.local {
-		d.unseen("expiry, recovery, deletion protection", "they are Amazon's, and this is a DynamoDB Local", "")
+		d.unseen("expiry, recovery, deletion protection", "Only a table at Amazon has these, and this one is in a DynamoDB Local.", "")
 		return true
 	}
 	d.lookAtExpiry(ctx)
 	d.lookAtRecovery(ctx)
 	if aws.ToBool(table.DeletionProtectionEnabled) {
-		d.ok("deletion protection", "on")
+		d.ok("deletion protection", "It is on.")
 	} else {
-		d.wrong("deletion protection", "it is off, so one wrong call deletes all there is",
-			"aws dynamodb update-table --table-name "+d.name+" --deletion-protection-enabled")
+		d.wrong("deletion protection", "It is off, so one wrong call could delete the whole table.",
+			"To turn it on: aws dynamodb update-table --table-name "+d.name+" --deletion-protection-enabled")
 	}
 	return true
 }
@@ -64,23 +64,23 @@ func (d *tableDoctor) lookAtSchema(table *types.TableDescription) bool {
 	slices.Sort(has)
 	got := strings.Join(has, ", ")
 	if got != "pk S HASH, sk S RANGE" {
-		d.wrong("key schema", "it is "+got+", and must be pk S HASH, sk S RANGE", "this is another table, not Countersign's: compare --table with the output TableName of the stack")
+		d.wrong("key schema", "It is "+got+", but it must be pk S HASH, sk S RANGE.", "This is not the table of Countersign. Compare --table with the output TableName of the stack.")
 		return false
 	}
-	d.ok("key schema", "%s", got)
+	d.ok("key schema", "It is %s.", got)
 	return true
 }
 
 func (d *tableDoctor) lookAtStream(table *types.TableDescription) {
 	stream := table.StreamSpecification
-	const do = "deploy the stack again; what was committed meanwhile is in no activity and on no bus"
+	const do = "Deploy the stack again. The activity and the bus don't get the events that were committed meanwhile."
 	switch {
 	case stream == nil || !aws.ToBool(stream.StreamEnabled):
-		d.wrong("stream", "it is off, so no event is handed on", do)
+		d.wrong("stream", "It is off, so no event is handed on.", do)
 	case stream.StreamViewType != types.StreamViewTypeNewImage:
-		d.wrong("stream", "it shows "+string(stream.StreamViewType)+", and publish reads NEW_IMAGE", do)
+		d.wrong("stream", "It shows "+string(stream.StreamViewType)+", but the function publish needs NEW_IMAGE.", do)
 	default:
-		d.ok("stream", "NEW_IMAGE")
+		d.ok("stream", "It is on, and shows NEW_IMAGE.")
 	}
 }
 
@@ -98,12 +98,12 @@ func (d *tableDoctor) lookAtExpiry(ctx context.Context) {
 	on := status == types.TimeToLiveStatusEnabled || status == types.TimeToLiveStatusEnabling
 	switch {
 	case !on:
-		d.wrong("expiry", "time to live is off: what has expired is refused all the same, but never removed",
-			"aws dynamodb update-time-to-live --table-name "+d.name+" --time-to-live-specification Enabled=true,AttributeName=x")
+		d.wrong("expiry", "Time to live is off. So expired items are still refused, but never removed.",
+			"To turn it on: aws dynamodb update-time-to-live --table-name "+d.name+" --time-to-live-specification Enabled=true,AttributeName=x")
 	case name != "x":
-		d.wrong("expiry", "time to live is on for the attribute "+name+", and must be for x", "turn it off, and on again for x: aws dynamodb update-time-to-live")
+		d.wrong("expiry", "Time to live is on for the attribute "+name+", but it must be on for x.", "Turn it off, and on again for x, with: aws dynamodb update-time-to-live")
 	default:
-		d.ok("expiry", "time to live is on, by x")
+		d.ok("expiry", "Time to live is on, for the attribute x.")
 	}
 }
 
@@ -116,9 +116,9 @@ func (d *tableDoctor) lookAtRecovery(ctx context.Context) {
 	backups := out.ContinuousBackupsDescription
 	if backups == nil || backups.PointInTimeRecoveryDescription == nil ||
 		backups.PointInTimeRecoveryDescription.PointInTimeRecoveryStatus != types.PointInTimeRecoveryStatusEnabled {
-		d.wrong("recovery", "point-in-time recovery is off, so what is lost stays lost",
-			"aws dynamodb update-continuous-backups --table-name "+d.name+" --point-in-time-recovery-specification PointInTimeRecoveryEnabled=true")
+		d.wrong("recovery", "Point-in-time recovery is off, so lost items can't be restored.",
+			"To turn it on: aws dynamodb update-continuous-backups --table-name "+d.name+" --point-in-time-recovery-specification PointInTimeRecoveryEnabled=true")
 		return
 	}
-	d.ok("recovery", "point-in-time recovery is on")
+	d.ok("recovery", "Point-in-time recovery is on.")
 }

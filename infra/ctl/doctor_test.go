@@ -27,13 +27,13 @@ import (
 	"countersign/pkg/store/record"
 )
 
-// oneRing is a keeper that has a ring and nothing to get it from.
+// oneRing is a keeper that always has the same ring.
 type oneRing struct{ ring *seal.Ring }
 
 func (o oneRing) Ring(context.Context) (*seal.Ring, error)   { return o.ring, nil }
 func (o oneRing) Reload(context.Context) (*seal.Ring, error) { return o.ring, nil }
 
-// put writes items, whatever is there, in one commit.
+// put writes items in one commit, over what is there.
 func put(t *testing.T, s store.Store, body []byte, keys ...store.Key) {
 	t.Helper()
 	var writes []store.Write
@@ -51,13 +51,13 @@ func put(t *testing.T, s store.Store, body []byte, keys ...store.Key) {
 
 var ringItem = store.Key{Partition: "ring", Sort: "ring"}
 
-// A rotation is as much of the ring's item as doctor looks at.
+// A rotation is the part of the key ring's item that doctor looks at.
 type rotation struct {
 	record.Head
 	Rotated time.Time `record:"3"`
 }
 
-// encoded is the body of a record, and of the same one in a later format.
+// encoded returns the body of a record, and the body of the same record in a later format.
 func encoded(t *testing.T, r record.Record) (body, later []byte) {
 	t.Helper()
 	body, err := record.Encode(r)
@@ -86,7 +86,7 @@ func sweep(t *testing.T, s store.Store, at time.Time) {
 	}
 }
 
-// A patient is a deployment at Amazon in which all is well, until something is done to it.
+// A patient is a deployment at Amazon in which nothing is wrong until a test changes something.
 type patient struct {
 	*operator
 	*amazon
@@ -137,7 +137,7 @@ func (p *patient) doctor(t *testing.T) int {
 	return p.run(t, "doctor", "--table", p.table, "--region", "eu-west-1", "--sender", "codes@mail.example.com")
 }
 
-// wrongs are the things that doctor found wrong.
+// wrongs returns the parts that doctor has found wrong.
 func wrongs(said string) (found []string) {
 	for line := range strings.SplitSeq(said, "\n") {
 		if what, ok := strings.CutPrefix(line, "WRONG   "); ok {
@@ -150,7 +150,7 @@ func wrongs(said string) (found []string) {
 
 func TestDoctorFindsNothingWrongWhereNothingIs(t *testing.T) {
 	p := newPatient(t)
-	if code := p.doctor(t); code != 0 || strings.Contains(p.said, "unseen") || !strings.HasSuffix(p.said, "\nNothing is wrong.\n") {
+	if code := p.doctor(t); code != 0 || strings.Contains(p.said, "unseen") || !strings.HasSuffix(p.said, "\nNo problem was found.\n") {
 		t.Fatalf("got %d and\n%s%s, want 0", code, p.said, p.told)
 	}
 	for _, about := range []string{"table", "key schema", "stream", "expiry", "recovery", "deletion protection", "key ring", "published keys", "API keys", "sweep", "SES account", "sender"} {
@@ -165,7 +165,7 @@ func TestDoctorFindsWhatIsWrongAndNothingElse(t *testing.T) {
 		if _, err := p.client.UpdateTable(t.Context(), &dynamodb.UpdateTableInput{TableName: &p.table, StreamSpecification: s}); err != nil {
 			t.Fatal(err)
 		}
-		p.protect(t, true) // DynamoDB Local forgets it
+		p.protect(t, true) // DynamoDB Local forgets the protection when the stream changes
 	}
 	const denied = `{"__type":"AccessDeniedException","message":"not you"}`
 	for name, test := range map[string]struct {
@@ -188,14 +188,14 @@ func TestDoctorFindsWhatIsWrongAndNothingElse(t *testing.T) {
 			stream(t, p, &types.StreamSpecification{StreamEnabled: aws.Bool(true), StreamViewType: types.StreamViewTypeKeysOnly})
 		}, "stream", "KEYS_ONLY"},
 		"expiry off":               {func(t *testing.T, p *patient) { p.tell("DescribeTimeToLive", 200, expiry("DISABLED", "")) }, "expiry", "update-time-to-live"},
-		"expiry by another":        {func(t *testing.T, p *patient) { p.tell("DescribeTimeToLive", 200, expiry("ENABLED", "ttl")) }, "expiry", "must be for x"},
+		"expiry by another":        {func(t *testing.T, p *patient) { p.tell("DescribeTimeToLive", 200, expiry("ENABLED", "ttl")) }, "expiry", "must be on for x"},
 		"expiry unknown":           {func(t *testing.T, p *patient) { p.tell("DescribeTimeToLive", 400, denied) }, "expiry", "administrator"},
 		"no recovery":              {func(t *testing.T, p *patient) { p.tell("DescribeContinuousBackups", 200, backups("DISABLED")) }, "recovery", "update-continuous-backups"},
 		"recovery unknown":         {func(t *testing.T, p *patient) { p.tell("DescribeContinuousBackups", 400, denied) }, "recovery", "administrator"},
 		"no protection":            {func(t *testing.T, p *patient) { p.protect(t, false) }, "deletion protection", "--deletion-protection-enabled"},
 		"a ring not rotated":       {func(t *testing.T, p *patient) { putRing(t, p.db, someday.AddDate(0, 0, -33)) }, "key ring", "2026-10-20"},
 		"a ring of a later format": {func(t *testing.T, p *patient) { putLaterRing(t, p.db) }, "key ring", "version of this program"},
-		"a damaged ring":           {func(t *testing.T, p *patient) { put(t, p.db, []byte("x"), ringItem) }, "key ring", "restore"},
+		"a damaged ring":           {func(t *testing.T, p *patient) { put(t, p.db, []byte("x"), ringItem) }, "key ring", "Restore"},
 		"keys published by hand":   {func(t *testing.T, p *patient) { put(t, p.db, []byte("x"), mfa.PublishedKeysAt) }, "published keys", "sweep"},
 		"no key": {func(t *testing.T, p *patient) {
 			lines, err := (&apikey.Registry{Store: p.db, Now: p.now}).List(t.Context())
@@ -213,7 +213,7 @@ func TestDoctorFindsWhatIsWrongAndNothingElse(t *testing.T) {
 			_, later := encoded(t, &rotation{Rotated: someday})
 			put(t, p.db, later, store.Key{Partition: "sweep", Sort: "mark"})
 		}, "sweep", "version of this program"},
-		"a damaged mark": {func(t *testing.T, p *patient) { put(t, p.db, []byte("x"), store.Key{Partition: "sweep", Sort: "mark"}) }, "sweep", "restore"},
+		"a damaged mark": {func(t *testing.T, p *patient) { put(t, p.db, []byte("x"), store.Key{Partition: "sweep", Sort: "mark"}) }, "sweep", "Restore"},
 		"the sandbox": {func(t *testing.T, p *patient) {
 			p.tell("GET /v2/email/account", 200, sesAccount(false, true, "HEALTHY"))
 		}, "SES account", "production access"},
@@ -244,7 +244,7 @@ func TestDoctorFindsWhatIsWrongAndNothingElse(t *testing.T) {
 			if got := wrongs(p.said); code != 1 || !slices.Equal(got, []string{test.want}) || !strings.Contains(p.said, test.says) {
 				t.Errorf("got %d and\n%s%s, want 1 and only %s, with %q", code, p.said, p.told, test.want, test.says)
 			}
-			if !strings.HasSuffix(p.said, "\n1 thing is wrong.\n") || p.told != "" {
+			if !strings.HasSuffix(p.said, "\nOne problem was found.\n") || p.told != "" {
 				t.Errorf("got %q and %q, want the sum of it", p.said, p.told)
 			}
 		})
@@ -259,7 +259,7 @@ func TestASweepOfTheLastHalfHourIsWell(t *testing.T) {
 	}
 }
 
-// What the doctor says of the ring and the sweep is what the packages say that keep them, to the second.
+// What doctor says about the key ring and the sweep is what the packages that keep them say, to the second.
 func TestDoctorSaysOfTheRingAndTheSweepWhatTheirOwnersSay(t *testing.T) {
 	o := newOperator()
 	a := newAmazon(t, o)
@@ -305,7 +305,7 @@ func TestAnAddressIsAsGoodAsItsDomain(t *testing.T) {
 	p.tell("GET /v2/email/identities/example.com", 404, `{"__type":"NotFoundException"}`)
 	p.tell("GET /v2/email/identities/codes@mail.example.com", 200, identity(true))
 	p.tell("GET /v2/email/identities/codes%40mail.example.com", 200, identity(true))
-	if code := p.doctor(t); code != 0 || !strings.Contains(p.said, "ok      sender: codes@mail.example.com is verified") {
+	if code := p.doctor(t); code != 0 || !strings.Contains(p.said, "ok      sender: The identity codes@mail.example.com is verified.") {
 		t.Errorf("got %d and\n%s, want 0", code, p.said)
 	}
 }
@@ -317,7 +317,7 @@ func TestAnEmptyTableLacksWhatNobodyHasMadeYet(t *testing.T) {
 	if got, want := wrongs(o.said), []string{"key ring", "API keys", "sweep"}; code != 1 || !slices.Equal(got, want) {
 		t.Errorf("got %d and\n%s%s, want 1 and %v", code, o.said, o.told, want)
 	}
-	if !strings.HasSuffix(o.said, "\n3 things are wrong.\n") {
+	if !strings.HasSuffix(o.said, "\n3 problems were found.\n") {
 		t.Errorf("got\n%s, want the sum of it", o.said)
 	}
 	db := a.store(o)
@@ -335,7 +335,7 @@ func TestAKeyThatCannotSignAnybodyInIsNotEnough(t *testing.T) {
 	a := newAmazon(t, o)
 	o.must(t, "keys", "create", "--client", "app", "--scope", "manage", "--table", a.table, "--endpoint", a.endpoint)
 	o.run(t, "doctor", "--table", a.table, "--endpoint", a.endpoint)
-	if !strings.Contains(o.said, "WRONG   API keys: there are 1, and none with the scope sign_in") {
+	if !strings.Contains(o.said, "WRONG   API keys: No API key has the scope sign_in, so no application can start a sign-in. There is 1 API key.") {
 		t.Errorf("got\n%s, want that no key is good for sign-ins", o.said)
 	}
 }
@@ -357,20 +357,20 @@ func TestDoctorLooksAtALocalServersFolder(t *testing.T) {
 		want []string
 		says string
 	}{
-		"nothing":          {func(*testing.T, string) {}, nil, "Nothing is wrong."},
+		"nothing":          {func(*testing.T, string) {}, nil, "No problem was found."},
 		"a clock ahead":    {file("clock", "7200\n", 0o600), nil, "2h0m0s ahead"},
 		"a broken clock":   {file("clock", "soon\n", 0o600), []string{"data folder"}, "clock"},
-		"no key file":      {func(t *testing.T, dir string) { os.Remove(filepath.Join(dir, "keys.json")) }, []string{"key file"}, "put the file back"},
+		"no key file":      {func(t *testing.T, dir string) { os.Remove(filepath.Join(dir, "keys.json")) }, []string{"key file"}, "Restore the file"},
 		"an open key file": {func(t *testing.T, dir string) { os.Chmod(filepath.Join(dir, "keys.json"), 0o644) }, []string{"key file"}, "0600"},
 		"a broken one":     {file("keys.json", "{}", 0o600), []string{"key file"}, "keys.json"},
 		"no database":      {func(t *testing.T, dir string) { os.Remove(filepath.Join(dir, "countersign.db")) }, []string{"data folder"}, "go run ./infra/local"},
-		"another file":     {file("countersign.db", strings.Repeat("not a database ", 4000), 0o600), []string{"database"}, "put back a copy"},
+		"another file":     {file("countersign.db", strings.Repeat("not a database ", 4000), 0o600), []string{"database"}, "Restore a copy"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := newOperator()
-			o.now = time.Now // which the server went by
+			o.now = time.Now // the clock of the server
 			dir := newFolder(t)
-			// The server sweeps when it starts, beside the rest; the folder is to have been swept for sure.
+			// The server sweeps in the background when it starts, so it may not have done so yet.
 			sweepFolder(t, dir, o.now)
 			test.harm(t, dir)
 			code := o.run(t, "doctor", "--local", dir)
@@ -381,7 +381,7 @@ func TestDoctorLooksAtALocalServersFolder(t *testing.T) {
 	}
 }
 
-// What the doctor says of a folder is what the server says when it opens the folder.
+// What doctor says about a folder is what the server says when it opens the folder.
 func TestDoctorSaysOfAFolderWhatTheServerSays(t *testing.T) {
 	seconds := func(n int64) []byte { return []byte(strconv.FormatInt(n, 10) + "\n") }
 	for name, test := range map[string]struct {

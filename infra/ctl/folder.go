@@ -11,7 +11,7 @@ import (
 	"countersign/pkg/store/bolt"
 )
 
-// openFolder looks at the data folder of a local server that has been used. It makes nothing.
+// openFolder opens the data folder of a local server. The folder must have been used, and openFolder makes nothing in it.
 func openFolder(dir string, wall func() time.Time) (*folder.Folder, error) {
 	f, err := folder.Open(dir, wall)
 	if err != nil {
@@ -19,12 +19,12 @@ func openFolder(dir string, wall func() time.Time) (*folder.Folder, error) {
 	}
 	has, err := f.HasDatabase()
 	if err == nil && !has {
-		err = fmt.Errorf("%s is not the data folder of a local server: it has no database countersign.db. To make one: go run ./infra/local -data %s", dir, quoted(dir))
+		err = fmt.Errorf("%s is not the data folder of a local server: it has no database countersign.db. To make one, run: go run ./infra/local -data %s", dir, quoted(dir))
 	}
 	return f, err
 }
 
-// openDatabase opens the folder's database. While a server has it open, inUse says so of the error.
+// openDatabase opens the folder's database. If a server has the database open, inUse is true for the error.
 func openDatabase(f *folder.Folder) (*bolt.DB, error) {
 	db, err := f.OpenDatabase()
 	if inUse(err) {
@@ -33,19 +33,19 @@ func openDatabase(f *folder.Folder) (*bolt.DB, error) {
 	return db, err
 }
 
-// folderInUse says that a local server works on a folder.
+// A folderInUse is the error that a local server works on a folder.
 type folderInUse struct {
 	dir   string
 	cause error
 }
 
 func (e *folderInUse) Error() string {
-	return "a local server works on " + e.dir + ", and only one process can"
+	return "a local server works on " + e.dir + ", and only one process at a time can"
 }
 
 func (e *folderInUse) Unwrap() error { return e.cause }
 
 func inUse(err error) bool { return errors.Is(err, folder.ErrInUse) }
 
-// quoted is text as one word of the shell of this machine.
+// quoted returns text as one word for the shell of this machine.
 func quoted(text string) string { return shell.Of(runtime.GOOS).Quoted(text) }

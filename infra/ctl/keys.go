@@ -35,17 +35,17 @@ func (c *createKey) Run(ctx context.Context, p *program, where place) error {
 		}
 		id := apikey.ID(key)
 		if _, err := fmt.Fprintln(p.out, key.Reveal()); err != nil {
-			// Nobody has seen the whole key, so it is revoked.
+			// Nobody has seen the whole key, so it must not stay valid.
 			if _, undo := s.keys.Revoke(context.WithoutCancel(ctx), id); undo != nil {
-				return fmt.Errorf("the key could not be printed (%w), and could not be revoked (%[3]s): revoke the key %[2]s", err, id, explain(undo))
+				return fmt.Errorf("the key could not be printed (%w), and could not be revoked (%[3]s): revoke the key %[2]s yourself", err, id, explain(undo))
 			}
 			return fmt.Errorf("the key could not be printed, and was revoked: %w", err)
 		}
-		fmt.Fprintf(p.errs, "This key won't be shown again. Its id is %s; to end it: keys revoke %[1]s\n", id)
+		fmt.Fprintf(p.errs, "This key is not shown again. Its id is %s. To revoke it: keys revoke %[1]s\n", id)
 		return nil
 	})
 	if inUse(err) {
-		return fmt.Errorf("%w. End it first, or ask it for the key, at the address where it listens:\n%s", err, c.overHTTP())
+		return fmt.Errorf("%w. Stop the server first, or ask it for the key at its address:\n%s", err, c.overHTTP())
 	}
 	return err
 }
@@ -71,9 +71,9 @@ func (c *createKey) overHTTP() string {
 
 type listKeys struct{}
 
-// Run lists the keys. The oldest comes first.
+// Run lists the keys, the oldest first.
 func (listKeys) Run(ctx context.Context, p *program, where place) error {
-	return endFirst(where.use(p, func(s *site) error {
+	return stopFirst(where.use(p, func(s *site) error {
 		lines, err := s.keys.List(ctx)
 		if err != nil {
 			return err
@@ -101,20 +101,20 @@ type revokeKey struct {
 
 // Run revokes the key.
 func (c *revokeKey) Run(ctx context.Context, p *program, where place) error {
-	return endFirst(where.use(p, func(s *site) error {
+	return stopFirst(where.use(p, func(s *site) error {
 		line, err := s.keys.Revoke(ctx, c.ID)
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(p.out, "revoked %s of %s, made %s\n", line.ID, line.Client, line.Created.UTC().Format(time.RFC3339))
+		_, err = fmt.Fprintf(p.out, "The key %s of %s, which was made at %s, is revoked.\n", line.ID, line.Client, line.Created.UTC().Format(time.RFC3339))
 		return err
 	}))
 }
 
-// endFirst says what to do about a folder that is in use.
-func endFirst(err error) error {
+// stopFirst adds to the error about a folder in use what to do.
+func stopFirst(err error) error {
 	if inUse(err) {
-		return fmt.Errorf("%w. End it first", err)
+		return fmt.Errorf("%w. Stop the server first", err)
 	}
 	return err
 }
@@ -128,6 +128,6 @@ func scopeNames(scopes []apikey.Scope, between string) string {
 }
 
 func jsonText(text string) string {
-	b, _ := json.Marshal(text) // a string always can be
+	b, _ := json.Marshal(text) // a string can always be encoded
 	return string(b)
 }

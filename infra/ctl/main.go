@@ -1,6 +1,6 @@
-// Command ctl is the operator's tool for a deployment, or for the data of a local server. It makes, lists and revokes the API keys
-// with which applications call, its verb show prints what the table holds, and its verb doctor says what is wrong with a
-// deployment and what to do.
+// Command ctl is the operator's tool for a deployment, or for the data of a local server. Its verb keys makes, lists and revokes
+// the API keys with which applications call. Its verb show prints items of the table. Its verb doctor says what is wrong with a
+// deployment, and what to do.
 //
 //	go run ./infra/ctl keys create --table NAME --region REGION --client my-app --name "My App" --scope sign_in --scope manage
 //	go run ./infra/ctl keys list   --table NAME --region REGION
@@ -18,8 +18,8 @@
 //
 // The exit code is 0, or 1 if there was an error or doctor found a problem, or 2 for wrong arguments.
 //
-// An API key is printed once, on a line of its own on standard output, and is in nothing else that ctl prints. The command doesn't
-// read credentials from files, doesn't use a DynamoDB Local on another machine, and doesn't use a data folder while a server is
+// An API key is printed once, on a line of its own on standard output, and nothing else that ctl prints contains it. The command
+// refuses to read credentials from files, to use a DynamoDB Local on another machine, and to use a data folder while a server is
 // running. Its verb doctor only reads, and repairs nothing.
 package main
 
@@ -42,7 +42,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends it at once
+	context.AfterFunc(ctx, stop) // so that a second signal ends the command at once
 	p := &program{out: os.Stdout, errs: os.Stderr, environment: os.Getenv, now: time.Now}
 	code := p.run(ctx, os.Args[1:])
 	stop()
@@ -54,7 +54,7 @@ type program struct {
 	out, errs   io.Writer
 	environment func(string) string
 	now         func() time.Time
-	amazon      *http.Client // nil: the SDK's own
+	amazon      *http.Client // makes the calls to Amazon; nil stands for the SDK's own client
 }
 
 // longest is how long a verb may take.
@@ -77,7 +77,7 @@ type wrongCall string
 
 func (w wrongCall) Error() string { return string(w) }
 
-// run answers the exit code.
+// run carries out the command and returns its exit code.
 func (p *program) run(ctx context.Context, args []string) int {
 	var c commands
 	ended := -1
@@ -95,7 +95,7 @@ func (p *program) run(ctx context.Context, args []string) int {
 	}
 	told, err := parser.Parse(args)
 	if ended >= 0 {
-		return ended // by --help
+		return ended // --help was answered
 	}
 	if err == nil {
 		err = c.place.check()
@@ -109,10 +109,10 @@ func (p *program) run(ctx context.Context, args []string) int {
 	return p.fail(told.Run(p, c.place))
 }
 
-// errFound says that doctor found something, and has told what.
+// errFound says that doctor has found a problem, and has printed it.
 var errFound = errors.New("something is wrong")
 
-// fail tells of an error, if there is one, and answers the exit code.
+// fail prints an error, if there is one, and returns the exit code.
 func (p *program) fail(err error) int {
 	if err == nil {
 		return 0

@@ -24,10 +24,10 @@ type place struct {
 
 var (
 	tableName  = regexp.MustCompile(`^[A-Za-z0-9_.-]{3,255}$`)
-	regionName = regexp.MustCompile(`^[a-z]{2,4}(-[a-z0-9]{1,12}){1,4}$`) // it becomes part of a host's name
+	regionName = regexp.MustCompile(`^[a-z]{2,4}(-[a-z0-9]{1,12}){1,4}$`) // it becomes part of the name of a host
 )
 
-// check finds flags that don't go together, or hold nothing that they can.
+// check returns an error if flags can't be given together, or if one has a value that it can't have.
 func (p place) check() error {
 	switch {
 	case (p.Local == "") == (p.Table == ""):
@@ -46,14 +46,14 @@ func (p place) check() error {
 	return nil
 }
 
-// A site is a place that was opened.
+// A site is a place that has been opened.
 type site struct {
 	store store.Store
 	keys  *apikey.Registry
 	close func() error
 }
 
-// open makes ready to work on the place. Of a deployment it asks nothing yet.
+// open prepares the work on a place. It makes no call to Amazon yet.
 func (p place) open(o *program) (*site, error) {
 	if p.Local != "" {
 		f, err := openFolder(p.Local, o.now)
@@ -78,10 +78,11 @@ func (p place) store(client *dynamodb.Client, o *program) *dynamo.Table {
 	return dynamo.New(dynamo.Options{Client: client, Table: p.Table, Now: o.now})
 }
 
-// client is one of the DynamoDB that the table is in.
+// client returns a client for the DynamoDB that has the table.
 func (p place) client(o *program) (*dynamodb.Client, error) {
 	if p.Endpoint != "" {
-		// A DynamoDB Local may keep tables apart by credentials and region, so it gets those that the rest of the tree gives it.
+		// A DynamoDB Local can have separate tables for each pair of credentials and region. So it gets the same pair here as in
+		// the rest of this project.
 		return dynamo.LocalClient(p.Endpoint, func(d *dynamodb.Options) {
 			if p.Region != "" {
 				d.Region = p.Region
@@ -99,7 +100,7 @@ func (p place) client(o *program) (*dynamodb.Client, error) {
 	return dynamodb.New(options), nil
 }
 
-// use opens the place for do, and closes it.
+// use opens the place, calls do, and closes the place.
 func (p place) use(o *program, do func(*site) error) error {
 	s, err := p.open(o)
 	if err != nil {
@@ -109,13 +110,13 @@ func (p place) use(o *program, do func(*site) error) error {
 		return errors.Join(err, s.close())
 	}
 	if err := s.close(); err != nil {
-		return fmt.Errorf("it was done, but: %w", err)
+		return fmt.Errorf("it was done, but closing failed: %w", err)
 	}
 	return nil
 }
 
-// loopbackURL reports whether v is the base URL of something on this machine. A name is none: it may be made to mean
-// another machine.
+// loopbackURL reports whether v is the base URL of a server on this machine, by a loopback address. It takes no host name,
+// because a name can be made to mean another machine.
 func loopbackURL(v string) bool {
 	u, err := url.Parse(v)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || u.RawQuery != "" || u.Fragment != "" ||

@@ -15,7 +15,7 @@ type showItems struct {
 	Sort      string `arg:"" optional:"" help:"The sort key of one item. Without it all items of the partition are shown."`
 }
 
-// A shownItem is an item as it is printed, one to a line.
+// A shownItem is an item as show prints it, on one line.
 type shownItem struct {
 	Sort    string          `json:"sort"`
 	Version string          `json:"version"`

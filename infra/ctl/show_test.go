@@ -35,7 +35,7 @@ func TestShowPrintsItemsAsJSONAndNoSecret(t *testing.T) {
 	}
 }
 
-// Every item that the map of the table has can be shown.
+// show can print every item that the map of the table has.
 func TestShowKnowsEveryItemOfTheTable(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join("..", "..", "pkg", "mfa", "doc.go"))
 	if err != nil {
@@ -52,7 +52,7 @@ func TestShowKnowsEveryItemOfTheTable(t *testing.T) {
 	for line := range strings.SplitSeq(table, "\n") {
 		key := store.Key{Partition: strings.TrimSpace(cells(line, len("//\t"), sort)), Sort: strings.TrimSpace(cells(line, sort, item))}
 		if key.Partition == "" {
-			continue // the row goes on
+			continue // this line goes on with the row above
 		}
 		rows++
 		if _, err := cloud.ShowItem(store.Item{Key: key, Version: "v", Body: []byte{0xff}}); !errors.Is(err, record.ErrUnreadable) {
@@ -64,7 +64,7 @@ func TestShowKnowsEveryItemOfTheTable(t *testing.T) {
 	}
 }
 
-// cells is a part of a line, by its characters.
+// cells returns the part of a line between two columns, counted in characters.
 func cells(line string, from, to int) string {
 	runes := []rune(line)
 	return string(runes[min(from, len(runes)):min(to, len(runes))])
