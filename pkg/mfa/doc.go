@@ -96,6 +96,7 @@
 //	    qr.go              the QR code that shows such a secret
 //	    email.go           codes by email: their comparison, and how many may be sent
 //	    code.go            what email.go uses to make a code, to bind it and to match it
+//	    ceremony.go        what a WebAuthn ceremony takes and gives, and the interface of the package that carries it out
 //	Challenge, enrolment, recovery, trust, token
 //	    decide.go          the decision about a sign-in, and the call Decide
 //	    firstfactor.go     how the user signed in before, on the word of the client

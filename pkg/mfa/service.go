@@ -22,6 +22,9 @@ type Service struct {
 	Bus    Bus
 	Now    func() time.Time
 
+	RelyingParty RelyingParty // what authenticators know this deployment as
+	Passkeys     Passkeys     // nil in functions that run no WebAuthn ceremony: a call that needs one is Unavailable
+
 	Issuer string // the deployment's base URL, which is the iss of tokens
 	Sender string // the name under which messages are sent for clients without one of their own; if empty, Countersign
 
