@@ -1,0 +1,145 @@
+package passkey
+
+import (
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/go-webauthn/webauthn/protocol"
+	"github.com/go-webauthn/webauthn/protocol/webauthncbor"
+	"github.com/go-webauthn/webauthn/protocol/webauthncose"
+
+	"countersign/pkg/mfa"
+)
+
+// formats are the formats of attestation statements that are accepted (Web Authentication Level 3, section 8). Nobody has
+// asked for a statement, but some clients pass on what the authenticator gives.
+var formats = []protocol.AttestationFormat{
+	protocol.AttestationFormatNone, protocol.AttestationFormatPacked, protocol.AttestationFormatTPM,
+	protocol.AttestationFormatApple, protocol.AttestationFormatFIDOUniversalSecondFactor,
+}
+
+// transports are the ways in which a browser can reach an authenticator (Web Authentication Level 3, section 5.8.4).
+var transports = []protocol.AuthenticatorTransport{
+	protocol.BLE, protocol.Hybrid, protocol.Internal, protocol.NFC, protocol.SmartCard, protocol.USB,
+}
+
+// CreationOptions returns the options for creating a passkey, a PublicKeyCredentialCreationOptionsJSON. The variant shapes
+// them (Web Authentication Level 3, sections 5.4.4 and 5.8.7): for mfa.SecurityKey the browser offers only what can be
+// carried about, and it is asked not to use up one of the few places that a key has for resident keys.
+func (p *Ceremonies) CreationOptions(c mfa.Ceremony, n mfa.NewPasskey) (json.RawMessage, error) {
+	if err := usable(c, n.Handle); err != nil {
+		return nil, err
+	}
+	optional := false
+	options := protocol.PublicKeyCredentialCreationOptions{
+		RelyingParty: protocol.RelyingPartyEntity{ID: p.party.ID, CredentialEntity: protocol.CredentialEntity{Name: p.party.Name}},
+		User: protocol.UserEntity{
+			ID:               protocol.URLEncodedBase64(n.Handle),
+			CredentialEntity: protocol.CredentialEntity{Name: n.Name},
+			DisplayName:      n.DisplayName,
+		},
+		Challenge:             c.Challenge,
+		Parameters:            algorithms,
+		Timeout:               int(timeout.Milliseconds()),
+		CredentialExcludeList: descriptors(n.Exclude),
+		AuthenticatorSelection: protocol.AuthenticatorSelection{
+			ResidentKey:        protocol.ResidentKeyRequirementPreferred,
+			RequireResidentKey: &optional,
+			UserVerification:   protocol.UserVerificationRequirement(c.UserVerification),
+		},
+		Hints:       []protocol.PublicKeyCredentialHints{protocol.PublicKeyCredentialHintClientDevice, protocol.PublicKeyCredentialHintHybrid},
+		Attestation: protocol.PreferNoAttestation,
+		Extensions:  protocol.AuthenticationExtensions{CredProps: true},
+	}
+	if n.Variant == mfa.SecurityKey {
+		options.AuthenticatorSelection.AuthenticatorAttachment = protocol.CrossPlatform
+		options.AuthenticatorSelection.ResidentKey = protocol.ResidentKeyRequirementDiscouraged
+		options.Hints = []protocol.PublicKeyCredentialHints{protocol.PublicKeyCredentialHintSecurityKey}
+	}
+	return json.Marshal(options)
+}
+
+// Create checks the response to CreationOptions. A response that is not acceptable is refused with a Reason.
+func (p *Ceremonies) Create(c mfa.Ceremony, handle []byte, response json.RawMessage, now time.Time) (mfa.CreatedPasskey, error) {
+	var created mfa.CreatedPasskey
+	if err := usable(c, handle); err != nil {
+		return created, err
+	}
+	if err := judgeArrival(c, response, now); err != nil {
+		return created, err
+	}
+	given, err := protocol.ParseCredentialCreationResponseBytes(response)
+	if err != nil {
+		return created, Malformed
+	}
+	object := &given.Response.AttestationObject
+	if err := judgeID(given.ParsedPublicKeyCredential); err != nil {
+		return created, err
+	}
+	if err := judgeClientData(given.Response.CollectedClientData, protocol.CreateCeremony, c); err != nil {
+		return created, err
+	}
+	if err := p.judgeAuthenticatorData(object.AuthData, c); err != nil {
+		return created, err
+	}
+	if err := judgeKey(object.AuthData.AttData.CredentialPublicKey); err != nil {
+		return created, err
+	}
+	if !slices.Contains(formats, protocol.AttestationFormat(object.Format)) {
+		return created, WrongFormat
+	}
+	if object.Format == string(protocol.AttestationFormatApple) {
+		if err := judgeApple(*object, given.Raw.AttestationResponse.ClientDataJSON); err != nil {
+			return created, err
+		}
+		object.Format, object.AttStatement = string(protocol.AttestationFormatNone), nil
+	}
+	library, err := p.library(c)
+	if err != nil {
+		return created, err
+	}
+	credential, err := library.CreateCredential(account{handle: handle}, p.session(c, handle), given)
+	if err != nil {
+		return created, WrongAttestation
+	}
+	created.Passkey = mfa.Passkey{
+		ID:             credential.ID,
+		PublicKey:      credential.PublicKey,
+		Transports:     known(credential.Transport),
+		Attachment:     string(credential.Authenticator.Attachment),
+		AAGUID:         credential.Authenticator.AAGUID,
+		BackupEligible: credential.Flags.BackupEligible,
+		Discoverable:   credential.Extensions.RK,
+	}
+	created.PasskeyUse = use(object.AuthData)
+	return created, nil
+}
+
+// judgeKey tells whether a public key is of an algorithm that was asked for, and can be used. Without an attestation
+// statement nothing else would look at it before the first sign-in.
+func judgeKey(encoded []byte) error {
+	var key webauthncose.PublicKeyData
+	if len(encoded) > maxPublicKey || webauthncbor.Unmarshal(encoded, &key) != nil {
+		return UnusableKey
+	}
+	asked := func(a protocol.CredentialParameter) bool { return int64(a.Algorithm) == key.Algorithm }
+	if !slices.ContainsFunc(algorithms, asked) {
+		return WrongAlgorithm
+	}
+	if _, err := webauthncose.ParsePublicKey(encoded); err != nil {
+		return UnusableKey
+	}
+	return nil
+}
+
+// known returns those of the transports that this package knows, each once and sorted, as browsers give them (Web
+// Authentication Level 3, section 5.2.1, getTransports).
+func known(given []protocol.AuthenticatorTransport) (names []string) {
+	for _, t := range transports {
+		if slices.Contains(given, t) {
+			names = append(names, string(t))
+		}
+	}
+	return names
+}

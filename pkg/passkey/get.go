@@ -1,0 +1,85 @@
+package passkey
+
+import (
+	"bytes"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-webauthn/webauthn/protocol"
+	"github.com/go-webauthn/webauthn/protocol/webauthncose"
+	"github.com/go-webauthn/webauthn/webauthn"
+
+	"countersign/pkg/mfa"
+)
+
+// RequestOptions returns the options for a sign-in with one of the allowed passkeys, a
+// PublicKeyCredentialRequestOptionsJSON. It returns an error if there is none: authenticators would then offer any passkey
+// that they hold for the relying party, whoever the user is.
+func (p *Ceremonies) RequestOptions(c mfa.Ceremony, allowed []mfa.Passkey) (json.RawMessage, error) {
+	if len(allowed) == 0 {
+		return nil, errors.New("passkey: a sign-in needs a passkey that it allows")
+	}
+	return json.Marshal(protocol.PublicKeyCredentialRequestOptions{
+		Challenge:          c.Challenge,
+		Timeout:            int(timeout.Milliseconds()),
+		RelyingPartyID:     p.party.ID,
+		AllowedCredentials: descriptors(allowed),
+		UserVerification:   protocol.UserVerificationRequirement(c.UserVerification),
+	})
+}
+
+// Get checks the response to RequestOptions, which must be signed by that passkey of the user with that handle. A response
+// that is not acceptable is refused with a Reason. The signature counter is left to the caller.
+func (p *Ceremonies) Get(c mfa.Ceremony, handle []byte, passkey mfa.Passkey, response json.RawMessage, now time.Time) (mfa.PasskeyUse, error) {
+	var none mfa.PasskeyUse
+	if err := usable(c, handle); err != nil {
+		return none, err
+	}
+	if _, err := webauthncose.ParsePublicKey(passkey.PublicKey); err != nil {
+		return none, fmt.Errorf("passkey: the public key that was registered: %w", err)
+	}
+	if err := judgeArrival(c, response, now); err != nil {
+		return none, err
+	}
+	given, err := protocol.ParseCredentialRequestResponseBytes(response)
+	if err != nil {
+		return none, Malformed
+	}
+	said := given.Response.AuthenticatorData
+	if err := judgeID(given.ParsedPublicKeyCredential); err != nil {
+		return none, err
+	}
+	if !bytes.Equal(given.RawID, passkey.ID) {
+		return none, WrongCredential
+	}
+	// A key that isn't resident gives no user handle (Web Authentication Level 3, section 6.3.3).
+	if user := given.Response.UserHandle; len(user) > 0 && subtle.ConstantTimeCompare(user, handle) != 1 {
+		return none, WrongUser
+	}
+	if err := judgeClientData(given.Response.CollectedClientData, protocol.AssertCeremony, c); err != nil {
+		return none, err
+	}
+	if err := p.judgeAuthenticatorData(said, c); err != nil {
+		return none, err
+	}
+	if said.Flags.HasBackupEligible() != passkey.BackupEligible {
+		return none, BackupEligibility
+	}
+	library, err := p.library(c)
+	if err != nil {
+		return none, err
+	}
+	registered := webauthn.Credential{
+		ID: passkey.ID, PublicKey: passkey.PublicKey,
+		Flags: webauthn.CredentialFlags{BackupEligible: passkey.BackupEligible},
+	}
+	session := p.session(c, handle)
+	session.AllowedCredentialIDs = [][]byte{passkey.ID}
+	if _, err := library.ValidateLogin(account{handle, []webauthn.Credential{registered}}, session, given); err != nil {
+		return none, WrongSignature
+	}
+	return use(said), nil
+}

@@ -1,0 +1,135 @@
+// Package passkey carries out WebAuthn ceremonies for package mfa: it makes the options that a browser passes to an
+// authenticator, and checks the responses (Web Authentication Level 3, sections 7.1 and 7.2). The cryptography and the
+// formats are go-webauthn's. What that library leaves to a relying party, or is lenient about, is judged here before it.
+//
+// A [Ceremonies] holds nothing but configuration. Package mfa remembers the challenge of a ceremony, sees that it is spent
+// once, keeps the signature counters, and sees that a credential id belongs to one user only.
+//
+// What this package keeps:
+//
+//   - A response is accepted only for the challenge, the origins and the user verification of its own ceremony, and only
+//     until the ceremony expires by the time that the caller gives.
+//   - Whether the user was verified is read from the authenticator data of this very response.
+//   - A refusal has one of the reasons in reason.go. Neither a reason nor an error tells the challenge or what the response
+//     holds. The errors of go-webauthn are dropped, because some of them hold the challenge that was expected.
+//
+// It refuses responses from frames of other origins, attestation formats that it can't check, and public keys of algorithms
+// that it hasn't asked for. It asks for no attestation and trusts none: the statement that an authenticator gives all the
+// same must be right in itself, but nobody has to vouch for the model. So an AAGUID is the authenticator's own word.
+package passkey
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-webauthn/webauthn/protocol"
+	"github.com/go-webauthn/webauthn/protocol/webauthncose"
+	"github.com/go-webauthn/webauthn/webauthn"
+
+	"countersign/pkg/mfa"
+)
+
+// timeout is how long a browser waits for the user. It is as long as a ceremony lives (Web Authentication Level 3, section
+// 15.1).
+const timeout = 300 * time.Second
+
+// The limits of what a response may hold.
+const (
+	maxResponse   = 64 << 10 // bytes
+	maxCredential = 1023     // bytes of a credential id (Web Authentication Level 3, section 4)
+	maxPublicKey  = 2 << 10  // bytes of a COSE_Key. One with an RSA modulus of 4,096 bits has about 530
+)
+
+// minChallenge is the least length of a challenge in bytes (Web Authentication Level 3, section 13.4.3).
+const minChallenge = 16
+
+// algorithms are the signature algorithms that are asked for, the preferred ones first. Every authenticator has at least
+// one of them (Web Authentication Level 3, section 5.4, pubKeyCredParams).
+var algorithms = []protocol.CredentialParameter{
+	{Type: protocol.PublicKeyCredentialType, Algorithm: webauthncose.AlgES256},
+	{Type: protocol.PublicKeyCredentialType, Algorithm: webauthncose.AlgEdDSA},
+	{Type: protocol.PublicKeyCredentialType, Algorithm: webauthncose.AlgRS256},
+}
+
+// Ceremonies makes the options of WebAuthn ceremonies and checks the responses, for one relying party. It is a
+// [mfa.Passkeys], and any number of goroutines can use it at once.
+type Ceremonies struct{ party mfa.RelyingParty }
+
+var _ mfa.Passkeys = (*Ceremonies)(nil)
+
+// New returns the ceremonies of a relying party. It returns an error if the RP ID is not a domain (Web Authentication Level
+// 3, section 5.1.2), or if there is no name.
+func New(party mfa.RelyingParty) (*Ceremonies, error) {
+	if err := protocol.ValidateRPID(party.ID); err != nil {
+		return nil, fmt.Errorf("passkey: the RP ID %q is not a domain: %w", party.ID, err)
+	}
+	if party.Name == "" {
+		return nil, errors.New("passkey: the relying party has no name")
+	}
+	return &Ceremonies{party: party}, nil
+}
+
+// library returns go-webauthn with the settings of one ceremony.
+func (p *Ceremonies) library(c mfa.Ceremony) (*webauthn.WebAuthn, error) {
+	library, err := webauthn.New(&webauthn.Config{
+		RPID: p.party.ID, RPDisplayName: p.party.Name, RPOrigins: c.Origins,
+		// Browsers and their extensions add outputs that nobody has asked for. They decide nothing here.
+		ExtensionsUnsolicitedOutputPolicy: protocol.UnsolicitedOutputPolicyIgnore,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("passkey: the settings of the ceremony: %w", err)
+	}
+	return library, nil
+}
+
+// session is the ceremony as go-webauthn knows it. It has no expiry, because the library would compare it with the clock of
+// the machine. This package compares it with the time that the caller gives.
+func (p *Ceremonies) session(c mfa.Ceremony, handle []byte) webauthn.SessionData {
+	return webauthn.SessionData{
+		Challenge:        base64.RawURLEncoding.EncodeToString(c.Challenge),
+		RelyingPartyID:   p.party.ID,
+		UserID:           handle,
+		UserVerification: protocol.UserVerificationRequirement(c.UserVerification),
+		CredParams:       algorithms,
+	}
+}
+
+// usable tells what is wrong with a ceremony or a user handle that this deployment has made itself. Such a fault is not the
+// authenticator's, and no response could be right for it.
+func usable(c mfa.Ceremony, handle []byte) error {
+	switch {
+	case len(c.Challenge) < minChallenge:
+		return errors.New("passkey: the challenge of the ceremony is too short")
+	case len(c.Origins) == 0:
+		return errors.New("passkey: the ceremony has no origins")
+	case len(handle) < protocol.MinimumUserHandleLength || len(handle) > protocol.MaximumUserHandleLength:
+		return errors.New("passkey: a user handle has 1 to 64 bytes")
+	}
+	return nil
+}
+
+// descriptors name passkeys to a browser, and say how it can reach their authenticators.
+func descriptors(passkeys []mfa.Passkey) []protocol.CredentialDescriptor {
+	var named []protocol.CredentialDescriptor
+	for _, p := range passkeys {
+		d := protocol.CredentialDescriptor{Type: protocol.PublicKeyCredentialType, CredentialID: p.ID}
+		for _, t := range p.Transports {
+			d.Transport = append(d.Transport, protocol.AuthenticatorTransport(t))
+		}
+		named = append(named, d)
+	}
+	return named
+}
+
+// account is a user with one passkey at most, as go-webauthn asks for one.
+type account struct {
+	handle   []byte
+	passkeys []webauthn.Credential
+}
+
+func (a account) WebAuthnID() []byte                         { return a.handle }
+func (a account) WebAuthnName() string                       { return "" }
+func (a account) WebAuthnDisplayName() string                { return "" }
+func (a account) WebAuthnCredentials() []webauthn.Credential { return a.passkeys }

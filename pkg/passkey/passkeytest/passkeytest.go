@@ -1,0 +1,304 @@
+// Package passkeytest is an authenticator in software, together with the browser that it is used in, for tests. It takes the
+// options of a WebAuthn ceremony as JSON, and gives the response as JSON (Web Authentication Level 3, sections 5.1.8 to
+// 5.1.10).
+//
+// It does what a real one would do with the options: it makes no second key for a user whose key is excluded, it needs a key
+// that is allowed, it verifies the user where it can and is asked to, and the browser refuses an RP ID that doesn't belong
+// to the origin. Then an Authenticator can be told to misbehave, to see that its response is refused.
+//
+// It shares no code with package passkey, so that a mistake in one shows in the other. It refuses to be used for anything
+// but tests: its keys are lost with the process.
+package passkeytest
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// The errors of a browser or an authenticator that gives no response.
+var (
+	ErrExcluded = errors.New("passkeytest: the authenticator already holds a key of this user") // InvalidStateError
+	ErrNoKey    = errors.New("passkeytest: the authenticator holds none of the allowed keys")   // NotAllowedError
+	ErrUnable   = errors.New("passkeytest: the authenticator can't do what is required")        // NotAllowedError
+	ErrOrigin   = errors.New("passkeytest: the origin may not use this RP ID")                  // SecurityError
+)
+
+// The algorithms of a key (the COSE registry of IANA).
+const (
+	ES256 = -7
+	EdDSA = -8
+	RS256 = -257
+)
+
+// An Authenticator holds keys. The zero value is a security key with a signature counter, which makes ES256 keys that are
+// not resident, and can't verify the user. Any number of goroutines can use an Authenticator at once, but none may change
+// its fields meanwhile.
+type Authenticator struct {
+	AAGUID       [16]byte // the model
+	Transports   []string // as the browser tells them; if nil, usb
+	Platform     bool     // it is part of the device
+	Resident     bool     // it can make resident keys, and makes one unless they are discouraged
+	Verifies     bool     // it can verify the user, by a PIN or a fingerprint
+	AlwaysVerify bool     // it verifies the user even where that is discouraged, as the authenticators of most devices do
+	Eligible     bool     // its keys may be synced to other devices (the flag BE)
+	Synced       bool     // its keys are synced now (the flag BS)
+	NoCounter    bool     // the signature counter stays 0
+	Algorithms   []int    // that it supports; if nil, ES256
+	IDLength     int      // of a credential id in bytes; if 0, 32
+
+	Misbehaviour Misbehaviour // of the next ceremonies, until it is changed
+
+	mutex sync.Mutex
+	keys  []*key
+	count uint32
+}
+
+// Misbehaviour says what an Authenticator, or the browser that it is used in, does otherwise than it should. The zero value
+// is good behaviour.
+type Misbehaviour struct {
+	Origin      string                        // the browser says that it is at this origin; the true one still decides about the RP ID
+	CrossOrigin bool                          // the browser says that the page is in a frame of another origin
+	TopOrigin   string                        // the browser names this top-level origin
+	Type        string                        // the browser gives this type of ceremony
+	Challenge   []byte                        // it is this challenge that is answered
+	RPID        string                        // it is this RP ID that the authenticator answers for
+	Flags       func(byte) byte               // changes the flags of the authenticator data
+	Count       func(uint32) uint32           // changes the signature counter of the authenticator data
+	UserHandle  []byte                        // the authenticator gives this user handle
+	OtherKey    bool                          // the authenticator signs with a key that nobody has registered
+	Signature   func([]byte) []byte           // changes the signature
+	Response    func(response map[string]any) // changes the response, as its JSON object
+}
+
+// The flags of authenticator data (Web Authentication Level 3, section 6.1).
+const (
+	UserPresent    byte = 1 << 0
+	UserVerified   byte = 1 << 2
+	BackupEligible byte = 1 << 3
+	BackedUp       byte = 1 << 4
+	attested       byte = 1 << 6
+)
+
+// A descriptor names a key in options (Web Authentication Level 3, section 5.8.3).
+type descriptor struct {
+	Type string    `json:"type"`
+	ID   base64url `json:"id"`
+}
+
+type creationOptions struct {
+	RP        struct{ ID, Name string } `json:"rp"`
+	User      struct{ ID base64url }    `json:"user"`
+	Challenge base64url                 `json:"challenge"`
+	Params    []struct {
+		Type string `json:"type"`
+		Alg  int    `json:"alg"`
+	} `json:"pubKeyCredParams"`
+	Exclude   []descriptor `json:"excludeCredentials"`
+	Selection struct {
+		Attachment       string `json:"authenticatorAttachment"`
+		ResidentKey      string `json:"residentKey"`
+		UserVerification string `json:"userVerification"`
+	} `json:"authenticatorSelection"`
+	Extensions struct {
+		CredProps bool `json:"credProps"`
+	} `json:"extensions"`
+}
+
+type requestOptions struct {
+	RPID             string       `json:"rpId"`
+	Challenge        base64url    `json:"challenge"`
+	Allow            []descriptor `json:"allowCredentials"`
+	UserVerification string       `json:"userVerification"`
+}
+
+// Create makes a key as the options say, a PublicKeyCredentialCreationOptionsJSON, at a page of that origin. It returns a
+// RegistrationResponseJSON. The errors are ErrExcluded, ErrUnable and ErrOrigin.
+func (a *Authenticator) Create(options json.RawMessage, origin string) (json.RawMessage, error) {
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	var o creationOptions
+	if err := json.Unmarshal(options, &o); err != nil {
+		return nil, fmt.Errorf("passkeytest: the options: %w", err)
+	}
+	if !belongs(o.RP.ID, origin) {
+		return nil, ErrOrigin
+	}
+	if o.Selection.Attachment != "" && o.Selection.Attachment != a.attachment() {
+		return nil, ErrUnable
+	}
+	resident := a.Resident && o.Selection.ResidentKey != "discouraged"
+	if !resident && o.Selection.ResidentKey == "required" {
+		return nil, ErrUnable
+	}
+	verified, able := a.verify(o.Selection.UserVerification)
+	if !able {
+		return nil, ErrUnable
+	}
+	if a.find(o.RP.ID, o.Exclude) != nil {
+		return nil, ErrExcluded
+	}
+	for _, p := range o.Params {
+		if p.Type != "public-key" || !slices.Contains(a.algorithms(), p.Alg) {
+			continue
+		}
+		k, err := a.newKey(p.Alg, o.RP.ID, o.User.ID, resident)
+		if err != nil {
+			return nil, err
+		}
+		a.keys = append(a.keys, k)
+		return a.creation(k, o, origin, verified)
+	}
+	return nil, ErrUnable
+}
+
+// creation is the response that tells of a new key.
+func (a *Authenticator) creation(k *key, o creationOptions, origin string, verified bool) (json.RawMessage, error) {
+	m := a.Misbehaviour
+	told := k
+	if m.OtherKey {
+		var err error
+		if told, err = a.newKey(k.algorithm, k.party, k.user, k.resident); err != nil {
+			return nil, err
+		}
+		told.id = k.id
+	}
+	data := a.authenticatorData(k.party, verified, told.credentialData(a.AAGUID))
+	extensions := map[string]any{}
+	if o.Extensions.CredProps {
+		extensions["credProps"] = map[string]any{"rk": k.resident}
+	}
+	return a.respond(k, extensions, map[string]any{
+		"clientDataJSON":     base64url(m.clientData("webauthn.create", o.Challenge, origin)),
+		"attestationObject":  base64url(attestationObject(data)),
+		"authenticatorData":  base64url(data),
+		"publicKeyAlgorithm": told.algorithm,
+		"transports":         a.transports(),
+	})
+}
+
+// Get signs in with one of the keys that the options allow, a PublicKeyCredentialRequestOptionsJSON, or with a resident key
+// if they name none, at a page of that origin. It returns an AuthenticationResponseJSON. The errors are ErrNoKey, ErrUnable
+// and ErrOrigin.
+func (a *Authenticator) Get(options json.RawMessage, origin string) (json.RawMessage, error) {
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	var o requestOptions
+	if err := json.Unmarshal(options, &o); err != nil {
+		return nil, fmt.Errorf("passkeytest: the options: %w", err)
+	}
+	if !belongs(o.RPID, origin) {
+		return nil, ErrOrigin
+	}
+	verified, able := a.verify(o.UserVerification)
+	if !able {
+		return nil, ErrUnable
+	}
+	k := a.find(o.RPID, o.Allow)
+	if k == nil {
+		return nil, ErrNoKey
+	}
+	m := a.Misbehaviour
+	signer := k
+	if m.OtherKey {
+		var err error
+		if signer, err = a.newKey(k.algorithm, k.party, k.user, k.resident); err != nil {
+			return nil, err
+		}
+	}
+	data := a.authenticatorData(k.party, verified, nil)
+	clientData := m.clientData("webauthn.get", o.Challenge, origin)
+	signature, err := signer.sign(data, clientData)
+	if err != nil {
+		return nil, err
+	}
+	if m.Signature != nil {
+		signature = m.Signature(signature)
+	}
+	response := map[string]any{
+		"clientDataJSON":    base64url(clientData),
+		"authenticatorData": base64url(data),
+		"signature":         base64url(signature),
+	}
+	switch {
+	case m.UserHandle != nil:
+		response["userHandle"] = base64url(m.UserHandle)
+	case k.resident:
+		response["userHandle"] = base64url(k.user)
+	}
+	return a.respond(k, map[string]any{}, response)
+}
+
+// respond puts a response together.
+func (a *Authenticator) respond(k *key, extensions, response map[string]any) (json.RawMessage, error) {
+	whole := map[string]any{
+		"id": base64url(k.id), "rawId": base64url(k.id), "type": "public-key",
+		"authenticatorAttachment": a.attachment(),
+		"clientExtensionResults":  extensions,
+		"response":                response,
+	}
+	if a.Misbehaviour.Response != nil {
+		a.Misbehaviour.Response(whole)
+	}
+	return json.Marshal(whole)
+}
+
+func (a *Authenticator) attachment() string {
+	if a.Platform {
+		return "platform"
+	}
+	return "cross-platform"
+}
+
+func (a *Authenticator) transports() []string {
+	if a.Transports == nil {
+		return []string{"usb"}
+	}
+	return a.Transports
+}
+
+func (a *Authenticator) algorithms() []int {
+	if a.Algorithms == nil {
+		return []int{ES256}
+	}
+	return a.Algorithms
+}
+
+// verify tells whether the user is verified under that requirement, and whether the authenticator can do what it says.
+func (a *Authenticator) verify(requirement string) (verified, able bool) {
+	switch requirement {
+	case "required":
+		return a.Verifies, a.Verifies
+	case "discouraged":
+		return a.Verifies && a.AlwaysVerify, true
+	}
+	return a.Verifies, true
+}
+
+// find returns the newest key of a relying party that is one of those named, or the newest resident key if none is named.
+// It returns nil if there is no such key.
+func (a *Authenticator) find(party string, named []descriptor) *key {
+	for _, k := range slices.Backward(a.keys) {
+		same := func(d descriptor) bool { return string(d.ID) == string(k.id) }
+		if k.party == party && (slices.ContainsFunc(named, same) || len(named) == 0 && k.resident) {
+			return k
+		}
+	}
+	return nil
+}
+
+// belongs tells whether a page of that origin may use the RP ID: a browser allows it for the host itself and for hosts under
+// it, where the page came over a secure channel (Web Authentication Level 3, section 5.1.3, steps 7 to 9).
+func belongs(party, origin string) bool {
+	u, err := url.Parse(origin)
+	if err != nil || party == "" {
+		return false
+	}
+	host := u.Hostname()
+	secure := u.Scheme == "https" || u.Scheme == "http" && (host == "localhost" || strings.HasSuffix(host, ".localhost"))
+	return secure && (host == party || strings.HasSuffix(host, "."+party))
+}
