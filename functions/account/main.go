@@ -1,4 +1,4 @@
-// Command account is the function that shows, makes, changes and erases users.
+// Command account is the function that shows, makes, changes and erases users, and shows the activity.
 package main
 
 import (

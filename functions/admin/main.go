@@ -1,4 +1,4 @@
-// Command admin is the function for what an administrator does to a user's account.
+// Command admin is the function that changes accounts of users for administrators.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Command enrol is the function that gives users factors: it begins and finishes enrolments, and sends their codes.
+// Command enrol is the function that begins and finishes enrolments of factors, and sends their codes.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Command pages is the function for what anybody may fetch: public keys, health, and what the codes of problems mean.
+// Command pages is the function that serves what anybody may fetch: public keys, health, and explanations of problems.
 package main
 
 import (

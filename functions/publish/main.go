@@ -1,4 +1,4 @@
-// Command publish is the function that follows the table's stream: it hands on what was committed, to the bus and to users.
+// Command publish is the function that reads the table's stream. It hands on what was committed to the activity, the bus and users.
 package main
 
 import "countersign/pkg/cloud"

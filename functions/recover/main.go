@@ -1,4 +1,4 @@
-// Command recover is the function that looks at recovery codes.
+// Command recover is the function that checks recovery codes.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Command sweep is the function that a schedule runs: it announces what has ended by itself, and tends the key ring.
+// Command sweep is the function that a schedule runs. It announces what has ended by itself, and rotates the key ring.
 package main
 
 import "countersign/pkg/cloud"

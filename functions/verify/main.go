@@ -1,4 +1,4 @@
-// Command verify is the function that looks at answers to challenges.
+// Command verify is the function that checks answers to challenges.
 package main
 
 import (
