@@ -10,18 +10,18 @@ import (
 	"testing"
 )
 
-// An attribute is what the template says of resources in one place. In is a resource or a type of resources, or another
-// section of the template. A path that ends with a star is all below it.
+// An attribute is what the template says in one place. In is a resource, a type of resources, or another section of the
+// template. A path that ends with a star stands for everything below it.
 type attribute struct {
 	in, path string
-	want     any    // a text, a number, a truth, or a test of the value; judged: another test of this package looks at it
-	why      string // what would go wrong with another value, or which test it is
+	want     any    // a text, a number, a boolean, or a check of the value; judged if another test of this package checks it
+	why      string // what would go wrong with another value, or the name of the other test
 }
 
-// judged stands for a value that another test looks at.
+// judged stands for a value that another test checks.
 type judged struct{}
 
-// below reports whether a value is a number over least and under most.
+// below returns a check that a value is a number greater than least and less than most.
 func below(least, most int) func(any) bool {
 	return func(v any) bool {
 		n, ok := v.(int)
@@ -29,7 +29,7 @@ func below(least, most int) func(any) bool {
 	}
 }
 
-// attributes are all that the template says of its resources, but for what is only read by people.
+// attributes are all attributes of the template, except those that only people read.
 var attributes = []attribute{
 	{"Table", "DeletionPolicy", "Retain", "deleting the stack would delete all users with their factors"},
 	{"Table", "UpdateReplacePolicy", "Retain", "a change that replaces the table would delete all users with their factors"},
@@ -215,7 +215,7 @@ var attributes = []attribute{
 	{"Parameters", "LogRetentionDays.AllowedValues.*", below(0, 732), "CloudWatch would refuse it, or logs be kept for years"},
 }
 
-// forPeople reports whether a value is only read by people, or is judged by TestAParameterTakesWhatFunctionsTake.
+// forPeople reports whether only people read a value, or TestAParameterTakesWhatFunctionsTake checks it.
 func forPeople(section, path string) bool {
 	switch path[strings.LastIndexByte(path, '.')+1:] {
 	case "Description", "ConstraintDescription", "AssertDescription", "Sid":
@@ -258,7 +258,7 @@ func TestEveryAttributeOfTheTemplateIsAsItHasToBe(t *testing.T) {
 				t.Errorf("%s: %s is %v (%T), want %v, or %s", name, path, value, value, a.want, a.why)
 			}
 		}
-		// What every one of a kind must have. A resource without it is not met above.
+		// An attribute of a type is required of each resource of that type. The loop above doesn't see it if it is missing.
 		for _, a := range attributes {
 			_, ofFunction := strings.CutPrefix(a.path, "Environment.")
 			if _, star := strings.CutSuffix(a.path, "*"); a.in == kind && !star && !ofFunction {
@@ -289,7 +289,7 @@ func TestEveryAttributeOfTheTemplateIsAsItHasToBe(t *testing.T) {
 	}
 }
 
-// leaves are the values in maps and lists, by path.
+// leaves returns the values in nested maps and lists, by their paths.
 func leaves(in any) map[string]any {
 	found := map[string]any{}
 	var walk func(path string, in any)

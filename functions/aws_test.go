@@ -15,20 +15,20 @@ import (
 	"countersign/infra/emulator/template"
 )
 
-// An account is AWS as the functions meet it. It notes what each function asks for.
+// An account stands in for AWS, and notes what each function asks it for.
 type account struct {
 	*amazon.Account
 	t    testing.TB
 	url  string
-	name string // of the table, which is in a DynamoDB Local that others use too
+	name string // the name of the table; other tests use the same DynamoDB Local
 
 	mu    sync.Mutex
 	done  map[string][]use // by function
 	hooks map[string]hook
-	unfit bool // SES takes nothing
+	unfit bool // SES refuses all messages
 }
 
-// configurationSet is SES's, which the template calls by a parameter.
+// configurationSet is the name of the SES configuration set, which is a parameter of the template.
 const configurationSet = "sign-in"
 
 func newAccount(t testing.TB) *account {
@@ -43,10 +43,10 @@ func newAccount(t testing.TB) *account {
 	return a
 }
 
-// endpoint is where one function finds AWS.
+// endpoint returns the URL at which one function finds AWS.
 func (a *account) endpoint(function string) string { return a.url + "/" + function }
 
-// look notes what a function asks for before it is answered.
+// look notes what a function asks for, before the function gets its answer.
 func (a *account) look(w http.ResponseWriter, c *amazon.Call, answer http.HandlerFunc) {
 	function := c.Prefix
 	var said object
@@ -79,25 +79,26 @@ func (a *account) note(function string, u use) {
 	a.done[function] = append(a.done[function], u)
 }
 
-// beforeNextWrite has something else happen once, after a function has read and before what it then writes arrives.
+// beforeNextWrite calls happen once, when the next write of a function arrives. So happen runs after the function has read
+// and before it writes.
 func (a *account) beforeNextWrite(function string, happen func()) {
 	a.beforeNextWriteTo(function, "", func([]string) { happen() })
 }
 
-// beforeNextWriteTo is the same for a write to partitions that begin so, which it tells.
+// beforeNextWriteTo is beforeNextWrite for a write whose first partition begins with prefix. happen gets the partitions.
 func (a *account) beforeNextWriteTo(function, prefix string, happen func(partitions []string)) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.hooks[function] = hook{prefix, happen}
 }
 
-// A hook is what happens before a write.
+// A hook is called before a write.
 type hook struct {
 	prefix string
 	happen func(partitions []string)
 }
 
-// table notes what is asked of DynamoDB.
+// table notes a call of DynamoDB.
 func (a *account) table(function, operation string, said object) {
 	writes := false
 	var partitions []string
@@ -158,8 +159,8 @@ func (a *account) table(function, operation string, said object) {
 	default:
 		note(operation, table(said), template.Of(said, "Key", "pk", "S"))
 	}
-	// IAM's pages don't say whether items that are asked for or written together are looked at one by one or together: both
-	// have to be allowed.
+	// The documentation of IAM doesn't say whether it checks the items of one request one by one or all together. So both have
+	// to be allowed.
 	for _, action := range order {
 		a.note(function, joint[action])
 	}
@@ -177,7 +178,7 @@ func (a *account) table(function, operation string, said object) {
 	}
 }
 
-// kms notes what is asked of KMS.
+// kms notes a call of KMS.
 func (a *account) kms(function, operation string, said object) {
 	u := use{action: "kms:" + operation, resource: fmt.Sprint(said["KeyId"]), keys: map[string][]string{}}
 	if u.resource == amazon.KeyARN {
@@ -190,7 +191,7 @@ func (a *account) kms(function, operation string, said object) {
 	a.note(function, u)
 }
 
-// ses notes what is asked of SES.
+// ses notes a call of SES.
 func (a *account) ses(function string, said object) {
 	from := fmt.Sprint(said["FromEmailAddress"])
 	address := from
@@ -211,7 +212,7 @@ func (a *account) ses(function string, said object) {
 	}
 }
 
-// events notes what is asked of EventBridge.
+// events notes a call of EventBridge.
 func (a *account) events(function string, said object) {
 	entries, _ := said["Entries"].([]any)
 	for _, entry := range entries {
@@ -223,14 +224,14 @@ func (a *account) events(function string, said object) {
 	}
 }
 
-// mailWorks says whether SES takes messages from now on.
+// mailWorks sets whether SES takes messages from now on.
 func (a *account) mailWorks(works bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.unfit = !works
 }
 
-// lastMail is the text of the last message to an address, or nothing.
+// lastMail returns the text of the last message to an address. It is empty if there is none.
 func (a *account) lastMail(to string) string {
 	m, _ := a.LastMessage(to)
 	return m.Text

@@ -12,14 +12,14 @@ import (
 	"countersign/infra/emulator/emulatortest"
 )
 
-// A runtime is one process of a function, and what it wrote.
+// A runtime is one process of a function, with what it has logged.
 type runtime struct {
 	*amazon.Runtime
 	log *lockedBuffer
 }
 
-// launch starts a function's bootstrap with an environment, and waits until it asks for its first event. It ends with the
-// test.
+// launch starts a function's bootstrap with an environment, and waits until it asks for its first event. When the test ends,
+// the process is killed.
 func launch(t testing.TB, step string, environment []string) *runtime {
 	t.Helper()
 	r := &runtime{log: &lockedBuffer{}}
@@ -39,7 +39,7 @@ func launch(t testing.TB, step string, environment []string) *runtime {
 
 func TestMain(m *testing.M) { os.Exit(emulatortest.Main(m)) }
 
-// A lockedBuffer is a log that several write to.
+// A lockedBuffer is a log that several goroutines can write to.
 type lockedBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer

@@ -11,8 +11,8 @@ import (
 	"countersign/pkg/apikey"
 )
 
-// What the template gives the pages of its owner's origins is what the local server gives those of a developer's; the
-// emulator reads it from the template.
+// The template and the local server allow pages of other origins the same. The emulator reads from the template what it
+// allows.
 func TestPagesOfOtherOriginsMayDoTheSameEverywhere(t *testing.T) {
 	deployed, _ := readTemplate(t)
 	got, err := deployed.BrowserAccess()

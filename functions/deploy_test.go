@@ -18,7 +18,7 @@ import (
 	"testing"
 )
 
-// operatorsCommands are those of the first block of a part of operating.md.
+// operatorsCommands returns the first block of commands in a part of operating.md.
 func operatorsCommands(t *testing.T, part string) string {
 	t.Helper()
 	text, err := os.ReadFile("../.github/docs/operating.md")
@@ -34,8 +34,8 @@ func operatorsCommands(t *testing.T, part string) string {
 	return commands
 }
 
-// A cloud is as much of AWS as "sam deploy" meets before anything is made: a bucket that takes what is uploaded, and a
-// CloudFormation that notes which change is asked for, and refuses it.
+// A cloud stands in for the part of AWS that "sam deploy" calls before anything is made: a bucket that takes uploads, and a
+// CloudFormation that notes each change set it is asked for, and refuses to make it.
 type cloud struct {
 	mu       sync.Mutex
 	uploaded int
@@ -59,14 +59,14 @@ func (c *cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// seen is what was uploaded and asked for so far.
+// seen returns how many files were uploaded, and which change sets were asked for.
 func (c *cloud) seen() (uploaded int, changes []url.Values) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.uploaded, slices.Clone(c.changes)
 }
 
-// lastChange is the change that was asked for last.
+// lastChange returns the change set that was asked for last.
 func (d *deployer) lastChange() url.Values {
 	d.t.Helper()
 	_, changes := d.aws.seen()
@@ -103,8 +103,8 @@ func refuseQuery(w http.ResponseWriter, code, message string) {
 	fmt.Fprintf(w, `<ErrorResponse><Error><Type>Sender</Type><Code>%s</Code><Message>%s</Message></Error></ErrorResponse>`, code, text.String())
 }
 
-// A deployer is somebody who has cloned the tree and types what operating.md says, with the pinned SAM and an AWS CLI that hands
-// out credentials.
+// A deployer is somebody who has cloned the project and types the commands of operating.md. They have the SAM CLI of
+// infra/sam-lint, and an AWS CLI that prints credentials.
 type deployer struct {
 	t           *testing.T
 	root        string
@@ -129,7 +129,7 @@ func newDeployer(t *testing.T) *deployer {
 	return d
 }
 
-// types runs commands until one of them fails, and gives what they said.
+// types runs commands until one of them fails, and returns what they have printed.
 func (d *deployer) types(commands string) (said string, err error) {
 	d.t.Helper()
 	shell := exec.CommandContext(d.t.Context(), "bash", "-euc", commands)
@@ -138,7 +138,7 @@ func (d *deployer) types(commands string) (said string, err error) {
 	return string(out), err
 }
 
-// parameters are those of the last change that CloudFormation was asked for.
+// parameters returns the parameters of the change set that was asked for last.
 func (d *deployer) parameters() map[string]string {
 	d.t.Helper()
 	asked, found := d.lastChange(), map[string]string{}
@@ -188,7 +188,7 @@ func TestTheOperatorsCommandsDeployUpToWhereAWSIsNeeded(t *testing.T) {
 		t.Errorf("git would commit the owner's parameters: %v %s", err, out)
 	}
 
-	// What the owner says has the last word, and goes to the build too.
+	// The values of the owner's file replace those of samconfig.toml, in the build too.
 	owners := "SenderAddress: sign-in@example.com\nSenderName: Acme & Sons\nReserveConcurrency: \"yes\"\nRoutineEvents: \"true\"\n" +
 		"Issuer: https://mfa.example.com\nLogRetentionDays: 365\nArchitecture: x86_64\n"
 	if err := os.WriteFile(filepath.Join(d.root, "parameters.prod.yaml"), []byte(owners), 0o600); err != nil {
@@ -205,7 +205,7 @@ func TestTheOperatorsCommandsDeployUpToWhereAWSIsNeeded(t *testing.T) {
 	})
 	d.builtFor(elf.EM_X86_64)
 
-	// Of the rest only ctl can be tried: its flags are right, and it asks for credentials.
+	// Of the other commands only those of ctl can be tried: ctl accepts the flags, and asks for credentials.
 	tried := 0
 	for line := range strings.SplitSeq(strings.ReplaceAll("TABLE="+after, "\\\n", " "), "\n") {
 		_, command, isCtl := strings.Cut(line, "go run ./infra/ctl ")
@@ -224,7 +224,7 @@ func TestTheOperatorsCommandsDeployUpToWhereAWSIsNeeded(t *testing.T) {
 	}
 }
 
-// builtFor looks at what was built last.
+// builtFor checks that the last build is for one kind of processor, and needs no libraries.
 func (d *deployer) builtFor(machine elf.Machine) {
 	d.t.Helper()
 	paths, err := filepath.Glob(filepath.Join(d.root, ".aws-sam", "build", "*", "bootstrap"))

@@ -98,24 +98,24 @@ func TestThePublishEventIsABatchThatTheFilterLetsThrough(t *testing.T) {
 	}
 }
 
-// answersToEvents are what comes of the events of the steps, one after the other, if their bearers were made here.
+// answersToEvents are the answers to the events of the steps, in this order, if their bearers are good.
 var answersToEvents = []struct {
 	step   string
 	status int
-	want   string // in the body
+	want   string // what the body contains
 }{
 	{"policy", http.StatusOK, `"version":1`},
 	{"challenge", http.StatusCreated, `"sent":{`},
 	{"account", http.StatusOK, `"email":"ana@acme.example"`},
 	{"admin", http.StatusOK, `"email":"ana@acme.example"`},
-	{"verify", http.StatusNotFound, "challenge_invalid"}, // nobody can know a challenge beforehand
+	{"verify", http.StatusNotFound, "challenge_invalid"}, // no challenge can exist before the test
 	{"enrol", http.StatusCreated, `"secret":"`},
 	{"recover", http.StatusNotFound, "challenge_invalid"},
 	{"pages", http.StatusOK, `"keys":[`},
 }
 
-// The events are what somebody who tries a function by hand sends it, so each has to come to something. Their bearers were
-// made in no deployment: whoever tries them puts their own in, as this test does.
+// People try a function by hand with its event, so each event has to be answered. The bearers in the files were made in no
+// deployment. People put in their own, and so does this test.
 func TestEveryEventIsAnsweredByItsFunction(t *testing.T) {
 	_, functions := readTemplate(t)
 	d := deploy(t, functions)
@@ -147,7 +147,8 @@ func TestEveryEventIsAnsweredByItsFunction(t *testing.T) {
 	}
 }
 
-// withBearer is a function's event with a bearer of this deployment: the API key, or a token of the challenge in its path.
+// withBearer returns a function's event with a bearer of this deployment: the API key, or a token for the challenge in the
+// event's path.
 func (d *deployment) withBearer(step string) []byte {
 	event := eventFile(d.t, step)
 	var e events.APIGatewayV2HTTPRequest
@@ -171,7 +172,7 @@ func (d *deployment) withBearer(step string) []byte {
 	return []byte(strings.ReplaceAll(string(event), example, bearer))
 }
 
-// eventFile is a function's event.
+// eventFile returns the event of a function as it is in the folder events.
 func eventFile(t testing.TB, step string) []byte {
 	t.Helper()
 	content, err := os.ReadFile("../events/" + step + ".json")

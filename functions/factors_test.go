@@ -9,12 +9,12 @@ import (
 	"github.com/pquerna/otp/totp"
 )
 
-// fresh are the headers that say that the user's password was checked now, before more.
+// fresh returns the header that says that the user's password was checked now, followed by more headers.
 func (d *deployment) fresh(more ...string) []string {
 	return append([]string{"countersign-reauthenticated-at", time.Now().Add(d.offset).UTC().Format(time.RFC3339)}, more...)
 }
 
-// shown is what an authenticator app shows now, or after so many steps.
+// shown returns the code that an authenticator app shows now, or some time steps later.
 func (d *deployment) shown(secret string, later int) string {
 	d.t.Helper()
 	code, err := totp.GenerateCode(secret, time.Now().Add(d.offset).Add(time.Duration(later)*30*time.Second))
@@ -37,7 +37,7 @@ func (d *deployment) finish(enrolment, code string, headers ...string) answer {
 	return d.call("POST", "/v1/enrolments/"+enrolment+"/finish", object{"code": code}, headers...)
 }
 
-// recovery answers a new sign-in of a user of globex by a recovery code.
+// recovery begins a sign-in of a user of globex, and answers it with a recovery code.
 func (d *deployment) recovery(user object, code any, headers ...string) answer {
 	d.t.Helper()
 	id := d.begin(user, object{"org": "globex"}).want(d.t, http.StatusCreated).text("challenge", "id")
@@ -50,26 +50,26 @@ func (d *deployment) setGlobex(version string, policy object) answer {
 	return d.call("PUT", "/v1/orgs/globex/policy", policy, "if-match", `"`+version+`"`)
 }
 
-// rename changes the profile of a user of globex, and with it the guard.
+// rename changes the name of a user of globex, which also changes the user's guard.
 func (d *deployment) rename(user, name string) {
 	d.t.Helper()
 	d.call("PUT", "/v1/orgs/globex/users/"+user, object{"name": name}).want(d.t, http.StatusOK)
 }
 
-// factors is the part of the story in which users of another org, globex, have factors of their own.
+// factors is the part of the story in which users of another org, globex, enrol and use factors.
 func (d *deployment) factors() {
 	t := d.t
 	dora := person("dora", "dora@globex.example")
 	const path = "/v1/orgs/globex/users/dora"
 
-	// Two enrolments of a new user at once, and a profile that changes at the moment of the finish.
+	// A new user begins two enrolments at once, and the profile changes just when one of them is finished.
 	d.account.beforeNextWrite("enrol", func() { d.enrol(dora, nil).want(t, http.StatusCreated) })
 	begun := d.enrol(dora, nil, "idempotency-key", "begin").want(t, http.StatusCreated)
 	secret := begun.text("totp", "secret")
 	d.account.beforeNextWrite("enrol", func() { d.rename("dora", "Dora") })
 	finished := d.finish(begun.text("id"), d.shown(secret, 0), "idempotency-key", "finish").want(t, http.StatusCreated)
 
-	// The account of a user with a factor.
+	// A user who has a factor changes the account.
 	up := d.begin(dora, object{"org": "globex", "purpose": "step_up"}).want(t, http.StatusCreated).text("challenge", "id")
 	proof := d.verify(up, d.shown(secret, 1), nil).want(t, http.StatusOK).text("token")
 	proven := d.fresh("countersign-proof", proof)
@@ -78,7 +78,7 @@ func (d *deployment) factors() {
 		want(t, http.StatusCreated).object["recovery_codes"].([]any)
 	d.call("PATCH", path+"/factors/"+finished.text("factor", "id"), object{"label": "Phone"}).want(t, http.StatusOK)
 
-	// A code by email that isn't taken by the provider, with a remembered answer to be taken back.
+	// The provider refuses a code by email, so the remembered answer is corrected.
 	more := object{"kind": "email"}
 	d.account.mailWorks(false)
 	d.enrol(dora, more, "countersign-proof", proof, "idempotency-key", "email").want(t, http.StatusBadGateway)
@@ -87,7 +87,7 @@ func (d *deployment) factors() {
 	d.finish(email.text("id"), d.code("dora@globex.example")).want(t, http.StatusCreated)
 	d.call("DELETE", path+"/factors/"+finished.text("factor", "id"), nil, proven...).want(t, http.StatusNoContent)
 
-	// Recovery codes: of each effect, and for a user who changes or is erased meanwhile.
+	// Recovery codes are used with each effect, also while the user is changed or erased.
 	d.recovery(dora, codes[0], "idempotency-key", "recover").want(t, http.StatusOK)
 	d.call("POST", "/v1/orgs/globex/policy/preview", object{"require": "everyone"}).want(t, http.StatusOK)
 	d.setGlobex("0", object{"recovery": object{"effect": "reenrol"}}).want(t, http.StatusOK)
@@ -116,8 +116,8 @@ func (d *deployment) factors() {
 	d.call("DELETE", path+"/browsers", nil).want(t, http.StatusNoContent)
 }
 
-// notices is the part of the story in which more happens to a user of globex than there is room to tell of in a day: twice
-// something waits, and the sweep has it told once there is room.
+// notices is the part of the story in which a user of globex can't be told about everything on one day. Two notices wait, and
+// the sweep tells the user once there is room.
 func (d *deployment) notices() {
 	fay := person("fay", "fay@globex.example")
 	begun := d.enrol(fay, nil).want(d.t, http.StatusCreated)

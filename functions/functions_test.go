@@ -1,8 +1,8 @@
-// Package functions checks that what is deployed agrees with the code: template.yaml with the route table, the OpenAPI
-// document, the folders of the functions and the events to try them with; what each function finds in its environment
-// with what it reads there; and what each may do with what it does.
+// Package functions checks that the deployment agrees with the code. It compares template.yaml with the route table, the
+// OpenAPI document, the folders of the functions, and the events to try them with. It compares the settings that each
+// function gets with those that the function reads, and what each function may do with what it does.
 //
-// The invariant: whatever one of these knows and another doesn't is an error with a name.
+// If one of these has something that the other lacks, a test fails and names it.
 package functions
 
 import (
@@ -26,7 +26,7 @@ import (
 	"countersign/pkg/api/openapi"
 )
 
-// same tells what two sets don't share.
+// same reports what is in only one of two sets.
 func same(t *testing.T, one string, in []string, other string, also []string) {
 	t.Helper()
 	for _, name := range in {
@@ -227,7 +227,7 @@ func TestNoFunctionLinksWhatIsForTestsOrOneMachine(t *testing.T) {
 	}
 }
 
-// strictly reads JSON. What the type has no place for is an error.
+// strictly reads JSON, and fails the test if the JSON has a field that the type lacks.
 func strictly(t testing.TB, what string, content []byte, into any) {
 	t.Helper()
 	d := json.NewDecoder(bytes.NewReader(content))
@@ -237,13 +237,13 @@ func strictly(t testing.TB, what string, content []byte, into any) {
 	}
 }
 
-// patternOf finds the route that a path is on.
+// patternOf returns the pattern of the route that a request is for.
 func patternOf(method, path string) string {
 	_, pattern := routeOf(method, path)
 	return pattern
 }
 
-// routeOf finds the step and the pattern that a request is for.
+// routeOf returns the step and the pattern of the route that a request is for.
 func routeOf(method, path string) (step, pattern string) {
 	for _, s := range api.Steps {
 		for _, r := range s.Routes {

@@ -11,7 +11,7 @@ import (
 	"countersign/infra/emulator/template"
 )
 
-// A use is one call to AWS as IAM sees it. Names of what the template makes stand as in the template: ${Table.Arn}.
+// A use is one call of AWS, as IAM sees it. Resources of the template are written as in the template, such as ${Table.Arn}.
 type use struct {
 	action   string
 	resource string
@@ -26,18 +26,19 @@ func (u use) String() string {
 	return said
 }
 
-// A statement is one of a policy that says who may do what.
+// A statement is a statement of an IAM policy.
 type statement struct {
-	in        string // the resource whose policy it stands in
+	in        string // the resource whose policy has it
 	sid       string
 	actions   []string
 	resources []string
-	condition map[string]map[string][]string // by operator and key
+	condition map[string]map[string][]string // values by operator and condition key
 }
 
 func (s statement) String() string { return s.in + "'s statement " + s.sid }
 
-// statements are all those that let a function do something: its role's, and the key's that name the role.
+// statements returns all statements that allow a function something: those of its role, and those of the KMS key that name the
+// role.
 func statements(tb testing.TB, t *template.Template, f *template.Function) (all []statement) {
 	tb.Helper()
 	role := t.Resources[f.Role]
@@ -58,7 +59,7 @@ func statements(tb testing.TB, t *template.Template, f *template.Function) (all 
 				continue
 			}
 			use := readStatement(tb, name, s)
-			use.resources = []string{"${" + name + ".Arn}"} // in a key's policy the star is the key
+			use.resources = []string{"${" + name + ".Arn}"} // in the policy of a key the star stands for that key
 			all = append(all, use)
 		}
 	}
@@ -89,7 +90,7 @@ func readStatement(tb testing.TB, in string, said any) statement {
 	return s
 }
 
-// allows reports whether the statement lets a call through, by IAM's rules for what the template says.
+// allows reports whether the statement allows a call. It knows those rules of IAM that the template needs.
 func (s statement) allows(tb testing.TB, u use) bool {
 	tb.Helper()
 	if !anyMatches(s.actions, u.action) || !anyMatches(s.resources, u.resource) {
@@ -117,7 +118,7 @@ func (s statement) allows(tb testing.TB, u use) bool {
 	return true
 }
 
-// anyMatches reports whether a text fits one of some patterns with IAM's wildcards.
+// anyMatches reports whether one of the patterns, which can have the wildcards of IAM, matches a text.
 func anyMatches(patterns []string, text string) bool {
 	return slices.ContainsFunc(patterns, func(pattern string) bool {
 		quoted := strings.NewReplacer(`\*`, `.*`, `\?`, `.`).Replace(regexp.QuoteMeta(pattern))
@@ -125,7 +126,7 @@ func anyMatches(patterns []string, text string) bool {
 	})
 }
 
-// parts splits a statement into the least it could be: one action on one resource, in one partition where it names those.
+// parts splits a statement into its smallest parts: one action on one resource and, if it names partitions, in one partition.
 func (s statement) parts() (all []statement) {
 	for _, action := range s.actions {
 		for _, resource := range s.resources {
@@ -147,8 +148,9 @@ func (s statement) parts() (all []statement) {
 	return all
 }
 
-// readOtherwise is a part that lets items be read alone where s lets them be read together, and the other way round. Which of
-// the two it is depends on what else is read, so whoever does both somewhere may do both wherever it does one of them.
+// readOtherwise returns the part that allows BatchGetItem if s allows GetItem, and the other way round. Which of the two a
+// function uses depends on what else it reads at the same time. So a function that uses both may use both in each of its
+// partitions.
 func (s statement) readOtherwise() statement {
 	switch s.actions[0] {
 	case "dynamodb:GetItem":
@@ -159,7 +161,7 @@ func (s statement) readOtherwise() statement {
 	return s
 }
 
-// only is s for one of its actions.
+// only returns the statement with only one of its actions.
 func (s statement) only(action string) statement {
 	s.actions = []string{action}
 	return s
@@ -167,7 +169,7 @@ func (s statement) only(action string) statement {
 
 const leadingKeys = "dynamodb:LeadingKeys"
 
-// compare tells what was done without being allowed, and what is allowed without being done.
+// compare reports what was done but is not allowed, and what is allowed but was not done.
 func compare(tb testing.TB, allowed []statement, done []use) (found []string) {
 	tb.Helper()
 	for _, u := range done {

@@ -42,7 +42,7 @@ func TestEveryFunctionMayDoWhatItDoesAndNothingElse(t *testing.T) {
 	}
 }
 
-// inItsName is what Lambda does with a function's role for what the template says of the function.
+// inItsName returns what Lambda does with a function's role, because of what the template says about the function.
 func inItsName(properties object) (done []use) {
 	for _, action := range []string{"logs:CreateLogStream", "logs:PutLogEvents"} {
 		group := template.Reference(template.Of(properties, "LoggingConfig", "LogGroup"))

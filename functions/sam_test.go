@@ -20,7 +20,7 @@ import (
 	"countersign/pkg/api"
 )
 
-// samFolder is the virtual environment in which infra/test installs the SAM command line, by the name it gives it there.
+// samFolder returns the folder of the virtual environment in which infra/test installs the SAM CLI.
 func samFolder(t testing.TB) string {
 	t.Helper()
 	wanted, err := os.ReadFile("../infra/sam-lint/requirements.txt")
@@ -31,21 +31,21 @@ func samFolder(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// What "git hash-object" says of the file.
+	// infra/test names the folder by what "git hash-object" prints for the file, which is computed here.
 	hash := sha1.Sum(append(fmt.Appendf(nil, "blob %d\x00", len(wanted)), wanted...))
 	folder := filepath.Join(cache, "countersign", fmt.Sprintf("sam-lint-%x", hash))
 	if _, err := os.Stat(filepath.Join(folder, "complete")); err == nil {
 		return folder
 	}
 	if os.Getenv("CI") == "true" {
-		t.Fatal("the SAM command line is not installed: run ./infra/test")
+		t.Fatal("The SAM CLI is not installed. Run ./infra/test, which installs it.")
 	}
-	t.Skip("run ./infra/test once to install the SAM command line")
+	t.Skip("The SAM CLI is not installed. Run ./infra/test once, which installs it.")
 	return ""
 }
 
-// samEnvironment is that of a developer who has no credentials of AWS, as far as SAM can find out. SAM leaves temporary
-// folders behind, so it has a place of its own for them.
+// samEnvironment returns the environment of a developer without AWS credentials. SAM leaves temporary folders behind, so it
+// gets a folder of its own for them.
 func samEnvironment(t testing.TB) []string {
 	t.Helper()
 	own := slices.DeleteFunc(os.Environ(), func(e string) bool { return strings.HasPrefix(e, "AWS_") || strings.HasPrefix(e, "SAM_") })
@@ -54,7 +54,7 @@ func samEnvironment(t testing.TB) []string {
 		"AWS_CONFIG_FILE="+nowhere, "AWS_SHARED_CREDENTIALS_FILE="+nowhere)
 }
 
-// checkout copies the tree, without what git ignores, so that commands can be run in it as they stand in operating.md.
+// checkout copies the project, without what git ignores, so that the commands of operating.md can be run in the copy.
 func checkout(t testing.TB) (root string) {
 	t.Helper()
 	list := exec.Command("git", "ls-files", "-z", "-co", "--exclude-standard")
@@ -67,7 +67,7 @@ func checkout(t testing.TB) (root string) {
 	for name := range strings.SplitSeq(strings.TrimSuffix(string(files), "\x00"), "\x00") {
 		text, err := os.ReadFile(filepath.Join("..", name))
 		if os.IsNotExist(err) {
-			continue // it is removed, but not yet in a commit
+			continue // the file is deleted, but the deletion is not committed yet
 		}
 		to := filepath.Join(root, name)
 		if err == nil {
@@ -83,7 +83,7 @@ func checkout(t testing.TB) (root string) {
 	return root
 }
 
-// undocked is the SAM command line with arguments, run in the folder of the template at root, without a container engine.
+// undocked returns the command that runs the SAM CLI in the folder root without a container engine.
 func undocked(t testing.TB, ctx context.Context, root string, args ...string) *exec.Cmd {
 	t.Helper()
 	command := exec.CommandContext(ctx, filepath.Join(samFolder(t), "bin", "python"), append([]string{"infra/sam-lint/undocked.py"}, args...)...)
@@ -93,8 +93,8 @@ func undocked(t testing.TB, ctx context.Context, root string, args ...string) *e
 	return command
 }
 
-// startAPI runs SAM with arguments that are "local start-api" and more, until the test ends. It gives its URL, and the routes
-// that it says it mounts, each as the function's logical id, the method and the path.
+// startAPI runs "sam local start-api" until the test ends. It returns the URL and the routes that SAM says it mounts, each as
+// the function's logical id, the method and the path.
 func startAPI(t testing.TB, root string, args ...string) (url string, mounted []string) {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
@@ -156,7 +156,7 @@ func TestSAMMountsEveryRouteOfTheTable(t *testing.T) {
 			}
 		}
 	}
-	// SAM answers preflights by itself, as API Gateway does.
+	// SAM answers preflights itself, as API Gateway does.
 	mounted = slices.DeleteFunc(mounted, func(route string) bool { return strings.Contains(route, ": "+http.MethodOptions+" ") })
 	same(t, "what sam local start-api mounts", mounted, "the route table", table)
 }

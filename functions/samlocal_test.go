@@ -22,13 +22,13 @@ import (
 	"countersign/infra/local/machine"
 )
 
-// A laptop is a developer's machine with the tree on it, the functions built for it by SAM, and what the functions find of
-// Amazon.
+// A laptop is a developer's machine, with a copy of the project, the functions that SAM has built, and the stand-ins of
+// Amazon's services that the functions call.
 type laptop struct {
 	t      *testing.T
-	root   string // of the tree
-	data   string // the folder of the backends
-	base   string // URL of the backends
+	root   string // the folder of the copy
+	data   string // the folder of the stand-ins
+	base   string // the URL of the stand-ins
 	config string // the environment of samconfig.toml for this machine
 }
 
@@ -51,15 +51,15 @@ func newLaptop(t *testing.T) *laptop {
 	t.Cleanup(func() { web.Close(); b.Close() })
 	l.base = web.URL
 	build := exec.Command(sam, l.typed("CGO_ENABLED=0 sam build")...)
-	build.Dir, build.Env = l.root, append(samEnvironment(t), "CGO_ENABLED=0", "GOFLAGS=-trimpath") // which lets Go's cache help
+	build.Dir, build.Env = l.root, append(samEnvironment(t), "CGO_ENABLED=0", "GOFLAGS=-trimpath") // with other flags Go would compile everything again
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("sam build: %v\n%s", err, out)
 	}
 	return l
 }
 
-// typed are the arguments of SAM in the line of operating.md that begins so, for this machine. For "sam local" they have the
-// settings for these backends too, which aren't where the tree's env.json says.
+// typed returns the arguments of SAM in the line of operating.md that begins with begin, for this machine. For "sam local" it
+// adds the file with the addresses of these stand-ins, which differ from those in the project's env.json.
 func (l *laptop) typed(begin string) []string {
 	l.t.Helper()
 	for line := range strings.SplitSeq(operatorsCommands(l.t, "On your machine, as deployed"), "\n") {
@@ -76,7 +76,7 @@ func (l *laptop) typed(begin string) []string {
 	return nil
 }
 
-// invoke runs "sam local invoke" with an event of a folder.
+// invoke runs "sam local invoke" with the event of a step that is in folder.
 func (l *laptop) invoke(resource, folder, step string, into any) {
 	l.t.Helper()
 	args := l.typed("sam local invoke")
@@ -135,7 +135,7 @@ func (l laptop) runEveryEvent(t *testing.T) {
 	}
 }
 
-// local reads a list of the backends' calls under /local/.
+// local reads a list from a path under /local/ of the stand-ins.
 func (l *laptop) local(call, name string) (list []map[string]any) {
 	l.t.Helper()
 	_, body := l.get(l.base + "/local/" + call)
@@ -151,7 +151,7 @@ func (l *laptop) get(url string) (status int, body string) {
 	return l.call("GET", url, nil)
 }
 
-// call makes a request with the API key. Headers come in pairs.
+// call makes a request with the API key. headers are names, each followed by its value.
 func (l *laptop) call(method, url string, body any, headers ...string) (status int, text string) {
 	l.t.Helper()
 	sent, err := json.Marshal(body)

@@ -13,8 +13,8 @@ import (
 	"countersign/infra/emulator/template"
 )
 
-// A function that finds a setting missing or malformed says so when it starts, by name. So one that finds every setting
-// malformed says which it reads.
+// When a function starts, it logs the name of each setting that is missing or malformed. So if every setting is malformed, it
+// logs the names of all settings that it reads.
 func TestEveryFunctionFindsTheSettingsItReads(t *testing.T) {
 	known := settings(t)
 	deployed, functions := readTemplate(t)
@@ -37,7 +37,7 @@ func TestEveryFunctionFindsTheSettingsItReads(t *testing.T) {
 			switch {
 			case name == clockOffset || strings.HasPrefix(name, "AWS_"):
 				t.Errorf("%s: is given %s, which is for playing on one machine, or Lambda's", step, name)
-			case strings.HasPrefix(name, "GO"): // Go's own, which no function reads itself
+			case strings.HasPrefix(name, "GO"): // a setting of Go's runtime, which no function reads itself
 			case strings.HasSuffix(name, "_ENDPOINT") && value != "":
 				t.Errorf("%s: is deployed with %s pointed to %v", step, name, value)
 			case !shared && !slices.Contains(read, name):
@@ -70,10 +70,10 @@ func TestTheCollectorLeavesRoomBelowTheMemoryThatLambdaGives(t *testing.T) {
 	}
 }
 
-// clockOffset is a setting that only what plays a deployment on one machine gives a function.
+// clockOffset is a setting that a function gets only where a deployment is simulated on one machine.
 const clockOffset = "COUNTERSIGN_CLOCK_OFFSET"
 
-// settings are the names of all settings that pkg/cloud speaks of.
+// settings returns the names of all settings that pkg/cloud mentions.
 func settings(t *testing.T) []string {
 	t.Helper()
 	found := map[string]bool{}
@@ -95,11 +95,11 @@ func settings(t *testing.T) []string {
 	return slices.Sorted(maps.Keys(found))
 }
 
-// complaints are the settings that a function finds wrong with an environment.
+// complaints returns the names of the settings that a function finds missing or malformed in an environment.
 func complaints(t *testing.T, step string, environment []string) []string {
 	t.Helper()
 	r := launch(t, step, environment)
-	r.Kill() // all that it logged has arrived when it has ended
+	r.Kill() // when the process has ended, its whole log has arrived
 	found := map[string]bool{}
 	for _, m := range regexp.MustCompile(`"setting":"(\w+)"`).FindAllStringSubmatch(r.log.String(), -1) {
 		found[m[1]] = true

@@ -29,23 +29,24 @@ import (
 	"countersign/pkg/store/dynamo/stream"
 )
 
-// A deployment is every function of the template, each in processes of its own as Lambda would run them, on one account.
+// A deployment has all functions of the template, each in processes of its own, as Lambda would run them, and one account.
 type deployment struct {
 	t         testing.TB
 	functions map[string]*template.Function
 	account   *account
-	endpoints map[string]string // by function
-	admin     *dynamodb.Client  // of the table, beside the functions
+	endpoints map[string]string // the URL of the account for each function
+	admin     *dynamodb.Client  // with which the test uses the table itself
 	feed      store.Feed
-	key       string // an API key of every scope
+	key       string // an API key with every scope
 
 	mu     sync.Mutex
-	offset time.Duration         // of the functions' clocks
-	idle   map[string][]*runtime // by function
-	ran    []*runtime            // all that ever were
+	offset time.Duration         // how far the functions' clocks are ahead
+	idle   map[string][]*runtime // processes that wait for an event, by function
+	ran    []*runtime            // all processes that were ever started
 }
 
-// deploy makes the table and an API key, and starts every function, each as if it were the first.
+// deploy makes the table and an API key, and starts every function. Each function finds no key ring and no filter key, as if
+// it were the first to start.
 func deploy(t testing.TB, functions map[string]*template.Function) *deployment {
 	d := &deployment{
 		t: t, functions: functions, account: newAccount(t), endpoints: map[string]string{}, idle: map[string][]*runtime{},
@@ -69,16 +70,16 @@ func deploy(t testing.TB, functions map[string]*template.Function) *deployment {
 		t.Fatal(err)
 	}
 	d.key = key.Reveal()
-	d.restart() // now they all have one ring, and one filter key
+	d.restart() // so that all functions have the same key ring and filter key
 	return d
 }
 
-// store is the table, beside the functions.
+// store returns the table, for what the test does itself.
 func (d *deployment) store() store.Store {
 	return dynamo.New(dynamo.Options{Client: d.admin, Table: d.account.name})
 }
 
-// environment is what a function's process finds: what the template says, and in place of that where AWS is played.
+// environment returns the environment of a function's process: what the template says, and the addresses of the stand-ins.
 func (d *deployment) environment(f *template.Function) []string {
 	d.t.Helper()
 	all, err := f.Variables(map[string]string{
@@ -99,7 +100,7 @@ func (d *deployment) environment(f *template.Function) []string {
 	)
 }
 
-// take gives a process of a function that has nothing to do.
+// take returns an idle process of a function, and starts one if there is none.
 func (d *deployment) take(step string) *runtime {
 	d.t.Helper()
 	d.mu.Lock()
@@ -123,13 +124,13 @@ func (d *deployment) release(step string, r *runtime) {
 	d.idle[step] = append(d.idle[step], r)
 }
 
-// advance moves the functions' clocks, which takes new processes.
+// advance moves the functions' clocks forward, and restarts all processes, because each reads its offset at its start.
 func (d *deployment) advance(by time.Duration) {
 	d.offset += by
 	d.restart()
 }
 
-// restart ends every process, so that the next calls are cold starts. None may be busy.
+// restart kills every process, so that the next calls are cold starts. No process may be busy.
 func (d *deployment) restart() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -141,7 +142,7 @@ func (d *deployment) restart() {
 	clear(d.idle)
 }
 
-// logs are what all processes wrote.
+// logs returns what all processes have logged.
 func (d *deployment) logs() string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -152,7 +153,7 @@ func (d *deployment) logs() string {
 	return all.String()
 }
 
-// remove takes an item out of the table, as its time to live would.
+// remove deletes an item from the table, as DynamoDB does when the item has expired.
 func (d *deployment) remove(partition, sort string) {
 	d.t.Helper()
 	_, err := d.admin.DeleteItem(context.Background(), &dynamodb.DeleteItemInput{
@@ -166,7 +167,7 @@ func (d *deployment) remove(partition, sort string) {
 	}
 }
 
-// An answer is what came back of a call.
+// An answer is the response to a call.
 type answer struct {
 	status int
 	body   string
@@ -186,7 +187,7 @@ func (a answer) want(t testing.TB, status int) answer {
 	return a
 }
 
-// call makes a request as the API would hand it to the function that has its route. headers come in pairs.
+// call invokes the function that a request is for, as API Gateway would. headers are names, each followed by its value.
 func (d *deployment) call(method, path string, body object, headers ...string) answer {
 	d.t.Helper()
 	step, route := routeOf(method, path)
@@ -231,7 +232,7 @@ func (d *deployment) run(step string, event, into any) {
 	d.invoke(step, payload, into)
 }
 
-// invoke hands a function a payload as it is. into nil: its answer is of no interest.
+// invoke invokes a function with a payload. If into is nil, the answer is dropped.
 func (d *deployment) invoke(step string, payload []byte, into any) {
 	d.t.Helper()
 	r := d.take(step)
@@ -249,7 +250,7 @@ func (d *deployment) invoke(step string, payload []byte, into any) {
 	}
 }
 
-// publish hands all that waits in the stream to the function that follows it, as its trigger would.
+// publish invokes the function publish with the records of the stream, as Lambda would.
 func (d *deployment) publish() {
 	d.t.Helper()
 	err := d.feed.Deliver(context.Background(), 100, func(_ context.Context, records []store.Record) error {
@@ -283,7 +284,7 @@ func (d *deployment) sweep() {
 	d.run("sweep", events.EventBridgeEvent{Source: "aws.scheduler", DetailType: "Scheduled Event", Detail: json.RawMessage(`"{}"`)}, nil)
 }
 
-// person is a user's part of a start.
+// person returns the user in the body of a start.
 func person(id, email string) object { return object{"id": id, "email": email} }
 
 func (d *deployment) begin(user, more object, headers ...string) answer {
@@ -300,7 +301,7 @@ func (d *deployment) verify(challenge, code string, more object, headers ...stri
 	return d.call("POST", "/v1/challenges/"+challenge+"/verify", body, headers...)
 }
 
-// code is the one last sent to an address.
+// code returns the code that was sent to an address last.
 func (d *deployment) code(to string) string {
 	d.t.Helper()
 	code := regexp.MustCompile(`\b\d{6}\b`).FindString(d.account.lastMail(to))
@@ -313,7 +314,7 @@ func (d *deployment) code(to string) string {
 
 func wrong(code string) string { return string('0'+(code[0]-'0'+1)%10) + code[1:] }
 
-// lock gives wrong codes for a user until no more are looked at.
+// lock gives wrong codes for a user until the user is locked.
 func (d *deployment) lock(user object) {
 	d.t.Helper()
 	for range 2 {
@@ -325,21 +326,21 @@ func (d *deployment) lock(user object) {
 	}
 }
 
-// trusted signs a user in with a new browser, and gives the trust token.
+// trusted signs a user in with a new browser, and returns the trust token.
 func (d *deployment) trusted(user object) string {
 	d.t.Helper()
 	id := d.begin(user, nil).want(d.t, http.StatusCreated).text("challenge", "id")
 	return d.verify(id, d.code(user["email"].(string)), object{"trust": object{"name": "Firefox"}}).want(d.t, http.StatusOK).text("trust_token")
 }
 
-// story is what a deployment goes through, with everything in it that makes a function ask for something else than it
-// otherwise does. A story that leaves something out shows as a statement that is never used.
+// story makes the functions do everything that they ever ask AWS for. If it leaves something out, a statement of a role is
+// reported as never used.
 func (d *deployment) story() {
 	t := d.t
 	d.setPolicy(object{"profile": "kls", "acknowledge": true, "trust": object{"days": 1, "cap": 1}})
 	ana := person("ana", "ana@acme.example")
 
-	// Two sign-ins of a new user at once: the one that loses reads what it wanted to write.
+	// A new user signs in twice at once. The sign-in that loses the race reads what it wanted to write.
 	d.account.beforeNextWrite("challenge", func() { d.begin(ana, nil).want(t, http.StatusCreated) })
 	first := d.begin(ana, nil, "idempotency-key", "first").want(t, http.StatusCreated)
 	id := first.text("challenge", "id")
@@ -347,7 +348,7 @@ func (d *deployment) story() {
 	d.call("POST", "/v1/decisions", object{"org": "acme", "user": ana}).want(t, http.StatusOK)
 	d.call("GET", "/v1/challenges/"+id, nil).want(t, http.StatusOK)
 
-	// A code that isn't taken by the provider, with a remembered answer to be taken back.
+	// The provider refuses a code, so the remembered answer is corrected.
 	d.advance(time.Minute)
 	d.account.mailWorks(false)
 	d.call("POST", "/v1/challenges/"+id+"/send", object{}, "idempotency-key", "again").want(t, http.StatusBadGateway)
@@ -355,26 +356,26 @@ func (d *deployment) story() {
 	d.advance(time.Minute)
 	d.call("POST", "/v1/challenges/"+id+"/send", object{}, "idempotency-key", "again").want(t, http.StatusOK)
 
-	// A right answer that meets a wrong one, and trusts the browser.
+	// A right answer that makes the browser trusted meets a wrong one.
 	code := d.code("ana@acme.example")
 	d.account.beforeNextWrite("verify", func() { d.verify(id, wrong(code), nil) })
 	verified := d.verify(id, code, object{"trust": object{"name": "Firefox"}}, "idempotency-key", "answer").want(t, http.StatusOK)
 
-	// Trust that rotates, and a token that comes back after its successor was used.
+	// The token of a trusted browser rotates, and an old one is used after its successor was.
 	old := verified.text("trust_token")
 	next := d.begin(ana, object{"trust_token": old}).want(t, http.StatusOK).text("trust_token")
 	d.begin(ana, object{"trust_token": next}).want(t, http.StatusOK)
 	d.begin(ana, object{"trust_token": old}).want(t, http.StatusCreated)
 	d.trusted(ana)
-	d.trusted(ana) // over the cap, so that the earlier browser ends
+	d.trusted(ana) // this is more than the cap, so trust in the earlier browser ends
 
-	// Activity that somebody else files at the same moment.
+	// Another process files activity at the same moment.
 	d.account.beforeNextWriteTo("publish", "act#", func(partitions []string) { d.filePage(slices.Max(partitions)) })
 	d.publish()
 	d.call("GET", "/v1/orgs/acme/activity", nil).want(t, http.StatusOK)
 	d.call("GET", "/v1/orgs/acme/users/ana/activity", nil).want(t, http.StatusOK)
 
-	// Accounts: a profile that changes while its user signs in, and the other way round.
+	// A profile changes while its user signs in, and the other way round.
 	d.put("ben", object{"name": "Ben"})
 	d.account.beforeNextWrite("challenge", func() { d.put("ben", object{"name": "Benedict"}) })
 	ben := person("ben", "ben@acme.example")
@@ -385,7 +386,7 @@ func (d *deployment) story() {
 	d.account.beforeNextWrite("account", func() { d.begin(ben, nil).want(t, http.StatusCreated) })
 	d.erase("ben")
 
-	// A user who is erased while somebody signs in, answers, or is told of a lock.
+	// A user is erased during a sign-in, during an answer, and while the notice of a lock is sent.
 	cleo := person("cleo", "cleo@acme.example")
 	d.put("cleo", object{"email": "cleo@acme.example"})
 	d.account.beforeNextWrite("challenge", func() { d.erase("cleo") })
@@ -398,7 +399,7 @@ func (d *deployment) story() {
 	d.publish()
 	d.account.mailWorks(true)
 
-	// An administrator unlocks a user whose profile changes at that moment.
+	// An administrator unlocks a user just when the user's profile changes.
 	d.lock(person("dan", "dan@acme.example"))
 	d.account.beforeNextWrite("admin", func() { d.put("dan", object{"name": "Dan"}) })
 	unlock := object{"actor": "olga", "reason": "called"}
@@ -406,7 +407,7 @@ func (d *deployment) story() {
 
 	d.factors()
 
-	// The end of trust: one that is announced, and one whose mark is gone meanwhile.
+	// The sweep announces that trust has ended. For one browser the expiry entry is gone before it can.
 	d.sweep()
 	d.advance(25 * time.Hour)
 	d.account.beforeNextWrite("sweep", func() { d.removePartitions("due#") })
@@ -416,7 +417,7 @@ func (d *deployment) story() {
 	d.notices()
 
 	// A month later the keys are changed.
-	d.remove("sweep", "mark") // or the run looks at every hour of it
+	d.remove("sweep", "mark") // otherwise the sweep would look at every hour of the month
 	d.advance(31 * 24 * time.Hour)
 	d.sweep()
 
@@ -426,7 +427,7 @@ func (d *deployment) story() {
 	d.call("GET", "/problems/busy", nil).want(t, http.StatusOK)
 }
 
-// filePage files an event of a partition's org and day, as another publisher would.
+// filePage files an event for the org and the day of a partition, as another process of publish would.
 func (d *deployment) filePage(partition string) {
 	d.t.Helper()
 	parts := strings.Split(partition, "#")
@@ -468,7 +469,7 @@ func (d *deployment) erase(user string) {
 	d.call("DELETE", "/v1/orgs/acme/users/"+user, nil).want(d.t, http.StatusNoContent)
 }
 
-// removePartitions takes out all items of the partitions that begin so.
+// removePartitions deletes all items of the partitions that begin with prefix.
 func (d *deployment) removePartitions(prefix string) {
 	d.t.Helper()
 	all, err := d.admin.Scan(context.Background(), &dynamodb.ScanInput{TableName: aws.String(d.account.name)})

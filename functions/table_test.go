@@ -22,7 +22,7 @@ import (
 	"countersign/pkg/store/dynamo"
 )
 
-// templatesTable makes the template's table, under a name of this test's.
+// templatesTable makes the table of the template under a name of its own.
 func templatesTable(t *testing.T, client *dynamodb.Client) string {
 	t.Helper()
 	name := "functions-" + rand.Text()
@@ -58,7 +58,7 @@ func TestTheTemplatesTableIsTheStores(t *testing.T) {
 	}
 }
 
-// DynamoDB removes an item when the number in one attribute, in seconds since 1970, is past.
+// DynamoDB deletes an item after the time in one attribute, which is a number of seconds since 1970.
 func TestTheTablesTimeToLiveIsWhatTheStoreWrites(t *testing.T) {
 	deployed, _ := readTemplate(t)
 	client := dynamo.LocalClient(dynamolocaltest.Endpoint(t))
@@ -87,7 +87,7 @@ func TestNobodyButTheFunctionsMayUseTheKey(t *testing.T) {
 	for _, f := range functions {
 		roles = append(roles, "${"+f.Role+".Arn}")
 	}
-	// What uses a key, or lets somebody else use it. https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html
+	// These actions use a key, or let somebody else use it. https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html
 	uses := []string{
 		"kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext", "kms:GenerateDataKeyPair",
 		"kms:ReEncryptFrom", "kms:ReEncryptTo", "kms:CreateGrant", "kms:GenerateMac", "kms:Sign", "kms:DeriveSharedSecret",

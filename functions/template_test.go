@@ -8,7 +8,7 @@ import (
 
 type object = template.Object
 
-// readTemplate reads template.yaml, and its functions by step.
+// readTemplate reads template.yaml, and returns it with its functions, by step.
 func readTemplate(t testing.TB) (*template.Template, map[string]*template.Function) {
 	t.Helper()
 	read, err := template.Read("..")

@@ -11,7 +11,7 @@ import (
 	"countersign/infra/emulator/template"
 )
 
-// A function that waits for its first event has used the time for which Lambda charges nothing and lends it a whole core.
+// Until a function asks for its first event, Lambda gives it a whole core.
 func TestPagesHasReadThePublishedKeysWhenItAsksForItsFirstCall(t *testing.T) {
 	_, functions := readTemplate(t)
 	maps.DeleteFunc(functions, func(step string, _ *template.Function) bool { return step != "pages" && step != "sweep" })
