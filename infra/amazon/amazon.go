@@ -1,17 +1,17 @@
-// Package amazon stands on one machine for what the functions find of Amazon: KMS, SES (API v2) and EventBridge by the wire
-// protocols that they speak, DynamoDB by a DynamoDB Local that requests are passed on to, and Lambda by a Runtime API with a
-// function's bootstrap behind it.
+// Package amazon stands in for Amazon's services on one machine. KMS, SES (API v2) and EventBridge are answered here, by the
+// wire protocols that the services speak. Requests to DynamoDB are passed on to a DynamoDB Local. For Lambda there is a
+// Runtime API, behind which the bootstrap of a function runs.
 //
 // What it keeps:
 //
-//   - A request is refused if Amazon would refuse it, or if no function has a reason to make it: one that is not signed for
-//     the service it is sent to, one for another operation, and one whose body has a field that is missing, malformed or not
-//     known here.
-//   - What KMS wrapped is unwrapped under the same encryption context only, and only for the template's key.
-//   - A message or an event that was answered as taken is remembered, once.
+//   - It refuses a request that Amazon would refuse, and one that no function has a reason to make. Such a request is not
+//     signed for its service, is for another operation, or has a body with a field that is missing, malformed or not known
+//     here.
+//   - KMS unwraps only what it has wrapped, for the one key, under the same encryption context.
+//   - A message or an event that was accepted is kept, once.
 //
-// What it refuses to do: check signatures against a secret, since the SAM command line signs with credentials of its own;
-// and judge what a function may do, which the tests of functions/ do.
+// It refuses to check signatures against a secret, because the SAM CLI signs with credentials of its own. It also refuses to
+// judge what a function may do, because the tests in the folder functions do that.
 package amazon
 
 import (
@@ -28,16 +28,16 @@ import (
 	"time"
 )
 
-// What stands for an account of Amazon's.
+// The names in the account.
 const (
 	Region    = "eu-west-1"
 	AccountID = "123456789012"
 	KeyARN    = "arn:aws:kms:" + Region + ":" + AccountID + ":key/11111111-2222-3333-4444-555555555555"
 	Bus       = "countersign-local"
-	Sender    = "sign-in@countersign.example" // the one address that SES sends from
+	Sender    = "sign-in@countersign.example" // the only address that SES sends from
 )
 
-// Services, as a Call names them.
+// The services, as a Call names them.
 const (
 	DynamoDB    = "DynamoDB"
 	KMS         = "KMS"
@@ -45,40 +45,40 @@ const (
 	EventBridge = "EventBridge"
 )
 
-// An Account is an http.Handler that answers as these services do. Its zero value has no table.
+// An Account is an http.Handler that answers as these services do. The zero value has no table.
 type Account struct {
-	// Table is the URL of the DynamoDB Local that requests to DynamoDB are passed on to. Empty: they are refused.
+	// Table is the URL of the DynamoDB Local that requests to DynamoDB are passed on to. If it is empty, they are refused.
 	Table string
-	// Around is called in the place of answering a request that is well formed, so that it may look at it, change its body,
-	// or answer it otherwise; answer answers it. Nil: each is answered.
+	// Around is called for each well-formed request, in place of the answer. It can look at the request, change its body, call
+	// answer, or answer in another way. If Around is nil, each request is answered.
 	Around func(w http.ResponseWriter, c *Call, answer http.HandlerFunc)
-	// Refused is told of each request that is not well formed, and why. Nil: nobody is told.
+	// Refused is called for each request that is not well formed, with the reason. It may be nil.
 	Refused func(r *http.Request, why error)
-	// Now tells when a message was taken. Nil: time.Now.
+	// Now returns the time that messages are kept with. If it is nil, that is time.Now.
 	Now func() time.Time
 
 	connect sync.Once
-	client  *http.Client // of DynamoDB Local
+	client  *http.Client // for DynamoDB Local
 
 	mu       sync.Mutex
-	wrapped  map[string]wrapped // by blob
+	wrapped  map[string]wrapped // what KMS has wrapped, by the blob that it has answered
 	messages []Message
 	events   []Event
 }
 
-// A Call is one request of a function's to one of the services.
+// A Call is one request of a function to one of the services.
 type Call struct {
-	Service   string // one of those above
-	Operation string // as the service's API reference names it
-	Prefix    string // what stands in the path before the service's own, without slashes at its ends
+	Service   string // DynamoDB, KMS, SES or EventBridge
+	Operation string // the name in the API reference of the service
+	Prefix    string // the path before the service's own path, without slashes at its ends
 	Body      []byte
-	Request   *http.Request // whose body has been read
+	Request   *http.Request // its body has been read already
 }
 
-// A refusal is what a service answers instead of an answer.
+// A refusal is the error with which a service answers.
 type refusal struct {
 	status  int
-	code    string // of the service's list
+	code    string // from the error codes of the service
 	message string
 }
 
@@ -88,7 +88,7 @@ func refused(code, format string, a ...any) error {
 	return &refusal{http.StatusBadRequest, code, fmt.Sprintf(format, a...)}
 }
 
-// mostBody bounds a request, in bytes.
+// mostBody is the length of the longest body that is read, in bytes.
 const mostBody = 16 << 20
 
 // ServeHTTP implements http.Handler.
@@ -133,17 +133,17 @@ func (a *Account) answer(w http.ResponseWriter, c *Call) {
 
 type object = map[string]any
 
-// A protocol is how requests for a service look.
+// A protocol says what requests to a service look like.
 type protocol struct {
 	service     string
 	signedFor   string // the name in the signature's scope
 	contentType string
-	target      string   // before the operation's name in X-Amz-Target; empty: it has none
-	path        string   // after the prefix
-	operations  []string // nil: all
+	target      string   // the header X-Amz-Target is this, followed by the operation; empty if there is no such header
+	path        string   // the path after the prefix
+	operations  []string // the operations that are answered here; nil stands for all
 }
 
-// protocols are those that are spoken here.
+// protocols are the protocols of all services.
 // https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html and aws-restjson1-protocol.html
 var protocols = []protocol{
 	{DynamoDB, "dynamodb", "application/x-amz-json-1.0", "DynamoDB_20120810.", "/", nil},
@@ -152,14 +152,14 @@ var protocols = []protocol{
 	{SES, "ses", "application/json", "", "/v2/email/outbound-emails", []string{"SendEmail"}},
 }
 
-// signature is how a request is signed. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
+// signature matches the header of a signed request. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 var signature = regexp.MustCompile(`^AWS4-HMAC-SHA256 Credential=[^/,\s]+/([0-9]{8})/([a-z0-9-]+)/([a-z]+)/aws4_request, SignedHeaders=([a-z0-9;-]+), Signature=[0-9a-f]{64}$`)
 
-// readCall reads a request, and refuses one that is for none of the services, or not as their protocols have it.
+// readCall reads a request. It refuses one that is for none of the services, or that doesn't follow the protocol.
 func readCall(w http.ResponseWriter, r *http.Request) (*Call, error) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, mostBody))
 	if err != nil {
-		return nil, refused("SerializationException", "the body can't be read")
+		return nil, refused("SerializationException", "The body can't be read.")
 	}
 	target := r.Header.Get("X-Amz-Target")
 	at := slices.IndexFunc(protocols, func(p protocol) bool {
@@ -169,7 +169,7 @@ func readCall(w http.ResponseWriter, r *http.Request) (*Call, error) {
 		return strings.HasPrefix(target, p.target)
 	})
 	if at < 0 {
-		return nil, refused("UnknownOperationException", "no service here has %q at %s", target, r.URL.Path)
+		return nil, refused("UnknownOperationException", "No service here has the target %q at %s.", target, r.URL.Path)
 	}
 	p := protocols[at]
 	c := &Call{Service: p.service, Operation: strings.TrimPrefix(target, p.target), Body: body, Request: r}
@@ -179,22 +179,22 @@ func readCall(w http.ResponseWriter, r *http.Request) (*Call, error) {
 	c.Prefix = strings.Trim(strings.TrimSuffix(r.URL.Path, p.path), "/")
 	switch {
 	case r.Method != http.MethodPost || p.operations != nil && !slices.Contains(p.operations, c.Operation):
-		return nil, refused("UnknownOperationException", "%s is called by %s %s, which this doesn't know", p.service, r.Method, c.Operation)
+		return nil, refused("UnknownOperationException", "%s is called by %s %s, which is not known here.", p.service, r.Method, c.Operation)
 	case r.Header.Get("Content-Type") != p.contentType:
-		return nil, refused("SerializationException", "the content type is %q, want %s", r.Header.Get("Content-Type"), p.contentType)
+		return nil, refused("SerializationException", "The content type is %q. It must be %s.", r.Header.Get("Content-Type"), p.contentType)
 	}
 	return c, p.signed(r)
 }
 
-// signed refuses a request that is not signed for its service, or that is signed without what says which request it is.
+// signed refuses a request that is not signed for its service, or whose signature leaves out a header that it must cover.
 func (p protocol) signed(r *http.Request) error {
 	found := signature.FindStringSubmatch(r.Header.Get("Authorization"))
 	if found == nil {
-		return &refusal{http.StatusForbidden, "MissingAuthenticationTokenException", "the request has no signature"}
+		return &refusal{http.StatusForbidden, "MissingAuthenticationTokenException", "The request has no signature."}
 	}
 	date, service, headers := found[1], found[3], strings.Split(found[4], ";")
 	if at, err := time.Parse("20060102T150405Z", r.Header.Get("X-Amz-Date")); err != nil || at.Format("20060102") != date || time.Since(at).Abs() > 5*time.Minute {
-		return &refusal{http.StatusForbidden, "InvalidSignatureException", "the date is not now, or another than the signature's"}
+		return &refusal{http.StatusForbidden, "InvalidSignatureException", "The date of the request is not now, or differs from the date of the signature."}
 	}
 	want := []string{"host", "x-amz-date"}
 	if p.target != "" {
@@ -202,16 +202,16 @@ func (p protocol) signed(r *http.Request) error {
 	}
 	for _, name := range want {
 		if !slices.Contains(headers, name) {
-			return &refusal{http.StatusForbidden, "InvalidSignatureException", "the signature is not for " + name}
+			return &refusal{http.StatusForbidden, "InvalidSignatureException", "The signature doesn't cover the header " + name + "."}
 		}
 	}
 	if service != p.signedFor {
-		return &refusal{http.StatusForbidden, "InvalidSignatureException", "the signature is for " + service + ", want " + p.signedFor}
+		return &refusal{http.StatusForbidden, "InvalidSignatureException", "The signature is for " + service + ". It must be for " + p.signedFor + "."}
 	}
 	return nil
 }
 
-// read reads a body strictly.
+// read reads the body, and refuses fields that into lacks.
 func (c *Call) read(into any) error {
 	d := json.NewDecoder(bytes.NewReader(c.Body))
 	d.DisallowUnknownFields()
@@ -219,7 +219,7 @@ func (c *Call) read(into any) error {
 		return refused("SerializationException", "%v", err)
 	}
 	if d.More() {
-		return refused("SerializationException", "something follows the body")
+		return refused("SerializationException", "There is more after the JSON in the body.")
 	}
 	return nil
 }
@@ -232,7 +232,7 @@ func refuse(w http.ResponseWriter, err error) {
 	Refuse(w, r.status, r.code, r.message)
 }
 
-// Refuse answers an error as the AWS JSON protocols do, with a code and a text for people.
+// Refuse answers with an error as the AWS JSON protocols do. The error has a code, and a message for people.
 // https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html#operation-error-serialization
 func Refuse(w http.ResponseWriter, status int, code, message string) {
 	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
@@ -244,7 +244,7 @@ func Refuse(w http.ResponseWriter, status int, code, message string) {
 // passOn passes a request on to DynamoDB Local.
 func (a *Account) passOn(w http.ResponseWriter, c *Call) {
 	if a.Table == "" {
-		refuse(w, refused("ResourceNotFoundException", "there is no table"))
+		refuse(w, refused("ResourceNotFoundException", "There is no table."))
 		return
 	}
 	a.connect.Do(func() { a.client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}} })

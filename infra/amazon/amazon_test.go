@@ -25,7 +25,7 @@ import (
 	"countersign/pkg/store/dynamo"
 )
 
-// open serves an account, and gives what the SDK's clients need to find it under a prefix.
+// open serves an account, and returns a configuration with which the SDK's clients call it under a prefix.
 func open(t *testing.T, prefix string) (*amazon.Account, aws.Config) {
 	a := &amazon.Account{}
 	server := httptest.NewServer(a)
@@ -38,7 +38,7 @@ func open(t *testing.T, prefix string) (*amazon.Account, aws.Config) {
 	}
 }
 
-// code is the code of an error of the SDK's; empty: none.
+// code returns the code of an error of the SDK. It is empty if err is no such error.
 func code(err error) string {
 	if e, ok := errors.AsType[smithy.APIError](err); ok {
 		return e.ErrorCode()
@@ -61,7 +61,7 @@ func TestWhatKMSWrapsIsUnwrappedUnderTheSameKeyAndContextOnly(t *testing.T) {
 		key     string
 		context map[string]string
 		blob    []byte
-		want    string // empty: it is unwrapped
+		want    string // empty if it is unwrapped
 	}{
 		"as it was wrapped": {amazon.KeyARN, amazon.RingContext(), made.CiphertextBlob, ""},
 		"another context":   {amazon.KeyARN, other, made.CiphertextBlob, "AccessDeniedException"},
@@ -82,7 +82,7 @@ func TestWhatKMSWrapsIsUnwrappedUnderTheSameKeyAndContextOnly(t *testing.T) {
 	}
 }
 
-// letter is a message that SES takes, changed.
+// letter returns a message that SES accepts, with a change.
 func letter(change func(*sesv2.SendEmailInput)) *sesv2.SendEmailInput {
 	text := func(s string) *mailtypes.Content { return &mailtypes.Content{Charset: aws.String("UTF-8"), Data: &s} }
 	in := &sesv2.SendEmailInput{
@@ -168,7 +168,7 @@ func TestAnEventIsTakenForTheOneBusAndRefusedByItself(t *testing.T) {
 	}
 }
 
-// altered changes each request on its way.
+// altered changes each request before it is sent.
 type altered func(*http.Request)
 
 func (change altered) RoundTrip(r *http.Request) (*http.Response, error) {

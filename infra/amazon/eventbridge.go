@@ -6,25 +6,25 @@ import (
 	"slices"
 )
 
-// An Event is one that the bus has taken.
+// An Event is an event that the bus has accepted.
 type Event struct {
 	Source, DetailType string
 	Detail             json.RawMessage
 }
 
-// What EventBridge takes in one request. https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html
+// The limits of one request. https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html
 const (
 	mostEntries = 10
-	mostPut     = 256 << 10 // bytes of all entries
+	mostPut     = 256 << 10 // bytes of all entries together
 )
 
-// putEvents takes events, each of which may be refused by itself.
+// putEvents accepts events. It can refuse some of them and accept the others.
 // https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html
 func (a *Account) putEvents(c *Call) (object, error) {
 	var said struct {
 		Entries []struct {
 			Source, DetailType, Detail, EventBusName string
-			Time                                     *float64 // Unix seconds
+			Time                                     *float64 // in Unix seconds
 		}
 	}
 	if err := c.read(&said); err != nil {
@@ -38,7 +38,7 @@ func (a *Account) putEvents(c *Call) (object, error) {
 		}
 	}
 	if n := len(said.Entries); n == 0 || n > mostEntries || size > mostPut {
-		return nil, refused("ValidationException", "got %d entries with %d bytes", n, size)
+		return nil, refused("ValidationException", "The request has %d entries with %d bytes, which is none or too many.", n, size)
 	}
 	var results []object
 	failed := 0
@@ -49,10 +49,10 @@ func (a *Account) putEvents(c *Call) (object, error) {
 		switch {
 		case e.EventBusName != Bus || e.Source == "" || e.DetailType == "":
 			failed++
-			results = append(results, object{"ErrorCode": "InvalidArgument", "ErrorMessage": "not an event for this bus"})
+			results = append(results, object{"ErrorCode": "InvalidArgument", "ErrorMessage": "This is not an event for this bus."})
 		case json.Unmarshal([]byte(e.Detail), &detail) != nil:
 			failed++
-			results = append(results, object{"ErrorCode": "MalformedDetail", "ErrorMessage": "the detail is no JSON object"})
+			results = append(results, object{"ErrorCode": "MalformedDetail", "ErrorMessage": "The detail is not a JSON object."})
 		default:
 			a.events = append(a.events, Event{e.Source, e.DetailType, json.RawMessage(e.Detail)})
 			results = append(results, object{"EventId": rand.Text()})
@@ -61,7 +61,7 @@ func (a *Account) putEvents(c *Call) (object, error) {
 	return object{"Entries": results, "FailedEntryCount": failed}, nil
 }
 
-// Events are those that the bus has taken, in order.
+// Events returns the events that the bus has accepted, in their order.
 func (a *Account) Events() []Event {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -5,18 +5,18 @@ import (
 	"maps"
 )
 
-// wrapped is what KMS wrapped.
+// A wrapped is what KMS has wrapped, with its encryption context.
 type wrapped struct {
 	plain   []byte
 	context map[string]string
 }
 
-// RingContext is the encryption context that the template's key lets the functions use it with.
+// RingContext returns the only encryption context with which the policy of the template's key lets the functions use the key.
 func RingContext() map[string]string {
 	return map[string]string{"app": "countersign", "purpose": "ring"}
 }
 
-// kms answers as the template's key.
+// kms answers as KMS does for the template's key.
 // https://docs.aws.amazon.com/kms/latest/APIReference/API_GenerateDataKey.html and API_Decrypt.html
 func (a *Account) kms(c *Call) (object, error) {
 	var said struct {
@@ -30,31 +30,31 @@ func (a *Account) kms(c *Call) (object, error) {
 	}
 	switch {
 	case said.KeyID != KeyARN:
-		return nil, refused("NotFoundException", "there is no key %s", said.KeyID)
+		return nil, refused("NotFoundException", "There is no key %s.", said.KeyID)
 	case !maps.Equal(said.Context, RingContext()):
-		return nil, refused("AccessDeniedException", "the key's policy doesn't allow this encryption context")
+		return nil, refused("AccessDeniedException", "The policy of the key doesn't allow this encryption context.")
 	}
 	if c.Operation == "GenerateDataKey" {
 		if said.Spec != "AES_256" || said.Blob != nil {
-			return nil, refused("ValidationException", "want the key specification AES_256, and no blob")
+			return nil, refused("ValidationException", "The key specification must be AES_256, and there must be no blob.")
 		}
 		key := make([]byte, 32)
 		rand.Read(key)
 		return object{"KeyId": KeyARN, "Plaintext": key, "CiphertextBlob": a.Wrap(key)}, nil
 	}
 	if said.Spec != "" {
-		return nil, refused("ValidationException", "want no key specification")
+		return nil, refused("ValidationException", "There must be no key specification.")
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	found, there := a.wrapped[string(said.Blob)]
 	if !there || !maps.Equal(found.context, said.Context) {
-		return nil, refused("InvalidCiphertextException", "this was not wrapped here, or under another encryption context")
+		return nil, refused("InvalidCiphertextException", "This was not wrapped here, or with another encryption context.")
 	}
 	return object{"KeyId": KeyARN, "Plaintext": found.plain, "EncryptionAlgorithm": "SYMMETRIC_DEFAULT"}, nil
 }
 
-// Wrap has the key wrap something under RingContext, and gives the blob, which is as long as those of KMS are.
+// Wrap wraps something with RingContext, and returns a blob that is as long as the blobs of KMS for such a key.
 func (a *Account) Wrap(plain []byte) (blob []byte) {
 	blob = make([]byte, 184)
 	rand.Read(blob)

@@ -14,40 +14,40 @@ import (
 	"time"
 )
 
-// ErrEnded says that a function's process ended, or was killed, before it answered.
+// ErrEnded says that a function's process ended or was killed before it answered.
 var ErrEnded = errors.New("the function's process ended before it answered")
 
-// ErrTimedOut says that a function took longer than it may, and was killed, as Lambda does.
+// ErrTimedOut says that a function took longer than its timeout and was killed, as Lambda does it.
 var ErrTimedOut = errors.New("the function timed out")
 
-// A FunctionError is what a function failed with.
+// A FunctionError is the error that a function has reported.
 type FunctionError struct {
-	Said string // as Lambda's Runtime API has it: JSON
+	Said string // JSON, as the function has sent it to the Runtime API
 }
 
-// Error says what the function said.
+// Error returns the report of the function.
 func (e *FunctionError) Error() string { return "the function failed: " + e.Said }
 
-// A Program is a function's bootstrap, and how to run it.
+// A Program is the bootstrap of a function, and how to run it.
 type Program struct {
 	Path        string
-	Function    string    // its name, for its ARN
-	Environment []string  // NAME=value; where to find the Runtime API is added
-	Output      io.Writer // gets all that it writes
-	// Start starts the process, and tells when. Nil: it is started at once.
+	Function    string    // the name of the function in its ARN
+	Environment []string  // NAME=value; Launch adds the address of the Runtime API
+	Output      io.Writer // gets everything that the process writes
+	// Start starts the process and returns the time at which it did. If Start is nil, Launch starts the process.
 	Start func(*exec.Cmd) (time.Time, error)
 }
 
-// A Runtime is one process of a function, behind a Runtime API of its own which hands out one event at a time and takes the
-// answer. https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
+// A Runtime is one process of a function, behind a Runtime API of its own. The API gives the process one event at a time, and
+// takes its answer. https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 type Runtime struct {
 	command  *exec.Cmd
 	web      *http.Server
 	waiting  chan invocation
-	given    chan time.Time // when an event was handed out
+	given    chan time.Time // the time at which the process got an event
 	answered chan outcome
-	ready    chan struct{} // closed when it has asked for its first event
-	took     time.Duration // until then, since it was executed
+	ready    chan struct{} // closed when the process has asked for its first event
+	took     time.Duration // from the start of the process until then
 	ended    chan struct{} // closed when the process has ended
 	stop     sync.Once
 }
@@ -65,17 +65,17 @@ type outcome struct {
 	err  error
 }
 
-// An Answer is what a function gave to an event, and how long it took from the event's being handed out.
+// An Answer is the answer of a function to an event, with the time from when the function got the event.
 type Answer struct {
 	Body []byte
 	Took time.Duration
 }
 
-// mostAnswer is the most that a function may answer, in bytes.
+// mostAnswer is the length of the longest answer of a function, in bytes.
 // https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 const mostAnswer = 6 << 20
 
-// Launch starts a function's process. It listens on 127.0.0.1 for it until it has ended.
+// Launch starts a function's process. The Runtime API listens on 127.0.0.1 until the process has ended.
 func Launch(p Program) (*Runtime, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -128,7 +128,7 @@ func Launch(p Program) (*Runtime, error) {
 		return nil, fmt.Errorf("start %s: %w", p.Path, err)
 	}
 	go func() {
-		r.command.Wait() // how it ended is told by what it didn't answer
+		r.command.Wait() // Invoke reports an end by ErrEnded, whatever the exit status is
 		close(r.ended)
 		r.web.Close()
 	}()
@@ -143,8 +143,8 @@ func Launch(p Program) (*Runtime, error) {
 	return r, nil
 }
 
-// Ready waits until the function asks for its first event, and gives how long that took since it was executed. When ctx ends
-// before, the function is killed.
+// Ready waits until the function asks for its first event, and returns the time from the start of the process. If ctx ends
+// before, it kills the process.
 func (r *Runtime) Ready(ctx context.Context) (time.Duration, error) {
 	select {
 	case <-r.ready:
@@ -157,8 +157,8 @@ func (r *Runtime) Ready(ctx context.Context) (time.Duration, error) {
 	}
 }
 
-// Invoke hands the function an event and gives its answer, or a *FunctionError. A function that takes longer than timeout,
-// or than ctx, is killed.
+// Invoke gives the function an event and returns its answer, or a *FunctionError. If the function takes longer than timeout,
+// or if ctx ends before, Invoke kills the process.
 func (r *Runtime) Invoke(ctx context.Context, event []byte, timeout time.Duration) (Answer, error) {
 	i := invocation{requestID(), event, time.Now().Add(timeout)}
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, ErrTimedOut)
@@ -182,7 +182,7 @@ func (r *Runtime) Invoke(ctx context.Context, event []byte, timeout time.Duratio
 	}
 }
 
-// requestID is one as Lambda's are.
+// requestID returns an id of the form that Lambda uses.
 func requestID() string {
 	var b [16]byte
 	rand.Read(b[:])
@@ -190,14 +190,14 @@ func requestID() string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
-// Kill ends the process as SIGKILL does, and waits until it has ended.
+// Kill kills the process (SIGKILL), and waits until it has ended.
 func (r *Runtime) Kill() {
 	r.stop.Do(func() { r.command.Process.Kill() })
 	<-r.ended
 }
 
-// Ended is closed when the process has ended.
+// Ended returns a channel that is closed when the process has ended.
 func (r *Runtime) Ended() <-chan struct{} { return r.ended }
 
-// Pid is the number of the process.
+// Pid returns the id of the process.
 func (r *Runtime) Pid() int { return r.command.Process.Pid }

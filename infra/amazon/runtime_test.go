@@ -16,7 +16,7 @@ import (
 	"countersign/infra/amazon"
 )
 
-// TestMain is also the bootstrap of a function, where a Runtime API is named: it does what its event says.
+// TestMain is also the bootstrap of a function, if the environment names a Runtime API. The function does what its event says.
 func TestMain(m *testing.M) {
 	if os.Getenv("AWS_LAMBDA_RUNTIME_API") == "" {
 		os.Exit(m.Run())
@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 	})
 }
 
-// launch starts this program as a function's.
+// launch starts this program as a function.
 func launch(t *testing.T, environment ...string) *amazon.Runtime {
 	t.Helper()
 	r, err := amazon.Launch(amazon.Program{Path: os.Args[0], Function: "verify", Environment: environment})

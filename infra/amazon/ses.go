@@ -8,19 +8,19 @@ import (
 	"time"
 )
 
-// A Message is one that SES has taken.
+// A Message is a message that SES has accepted.
 type Message struct {
 	At               time.Time
-	FromName         string // beside Sender
+	FromName         string // the display name that the message gives for Sender
 	To               string
 	Subject          string
 	Text, HTML       string
-	ConfigurationSet string // or empty
+	ConfigurationSet string // empty if the message names none
 }
 
 var sixDigits = regexp.MustCompile(`(?m)^[0-9]{6}$`)
 
-// Code is the code that the message carries: its only line of six digits. Empty: it carries none.
+// Code returns the code in the message, which is its only line of six digits. It is empty if there is none.
 func (m Message) Code() string {
 	if found := sixDigits.FindAllString(m.Text, -1); len(found) == 1 {
 		return found[0]
@@ -28,10 +28,10 @@ func (m Message) Code() string {
 	return ""
 }
 
-// A content is a part of a message.
+// A content is the subject or a body of a message.
 type content struct{ Data, Charset string }
 
-// sendEmail takes a message to one address.
+// sendEmail accepts a message to one address.
 // https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html
 func (a *Account) sendEmail(c *Call) (object, error) {
 	var said struct {
@@ -50,28 +50,28 @@ func (a *Account) sendEmail(c *Call) (object, error) {
 	}
 	from, err := mail.ParseAddress(said.FromEmailAddress)
 	if err != nil {
-		return nil, refused("BadRequestException", "the sender is no address")
+		return nil, refused("BadRequestException", "The sender is not an address.")
 	}
 	if from.Address != Sender {
-		return nil, refused("MailFromDomainNotVerifiedException", "%s is not verified", from.Address)
+		return nil, refused("MailFromDomainNotVerifiedException", "The address %s is not verified.", from.Address)
 	}
 	to := said.Destination.ToAddresses
 	if len(to) != 1 {
-		return nil, refused("BadRequestException", "want one recipient, got %d", len(to))
+		return nil, refused("BadRequestException", "There must be one recipient, and the request has %d.", len(to))
 	}
 	if one, err := mail.ParseAddress(to[0]); err != nil || one.Address != to[0] {
-		return nil, refused("BadRequestException", "the recipient is not one plain address")
+		return nil, refused("BadRequestException", "The recipient must be one address without a display name.")
 	}
 	sent := said.Content.Simple
 	for _, part := range []content{sent.Subject, sent.Body.Text, sent.Body.HTML} {
 		if part.Data == "" || part.Charset != "UTF-8" {
-			return nil, refused("BadRequestException", "want a subject, a text and HTML, all of them in UTF-8")
+			return nil, refused("BadRequestException", "The message must have a subject, a text and HTML, all of them in UTF-8.")
 		}
 	}
 	m := Message{At: a.now(), FromName: from.Name, To: to[0], Subject: sent.Subject.Data, Text: sent.Body.Text.Data, HTML: sent.Body.HTML.Data}
 	if said.ConfigurationSetName != nil {
 		if m.ConfigurationSet = *said.ConfigurationSetName; m.ConfigurationSet == "" {
-			return nil, refused("BadRequestException", "the configuration set has no name")
+			return nil, refused("BadRequestException", "The configuration set has no name.")
 		}
 	}
 	a.mu.Lock()
@@ -87,14 +87,14 @@ func (a *Account) now() time.Time {
 	return a.Now()
 }
 
-// Messages are those that SES has taken since the last call of ClearMessages, in order.
+// Messages returns the messages that SES has accepted since the last call of ClearMessages, in their order.
 func (a *Account) Messages() []Message {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return slices.Clip(a.messages)
 }
 
-// LastMessage is the last of them to an address.
+// LastMessage returns the last of these messages that went to an address.
 func (a *Account) LastMessage(to string) (m Message, there bool) {
 	for _, m := range slices.Backward(a.Messages()) {
 		if m.To == to {
@@ -104,7 +104,7 @@ func (a *Account) LastMessage(to string) (m Message, there bool) {
 	return Message{}, false
 }
 
-// ClearMessages forgets them.
+// ClearMessages forgets all messages.
 func (a *Account) ClearMessages() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
