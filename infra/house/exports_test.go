@@ -42,6 +42,7 @@ var kept = map[string]string{
 	"pkg/passkey: New":               "makes Ceremonies",
 	"pkg/passkey: Reason":            "a word of logs, which tests compare",
 	"pkg/passkey: TooLarge":          "a word of logs: of a Reason",
+	"pkg/passkey/provider: Of":       "an account will name the provider of a key once keys can be enrolled",
 }
 
 // A usage is what the packages of the module use of each other, tests left out.
