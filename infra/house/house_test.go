@@ -47,7 +47,7 @@ var laws = []law{
 	{under: "pkg/mfa", inside: []string{"pkg/activity", "pkg/apikey", "pkg/message", "pkg/passkey/provider", "pkg/seal", "pkg/store", "pkg/store/record", "pkg/text"}, outside: []string{"github.com/pquerna/otp", "github.com/boombuler/barcode"}},
 	{under: "pkg/mfa/mfatest", inside: []string{"pkg/activity", "pkg/apikey", "pkg/message", "pkg/mfa", "pkg/passkey", "pkg/passkey/passkeytest", "pkg/seal", "pkg/store", "pkg/store/bolt", "pkg/store/fault", "pkg/store/storetest"}},
 	{under: "pkg/mfa/walk"}, // tests only
-	{under: "pkg/passkey", inside: []string{"pkg/mfa"}, outside: []string{"github.com/go-webauthn/webauthn"}},
+	{under: "pkg/passkey", inside: []string{"pkg/mfa"}, outside: []string{"github.com/go-webauthn/webauthn", "github.com/google/go-tpm/tpm2"}},
 	{under: "pkg/passkey/passkeytest"},
 	{under: "pkg/passkey/provider"},
 	{under: "pkg/phone", inside: []string{"pkg/mfa"}, outside: []string{"github.com/nyaruka/phonenumbers"}},

@@ -1,7 +1,9 @@
 package passkey
 
 import (
+	"bytes"
 	"encoding/json"
+	"math/big"
 	"slices"
 	"time"
 
@@ -77,6 +79,9 @@ func (p *Ceremonies) Create(c mfa.Ceremony, handle []byte, response json.RawMess
 	if err := judgeID(given.ParsedPublicKeyCredential); err != nil {
 		return created, err
 	}
+	if !bytes.Equal(given.RawID, object.AuthData.AttData.CredentialID) {
+		return created, WrongCredential
+	}
 	if err := judgeClientData(given.Response.CollectedClientData, protocol.CreateCeremony, c); err != nil {
 		return created, err
 	}
@@ -89,11 +94,8 @@ func (p *Ceremonies) Create(c mfa.Ceremony, handle []byte, response json.RawMess
 	if !slices.Contains(formats, protocol.AttestationFormat(object.Format)) {
 		return created, WrongFormat
 	}
-	if object.Format == string(protocol.AttestationFormatApple) {
-		if err := judgeApple(*object, given.Raw.AttestationResponse.ClientDataJSON); err != nil {
-			return created, err
-		}
-		object.Format, object.AttStatement = string(protocol.AttestationFormatNone), nil
+	if err := judgeStatement(object, given.Raw.AttestationResponse.ClientDataJSON); err != nil {
+		return created, err
 	}
 	library, err := p.library(c)
 	if err != nil {
@@ -127,7 +129,13 @@ func judgeKey(encoded []byte) error {
 	if !slices.ContainsFunc(algorithms, asked) {
 		return WrongAlgorithm
 	}
-	if _, err := webauthncose.ParsePublicKey(encoded); err != nil {
+	parsed, err := webauthncose.ParsePublicKey(encoded)
+	if err != nil {
+		return UnusableKey
+	}
+	// The library compares neither the length of an RSA key with anything, nor its type with its algorithm.
+	rsa, ok := parsed.(webauthncose.RSAPublicKeyData)
+	if ok != (key.Algorithm == int64(webauthncose.AlgRS256)) || ok && new(big.Int).SetBytes(rsa.Modulus).BitLen() < minRSA {
 		return UnusableKey
 	}
 	return nil

@@ -40,6 +40,7 @@ const (
 	maxResponse   = 64 << 10 // bytes
 	maxCredential = 1023     // bytes of a credential id (Web Authentication Level 3, section 4)
 	maxPublicKey  = 2 << 10  // bytes of a COSE_Key. One with an RSA modulus of 4,096 bits has about 530
+	minRSA        = 2048     // bits of an RSA modulus (NIST SP 800-131A, section 3)
 )
 
 // minChallenge is the least length of a challenge in bytes (Web Authentication Level 3, section 13.4.3).
