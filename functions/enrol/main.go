@@ -6,12 +6,13 @@ import (
 
 	"countersign/pkg/api"
 	"countersign/pkg/cloud"
+	"countersign/pkg/phone"
 )
 
 func main() {
 	cloud.Serve("enrol", func(d *cloud.Deployment) http.Handler {
 		s := d.Service()
-		s.Mail = d.Mail()
+		s.Mail, s.Numbers = d.Mail(), phone.Numbers{}
 		return api.New(d.Door(), api.Enrol(s))
 	})
 }

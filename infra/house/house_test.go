@@ -45,7 +45,7 @@ var laws = []law{
 	{under: "pkg/apikey", inside: []string{"pkg/seal", "pkg/store", "pkg/store/record", "pkg/text"}},
 	{under: "pkg/message", inside: []string{"pkg/seal", "pkg/text"}},
 	{under: "pkg/mfa", inside: []string{"pkg/activity", "pkg/apikey", "pkg/message", "pkg/passkey/provider", "pkg/seal", "pkg/store", "pkg/store/record", "pkg/text"}, outside: []string{"github.com/pquerna/otp", "github.com/boombuler/barcode"}},
-	{under: "pkg/mfa/mfatest", inside: []string{"pkg/activity", "pkg/apikey", "pkg/message", "pkg/mfa", "pkg/passkey", "pkg/passkey/passkeytest", "pkg/seal", "pkg/store", "pkg/store/bolt", "pkg/store/fault", "pkg/store/storetest"}},
+	{under: "pkg/mfa/mfatest", inside: []string{"pkg/activity", "pkg/apikey", "pkg/message", "pkg/mfa", "pkg/passkey", "pkg/passkey/passkeytest", "pkg/phone", "pkg/seal", "pkg/store", "pkg/store/bolt", "pkg/store/fault", "pkg/store/storetest"}},
 	{under: "pkg/mfa/walk"}, // tests only
 	{under: "pkg/passkey", inside: []string{"pkg/mfa"}, outside: []string{"github.com/go-webauthn/webauthn", "github.com/google/go-tpm/tpm2"}},
 	{under: "pkg/passkey/passkeytest"},
@@ -55,8 +55,8 @@ var laws = []law{
 	{under: "pkg/api/openapi", outside: []string{"github.com/santhosh-tekuri/jsonschema", "go.yaml.in/yaml"}},
 	{under: "pkg/pages", inside: []string{"pkg/mfa"}},
 	{under: "pkg/cloud", inside: []string{"pkg/activity", "pkg/api", "pkg/apikey", "pkg/message", "pkg/mfa", "pkg/seal", "pkg/store", "pkg/store/record", "pkg/store/dynamo"}, outside: []string{"github.com/aws/"}},
-	{under: "functions", inside: []string{"pkg/api", "pkg/cloud", "pkg/passkey"}},
-	{under: "infra/local", inside: []string{"pkg/activity", "pkg/api", "pkg/apikey", "pkg/message", "pkg/mfa", "pkg/pages", "pkg/passkey", "pkg/seal", "pkg/store", "pkg/store/bolt"}, outside: []string{"github.com/golang-jwt/jwt", "github.com/pquerna/otp"}},
+	{under: "functions", inside: []string{"pkg/api", "pkg/cloud", "pkg/passkey", "pkg/phone"}},
+	{under: "infra/local", inside: []string{"pkg/activity", "pkg/api", "pkg/apikey", "pkg/message", "pkg/mfa", "pkg/pages", "pkg/passkey", "pkg/phone", "pkg/seal", "pkg/store", "pkg/store/bolt"}, outside: []string{"github.com/golang-jwt/jwt", "github.com/pquerna/otp"}},
 	{under: "infra", free: true},
 }
 

@@ -15,7 +15,7 @@ import (
 
 // kindFiles are the files that may name a kind of factor: the table of kinds, the file of each kind, and the policy, which
 // has settings for each of them by name. All others ask the table, so that a new kind changes none of them.
-var kindFiles = []string{"pkg/mfa/kind.go", "pkg/mfa/totp.go", "pkg/mfa/email.go", "pkg/mfa/policy.go"}
+var kindFiles = []string{"pkg/mfa/kind.go", "pkg/mfa/totp.go", "pkg/mfa/email.go", "pkg/mfa/sms.go", "pkg/mfa/policy.go"}
 
 // namedKinds tells where packages under pkg/ name a kind: by its constant, by its word where a Kind is meant, or by its word
 // in a comparison with the text of a Kind.

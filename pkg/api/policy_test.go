@@ -138,7 +138,6 @@ func TestAChangeThatForcesUsersShowsWhomFirst(t *testing.T) {
 func TestASettingThatIsNotYetSupportedIsNotAcceptedAndIgnored(t *testing.T) {
 	w := newWorld(t)
 	for body, param := range map[string]string{
-		`{"sms":{"countries":["FR"]}}`:           "sms.countries",
 		`{"grace_until":"2027-01-01T00:00:00Z"}`: "grace_until",
 		`{"max_skips":3}`:                        "max_skips",
 		`{"sso_amr":[]}`:                         "sso_amr",

@@ -23,7 +23,7 @@ func wordsIn(language string) (string, *words) {
 }
 
 // words has all texts of messages in one language, and how that language writes a time. A text has the same placeholders as the
-// English text: {sender}, {name}, {sequence}, {minutes}, {time}, {kind} or {left}.
+// English text: {sender}, {name}, {sequence}, {minutes}, {valid}, {time}, {kind} or {left}.
 type words struct {
 	greeting, greetingByName string
 
@@ -36,6 +36,12 @@ type words struct {
 	codeLatest   string
 	codeSpam     string
 	codeNotYou   string
+
+	// In a text message, which has room for little:
+	codeText             string // has {sequence} and {valid}, and the six digits come after it
+	codeTextUnderAMinute string
+	codeTextMinutes      string // has {minutes}
+	textNotYou           string
 
 	lockSubject string
 	lockWhat    string
@@ -115,6 +121,11 @@ var languages = map[string]*words{
 		codeSpam:     "If you can’t find one of our messages, look in your spam folder.",
 		codeNotYou:   "If you are not signing in or confirming something right now, someone may know your password: change it without delay.",
 
+		codeText:             "never give this code to anyone, not even to us. Code {sequence}, valid for {valid}: ",
+		codeTextUnderAMinute: "under 1 min",
+		codeTextMinutes:      "{minutes} min",
+		textNotYou:           "If it wasn’t you, change your password.",
+
 		lockSubject: "Too many wrong codes for your {sender} account",
 		lockWhat:    "Too many wrong codes were entered for your account.",
 		lockUntil:   "To protect it, no code will be accepted until {time}, not even a right one.",
@@ -193,6 +204,11 @@ var languages = map[string]*words{
 		codeLatest:   "Si vous recevez plusieurs codes, seul le dernier fonctionne. La lettre permet de les distinguer\u00a0: celui-ci est le code\u00a0{sequence}.",
 		codeSpam:     "Si vous ne trouvez pas l’un de nos messages, regardez dans votre dossier de courrier indésirable (spam).",
 		codeNotYou:   "Si vous n’êtes pas en train de vous connecter ou de confirmer une opération, quelqu’un connaît peut-être votre mot de passe\u00a0: changez-le sans attendre.",
+
+		codeText:             "ne donnez ce code à personne, nous y compris. Code\u00a0{sequence}, valable {valid}\u00a0: ",
+		codeTextUnderAMinute: "moins d’1\u00a0min",
+		codeTextMinutes:      "{minutes}\u00a0min",
+		textNotYou:           "Si ce n’était pas vous, changez votre mot de passe.",
 
 		lockSubject: "Trop de codes erronés pour votre compte {sender}",
 		lockWhat:    "Trop de codes erronés ont été saisis pour votre compte.",

@@ -46,21 +46,22 @@ type Addressee struct {
 type Code struct {
 	Code     seal.Secret
 	Sequence string // a letter by which the user can tell several codes apart
-	Minutes  int    // for how many minutes the code is valid
+	ValidFor time.Duration
 }
 
 // OfCode writes the message that carries a code. The warning stands before the code, so that a lock screen, which shows the
 // beginning of a message, doesn't show the code.
 func OfCode(to Addressee, c Code) Message {
 	d := begin(to)
-	d.fillWith("{sequence}", c.Sequence, "{minutes}", strconv.Itoa(c.Minutes))
+	minutes := int(c.ValidFor / time.Minute)
+	d.fillWith("{sequence}", c.Sequence, "{minutes}", strconv.Itoa(minutes))
 	d.say(d.words.codeWarning, d.words.codeIs)
 	d.digits = len(d.passages)
 	d.passages = append(d.passages, c.Code.Reveal())
 	switch {
-	case c.Minutes < 1:
+	case minutes < 1:
 		d.say(d.words.underAMinute)
-	case c.Minutes == 1:
+	case minutes == 1:
 		d.say(d.words.oneMinute)
 	default:
 		d.say(d.words.minutes)

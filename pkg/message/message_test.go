@@ -27,7 +27,7 @@ type notice struct {
 func testedNotice() notice {
 	return notice{
 		Addressee{Address: "ana@acme.example", Name: "Ana"},
-		Code{Code: seal.NewSecret(testedCode), Sequence: "B", Minutes: 10},
+		Code{Code: seal.NewSecret(testedCode), Sequence: "B", ValidFor: 10 * time.Minute},
 		Facts{Until: time.Date(2026, 6, 3, 14, 5, 0, 0, time.UTC), Kind: "totp", Left: 7},
 	}
 }
@@ -240,7 +240,7 @@ func TestMinutesAreCountedInWords(t *testing.T) {
 		{"fr", 0, "Il est valable moins d’une minute."},
 	} {
 		n := testedNotice()
-		n.Minutes = test.minutes
+		n.ValidFor = time.Duration(test.minutes)*time.Minute + 59*time.Second
 		m := codeMessage("Acme", test.language, n)
 		for _, body := range []string{m.Text, said(m.HTML)} {
 			if !strings.Contains(body, "\n"+test.want+"\n") {

@@ -86,7 +86,7 @@ func (v *challengeView) sent(u *unit, f factor, code *sentCode) {
 	ch.Code = code
 	v.a.guard.openSlot(ch, u.now).Sequence = code.Sequence
 	u.event(ch.event(ChallengeSent, map[string]any{"kind": f.Kind, "factor": f.ID, "sequence": letter(code.Sequence)}))
-	u.out.notHanded = ch.notHanded(v.a.route, u.out.mark)
+	u.out.notHanded = ch.notHanded(v.a.route, u.out)
 }
 
 // checkOpen returns ChallengeInvalid unless this caller can still answer the challenge. The slot is nil if the challenge has
@@ -158,7 +158,7 @@ func (v *challengeView) factor(named string) (factor, error) {
 }
 
 // notHanded returns what plans the changes that a failed hand-over of the challenge's newest code brings.
-func (ch *challenge) notHanded(r route, mark int64) func(*unit, bool) error {
+func (ch *challenge) notHanded(r route, out *outgoing) func(*unit, bool) error {
 	sent := *ch
 	sequence := ch.Code.Sequence
 	return func(u *unit, notTaken bool) error {
@@ -173,10 +173,10 @@ func (ch *challenge) notHanded(r route, mark int64) func(*unit, bool) error {
 			}
 			u.put(now.Item, now, now.Expires.Add(shownFor))
 		}
-		if notTaken && a.exists() && a.guard.uncountEmail(mark) {
+		if notTaken && a.exists() && a.guard.uncountSend(out.channel, out.mark) {
 			u.put(a.item, a.guard, time.Time{})
 		}
-		u.event(sent.event(DeliveryFailure, map[string]any{"channel": channelEmail, "sequence": letter(sequence)}))
+		u.event(sent.event(DeliveryFailure, map[string]any{"channel": out.channel, "sequence": letter(sequence)}))
 		return nil
 	}
 }

@@ -86,10 +86,37 @@ func (c *sentCode) shown(f factor, p *orgPolicy) *Sent {
 	}
 }
 
-// newCode makes a code for f and plans all that goes with sending it: the digest, the count against the user's limit, and
-// the message in u.out. The caller puts the sequence number into the guard's slot, which makes every earlier code of the
-// slot dead, and sets in u.out what a failed hand-over changes. newCode returns TooManySends if a limit is reached.
-func (u *unit) newCode(a *account, b binding, f factor, p *orgPolicy) (*sentCode, error) {
+// A carrier is what is particular to one channel by which codes are sent. The authenticators of such kinds are carriers.
+type carrier interface {
+	life(p *Policy) int             // how long a code is valid, in seconds
+	limits(q *question) []sendLimit // how many codes this user can be sent by the channel
+	outgoing(u *unit, to message.Addressee, c message.Code) *outgoing
+}
+
+// send plans to send a new code for the factor that is asked for.
+func (q *question) send(by carrier) (*SendAnswer, error) {
+	if err := q.v.checkLock(q.u.now); err != nil {
+		return nil, err
+	}
+	code, err := q.newCode(by)
+	if err != nil {
+		return nil, err
+	}
+	q.in.sent(q.u, q.f, code)
+	return &SendAnswer{Sent: code.shown(q.f, q.v.p)}, nil
+}
+
+// wasSent reports whether an answer is the code that was sent last. It notes nothing, because a code is dead once the
+// challenge or enrolment that it is bound to has been answered.
+func (q *question) wasSent(given Answer) (bool, error) {
+	return q.in.binding().matches(q.u, q.v.a.guard, q.f, given.Code)
+}
+
+// newCode makes a code and plans all that goes with sending it: the digest, the count against the user's limit, and the
+// message in u.out. Its caller puts the sequence number into the guard's slot, which makes every earlier code of the slot
+// dead, and sets in u.out what a failed hand-over changes. newCode returns TooManySends if a limit is reached.
+func (q *question) newCode(by carrier) (*sentCode, error) {
+	u, b, f, p, g := q.u, q.in.binding(), q.f, q.v.p, q.v.a.guard
 	sequence := 1
 	if b.last != nil {
 		if wait := b.last.ResendAfter.Sub(u.now); wait > 0 {
@@ -100,23 +127,25 @@ func (u *unit) newCode(a *account, b binding, f factor, p *orgPolicy) (*sentCode
 	if sequence > p.Challenge.Sends {
 		return nil, tooManySends(0)
 	}
-	if wait := a.guard.mayEmail(u.now); wait > 0 {
+	channel := f.Kind.row().channel
+	if wait := g.maySend(channel, by.limits(q), u.now); wait > 0 {
 		return nil, tooManySends(wait)
 	}
 	code := seal.Code(codeDigits)
-	expires := u.now.Add(time.Duration(p.Challenge.EmailCodeS) * time.Second)
+	expires := u.now.Add(time.Duration(by.life(&p.Policy)) * time.Second)
 	if b.expires.Before(expires) {
 		expires = b.expires
 	}
 	sent := &sentCode{
 		Factor: f.ID, Sequence: sequence, Sent: u.now, Expires: expires,
 		ResendAfter: u.now.Add(time.Duration(p.Challenge.ResendAfterS) * time.Second),
-		Digest:      u.ring.Digest("code", b.codeFields(a.guard, f, sequence, code)...),
+		Digest:      u.ring.Digest("code", b.codeFields(g, f, sequence, code)...),
 	}
-	u.out = &outgoing{mark: a.guard.countEmail(u.now), message: message.OfCode(
-		message.Addressee{Sender: u.s.sender(u.client), Address: f.Contact, Name: a.guard.Profile.Name, Language: p.language(a.guard.Profile.Locale)},
-		message.Code{Code: code, Sequence: letter(sequence), Minutes: int(expires.Sub(u.now) / time.Minute)},
-	)}
+	u.out = by.outgoing(u,
+		message.Addressee{Sender: u.s.sender(u.client), Address: f.Contact, Name: g.Profile.Name, Language: p.language(g.Profile.Locale)},
+		message.Code{Code: code, Sequence: letter(sequence), ValidFor: expires.Sub(u.now)},
+	)
+	u.out.mark = g.countSend(channel, u.now)
 	return sent, nil
 }
 

@@ -94,8 +94,10 @@
 //	One file per kind
 //	    totp.go            authenticator apps: their secrets, and which code is right at a moment
 //	    qr.go              the QR code that shows such a secret
-//	    email.go           codes by email: their comparison, and how many may be sent
-//	    code.go            what email.go uses to make a code, to bind it and to match it
+//	    email.go           codes by email
+//	    sms.go             codes by SMS: the numbers that they go to, and the interfaces of what reads and reaches numbers
+//	    code.go            what both use to make a code, to bind it and to match it
+//	    sends.go           how many codes a user may be sent
 //	    ceremony.go        what a WebAuthn ceremony takes and gives, and the interface of the package that carries it out
 //	Challenge, enrolment, recovery, trust, token
 //	    decide.go          the decision about a sign-in, and the call Decide

@@ -26,7 +26,7 @@ type EnrolRequest struct {
 	User  *Person `json:"user"`
 	Kind  Kind    `json:"kind"`
 	Label string  `json:"label"` // for the user's own list of factors; at most 100 bytes
-	Phone *string `json:"phone"` // for the kind sms
+	Phone *string `json:"phone"` // for the kind sms, as the user has typed it; if nil, the number that the client knows
 
 	OnBehalf *Intervention `json:"on_behalf"` // set if an administrator enrols the factor for the user
 }
@@ -201,7 +201,9 @@ func (v *enrolmentView) plan(u *unit, q *EnrolRequest, s *slot) (EnrolAnswer, er
 	kind := q.Kind.row()
 	en.Proven = kind.provesAddress && s != nil && s.Proven
 	answer := EnrolAnswer{ID: en.ID, Kind: q.Kind, Expires: &en.Expires, Proven: en.Proven}
-	if err := kind.begin(v.question(u, nil), &answer); err != nil {
+	asked := v.question(u, nil)
+	asked.asked = q
+	if err := kind.begin(asked, &answer); err != nil {
 		return EnrolAnswer{}, err
 	}
 	u.putEnrolment(en)

@@ -169,7 +169,8 @@ func TestAPolicysKindsAreTheOnesThatCanBeEnrolled(t *testing.T) {
 		"an implicit email": {func(p *mfa.Policy) { p.Methods.Email = mfa.Implicit }, said, mfa.Email, mfa.MethodForbidden},
 		"no address":        {nil, unknown, mfa.Email, mfa.NothingToSend},
 		"a security key":    {nil, said, mfa.WebAuthn, mfa.MethodForbidden},
-		"a phone":           {func(p *mfa.Policy) { p.Methods.SMS = mfa.Allowed }, said, mfa.SMS, mfa.MethodForbidden},
+		"a phone":           {nil, said, mfa.SMS, mfa.MethodForbidden},
+		"no country":        {func(p *mfa.Policy) { p.Methods.SMS = mfa.Allowed }, said, mfa.SMS, mfa.CountryForbidden},
 	} {
 		w := plain(t, c.change)
 		_, err := w.BeginEnrolment(t.Context(), w.Fresh(), mfa.EnrolRequest{Org: org, User: &c.who, Kind: c.kind})

@@ -108,7 +108,7 @@ func (v *enrolmentView) sent(u *unit, f factor, code *sentCode) {
 	en.Code = code
 	v.a.guard.openEnrolmentSlot(en).Sequence = code.Sequence
 	u.event(v.a.event(ChallengeSent, v.p, map[string]any{"enrolment": en.ID, "kind": f.Kind, "sequence": letter(code.Sequence)}))
-	u.out.notHanded = v.notHanded(u.out.mark)
+	u.out.notHanded = v.notHanded(u.out)
 }
 
 // underWay returns EnrolmentInvalid unless id is the enrolment that the user has under way, and the caller is the one who
@@ -163,7 +163,7 @@ func enrolmentStep[T any](s *Service, call Call, id string, v *enrolmentView) st
 
 // notHanded returns what plans the changes that a failed hand-over of the enrolment's newest code brings. If another
 // enrolment was begun meanwhile, it keeps the wait that it has.
-func (v *enrolmentView) notHanded(mark int64) func(*unit, bool) error {
+func (v *enrolmentView) notHanded(out *outgoing) func(*unit, bool) error {
 	r, id, policyVersion := v.a.route, v.a.enrolment.ID, v.p.Version
 	sequence := v.a.enrolment.Code.Sequence
 	return func(u *unit, notTaken bool) error {
@@ -179,7 +179,7 @@ func (v *enrolmentView) notHanded(mark int64) func(*unit, bool) error {
 			}
 		}
 		en := &a.enrolment
-		given := notTaken && a.guard.uncountEmail(mark)
+		given := notTaken && a.guard.uncountSend(out.channel, out.mark)
 		if en.ID == id {
 			if en.Code != nil && en.Code.Sequence == sequence {
 				en.Code.ResendAfter = u.now
@@ -189,7 +189,7 @@ func (v *enrolmentView) notHanded(mark int64) func(*unit, bool) error {
 		if given || en.ID != id {
 			u.put(a.item, a.guard, time.Time{})
 		}
-		u.event(a.guard.event(DeliveryFailure, policyVersion, map[string]any{"channel": channelEmail, "enrolment": id, "sequence": letter(sequence)}))
+		u.event(a.guard.event(DeliveryFailure, policyVersion, map[string]any{"channel": out.channel, "enrolment": id, "sequence": letter(sequence)}))
 		return nil
 	}
 }

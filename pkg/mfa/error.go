@@ -21,6 +21,7 @@ const (
 	MethodForbidden         ErrorCode = "method_forbidden"          // the policy, the step-up or the account doesn't allow this factor, or recovery codes
 	ReauthenticationNeeded  ErrorCode = "reauthentication_required" // the client has to check the user's password first
 	StepUpNeeded            ErrorCode = "step_up_required"          // the user has to step up first
+	CountryForbidden        ErrorCode = "country_forbidden"         // the policy doesn't allow text messages to the country of this number
 	NotFound                ErrorCode = "not_found"                 // there is no such user, factor or browser
 	ChallengeInvalid        ErrorCode = "challenge_invalid"         // there is no such challenge, or it can't be answered any more
 	EnrolmentInvalid        ErrorCode = "enrolment_invalid"         // there is no such enrolment, or it can't be finished any more

@@ -144,4 +144,5 @@ type factorRecord struct {
 	Created time.Time `json:"created" record:"4"`
 	Contact string    `json:"contact" record:"5"` // where its codes are sent, which is where it was proven; empty if nothing is sent
 	Secret  []byte    `json:"secret" record:"6"`  // for totp: the sealed secret
+	Country string    `json:"country" record:"7"` // for sms: the country of the number (ISO 3166-1 alpha-2)
 }

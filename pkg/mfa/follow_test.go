@@ -95,7 +95,7 @@ func TestARefusedCallLeavesProfileAndTrustAsTheyWere(t *testing.T) {
 		"a step-up by a kind that the user does not have":   {nil, stepUp, mfa.MethodForbidden},
 		"an enrolment of somebody who is not fresh":         {nil, begin(client, mfa.TOTP), mfa.ReauthenticationNeeded},
 		"an enrolment of somebody who was deprovisioned":    {deprovision, begin(fresh, mfa.TOTP), mfa.Forbidden},
-		"an enrolment of a kind that the policy forbids":    {salto, begin(fresh, mfa.SMS), mfa.MethodForbidden},
+		"an enrolment of a kind that the policy forbids":    {salto, begin(fresh, mfa.WebAuthn), mfa.MethodForbidden},
 		"an enrolment of an address while codes are locked": {func(t *testing.T, w *mfatest.World) { lock(t, w); salto(t, w) }, begin(fresh, mfa.Email), mfa.Locked},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -116,11 +116,13 @@ type guard struct {
 	EnrolmentSlot      *slot        `json:"enrolment_slot" record:"16"`       // of the newest enrolment that something was sent for or tried against
 	WrongCodes         wrongAnswers `json:"wrong_codes" record:"17"`          // wrong answers that were no recovery codes
 	WrongRecoveryCodes wrongAnswers `json:"wrong_recovery_codes" record:"18"` // wrong recovery codes
-	EmailsSent         []int64      `json:"emails_sent" record:"19"`          // marks of the codes by email of the last 24 hours (see countEmail), the oldest first
-	LastUncounted      int64        `json:"last_uncounted" record:"20"`       // the latest mark that was taken out of EmailsSent again; 0 if none was
+	EmailsSent         []int64      `json:"emails_sent" record:"19"`          // marks of the codes by email of the last 24 hours (see countSend), the oldest first
+	LastUncounted      int64        `json:"last_uncounted" record:"20"`       // the latest mark that was taken out of EmailsSent or TextsSent again; 0 if none was
 	NoticesSent        []int64      `json:"notices_sent" record:"21"`         // when notices were sent in the last 24 hours, in Unix milliseconds
 	NoticesWaiting     []waiting    `json:"notices_waiting" record:"22"`      // what the user is told once there is room
 	MFATime            time.Time    `json:"mfa_time" record:"23"`             // when a challenge was last answered with a factor, or by enrolling one
 
 	RosterVersion store.Version `json:"roster_version" record:"24,word"` // the commit that last wrote the user's roster entry
+
+	TextsSent []int64 `json:"texts_sent" record:"25"` // marks of the codes by SMS, as in EmailsSent
 }

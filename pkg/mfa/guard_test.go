@@ -64,16 +64,16 @@ func TestNoWindowEverHoldsMoreEmailsThanItAllows(t *testing.T) {
 		now := morning
 		for range 300 {
 			now = now.Add(time.Duration(chance.ExpFloat64() * float64([]time.Duration{time.Second, time.Minute, time.Hour}[chance.IntN(3)])))
-			if wait := g.mayEmail(now); wait > 0 {
-				if g.mayEmail(now.Add(wait-time.Millisecond)) <= 0 {
+			if wait := g.maySend(channelEmail, mailbox{}.limits(nil), now); wait > 0 {
+				if g.maySend(channelEmail, mailbox{}.limits(nil), now.Add(wait-time.Millisecond)) <= 0 {
 					t.Fatalf("seed %d: a wait of %v is longer than it need be", seed, wait)
 				}
 				now = now.Add(wait)
 			}
-			if wait := g.mayEmail(now); wait > 0 {
+			if wait := g.maySend(channelEmail, mailbox{}.limits(nil), now); wait > 0 {
 				t.Fatalf("seed %d: after the wait, another of %v", seed, wait)
 			}
-			g.countEmail(now)
+			g.countSend(channelEmail, now)
 			at = append(at, now)
 			for _, limit := range []struct {
 				n int

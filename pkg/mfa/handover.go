@@ -1,14 +1,12 @@
 package mfa
 
-import (
-	"countersign/pkg/message"
-	"errors"
-)
+import "errors"
 
-// An outgoing is a code that is handed over to the mail provider once it is committed.
+// An outgoing is a code that is handed over to a provider once it is committed.
 type outgoing struct {
-	message message.Message
-	mark    int64 // the guard counts the code by it
+	channel string
+	give    func() error // hands the message over, as a Mailer or a Texter does
+	mark    int64        // the guard counts the code by it
 
 	// notHanded plans what a failed hand-over brings: an event, no wait for the next code and, if the provider surely didn't
 	// take the message, that the code isn't counted.
@@ -20,12 +18,12 @@ type outgoing struct {
 // records a code that the provider didn't take, or may not have taken. All of that is done before the caller is answered.
 func handOver[T any](u *unit, st step[T], answer T) (T, error) {
 	out := u.out
-	err := u.s.Mail.SendMail(u.ctx, out.message)
+	err := out.give()
 	if err == nil {
 		u.compensate(func(next *unit) error { return next.replayed.remember(next, answer, nil) })
 		return answer, nil
 	}
-	u.s.log().WarnContext(u.ctx, "mail was not handed over", "error", err)
+	u.s.log().WarnContext(u.ctx, "a code was not handed over", "channel", out.channel, "error", err)
 	notTaken := errors.Is(err, ErrNotTaken)
 	answer = st.unsent(answer, DeliveryFailed)
 	var refused *Error

@@ -59,8 +59,8 @@ func TestWhatIsCountedOfCodesByEmailStaysSmall(t *testing.T) {
 	g := &guard{}
 	now := morning
 	for range 500 {
-		now = now.Add(g.mayEmail(now)).Add(time.Minute)
-		g.countEmail(now)
+		now = now.Add(g.maySend(channelEmail, mailbox{}.limits(nil), now)).Add(time.Minute)
+		g.countSend(channelEmail, now)
 		if len(g.EmailsSent) > sendsInDay {
 			t.Fatalf("%d sends are kept, want those of a day", len(g.EmailsSent))
 		}

@@ -10,8 +10,7 @@ import (
 // A Kind is a kind of factor.
 type Kind string
 
-// The kinds of factor. WebAuthn and SMS can't be enrolled yet. They have their place in policies and in the order of
-// strength.
+// The kinds of factor. WebAuthn can't be enrolled yet. It has its place in policies and in the order of strength.
 const (
 	WebAuthn Kind = "webauthn"
 	TOTP     Kind = "totp"
@@ -25,7 +24,7 @@ const (
 var kinds = []kindRow{
 	{kind: WebAuthn, authenticator: reserved{}, acr: "aal2", amr: []string{"hwk", "mfa"}, proof: 3},
 	{kind: TOTP, authenticator: app{}, acr: "aal2", amr: []string{"otp", "mfa"}, proof: 3, guessable: true, enrolleeHoldsSecret: true},
-	{kind: SMS, authenticator: reserved{}, acr: "aal2", amr: []string{"sms", "mfa"}, proof: 2, guessable: true, channel: channelSMS},
+	{kind: SMS, authenticator: phone{}, acr: "aal2", amr: []string{"sms", "mfa"}, proof: 2, guessable: true, channel: channelSMS},
 	{kind: Email, authenticator: mailbox{}, acr: "aal1", amr: []string{"otp"}, proof: 1, guessable: true, channel: channelEmail, provesAddress: true},
 }
 
@@ -103,6 +102,7 @@ type question struct {
 	in       exchange
 	f        factor
 	enrolled *enrolledFactor // what the guard holds of the factor; nil if it is not enrolled
+	asked    *EnrolRequest   // while begin runs: what begins the enrolment
 }
 
 // An exchange is where a factor is asked for: a challenge, or the enrolment of the factor.

@@ -23,6 +23,7 @@ import (
 // A device is what a user has who enrols a factor of some kind.
 type device struct {
 	policy  func(*mfa.Policy)
+	asks    func(*mfa.EnrolRequest) // what beginning to enrol it says more; may be nil
 	enrols  func(t *testing.T, w *mfatest.World, begun mfa.EnrolAnswer) (answers func() mfa.Answer)
 	noForms []mfa.Answer // what can't be an answer
 	wrong   mfa.Answer
@@ -32,7 +33,7 @@ type device struct {
 
 // devices has one for each kind that can be enrolled.
 func devices() map[mfa.Kind]device {
-	code := mfatest.CodeAnswer
+	code, number := mfatest.CodeAnswer, "+33612345678"
 	noCodes := []mfa.Answer{code("12345"), code("1234567"), code("12 456"), code("١٢٣٤٥٦"), {Credential: json.RawMessage(`{}`)}, {}}
 	return map[mfa.Kind]device{
 		mfa.TOTP: {
@@ -51,6 +52,14 @@ func devices() map[mfa.Kind]device {
 			},
 			noForms: noCodes, wrong: code("000000"), amr: []any{"otp"}, acr: "aal1",
 		},
+		mfa.SMS: {
+			policy: func(p *mfa.Policy) { p.SMS.Countries = []string{"FR"} },
+			asks:   func(q *mfa.EnrolRequest) { q.Phone = &number },
+			enrols: func(t *testing.T, w *mfatest.World, _ mfa.EnrolAnswer) func() mfa.Answer {
+				return func() mfa.Answer { return mfa.Answer{Code: w.Outbox.Code(t, number)} }
+			},
+			noForms: noCodes, wrong: code("000000"), amr: []any{"sms", "mfa"}, acr: "aal2",
+		},
 	}
 }
 
@@ -67,7 +76,11 @@ func TestEveryKindIsEnrolledAndAnswersOnce(t *testing.T) {
 			})
 			put(t, w, ana().User)
 			person := ana().User
-			begun, err := w.BeginEnrolment(t.Context(), w.Fresh(), mfa.EnrolRequest{Org: org, User: &person, Kind: kind})
+			asked := mfa.EnrolRequest{Org: org, User: &person, Kind: kind}
+			if d.asks != nil {
+				d.asks(&asked)
+			}
+			begun, err := w.BeginEnrolment(t.Context(), w.Fresh(), asked)
 			if !has {
 				wantCode(t, err, mfa.MethodForbidden)
 				return

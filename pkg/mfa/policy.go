@@ -69,6 +69,9 @@ type Policy struct {
 		Countries    []string `json:"countries" record:"1"` // ISO 3166-1 alpha-2
 		DailyCap     int      `json:"daily_cap" record:"2"`
 		UserDailyCap int      `json:"user_daily_cap" record:"3"`
+
+		HourlyPrefixCap int `json:"hourly_prefix_cap" record:"4"`
+		MinConversion   int `json:"min_conversion" record:"5"` // per cent
 	} `json:"sms" record:"17"`
 	Reset struct {
 		Reason         string `json:"reason" record:"1"`
@@ -143,6 +146,9 @@ func (p *Policy) method(k Kind) string {
 	return NotAllowed
 }
 
+// texts reports whether p allows text messages to the numbers of a country.
+func (p *Policy) texts(country string) bool { return slices.Contains(p.SMS.Countries, country) }
+
 // check returns InvalidRequest for the first setting that is out of its range, or whose behaviour this version doesn't have
 // yet. A setting is never accepted and then ignored.
 func (p *Policy) check() error {
@@ -186,6 +192,8 @@ func (p *Policy) check() error {
 		{"totp.skew", p.TOTP.Skew, 0, 1},
 		{"sms.daily_cap", p.SMS.DailyCap, 0, 1_000_000},
 		{"sms.user_daily_cap", p.SMS.UserDailyCap, 0, 1000},
+		{"sms.hourly_prefix_cap", p.SMS.HourlyPrefixCap, 0, 1_000_000},
+		{"sms.min_conversion", p.SMS.MinConversion, 0, 100},
 		{"reset.hold_s", p.Reset.HoldS, 0, 604800},
 	}
 	for _, n := range numbers {
@@ -224,8 +232,8 @@ func (p *Policy) checkLists() error {
 	return nil
 }
 
-// supported refuses settings that this version can't carry out yet. It accepts a policy that allows webauthn or sms. That
-// takes effect for users who have such a factor, and nobody can have one before it can be enrolled.
+// supported refuses settings that this version can't carry out yet. It accepts a policy that allows webauthn. That takes
+// effect for users who have such a factor, and nobody can have one before it can be enrolled.
 func (p *Policy) supported() error {
 	standard := DefaultPolicy()
 	switch {
@@ -247,10 +255,6 @@ func (p *Policy) supported() error {
 		return notYet("sso_max_age_s")
 	case p.WebAuthn != standard.WebAuthn:
 		return notYet("webauthn.user_verification")
-	case len(p.SMS.Countries) > 0:
-		return notYet("sms.countries")
-	case p.SMS.DailyCap != standard.SMS.DailyCap || p.SMS.UserDailyCap != standard.SMS.UserDailyCap:
-		return notYet("sms")
 	case p.Reset != standard.Reset:
 		return notYet("reset")
 	}
@@ -261,7 +265,7 @@ func (p *Policy) supported() error {
 func (p *Policy) leavesKind() bool {
 	return slices.ContainsFunc(kinds, func(row kindRow) bool {
 		_, unusable := row.authenticator.(reserved)
-		return !unusable && p.method(row.kind) != NotAllowed
+		return !unusable && p.method(row.kind) != NotAllowed && (row.kind != SMS || len(p.SMS.Countries) > 0)
 	})
 }
 

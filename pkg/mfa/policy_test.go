@@ -39,6 +39,7 @@ func TestTheProfilesAreThoseOfTheProduct(t *testing.T) {
 	want.SSO, want.SSOAMR, want.SSOACR, want.SSOMaxAgeS = "bypass", []string{"mfa"}, []string{}, 43200
 	want.EnrolmentProof, want.WebAuthn.UserVerification, want.TOTP.Skew = "email", "preferred", 1
 	want.SMS.Countries, want.SMS.DailyCap, want.SMS.UserDailyCap = []string{}, 500, 10
+	want.SMS.HourlyPrefixCap, want.SMS.MinConversion = 20, 20
 	want.Reset.Reason, want.Locale = "required", "en"
 	if got := mfa.DefaultPolicy(); !reflect.DeepEqual(got, want) {
 		t.Errorf("default: got %+v, want %+v", got, want)
@@ -113,9 +114,11 @@ func TestEverySettingKeepsToItsRange(t *testing.T) {
 		{path: "enrolment_proof", good: []string{`"email"`, `"none"`}, bad: []string{`"sms"`}},
 		{path: "webauthn.user_verification", good: []string{`"preferred"`}, notYet: []string{`"discouraged"`, `"required"`}, bad: []string{`"no"`}},
 		{path: "totp.skew", good: []string{`0`, `1`}, bad: []string{`-1`, `2`}},
-		{path: "sms.countries", good: []string{`[]`}, notYet: []string{`["FR"]`}, bad: []string{`["fr"]`, `["FRA"]`, `[""]`}},
-		{path: "sms.daily_cap", good: []string{`500`}, notYet: []string{`0`, `1000000`}, bad: []string{`-1`, `1000001`}, says: "sms"},
-		{path: "sms.user_daily_cap", good: []string{`10`}, notYet: []string{`0`, `1000`}, bad: []string{`-1`, `1001`}, says: "sms"},
+		{path: "sms.countries", good: []string{`[]`, `["FR","GB"]`}, bad: []string{`["fr"]`, `["FRA"]`, `[""]`}},
+		{path: "sms.daily_cap", good: []string{`0`, `1000000`}, bad: []string{`-1`, `1000001`}},
+		{path: "sms.user_daily_cap", good: []string{`0`, `1000`}, bad: []string{`-1`, `1001`}},
+		{path: "sms.hourly_prefix_cap", good: []string{`0`, `1000000`}, bad: []string{`-1`, `1000001`}},
+		{path: "sms.min_conversion", good: []string{`0`, `100`}, bad: []string{`-1`, `101`}},
 		{path: "reset.reason", good: []string{`"required"`}, bad: []string{`"optional"`, `""`}},
 		{path: "reset.second_approver", good: []string{`false`}, notYet: []string{`true`}, says: "reset"},
 		{path: "reset.hold_s", good: []string{`0`}, notYet: []string{`604800`}, bad: []string{`-1`, `604801`}, says: "reset"},

@@ -19,11 +19,13 @@ type Service struct {
 	Keys   seal.Keeper
 	Filter *apikey.FilterKeeper // if nil, every call reads the filter key of bearers from Store
 	Mail   Mailer
+	Text   Texter // nil in a function that sends no text messages
 	Bus    Bus
 	Now    func() time.Time
 
 	RelyingParty RelyingParty // what authenticators know this deployment as
 	Passkeys     Passkeys     // nil in functions that run no WebAuthn ceremony: a call that needs one is Unavailable
+	Numbers      Numbers      // nil where no numbers are enrolled: beginning to enrol one is Unavailable
 
 	Issuer string // the deployment's base URL, which is the iss of tokens
 	Sender string // the name under which messages are sent for clients without one of their own; if empty, Countersign

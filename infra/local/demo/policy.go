@@ -21,7 +21,7 @@ const firstPolicy = `{
 	"trust": {"days": 30, "cap": 10, "rotate": true}, "recovery": {"count": 0, "effect": "sign_in"},
 	"sso": "bypass", "sso_amr": ["mfa"], "sso_acr": [], "sso_max_age_s": 43200, "enrolment_proof": "none",
 	"webauthn": {"user_verification": "preferred"}, "totp": {"skew": 1},
-	"sms": {"countries": [], "daily_cap": 500, "user_daily_cap": 10},
+	"sms": {"countries": [], "daily_cap": 500, "user_daily_cap": 10, "hourly_prefix_cap": 20, "min_conversion": 20},
 	"reset": {"reason": "required", "second_approver": false, "hold_s": 0}, "locale": "en"
 }`
 

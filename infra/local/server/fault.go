@@ -150,12 +150,29 @@ type faultyMail struct {
 	faults *faults
 }
 
-// SendMail implements mfa.Mailer. If a message fails because of a fault, the error says that it wasn't taken.
+// SendMail implements mfa.Mailer.
 func (m faultyMail) SendMail(ctx context.Context, message message.Message) error {
+	return m.faults.send(ctx, machine.TargetEmail, func() error { return m.Mailer.SendMail(ctx, message) })
+}
+
+// faultyText is a sender of text messages with faults.
+type faultyText struct {
+	mfa.Texter
+	faults *faults
+}
+
+// SendText implements mfa.Texter.
+func (m faultyText) SendText(ctx context.Context, message message.Text) error {
+	return m.faults.send(ctx, machine.TargetSMS, func() error { return m.Texter.SendText(ctx, message) })
+}
+
+// send hands a message over, with the fault that the target has. If the message fails because of a fault, the error says that
+// it wasn't taken.
+func (f *faults) send(ctx context.Context, target string, give func() error) error {
 	asked := false
-	err := m.faults.befall(ctx, machine.TargetEmail, false, func() error {
+	err := f.befall(ctx, target, false, func() error {
 		asked = true
-		return m.Mailer.SendMail(ctx, message)
+		return give()
 	})
 	if err != nil && !asked {
 		return fmt.Errorf("%w: %w", mfa.ErrNotTaken, err)

@@ -17,6 +17,7 @@ import (
 	"countersign/infra/local/machine"
 	"countersign/pkg/activity"
 	"countersign/pkg/message"
+	"countersign/pkg/seal"
 )
 
 // An outbox records messages instead of sending them. Beside the journal of messages it has a file with an index, which is made
@@ -91,14 +92,22 @@ func appendIndexEntry(entries []byte, address string, at int64) []byte {
 
 // SendMail implements mfa.Mailer.
 func (o *outbox) SendMail(_ context.Context, m message.Message) error {
-	kept := machine.Message{At: o.now(), Channel: "email", To: m.To, Subject: &m.Subject, Text: m.Text, HTML: &m.HTML}
-	if !m.Code.IsZero() {
-		code := m.Code.Reveal()
-		kept.Code = &code
+	return o.record(machine.Message{Channel: "email", To: m.To, Subject: &m.Subject, Text: m.Text, HTML: &m.HTML}, m.Code)
+}
+
+// SendText implements mfa.Texter.
+func (o *outbox) SendText(_ context.Context, m message.Text) error {
+	return o.record(machine.Message{Channel: "sms", To: m.To, Text: m.Text}, m.Code)
+}
+
+func (o *outbox) record(m machine.Message, code seal.Secret) error {
+	if m.At = o.now(); !code.IsZero() {
+		shown := code.Reveal()
+		m.Code = &shown
 	}
 	o.writing.Lock()
 	defer o.writing.Unlock()
-	at, err := o.messages.add(kept)
+	at, err := o.messages.add(m)
 	if err != nil {
 		return err
 	}

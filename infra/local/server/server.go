@@ -39,6 +39,7 @@ import (
 	"countersign/pkg/api"
 	"countersign/pkg/apikey"
 	"countersign/pkg/mfa"
+	"countersign/pkg/phone"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
 )
@@ -186,8 +187,8 @@ func (s *Server) openRecords(dir string) error {
 func (s *Server) assemble(keys seal.Keeper, issuer string, browserOrigins []string) {
 	watched := watchedStore{s.backend.Store, s.wake}
 	s.own = &mfa.Service{
-		Store: watched, Keys: keys, Filter: &apikey.FilterKeeper{Store: watched}, Mail: faultyMail{s.outbox, &s.faults}, Bus: faultyBus{s.bus, &s.faults},
-		Now: s.folder.Now, Issuer: issuer, Log: s.log,
+		Store: watched, Keys: keys, Filter: &apikey.FilterKeeper{Store: watched}, Mail: faultyMail{s.outbox, &s.faults}, Text: faultyText{s.outbox, &s.faults}, Bus: faultyBus{s.bus, &s.faults},
+		Numbers: phone.Numbers{}, Now: s.folder.Now, Issuer: issuer, Log: s.log,
 	}
 	exposed := *s.own
 	exposed.Store, exposed.Keys = faultyStore{watched, &s.faults}, faultyKeys{keys, &s.faults}

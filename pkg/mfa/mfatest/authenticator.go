@@ -132,9 +132,21 @@ func (w *World) EnrolEmail(tb testing.TB, call mfa.Call, org string, who mfa.Per
 	return w.finish(tb, call, begun.ID, w.Outbox.Code(tb, address))
 }
 
+// EnrolSMS enrols a number, to which the code is sent. With an enrolment token, org and who are empty.
+func (w *World) EnrolSMS(tb testing.TB, call mfa.Call, org string, who mfa.Person, number string) mfa.FinishAnswer {
+	tb.Helper()
+	begun := w.beginWith(tb, call, org, who, mfa.EnrolRequest{Kind: mfa.SMS, Phone: &number})
+	return w.finish(tb, call, begun.ID, w.Outbox.Code(tb, number))
+}
+
 func (w *World) begin(tb testing.TB, call mfa.Call, org string, who mfa.Person, kind mfa.Kind) mfa.EnrolAnswer {
 	tb.Helper()
-	q := mfa.EnrolRequest{Org: org, Kind: kind}
+	return w.beginWith(tb, call, org, who, mfa.EnrolRequest{Kind: kind})
+}
+
+func (w *World) beginWith(tb testing.TB, call mfa.Call, org string, who mfa.Person, q mfa.EnrolRequest) mfa.EnrolAnswer {
+	tb.Helper()
+	q.Org = org
 	if org != "" {
 		q.User = &who
 	}

@@ -15,6 +15,7 @@ import (
 	"countersign/pkg/apikey"
 	"countersign/pkg/message"
 	"countersign/pkg/mfa"
+	"countersign/pkg/phone"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
 	"countersign/pkg/store/bolt"
@@ -56,7 +57,8 @@ func Over(tb testing.TB, db store.Store, feed store.Feed, clock *storetest.Clock
 		Outbox: &Outbox{now: clock.Now}, Events: &Events{},
 	}
 	w.Service = &mfa.Service{
-		Store: w.Faults, Keys: w.Keys, Filter: &apikey.FilterKeeper{Store: w.Faults}, Mail: w.Outbox, Bus: w.Events, Now: clock.Now, Issuer: "https://countersign.example",
+		Store: w.Faults, Keys: w.Keys, Filter: &apikey.FilterKeeper{Store: w.Faults}, Mail: w.Outbox, Text: w.Outbox, Bus: w.Events,
+		Numbers: phone.Numbers{}, Now: clock.Now, Issuer: "https://countersign.example",
 	}
 	w.APIKeys = &apikey.Registry{Store: w.Faults, Now: clock.Now}
 	w.Client = w.NewClient(tb, apikey.Grant{Client: "app", Scopes: apikey.Scopes(), Origins: []string{"https://app.example"}})
@@ -137,11 +139,12 @@ func (k *Keys) Ring(context.Context) (*seal.Ring, error) {
 // Reload returns the ring.
 func (k *Keys) Reload(ctx context.Context) (*seal.Ring, error) { return k.Ring(ctx) }
 
-// An Outbox records what would have been sent.
+// An Outbox records what would have been sent, by email and by SMS.
 type Outbox struct {
 	now      func() time.Time
 	mu       sync.Mutex
 	messages []message.Message
+	texts    []message.Text
 	err      error
 	lost     bool
 }
@@ -165,7 +168,30 @@ func (o *Outbox) SendMail(_ context.Context, m message.Message) error {
 	return o.err
 }
 
-// To returns the messages to an address, the oldest first.
+// SendText records m.
+func (o *Outbox) SendText(_ context.Context, m message.Text) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.err == nil || o.lost {
+		o.texts = append(o.texts, m)
+	}
+	return o.err
+}
+
+// Texts returns the text messages to a number or, if number is empty, all of them, the oldest first.
+func (o *Outbox) Texts(number string) []message.Text {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var to []message.Text
+	for _, m := range o.texts {
+		if number == "" || m.To == number {
+			to = append(to, m)
+		}
+	}
+	return to
+}
+
+// To returns the emails to an address, the oldest first.
 func (o *Outbox) To(address string) []message.Message {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -178,17 +204,23 @@ func (o *Outbox) To(address string) []message.Message {
 	return to
 }
 
-// Code returns the code that was last sent to an address.
-func (o *Outbox) Code(tb testing.TB, address string) seal.Secret {
+// Code returns the code that was last sent to an address, or to a number.
+func (o *Outbox) Code(tb testing.TB, address string) (code seal.Secret) {
 	tb.Helper()
-	messages := o.To(address)
-	for i := len(messages) - 1; i >= 0; i-- {
-		if !messages[i].Code.IsZero() {
-			return messages[i].Code
+	for _, m := range o.To(address) {
+		if !m.Code.IsZero() {
+			code = m.Code
 		}
 	}
-	tb.Fatalf("no code was sent to %s", address)
-	return seal.Secret{}
+	for _, m := range o.Texts(address) {
+		if !m.Code.IsZero() {
+			code = m.Code
+		}
+	}
+	if code.IsZero() {
+		tb.Fatalf("no code was sent to %s", address)
+	}
+	return code
 }
 
 // Events is a bus that records what it got.

@@ -1,0 +1,62 @@
+package message
+
+import (
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"countersign/pkg/seal"
+	"countersign/pkg/text"
+)
+
+// A Text is one complete text message (SMS). It is written in the GSM 7-bit default alphabet, and fits into one segment.
+type Text struct {
+	To       string        // E.164
+	Text     string        // lines are separated by a line feed, and the last one doesn't end with one
+	Code     seal.Secret   // the code in the message, which the local server's outbox shows; it isn't sent beside the text
+	ValidFor time.Duration // how long the code is valid; zero if the message has none. It is of no use to deliver the message later
+}
+
+// OfCodeText writes the text message that carries a code. As in an email, the warning stands before the code. The last line
+// binds the code to host, the domain of the pages that the user types it into: browsers offer to fill it in there, and
+// nowhere else (https://wicg.github.io/sms-one-time-codes/).
+func OfCodeText(to Addressee, c Code, host string) Text {
+	_, w := wordsIn(to.Language)
+	valid := w.codeTextUnderAMinute
+	if n := int(c.ValidFor / time.Minute); n > 0 {
+		valid = strings.ReplaceAll(w.codeTextMinutes, "{minutes}", strconv.Itoa(n))
+	}
+	digits := c.Code.Reveal()
+	says := strings.NewReplacer("{sequence}", c.Sequence, "{valid}", valid).Replace(w.codeText) + digits
+	return Text{
+		To: to.Address, Text: fitted(to.Sender, says, "\n@"+host+" #"+digits), Code: c.Code, ValidFor: c.ValidFor,
+	}
+}
+
+// fitted puts the sender before what a text says and last, its last line, after it. It cuts the sender off where there is no
+// room.
+func fitted(sender, says, last string) string {
+	says = gsm(says)
+	sender = cutTo(shortSender(sender), oneSegment-width(says+last)-len(": "))
+	if sender == "" {
+		return says + last
+	}
+	return sender + ": " + says + last
+}
+
+// shortSender returns a sender as text messages name it. It is empty if the GSM 7-bit default alphabet has no letter or digit
+// of it.
+func shortSender(sender string) string {
+	sender = gsm(text.Line(sender))
+	if !strings.ContainsFunc(sender, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }) {
+		return ""
+	}
+	return sender
+}
+
+// width returns how many septets s takes once it is written in the GSM 7-bit default alphabet.
+func width(s string) int {
+	n, _ := septets(gsm(s))
+	return n
+}
