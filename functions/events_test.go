@@ -91,7 +91,7 @@ func TestThePublishEventIsABatchThatTheFilterLetsThrough(t *testing.T) {
 		}
 		for name, types := range pattern.Dynamodb.NewImage {
 			value, there := r.Change.NewImage[name]
-			if !there || value.DataType() != events.DataTypeString || !types["S"][0]["exists"] {
+			if !there || value.DataType() != events.DataTypeBinary || !types["B"][0]["exists"] {
 				t.Errorf("a record that the filter keeps back: %s is %v", name, value)
 			}
 		}

@@ -264,7 +264,7 @@ func (d *deployment) publish() {
 			}
 			record.Change.NewImage = maps.Clone(record.Change.Keys)
 			record.Change.NewImage["v"] = events.NewStringAttribute(string(r.Version))
-			record.Change.NewImage["e"] = events.NewStringAttribute(r.Events)
+			record.Change.NewImage["e"] = events.NewBinaryAttribute(r.Events)
 			batch.Records = append(batch.Records, record)
 		}
 		var said events.DynamoDBEventResponse

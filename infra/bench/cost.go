@@ -280,7 +280,7 @@ func (m *meter) publish(ctx context.Context) error {
 			waiting[at] = append(waiting[at], object{
 				"eventName": "MODIFY", "eventSource": "aws:dynamodb", "awsRegion": amazon.Region, "dynamodb": object{
 					"SequenceNumber": fmt.Sprint(number), "StreamViewType": "NEW_IMAGE", "NewImage": object{
-						"pk": object{"S": r.Key.Partition}, "sk": object{"S": r.Key.Sort}, "v": object{"S": r.Version}, "e": object{"S": r.Events},
+						"pk": object{"S": r.Key.Partition}, "sk": object{"S": r.Key.Sort}, "v": object{"S": r.Version}, "e": object{"B": r.Events},
 					},
 				},
 			})

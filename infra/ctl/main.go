@@ -68,7 +68,7 @@ type commands struct {
 		List   listKeys  `cmd:"" help:"List the API keys with their id, client, scopes, org, time of creation, origins and name. The keys themselves are not stored."`
 		Revoke revokeKey `cmd:"" help:"Revoke an API key. It stops working at once, and for ever."`
 	} `cmd:"" help:"Make, list and revoke the API keys with which applications call."`
-	Show   showItems `cmd:"" help:"Print items of the table as JSON, without what is secret. This changes nothing."`
+	Show   showItems `cmd:"" help:"Print items of the table as JSON, with the events that were committed with them, and without what is secret. This changes nothing."`
 	Doctor doctor    `cmd:"" help:"Say what is wrong with a deployment, and what to do. This changes nothing."`
 }
 

@@ -46,9 +46,15 @@ func (p place) check() error {
 	return nil
 }
 
+// A backend is what keeps the items of a place.
+type backend interface {
+	store.Store
+	store.Holder
+}
+
 // A site is a place that has been opened.
 type site struct {
-	store store.Store
+	store backend
 	keys  *apikey.Registry
 	close func() error
 }

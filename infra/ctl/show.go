@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"countersign/pkg/cloud"
+	"countersign/pkg/mfa"
 	"countersign/pkg/store"
 )
 
@@ -21,6 +22,10 @@ type shownItem struct {
 	Version string          `json:"version"`
 	Expires *time.Time      `json:"expires,omitempty"`
 	Item    json.RawMessage `json:"item"`
+
+	// Events are what was committed with the item and has not been handed on yet. A deployment's table also has what was
+	// handed on since the item was last put.
+	Events []json.RawMessage `json:"events,omitempty"`
 }
 
 // Run prints the items, one JSON object to a line.
@@ -38,7 +43,7 @@ func (c *showItems) Run(ctx context.Context, p *program, where place) error {
 					continue
 				}
 				found++
-				if err := c.print(p, item); err != nil {
+				if err := c.print(ctx, p, s, item); err != nil {
 					return err
 				}
 			}
@@ -51,7 +56,7 @@ func (c *showItems) Run(ctx context.Context, p *program, where place) error {
 	})
 }
 
-func (c *showItems) print(p *program, item store.Item) error {
+func (c *showItems) print(ctx context.Context, p *program, s *site, item store.Item) error {
 	shown, err := cloud.ShowItem(item)
 	if err != nil {
 		return fmt.Errorf("show the item %s: %w", item.Key.Sort, err)
@@ -59,6 +64,17 @@ func (c *showItems) print(p *program, item store.Item) error {
 	line := shownItem{Sort: item.Key.Sort, Version: string(item.Version), Item: shown}
 	if !item.Expires.IsZero() {
 		line.Expires = &item.Expires
+	}
+	held, err := s.store.Held(ctx, item.Key)
+	if err != nil {
+		return fmt.Errorf("read the events of the item %s: %w", item.Key.Sort, err)
+	}
+	for _, r := range held {
+		events, err := mfa.ShowEvents(r)
+		if err != nil {
+			return fmt.Errorf("show the events of the item %s: %w", item.Key.Sort, err)
+		}
+		line.Events = append(line.Events, events)
 	}
 	text, err := json.Marshal(line)
 	if err != nil {

@@ -1,16 +1,22 @@
 package main
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"countersign/pkg/cloud"
+	"countersign/pkg/mfa"
+	"countersign/pkg/mfa/mfatest"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
 	"countersign/pkg/store/record"
+	"countersign/pkg/store/storetest"
 )
 
 func TestShowPrintsItemsAsJSONAndNoSecret(t *testing.T) {
@@ -32,6 +38,44 @@ func TestShowPrintsItemsAsJSONAndNoSecret(t *testing.T) {
 	}
 	if code := o.run(t, "show", "key#"+hash, "other", "--local", dir); code != 1 || !strings.Contains(o.told, "no such item") {
 		t.Errorf("an item that is not there: got exit code %d and %s", code, o.told)
+	}
+}
+
+func TestShowPrintsWhatAnItemHasNotHandedOnYet(t *testing.T) {
+	dir := newFolder(t)
+	f, err := openFolder(dir, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := openDatabase(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mfatest.Over(t, db, db, storetest.NewClock(time.Now())).SetPolicy(t, "acme", "kls", nil)
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	o := newOperator()
+	partition := "org#" + base64.RawURLEncoding.EncodeToString([]byte(seal.Route("acme")))
+	o.must(t, "show", partition, "policy", "--local", dir)
+	var shown struct {
+		Item   struct{ Version int }
+		Events []struct {
+			Events []struct {
+				Type string
+				Org  string
+				Data map[string]any
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(o.said), &shown); err != nil {
+		t.Fatal(err)
+	}
+	if len(shown.Events) != 1 || len(shown.Events[0].Events) != 1 {
+		t.Fatalf("got %s, want the item with one batch of one event", o.said)
+	}
+	if e := shown.Events[0].Events[0]; e.Type != mfa.PolicyChanged || e.Org != "acme" || e.Data["changed"] == nil {
+		t.Errorf("got %s, want what was changed", o.said)
 	}
 }
 

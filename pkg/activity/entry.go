@@ -88,7 +88,7 @@ func newEntry(events []Filing, filed time.Time, d *deflater) ([]byte, error) {
 	rand.Read(h.Salt)
 	if first.User == "" {
 		var err error
-		if h.Said, h.Each, err = (coder{deflate: d}).saidBy(events); err != nil {
+		if h.Said, h.Each, err = (coder{deflate: d}).saidBy(eventsOf(events)); err != nil {
 			return nil, err
 		}
 	}
@@ -96,7 +96,7 @@ func newEntry(events []Filing, filed time.Time, d *deflater) ([]byte, error) {
 }
 
 // saidBy is what events say: what all of them do, and what each does besides, where there are several.
-func (c coder) saidBy(events []Filing) (all map[any]any, each []any, err error) {
+func (c coder) saidBy(events []Event) (all map[any]any, each []any, err error) {
 	for i := range events {
 		said, err := c.said(events[i].Data)
 		if err != nil {
@@ -106,7 +106,7 @@ func (c coder) saidBy(events []Filing) (all map[any]any, each []any, err error) 
 			all = said
 		}
 	}
-	if len(each) == 1 {
+	if len(each) <= 1 {
 		return all, nil, nil
 	}
 	all = map[any]any{}
@@ -191,8 +191,11 @@ func (e *storedEntry) route(r Route) Route {
 func (e *storedEntry) time() time.Time { return time.UnixMicro(e.filed.UnixMicro() - e.Ago).UTC() }
 
 // id is that of the event in place i.
-func (e *storedEntry) id(i int) (string, error) {
-	switch id := e.Events[2*i+1].(type) {
+func (e *storedEntry) id(i int) (string, error) { return idOf(e.Events[2*i+1]) }
+
+// idOf is the id of an event that is stored so.
+func idOf(stored any) (string, error) {
+	switch id := stored.(type) {
 	case string:
 		return id, nil
 	case []byte:

@@ -21,8 +21,16 @@ type Filing struct {
 	Key   Key   // of that user; nil: the event is about nobody, or about a user who is gone
 }
 
+func eventsOf(filings []Filing) []Event {
+	events := make([]Event, len(filings))
+	for i := range filings {
+		events[i] = filings[i].Event
+	}
+	return events
+}
+
 // File puts events into the activity of their orgs, in the order given. When it fails some of them may have been filed.
-// What an event says is made of null, bool, float64, int, int64, uint64, string, []any and map[string]any.
+// What an event says is made of null, bool, float64, int, int64, string, []any and map[string]any.
 func (l *Log) File(ctx context.Context, events []Filing) error {
 	type dayOfOrg struct {
 		org  Route

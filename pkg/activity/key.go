@@ -37,7 +37,7 @@ func (k Key) seal(events []Filing, h header, filed time.Time, d *deflater) ([]by
 		p.ActorID = first.Actor.ID
 	}
 	var err error
-	if p.Said, p.Each, err = (coder{first.Route, d}).saidBy(events); err != nil {
+	if p.Said, p.Each, err = (coder{first.Route, d}).saidBy(eventsOf(events)); err != nil {
 		return nil, err
 	}
 	text, err := encoding.Marshal(&p)

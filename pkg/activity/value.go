@@ -9,8 +9,11 @@ import (
 	"io"
 	"math"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
+	"time"
+	"unicode/utf8"
 
 	"github.com/fxamacker/cbor/v2"
 
@@ -55,8 +58,8 @@ func must[T any](mode T, err error) T {
 
 // A coder writes and reads what events say of one user, or of nobody.
 type coder struct {
-	route   Route // of the user; of nobody, the org's
-	deflate *deflater
+	route   Route     // of the user; of nobody, the org's
+	deflate *deflater // nil: long texts are stored as they are
 }
 
 // said is what an event says, by the places of its names.
@@ -92,26 +95,32 @@ func (c coder) data(said map[any]any) (map[string]any, error) {
 // value is how v is stored.
 func (c coder) value(v any) (any, error) {
 	switch v := v.(type) {
-	case nil, bool, int, int64, uint64:
+	case nil, bool, int, int64:
 		return v, nil
+	case time.Time:
+		return c.text(v.Format(time.RFC3339Nano))
 	case float64:
 		if v == math.Trunc(v) && math.Abs(v) < 1<<53 {
 			return int64(v), nil
 		}
 		return v, nil
 	case string:
-		return c.text(v), nil
-	case []any:
-		stored := make([]any, len(v))
-		for i := range v {
+		return c.text(v)
+	case map[string]any:
+		return c.said(v)
+	}
+	switch of := reflect.ValueOf(v); of.Kind() {
+	case reflect.String:
+		return c.text(of.String())
+	case reflect.Slice:
+		stored := make([]any, of.Len())
+		for i := range stored {
 			var err error
-			if stored[i], err = c.value(v[i]); err != nil {
+			if stored[i], err = c.value(of.Index(i).Interface()); err != nil {
 				return nil, err
 			}
 		}
 		return stored, nil
-	case map[string]any:
-		return c.said(v)
 	}
 	return nil, fmt.Errorf("a %T: %w", v, errValue)
 }
@@ -161,22 +170,25 @@ func simplePlace(s cbor.SimpleValue) int {
 }
 
 // text is how a text is stored.
-func (c coder) text(text string) any {
+func (c coder) text(text string) (any, error) {
 	if place := slices.Index(values, text); place >= 0 {
-		return simple(place)
+		return simple(place), nil
 	}
 	if id := c.id(text); id != nil {
-		return id
+		return id, nil
 	}
 	if ip, err := netip.ParseAddr(text); err == nil && ip.Zone() == "" && ip.String() == text {
-		return append([]byte{inAddress}, ip.AsSlice()...)
+		return append([]byte{inAddress}, ip.AsSlice()...), nil
 	}
-	if len(text) >= longText {
-		if short := c.deflate.shorten(text); len(short)+1 < len(text) {
-			return append([]byte{inDeflate}, short...)
+	if c.deflate != nil && len(text) >= longText {
+		if short := c.deflate.shorten(text); short != nil && len(short)+1 < len(text) {
+			return append([]byte{inDeflate}, short...), nil
 		}
 	}
-	return text
+	if !utf8.ValidString(text) {
+		return nil, errValue // it could be written, and never read again
+	}
+	return text, nil
 }
 
 // textOf is the text that is stored so.

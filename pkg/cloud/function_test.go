@@ -140,7 +140,9 @@ func streamPayload(records []store.Record) []byte {
 	for _, r := range records {
 		list = append(list, map[string]any{"eventName": "INSERT", "dynamodb": map[string]any{
 			"SequenceNumber": string(r.Version),
-			"NewImage":       map[string]s{"pk": {r.Key.Partition}, "sk": {r.Key.Sort}, "v": {string(r.Version)}, "e": {r.Events}},
+			"NewImage": map[string]any{
+				"pk": s{r.Key.Partition}, "sk": s{r.Key.Sort}, "v": s{string(r.Version)}, "e": struct{ B []byte }{r.Events},
+			},
 		}})
 	}
 	b, _ := json.Marshal(map[string]any{"Records": list})

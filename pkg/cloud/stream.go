@@ -12,7 +12,7 @@ import (
 	"countersign/pkg/store/dynamo"
 )
 
-// A streamEvent is a batch of a DynamoDB stream, as far as it is used: strings of new images.
+// A streamEvent is a batch of a DynamoDB stream, as far as it is used: the strings and the bytes of new images.
 // https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html
 type streamEvent struct {
 	Records []struct {
@@ -21,6 +21,7 @@ type streamEvent struct {
 			SequenceNumber string `json:"SequenceNumber"`
 			NewImage       map[string]struct {
 				S string `json:"S"`
+				B []byte `json:"B"`
 			} `json:"NewImage"`
 		} `json:"dynamodb"`
 	} `json:"Records"`
@@ -84,7 +85,11 @@ func readBatch(payload []byte) ([]streamed, error) {
 		}
 		image := map[string]types.AttributeValue{}
 		for name, value := range r.Change.NewImage {
-			image[name] = &types.AttributeValueMemberS{Value: value.S}
+			if value.B != nil {
+				image[name] = &types.AttributeValueMemberB{Value: value.B}
+			} else {
+				image[name] = &types.AttributeValueMemberS{Value: value.S}
+			}
 		}
 		if record, ok := dynamo.Decode(image); ok {
 			batch = append(batch, streamed{r.Change.SequenceNumber, record})

@@ -56,7 +56,7 @@ func (s *wholeStore) live() map[store.Key]string {
 	for _, item := range s.Items() {
 		all[item.Key] = item.Key.Partition + " " + item.Key.Sort + " " + string(item.Body)
 		if r := s.rode[item.Key]; r.Version == item.Version {
-			all[item.Key] += " " + r.Events
+			all[item.Key] += " " + string(r.Events)
 		}
 	}
 	return all

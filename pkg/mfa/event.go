@@ -1,7 +1,7 @@
 package mfa
 
 import (
-	"encoding/json"
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -9,6 +9,7 @@ import (
 	"countersign/pkg/activity"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
+	"countersign/pkg/store/record"
 )
 
 // The types of event that this package records so far.
@@ -71,28 +72,29 @@ func newEventID() string { return seal.ID("ev_", nil) }
 // An eventBatch is what is stored with one commit: its events, the notices that sum up, and when there will be room for what
 // waits to be told. What the events have in common is said once, because each further KB of an item costs a write unit.
 type eventBatch struct {
-	Org           string         `json:"o"`
-	User          string         `json:"u,omitempty"`
-	Of            []byte         `json:"f,omitempty"` // the route of the user, in the place of User
-	Life          string         `json:"l,omitempty"` // of the user they are about
-	Time          time.Time      `json:"t"`
-	PolicyVersion int            `json:"p"`
-	Actor         activity.Actor `json:"a"`
-	Events        []batchEntry   `json:"e"`
-	Sums          []sum          `json:"s,omitempty"`
-	Waits         time.Time      `json:"w,omitzero"`
+	record.Head
+	Org           string          `record:"1"`
+	User          string          `record:"2"`
+	Of            []byte          `record:"3"`      // the route of the user, in the place of User
+	Life          string          `record:"4,word"` // of the user they are about
+	Time          time.Time       `record:"5"`
+	PolicyVersion int             `record:"6"`
+	Actor         *activity.Actor `record:"7"` // nil: the user they are about
+	Said          []byte          `record:"8"` // the type and the id of each event, and what it says: see activity.Encode
+	Entries       []batchEntry    `record:"9"` // one for each event, in the same order
+	Sums          []sum           `record:"10"`
+	Waits         time.Time       `record:"11"`
+
+	events []activity.Event // what Said holds
 }
 
-// A batchEntry is what one event of a batch doesn't share with the others. It has an actor or a policy version only if that
-// is not the batch's own.
+// A batchEntry is what one event of a batch has besides. It has an actor or a policy version only if that is not the batch's
+// own.
 type batchEntry struct {
-	ID            string          `json:"i"`
-	Type          string          `json:"y"`
-	PolicyVersion *int            `json:"p,omitempty"`
-	Actor         *activity.Actor `json:"a,omitempty"`
-	Topic         string          `json:"n,omitempty"`
-	To            []recipient     `json:"r,omitempty"`
-	Data          map[string]any  `json:"d,omitempty"`
+	PolicyVersion *int            `record:"1"`
+	Actor         *activity.Actor `record:"2"`
+	Topic         string          `record:"3"`
+	To            []recipient     `record:"4"`
 }
 
 var (
@@ -100,8 +102,8 @@ var (
 	errUntold = errors.New("an event that its user is told of, in a commit that doesn't put the guard")
 )
 
-// batchOfEvents returns what is stored with the unit's commit. It is empty if there is nothing to hand on.
-func (u *unit) batchOfEvents() (string, error) {
+// batchOfEvents returns what is stored with the unit's commit. It is nil if there is nothing to hand on.
+func (u *unit) batchOfEvents() ([]byte, error) {
 	about := u.events
 	if len(about) == 0 && u.told != nil {
 		e := u.told.event("", 0, nil)
@@ -109,61 +111,80 @@ func (u *unit) batchOfEvents() (string, error) {
 		about = []pendingEvent{e}
 	}
 	if len(about) == 0 {
-		return "", nil
+		return nil, nil
 	}
 	first := about[0]
-	m := eventBatch{
-		Org: first.Org, User: first.User, Of: first.Of, Life: first.Life, Time: first.Time, PolicyVersion: first.PolicyVersion, Actor: first.Actor,
+	b := eventBatch{
+		Org: first.Org, User: first.User, Of: first.Of, Life: first.Life, Time: first.Time, PolicyVersion: first.PolicyVersion,
 		Sums: u.sums, Waits: u.waits,
+	}
+	if first.Actor != userActor(first.User) {
+		b.Actor = &first.Actor
 	}
 	for _, e := range u.events {
 		switch {
-		case e.Org != m.Org || e.User != m.User || string(e.Of) != string(m.Of) || e.Life != m.Life || !e.Time.Equal(m.Time):
-			return "", fmt.Errorf("encode %s: %w", e.Type, errEvents)
+		case e.Org != b.Org || e.User != b.User || string(e.Of) != string(b.Of) || e.Life != b.Life || !e.Time.Equal(b.Time):
+			return nil, fmt.Errorf("encode %s: %w", e.Type, errEvents)
 		case !e.judged && e.topic() != nil:
-			return "", fmt.Errorf("encode %s: %w", e.Type, errUntold)
+			return nil, fmt.Errorf("encode %s: %w", e.Type, errUntold)
 		}
-		l := batchEntry{ID: e.ID, Type: e.Type, Topic: e.Topic, To: e.To, Data: e.Data}
-		if e.Actor != m.Actor {
-			l.Actor = &e.Actor
+		entry := batchEntry{Topic: e.Topic, To: e.To}
+		if e.Actor != first.Actor {
+			entry.Actor = &e.Actor
 		}
-		if e.PolicyVersion != m.PolicyVersion {
-			l.PolicyVersion = &e.PolicyVersion
+		if e.PolicyVersion != b.PolicyVersion {
+			entry.PolicyVersion = &e.PolicyVersion
 		}
-		m.Events = append(m.Events, l)
+		b.events, b.Entries = append(b.events, e.Event), append(b.Entries, entry)
 	}
-	b, err := json.Marshal(&m)
-	if err != nil {
-		return "", fmt.Errorf("encode events: %w", err)
+	var err error
+	if b.Said, err = activity.Encode(b.filedUnder(), b.events); err != nil {
+		return nil, fmt.Errorf("encode events: %w", err)
 	}
-	return string(b), nil
+	return record.Encode(&b)
 }
 
 func decodeEventBatch(r store.Record) (*eventBatch, error) {
-	m := &eventBatch{}
-	if err := json.Unmarshal([]byte(r.Events), m); err != nil {
+	b := &eventBatch{}
+	err := record.Decode(store.Item{Key: r.Key, Version: r.Version, Body: r.Events}, b)
+	if err == nil {
+		b.events, err = activity.Decode(b.filedUnder(), b.Said)
+	}
+	if err == nil && len(b.events) != len(b.Entries) {
+		err = fmt.Errorf("%d entries for %d events", len(b.Entries), len(b.events))
+	}
+	if err != nil {
 		return nil, fmt.Errorf("decode events of commit %s: %w", r.Version, err)
 	}
-	return m, nil
+	return b, nil
+}
+
+// route is that of the user whom the batch is about; empty if it is about nobody.
+func (b *eventBatch) route() route {
+	if b.User != "" {
+		return routeOf(b.Org, b.User)
+	}
+	return route(b.Of)
+}
+
+// filedUnder is the route under which the activity has the events: of the user, or of the org if they are about nobody.
+func (b *eventBatch) filedUnder() activity.Route {
+	if of := b.route(); of != "" {
+		return activity.Route(of)
+	}
+	return activity.Route(routeOf(b.Org, "").org())
 }
 
 // pendingEvents returns the events of the batch, each one whole.
-func (m *eventBatch) pendingEvents() (events []pendingEvent) {
-	for _, l := range m.Events {
-		e := pendingEvent{
-			Event: activity.Event{
-				ID: l.ID, Type: l.Type, Time: m.Time, Org: m.Org, User: m.User, Actor: m.Actor, PolicyVersion: m.PolicyVersion, Data: l.Data,
-			},
-			Life: m.Life, Of: m.Of, Topic: l.Topic, To: l.To,
+func (b *eventBatch) pendingEvents() (events []pendingEvent) {
+	for i, entry := range b.Entries {
+		e := pendingEvent{Event: b.events[i], Life: b.Life, Of: b.Of, Topic: entry.Topic, To: entry.To}
+		e.Time, e.Org, e.User, e.Actor, e.PolicyVersion = b.Time, b.Org, b.User, userActor(b.User), b.PolicyVersion
+		if actor := cmp.Or(entry.Actor, b.Actor); actor != nil {
+			e.Actor = *actor
 		}
-		if l.Actor != nil {
-			e.Actor = *l.Actor
-		}
-		if l.PolicyVersion != nil {
-			e.PolicyVersion = *l.PolicyVersion
-		}
-		if e.Data == nil {
-			e.Data = map[string]any{}
+		if entry.PolicyVersion != nil {
+			e.PolicyVersion = *entry.PolicyVersion
 		}
 		events = append(events, e)
 	}

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"reflect"
 	"strings"
+	"testing"
 	"time"
 
+	"countersign/pkg/activity"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
 	"countersign/pkg/store/record"
@@ -109,4 +111,23 @@ func Padded(item store.Item, bytes int) ([]byte, error) {
 	}
 	g.Profile.Name = strings.Repeat("p", bytes)
 	return record.Encode(&g)
+}
+
+// NameEvents gives all events of a record one id.
+func NameEvents(t testing.TB, r store.Record, id string) store.Record {
+	t.Helper()
+	b, err := decodeEventBatch(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range b.events {
+		b.events[i].ID = id
+	}
+	if b.Said, err = activity.Encode(b.filedUnder(), b.events); err != nil {
+		t.Fatal(err)
+	}
+	if r.Events, err = record.Encode(b); err != nil {
+		t.Fatal(err)
+	}
+	return r
 }

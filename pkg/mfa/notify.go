@@ -135,7 +135,7 @@ func (s *Service) notice(a *addressed) (message.Message, error) {
 	}
 	var f message.Facts
 	f.Kind, _ = a.about.Data["kind"].(string)
-	left, _ := a.about.Data["codes_left"].(float64)
+	left, _ := a.about.Data["codes_left"].(int64)
 	f.Left = int(left)
 	until, _ := a.about.Data["until"].(string)
 	if at, err := time.Parse(time.RFC3339, until); err == nil && s.Now().Before(at) {

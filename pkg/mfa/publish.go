@@ -84,8 +84,9 @@ func (s *Service) gather(ctx context.Context, records []store.Record) (publicati
 		if r != "" && b.User == "" {
 			continue
 		}
+		under := b.filedUnder()
 		for _, e := range b.pendingEvents() {
-			p.events = append(p.events, filing(&e, r, g))
+			p.events = append(p.events, filing(&e, under, g))
 			if g != nil {
 				for _, to := range e.To {
 					p.notices = append(p.notices, addressed{recipient: to, about: e.Event, life: e.Life, topic: e.Topic})
@@ -106,23 +107,12 @@ func (s *Service) gather(ctx context.Context, records []store.Record) (publicati
 	return p, nil
 }
 
-// filing is an event for the activity. r is the route of the user it is about, and g the guard of that user. g is nil if the
-// event is about nobody, or about a user who is gone.
-func filing(e *pendingEvent, r route, g *guard) activity.Filing {
-	f := activity.Filing{Event: e.Event, Route: activity.Route(r)}
-	if r == "" {
-		f.Route = activity.Route(routeOf(e.Org, "").org())
-	}
+// filing is an event for the activity. g is the guard of the user it is about, or nil if it is about nobody, or about a user
+// who is gone.
+func filing(e *pendingEvent, under activity.Route, g *guard) activity.Filing {
+	f := activity.Filing{Event: e.Event, Route: under}
 	if g != nil {
 		f.Key = g.ActivityKey
 	}
 	return f
-}
-
-// route is that of the user whom the batch is about; empty if it is about nobody.
-func (b *eventBatch) route() route {
-	if b.User != "" {
-		return routeOf(b.Org, b.User)
-	}
-	return route(b.Of)
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
+	"time"
 
 	"countersign/pkg/activity"
 	"countersign/pkg/apikey"
@@ -29,4 +30,32 @@ func ShowItem(item store.Item) ([]byte, error) {
 		return nil, err
 	}
 	return json.Marshal(shown)
+}
+
+// A shownBatch is what one commit has handed on, for people to look at.
+type shownBatch struct {
+	Events []shownEvent `json:"events"`
+	Sums   []sum        `json:"sums,omitempty"` // notices that sum up
+	Waits  time.Time    `json:"waits,omitzero"` // when there will be room for what waits to be told
+}
+
+type shownEvent struct {
+	activity.Event
+	Route []byte      `json:"route,omitempty"` // of the user, if the event doesn't name the user
+	Topic string      `json:"topic,omitempty"` // of the notice
+	To    []recipient `json:"to,omitempty"`    // who gets it
+}
+
+// ShowEvents returns the events that a commit has stored with one of its items, as a JSON object, with the notices that they
+// bring. It is for operators and for tests. It fails with an error if they are damaged.
+func ShowEvents(r store.Record) ([]byte, error) {
+	b, err := decodeEventBatch(r)
+	if err != nil {
+		return nil, err
+	}
+	shown := shownBatch{Events: []shownEvent{}, Sums: b.Sums, Waits: b.Waits}
+	for _, e := range b.pendingEvents() {
+		shown.Events = append(shown.Events, shownEvent{e.Event, e.Of, e.Topic, e.To})
+	}
+	return json.Marshal(&shown)
 }

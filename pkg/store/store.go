@@ -82,7 +82,7 @@ type Write struct {
 	// For a Put only.
 	Body    []byte
 	Expires time.Time // zero: never; rounded up to the next whole second
-	Events  string    // handed to the Feed; empty: nothing is
+	Events  []byte    // handed to the Feed; empty: nothing is
 }
 
 // A Query reads the items of one partition in order of Sort.
@@ -138,7 +138,7 @@ func GetOne(ctx context.Context, from Store, key Key) (Item, error) {
 type Record struct {
 	Key     Key
 	Version Version // the Commit it came with
-	Events  string
+	Events  []byte
 }
 
 // A Feed hands on the Events of committed Puts: each at least once, and those of one key in the order of their Commits.
@@ -147,6 +147,13 @@ type Feed interface {
 	// Deliver began is left. What fn answered nil to is not handed on again; on an error it stops, returns it, and the
 	// same records come again with the next call. Calls to Deliver don't overlap: a second one waits for the first.
 	Deliver(ctx context.Context, limit int, fn func(context.Context, []Record) error) error
+}
+
+// A Holder shows what it still holds of the Events that were handed to the Feed, for operators and tests to look at.
+type Holder interface {
+	// Held returns what Puts of the item under key have handed on, as far as the backend still holds it, the oldest first. As
+	// long as the item is as its last Put wrote it, and what that Put handed on has not been delivered, it is among them.
+	Held(ctx context.Context, key Key) ([]Record, error)
 }
 
 // CheckCommit answers ErrInvalid, with what is wrong, unless the arguments of a Commit keep the contract.
@@ -171,10 +178,8 @@ func CheckCommit(token Version, writes []Write) error {
 		switch {
 		case w.Delete && w.Expect == "":
 			return fmt.Errorf("%w: delete without a version", ErrInvalid)
-		case w.Delete && (w.Body != nil || w.Events != "" || !w.Expires.IsZero()):
+		case w.Delete && (w.Body != nil || w.Events != nil || !w.Expires.IsZero()):
 			return fmt.Errorf("%w: delete with contents", ErrInvalid)
-		case !utf8.ValidString(w.Events):
-			return fmt.Errorf("%w: events that are not UTF-8", ErrInvalid)
 		case len(w.Body)+len(w.Events) > MaxItem:
 			return fmt.Errorf("%w: item of %d bytes, at most %d", ErrInvalid, len(w.Body)+len(w.Events), MaxItem)
 		}

@@ -19,6 +19,7 @@ import (
 
 	"countersign/infra/emulator/emulator"
 	"countersign/pkg/mfa"
+	"countersign/pkg/store"
 	"countersign/pkg/store/dynamo"
 )
 
@@ -26,7 +27,10 @@ import (
 type streamed struct {
 	DynamoDB struct {
 		Keys     map[string]struct{ S string }
-		NewImage map[string]struct{ S string }
+		NewImage map[string]struct {
+			S string
+			B []byte
+		}
 	} `json:"dynamodb"`
 }
 
@@ -43,13 +47,13 @@ func (s streamed) key() string { return s.DynamoDB.Keys["pk"].S + " " + s.Dynamo
 
 // ids are those of the events that a record carries; none if they can't be read.
 func (s streamed) ids() (all []string) {
-	var rides struct {
-		Events []struct {
-			ID string `json:"i"`
-		} `json:"e"`
+	text, err := mfa.ShowEvents(store.Record{Events: s.DynamoDB.NewImage["e"].B})
+	if err != nil {
+		return nil
 	}
-	json.Unmarshal([]byte(s.DynamoDB.NewImage["e"].S), &rides)
-	for _, e := range rides.Events {
+	var batch struct{ Events []struct{ ID string } }
+	json.Unmarshal(text, &batch)
+	for _, e := range batch.Events {
 		all = append(all, e.ID)
 	}
 	return all
@@ -60,7 +64,7 @@ func (w *world) deliver(t *testing.T, arrange func([]json.RawMessage) [][]json.R
 	t.Helper()
 	err := w.Deliver(t.Context(), func(waiting []json.RawMessage) [][]json.RawMessage {
 		for _, r := range waiting {
-			if look(t, r).DynamoDB.NewImage["e"].S == "" {
+			if len(look(t, r).DynamoDB.NewImage["e"].B) == 0 {
 				t.Errorf("a record that the filter keeps back: %s", r)
 			}
 			ids = append(ids, look(t, r).ids()...)
@@ -143,9 +147,10 @@ func (w *world) signIn(t *testing.T, user string) {
 func (w *world) poison(t *testing.T, name string) {
 	t.Helper()
 	item := map[string]types.AttributeValue{}
-	for attribute, value := range map[string]string{"pk": "u#" + name, "sk": "guard", "v": name, "e": "no events of " + name} {
+	for attribute, value := range map[string]string{"pk": "u#" + name, "sk": "guard", "v": name} {
 		item[attribute] = &types.AttributeValueMemberS{Value: value}
 	}
+	item["e"] = &types.AttributeValueMemberB{Value: []byte("no events of " + name)}
 	if _, err := w.admin.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: aws.String(w.Table()), Item: item}); err != nil {
 		t.Fatal(err)
 	}
@@ -215,7 +220,7 @@ func TestARecordThatCannotBeHandedOnIsGivenUpAloneAndAllOthersAreFiled(t *testin
 		if err := json.Unmarshal([]byte(g.Payload), &event); err != nil || len(event.Records) != 1 {
 			t.Fatalf("got the payload %s, want one record", g.Payload)
 		}
-		names = append(names, look(t, event.Records[0]).DynamoDB.NewImage["e"].S)
+		names = append(names, string(look(t, event.Records[0]).DynamoDB.NewImage["e"].B))
 	}
 	slices.Sort(names)
 	if want := []string{"no events of first", "no events of last", "no events of second", "no events of third"}; !slices.Equal(names, want) {

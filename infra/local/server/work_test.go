@@ -33,7 +33,7 @@ func (s lateStore) Commit(ctx context.Context, token store.Version, writes ...st
 }
 
 func aWrite() store.Write {
-	return store.Write{Key: store.Key{Partition: "p", Sort: "s"}, Events: "events"}
+	return store.Write{Key: store.Key{Partition: "p", Sort: "s"}, Events: []byte("events")}
 }
 
 func TestACommitThatHappensAfterItsCallerLeftWakesTheFeed(t *testing.T) {

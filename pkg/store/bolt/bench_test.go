@@ -46,7 +46,7 @@ func BenchmarkCommit(b *testing.B) {
 							b.Error(err)
 							return
 						}
-						if err := db.Commit(b.Context(), store.NewVersion(), store.Write{Key: item.Key, Expect: item.Version, Body: body, Events: "events"}); err != nil {
+						if err := db.Commit(b.Context(), store.NewVersion(), store.Write{Key: item.Key, Expect: item.Version, Body: body, Events: []byte("events")}); err != nil {
 							b.Error(err)
 							return
 						}

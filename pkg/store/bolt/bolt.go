@@ -72,8 +72,9 @@ type DB struct {
 }
 
 var (
-	_ store.Store = (*DB)(nil)
-	_ store.Feed  = (*DB)(nil)
+	_ store.Store  = (*DB)(nil)
+	_ store.Feed   = (*DB)(nil)
+	_ store.Holder = (*DB)(nil)
 )
 
 // Open opens the file at path, or makes it, readable by its owner only. It answers ErrInUse if somebody else has it open.

@@ -248,7 +248,7 @@ func TestCloseEndsADeliveryAfterTheBatchInHand(t *testing.T) {
 	clock := storetest.NewClock(start)
 	db := open(t, path, clock.Now)
 	for i := range 3 {
-		if err := db.Commit(t.Context(), store.NewVersion(), store.Write{Key: key(fmt.Sprint(i)), Events: fmt.Sprint(i)}); err != nil {
+		if err := db.Commit(t.Context(), store.NewVersion(), store.Write{Key: key(fmt.Sprint(i)), Events: fmt.Append(nil, i)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -271,7 +271,7 @@ func TestCloseEndsADeliveryAfterTheBatchInHand(t *testing.T) {
 	var got []string
 	if err := db.Deliver(t.Context(), 10, func(_ context.Context, records []store.Record) error {
 		for _, record := range records {
-			got = append(got, record.Events)
+			got = append(got, string(record.Events))
 		}
 		return nil
 	}); err != nil {
@@ -284,7 +284,7 @@ func TestCloseEndsADeliveryAfterTheBatchInHand(t *testing.T) {
 
 func TestACallWhoseContextHasEndedSaysSo(t *testing.T) {
 	db := openNew(t, storetest.NewClock(start))
-	if err := db.Commit(t.Context(), store.NewVersion(), store.Write{Key: key("a"), Events: "e"}); err != nil {
+	if err := db.Commit(t.Context(), store.NewVersion(), store.Write{Key: key("a"), Events: []byte("e")}); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -349,7 +349,7 @@ func TestADeliveryEndsThoughEveryReceiptBringsNewEvents(t *testing.T) {
 	db, n := openNew(t, storetest.NewClock(start)), 0
 	tell := func() error {
 		n++
-		return db.Commit(t.Context(), store.NewVersion(), store.Write{Key: key(fmt.Sprint(n)), Events: "e"})
+		return db.Commit(t.Context(), store.NewVersion(), store.Write{Key: key(fmt.Sprint(n)), Events: []byte("e")})
 	}
 	if err := errors.Join(tell(), tell()); err != nil {
 		t.Fatal(err)
@@ -370,7 +370,7 @@ func TestADeliveryEndsThoughEveryReceiptBringsNewEvents(t *testing.T) {
 
 func TestADeliveryThatWaitsForAnotherEndsWithItsContext(t *testing.T) {
 	db := openNew(t, storetest.NewClock(start))
-	if err := db.Commit(t.Context(), store.NewVersion(), store.Write{Key: key("a"), Events: "e"}); err != nil {
+	if err := db.Commit(t.Context(), store.NewVersion(), store.Write{Key: key("a"), Events: []byte("e")}); err != nil {
 		t.Fatal(err)
 	}
 	err := db.Deliver(t.Context(), 1, func(ctx context.Context, _ []store.Record) error {

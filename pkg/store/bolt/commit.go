@@ -49,7 +49,7 @@ func encodeChanges(token store.Version, writes []store.Write) (changes []change,
 			c.expiry = store.ExpirySecond(w.Expires)
 			c.value = encodeItem(c.expiry, token, w.Body)
 		}
-		if w.Events != "" {
+		if len(w.Events) > 0 {
 			c.record = encodeRecord(c.key, token, w.Events)
 		}
 		changes[i] = c
@@ -167,6 +167,34 @@ func (d *DB) outboxEnd() (end uint64, err error) {
 		return nil
 	})
 	return end, err
+}
+
+// Held implements store.Holder. The outbox holds what an item has handed on until it is delivered. Held goes through all of
+// the outbox.
+func (d *DB) Held(ctx context.Context, key store.Key) (held []store.Record, err error) {
+	if err := store.CheckGet([]store.Key{key}); err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := d.enter(); err != nil {
+		return nil, err
+	}
+	defer d.active.Done()
+	err = d.view(bucketOutbox, func(outbox *bbolt.Bucket) error {
+		return outbox.ForEach(func(_, value []byte) error {
+			record, err := decodeRecord(value)
+			if err == nil && record.Key == key {
+				held = append(held, record)
+			}
+			return err
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("bolt: read the outbox: %w", err)
+	}
+	return held, nil
 }
 
 // waiting is the first records of the outbox, up to limit and to the sequence end, with their keys.

@@ -63,7 +63,7 @@ func commitForEver(path string) error {
 				}
 				token := store.NewVersion()
 				writes := []store.Write{
-					{Key: ticket(worker, turn), Events: strconv.Itoa(turn), Expires: start.Add(time.Hour)},
+					{Key: ticket(worker, turn), Events: []byte(strconv.Itoa(turn)), Expires: start.Add(time.Hour)},
 					{Key: store.Key{Partition: logOf(worker), Sort: fmt.Sprintf("%09d.1", turn)}, Body: make([]byte, 1000)},
 					{Key: store.Key{Partition: logOf(worker), Sort: fmt.Sprintf("%09d.2", turn)}, Body: make([]byte, 1000)},
 				}
@@ -174,7 +174,7 @@ func checkAfterKill(t *testing.T, path string, round int, done *[workers]int) {
 	err = db.Deliver(t.Context(), 1<<20, func(_ context.Context, records []store.Record) error {
 		for _, record := range records {
 			events[record.Key.Partition]++
-			if want := strconv.Itoa(events[record.Key.Partition]); record.Events != want {
+			if want := strconv.Itoa(events[record.Key.Partition]); string(record.Events) != want {
 				t.Errorf("round %d, %s: got event %q, want %q", round, record.Key.Partition, record.Events, want)
 			}
 		}

@@ -3,6 +3,7 @@ package bolt
 import (
 	"encoding/binary"
 	"errors"
+	"slices"
 	"time"
 
 	"countersign/pkg/store"
@@ -130,7 +131,7 @@ func decodeExpiry(entry []byte) (expiry int64, kind byte, key []byte, err error)
 }
 
 // encodeRecord is the value of a record in the outbox.
-func encodeRecord(key []byte, version store.Version, events string) []byte {
+func encodeRecord(key []byte, version store.Version, events []byte) []byte {
 	value := make([]byte, 0, 2*binary.MaxVarintLen64+len(key)+len(version)+len(events))
 	value = append(binary.AppendUvarint(value, uint64(len(key))), key...)
 	value = append(binary.AppendUvarint(value, uint64(len(version))), version...)
@@ -154,6 +155,6 @@ func decodeRecord(value []byte) (store.Record, error) {
 	return store.Record{
 		Key:     store.Key{Partition: string(key[2 : 2+partition]), Sort: string(key[2+partition:])},
 		Version: store.Version(version),
-		Events:  string(events),
+		Events:  slices.Clone(events),
 	}, nil
 }

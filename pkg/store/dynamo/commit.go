@@ -75,7 +75,7 @@ func checkCommit(token store.Version, writes []store.Write) error {
 		return err
 	}
 	for _, w := range writes {
-		if err := checkText(w.Key.Partition, w.Key.Sort, w.Events, string(w.Expect)); err != nil {
+		if err := checkText(w.Key.Partition, w.Key.Sort, string(w.Expect)); err != nil {
 			return err
 		}
 	}
@@ -118,8 +118,8 @@ func (t *Table) put(token store.Version, w store.Write, now types.AttributeValue
 	if len(w.Body) > 0 {
 		item[bodyName] = &types.AttributeValueMemberB{Value: w.Body}
 	}
-	if w.Events != "" {
-		item[eventsName] = textValue(w.Events)
+	if len(w.Events) > 0 {
+		item[eventsName] = &types.AttributeValueMemberB{Value: w.Events}
 	}
 	condition, values := expectation(w.Expect, now)
 	return &types.Put{

@@ -332,7 +332,6 @@ func TestTextThatIsNotUTF8IsRefused(t *testing.T) {
 	for name, w := range map[string]store.Write{
 		"key":     put(bad, "", "1"),
 		"version": put(keyA, "\xff", "1"),
-		"events":  {Key: keyA, Events: "\xff"},
 	} {
 		if err := s.Commit(t.Context(), store.NewVersion(), w); !errors.Is(err, store.ErrInvalid) {
 			t.Errorf("commit with a bad %s: got %v, want ErrInvalid", name, err)

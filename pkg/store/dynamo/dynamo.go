@@ -63,7 +63,10 @@ type Table struct {
 	now    func() time.Time
 }
 
-var _ store.Store = (*Table)(nil)
+var (
+	_ store.Store  = (*Table)(nil)
+	_ store.Holder = (*Table)(nil)
+)
 
 // New returns the store that o describes. It sends nothing.
 func New(o Options) *Table {
@@ -78,9 +81,9 @@ func Decode(image map[string]types.AttributeValue) (store.Record, bool) {
 	r := store.Record{
 		Key:     imageKey(image),
 		Version: store.Version(text(image[versionName])),
-		Events:  text(image[eventsName]),
+		Events:  binary(image[eventsName]),
 	}
-	return r, r.Events != ""
+	return r, len(r.Events) > 0
 }
 
 // decodeItem makes an item of its image. It answers false for one that isn't there or has expired.
@@ -92,9 +95,7 @@ func decodeItem(image map[string]types.AttributeValue, now time.Time) (store.Ite
 	item := store.Item{
 		Key:     imageKey(image),
 		Version: store.Version(text(image[versionName])),
-	}
-	if body, ok := image[bodyName].(*types.AttributeValueMemberB); ok {
-		item.Body = body.Value
+		Body:    binary(image[bodyName]),
 	}
 	if expiry != 0 {
 		item.Expires = time.Unix(expiry, 0).UTC()
@@ -123,6 +124,14 @@ func text(v types.AttributeValue) string {
 		return s.Value
 	}
 	return ""
+}
+
+// binary is the bytes in v, or nil if it holds none.
+func binary(v types.AttributeValue) []byte {
+	if b, ok := v.(*types.AttributeValueMemberB); ok {
+		return b.Value
+	}
+	return nil
 }
 
 // number is the number in v, or 0 if it holds none.

@@ -41,6 +41,22 @@ func (t *Table) Get(ctx context.Context, keys ...store.Key) ([]store.Item, error
 	return items, nil
 }
 
+// Held implements store.Holder. An item holds what its last Put handed on until it is put again, deleted or expired.
+func (t *Table) Held(ctx context.Context, key store.Key) ([]store.Record, error) {
+	if err := store.CheckGet([]store.Key{key}); err != nil {
+		return nil, err
+	}
+	images, err := t.read(ctx, key)
+	if err != nil {
+		return nil, fmt.Errorf("dynamo: read the events of an item: %w", err)
+	}
+	_, there := decodeItem(images[0], t.now())
+	if record, ok := Decode(images[0]); ok && there {
+		return []store.Record{record}, nil
+	}
+	return nil, nil
+}
+
 // read asks for all attributes of items, expired or not, in the order of the keys. An item that isn't there has none.
 func (t *Table) read(ctx context.Context, keys ...store.Key) ([]map[string]types.AttributeValue, error) {
 	if len(keys) == 1 {

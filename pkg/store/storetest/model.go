@@ -159,8 +159,8 @@ func (m *Model) Commit(ctx context.Context, token store.Version, writes ...store
 			continue
 		}
 		m.items[w.Key] = held{version: token, expiry: store.ExpirySecond(w.Expires), body: string(w.Body)}
-		if w.Events != "" {
-			m.outbox = append(m.outbox, store.Record{Key: w.Key, Version: token, Events: w.Events})
+		if len(w.Events) > 0 {
+			m.outbox = append(m.outbox, store.Record{Key: w.Key, Version: token, Events: slices.Clone(w.Events)})
 		}
 	}
 	return nil

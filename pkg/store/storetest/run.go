@@ -227,7 +227,7 @@ func until(expires time.Time, write store.Write) store.Write {
 
 // telling is write with events.
 func telling(events string, write store.Write) store.Write {
-	write.Events = events
+	write.Events = []byte(events)
 	return write
 }
 

@@ -200,8 +200,11 @@ func decode(r types.Record) (store.Record, bool) {
 	}
 	image := make(map[string]tabletypes.AttributeValue)
 	for name, value := range r.Dynamodb.NewImage {
-		if s, ok := value.(*types.AttributeValueMemberS); ok {
-			image[name] = &tabletypes.AttributeValueMemberS{Value: s.Value}
+		switch value := value.(type) {
+		case *types.AttributeValueMemberS:
+			image[name] = &tabletypes.AttributeValueMemberS{Value: value.Value}
+		case *types.AttributeValueMemberB:
+			image[name] = &tabletypes.AttributeValueMemberB{Value: value.Value}
 		}
 	}
 	return dynamo.Decode(image)

@@ -56,7 +56,7 @@ func deliver(t *testing.T, feed store.Feed) []string {
 	var got []string
 	err := feed.Deliver(t.Context(), 10, func(_ context.Context, records []store.Record) error {
 		for _, r := range records {
-			got = append(got, r.Events)
+			got = append(got, string(r.Events))
 		}
 		return nil
 	})
@@ -70,7 +70,7 @@ func TestRemovalsHandNothingOn(t *testing.T) {
 	s, feed := open(t, dynamolocaltest.Endpoint(t))
 	f := feed()
 	key := store.Key{Partition: "p", Sort: "a"}
-	version := commit(t, s, store.Write{Key: key, Events: "made"})
+	version := commit(t, s, store.Write{Key: key, Events: []byte("made")})
 	commit(t, s, store.Write{Key: key, Expect: version, Delete: true}, store.Write{Key: store.Key{Partition: "p", Sort: "b"}})
 	if got := fmt.Sprint(deliver(t, f)); got != "[made]" {
 		t.Errorf("got %s, want [made]", got)
@@ -82,7 +82,7 @@ func TestRemovalsHandNothingOn(t *testing.T) {
 
 func TestANewPollerBeginsAtTheOldestRecord(t *testing.T) {
 	s, feed := open(t, dynamolocaltest.Endpoint(t))
-	commit(t, s, store.Write{Key: store.Key{Partition: "p", Sort: "a"}, Events: "made"})
+	commit(t, s, store.Write{Key: store.Key{Partition: "p", Sort: "a"}, Events: []byte("made")})
 	for range 2 {
 		if got := fmt.Sprint(deliver(t, feed())); got != "[made]" {
 			t.Errorf("got %s, want [made]", got)
@@ -104,7 +104,7 @@ func TestWhatWasCommittedBeforeDeliverBeganIsDeliveredByIt(t *testing.T) {
 			key := store.Key{Partition: fmt.Sprint("p", w), Sort: "a"}
 			var version store.Version
 			for turn := range turns {
-				version = commit(t, s, store.Write{Key: key, Expect: version, Events: fmt.Sprintf("%d/%d", w, turn)})
+				version = commit(t, s, store.Write{Key: key, Expect: version, Events: fmt.Appendf(nil, "%d/%d", w, turn)})
 				if turn%5 != 0 {
 					continue
 				}
@@ -135,7 +135,7 @@ func TestMoreRecordsThanOneRequestBringsAreDeliveredAtOnce(t *testing.T) {
 	for i := range commits {
 		var writes []store.Write
 		for j := range store.MaxWrites {
-			writes = append(writes, store.Write{Key: store.Key{Partition: fmt.Sprint(i), Sort: fmt.Sprint(j)}, Events: "made"})
+			writes = append(writes, store.Write{Key: store.Key{Partition: fmt.Sprint(i), Sort: fmt.Sprint(j)}, Events: []byte("made")})
 		}
 		commit(t, s, writes...)
 	}
@@ -148,7 +148,7 @@ func TestARefusedBatchComesAgainAndNothingBeforeIt(t *testing.T) {
 	s, feed := open(t, dynamolocaltest.Endpoint(t))
 	f := feed()
 	for i := range 5 {
-		commit(t, s, store.Write{Key: store.Key{Partition: "p", Sort: fmt.Sprint(i)}, Events: fmt.Sprint(i)})
+		commit(t, s, store.Write{Key: store.Key{Partition: "p", Sort: fmt.Sprint(i)}, Events: fmt.Append(nil, i)})
 		commit(t, s, store.Write{Key: store.Key{Partition: "silent", Sort: fmt.Sprint(i)}})
 	}
 	refusal := errors.New("not now")
@@ -170,7 +170,7 @@ func TestARefusedBatchComesAgainAndNothingBeforeIt(t *testing.T) {
 func TestADeliveryThatWaitsForItsTurnEndsWithItsContext(t *testing.T) {
 	s, feed := open(t, dynamolocaltest.Endpoint(t))
 	f := feed()
-	commit(t, s, store.Write{Key: store.Key{Partition: "p", Sort: "a"}, Events: "made"})
+	commit(t, s, store.Write{Key: store.Key{Partition: "p", Sort: "a"}, Events: []byte("made")})
 	ctx, cancel := context.WithCancel(t.Context())
 	err := f.Deliver(t.Context(), 1, func(context.Context, []store.Record) error {
 		cancel()
@@ -194,7 +194,7 @@ func TestAShardIsReadAfterItsParent(t *testing.T) {
 	for i := range 20 {
 		for j := range 3 {
 			events := fmt.Sprintf("%d.%d", i, j)
-			version = commit(t, s, store.Write{Key: key, Expect: version, Events: events})
+			version = commit(t, s, store.Write{Key: key, Expect: version, Events: []byte(events)})
 			want = append(want, events)
 			if i == 5 {
 				if got := deliver(t, f); len(got) == 0 || got[len(got)-1] != events {
