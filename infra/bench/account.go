@@ -16,12 +16,12 @@ import (
 	"countersign/infra/dynamolocal"
 )
 
-// An account is what the functions find of Amazon, over TLS: DynamoDB Local behind one address, and the other services behind
-// another, as in a region each has a host of its own. It meters what is asked.
+// An account stands in for Amazon's services, over TLS, and meters all calls. DynamoDB Local is behind one address and the
+// other services are behind another, because in a region of Amazon each service has a host of its own.
 type account struct {
 	*amazon.Account
-	table     string // URL of the front before DynamoDB Local
-	services  string // URL of the others
+	table     string // the URL at which the functions find DynamoDB
+	services  string // the URL of all other services
 	authority *authority
 	closings  []func()
 
@@ -57,7 +57,7 @@ func openAccount(ctx context.Context) (_ *account, err error) {
 	return a, err
 }
 
-// listen answers over TLS with HTTP/1.1, which is all that Amazon's endpoints speak.
+// listen serves the account over TLS. Like Amazon's endpoints it speaks only HTTP/1.1.
 func (a *account) listen() (string, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -77,7 +77,7 @@ func (a *account) close() {
 
 type object = map[string]any
 
-// meter meters a request, and its answer.
+// meter answers a request, and adds the request and its answer to what was metered.
 func (a *account) meter(w http.ResponseWriter, c *amazon.Call, answer http.HandlerFunc) {
 	asked := c.Body
 	if c.Service == amazon.DynamoDB {
@@ -102,22 +102,22 @@ func (a *account) meter(w http.ResponseWriter, c *amazon.Call, answer http.Handl
 	w.Write(said.Body.Bytes())
 }
 
-// bus adds a request to EventBridge, which counts each 64 KB of an event as one.
+// bus adds a request to EventBridge, which charges for each 64 KB of an event.
 func (u *usage) bus(request []byte) {
 	var asked struct{ Entries []struct{ Detail string } }
-	json.Unmarshal(request, &asked) // what is no request is refused, and costs nothing
+	json.Unmarshal(request, &asked) // a request that is not JSON is refused, and costs nothing
 	for _, e := range asked.Entries {
 		u.busEvents += (len(e.Detail) + 64<<10 - 1) / (64 << 10)
 	}
 }
 
-// code is the one sent last to an address.
+// code returns the code that was sent to an address last.
 func (a *account) code(address string) string {
 	m, _ := a.LastMessage(address)
 	return m.Code()
 }
 
-// take gives what was metered since it was last called.
+// take returns what was metered since the last call of take.
 func (a *account) take() usage {
 	a.mu.Lock()
 	defer a.mu.Unlock()

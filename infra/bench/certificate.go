@@ -13,10 +13,10 @@ import (
 	"time"
 )
 
-// An authority stands for Amazon's: a root, and a certificate for this machine under an intermediate, as Amazon's
-// endpoints have, all with RSA keys of 2048 bits.
+// An authority stands in for Amazon's certificate authority. It has a root, an intermediate, and a certificate for this
+// machine, as Amazon's endpoints do. All of them have RSA keys of 2048 bits.
 type authority struct {
-	root   []byte // PEM
+	root   []byte // in PEM
 	served tls.Certificate
 }
 

@@ -20,15 +20,15 @@ import (
 	"countersign/pkg/store"
 )
 
-// A condition is how processes are started.
+// A condition says how processes are started.
 type condition struct {
 	name    string
-	evicted bool // the kernel has nothing of the binary in memory
-	memory  int  // whose share of a core they have, in MB; 0: all
-	later   bool // and have only from their first event on
+	evicted bool // the binary is not in the page cache of the kernel
+	memory  int  // the memory in MB for which Lambda would give this share of a core; 0 stands for whole cores
+	later   bool // the share holds only from the first event on
 }
 
-// benchOrg is the org of those who sign in.
+// benchOrg is the org of the users who sign in.
 const benchOrg = "bench"
 
 const asInLambda = "256 MB's share from the first event on, as in Lambda"
@@ -44,16 +44,16 @@ func conditions() []condition {
 	}
 }
 
-// A starter is a program that is started again and again.
+// A starter is a program whose start is measured.
 type starter struct {
 	name        string
 	path        string
 	environment []string
-	event       func(context.Context) ([]byte, error) // one for each process; nil: it gets none
+	event       func(context.Context) ([]byte, error) // makes the event for a process; nil if the program gets none
 }
 
-// A start is what was measured of one process: when it asked for its first event and when it had answered it, the processor
-// time it had used by then, and the memory it has, in ms and MB.
+// A start is what was measured of one process: the times from its start until it asked for its first event (next) and until it
+// had answered that (total), the processor time that it had used by then, all in ms, and its resident memory in MB.
 type start struct{ next, total, nextCPU, totalCPU, resident float64 }
 
 // coldStart measures how long functions take to start and to give their first answer.
@@ -89,11 +89,11 @@ func coldStart(ctx context.Context, out io.Writer, o options) error {
 			middle(runs["hello"], next), middle(runs["verify"], next), middle(runs["verify without calls"], next), middle(runs["naive"], next),
 			middle(runs["verify"], total), middle(runs["naive"], total), ratio(runs["naive"], runs["verify"], total))
 	}
-	fmt.Fprintf(out, "\nMedian of %d rounds, in each of which the programs are started in turn, from the exec of the bootstrap to its first `/next` at a "+
-		"Runtime API, and on to its first answer: a right code, over TLS with a chain like Amazon's, on DynamoDB Local. Before its first `/next` verify "+
-		"fetches its key ring (a read of the table and a call of KMS). hello answers a constant. naive makes the same calls, wired by LoadDefaultConfig with a client for "+
-		"each service and the system's %d roots. A share is MB/1769 of a core, by a cgroup's quota over 20 ms. Lambda itself gives a function a whole core "+
-		"until its first event.\n\n", o.rounds, r.systemRoots())
+	fmt.Fprintf(out, "\nEach figure is the median of %d rounds. In each round the programs are started one after the other. A time begins with the exec of the bootstrap. "+
+		"It ends with the first call of `/next` of a Runtime API, or with the first answer, to a right code. The calls to Amazon go to DynamoDB Local and stand-ins, over TLS with "+
+		"a chain of certificates like Amazon's. Before its first `/next`, verify gets its key ring (with a read of the table and a call of KMS). hello always answers "+
+		"the same. naive makes the same calls as verify, with a client for each service, LoadDefaultConfig, and the %d roots of the system. A share is MB/1769 of a core, "+
+		"by the quota of a cgroup over 20 ms. Lambda itself gives a function a whole core until its first event.\n\n", o.rounds, r.systemRoots())
 	cached := measured[conditions()[0].name]
 	fmt.Fprint(out, "| of one process | hello | verify | naive |\n|---|---|---|---|\n")
 	for _, row := range []struct {
@@ -122,7 +122,7 @@ func middle(all []start, of func(start) float64) float64 {
 	return values[len(values)/2]
 }
 
-// ratio is the median of the rounds' ratios.
+// ratio returns the median of the ratios of all rounds.
 func ratio(a, b []start, of func(start) float64) float64 {
 	var values []float64
 	for i := range a {
@@ -132,12 +132,12 @@ func ratio(a, b []start, of func(start) float64) float64 {
 	return values[len(values)/2]
 }
 
-// unavailable says what a machine doesn't have to measure with.
+// An unavailable is the error that this machine can't measure under a condition.
 type unavailable struct{ why error }
 
 func (u *unavailable) Error() string { return u.why.Error() }
 
-// starts starts each of the programs once a round under a condition.
+// starts starts each of the programs once in each round, under a condition.
 func starts(ctx context.Context, starters []starter, c condition, rounds int) (runs map[string][]start, err error) {
 	var share *slot
 	if c.memory > 0 {
@@ -201,7 +201,7 @@ func (s starter) start(ctx context.Context, c condition, share *slot) (run start
 	return run, nil
 }
 
-// starters are the programs but for naive.
+// starters returns all programs except naive.
 func (r *rig) starters(ctx context.Context) ([]starter, error) {
 	if err := r.policy(ctx, benchOrg, "kls"); err != nil {
 		return nil, err
@@ -218,7 +218,7 @@ func (r *rig) starters(ctx context.Context) ([]starter, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A function that finds a setting missing goes to /next without a call, to answer that it is unavailable.
+	// A function that lacks a setting makes no call before /next. It then answers that it is unavailable.
 	without := slices.DeleteFunc(slices.Clone(environment), func(v string) bool { return strings.HasPrefix(v, "COUNTERSIGN_TABLE=") })
 	return []starter{
 		{name: "hello", path: r.program("hello"), event: func(context.Context) ([]byte, error) {
@@ -229,11 +229,11 @@ func (r *rig) starters(ctx context.Context) ([]starter, error) {
 	}, nil
 }
 
-// naive builds the naive function and gives it a table of its own, with a key ring that the bench made.
+// naive builds the program naive, and makes a table for it, with a key ring that the bench has made.
 func (r *rig) naive(ctx context.Context) (starter, error) {
 	none := starter{}
 	dir := filepath.Join(r.module, "infra", "bench", "naive")
-	// Its go.mod is used from elsewhere, so that the go command may bring it up to date without writing here.
+	// The go command may change go.mod, so it gets a copy.
 	copied := filepath.Join(r.dir, "naive.mod")
 	for from, to := range map[string]string{"go.mod": copied, "go.sum": filepath.Join(r.dir, "naive.sum")} {
 		text, err := os.ReadFile(filepath.Join(dir, from))
@@ -297,10 +297,10 @@ func (r *rig) naive(ctx context.Context) (starter, error) {
 	}, nil
 }
 
-// besideNaive is the key ring that the naive function's table has, and the mailbox that its codes go to.
+// A besideNaive has the key ring that is in naive's table, and keeps the code that was sent last.
 type besideNaive struct {
 	ring *seal.Ring
-	code seal.Secret // that was sent last
+	code seal.Secret // the code that was sent last
 }
 
 // Ring implements seal.Keeper.
@@ -315,14 +315,14 @@ func (b *besideNaive) SendMail(_ context.Context, m message.Message) error {
 	return nil
 }
 
-// systemBundle is what this machine trusts, from where Go looks for it on Linux.
+// systemBundle returns the roots that this machine trusts, from one of the files in which Go looks for them on Linux.
 func systemBundle() ([]byte, error) {
 	for _, path := range []string{"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"} {
 		if bundle, err := os.ReadFile(path); err == nil {
 			return bundle, nil
 		}
 	}
-	return nil, errors.New("this machine has no file of trusted roots")
+	return nil, errors.New("this machine has none of the usual files of trusted roots")
 }
 
 func (r *rig) systemRoots() int {
@@ -333,7 +333,7 @@ func (r *rig) systemRoots() int {
 	return bytes.Count(bundle, []byte("BEGIN CERTIFICATE"))
 }
 
-// targets prints what the project aims at and whether it is met.
+// targets prints the targets of the project, and whether they are met.
 func (r *rig) targets(ctx context.Context, out io.Writer, measured map[string]map[string][]start) error {
 	fmt.Fprint(out, "| figure | measured | target | |\n|---|---|---|---|\n")
 	row := func(name string, got, most float64, format string) {

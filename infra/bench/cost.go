@@ -18,36 +18,37 @@ import (
 )
 
 const (
-	perSecond = 10 // sign-ins
-	seconds   = 5  // that are measured
-	// shards is how many a new table on demand has: it takes 4,000 write units a second, and a partition takes 1,000.
-	// Lambda hands on the records of each shard apart, in batches of a second, by template.yaml.
+	perSecond = 10 // how many sign-ins there are in a second
+	seconds   = 5  // how many seconds are measured
+	// shards is how many shards the stream of a new on-demand table has. Such a table takes 4,000 write units a second, and a
+	// partition takes 1,000. Lambda gives publish the records of each shard separately, in batches of one second (see
+	// template.yaml).
 	// https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/on-demand-capacity-mode.html
 	shards       = 4
-	memoryMB     = 512        // of each function, by template.yaml
-	activityDays = 400        // that activity is kept
-	sweepsAnHour = 4          // by template.yaml
-	monthHours   = 365.25 * 2 // in a month
+	memoryMB     = 512        // the memory of each function in template.yaml
+	activityDays = 400        // how many days activity is kept
+	sweepsAnHour = 4          // as in template.yaml
+	monthHours   = 365.25 * 2 // how many hours a month has
 )
 
-// spreads are over how many orgs the sign-ins are spread. Those of a thousand orgs share no page of activity, and each org's
-// day has begun. So it is where each is of another org.
+// spreads says how many orgs the measured sign-ins belong to. The sign-ins of a thousand orgs would share no page of activity,
+// so they are measured with an org for each sign-in. The day of each org has begun before.
 var spreads = []struct {
 	name string
 	orgs int
 }{{"all of one org", 1}, {"ten orgs", 10}, {"a thousand orgs", perSecond * seconds}}
 
-// A kind is a kind of sign-in. prepare brings a person to where theirs is next, a day before, and gives what it needs;
-// signIn is measured.
+// A kind is a kind of sign-in. prepare does what has to happen on the day before, and returns what signIn needs. Only signIn
+// is measured.
 type kind struct {
 	name    string
-	profile string  // of the policy
-	target  float64 // USD per million, over SES's price; 0: none
+	profile string  // the profile of the org's policy
+	target  float64 // in USD per million sign-ins, without the price of emails; 0 if there is none
 	prepare func(context.Context, *rig, person) (string, error)
 	signIn  func(context.Context, *rig, person, string) error
 }
 
-// kinds are those that exist.
+// kinds returns all kinds of sign-in.
 func kinds() []kind {
 	known := func(ctx context.Context, r *rig, p person) (string, error) { return r.byEmail(ctx, p, false) }
 	return []kind{
@@ -88,7 +89,7 @@ func kinds() []kind {
 	}
 }
 
-// byApp signs a person in by a code of an authenticator app.
+// byApp signs a person in with a code of an authenticator app.
 func (r *rig) byApp(ctx context.Context, p person, code string) error {
 	id, err := r.challenged(ctx, p)
 	if err != nil {
@@ -98,7 +99,7 @@ func (r *rig) byApp(ctx context.Context, p person, code string) error {
 	return err
 }
 
-// byEmail signs a person in by an emailed code, and gives what the browser is trusted by, if it is to be.
+// byEmail signs a person in with a code by email. If trust is set, it returns the trust token of the browser.
 func (r *rig) byEmail(ctx context.Context, p person, trust bool) (string, error) {
 	id, err := r.challenged(ctx, p)
 	if err != nil {
@@ -116,7 +117,7 @@ func (r *rig) byEmail(ctx context.Context, p person, trust bool) (string, error)
 	return token, err
 }
 
-// costs meters sign-ins and prints what they cost.
+// costs meters sign-ins, and prints what they cost.
 func costs(ctx context.Context, out io.Writer, _ options) error {
 	r, err := openRig(ctx)
 	if err != nil {
@@ -161,16 +162,17 @@ func costs(ctx context.Context, out io.Writer, _ options) error {
 	if err != nil {
 		return fmt.Errorf("idle: %w", err)
 	}
-	fmt.Fprintf(out, "\nMetered over %d sign-ins of each kind by users who signed in the day before, %d a second, on DynamoDB Local, by what each request consumes; "+
-		"ids are UUIDs and each sign-in says its browser; list prices of %s without free tiers, in [prices.go](prices.go). In it: calls of the HTTP API, functions (arm64's price; their time is that of this machine, %s, each "+
-		"invocation rounded up to a ms), the table's units, KMS, the bus, logs, and answers to the internet; and publish with them, in batches of a second from each of %d shards. "+
-		"Lambda's reads of the stream are free. An email costs %.0f USD per million more, SES's price. Activity is kept for %d days, with backups.\n\n"+
-		"Idle, a month: %.2f USD for the KMS key and %.4f USD for the sweep, which runs %d times an hour.\n",
+	fmt.Fprintf(out, "\nFor each row %d sign-ins were metered, %d in a second, by users who had also signed in on the day before. Their ids are UUIDs, and each sign-in has the user agent of a browser. "+
+		"The units of the table are those that DynamoDB Local reports for each request. The prices are list prices of %s without free tiers, and are in [prices.go](prices.go). "+
+		"The costs are those of calls of the HTTP API, of functions (at the price of arm64, for their time on this machine %s, where each invocation is rounded up to a ms), of the units of the table, "+
+		"of KMS, of the event bus, of logs, and of answers to the internet. They include publish, which gets batches of one second from each of %d shards. "+
+		"Lambda's reads of the stream are free. Sign-ins by email cost %.0f USD per million more, for the emails of SES. Activity is kept for %d days, with backups.\n\n"+
+		"A deployment that nobody uses costs %.2f USD a month for the KMS key, and %.4f USD for the sweep, which runs %d times an hour.\n",
 		perSecond*seconds, perSecond, pricesOf, how, shards, prices.email.usd*1e6, activityDays, prices.kmsKey.usd, idle, sweepsAnHour)
 	return nil
 }
 
-// A bill is what was used costs, over what SES takes, in USD.
+// A bill says what a usage costs in USD, without the price of emails.
 type bill struct{ api, functions, reads, writes, rest float64 }
 
 func (u usage) bill() bill {
@@ -187,21 +189,21 @@ func (u usage) bill() bill {
 
 func (b bill) sum() float64 { return b.api + b.functions + b.reads + b.writes + b.rest }
 
-// keeping is what it costs to keep so many bytes of activity for as long as it is kept.
+// keeping returns what it costs in USD to keep bytes of activity for activityDays.
 func keeping(bytes float64) float64 {
 	return bytes * (prices.stored.usd + prices.backup.usd) * activityDays * 24 / monthHours
 }
 
-// A meter measures sign-ins on a rig, whose stream it hands to publish.
+// A meter measures sign-ins on a rig, and gives publish the records of the rig's stream.
 type meter struct {
 	rig  *rig
 	feed store.Feed
 
-	perSecond, seconds int // so many sign-ins, for so long
+	perSecond, seconds int // how many sign-ins in a second, and for how many seconds
 }
 
-// measure gives what sign-ins of a kind used, by users of so many orgs, and what of it was for their activity. Somebody of
-// each org signs in before that, so that all functions run and each org's day has begun.
+// measure returns what sign-ins of a kind use, by users of several orgs, and how much of that is for their activity. Before it
+// measures, one user of each org signs in, so that all functions run and the day of each org has begun.
 func (m *meter) measure(ctx context.Context, k kind, orgs int) (all, activity usage, err error) {
 	n := m.perSecond * m.seconds
 	m.rig.move(-25 * time.Hour)
@@ -259,7 +261,7 @@ func (m *meter) measure(ctx context.Context, k kind, orgs int) (all, activity us
 	return all, activity, err
 }
 
-// take gives what was used since it was last called.
+// take returns what was used since the last call of take.
 func (m *meter) take() usage {
 	used := m.rig.amazon.take()
 	used.add(m.rig.metered)
@@ -267,7 +269,7 @@ func (m *meter) take() usage {
 	return used
 }
 
-// publish hands on what was committed, as Lambda would after a second.
+// publish gives the function publish what was committed, as Lambda would after a second.
 func (m *meter) publish(ctx context.Context) error {
 	var waiting [shards][]object
 	number := 0
@@ -320,10 +322,10 @@ func (m *meter) batch(ctx context.Context, records []object) error {
 	return nil
 }
 
-// idle is what the sweep costs in a month in which nothing happens, in USD: in each hour one run that looks at the hour
-// before, and others that find that done.
+// idle returns what the sweep costs in USD in a month in which nothing happens. In each hour, one run looks at the hour before,
+// and the other runs find that done.
 func (m *meter) idle(ctx context.Context) (float64, error) {
-	var runs [3]usage // the first catches up
+	var runs [3]usage // the first run has to catch up, so it doesn't count
 	m.rig.stop()
 	for i := range runs {
 		if i > 0 {

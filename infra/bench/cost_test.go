@@ -13,7 +13,7 @@ import (
 
 func TestRequestUnitsAreCountedAsDynamoDBChargesThem(t *testing.T) {
 	sizes := ledger{}
-	put := func(partition string, bytes int) string { // bytes in all: pk and sk have 4, their values what is given and 1, b 1
+	put := func(partition string, bytes int) string { // an item of that size: the names pk, sk and b have 5 bytes, and the value of sk 1
 		body := base64.StdEncoding.EncodeToString(make([]byte, bytes-4-len(partition)-1-1))
 		return `"Item":{"pk":{"S":"` + partition + `"},"sk":{"S":"s"},"b":{"B":"` + body + `"}}`
 	}
@@ -25,15 +25,15 @@ func TestRequestUnitsAreCountedAsDynamoDBChargesThem(t *testing.T) {
 	}{
 		{"GetItem", `{}`, `{"ConsumedCapacity":{"CapacityUnits":2}}`, 200, usage{reads: 2}},
 		{"Query", `{}`, `{"ConsumedCapacity":{"CapacityUnits":0}}`, 200, usage{reads: 1}},
-		// Of four, one has 4 KB and a byte, one isn't there, and one was left for another request.
+		// Four items are asked for: one has 4 KB and a byte, one has 4 KB, one doesn't exist, and one was not processed.
 		{"BatchGetItem", `{"RequestItems":{"t":{"Keys":[{},{},{},{}]}}}`,
 			`{"Responses":{"t":[` + put("a", 4097)[len(`"Item":`):] + `,` + put("b", 4096)[len(`"Item":`):] + `]},"UnprocessedKeys":{"t":{"Keys":[{}]}}}`, 200, usage{reads: 4}},
 		{"PutItem", `{` + put("act#o#d", 2500) + `}`, `{"ConsumedCapacity":{"CapacityUnits":3}}`, 200, usage{writes: 3, activity: 2500}},
 		{"PutItem", `{}`, `{"__type":"ConditionalCheckFailedException"}`, 400, usage{refused: 1}},
-		// Three of one size, each twice as much as a plain one.
+		// Each of the three items consumes twice what a plain write consumes.
 		{"TransactWriteItems", `{"TransactItems":[{"Put":{` + put("a", 1024) + `}},{"Put":{` + put("b", 1000) + `}},{"Put":{` + put("large", 800) + `}}]}`, `{}`, 200, usage{writes: 6}},
 		{"TransactWriteItems", `{"TransactItems":[{"Put":{` + put("large", 1025) + `}}]}`, `{}`, 200, usage{writes: 4}},
-		// What an item was counts where it was larger.
+		// The size before counts if it was larger.
 		{"TransactWriteItems", `{"TransactItems":[{"Put":{` + put("large", 100) + `}}]}`, `{}`, 200, usage{writes: 4}},
 		{"TransactWriteItems", `{"TransactItems":[{"Put":{` + put("a", 100) + `}},{"Delete":{` + key + `}}]}`, `{}`, 200, usage{writes: 4}},
 	} {
@@ -63,9 +63,9 @@ func TestABillIsWhatWasUsedTimesItsPrice(t *testing.T) {
 	}
 }
 
-const n = 5 // sign-ins that are metered: each uses as much as any other
+const n = 5 // how many sign-ins are metered; more would use the same each
 
-// metered gives what sign-ins of a kind used, all of one org.
+// metered returns what sign-ins of a kind use, all of one org.
 func metered(t *testing.T, name string) (all, activity usage) {
 	t.Helper()
 	r := testRig(t)
@@ -81,7 +81,7 @@ func metered(t *testing.T, name string) (all, activity usage) {
 
 func TestASignInByAnAppIsMeteredWithoutItsEnrolment(t *testing.T) {
 	all, activity := metered(t, "by authenticator app")
-	// The policy, the API key and the user are read twice, and the challenge once.
+	// The policy, the API key and the user are read twice, and the challenge is read once.
 	if all.calls != 2*n || all.reads-activity.reads != 7*n || all.kms != 0 || all.emails != 0 || all.busEvents != 0 {
 		t.Errorf("got %+v and for activity %+v, want for each of %d two calls and 7 reads, and nothing of KMS, SES or the bus", all, activity, n)
 	}
@@ -92,7 +92,7 @@ func TestASignInByAnAppIsMeteredWithoutItsEnrolment(t *testing.T) {
 
 func TestASignInFromATrustedBrowserIsMeteredToTheUnit(t *testing.T) {
 	all, activity := metered(t, "from a trusted browser")
-	// The policy, the API key and the user are read; the browser is rotated; nothing is told of it.
+	// The policy, the API key and the user are read, and the browser's token rotates. There is no event.
 	if all.calls != n || all.invocations != n || all.reads != 3*n || all.writes != n || activity.writes != 0 || all.kms != 0 || all.emails != 0 {
 		t.Errorf("got %+v and for activity %+v, want for each of %d a call, an invocation, 3 reads and a write", all, activity, n)
 	}

@@ -12,17 +12,17 @@ import (
 	"countersign/infra/amazon"
 )
 
-// A function is a process of a bootstrap.
+// A function is a running process of a function's bootstrap.
 type function struct {
 	*amazon.Runtime
 	said  logged
-	ready time.Duration // from its exec until it asked for its first event
+	ready time.Duration // the time from its exec until it asked for its first event
 }
 
-// patience is how long a function may take for anything.
+// patience is how long the bench waits for a start or an answer.
 const patience = 30 * time.Second
 
-// launch starts a bootstrap in a slot (nil: none) and waits until it asks for its first event.
+// launch starts a bootstrap in a slot, which may be nil, and waits until it asks for its first event.
 func launch(ctx context.Context, program string, environment []string, in *slot) (*function, error) {
 	f := &function{}
 	var err error
@@ -38,7 +38,7 @@ func launch(ctx context.Context, program string, environment []string, in *slot)
 	return f, nil
 }
 
-// invoke hands an event over and gives the answer, and how long it took from the one to the other.
+// invoke gives the function an event, and returns the answer and the time that it took.
 func (f *function) invoke(ctx context.Context, event []byte) (body []byte, took time.Duration, err error) {
 	answer, err := f.Invoke(ctx, event, patience)
 	if err != nil {
@@ -47,7 +47,7 @@ func (f *function) invoke(ctx context.Context, event []byte) (body []byte, took 
 	return answer.Body, answer.Took, err
 }
 
-// logged counts what a process writes, and keeps the beginning of it.
+// A logged counts the bytes that a process writes, and keeps the first of them.
 type logged struct {
 	mu   sync.Mutex
 	kept bytes.Buffer
@@ -76,14 +76,14 @@ func (l *logged) bytes() int {
 	return l.n
 }
 
-// A slot is a share of a core that processes are started in.
+// A slot is a cgroup whose processes have a share of a core.
 type slot struct {
-	dir   string // of the cgroup
-	tasks string // the file that takes what is to be in it
-	group string // the same file of the group that this process is in
+	dir   string // the folder of the cgroup
+	tasks string // the file to which the id of a thread is written to put the thread into the cgroup; empty with version 2
+	group string // the same file of the cgroup of this process
 }
 
-// start starts a command and tells when. A nil slot is all that the machine has.
+// start starts a command, and returns the time at which it did. Without a slot the command has whole cores.
 func (s *slot) start(c *exec.Cmd) (time.Time, error) {
 	if s == nil {
 		at := time.Now()
@@ -92,7 +92,7 @@ func (s *slot) start(c *exec.Cmd) (time.Time, error) {
 	return s.startIn(c)
 }
 
-// add moves a process that runs into the slot.
+// add moves a running process into the slot.
 func (s *slot) add(pid int) error {
 	if s == nil {
 		return nil

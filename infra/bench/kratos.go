@@ -17,8 +17,8 @@ import (
 
 const kratosVersion = "v1.3.1"
 
-// kratosModule builds Ory Kratos in a module of its own, in the versions that its own go.mod asks for. That replaces
-// github.com/ory/client-go by a folder that isn't in the module; the published version that it requires fits.
+// kratosModule is the go.mod of a module that builds Ory Kratos, with the versions that the go.mod of Kratos has. Kratos itself
+// replaces github.com/ory/client-go by a folder of its repository. Here the published version is used.
 const kratosModule = `module kratos
 
 go 1.26.0
@@ -43,8 +43,8 @@ import (
 func main() { os.Exit(cmd.Execute()) }
 `
 
-// kratosSettings are the quickstart's where they matter here, without what it writes to a log and with a cheap hash of
-// passwords, which are outside of what is timed.
+// kratosSettings are the settings of the quickstart of Kratos where they matter here. Kratos logs errors only, and its hash of
+// passwords is cheap, because the check of passwords is not part of the timed phase.
 const kratosSettings = `version: v1.3.0
 dsn: %s
 serve:
@@ -75,17 +75,17 @@ const kratosSchema = `{
   }}}}
 }`
 
-// A kratos is Ory Kratos on a PostgreSQL of its own.
+// A kratos is Ory Kratos with a PostgreSQL of its own.
 type kratos struct {
 	binary, dir string
 	store       *postgres
-	users       []kratosUser // made so far
+	users       []kratosUser // the users that were made so far
 }
 
-// A kratosUser is one with a password and an authenticator.
+// A kratosUser is a user with a password and an authenticator app.
 type kratosUser struct{ email, password, secret string }
 
-// buildKratos builds it in the user's cache folder, unless it is there, and makes its database.
+// buildKratos builds Kratos in the user's cache folder, unless it is there already, and makes its database.
 func buildKratos(ctx context.Context, dir string) (_ *kratos, err error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
@@ -151,7 +151,7 @@ func (k *kratos) open(ctx context.Context) (running, error) {
 		public: "http://127.0.0.1:" + public, admin: "http://127.0.0.1:" + admin,
 		http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}},
 	}
-	r.process.Env = append(os.Environ(), "SQA_OPT_OUT=true") // it tells nobody that it runs
+	r.process.Env = append(os.Environ(), "SQA_OPT_OUT=true") // Kratos sends no telemetry
 	said := &logged{}
 	r.process.Stdout, r.process.Stderr = said, said
 	if err := r.process.Start(); err != nil {
@@ -168,7 +168,7 @@ func (k *kratos) open(ctx context.Context) (running, error) {
 	return r, nil
 }
 
-// freePort is one that nobody listens on, as far as can be known.
+// freePort returns a port that nobody listened on a moment ago.
 func freePort() string {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -179,7 +179,7 @@ func freePort() string {
 	return port
 }
 
-// A runningKratos is one that runs.
+// A runningKratos is a running server of Kratos.
 type runningKratos struct {
 	process       *exec.Cmd
 	of            *kratos
@@ -196,7 +196,7 @@ func (r *runningKratos) close() {
 	r.process.Wait()
 }
 
-// prepare signs users in by their passwords, and begins the second step. The first time it makes them.
+// prepare signs users in with their passwords, and begins their second step. It makes the users that don't exist yet.
 func (r *runningKratos) prepare(ctx context.Context, n, atOnce int) (complete func(i int) error, err error) {
 	if err := r.of.store.syncing(ctx, false); err != nil {
 		return nil, err
@@ -236,7 +236,7 @@ func (r *runningKratos) prepare(ctx context.Context, n, atOnce int) (complete fu
 	}, nil
 }
 
-// register makes a user and enrols their authenticator.
+// register makes a user, and enrols an authenticator app for them.
 func (r *runningKratos) register(u *kratosUser) error {
 	_, err := ask(r.http, "POST", r.admin+"/admin/identities", nil, fmt.Sprintf(
 		`{"schema_id":"default","traits":{"email":%q},"credentials":{"password":{"config":{"password":%q}}}}`, u.email, u.password))
@@ -251,7 +251,7 @@ func (r *runningKratos) register(u *kratosUser) error {
 	return err
 }
 
-// flow begins a flow and gives its id and what it shows.
+// flow begins a flow of Kratos, and returns its id and what it shows.
 func (r *runningKratos) flow(path, session string) (id string, shown object, err error) {
 	shown, err = ask(r.http, "GET", r.public+"/self-service/"+path, http.Header{"X-Session-Token": {session}}, "")
 	id, _ = shown["id"].(string)
@@ -272,7 +272,7 @@ func (r *runningKratos) signIn(u *kratosUser) (session string, err error) {
 	return session, err
 }
 
-// enrol gives a session's user an authenticator, and its secret.
+// enrol enrols an authenticator app for the user of a session, and returns its secret.
 func (r *runningKratos) enrol(session string) (secret string, err error) {
 	id, shown, err := r.flow("settings/api", session)
 	if err != nil {

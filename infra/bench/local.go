@@ -17,8 +17,8 @@ import (
 	"github.com/pquerna/otp/totp"
 )
 
-// localServer measures verify on the local server with its durable store, over loopback HTTP. The challenges are begun
-// outside the timed phase, each by a user of its own who has enrolled an authenticator app.
+// localServer measures verify on the local server with its durable store, over HTTP on loopback. The challenges are begun
+// before the timed phase, each by another user, who has enrolled an authenticator app.
 func localServer(ctx context.Context, out io.Writer, o options) error {
 	dir, err := os.MkdirTemp("", "countersign-bench")
 	if err != nil {
@@ -43,15 +43,15 @@ func localServer(ctx context.Context, out io.Writer, o options) error {
 		fmt.Fprintf(out, "| %d at a time | %s |\n", atOnce, cells(rounds))
 		every = append(every, rounds...)
 	}
-	fmt.Fprintf(out, "\nMedian of %d rounds of %d verifies by %s, each a conditional write that is synced to disk before the answer; "+
-		"client on the same cores. From exec to ready: %.0f ms.\n", o.rounds, o.verifies, factorName, median(every, func(f figures) float64 { return f.ready }))
+	fmt.Fprintf(out, "\nEach figure is the median of %d rounds of %d verifies by %s. Each verify is a conditional write that is synced to disk before the answer. "+
+		"The client runs on the same cores. The server is ready %.0f ms after its exec.\n", o.rounds, o.verifies, factorName, median(every, func(f figures) float64 { return f.ready }))
 	return nil
 }
 
-// factorName says by what second factor the local server's sign-ins are.
+// factorName names the second factor with which users sign in to the local server.
 const factorName = "an authenticator app"
 
-// A local is the local server, with an empty store each time it is opened.
+// A local is the local server. Each time it is opened, its store is empty.
 type local struct{ binary, dir string }
 
 func buildLocal(ctx context.Context, dir string) (*local, error) {
@@ -87,7 +87,7 @@ func (l *local) open(context.Context) (running, error) {
 	return r, nil
 }
 
-// A runningLocal is a local server that runs.
+// A runningLocal is a running local server.
 type runningLocal struct {
 	base, key, data string
 	http            *http.Client
@@ -102,7 +102,7 @@ func (l *runningLocal) close() {
 	os.RemoveAll(l.data)
 }
 
-// prepare enrols authenticator apps and begins challenges.
+// prepare enrols authenticator apps, and begins challenges.
 func (l *runningLocal) prepare(_ context.Context, n, atOnce int) (complete func(i int) error, err error) {
 	if _, err := l.call("PUT", "/v1/orgs/bench/policy", `{"trust":{"days":0}}`); err != nil {
 		return nil, err
@@ -123,7 +123,7 @@ func (l *runningLocal) prepare(_ context.Context, n, atOnce int) (complete func(
 	}); err != nil {
 		return nil, err
 	}
-	if _, err := l.call("GET", "/local/outbox", ""); err != nil { // it answers when what came of all that is handed on
+	if _, err := l.call("GET", "/local/outbox", ""); err != nil { // the server answers this call after it has handed on all events
 		return nil, err
 	}
 	return func(i int) error {
@@ -136,7 +136,7 @@ func (l *runningLocal) prepare(_ context.Context, n, atOnce int) (complete func(
 	}, nil
 }
 
-// enrol gives a user an authenticator app, and its secret.
+// enrol enrols an authenticator app for a user, and returns its secret.
 func (l *runningLocal) enrol(user string) (secret string, err error) {
 	begun, err := l.call("POST", "/v1/enrolments", `{"kind":"totp",`+user+"}")
 	if err != nil {
@@ -152,8 +152,8 @@ func (l *runningLocal) enrol(user string) (secret string, err error) {
 	return secret, err
 }
 
-// nextCode is what an authenticator app shows that is a step of 30 s ahead, which a policy lets it be by default. It is
-// good even where the code of this step is spent.
+// nextCode returns what an authenticator app shows whose clock is 30 seconds ahead, which the default policy allows. That code
+// is good even if the code of this time step is spent.
 func nextCode(secret string, now time.Time) (string, error) {
 	return totp.GenerateCode(secret, now.Add(30*time.Second))
 }
@@ -169,10 +169,11 @@ func (l *runningLocal) call(method, path, body string) (object, error) {
 	return ask(l.http, method, l.base+path, header, body)
 }
 
-// reauthenticated is the header by which the client says when it has checked the password.
+// reauthenticated is the header in which a client says when it has checked the password.
 const reauthenticated = "Countersign-Reauthenticated-At"
 
-// ask makes a request with a body of JSON, if any, and gives the JSON object that answers it. What isn't 2xx is an error.
+// ask makes a request, with a JSON body unless body is empty, and returns the JSON object of the answer. It returns an error
+// for every status but 2xx.
 func ask(client *http.Client, method, url string, header http.Header, body string) (object, error) {
 	request, err := http.NewRequest(method, url, strings.NewReader(body))
 	if err != nil {

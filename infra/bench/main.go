@@ -1,11 +1,12 @@
-// Command bench measures what Countersign costs and how fast it is. It prints the tables with how they were made, and writes
-// them into infra/bench/RESULTS.md, of which README quotes four lines: no figure in either file is typed by hand.
+// Command bench measures what Countersign costs and how fast it is. It prints tables, and says how they were made. It writes
+// the same tables into infra/bench/RESULTS.md, and puts four lines of figures from there into README. So no figure in either
+// file is typed by hand.
 //
-// Machines are noisy: what is compared is run in turn, several rounds, and the median is given. What is counted (round
-// trips, items, request units) is exact.
+// Machines are noisy. Therefore things that are compared run in turn, in several rounds, and a figure is the median of them.
+// What is counted (round trips, items, request units) is exact.
 //
-// It sends nothing beyond this machine but to package registries, where it installs what it compares with, and ends the
-// processes it started.
+// It refuses to leave anything running: it stops every process that it has started. It sends nothing beyond this machine, except
+// to package registries, from which it gets what it compares with.
 package main
 
 import (
@@ -23,20 +24,20 @@ import (
 	"time"
 )
 
-// options say how thoroughly to measure.
+// options says what to measure, and how thoroughly.
 type options struct {
-	verifies int // in a round on a server
-	rounds   int // of which the median is given
+	verifies int // how many verifies a round on a server has
+	rounds   int // how many rounds there are
 	write    bool
-	only     string // names of sections, between commas; empty: all
+	only     string // names of sections, separated by commas; empty means all
 	peers    bool
 }
 
-// A section is one table, or several that belong together.
+// A section is a part of the results, with one table or several.
 type section struct {
 	name    string
-	title   string // in the file of results
-	exact   bool   // it is the same on every day and machine
+	title   string // the heading in the file of results
+	exact   bool   // the result is the same on every machine, so no date and machine are given
 	measure func(context.Context, io.Writer, options) error
 }
 
@@ -52,11 +53,11 @@ func sections() []section {
 
 func main() {
 	var o options
-	flag.IntVar(&o.verifies, "n", 2000, "verifies in a round on a server")
-	flag.IntVar(&o.rounds, "rounds", 5, "rounds, of which the median is given")
-	flag.BoolVar(&o.write, "write", true, "put the tables that were measured into "+resultsFile+", and what "+quotingFile+" quotes of them there")
-	flag.StringVar(&o.only, "only", "", "the sections to measure, between commas: "+strings.Join(names(), ", ")+" (default all)")
-	flag.BoolVar(&o.peers, "peers", false, "measure what a user would pick instead, too; it is downloaded and built first")
+	flag.IntVar(&o.verifies, "n", 2000, "how many verifies a round on a server has, at least 100")
+	flag.IntVar(&o.rounds, "rounds", 5, "how many rounds to measure; a figure is their median")
+	flag.BoolVar(&o.write, "write", true, "write the measured tables into "+resultsFile+", and the lines that quote them into "+quotingFile)
+	flag.StringVar(&o.only, "only", "", "measure only these sections, separated by commas: "+strings.Join(names(), ", "))
+	flag.BoolVar(&o.peers, "peers", false, "also measure other products, which are downloaded and built first")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -85,7 +86,7 @@ func bench(ctx context.Context, o options) error {
 		}
 	}
 	if o.rounds < 1 || o.verifies < 100 {
-		return errors.New("at least 1 round of 100 verifies")
+		return errors.New("there must be at least 1 round, and at least 100 verifies in it")
 	}
 	root, err := moduleFolder(ctx)
 	if err != nil {
@@ -100,7 +101,7 @@ func bench(ctx context.Context, o options) error {
 			continue
 		}
 		if s.name == "peers" && !o.peers {
-			fmt.Println("Other products were not measured: it takes `-peers`, which downloads and builds them.")
+			fmt.Println("Other products were not measured. To measure them, add -peers, which downloads and builds them.")
 			continue
 		}
 		var tables bytes.Buffer

@@ -14,34 +14,34 @@ import (
 	"time"
 )
 
-// machine says what kind of machine this is.
+// machine describes this machine.
 func machine() string {
 	return fmt.Sprintf("%d cores, %s/%s, %s", runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version())
 }
 
-// figures are what one round on a server gave.
+// figures are the results of one round on a server.
 type figures struct {
-	perSecond, p50, p99, cpu float64 // of what was completed; ms, ms, ms each
-	resident                 float64 // MB, of the server without its store's processes
-	ready                    float64 // ms from exec
+	perSecond, p50, p99, cpu float64 // how many were completed in a second; the percentiles of their times and the processor time of each, in ms
+	resident                 float64 // memory in MB of the server, without the processes of its store
+	ready                    float64 // time from exec until the server is ready, in ms
 }
 
-// A contender is a server that second factors can be completed on.
+// A contender is a server whose second step can be measured.
 type contender interface {
-	// open starts a server and answers when it is ready.
+	// open starts a server, and returns when it is ready.
 	open(context.Context) (running, error)
 }
 
-// A running server can be measured.
+// A running is a server that runs.
 type running interface {
-	// prepare begins n sign-ins and gives what completes them, each once.
+	// prepare begins n sign-ins. complete completes one of them, once.
 	prepare(ctx context.Context, n, atOnce int) (complete func(i int) error, err error)
-	// processes are those that do the work, its store's too; the first of them is the server's own.
+	// processes returns the ids of the server's process, which comes first, and of the processes of its store.
 	processes() []int
 	close()
 }
 
-// measure starts a server, begins sign-ins on it, and times how they are completed.
+// measure starts a server, begins n sign-ins, and measures how they are completed, atOnce at a time.
 func measure(ctx context.Context, c contender, n, atOnce int) (f figures, err error) {
 	begun := time.Now()
 	r, err := c.open(ctx)
@@ -84,7 +84,7 @@ func median(rounds []figures, of func(figures) float64) float64 {
 	return values[len(values)/2]
 }
 
-// cells are those of a row: the medians of several rounds.
+// cells returns the cells of a row, which are the medians of several rounds.
 func cells(rounds []figures) string {
 	return fmt.Sprintf("%.0f | %.1f | %.1f | %.2f | %.0f",
 		median(rounds, func(f figures) float64 { return f.perSecond }), median(rounds, func(f figures) float64 { return f.p50 }),
@@ -92,7 +92,7 @@ func cells(rounds []figures) string {
 		median(rounds, func(f figures) float64 { return f.resident }))
 }
 
-// all does n things, so many at a time, and says how long each took. It goes on after one that failed.
+// all calls do n times, atOnce at a time, and returns how long each call took. It goes on after an error.
 func all(n, atOnce int, do func(i int) error) ([]time.Duration, error) {
 	took, errs := make([]time.Duration, n), make([]error, atOnce)
 	next := make(chan int)
@@ -116,7 +116,7 @@ func all(n, atOnce int, do func(i int) error) ([]time.Duration, error) {
 	return took, errors.Join(errs...)
 }
 
-// cpuMS is the processor time that the threads of a process have used; 0: it can't be told here.
+// cpuMS returns the processor time that the threads of a process have used, in ms. It is 0 if this machine doesn't say it.
 // https://docs.kernel.org/scheduler/sched-stats.html
 func cpuMS(pid int) (ms float64) {
 	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
@@ -129,7 +129,7 @@ func cpuMS(pid int) (ms float64) {
 	return ms
 }
 
-// residentMB is a process's resident memory; 0: it can't be told here.
+// residentMB returns the resident memory of a process in MB. It is 0 if this machine doesn't say it.
 func residentMB(pid int) float64 {
 	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	_, rest, _ := strings.Cut(string(status), "VmRSS:")
@@ -137,7 +137,7 @@ func residentMB(pid int) float64 {
 	return kb / 1024
 }
 
-// family is a process with all that it started, and they.
+// family returns the ids of a process and of all its descendants.
 func family(pid int) []int {
 	found := []int{pid}
 	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))

@@ -7,10 +7,11 @@ import (
 	"os"
 )
 
-// peerVerifies is how many second factors are completed in a round beside a peer: to begin one takes a peer several calls.
+// peerVerifies is how many sign-ins a round has. There are fewer than in the other sections, because it takes several calls to
+// begin one on another product.
 const peerVerifies = 200
 
-// peers measures what a user would pick instead, in turn with the local server.
+// peers measures other products in turn with the local server.
 func peers(ctx context.Context, out io.Writer, o options) error {
 	dir, err := os.MkdirTemp("", "countersign-bench")
 	if err != nil {
@@ -25,7 +26,7 @@ func peers(ctx context.Context, out io.Writer, o options) error {
 		"|---|---|---|---|---|---|---|\n")
 	theirs, err := buildKratos(ctx, dir)
 	if err != nil {
-		fmt.Fprintf(out, "| Ory Kratos %s | could not be had: %v |\n", kratosVersion, err)
+		fmt.Fprintf(out, "| Ory Kratos %s | could not be measured: %v |\n", kratosVersion, err)
 		return nil
 	}
 	defer theirs.close()
@@ -45,13 +46,13 @@ func peers(ctx context.Context, out io.Writer, o options) error {
 	ready := func(f figures) float64 { return f.ready }
 	fmt.Fprintf(out, "| Countersign's local server, by %s | %s | %.0f |\n", factorName, cells(our), median(our, ready))
 	fmt.Fprintf(out, "| Ory Kratos %s on PostgreSQL, by TOTP | %s | %.0f |\n", kratosVersion, cells(their), median(their, ready))
-	fmt.Fprintf(out, "\nMedian of %d rounds of %d, run in turn; passwords, enrolment and the begin of the second step are outside of what is timed. Both sync to disk what they answer to.\n\n"+
+	fmt.Fprintf(out, "\nEach figure is the median of %d rounds of %d sign-ins. The products run in turn. Passwords, enrolments and the begin of the second step are not timed. Both products sync a sign-in to disk before they answer.\n\n"+
 		"| beside Kratos | measured | target | |\n|---|---|---|---|\n", o.rounds, peerVerifies)
 	for _, row := range []struct {
 		name string
 		of   func(figures) float64
 		most float64
-		more bool // is better
+		more bool // whether more is better
 	}{
 		{"per second", func(f figures) float64 { return f.perSecond }, 5, true},
 		{"p50", func(f figures) float64 { return f.p50 }, 5, false},

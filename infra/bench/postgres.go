@@ -14,17 +14,18 @@ import (
 	"time"
 )
 
-// A postgres is a PostgreSQL server on 127.0.0.1 with an empty database and its own settings, so that it syncs what it
-// commits.
+// A postgres is a PostgreSQL server on 127.0.0.1. It has an empty database and the default settings, with which it syncs each
+// commit to disk.
 type postgres struct {
 	command  *exec.Cmd
-	programs string // folder
+	programs string // the folder of its programs
 	dir      string
 	port     string
 	dsn      string
 }
 
-// openPostgres starts Debian's PostgreSQL, as the user postgres if this is root, as it refuses to run as root.
+// openPostgres starts the PostgreSQL of Debian. If this process is root, the server runs as the user postgres, because it
+// refuses to run as root.
 func openPostgres(ctx context.Context) (_ *postgres, err error) {
 	p := &postgres{}
 	defer func() {
@@ -35,7 +36,7 @@ func openPostgres(ctx context.Context) (_ *postgres, err error) {
 	}()
 	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
 	if len(found) == 0 {
-		return nil, errors.New("it isn't here; on Debian: apt-get install postgresql")
+		return nil, errors.New("it is not installed; on Debian: apt-get install postgresql")
 	}
 	p.programs = filepath.Dir(found[len(found)-1])
 	if p.dir, err = os.MkdirTemp("", "countersign-bench-postgres"); err != nil {
@@ -46,9 +47,9 @@ func openPostgres(ctx context.Context) (_ *postgres, err error) {
 		return nil, err
 	}
 	data := filepath.Join(p.dir, "data")
-	make := exec.CommandContext(ctx, filepath.Join(p.programs, "initdb"), "-D", data, "-U", "bench", "-A", "trust", "-E", "UTF8", "--locale=C")
-	make.SysProcAttr, make.Dir = as, p.dir
-	if said, err := make.CombinedOutput(); err != nil {
+	initialise := exec.CommandContext(ctx, filepath.Join(p.programs, "initdb"), "-D", data, "-U", "bench", "-A", "trust", "-E", "UTF8", "--locale=C")
+	initialise.SysProcAttr, initialise.Dir = as, p.dir
+	if said, err := initialise.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("initdb: %w\n%s", err, said)
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -69,7 +70,7 @@ func openPostgres(ctx context.Context) (_ *postgres, err error) {
 	})
 }
 
-// syncing says whether a commit waits until it is on disk, as it does by itself. What is outside of what is timed needn't.
+// syncing sets whether a commit waits until it is on disk, which is the default. Outside of the timed phase it need not.
 func (p *postgres) syncing(ctx context.Context, on bool) error {
 	word := map[bool]string{true: "on", false: "off"}[on]
 	set := exec.CommandContext(ctx, filepath.Join(p.programs, "psql"), "-q", "-d", p.dsn,
@@ -80,7 +81,7 @@ func (p *postgres) syncing(ctx context.Context, on bool) error {
 	return nil
 }
 
-// close ends the server at once; nothing of it is kept.
+// close stops the server at once, and removes its data.
 func (p *postgres) close() {
 	if p.command != nil && p.command.Process != nil {
 		p.command.Process.Signal(syscall.SIGQUIT)
@@ -91,7 +92,8 @@ func (p *postgres) close() {
 	}
 }
 
-// anybody gives what a process is to be run as so that it isn't root, and hands it a folder.
+// anybody returns the attributes with which a process runs as the user postgres if this process is root, and makes that user
+// the owner of dir.
 func anybody(dir string) (*syscall.SysProcAttr, error) {
 	if os.Getuid() != 0 {
 		return nil, nil
@@ -115,7 +117,7 @@ func anybody(dir string) (*syscall.SysProcAttr, error) {
 	return nil, errors.New("there is no user postgres")
 }
 
-// until tries something every few milliseconds until it succeeds, for a minute at the most.
+// until calls do every few milliseconds until it succeeds, for at most a minute.
 func until(ctx context.Context, do func() error) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()

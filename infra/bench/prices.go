@@ -4,11 +4,11 @@ package main
 type price struct {
 	usd  float64
 	unit string
-	page string // where the list is
-	seen string // when somebody who copied from there said so; empty: noted from memory
+	page string // the page of the price list
+	seen string // the month in which somebody noted it from a copy of the page; empty if it was noted from memory
 }
 
-// pricesOf is of where and when the list is. Free tiers and discounts for volume are left out.
+// pricesOf is the region and the year of the prices. Free tiers and discounts for volume are left out.
 const pricesOf = "us-east-1 in 2026"
 
 // prices are Amazon's list prices, in USD.

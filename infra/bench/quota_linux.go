@@ -13,15 +13,15 @@ import (
 	"time"
 )
 
-// cpuPeriod is the one over which a quota holds, in microseconds: short enough for quotas of a few milliseconds.
+// cpuPeriod is the period of a quota in microseconds. It is short, because some of the measured times are short.
 const cpuPeriod = 20_000
 
-// newSlot makes a cgroup with the share of a core that Lambda gives a function with so much memory: MB/1769.
+// newSlot makes a cgroup with the share of a core that Lambda gives a function with this memory, in MB, which is MB/1769.
 // https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
 func newSlot(memory int) (*slot, error) {
 	name := fmt.Sprintf("countersign-bench-%d-%d", os.Getpid(), memory)
 	quota := strconv.Itoa(cpuPeriod * memory / 1769)
-	// Version 1: a hierarchy for the processor, in which a thread has a place of its own.
+	// In version 1 of cgroups the processor has a hierarchy of its own, and each thread can be in another group.
 	if own, err := ownGroup("cpu"); err == nil {
 		s := &slot{dir: filepath.Join(own, name), tasks: "tasks", group: filepath.Join(own, "tasks")}
 		if err := os.Mkdir(s.dir, 0o755); err != nil {
@@ -29,7 +29,7 @@ func newSlot(memory int) (*slot, error) {
 		}
 		return s, errors.Join(s.set("cpu.cfs_period_us", strconv.Itoa(cpuPeriod)), s.set("cpu.cfs_quota_us", quota))
 	}
-	// Version 2: one hierarchy. The group is made at its root, as its others are.
+	// In version 2 there is one hierarchy, and the group is made at its root.
 	const root = "/sys/fs/cgroup"
 	if _, err := os.Stat(filepath.Join(root, "cgroup.controllers")); err != nil {
 		return nil, errors.New("no cgroup of this machine has a quota for the processor")
@@ -44,7 +44,7 @@ func newSlot(memory int) (*slot, error) {
 	return s, nil
 }
 
-// ownGroup is the folder of the group that this process is in, in the hierarchy of a controller of version 1.
+// ownGroup returns the folder of the group of this process, in the hierarchy of a controller of version 1.
 func ownGroup(controller string) (string, error) {
 	said, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
@@ -58,7 +58,7 @@ func ownGroup(controller string) (string, error) {
 			return dir, err
 		}
 	}
-	return "", fmt.Errorf("no hierarchy of %s", controller)
+	return "", fmt.Errorf("there is no hierarchy for %s", controller)
 }
 
 func (s *slot) set(file, value string) error {
@@ -67,7 +67,7 @@ func (s *slot) set(file, value string) error {
 
 func (s *slot) procs() string { return filepath.Join(s.dir, "cgroup.procs") }
 
-// startIn starts a command inside the slot, so that not even its first instruction is outside.
+// startIn starts a command in the slot. The command is in the slot from its first instruction on.
 func (s *slot) startIn(c *exec.Cmd) (at time.Time, err error) {
 	if s.tasks == "" {
 		dir, err := os.Open(s.dir)
@@ -79,7 +79,7 @@ func (s *slot) startIn(c *exec.Cmd) (at time.Time, err error) {
 		at = time.Now()
 		return at, c.Start()
 	}
-	// A child is where the thread was that made it.
+	// A child process begins in the group of the thread that starts it.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	thread := strconv.Itoa(syscall.Gettid())
@@ -91,10 +91,10 @@ func (s *slot) startIn(c *exec.Cmd) (at time.Time, err error) {
 	return at, errors.Join(err, os.WriteFile(s.group, []byte(thread), 0))
 }
 
-// remove takes the slot away, once what was in it has ended.
+// remove removes the cgroup. All its processes must have ended.
 func (s *slot) remove() error { return os.Remove(s.dir) }
 
-// evict has the kernel forget what it holds of a file in memory. https://man7.org/linux/man-pages/man2/posix_fadvise.2.html
+// evict removes a file from the page cache of the kernel. https://man7.org/linux/man-pages/man2/posix_fadvise.2.html
 func evict(path string) error {
 	f, err := os.Open(path)
 	if err != nil {

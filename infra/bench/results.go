@@ -27,10 +27,10 @@ several rounds. Times belong to the machine that is named, and only their ratios
 (round trips, items, request units) is exact.
 `
 
-// results are the tables of each section, by its name, as they stand in the file of results.
+// results has the text of each section in the file of results, by the name of the section.
 type results map[string]string
 
-// readResults reads what the file of results below root has. A file that isn't there yet has nothing.
+// readResults reads the file of results below root. If there is no file yet, the results are empty.
 func readResults(root string) (results, error) {
 	text, err := os.ReadFile(filepath.Join(root, resultsFile))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -51,7 +51,7 @@ func readResults(root string) (results, error) {
 	return found, nil
 }
 
-// write puts the results into their file, and the lines that README quotes into README.
+// write writes the results into their file, and the lines that quote them into README.
 func (r results) write(root string) error {
 	if err := os.WriteFile(filepath.Join(root, resultsFile), []byte(r.text()), 0o644); err != nil {
 		return err
@@ -63,7 +63,7 @@ func (r results) write(root string) error {
 	return between(filepath.Join(root, quotingFile), "bench", []byte(lines))
 }
 
-// text is the file of results, the same for the same results.
+// text returns the whole file of results.
 func (r results) text() string {
 	var out strings.Builder
 	out.WriteString(resultsHead)
@@ -78,7 +78,7 @@ func (r results) text() string {
 	return out.String()
 }
 
-// quoted are the four lines of figures that README has.
+// quoted returns the four lines of figures for README.
 func (r results) quoted() (string, error) {
 	var missing error
 	of := func(section, row, column string) string {
@@ -100,7 +100,7 @@ func (r results) quoted() (string, error) {
 	return lines, missing
 }
 
-// cell is what a table of a section has below the heading column, in the first row whose name ends in row.
+// cell returns the cell of a section's table that is in the column with that heading, in the first row whose name ends in row.
 func (r results) cell(section, row, column string) (string, error) {
 	var headings []string
 	for line := range strings.Lines(r[section]) {
@@ -122,7 +122,7 @@ func marks(name string) (begin, end []byte) {
 	return []byte("<!-- " + name + " -->\n"), []byte("<!-- /" + name + " -->\n")
 }
 
-// between replaces what stands in a file between the two marks of a name.
+// between replaces what is between the two marks of a name in a file.
 func between(path, name string, tables []byte) error {
 	text, err := os.ReadFile(path)
 	if err != nil {

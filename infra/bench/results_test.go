@@ -36,7 +36,7 @@ func TestAFileWithoutMarksIsLeftAsItIs(t *testing.T) {
 	}
 }
 
-// aTree has a copy of README and of the file of results.
+// aTree returns a folder with a copy of README and of the file of results.
 func aTree(t *testing.T) (root string) {
 	t.Helper()
 	root = t.TempDir()

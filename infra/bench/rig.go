@@ -22,22 +22,22 @@ import (
 	"countersign/pkg/store/dynamo"
 )
 
-// A rig is the built functions on what stands for Amazon.
+// A rig has the functions, built and running, and an account that stands in for Amazon.
 type rig struct {
 	amazon      *account
 	dir         string
-	module      string // the folder of the module
+	module      string // the folder of this project
 	table       string
 	apiKey      string
 	deployed    map[string]*template.Function
 	running     map[string]*function
-	in          *slot         // that functions are started in by call
-	ahead       time.Duration // of this machine's clock is theirs
-	metered     usage         // of calls and functions
-	users, orgs int           // so far
+	in          *slot         // the slot in which call starts functions; may be nil
+	ahead       time.Duration // how far the functions' clocks are ahead of the clock of this machine
+	metered     usage         // what calls and functions have used
+	users, orgs int           // how many were made so far
 }
 
-// openRig starts what stands for Amazon, builds the functions and makes a table with an API key and a policy.
+// openRig opens an account, builds the functions, and makes a table with an API key.
 func openRig(ctx context.Context) (_ *rig, err error) {
 	r := &rig{table: "countersign", running: map[string]*function{}}
 	defer func() {
@@ -73,7 +73,7 @@ func openRig(ctx context.Context) (_ *rig, err error) {
 	return r, nil
 }
 
-// service makes a table and gives the domain on it, without keys.
+// service makes a table, and returns a service on it that has no key ring.
 func (r *rig) service(ctx context.Context, table string) (*mfa.Service, error) {
 	admin := dynamo.LocalClient(r.amazon.Table)
 	if err := dynamo.CreateTable(ctx, admin, table); err != nil {
@@ -84,7 +84,7 @@ func (r *rig) service(ctx context.Context, table string) (*mfa.Service, error) {
 
 const issuer = "https://bench.example"
 
-// moduleFolder is where the module is that the command is run in.
+// moduleFolder returns the folder of this project, which must be around the folder in which the command is run.
 func moduleFolder(ctx context.Context) (string, error) {
 	listed, err := exec.CommandContext(ctx, "go", "list", "-f", "{{.Module.Dir}}", "countersign/pkg/cloud").Output()
 	if err != nil {
@@ -93,8 +93,8 @@ func moduleFolder(ctx context.Context) (string, error) {
 	return strings.TrimSpace(string(listed)), nil
 }
 
-// build builds the functions as for Amazon, but for this machine, and with the bench's own root in the place of the first
-// of the five that they trust, so that they read as many and find theirs among them.
+// build builds the functions for this machine, with the same flags as for Amazon. The root of the bench takes the place of the
+// first of the roots that the functions trust, so that they still read as many.
 func (r *rig) build(ctx context.Context) error {
 	module, err := moduleFolder(ctx)
 	if err != nil {
@@ -124,7 +124,7 @@ func (r *rig) build(ctx context.Context) error {
 	return goBuild(ctx, r.module, nil, append(flags, "-o", r.dir+string(filepath.Separator), "./functions/...", "./infra/bench/hello")...)
 }
 
-// goBuild runs go build in a folder, for static binaries.
+// goBuild runs go build in a folder. The programs that it builds are static.
 func goBuild(ctx context.Context, dir string, environment []string, args ...string) error {
 	build := exec.CommandContext(ctx, "go", append([]string{"build"}, args...)...)
 	build.Dir = dir
@@ -135,7 +135,7 @@ func goBuild(ctx context.Context, dir string, environment []string, args ...stri
 	return nil
 }
 
-// environment is what a function finds in its: what the template says, and in place of that where Amazon is played.
+// environment returns the environment of a function: what the template says, and the addresses of the stand-ins.
 func (r *rig) environment(step string) ([]string, error) {
 	all, err := r.deployed[step].Variables(map[string]string{
 		"Table": r.table, "Key.Arn": amazon.KeyARN, "Bus": amazon.Bus, "Issuer": issuer, "SenderAddress": amazon.Sender, "SenderName": "Countersign",
@@ -150,19 +150,19 @@ func (r *rig) environment(step string) ([]string, error) {
 	), err
 }
 
-// move lets it be another time for the functions: those that run are ended.
+// move sets how far the functions' clocks are ahead, and kills the functions that run.
 func (r *rig) move(ahead time.Duration) {
 	r.stop()
 	r.ahead = ahead
 }
 
-// now is the functions' time.
+// now returns the time by the functions' clocks.
 func (r *rig) now() time.Time { return time.Now().UTC().Add(r.ahead) }
 
-// program is the path of a bootstrap.
+// program returns the path of a bootstrap.
 func (r *rig) program(step string) string { return filepath.Join(r.dir, step) }
 
-// function is the running process of a step; it is started if there is none.
+// function returns the running process of a step, and starts one if there is none.
 func (r *rig) function(ctx context.Context, step string) (*function, error) {
 	if f := r.running[step]; f != nil {
 		return f, nil
@@ -178,7 +178,7 @@ func (r *rig) function(ctx context.Context, step string) (*function, error) {
 	return f, err
 }
 
-// stop ends all functions.
+// stop kills all functions.
 func (r *rig) stop() {
 	for step, f := range r.running {
 		f.Kill()
@@ -194,7 +194,7 @@ func (r *rig) close() {
 	os.RemoveAll(r.dir)
 }
 
-// payload is a call as the HTTP API hands it to a function, of a client that checks passwords at that time.
+// payload returns the event that the HTTP API makes of a call. The client of the call has checked the password at that time.
 func payload(key, method, path string, body object, at time.Time) ([]byte, error) {
 	text, err := json.Marshal(body)
 	if err != nil {
@@ -220,14 +220,14 @@ func payload(key, method, path string, body object, at time.Time) ([]byte, error
 	return json.Marshal(e)
 }
 
-// opened gives what a function answered to a call; what isn't 2xx is an error.
+// opened returns the JSON object of a function's answer. It returns an error for every status but 2xx.
 func opened(answer []byte) (object, error) {
 	var said events.APIGatewayV2HTTPResponse
 	if err := json.Unmarshal(answer, &said); err != nil {
 		return nil, err
 	}
 	if said.StatusCode/100 != 2 {
-		return nil, fmt.Errorf("answered %d %s", said.StatusCode, said.Body)
+		return nil, fmt.Errorf("the answer is %d %s", said.StatusCode, said.Body)
 	}
 	var body object
 	return body, json.Unmarshal([]byte(said.Body), &body)
@@ -252,7 +252,7 @@ func (r *rig) call(ctx context.Context, step, method, path string, body object) 
 	return said, nil
 }
 
-// invoke has the function of a step work on an event, and meters it.
+// invoke gives the function of a step an event, and meters that.
 func (r *rig) invoke(ctx context.Context, step string, event []byte) ([]byte, error) {
 	f, err := r.function(ctx, step)
 	if err != nil {
@@ -266,30 +266,30 @@ func (r *rig) invoke(ctx context.Context, step string, event []byte) ([]byte, er
 	return answer, err
 }
 
-// policy puts a profile in force for an org.
+// policy puts the policy of an org, which is that of a profile.
 func (r *rig) policy(ctx context.Context, org, profile string) error {
 	_, err := r.call(ctx, "policy", "PUT", "/v1/orgs/"+org+"/policy", object{"profile": profile, "acknowledge": true})
 	return err
 }
 
-// A person is one who signs in.
+// A person is a user who signs in.
 type person struct{ org, id, email string }
 
 func (p person) user() object { return object{"id": p.id, "email": p.email} }
 
-// newPerson is one of an org whom nobody has seen yet, with an id as long as an application's often are (a UUID).
+// newPerson returns a user of an org who was never seen. The id is as long as a UUID, because applications often use these.
 func (r *rig) newPerson(org string) person {
 	r.users++
 	return person{org, fmt.Sprintf("00000000-0000-4000-8000-%012d", r.users), fmt.Sprintf("somebody.%d@bench.example", r.users)}
 }
 
-// browser is where a sign-in comes from: a user agent as long as they are.
+// browser is the context of a sign-in. Its user agent is as long as those of real browsers.
 var browser = object{
 	"ip":         "203.0.113.147",
 	"user_agent": "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
 }
 
-// start begins a sign-in and gives the answer.
+// start begins a sign-in, and returns the answer.
 func (r *rig) start(ctx context.Context, p person, trust string) (object, error) {
 	body := object{"org": p.org, "user": p.user(), "context": browser}
 	if trust != "" {
@@ -298,7 +298,7 @@ func (r *rig) start(ctx context.Context, p person, trust string) (object, error)
 	return r.call(ctx, "challenge", "POST", "/v1/challenges", body)
 }
 
-// challenged begins a sign-in that must end in a challenge, and gives its id.
+// challenged begins a sign-in, and returns the id of the challenge. It returns an error if the user isn't asked.
 func (r *rig) challenged(ctx context.Context, p person) (string, error) {
 	said, err := r.start(ctx, p, "")
 	if err != nil {
@@ -312,7 +312,7 @@ func (r *rig) challenged(ctx context.Context, p person) (string, error) {
 	return id, nil
 }
 
-// enrol gives a person an authenticator app, and its secret.
+// enrol enrols an authenticator app for a person, and returns its secret.
 func (r *rig) enrol(ctx context.Context, p person) (secret string, err error) {
 	begun, err := r.call(ctx, "enrol", "POST", "/v1/enrolments", object{"org": p.org, "user": p.user(), "kind": "totp"})
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"countersign/infra/dynamolocal/dynamolocaltest"
 )
 
-// shared is a rig for all tests, since it takes some time to build.
+// shared is one rig for all tests, because building it takes some time.
 var shared struct {
 	once sync.Once
 	rig  *rig

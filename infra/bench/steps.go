@@ -14,7 +14,7 @@ func countedSteps(_ context.Context, out io.Writer, _ options) error {
 	for _, c := range mfatest.Costs() {
 		fmt.Fprintf(out, "| %s | %d | %d |\n", c.Step, c.Rounds, c.Items)
 	}
-	fmt.Fprint(out, "\nA test of package mfa counts each row between the domain and its store, and fails when one changes. Reads side by side "+
-		"are one round trip: the test holds each of them until all have begun.\n")
+	fmt.Fprint(out, "\nA test of package mfa counts the calls of the store for each row, and fails if a row changes. Reads that are made at the same time "+
+		"count as one round trip. The test makes sure of that: it holds each of them until all have begun.\n")
 	return nil
 }

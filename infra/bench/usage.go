@@ -6,32 +6,32 @@ import (
 	"strings"
 )
 
-// A usage is what was asked of Amazon, in what it charges for.
+// A usage says how much was used of everything that Amazon charges for.
 type usage struct {
-	reads, writes float64 // DynamoDB's request units
-	refused       int     // requests that DynamoDB refused: it doesn't tell what they consumed
-	kms           int     // requests
+	reads, writes float64 // request units of DynamoDB
+	refused       int     // requests that DynamoDB has refused, for which it doesn't say what they consumed
+	kms           int     // requests to KMS
 	emails        int
-	busEvents     int // of up to 64 KB
-	calls         int // of the HTTP API
-	invocations   int // of functions
-	milliseconds  int // of functions, each invocation rounded up
-	logged        int // bytes
-	answered      int // bytes
-	activity      int // bytes of items of it that were put
+	busEvents     int // events on the bus, where each begun 64 KB counts as one
+	calls         int // calls of the HTTP API
+	invocations   int // invocations of functions
+	milliseconds  int // time of functions, where each invocation is rounded up
+	logged        int // bytes in logs
+	answered      int // bytes of answers to callers
+	activity      int // bytes of the items of activity that were put
 }
 
-// metering asks DynamoDB to tell what a request consumes.
+// metering returns the request with the wish that DynamoDB reports what it consumes.
 func metering(request []byte) []byte {
 	return append([]byte(`{"ReturnConsumedCapacity":"TOTAL",`), bytes.TrimPrefix(request, []byte("{"))...)
 }
 
-// A ledger has the sizes of a table's items, in bytes, by partition and sort key, as far as they were put through it.
+// A ledger has the sizes in bytes of the items that were put, by partition and sort key.
 type ledger map[[2]string]int
 
-// table adds a request to DynamoDB, which tells what it consumed, with two exceptions. A read, of an item or of a part of a
-// partition, is one unit at least; DynamoDB Local says none for a part that is empty. And of a transaction's items DynamoDB
-// Local counts those that consume the same once, so these are counted here: by the larger of what an item was and is.
+// table adds a request to DynamoDB. What it consumes is what DynamoDB Local reports, with two exceptions. A read consumes at
+// least one unit, but DynamoDB Local reports none for a query that finds nothing. And DynamoDB Local counts items of a
+// transaction only once if they consume the same. So these are counted here, by the larger of the sizes before and after.
 // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html
 func (u *usage) table(operation string, request []byte, status int, answer []byte, sizes ledger) {
 	var asked struct {
@@ -48,7 +48,7 @@ func (u *usage) table(operation string, request []byte, status int, answer []byt
 		u.refused++
 		return
 	}
-	json.Unmarshal(told.ConsumedCapacity, &consumed) // a transaction's and a batch's is a list, and isn't used here
+	json.Unmarshal(told.ConsumedCapacity, &consumed) // for a transaction and a batch this is a list, which is not used here
 	switch operation {
 	case "GetItem", "Query":
 		u.reads += max(1, consumed.CapacityUnits)
@@ -71,8 +71,8 @@ func (u *usage) table(operation string, request []byte, status int, answer []byt
 	}
 }
 
-// batchUnits are those of a strongly consistent read of several items: one for each 4 KB that is begun, and one for an item
-// that isn't there. What was left out of the answer will be asked for again.
+// batchUnits returns the units of a strongly consistent read of several items. That is one for each begun 4 KB, and one for an
+// item that doesn't exist. Keys that were not processed don't count, because they will be asked for again.
 func batchUnits(asked map[string]struct{ Keys []image }, answer []byte) (sum float64) {
 	var told struct {
 		Responses       map[string][]image
@@ -88,7 +88,7 @@ func batchUnits(asked map[string]struct{ Keys []image }, answer []byte) (sum flo
 	return sum
 }
 
-// put notes an item and gives the units that a plain write of it consumes.
+// put notes the size of an item, and returns the units that a plain write of it consumes.
 func (u *usage) put(i image, sizes ledger) float64 {
 	was, is := sizes[i.key()], i.size()
 	sizes[i.key()] = is
@@ -98,7 +98,7 @@ func (u *usage) put(i image, sizes ledger) float64 {
 	return units(max(was, is))
 }
 
-// units are those of a write of so many bytes, one for each KB that is begun.
+// units returns the units of a plain write, one for each begun KB.
 func units(bytes int) float64 { return float64(max(1, (bytes+1023)/1024)) }
 
 func (u *usage) add(v usage) {
@@ -108,7 +108,7 @@ func (u *usage) add(v usage) {
 	u.logged, u.answered, u.activity = u.logged+v.logged, u.answered+v.answered, u.activity+v.activity
 }
 
-// An image is an item as DynamoDB's protocol has it.
+// An image is an item in the protocol of DynamoDB.
 type image map[string]struct {
 	S, N string
 	B    []byte
@@ -116,7 +116,7 @@ type image map[string]struct {
 
 func (i image) key() [2]string { return [2]string{i["pk"].S, i["sk"].S} }
 
-// size is how many bytes an item has. A number takes one for two digits, and one more.
+// size returns the size of an item in bytes. A number takes one byte for each two digits, and one more.
 // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
 func (i image) size() (n int) {
 	for name, value := range i {

@@ -1,4 +1,4 @@
-// Command hello is the least that a function in Go can be: bench compares how long others take to start with it.
+// Command hello is the smallest function in Go. The bench compares the start of other functions with it.
 package main
 
 import (
