@@ -19,15 +19,15 @@ import (
 	"countersign/pkg/seal"
 )
 
-// An ask is one way in which a stranger asks about somebody: a bearer, and a call with it.
+// An ask is one way in which a stranger asks about a user: a bearer, and a call with it.
 type ask struct {
 	name    string
-	request func(p person) string // as it goes over the wire
-	status  int                   // of the answer, whoever it is about
-	own     bool                  // the bearer says who is read, not the path
+	request func(p person) string // makes the HTTP request about a user
+	status  int                   // the status of the answer, whichever user the request is about
+	own     bool                  // the bearer, and not the path, says which user is read
 }
 
-// asks are all of them: bearers that were made up, and genuine ones that are for something else.
+// asks returns all ways of asking, with bearers that were made up, and with genuine bearers that are for something else.
 func (d *deployment) asks(ctx context.Context) ([]ask, error) {
 	madeUp := seal.NewFilter()
 	host := strings.TrimPrefix(d.url, "http://")
@@ -59,7 +59,7 @@ func (d *deployment) asks(ctx context.Context) ([]ask, error) {
 		{name: "made-up csk_, user", request: func(p person) string { return request("GET", p.path(), apiKey, "") }, status: 401},
 		{name: "made-up cst_, verify", request: func(p person) string { return request("POST", challenge(p)+"/verify", challengeToken, code) }, status: 401},
 		{name: "made-up cse_, enrol", request: func(p person) string {
-			// A made-up token may carry anybody's challenge.
+			// Anybody can make up a token with the challenge of any user.
 			return request("POST", "/v1/enrolments", enrolmentToken(madeUp, p), `{"kind":"totp"}`)
 		}, status: 401},
 		{name: "csk_ of another org, start", request: func(p person) string { return request("POST", "/v1/challenges", limited, start(p)) }, status: 403},
@@ -85,7 +85,7 @@ func (d *deployment) newKey(ctx context.Context, limit string, scopes ...string)
 	return made.text("key"), err
 }
 
-// foreignTokens are a challenge token of another challenge, and an enrolment token of another org.
+// foreignTokens returns a token of another challenge, and an enrolment token of another org.
 func (d *deployment) foreignTokens(ctx context.Context) (challenge, enrolment string, err error) {
 	p := person{user: "user-99"}
 	if _, err := d.enrol(ctx, &p); err != nil {
@@ -103,7 +103,7 @@ func (d *deployment) foreignTokens(ctx context.Context) (challenge, enrolment st
 	return began.text("challenge.token"), must.text("enrolment.token"), err
 }
 
-// measure serves the local server on loopback and asks about everybody in every way.
+// measure serves the local server on loopback, and asks about every user in every way.
 func measure(ctx context.Context, samples int) (found table, err error) {
 	dir, err := os.MkdirTemp("", "countersign-timing")
 	if err != nil {
@@ -145,7 +145,8 @@ func measure(ctx context.Context, samples int) (found table, err error) {
 	return found, nil
 }
 
-// sample asks about each of people n times, in random order over one connection, and gives the times in microseconds.
+// sample asks about each of people n times, in random order over one connection, and returns the times in microseconds. It
+// returns an error if the answers are not all the same.
 func (a *ask) sample(ctx context.Context, address string, people []person, n int) ([][]float64, error) {
 	var dialer net.Dialer
 	connection, err := dialer.DialContext(ctx, "tcp", address)
@@ -159,7 +160,7 @@ func (a *ask) sample(ctx context.Context, address string, people []person, n int
 	for i, p := range people {
 		requests[i] = []byte(a.request(p))
 		if len(requests[i]) != len(requests[0]) {
-			return nil, errors.New("the requests differ in length, so their times would")
+			return nil, errors.New("the requests differ in length, so their times would differ too")
 		}
 		for range n {
 			order = append(order, i)
@@ -168,7 +169,7 @@ func (a *ask) sample(ctx context.Context, address string, people []person, n int
 	rand.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
 	times := make([][]float64, len(people))
 	var heard string
-	for k, i := range append(order[:min(len(order), 1000):min(len(order), 1000)], order...) { // the first thousand warm up
+	for k, i := range append(order[:min(len(order), 1000):min(len(order), 1000)], order...) { // the first thousand are for warming up
 		began := time.Now()
 		if _, err := connection.Write(requests[i]); err != nil {
 			return nil, err
@@ -187,7 +188,7 @@ func (a *ask) sample(ctx context.Context, address string, people []person, n int
 			heard = string(body)
 		}
 		if r.StatusCode != a.status || string(body) != heard {
-			return nil, fmt.Errorf("%s: heard %d %s, want %d %s", people[i].state, r.StatusCode, body, a.status, heard)
+			return nil, fmt.Errorf("%s: got %d %s, want %d %s", people[i].state, r.StatusCode, body, a.status, heard)
 		}
 		if k >= min(len(order), 1000) {
 			times[i] = append(times[i], float64(took.Nanoseconds())/1000)

@@ -1,18 +1,19 @@
-// Command timing shows that a stranger learns nothing of a user by how long an answer takes. It serves the local server's
-// real handler on loopback, over its embedded store, and asks about users of every state with bearers that were not made
-// here, and with genuine ones that don't fit the call. For each way of asking it compares the times for a user who was
-// never seen with those for every other user.
+// Command timing shows that a stranger learns nothing about a user from how long an answer takes. It serves the handler of the
+// local server on loopback, with its embedded store. It asks about users in every state, with bearers that were not made here
+// and with genuine bearers that don't fit the call. For each way of asking, it compares the times for a user who was never
+// seen with the times for every other user.
 //
-// The measure is dudect's (Reparaz, Balasch, Verbauwhede: "Dude, is my code constant time?", 2017): Welch's t over samples
-// taken in random order, once over all of them and once over those below each of a hundred thresholds, which crop what the
-// machine was doing otherwise. The largest |t| of these counts. Below 4.5 there is nothing to be seen.
+// It measures as dudect does (Reparaz, Balasch, Verbauwhede: "Dude, is my code constant time?", 2017). The samples are taken
+// in random order. Welch's t is computed over all of them, and over those below each of a hundred thresholds, which leave out
+// the times at which the machine did something else. The largest |t| counts. Below 4.5 no difference can be seen.
 //
-// A test that never fails shows nothing. So the program then builds itself once more, over a package mfa that reads the
-// account beside the key, as it did before the filter key came, and measures that: there |t| must be above 10, but where a
-// genuine enrolment token has its own user read and nobody else. The change is made by the compiler's -overlay, so no such
-// code is in the tree.
+// A measurement that never finds anything would show nothing. So the program then builds itself again, with a package mfa that
+// reads the account together with the key, and measures that build. There |t| must be above 10. The only exception is a
+// genuine enrolment token, with which the account of the token's own user is read. The flag -overlay of the compiler makes the
+// change, so the project has no such code.
 //
-// It fails when either isn't so. Machines are noisy, so it is no test of the suite; the suite tests the program.
+// The program fails if one of the two is not so. Machines are noisy, so the test suite doesn't run the full measurement. It
+// tests the program itself.
 package main
 
 import (
@@ -28,15 +29,15 @@ import (
 	"syscall"
 )
 
-// What is seen of a leak: below unseen nothing is, and above plain it can't be missed.
+// If |t| is below unseen, there is no difference to see. If it is above plain, there is one for sure.
 const (
 	unseen = 4.5
 	plain  = 10
 )
 
 func main() {
-	samples := flag.Int("samples", 20_000, "samples of each pair of users")
-	report := flag.String("report", "", "measure only this build, and write what was found to this file as JSON")
+	samples := flag.Int("samples", 20_000, "how many samples to take for each pair of users")
+	report := flag.String("report", "", "measure only this build, and write the result to this file as JSON")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -59,13 +60,13 @@ func run(ctx context.Context, out io.Writer, samples int, report string) error {
 		}
 		return os.WriteFile(report, text, 0o600)
 	}
-	fmt.Fprintf(out, "Largest |t| against an unknown user, over %d samples a pair:\n\n", samples)
+	fmt.Fprintf(out, "The largest |t| of each user against an unknown user, over %d samples for each pair:\n\n", samples)
 	found.print(out)
 	leaking, err := leak(ctx, samples)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "\nThe same for a build that reads the account beside the key:\n\n")
+	fmt.Fprintf(out, "\nThe same for a build that reads the account together with the key:\n\n")
 	leaking.print(out)
 	for _, row := range found {
 		if most := row.most(); most >= unseen {
@@ -74,13 +75,13 @@ func run(ctx context.Context, out io.Writer, samples int, report string) error {
 	}
 	for _, row := range leaking {
 		if most := row.most(); most <= plain && !row.Own {
-			return fmt.Errorf("%s: |t| of the build that leaks is %.1f, and must be above %d to show anything", row.Ask, most, plain)
+			return fmt.Errorf("%s: |t| of the build that leaks is %.1f, and must be above %d, because otherwise a leak would not be found", row.Ask, most, plain)
 		}
 	}
 	return nil
 }
 
-// leak measures a build that leaks.
+// leak measures a build that leaks whether a user exists.
 func leak(ctx context.Context, samples int) (found table, err error) {
 	dir, err := os.MkdirTemp("", "countersign-timing")
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// What is changed of the file that judges a bearer before anything is read, and into what.
+// judged is a part of step.go, where a bearer is judged before anything is read. readFirst takes its place.
 const (
 	judged = `	who, err := authenticate(filter, call, &st)
 	if err != nil {
@@ -22,8 +22,8 @@ const (
 `
 )
 
-// writeOverlay writes what the compiler's -overlay takes: a file of package mfa, changed so that the account is read for
-// whoever asks.
+// writeOverlay writes a file for the flag -overlay of go build. With it, step.go of package mfa is replaced by a copy that
+// reads the account for every caller.
 func writeOverlay(ctx context.Context, dir string) (path string, err error) {
 	folder, err := exec.CommandContext(ctx, "go", "list", "-f", "{{.Dir}}", "countersign/pkg/mfa").Output()
 	if err != nil {

@@ -19,27 +19,27 @@ import (
 	"countersign/pkg/seal"
 )
 
-// The org that everybody is of, and another.
+// All users belong to org. elsewhere is another org.
 const (
 	org       = "acme"
 	elsewhere = "globex"
 )
 
-// A person is a user of the org, with ids that name the user as a stranger would make them up: they are built from the
-// hash of org and user, as package mfa's comment says. The one who is asked has a real challenge.
+// A person is a user of the org. The ids of the person's challenge and enrolment are made as a stranger could make them up,
+// from the hash of org and user (see the package comment of mfa). Only the user in the state asked has a real challenge.
 type person struct {
 	state     string
 	user      string
-	challenge []byte // what its id holds
+	challenge []byte // what the id of the challenge carries
 }
 
-// A deployment is the local server, as its clients see it.
+// A deployment is the local server as a client sees it.
 type deployment struct {
 	url string
-	key string // of every scope
+	key string // an API key with every scope
 }
 
-// call makes one call and reads its answer, which must have the status.
+// call makes a call, and reads its answer. It returns an error if the status is not want.
 func (d *deployment) call(ctx context.Context, method, path string, body any, want int, header ...string) (answer, error) {
 	text, err := json.Marshal(body)
 	if err != nil {
@@ -76,10 +76,10 @@ func (d *deployment) call(ctx context.Context, method, path string, body any, wa
 	return a, err
 }
 
-// An answer is one in JSON.
+// An answer is the JSON object of an answer.
 type answer map[string]any
 
-// text is a field of the answer, by its dotted path; empty: there is none.
+// text returns a field of the answer, by its path with dots. It is empty if there is no such field.
 func (a answer) text(path string) string {
 	var here any = map[string]any(a)
 	for name := range strings.SplitSeq(path, ".") {
@@ -90,7 +90,7 @@ func (a answer) text(path string) string {
 	return s
 }
 
-// populate brings about users of every state. The first was never seen, nor was the second, who is the control.
+// populate makes users in every state. The first user was never seen. The second was never seen either, and is the control.
 func (d *deployment) populate(ctx context.Context) ([]person, error) {
 	policy := map[string]any{"trust": map[string]any{"days": 30, "cap": 20, "rotate": true}}
 	if _, err := d.call(ctx, "PUT", "/v1/orgs/"+org+"/policy", policy, 200, "If-Match", `"0"`); err != nil {
@@ -123,7 +123,7 @@ func (d *deployment) populate(ctx context.Context) ([]person, error) {
 	return people, nil
 }
 
-// route is the hash of the org, and that of org and user, as the ids and bearers of the user carry it.
+// route returns the hash of the org, followed by the hash of org and user, as the ids and bearers of the user carry it.
 func route(user string) []byte {
 	ofOrg, ofUser := sha256.Sum256(seal.Join(org)), sha256.Sum256(seal.Join(org, user))
 	return append(ofOrg[:16:16], ofUser[:16]...)
@@ -136,7 +136,7 @@ func (d *deployment) know(ctx context.Context, p *person) error {
 	return err
 }
 
-// code is what an app shows now.
+// code returns the code that an authenticator app shows now.
 func (d *deployment) code(ctx context.Context, secret string) (string, error) {
 	clock, err := d.call(ctx, "GET", "/local/clock", nil, 200)
 	if err != nil {
@@ -149,7 +149,7 @@ func (d *deployment) code(ctx context.Context, secret string) (string, error) {
 	return totp.GenerateCode(secret, now)
 }
 
-// enrol gives the user an app, and answers its secret. The code of this moment is then spent.
+// enrol enrols an authenticator app for the user, and returns its secret. The code of this moment is spent then.
 func (d *deployment) enrol(ctx context.Context, p *person) (secret string, err error) {
 	begun, err := d.call(ctx, "POST", "/v1/enrolments", map[string]any{
 		"org": org, "user": map[string]any{"id": p.user, "email": p.user + "@acme.example"}, "kind": mfa.TOTP,
@@ -206,7 +206,7 @@ func (d *deployment) lock(ctx context.Context, p *person) error {
 	}
 }
 
-// answer begins a sign-in of the user and answers it with what body makes of the code that the app shows.
+// answer begins a sign-in of the user, and answers it with what body makes from the code that the app shows.
 func (d *deployment) answer(ctx context.Context, p *person, secret string, body func(code string) map[string]any, want int) error {
 	id, err := d.start(ctx, p)
 	if err != nil {
@@ -234,7 +234,7 @@ func (d *deployment) trust(ctx context.Context, p *person) error {
 		return err
 	}
 	for i := range 20 {
-		if _, err := d.call(ctx, "POST", "/local/clock", map[string]any{"advance_s": 30}, 200); err != nil { // past the code that is spent
+		if _, err := d.call(ctx, "POST", "/local/clock", map[string]any{"advance_s": 30}, 200); err != nil { // so that the app shows a code that is not spent
 			return err
 		}
 		trusting := func(code string) map[string]any {

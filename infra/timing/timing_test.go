@@ -44,7 +44,7 @@ func TestASmallShiftIsSeenUnderRareLongDelays(t *testing.T) {
 	}
 }
 
-// Whatever is asked of anybody is answered alike: sample fails otherwise.
+// Every question gets the same answer about every user. If not, sample returns an error.
 func TestEveryWayOfAskingHearsTheSameOfEverybody(t *testing.T) {
 	found, err := measure(t.Context(), 40)
 	if err != nil {

@@ -8,13 +8,13 @@ import (
 	"text/tabwriter"
 )
 
-// A row is what was found for one way of asking: the largest |t| for each user.
+// A row has the results of one way of asking: the largest |t| for each user.
 type row struct {
 	Ask    string
-	Own    bool // the one who is asked about is not read in any build
+	Own    bool // no build reads the user that is asked about
 	Users  []string
 	T      []float64
-	Median float64 // of the times for the unknown user, in microseconds
+	Median float64 // the median of the times for the unknown user, in microseconds
 }
 
 func (r row) most() float64 { return slices.Max(r.T) }
@@ -42,8 +42,8 @@ func (t table) print(out io.Writer) {
 
 const crops = 100
 
-// largestT is the largest |t| of Welch's test for two sets of times, over all of them and over those below each threshold.
-// The thresholds are dudect's: the percentiles 1 - 0.5^(i/10) of both sets together, from 7 to 99.9 %.
+// largestT returns the largest |t| of Welch's test for two sets of times, over all of them and over those below each
+// threshold. The thresholds are those of dudect: the percentiles 1 - 0.5^(i/10) of both sets together, from 7 to 99.9 %.
 func largestT(a, b []float64) float64 {
 	pooled := slices.Sorted(slices.Values(append(slices.Clone(a), b...)))
 	most := welch(a, b, math.Inf(1))
@@ -54,7 +54,7 @@ func largestT(a, b []float64) float64 {
 	return most
 }
 
-// welch is |t| of Welch's test for those of two sets that are at most threshold; 0 where there are too few to tell.
+// welch returns |t| of Welch's test for the times of two sets that are at most threshold. It is 0 if there are too few.
 func welch(a, b []float64, threshold float64) float64 {
 	meanA, varianceA, nA := moments(a, threshold)
 	meanB, varianceB, nB := moments(b, threshold)
@@ -64,7 +64,7 @@ func welch(a, b []float64, threshold float64) float64 {
 	return math.Abs(meanA-meanB) / math.Sqrt(varianceA/nA+varianceB/nB)
 }
 
-// moments are mean, variance and number of those that are at most threshold, by Welford's method.
+// moments returns the mean, the variance and the number of the times that are at most threshold, by Welford's method.
 func moments(all []float64, threshold float64) (mean, variance, n float64) {
 	var squares float64
 	for _, x := range all {
