@@ -1,8 +1,9 @@
-// Command clients helps to try the OpenAPI document with other people's programs: client generators and schemathesis.
+// Command clients helps to try the OpenAPI document with programs of others, which are generators of clients, and schemathesis.
 //
-//	go run ./infra/clients beside COMMAND...   run a command beside a local server of its own, with COUNTERSIGN_URL and
-//	                                           COUNTERSIGN_KEY in its environment
-//	go run ./infra/clients strict              write the strict copy of the document, as the project's own tests read it
+//	go run ./infra/clients beside COMMAND...   run a command while a local server runs that only this command uses. Its address
+//	                                           and API key are in COUNTERSIGN_URL and COUNTERSIGN_KEY
+//	go run ./infra/clients strict              write a copy of the document that allows no other fields, as the tests of this
+//	                                           project read it
 package main
 
 import (
@@ -43,10 +44,10 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	case len(args) > 1 && args[0] == "beside":
 		return beside(ctx, args[1:], out)
 	}
-	return errors.New("say strict, or beside and a command")
+	return errors.New("the arguments must be strict, or beside and a command")
 }
 
-// beside runs a command beside a server whose data are new, and gone afterwards.
+// beside runs a command while a server runs. The server begins with no data, and its data is removed at the end.
 func beside(ctx context.Context, command []string, out io.Writer) (err error) {
 	dir, err := os.MkdirTemp("", "countersign-clients-")
 	if err != nil {
@@ -66,7 +67,7 @@ func beside(ctx context.Context, command []string, out io.Writer) (err error) {
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	web := &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}
-	go web.Serve(listener) // until it is closed
+	go web.Serve(listener) // it returns when the server is closed
 	defer web.Close()
 	c := exec.CommandContext(ctx, command[0], command[1:]...)
 	c.Stdout, c.Stderr = out, os.Stderr

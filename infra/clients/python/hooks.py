@@ -1,4 +1,4 @@
-"""Leads schemathesis deeper: what it makes up gets real ids, tokens, codes and times in three of four good requests."""
+"""Lets schemathesis reach further: three of four good requests get real ids, codes and times in place of made-up ones."""
 
 import base64
 import datetime
@@ -18,12 +18,12 @@ BASE, KEY = os.environ["COUNTERSIGN_URL"], os.environ["COUNTERSIGN_KEY"]
 ORG = "acme"
 
 dice = random.Random(1)
-seen: dict[str, str] = {}  # the last of each kind: a challenge, an enrolment and its secret, a factor, a browser, a recovery code
+seen: dict[str, str] = {}  # the last challenge, enrolment, secret, factor, browser and recovery code in answers
 started = 0
 
 
 def email() -> str:
-    return f"u-{started // 5}@{ORG}.example"  # a user gets ten messages an hour
+    return f"u-{started // 5}@{ORG}.example"  # another user after five starts, because a user gets at most ten codes an hour
 
 
 def last_code() -> str:
@@ -32,7 +32,7 @@ def last_code() -> str:
 
 
 def app_code(secret: str) -> str:
-    """What an authenticator app shows (RFC 6238)."""
+    """Returns the code that an authenticator app shows now (RFC 6238)."""
     digest = hmac.digest(base64.b32decode(secret), struct.pack(">Q", int(time.time()) // 30), "sha1")
     at = digest[-1] & 15
     return f"{(struct.unpack('>I', digest[at : at + 4])[0] & 0x7FFFFFFF) % 10**6:06}"
@@ -50,7 +50,7 @@ def before_call(_: HookContext, case: Case[Any], kwargs: dict[str, Any]) -> None
     path, params, headers = case.operation.path, case.path_parameters, case.headers
     body: Any = case.body
     if "If-Match" in headers:
-        headers["If-Match"] = '"0"'  # of an org that was never seen
+        headers["If-Match"] = '"0"'  # the version of the policy of an org that was never seen
         return
     known = {"org": ORG, "user": person()["id"], "factor": seen.get("factor")}
     kind = "challenge" if "/challenges/" in path else "enrolment" if "/enrolments/" in path else "browser"
@@ -96,7 +96,7 @@ def after_call(_: HookContext, case: Case[Any], response: Response) -> None:
             seen[name] = value
 
 
-# The policy under which all of it happens.
+# All requests for ORG are made under this policy.
 httpx.put(
     f"{BASE}/v1/orgs/{ORG}/policy",
     headers={"Authorization": f"Bearer {KEY}", "If-Match": '"0"'},

@@ -1,4 +1,4 @@
-"""Signs a user in with a client that openapi-python-client made from the OpenAPI document."""
+"""Signs a user in with the client that openapi-python-client makes from the OpenAPI document."""
 
 import os
 
@@ -46,7 +46,7 @@ def check(base: str, token: str) -> TokenClaims:
 
 def sign_in(base: str, key: str) -> None:
     with AuthenticatedClient(base_url=base, token=key) as client:
-        # The profile that asks everyone by email.
+        # With this profile everyone is asked for a code by email.
         policy = get_policy.sync_detailed(ORG, client=client)
         change = PolicyChange(profile=PolicyChangeProfile.KLS, acknowledge=True)
         put = put_policy.sync(ORG, client=client, body=change, if_match=policy.headers["ETag"])

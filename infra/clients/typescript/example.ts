@@ -1,4 +1,4 @@
-// README's sign-in in TypeScript, with what it takes to run it beside a local server.
+// This is the sign-in of README in TypeScript, with all that it needs to run beside a local server.
 import { createRemoteJWKSet, jwtVerify, type JWTPayload } from "jose";
 import { sentCode } from "./outbox.js";
 

@@ -1,4 +1,4 @@
-// The last code that a local server has sent to an address. No document has this call: it is for people who try things out.
+// sentCode returns the last code that a local server has sent to an address. Only the local server has this call.
 export async function sentCode(baseUrl: string, address: string): Promise<string> {
   const answer = await fetch(`${baseUrl}/local/outbox?to=${encodeURIComponent(address)}`);
   const outbox = (await answer.json()) as { messages: { code: string | null }[] };

@@ -1,4 +1,4 @@
-// Signs a user in with a client that openapi-typescript made from the OpenAPI document, over openapi-fetch.
+// This program signs a user in with openapi-fetch, and with the types that openapi-typescript makes from the OpenAPI document.
 import { createRemoteJWKSet, jwtVerify } from "jose";
 import createClient from "openapi-fetch";
 import type { components, paths } from "./countersign.js";
@@ -19,7 +19,7 @@ function fail(what: string, got: unknown): never {
   throw new Error(`${what}: ${JSON.stringify(got)}`);
 }
 
-// The profile that asks everyone by email.
+// With this profile everyone is asked for a code by email.
 const policy = await client.GET("/v1/orgs/{org}/policy", { params: { path: { org } } });
 const put = await client.PUT("/v1/orgs/{org}/policy", {
   params: { path: { org }, header: { "If-Match": policy.response.headers.get("ETag") ?? fail("no ETag", policy.error) } },
