@@ -42,7 +42,7 @@ func TestItListensOnLoopbackOnly(t *testing.T) {
 	}
 }
 
-// loaded makes a table, for which a server loads its native library.
+// loaded makes a table, so that the server loads its native library.
 func loaded(t *testing.T, server *dynamolocal.Server) *dynamolocal.Server {
 	t.Helper()
 	if err := dynamo.CreateTable(t.Context(), dynamo.LocalClient(server.Endpoint), "any"); err != nil {
@@ -51,8 +51,8 @@ func loaded(t *testing.T, server *dynamolocal.Server) *dynamolocal.Server {
 	return server
 }
 
-// temporary makes a folder for temporary files, of this process and of those that it starts. What it gives lists all that
-// is in there.
+// temporary makes a folder for the temporary files of this process and of those that it starts. It returns a function that lists
+// what is in the folder.
 func temporary(t *testing.T) (files func() []string) {
 	t.Helper()
 	folder := t.TempDir()
@@ -91,10 +91,10 @@ func TestStopEndsIt(t *testing.T) {
 		c.Close()
 		t.Error("got a connection after Stop, want none")
 	}
-	server.Stop() // a second time is nothing
+	server.Stop() // a second call does nothing
 }
 
-// The process that starts it here is a copy of this test, which is killed.
+// The server is started by another process, which runs this test too, and which is then killed.
 func TestItEndsWithTheProcessThatStartedIt(t *testing.T) {
 	if os.Getenv("DYNAMOLOCAL_PARENT") != "" {
 		os.Stdout.WriteString(loaded(t, dynamolocaltest.Start(t)).Endpoint + "\n")

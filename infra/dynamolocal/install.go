@@ -1,12 +1,12 @@
 // Package dynamolocal gets and runs DynamoDB Local, Amazon's own stand-in for DynamoDB, for tests and for the emulator.
 //
-// The invariants: what runs is one pinned version, kept in memory; it listens on 127.0.0.1 and on nothing else; and it
-// ends when the process that started it does, however that one ends.
+// What it keeps: the server is always of the same version, and has its data in memory. It listens on 127.0.0.1 only. It ends
+// when the process that started it ends, however that happens.
 //
-// What it refuses to do: serve anything that is to be kept, and stand in for what DynamoDB Local doesn't have. It never
-// reports a transaction conflict or a throttled call; tests that need those put them into the client's transport.
+// It refuses to keep any data, and to imitate what DynamoDB Local lacks. DynamoDB Local never reports a transaction conflict
+// or a throttled call. Tests that need these put them into the client's transport.
 //
-// It needs Java 17 or later, and Maven and a Java compiler once, to install.
+// It needs Java 17 or newer. To install it, Maven and a Java compiler are needed, once.
 package dynamolocal
 
 import (
@@ -25,7 +25,7 @@ import (
 // Version is the version of DynamoDB Local that Install gets.
 const Version = "3.1.0"
 
-// The recipe.
+// The recipe by which DynamoDB Local is installed.
 var (
 	//go:embed pom.xml
 	pom []byte
@@ -33,8 +33,8 @@ var (
 	loopback []byte
 )
 
-// Dir is where Install puts DynamoDB Local: a folder of the user's cache, safe to delete. Another recipe has another folder,
-// so that checkouts of different ages don't take it from each other.
+// Dir returns the folder in which Install installs DynamoDB Local. It is in the user's cache folder, and may be deleted. If the
+// recipe changes, the folder is another one, so that older copies of this project can still use theirs.
 func Dir() (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
@@ -44,7 +44,7 @@ func Dir() (string, error) {
 	return filepath.Join(cache, "countersign", fmt.Sprintf("dynamodb-local-%s-%x", Version, recipe[:4])), nil
 }
 
-// Installed reports whether Install has been here.
+// Installed reports whether DynamoDB Local is installed.
 func Installed() bool {
 	dir, err := Dir()
 	return err == nil && installed(dir)
@@ -55,8 +55,8 @@ func installed(dir string) bool {
 	return err == nil
 }
 
-// Install gets DynamoDB Local (about 50 MB) with Maven, unless it is there, and returns its folder. Calls by several
-// processes wait for each other; one that is killed half-way leaves nothing that looks installed. logf may be nil.
+// Install gets DynamoDB Local (about 50 MB) with Maven, unless it is installed already, and returns its folder. If several
+// processes call Install, they wait for each other. A call that is killed leaves nothing that looks installed. logf may be nil.
 func Install(ctx context.Context, logf func(format string, args ...any)) (dir string, err error) {
 	dir, err = Dir()
 	if err != nil {
@@ -95,7 +95,7 @@ func Install(ctx context.Context, logf func(format string, args ...any)) (dir st
 	return dir, nil
 }
 
-// build fills dir: lib/ with DynamoDB Local and what it needs, and Loopback.class.
+// build puts DynamoDB Local and the libraries that it needs into lib in dir, and compiles Loopback.java.
 func build(ctx context.Context, dir string) error {
 	mvn, err := find("mvn", "maven")
 	if err != nil {
@@ -129,7 +129,7 @@ func run(ctx context.Context, dir, program string, args ...string) error {
 	return nil
 }
 
-// find looks for a program, and says which Debian package holds it when it isn't there.
+// find returns the path of a program. If there is none, the error says which Debian package has it.
 func find(program, debian string) (string, error) {
 	path, err := exec.LookPath(program)
 	if errors.Is(err, exec.ErrNotFound) {

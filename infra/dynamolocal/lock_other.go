@@ -4,5 +4,6 @@ package dynamolocal
 
 import "context"
 
-// lock does nothing here: two installs at once both download, and the second finds the folder there and fails.
+// lock does nothing, because this system has no file locks. If two processes install at once, both download, and the second
+// fails because it finds the folder of the first.
 func lock(context.Context, string) (unlock func(), err error) { return func() {}, nil }

@@ -20,17 +20,17 @@ import (
 // startTimeout is how long DynamoDB Local may take to answer. It takes about 2 s on an idle machine.
 const startTimeout = 60 * time.Second
 
-// stopTimeout is how long it may take to end before it is killed. It keeps nothing that could be lost.
+// stopTimeout is how long DynamoDB Local may take to end before it is killed. It has no data that could be lost.
 const stopTimeout = 10 * time.Second
 
-// Options say how to run DynamoDB Local. The zero value is useful.
+// Options says how to run DynamoDB Local. The zero value is useful.
 type Options struct {
-	Port int // on 127.0.0.1; zero: a free one
+	Port int // the port on 127.0.0.1; 0 stands for any free port
 }
 
-// A Server is a DynamoDB Local that runs. All credentials and regions see the same tables.
+// A Server is a running DynamoDB Local. Its tables are the same for all credentials and regions.
 type Server struct {
-	Endpoint string // its URL, http://127.0.0.1:port
+	Endpoint string // its URL, such as http://127.0.0.1:8000
 
 	process *os.Process
 	stdin   io.WriteCloser
@@ -39,8 +39,8 @@ type Server struct {
 	stop    sync.Once
 }
 
-// Start runs what Install has installed and returns when it answers. ctx bounds the start only. The server ends with
-// Stop, or with this process: it reads a pipe that nobody else holds, and its end is the sign to go.
+// Start starts DynamoDB Local, which must be installed, and returns when it answers. ctx limits only the start. The server ends
+// when Stop is called, or when this process ends: it reads a pipe from this process, and stops when the pipe is closed.
 func Start(ctx context.Context, o Options) (*Server, error) {
 	dir, err := Dir()
 	if err != nil {
@@ -59,7 +59,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	}
 	lib := filepath.Join(dir, "lib")
 	cmd := exec.Command(java, "-Djava.library.path="+lib, "-Djava.net.preferIPv4Stack=true",
-		"-Djava.io.tmpdir="+temporary, "-XX:-UsePerfData", // whose file would lie in /tmp whatever is said
+		"-Djava.io.tmpdir="+temporary, "-XX:-UsePerfData", // the file for PerfData would be in /tmp whatever the folder for temporary files is
 		"-cp", filepath.Join(lib, "*")+string(filepath.ListSeparator)+dir, "Loopback", strconv.Itoa(o.Port), temporary)
 	cmd.Dir = dir
 	said := &head{limit: 4 << 10}
@@ -89,7 +89,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 			}
 		}
 		cmd.Wait()
-		os.RemoveAll(temporary) // it has done so itself, unless it was killed
+		os.RemoveAll(temporary) // the server has removed the folder itself, unless it was killed
 	}()
 
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
@@ -110,7 +110,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	return s, nil
 }
 
-// answers makes one request. DynamoDB Local refuses it, for it carries no credentials; that is answer enough.
+// answers makes one request. DynamoDB Local refuses it, because it has no credentials, but that is an answer.
 func answers(ctx context.Context, endpoint string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint, nil)
 	if err != nil {
@@ -123,8 +123,8 @@ func answers(ctx context.Context, endpoint string) error {
 	return res.Body.Close()
 }
 
-// RollShards makes each table's stream end its shard and go on in a child of it, as it does by itself after four hours.
-// It is called by one goroutine at a time.
+// RollShards makes the stream of each table end its shard and go on with a child of it, as DynamoDB does after four hours. It
+// must not be called by several goroutines at once.
 func (s *Server) RollShards(ctx context.Context) error {
 	if _, err := io.WriteString(s.stdin, "\n"); err != nil {
 		return fmt.Errorf("dynamolocal: roll shards: %w", err)
@@ -150,10 +150,10 @@ func (s *Server) Stop() {
 	}
 }
 
-// Done is closed when the server has ended, asked to or not.
+// Done returns a channel that is closed when the server has ended, by Stop or by itself.
 func (s *Server) Done() <-chan struct{} { return s.done }
 
-// A head keeps the first bytes of what it is given, and swallows the rest.
+// A head keeps the first bytes that are written to it, and drops the rest.
 type head struct {
 	mu    sync.Mutex
 	limit int

@@ -1,10 +1,10 @@
-// Command mutate measures how strong the tests are: it changes one thing in the code, runs the tests that reach that
-// place, and sees whether one of them fails. A change that no test finds is a survivor.
+// Command mutate measures how strong the tests are. It changes one place in the code, runs the tests that reach that place,
+// and sees whether one of them fails. A change that no test finds is a survivor. Then it does the same with another place.
 //
 //	go run ./infra/mutate -n 600 -seed 1 -results infra/mutate/RESULTS.md
 //
-// It chooses n changes by the seed, at least a sixth of them drops. The patterns are those of gremlins
-// (https://github.com/go-gremlins/gremlins) and two more:
+// The seed decides which n changes it chooses. At least a sixth of them are drops. The patterns are those of gremlins
+// (https://github.com/go-gremlins/gremlins), and two more:
 //
 //	negation      a == b becomes a != b, and the other way round
 //	boundary      a < b becomes a <= b, and the other way round; > and >= alike
@@ -15,15 +15,16 @@
 //	condition     if c becomes if !c, where c is a name or a call
 //	drop          a call whose result nobody uses, or a write to a field, is left out
 //
-// gremlins builds a package and runs all its tests for each change, which takes hours here. This program builds each test
-// binary once, with all chosen changes in it, each behind a switch that an environment variable turns. It then runs each
-// test once to learn which changes it reaches, and for each change only the tests that reach it, the quickest first.
+// gremlins builds a package and runs all its tests for each change, which takes hours with this code. This program builds each
+// test binary only once. The binary has all chosen changes, and an environment variable says which of them is on. The program
+// runs each test once to find out which changes the test reaches. For each change it then runs only the tests that reach it,
+// the quickest first.
 //
-// Every package of -tests looks for every change, so that a rule of a lower package may be kept by the tests of a higher
-// one. A change that no test reaches counts as a survivor. What was found out about a survivor (a test that came of it, or
-// why it changes nothing) stands in verdicts.txt, by the text of its place and not by a line number, and is carried over
-// into the results (RESULTS.md).
+// The tests of every package in -tests look for every change, because the tests of a higher package may check a rule of a lower
+// one. A change that no test reaches counts as a survivor. What people found out about a survivor is in verdicts.txt: which
+// test was written for it, or why it changes no behaviour. A line of that file names a place by its text and not by a line
+// number. The results (RESULTS.md) repeat it.
 //
-// It needs an idle machine for its time limits to mean something, and DynamoDB Local (COUNTERSIGN_DYNAMODB) for the tests
-// of pkg/store/dynamo. It writes nothing into the tree but the results.
+// Run it on a machine that does nothing else, because otherwise its time limits say nothing. The tests of pkg/store/dynamo need
+// DynamoDB Local (COUNTERSIGN_DYNAMODB). It refuses to change the code itself, and writes only the results.
 package main

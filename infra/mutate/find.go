@@ -13,16 +13,16 @@ import (
 type mutant struct {
 	ID      int
 	Pattern string
-	Package string // its path in the module
-	File    string // as the tree names it
+	Package string // the path of its package in the module
+	File    string // the path of its file in the module
 	Func    string // the function that it is in
-	Part    string // what is changed, as it stands
-	Text    string // the line that it begins on, without the space around it
+	Part    string // the code that is changed
+	Text    string // the line on which it begins, without the space around it
 
 	edits []edit
 }
 
-// place names a mutant by what it says, so that it is known again when lines have moved.
+// place names a mutant by its text, so that the name stays the same when lines move.
 func (m *mutant) place() string {
 	return strings.Join([]string{m.File, m.Func, m.Pattern, m.Part, m.Text}, " ¦ ")
 }
@@ -31,7 +31,7 @@ func (m *mutant) place() string {
 type edit struct {
 	at   int
 	text string
-	open bool // an opening part: of edits at one place, closing parts come first
+	open bool // the text opens something; of several edits at one place, those that close something come first
 }
 
 // A finder collects the mutants of one file.
@@ -51,7 +51,7 @@ func (f *finder) text(n ast.Node) string {
 	return string(f.source[f.offset(n.Pos()):f.offset(n.End())])
 }
 
-// add notes a mutant that puts before and after around a node. "%d" in them stands for the mutant's number.
+// add notes a mutant that puts the texts before and after around a node. "%d" in them stands for the number of the mutant.
 func (f *finder) add(pattern string, n ast.Node, before, after string) {
 	at := f.files.Position(n.Pos())
 	line := string(f.source)
@@ -67,7 +67,7 @@ func (f *finder) add(pattern string, n ast.Node, before, after string) {
 	})
 }
 
-// oneLine writes text without line ends, and no longer than a line of a table should be.
+// oneLine returns text without line ends, cut to a length that fits into a table.
 func oneLine(text string) string {
 	text = strings.Join(strings.Fields(text), " ")
 	if len(text) > 120 {
@@ -76,7 +76,7 @@ func oneLine(text string) string {
 	return text
 }
 
-// look goes through a function.
+// look finds the mutants of a function.
 func (f *finder) look(body *ast.BlockStmt) {
 	ast.Inspect(body, func(n ast.Node) bool {
 		switch n := n.(type) {
@@ -123,7 +123,7 @@ func (f *finder) statements(list []ast.Stmt) {
 
 func (f *finder) binary(n *ast.BinaryExpr) {
 	if whole, ok := f.info.Types[n]; !ok || whole.Value != nil {
-		return // a constant is part of what is built
+		return // a constant is computed by the compiler, so no switch can change it
 	}
 	x, y := f.text(n.X), f.text(n.Y)
 	switch n.Op {
@@ -147,7 +147,7 @@ func (f *finder) binary(n *ast.BinaryExpr) {
 	}
 }
 
-// name writes a type's package as the file does: by its name, and its own not at all.
+// name returns the name of a package as the file writes it before a type. It is empty for the package of the file.
 func (f *finder) name(p *types.Package) string {
 	if strings.HasSuffix(p.Path(), f.pkg) {
 		return ""
@@ -155,11 +155,11 @@ func (f *finder) name(p *types.Package) string {
 	return p.Name()
 }
 
-// apply gives the source with all edits of the mutants in it.
+// apply returns the source with all edits of the mutants.
 func apply(source []byte, mutants []*mutant) []byte {
 	type placed struct {
 		edit
-		width int // of the node: the wider opens first and closes last
+		width int // the length of the node; of two nodes at one place the longer opens first and closes last
 	}
 	var all []placed
 	for _, m := range mutants {

@@ -19,7 +19,7 @@ import (
 
 const module = "countersign"
 
-// listed is what go list tells of a package.
+// A listed is what go list says about a package.
 type listed struct {
 	Dir          string
 	ImportPath   string
@@ -33,7 +33,7 @@ func (p *listed) path() string { return strings.TrimPrefix(p.ImportPath, module+
 
 func (p *listed) tested() bool { return len(p.TestGoFiles)+len(p.XTestGoFiles) > 0 }
 
-// list asks go list about packages, with where the export data of all they import is.
+// list asks go list about packages.
 func list(args ...string) ([]listed, error) {
 	cmd := exec.Command("go", append([]string{"list", "-json=Dir,ImportPath,Export,GoFiles,TestGoFiles,XTestGoFiles"}, args...)...)
 	cmd.Stderr = os.Stderr
@@ -53,7 +53,7 @@ func list(args ...string) ([]listed, error) {
 	}
 }
 
-// find gives all mutants of packages, in the order of their text.
+// find returns all mutants of packages, in the order in which they are in the files.
 func find(packages []listed) ([]*mutant, error) {
 	paths := []string{"-export", "-deps"}
 	for _, p := range packages {
@@ -114,7 +114,7 @@ func findIn(p *listed, files *token.FileSet, from types.Importer) (found []*muta
 	return found, nil
 }
 
-// A switch is what the changed code asks. It is added to each package that has mutants.
+// switchFile is added to each package that has mutants. It has the switches that the changed code asks.
 const switchFile = `package %s
 
 import (
@@ -149,7 +149,7 @@ func mutantElse[T any](n int, other func() T, as T) T {
 }
 `
 
-// overlay writes the changed files, and the file that tells the go command to take them instead.
+// overlay writes the changed files, and the file that makes the go command use them. It returns the path of the latter.
 func overlay(work string, packages []listed, mutants []*mutant) (string, error) {
 	replace := map[string]string{}
 	for _, p := range packages {

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// What is changed, and whose tests look for it, by default.
+// The packages that are changed, and those whose tests look for changes, by default.
 const (
 	changed = "pkg/mfa,pkg/store,pkg/store/bolt,pkg/store/dynamo,pkg/store/dynamo/stream,pkg/seal,pkg/api,pkg/cloud"
 	looking = changed + ",pkg/mfa/walk,pkg/activity,pkg/apikey,pkg/message,infra/local/server,infra/local/demo,infra/ctl"
@@ -23,13 +23,13 @@ const (
 func main() {
 	var o options
 	flag.IntVar(&o.n, "n", 600, "how many changes to try")
-	flag.Uint64Var(&o.seed, "seed", 1, "which")
-	flag.IntVar(&o.workers, "workers", 2, "how many to try side by side")
+	flag.Uint64Var(&o.seed, "seed", 1, "a number that decides which changes are tried")
+	flag.IntVar(&o.workers, "workers", 2, "how many changes to try at the same time")
 	flag.StringVar(&o.packages, "packages", changed, "the packages to change")
-	flag.StringVar(&o.tests, "tests", looking, "the packages whose tests look for changes; those that don't exist are left out")
-	flag.StringVar(&o.results, "results", "", "the file that the results are written to; empty: standard output")
-	flag.StringVar(&o.verdicts, "verdicts", "infra/mutate/verdicts.txt", "what was found out about survivors")
-	skip := flag.String("skip", "", "tests that are not run: a regular expression")
+	flag.StringVar(&o.tests, "tests", looking, "the packages whose tests look for changes; packages that don't exist are left out")
+	flag.StringVar(&o.results, "results", "", "the file to which the results are written (default standard output)")
+	flag.StringVar(&o.verdicts, "verdicts", "infra/mutate/verdicts.txt", "the file that says what was found out about survivors")
+	skip := flag.String("skip", "", "a regular expression; tests whose names match it are not run")
 	flag.Parse()
 	if *skip != "" {
 		o.skip = regexp.MustCompile(*skip)
@@ -52,7 +52,7 @@ type options struct {
 
 func say(format string, a ...any) { fmt.Fprintf(os.Stderr, format+"\n", a...) }
 
-// existing gives the packages of a list that the tree has.
+// existing returns those packages of a list that exist.
 func existing(names string) ([]listed, error) {
 	var args []string
 	for name := range strings.SplitSeq(names, ",") {
@@ -78,12 +78,12 @@ func (o *options) run(ctx context.Context) error {
 		return err
 	}
 	chosen := choose(all, o.n, o.seed)
-	say("%d places, %d of them chosen", len(all), len(chosen))
+	say("%d of %d places were chosen.", len(chosen), len(all))
 	layer, err := overlay(work, packages, chosen)
 	if err != nil {
 		return err
 	}
-	// By the environment, so that programs which tests build have the changes in them too.
+	// This is set in the environment so that programs which are built by tests have the changes too.
 	if err := os.Setenv("GOFLAGS", strings.TrimSpace(os.Getenv("GOFLAGS")+" -overlay="+layer)); err != nil {
 		return err
 	}
@@ -106,7 +106,7 @@ func (o *options) run(ctx context.Context) error {
 		}
 		tests = append(tests, more...)
 	}
-	say("%d tests are run one by one, to learn what they reach", len(tests))
+	say("Each of %d tests is run by itself, to find out which changes it reaches.", len(tests))
 	reached, err := reach(ctx, work, o.workers, tests, o.skip, say)
 	if err != nil {
 		return err
@@ -119,14 +119,14 @@ func (o *options) run(ctx context.Context) error {
 			return err
 		}
 		if killers[i] == "" {
-			say("survived (%d tests reach it): %s", len(reached[m.ID]), m.place())
+			say("This change survived, and %d tests reach it: %s", len(reached[m.ID]), m.place())
 		}
 		return ctx.Err()
 	})
 	if err != nil {
 		return err
 	}
-	say("tried in %s", time.Since(began).Round(time.Second))
+	say("All changes were tried in %s.", time.Since(began).Round(time.Second))
 	known, err := verdicts(o.verdicts)
 	if err != nil {
 		return err
@@ -139,7 +139,7 @@ func (o *options) run(ctx context.Context) error {
 	return os.WriteFile(o.results, []byte(text), 0o644)
 }
 
-// choose takes n mutants by the seed: a sixth of them drops, the rest of any pattern, and numbers them.
+// choose chooses n mutants by the seed, and numbers them. A sixth of them are drops, and the others are of any pattern.
 func choose(all []*mutant, n int, seed uint64) []*mutant {
 	random := rand.New(rand.NewPCG(seed, 0))
 	order := random.Perm(len(all))
@@ -164,7 +164,7 @@ func choose(all []*mutant, n int, seed uint64) []*mutant {
 func (o *options) report(places int, chosen []*mutant, killers []string, reached map[int][]*test, known map[string]string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# How strong the tests are\n\n")
-	fmt.Fprintf(&b, "Written by `go run ./infra/mutate -n %d -seed %d`. %d of %d places were changed, one at a time; infra/mutate/doc.go says how.\n\n", o.n, o.seed, len(chosen), places)
+	fmt.Fprintf(&b, "This file was written by `go run ./infra/mutate -n %d -seed %d`. %d of %d places were changed, one at a time; infra/mutate/doc.go says how.\n\n", o.n, o.seed, len(chosen), places)
 	table := func(title string, of func(*mutant) string) {
 		type row struct{ tried, found, same int }
 		rows := map[string]*row{}

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// subject has one place for each pattern, and its output depends on each.
+// subject has a place for each pattern, and each place decides about the output.
 const subject = `package main
 
 import "fmt"
@@ -39,7 +39,7 @@ func main() {
 }
 `
 
-// written puts the subject into a module of its own.
+// written writes the subject as a module of its own.
 func written(t *testing.T) (dir string, found []*mutant) {
 	t.Helper()
 	dir = t.TempDir()
@@ -93,7 +93,7 @@ func TestEachPatternChangesWhatTheProgramDoesAndNothingElseDoes(t *testing.T) {
 	if want := "1\ntrue false true false true\n0\n"; plain != want {
 		t.Fatalf("without a change: got %q, want %q", plain, want)
 	}
-	same := map[string]bool{ // of a boundary, only where both sides are equal
+	same := map[string]bool{ // changing these boundaries changes nothing, because the two sides are never equal
 		"c.n < 9": true, "c.n < 2": true,
 	}
 	for _, m := range found {

@@ -23,12 +23,12 @@ type test struct {
 	took  time.Duration
 }
 
-// A suite is a package's test binary, with all changes in it.
+// A suite is the test binary of a package, with all changes in it.
 type suite struct {
 	dir, binary, path string
 }
 
-// build makes the test binary of a package.
+// build builds the test binary of a package.
 func build(ctx context.Context, work string, p *listed) (*suite, error) {
 	s := &suite{dir: p.Dir, path: p.path(), binary: filepath.Join(work, strings.ReplaceAll(p.path(), "/", "_")+".test")}
 	out, err := exec.CommandContext(ctx, "go", "test", "-vet=off", "-c", "-o", s.binary, p.ImportPath).CombinedOutput()
@@ -51,12 +51,12 @@ func (s *suite) run(ctx context.Context, limit time.Duration, environment []stri
 	case err == nil:
 		return true, nil
 	case errors.As(err, &failed), errors.Is(err, exec.ErrWaitDelay), ctx.Err() != nil:
-		return false, nil // a change that never comes to an end is found too
+		return false, nil // a change with which the test doesn't end is found too
 	}
 	return false, err
 }
 
-// tests lists the suite's tests.
+// tests returns the tests of the suite.
 func (s *suite) tests(ctx context.Context) ([]*test, error) {
 	cmd := exec.CommandContext(ctx, s.binary, "-test.list", "^Test")
 	cmd.Dir = s.dir
@@ -73,10 +73,10 @@ func (s *suite) tests(ctx context.Context) ([]*test, error) {
 	return found, nil
 }
 
-// slowest is how long a test may take, without a change, to be of use here.
+// slowest is how long a test may take without a change. Slower tests are left out.
 const slowest = 60 * time.Second
 
-// reach runs each test by itself and tells which changes it comes to. A test that fails without a change finds nothing.
+// reach runs each test by itself, and returns which tests reach each change. A test that fails without a change is left out.
 func reach(ctx context.Context, work string, workers int, tests []*test, skip *regexp.Regexp, say func(string, ...any)) (map[int][]*test, error) {
 	reached := map[int][]*test{}
 	var mu sync.Mutex
@@ -93,7 +93,7 @@ func reach(ctx context.Context, work string, workers int, tests []*test, skip *r
 			return err
 		}
 		if !passed {
-			say("%s %s is left out: it fails, or takes more than %s, without a change", t.suite.path, t.name, slowest)
+			say("%s %s is left out, because without a change it fails, or takes more than %s.", t.suite.path, t.name, slowest)
 			return nil
 		}
 		text, err := os.ReadFile(to)
@@ -116,7 +116,8 @@ func reach(ctx context.Context, work string, workers int, tests []*test, skip *r
 	return reached, err
 }
 
-// kill runs the tests that reach a change until one of them fails, and gives its name; empty: it survived.
+// kill runs the tests that reach a change until one fails, and returns the names of those that ran with it. The result is empty
+// if the change survived.
 func (m *mutant) kill(ctx context.Context, tests []*test) (string, error) {
 	tests = slices.Clone(tests)
 	slices.SortStableFunc(tests, func(a, b *test) int {
@@ -154,7 +155,7 @@ func (m *mutant) kill(ctx context.Context, tests []*test) (string, error) {
 	return "", nil
 }
 
-// side does n pieces of work, so many at a time, and gives the first error.
+// side calls work n times, with workers calls at a time, and returns the first error of each worker.
 func side(workers, n int, work func(int) error) error {
 	next := make(chan int)
 	failed := make(chan error, workers)
@@ -180,7 +181,7 @@ func side(workers, n int, work func(int) error) error {
 	return errors.Join(all...)
 }
 
-// verdicts reads what was found out about survivors: lines of a place, " => " and the finding.
+// verdicts reads what was found out about survivors. Each line has a place, " => ", and the finding.
 func verdicts(path string) (map[string]string, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {

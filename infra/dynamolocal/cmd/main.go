@@ -3,8 +3,8 @@
 //	go run ./infra/dynamolocal/cmd install
 //	go run ./infra/dynamolocal/cmd serve
 //
-// serve prints the endpoint's URL on one line and runs until it is told to stop or its standard input ends, so a script
-// keeps a pipe to it open and needs to remember no process id. In bash:
+// serve prints the URL of the endpoint on one line. It runs until it gets a signal, or until its standard input ends. So a
+// script only has to keep a pipe to it open. In bash:
 //
 //	coproc DYNAMO { go run ./infra/dynamolocal/cmd serve; }
 //	read -r COUNTERSIGN_DYNAMODB <&"${DYNAMO[0]}"

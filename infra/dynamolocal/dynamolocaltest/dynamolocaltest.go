@@ -1,6 +1,6 @@
 // Package dynamolocaltest gives tests a running DynamoDB Local.
 //
-// The invariant: in continuous integration (CI=true) a test that needs it runs or fails; it is never passed over.
+// What it keeps: in continuous integration (CI=true) a test that needs DynamoDB Local runs or fails, and is never skipped.
 package dynamolocaltest
 
 import (
@@ -12,16 +12,16 @@ import (
 	"countersign/infra/dynamolocal"
 )
 
-// started is the one DynamoDB Local of this test process; it ends with the process.
+// started is the DynamoDB Local that the tests of this process share. It ends with the process.
 var started struct {
 	once   sync.Once
 	server *dynamolocal.Server
 	err    error
 }
 
-// Endpoint returns the URL of a DynamoDB Local: the one that COUNTERSIGN_DYNAMODB names, or one that is started for
-// this test process and shared by its tests. Where none is installed the test is skipped, or fails if CI is "true".
-// Tables are shared too, so a test names its own at random.
+// Endpoint returns the URL of a DynamoDB Local: the one that COUNTERSIGN_DYNAMODB names, or else one that it starts for all
+// tests of this process. If none is installed, the test is skipped, or fails if CI is "true". Tests see each other's tables,
+// so each test gives its tables random names.
 func Endpoint(tb testing.TB) string {
 	tb.Helper()
 	if endpoint := os.Getenv("COUNTERSIGN_DYNAMODB"); endpoint != "" {
@@ -29,7 +29,7 @@ func Endpoint(tb testing.TB) string {
 	}
 	NeedInstalled(tb)
 	started.once.Do(func() {
-		// Not the context of the test that happens to ask first: the others need the server just as much.
+		// The context of the first test can't be used, because the other tests need the server after it.
 		started.server, started.err = dynamolocal.Start(context.Background(), dynamolocal.Options{})
 	})
 	if started.err != nil {
@@ -38,8 +38,8 @@ func Endpoint(tb testing.TB) string {
 	return started.server.Endpoint
 }
 
-// Start runs a DynamoDB Local for one test alone, and stops it when the test ends. Where none is installed the test is
-// skipped, or fails if CI is "true".
+// Start starts a DynamoDB Local for one test only, and stops it when the test ends. If none is installed, the test is skipped,
+// or fails if CI is "true".
 func Start(tb testing.TB) *dynamolocal.Server {
 	tb.Helper()
 	NeedInstalled(tb)
@@ -51,14 +51,14 @@ func Start(tb testing.TB) *dynamolocal.Server {
 	return server
 }
 
-// NeedInstalled skips a test, or fails it if CI is "true", where no DynamoDB Local is installed. It starts nothing.
+// NeedInstalled skips a test, or fails it if CI is "true", if no DynamoDB Local is installed. It starts nothing.
 func NeedInstalled(tb testing.TB) {
 	tb.Helper()
 	if dynamolocal.Installed() {
 		return
 	}
 	if os.Getenv("CI") == "true" {
-		tb.Fatal("DynamoDB Local is not installed: run ./infra/test")
+		tb.Fatal("DynamoDB Local is not installed. Run ./infra/test, which installs it.")
 	}
-	tb.Skip("run ./infra/test once to install DynamoDB Local")
+	tb.Skip("DynamoDB Local is not installed. Run ./infra/test once, which installs it.")
 }
