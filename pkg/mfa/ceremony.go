@@ -20,18 +20,18 @@ type RelyingParty struct {
 // the response is not acceptable, whatever the reason is. Any other error means that the response could not be checked. No
 // error says anything of the challenge or of the response's content.
 type Passkeys interface {
-	// CreationOptions returns a PublicKeyCredentialCreationOptionsJSON (section 5.1.8 and 5.4).
+	// CreationOptions returns a PublicKeyCredentialCreationOptionsJSON (sections 5.1.8 and 5.4).
 	CreationOptions(c Ceremony, n NewPasskey) (json.RawMessage, error)
 
-	// Create checks the response to CreationOptions, a RegistrationResponseJSON (section 5.1.9), for the user with that
+	// Create checks the response to CreationOptions, a RegistrationResponseJSON (section 5.1), for the user with that
 	// handle.
 	Create(c Ceremony, handle []byte, response json.RawMessage, now time.Time) (CreatedPasskey, error)
 
-	// RequestOptions returns a PublicKeyCredentialRequestOptionsJSON (section 5.1.10), which allows those passkeys. There
+	// RequestOptions returns a PublicKeyCredentialRequestOptionsJSON (section 5.1.9), which allows those passkeys. There
 	// is at least one.
 	RequestOptions(c Ceremony, allowed []Passkey) (json.RawMessage, error)
 
-	// Get checks the response to RequestOptions, an AuthenticationResponseJSON (section 5.1.9), which must be signed by p, a
+	// Get checks the response to RequestOptions, an AuthenticationResponseJSON (section 5.1), which must be signed by p, a
 	// passkey of the user with that handle. It doesn't judge the signature counter.
 	Get(c Ceremony, handle []byte, p Passkey, response json.RawMessage, now time.Time) (PasskeyUse, error)
 }

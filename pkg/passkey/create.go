@@ -27,7 +27,7 @@ var transports = []protocol.AuthenticatorTransport{
 }
 
 // CreationOptions returns the options for creating a passkey, a PublicKeyCredentialCreationOptionsJSON. The variant shapes
-// them (Web Authentication Level 3, sections 5.4.4 and 5.8.7): for mfa.SecurityKey the browser offers only what can be
+// them (Web Authentication Level 3, sections 5.4.4 and 5.8.8): for mfa.SecurityKey the browser offers only what can be
 // carried about, and it is asked not to use up one of the few places that a key has for resident keys.
 func (p *Ceremonies) CreationOptions(c mfa.Ceremony, n mfa.NewPasskey) (json.RawMessage, error) {
 	if err := usable(c, n.Handle); err != nil {

@@ -76,9 +76,7 @@ func (p *Ceremonies) Get(c mfa.Ceremony, handle []byte, passkey mfa.Passkey, res
 		ID: passkey.ID, PublicKey: passkey.PublicKey,
 		Flags: webauthn.CredentialFlags{BackupEligible: passkey.BackupEligible},
 	}
-	session := p.session(c, handle)
-	session.AllowedCredentialIDs = [][]byte{passkey.ID}
-	if _, err := library.ValidateLogin(account{handle, []webauthn.Credential{registered}}, session, given); err != nil {
+	if _, err := library.ValidateLogin(account{handle, []webauthn.Credential{registered}}, p.session(c, handle), given); err != nil {
 		return none, WrongSignature
 	}
 	return use(said), nil

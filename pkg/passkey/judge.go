@@ -32,9 +32,9 @@ func judgeID(given protocol.ParsedPublicKeyCredential) error {
 	return nil
 }
 
-// judgeClientData compares what the browser says of the ceremony with the ceremony (Web Authentication Level 3, section 7.1,
-// steps 7 to 11, and section 7.2, steps 10 to 14). Origins are compared as texts. The library looks at their scheme and host
-// only, so that an origin with a path or a user name would pass.
+// judgeClientData compares what the browser says of the ceremony with the ceremony (Web Authentication Level 3, sections 7.1
+// and 7.2). Origins are compared as texts. The library looks at their scheme and host only, so that an origin with a path or
+// a user name would pass.
 func judgeClientData(said protocol.CollectedClientData, want protocol.CeremonyType, c mfa.Ceremony) error {
 	challenge := base64.RawURLEncoding.EncodeToString(c.Challenge)
 	switch {
@@ -53,7 +53,7 @@ func judgeClientData(said protocol.CollectedClientData, want protocol.CeremonyTy
 }
 
 // judgeAuthenticatorData compares what the authenticator says of the ceremony with the ceremony (Web Authentication Level 3,
-// section 7.1, steps 13 to 18, and section 7.2, steps 15 to 18).
+// sections 7.1 and 7.2).
 func (p *Ceremonies) judgeAuthenticatorData(said protocol.AuthenticatorData, c mfa.Ceremony) error {
 	party := sha256.Sum256([]byte(p.party.ID))
 	switch {

@@ -19,6 +19,7 @@ func modulus(bits uint) []byte { return new(big.Int).SetBit(big.NewInt(1), int(b
 // all the same.
 func TestAPublicKeyThatCanNotBeUsedIsRefused(t *testing.T) {
 	coordinate, exponent := make([]byte, 32), []byte{1, 0, 1}
+	const longest = 2048 - 16 // bytes of a modulus: what is around it in the key has 16 bytes
 	for name, c := range map[string]struct {
 		key  map[int]any
 		want error
@@ -29,6 +30,8 @@ func TestAPublicKeyThatCanNotBeUsedIsRefused(t *testing.T) {
 		"RSA of 2,048 bits":            {key: map[int]any{1: 3, 3: -257, -1: modulus(2048), -2: exponent}},
 		"RSA of 2,047 bits":            {key: map[int]any{1: 3, 3: -257, -1: modulus(2047), -2: exponent}, want: passkey.UnusableKey},
 		"RSA with zeros in front":      {key: map[int]any{1: 3, 3: -257, -1: append(make([]byte, 256), 5), -2: exponent}, want: passkey.UnusableKey},
+		"the longest key":              {key: map[int]any{1: 3, 3: -257, -1: modulus(8 * longest), -2: exponent}},
+		"a longer key":                 {key: map[int]any{1: 3, 3: -257, -1: modulus(8*longest + 8), -2: exponent}, want: passkey.UnusableKey},
 		"RSA of 17,000 bits":           {key: map[int]any{1: 3, 3: -257, -1: modulus(17000), -2: exponent}, want: passkey.UnusableKey},
 		"RSA that claims ES256":        {key: map[int]any{1: 3, 3: -7, -1: modulus(2048), -2: exponent}, want: passkey.UnusableKey},
 		"a curve that claims RS256":    {key: map[int]any{1: 2, 3: -257, -1: 1, -2: coordinate, -3: coordinate}, want: passkey.UnusableKey},

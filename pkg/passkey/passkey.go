@@ -43,11 +43,11 @@ const (
 	minRSA        = 2048     // bits of an RSA modulus (NIST SP 800-131A, section 3)
 )
 
-// minChallenge is the least length of a challenge in bytes (Web Authentication Level 3, section 13.4.3).
+// minChallenge is the least length of a challenge in bytes (Web Authentication Level 3, "Cryptographic Challenges").
 const minChallenge = 16
 
-// algorithms are the signature algorithms that are asked for, the preferred ones first. Every authenticator has at least
-// one of them (Web Authentication Level 3, section 5.4, pubKeyCredParams).
+// algorithms are the signature algorithms that are asked for, the preferred ones first. They are those that Web
+// Authentication Level 3, section 5.4, recommends for relying parties that want to support most authenticators.
 var algorithms = []protocol.CredentialParameter{
 	{Type: protocol.PublicKeyCredentialType, Algorithm: webauthncose.AlgES256},
 	{Type: protocol.PublicKeyCredentialType, Algorithm: webauthncose.AlgEdDSA},
@@ -61,7 +61,7 @@ type Ceremonies struct{ party mfa.RelyingParty }
 var _ mfa.Passkeys = (*Ceremonies)(nil)
 
 // New returns the ceremonies of a relying party. It returns an error if the RP ID is not a domain (Web Authentication Level
-// 3, section 5.1.2), or if there is no name.
+// 3, section 4), or if there is no name.
 func New(party mfa.RelyingParty) (*Ceremonies, error) {
 	if err := protocol.ValidateRPID(party.ID); err != nil {
 		return nil, fmt.Errorf("passkey: the RP ID %q is not a domain: %w", party.ID, err)

@@ -5,14 +5,14 @@ import "countersign/pkg/mfa"
 // A Reason says why a response is not acceptable, for logs and tests. It is an error that wraps [mfa.ErrNotAccepted].
 type Reason string
 
-// The reasons, in the order in which they are looked for. The sections are those of Web Authentication Level 3.
+// The reasons, in about the order in which they are looked for (Web Authentication Level 3, sections 7.1 and 7.2).
 const (
 	TooLarge           Reason = "the response is too large"
 	Expired            Reason = "the ceremony has expired"
 	Malformed          Reason = "the response is malformed"
-	WrongCredential    Reason = "the credential is another one"                      // section 7.2, step 5
-	WrongUser          Reason = "the user handle is another one"                     // section 7.2, step 6
-	WrongType          Reason = "the response belongs to the other sort of ceremony" // section 5.8.1, type
+	WrongCredential    Reason = "the credential is another one"
+	WrongUser          Reason = "the user handle is another one"
+	WrongType          Reason = "the response belongs to the other sort of ceremony"
 	WrongChallenge     Reason = "the challenge is another one"
 	WrongOrigin        Reason = "the origin is not one of the ceremony's"
 	CrossOrigin        Reason = "the page is in a frame of another origin"
@@ -21,7 +21,7 @@ const (
 	NoUserPresence     Reason = "nobody has touched the authenticator"
 	NoUserVerification Reason = "the authenticator has not verified the user"
 	BackupFlags        Reason = "the backup flags contradict each other"
-	BackupEligibility  Reason = "the backup eligibility is not that of the registration" // section 7.2, step 19
+	BackupEligibility  Reason = "the backup eligibility is not that of the registration"
 	WrongAlgorithm     Reason = "the algorithm of the public key was not asked for"
 	UnusableKey        Reason = "the public key is not usable"
 	WrongFormat        Reason = "the format of the attestation statement is not supported"

@@ -203,6 +203,25 @@ func TestWhatIsWrongInTheDeploymentIsNotTheAuthenticatorsFault(t *testing.T) {
 	}
 }
 
+func TestTheLimitsThemselvesAreKept(t *testing.T) {
+	a := &passkeytest.Authenticator{}
+	registered := enrol(t, a).Passkey
+	c := ceremony("discouraged")
+	c.Challenge = c.Challenge[:16]
+	response := get(t, a, c, registered)
+	longest := append(response, bytes.Repeat([]byte{' '}, 64<<10-len(response))...)
+	for _, handle := range [][]byte{{1}, bytes.Repeat([]byte{1}, 64)} {
+		if _, err := relyingParty(t).Get(c, handle, registered, longest, began.Add(299*time.Second)); err != nil {
+			t.Errorf("a handle of %d bytes: %v", len(handle), err)
+		}
+	}
+	if _, err := relyingParty(t).Get(c, bytes.Repeat([]byte{1}, 65), registered, response, began); err == nil || errors.Is(err, mfa.ErrNotAccepted) {
+		t.Errorf("a handle of 65 bytes: got %v", err)
+	}
+	_, err := relyingParty(t).Get(c, handle, registered, append(longest, ' '), began)
+	refused(t, err, passkey.TooLarge)
+}
+
 func TestARefusalTellsNothingOfTheCeremony(t *testing.T) {
 	a := &passkeytest.Authenticator{}
 	registered := enrol(t, a).Passkey

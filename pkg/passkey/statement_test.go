@@ -29,7 +29,8 @@ type made struct {
 	ceremony mfa.Ceremony
 	members  map[string]any
 	data     []byte           // the authenticator data
-	signed   []byte           // what a statement is about: the authenticator data and the hash of the client data
+	hash     [32]byte         // of the client data
+	signed   []byte           // what a statement is about: the authenticator data and that hash
 	key      *ecdsa.PublicKey // of the passkey
 }
 
@@ -49,8 +50,8 @@ func registered(t *testing.T) made {
 	if m.data, err = base64.RawURLEncoding.DecodeString(response["authenticatorData"].(string)); err != nil {
 		t.Fatal(err)
 	}
-	hash := sha256.Sum256(clientData)
-	m.signed = slices.Concat(m.data, hash[:])
+	m.hash = sha256.Sum256(clientData)
+	m.signed = slices.Concat(m.data, m.hash[:])
 	point := m.data[len(m.data)-67:] // x, three bytes that announce y, and y
 	if m.key, err = ecdsa.ParseUncompressedPublicKey(elliptic.P256(), slices.Concat([]byte{4}, point[:32], point[35:])); err != nil {
 		t.Fatal(err)
@@ -232,6 +233,38 @@ func TestATPMStatementIsAboutThisKeyAndThisCeremony(t *testing.T) {
 			m := registered(t)
 			if err := m.check(t, "tpm", attest(t, m, c.change)); err != c.want {
 				t.Errorf("got %v, want %v", err, c.want)
+			}
+		})
+	}
+}
+
+func TestATPMStatementIsAboutAnRSAKeyToo(t *testing.T) {
+	for name, want := range map[string]error{"right": nil, "another modulus": passkey.WrongAttestation} {
+		t.Run(name, func(t *testing.T) {
+			key := map[int]any{1: 3, 3: passkeytest.RS256, -1: modulus(2048), -2: []byte{1, 0, 1}}
+			encoded, err := cbor.Marshal(key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m := registered(t)
+			m.data = append(m.data[:55+32], encoded...)
+			m.signed = slices.Concat(m.data, m.hash[:])
+			certified := modulus(2048)
+			if want != nil {
+				certified[255] = 3
+			}
+			err = m.check(t, "tpm", attest(t, m, func(v *module) {
+				v.area = tpm2.TPMTPublic{
+					Type: tpm2.TPMAlgRSA, NameAlg: tpm2.TPMAlgSHA256,
+					Parameters: tpm2.NewTPMUPublicParms(tpm2.TPMAlgRSA, &tpm2.TPMSRSAParms{
+						Symmetric: tpm2.TPMTSymDefObject{Algorithm: tpm2.TPMAlgNull}, Scheme: tpm2.TPMTRSAScheme{Scheme: tpm2.TPMAlgNull}, KeyBits: 2048,
+					}),
+					Unique: tpm2.NewTPMUPublicID(tpm2.TPMAlgRSA, &tpm2.TPM2BPublicKeyRSA{Buffer: certified}),
+				}
+				v.info.Attested = attested(t, v.area)
+			}))
+			if err != want {
+				t.Errorf("got %v, want %v", err, want)
 			}
 		})
 	}

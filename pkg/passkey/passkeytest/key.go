@@ -59,7 +59,7 @@ func (a *Authenticator) newKey(algorithm int, party string, user []byte, residen
 	return k, err
 }
 
-// sign signs authenticator data and the hash of the client data (Web Authentication Level 3, section 6.3.3, step 11).
+// sign signs authenticator data and the hash of the client data (Web Authentication Level 3, section 6.3.3).
 func (k *key) sign(authenticatorData, clientData []byte) ([]byte, error) {
 	hash := sha256.Sum256(clientData)
 	signed := slices.Concat(authenticatorData, hash[:])
@@ -101,7 +101,7 @@ func byteString(content []byte) []byte {
 	}
 }
 
-// credentialData is the attested credential data of a new key (Web Authentication Level 3, section 6.5.2).
+// credentialData is the attested credential data of a new key (Web Authentication Level 3, section 6.5.1).
 func (k *key) credentialData(aaguid [16]byte) []byte {
 	return slices.Concat(aaguid[:], binary.BigEndian.AppendUint16(nil, uint16(len(k.id))), k.id, k.cose())
 }

@@ -1,6 +1,6 @@
 // Package passkeytest is an authenticator in software, together with the browser that it is used in, for tests. It takes the
-// options of a WebAuthn ceremony as JSON, and gives the response as JSON (Web Authentication Level 3, sections 5.1.8 to
-// 5.1.10).
+// options of a WebAuthn ceremony as JSON, and gives the response as JSON (Web Authentication Level 3, sections 5.1,
+// 5.1.8 and 5.1.9).
 //
 // It does what a real one would do with the options: it makes no second key for a user whose key is excluded, it needs a key
 // that is allowed, it verifies the user where it can and is asked to, and the browser refuses an RP ID that doesn't belong
@@ -292,7 +292,7 @@ func (a *Authenticator) find(party string, named []descriptor) *key {
 }
 
 // belongs tells whether a page of that origin may use the RP ID: a browser allows it for the host itself and for hosts under
-// it, where the page came over a secure channel (Web Authentication Level 3, section 5.1.3, steps 7 to 9).
+// it, where the page came over a secure channel (Web Authentication Level 3, section 5.1.3).
 func belongs(party, origin string) bool {
 	u, err := url.Parse(origin)
 	if err != nil || party == "" {
