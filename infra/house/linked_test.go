@@ -1,0 +1,67 @@
+package house
+
+import (
+	"fmt"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// A burden is a module that makes a function larger and its cold start longer. Only the functions that use it may link it.
+type burden struct {
+	module    string
+	functions []string
+}
+
+var burdens = []burden{
+	{"github.com/go-webauthn/webauthn", []string{"challenge", "enrol", "verify"}}, // they make options, or check responses
+	{"github.com/nyaruka/phonenumbers", []string{"admin", "enrol"}},               // they take new numbers: the others use what is stored
+}
+
+// overburdened tells which functions link a module that they don't use. The listing has a line for each of them, which is
+// its import path and then the paths of all packages that it links.
+func overburdened(listing string) (found []string) {
+	for line := range strings.Lines(listing) {
+		paths := strings.Fields(line)
+		function := strings.TrimPrefix(paths[0], module+"/functions/")
+		for _, b := range burdens {
+			of := func(path string) bool { return path == b.module || strings.HasPrefix(path, b.module+"/") }
+			if slices.ContainsFunc(paths[1:], of) && !slices.Contains(b.functions, function) {
+				found = append(found, fmt.Sprintf("%s links %s and has no use for it", function, b.module))
+			}
+		}
+	}
+	return found
+}
+
+func TestAFunctionLinksNoLargeModuleThatItDoesNotUse(t *testing.T) {
+	list := exec.Command("go", "list", "-f", `{{if eq .Name "main"}}{{.ImportPath}} {{join .Deps " "}}{{end}}`, "./functions/...")
+	list.Dir = root
+	listing, err := list.Output()
+	if err != nil {
+		t.Fatal("go list:", err)
+	}
+	for _, f := range overburdened(string(listing)) {
+		t.Error(f)
+	}
+	for _, b := range burdens {
+		for _, function := range b.functions {
+			if !strings.Contains(string(listing), module+"/functions/"+function+" ") {
+				t.Errorf("there is no function %s", function)
+			}
+		}
+	}
+}
+
+func TestAFunctionThatLinksALargeModuleForNothingIsFound(t *testing.T) {
+	for listing, want := range map[string]string{
+		"countersign/functions/verify fmt github.com/go-webauthn/webauthn/protocol\n":                     "",
+		"countersign/functions/recover fmt countersign/pkg/mfa\n":                                         "",
+		"countersign/functions/recover fmt github.com/go-webauthn/webauthn-other\n":                       "",
+		"countersign/functions/recover fmt github.com/go-webauthn/webauthn/protocol\n":                    "recover links github.com/go-webauthn/webauthn",
+		"countersign/functions/admin fmt\ncountersign/functions/verify github.com/nyaruka/phonenumbers\n": "verify links github.com/nyaruka/phonenumbers",
+	} {
+		expect(t, listing, overburdened(listing), want)
+	}
+}
