@@ -1,5 +1,5 @@
-// Command emulator runs the functions of template.yaml on this machine, as Lambda would, with nothing of Amazon's but
-// DynamoDB Local: see package emulator below it.
+// Command emulator runs the functions of template.yaml on this machine as Lambda would. Of Amazon's services it uses only
+// DynamoDB Local. See package emulator in the folder below.
 package main
 
 import "countersign/infra/emulator/emulator"

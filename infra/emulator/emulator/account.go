@@ -12,24 +12,24 @@ import (
 	"countersign/infra/local/machine"
 )
 
-// An account is what the functions find of Amazon, behind a door where faults can befall what they ask for. Each process has a
-// path of its own to it, so that it is known who asks: /STEP-NUMBER/.
+// An account stands in for Amazon's services. Faults can be injected into the calls of the functions. Each process calls it
+// under a path of its own, /STEP-NUMBER/, which says which process calls.
 type account struct {
 	*amazon.Account
 	e *Emulator
 }
 
-// newAccount makes one with a DynamoDB Local at a URL.
+// newAccount makes an account with the DynamoDB Local at a URL.
 func (e *Emulator) newAccount(endpoint string) *account {
 	a := &account{&amazon.Account{Table: endpoint, Now: e.now}, e}
 	a.Around = a.around
 	a.Refused = func(_ *http.Request, why error) {
-		e.log.Warn("a function asks Amazon for something that this doesn't know", "error", why)
+		e.log.Warn("a function has made a call that the stand-ins of Amazon refuse", "error", why)
 	}
 	return a
 }
 
-// targets are what faults call the services.
+// targets are the names of the services as targets of faults.
 var targets = map[string]string{
 	amazon.DynamoDB: machine.TargetStore, amazon.KMS: machine.TargetKeys, amazon.SES: machine.TargetEmail, amazon.EventBridge: machine.TargetEvents,
 }
@@ -37,7 +37,7 @@ var targets = map[string]string{
 func (a *account) around(w http.ResponseWriter, asked *amazon.Call, answer http.HandlerFunc) {
 	p, at := a.e.placeOf(asked.Prefix)
 	if at == nil {
-		amazon.Refuse(w, http.StatusBadRequest, "ValidationException", "no process of a function asks like this")
+		amazon.Refuse(w, http.StatusBadRequest, "ValidationException", "The path names no process of a function.")
 		return
 	}
 	c := awsCall{Call: asked, step: p.f.step, place: at, target: targets[asked.Service]}
@@ -56,13 +56,13 @@ func (a *account) around(w http.ResponseWriter, asked *amazon.Call, answer http.
 	a.befall(w, c, answer)
 }
 
-// An awsCall is one request of a function's to Amazon.
+// An awsCall is a call of a function to Amazon.
 type awsCall struct {
 	*amazon.Call
 	step   string
 	place  *place
-	target string // of faults
-	id     string // the same for each attempt
+	target string // the target of faults that this call belongs to
+	id     string // the same for all attempts at the call
 }
 
 func (c awsCall) commits() bool {
@@ -76,7 +76,7 @@ func (c awsCall) commits() bool {
 	return false
 }
 
-// table passes a request on to DynamoDB Local, unless a death is due.
+// table passes a call on to DynamoDB Local. If the process is to be killed before or after that, table kills it.
 func (a *account) table(w http.ResponseWriter, r *http.Request, c awsCall, passOn http.HandlerFunc) {
 	mortal := c.commits() && c.target == machine.TargetStore
 	if mortal && a.e.deaths.take(c.step, BeforeCommit) {
@@ -86,7 +86,7 @@ func (a *account) table(w http.ResponseWriter, r *http.Request, c awsCall, passO
 		defer func() {
 			select {
 			case a.e.trigger.wake <- struct{}{}:
-			default: // it is awake
+			default: // it was woken already
 			}
 		}()
 	}
@@ -106,7 +106,7 @@ func (a *account) table(w http.ResponseWriter, r *http.Request, c awsCall, passO
 	w.Write(said.Body.Bytes())
 }
 
-// die kills the process that asks, which gets no answer.
+// die kills the process that made a call. The call gets no answer.
 func die(c awsCall) {
 	c.place.mu.Lock()
 	running := c.place.process

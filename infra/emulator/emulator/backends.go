@@ -21,14 +21,14 @@ import (
 	"countersign/pkg/store/dynamo"
 )
 
-// backendsTable is the table's name in infra/emulator/env.json.
+// backendsTable is the name of the table in infra/emulator/env.json.
 const backendsTable = "countersign-local"
 
-// Backends are what functions find of Amazon, for functions that somebody else runs, such as "sam local": a DynamoDB Local
-// with the template's table in it, and the stand-ins, all at one URL. infra/emulator/env.json points functions there. Nobody
-// follows the stream, and no schedule runs.
+// Backends stands in for Amazon's services, for functions that another program runs, such as "sam local". It has a DynamoDB
+// Local with the table of the template, and the other stand-ins, all at one URL. infra/emulator/env.json has this URL.
+// Backends doesn't read the stream of the table, and runs no schedule.
 //
-// It has those calls under /local/ that need no function: outbox, events, clock (to read it) and keys.
+// It has the calls under /local/ that need no function: outbox, events, clock (only to read it) and keys.
 type Backends struct {
 	dir     string
 	port    int
@@ -37,9 +37,9 @@ type Backends struct {
 	closing func()
 }
 
-// OpenBackends starts them. Into the data folder it puts an API key, the events of the module's events/ with that key in
-// them, and an env.json that points functions to Port. ctx bounds the start only. It reads Dir, Port, Root, DynamoDB and Log
-// of the options.
+// OpenBackends starts the stand-ins. It writes an API key into the data folder, copies of the events in events/ that have this
+// key, and an env.json with the URL of Port. ctx limits only the start. Of the options it uses Dir, Port, Root, DynamoDB and
+// Log.
 func OpenBackends(ctx context.Context, o Options) (_ *Backends, err error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -97,23 +97,23 @@ func (b *Backends) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// Close ends them.
+// Close stops the stand-ins.
 func (b *Backends) Close() { b.closing() }
 
-// What is in the data folder besides the API key.
+// The names in the data folder, besides the API key.
 const (
 	eventsFolder = "events"
 	settingsFile = "env.json"
 )
 
-// copyEvents copies the events of the module at root, with an API key in the place of their bearers, which were made nowhere.
+// copyEvents copies the events of the project at root. The copies have an API key in place of the example bearers.
 func copyEvents(root, to, key string) error {
 	if err := os.MkdirAll(to, 0o700); err != nil {
 		return err
 	}
 	files, err := filepath.Glob(filepath.Join(root, "events", "*.json"))
 	if err != nil || len(files) == 0 {
-		return fmt.Errorf("no events in %s: %w", root, err)
+		return fmt.Errorf("there are no events in %s: %w", root, err)
 	}
 	for _, path := range files {
 		text, err := os.ReadFile(path)
@@ -128,10 +128,10 @@ func copyEvents(root, to, key string) error {
 	return nil
 }
 
-// backendsPort is the one that infra/emulator/env.json points functions to.
+// backendsPort is the port in infra/emulator/env.json.
 const backendsPort = "8081"
 
-// copySettings copies that file, for another port.
+// copySettings copies infra/emulator/env.json with another port.
 func copySettings(root, to string, port int) error {
 	text, err := os.ReadFile(filepath.Join(root, "infra", "emulator", settingsFile))
 	if err != nil {
@@ -141,7 +141,7 @@ func copySettings(root, to string, port int) error {
 	return os.WriteFile(to, text, 0o600)
 }
 
-// samConfig is the environment of samconfig.toml that builds and runs functions for this machine's processors.
+// samConfig returns the name of the environment in samconfig.toml for the processor of this machine.
 func samConfig() string {
 	if goruntime.GOARCH == "arm64" {
 		return "arm"
@@ -149,14 +149,15 @@ func samConfig() string {
 	return "x86"
 }
 
-// welcome says what to type.
+// welcome prints which commands to run.
 func (b *Backends) welcome(out io.Writer, bridged bool) error {
 	sh, sam, events := shell.Of(goruntime.GOOS), "--config-env "+samConfig(), filepath.Join(b.dir, eventsFolder)
 	local := sam
 	if strconv.Itoa(b.port) != backendsPort {
 		local += " --env-vars " + sh.Quoted(filepath.Join(b.dir, settingsFile))
 	}
-	text := `This stands for DynamoDB, KMS, SES and EventBridge, and keeps nothing. In another terminal, in the folder of template.yaml:
+	text := `These are stand-ins of DynamoDB, KMS, SES and EventBridge. They forget everything when they stop. Run these commands in another
+terminal, in the folder of template.yaml:
 
     CGO_ENABLED=0 sam build ` + sam + `
     sam local invoke ` + local + ` PolicyFunction --event ` + sh.Quoted(filepath.Join(events, "policy.json")) + `
@@ -165,10 +166,10 @@ func (b *Backends) welcome(out io.Writer, bridged bool) error {
     curl ` + machine.Origins(b.port)[0] + `/local/outbox
     ` + sh.SetKey(machine.KeyFile(b.dir)) + `
 
-The last line is how to have the API key. The events in ` + events + ` have it; those in events/ have bearers that were made nowhere.
+The last line sets KEY to the API key. The events in ` + events + ` have this key. Those in events/ only have example bearers.
 `
 	if goruntime.GOOS == "linux" && !bridged {
-		text += "Containers of Docker Engine on Linux reach this only with -bridge docker0.\n"
+		text += "Containers of Docker Engine on Linux can reach the stand-ins only if you add -bridge docker0.\n"
 	}
 	_, err := io.WriteString(out, text)
 	return err

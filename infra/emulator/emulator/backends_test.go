@@ -25,7 +25,7 @@ import (
 	"countersign/pkg/store/dynamo"
 )
 
-// openBackends opens those of a test, at a URL.
+// openBackends opens the stand-ins for a test, and returns their URL and their data folder.
 func openBackends(t *testing.T) (base, dir string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -108,7 +108,7 @@ func TestTheBackendsRefuseWhatNoStandInKnows(t *testing.T) {
 }
 
 func TestTheBackendsSayWhatToType(t *testing.T) {
-	dynamolocaltest.Endpoint(t) // or none is installed
+	dynamolocaltest.Endpoint(t) // skips the test if no DynamoDB Local is installed
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	out, in := io.Pipe()

@@ -9,8 +9,8 @@ import (
 	"strconv"
 )
 
-// listenOnBridge listens at a port of a bridge's address, for the containers on that bridge and this machine. What isn't a
-// bridge is refused: other machines could reach it.
+// listenOnBridge listens on the address of a network bridge, for this machine and the containers on that bridge. It refuses any
+// other interface, because other machines could reach it.
 func listenOnBridge(name string, port int) (net.Listener, error) {
 	if name != filepath.Base(name) {
 		return nil, fmt.Errorf("-bridge %s is not the name of an interface", name)
@@ -41,7 +41,7 @@ func listenOnBridge(name string, port int) (net.Listener, error) {
 	return nil, fmt.Errorf("-bridge %s: it has no IPv4 address", name)
 }
 
-// neighbours is a listener that accepts connections from one network only.
+// A neighbours is a listener that accepts only connections from one network.
 type neighbours struct {
 	net.Listener
 	network *net.IPNet

@@ -20,7 +20,7 @@ func (v *visitor) Close() error {
 	return nil
 }
 
-// visitors are a listener that each of them comes to, one after the other.
+// visitors is a listener that accepts each of the visitors, one after the other.
 type visitors []*visitor
 
 func (v *visitors) Accept() (net.Conn, error) {

@@ -11,7 +11,7 @@ import (
 func TestTheFunctionsAreBuiltAsOperatorsBuildThem(t *testing.T) {
 	flags := emulator.BuildFlags()
 	last := len(flags) - 1
-	flags[last] = `"` + flags[last] + `"` // it has a blank in it
+	flags[last] = `"` + flags[last] + `"` // it contains a space
 	for _, path := range []string{"../../../.github/docs/operating.md", "../../test"} {
 		text, err := os.ReadFile(path)
 		if err != nil {

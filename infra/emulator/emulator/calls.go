@@ -17,7 +17,7 @@ import (
 // ServeHTTP implements http.Handler.
 func (e *Emulator) ServeHTTP(w http.ResponseWriter, r *http.Request) { e.calls.ServeHTTP(w, r) }
 
-// newCalls are those of every Countersign on one machine, before the front.
+// newCalls returns a handler of the calls under /local/. It passes all other calls on to api.
 func (e *Emulator) newCalls(api http.Handler) *machine.Calls {
 	sent := outbox{e.account.Account}
 	return &machine.Calls{
@@ -26,7 +26,7 @@ func (e *Emulator) newCalls(api http.Handler) *machine.Calls {
 	}
 }
 
-// advance moves the service's clock. A function reads it when it starts, so every process is replaced.
+// advance moves the clock of the functions forward. A function reads its offset when it starts, so every process is replaced.
 func (e *Emulator) advance(seconds int64) error {
 	if seconds < 0 || seconds > machine.MostAhead-e.ahead.Load() {
 		return machine.ErrTooFar
@@ -41,13 +41,13 @@ func (e *Emulator) advance(seconds int64) error {
 func (e *Emulator) setFault(told machine.Fault) {
 	e.faults.set(told)
 	if told.Target == machine.TargetKeys {
-		e.generation.Add(1) // a process that has the ring asks nobody for it
+		e.generation.Add(1) // only a new process reads the key ring, and can meet the fault
 	}
 }
 
 var sweptLine = regexp.MustCompile(`"message":"swept".*?"announced":([0-9]+)`)
 
-// sweep runs the sweep, as the scheduler does, and answers what it announced, which its log tells.
+// sweep runs the sweep as the scheduler does, and returns how many ends of trust it has announced, which it finds in the log.
 func (e *Emulator) sweep(ctx context.Context) (announced int, err error) {
 	e.sweeping.Lock()
 	defer e.sweeping.Unlock()
@@ -66,16 +66,16 @@ func (e *Emulator) sweep(ctx context.Context) (announced int, err error) {
 	return int(e.sweeps.Load() - before), nil
 }
 
-// schedule runs the sweep as often as the template says, by the machine's time.
+// schedule runs the sweep as often as the template says, by the clock of this machine.
 func (e *Emulator) schedule(every time.Duration) {
 	for machine.Pause(e.ctx, every) {
 		if _, err := e.sweep(e.ctx); err != nil && e.ctx.Err() == nil {
-			e.log.Warn("the sweep failed; it will be run again", "error", err)
+			e.log.Warn("the sweep failed, and will be run again", "error", err)
 		}
 	}
 }
 
-// noteSwept adds up what the sweep's lines say.
+// noteSwept adds up what the lines of the sweep's log say that it has announced.
 func (e *Emulator) noteSwept(line []byte) {
 	for _, m := range sweptLine.FindAllSubmatch(line, -1) {
 		n, _ := strconv.ParseInt(string(m[1]), 10, 64)

@@ -28,7 +28,7 @@ func TestNoProcessOutlivesAnEmulatorThatIsKilled(t *testing.T) {
 	for name, rie := range runtimes() {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			// What is up to date there isn't built again.
+			// Go doesn't build again what is already there and up to date.
 			if err := os.CopyFS(filepath.Join(dir, "data", "cache"), os.DirFS(emulatortest.Functions(t))); err != nil {
 				t.Fatal(err)
 			}
@@ -69,7 +69,7 @@ func TestNoProcessOutlivesAnEmulatorThatIsKilled(t *testing.T) {
 	}
 }
 
-// running lists the commands of processes that have something in them.
+// running returns the command lines of processes that contain a text.
 func running(t *testing.T, part string) (found []string) {
 	t.Helper()
 	all, err := filepath.Glob("/proc/[0-9]*/cmdline")

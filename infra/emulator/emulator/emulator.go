@@ -1,20 +1,22 @@
-// Package emulator runs the functions of template.yaml on one machine, as Lambda would run them: the built bootstraps,
-// each in processes of its own, with the environment that the template gives them; before them a front that speaks what
-// API Gateway speaks; behind them DynamoDB Local, and recorders that speak the wire protocols of KMS, SES and EventBridge.
-// Its stream is handed to publish, by the rules of the template's event source mapping but for the batching window, and its
-// schedule runs the sweep. What publish doesn't take in the end is put into a folder that stands for the bucket.
+// Package emulator runs the functions of template.yaml on one machine as Lambda would run them. It runs the built bootstraps,
+// each in processes of its own, with the environment that the template gives them. A front takes calls as API Gateway does,
+// and makes events of them. The functions call DynamoDB Local, and stand-ins of KMS, SES and EventBridge. The emulator gives
+// the function publish the records of the table's stream, by the rules of the template's event source mapping, but without the
+// batching window. It runs the sweep by the schedule of the template. Records that publish never accepts are put into a folder
+// that stands for the bucket.
 //
-// It has the calls under /local/ that package machine says, so what is written against the local server runs against it.
+// It has the calls under /local/ of package machine. So a program that is written for the local server also runs on it.
 //
 // What it keeps:
 //
-//   - Everything listens on 127.0.0.1, and no process outlives the emulator for longer than it works on its last event.
-//   - A process works on one event at a time; calls that follow each other come to different processes.
-//   - A process that was killed answers nothing, and the next call finds a new one.
-//   - What befalls a call befalls all attempts at it.
-//   - A record of the stream is taken by publish, or given up into the bucket; it never gets lost.
+//   - Everything listens on 127.0.0.1. No process outlives the emulator by more than the time that it works on its last event.
+//   - A process works on one event at a time. Calls that follow each other come to different processes.
+//   - A process that was killed answers nothing, and the next call gets a new process.
+//   - A fault that a call meets holds for all attempts at this call.
+//   - No record of the stream is lost: publish accepts it, or it is put into the bucket.
 //
-// What it refuses to do: read anything of an earlier run, and judge what a function may do; the tests of functions/ do that.
+// It refuses to read anything of an earlier run. It also refuses to judge what a function may do, because the tests in the
+// folder functions do that.
 package emulator
 
 import (
@@ -41,34 +43,36 @@ import (
 	"countersign/pkg/store/dynamo"
 )
 
-// Options say how to run the emulator.
+// Options says how to run the emulator.
 type Options struct {
-	// Dir holds the built functions, the API key, and under buckets/ what S3 would get. It is made if there is none.
+	// Dir is the data folder. It gets the built functions, the API key, and under buckets what S3 would get. It is made if there
+	// is none.
 	Dir string
-	// Port is the one that the emulator is reached at. Its issuer is http://localhost:<Port>.
+	// Port is the port at which the emulator is reached. Its issuer is http://localhost:<Port>.
 	Port int
-	// BrowserOrigins are those whose pages may call the API from a browser: the template's parameter of that name.
+	// BrowserOrigins are the origins whose pages may call the API from a browser, as in the template's parameter of that name.
 	BrowserOrigins []string
-	// Root is the folder of the module; empty: that of the working directory.
+	// Root is the folder of the project. If it is empty, the project around the working directory is taken.
 	Root string
-	// Functions is a folder that Build has filled; empty: Dir/cache, which is built.
+	// Functions is a folder that Build has filled. If it is empty, the functions are built into Dir/cache.
 	Functions string
-	// DynamoDB is the URL of a DynamoDB Local that runs; empty: one is installed if need be, and started.
+	// DynamoDB is the URL of a running DynamoDB Local. If it is empty, one is started, and installed before that if there is none.
 	DynamoDB string
-	// Processes is how many each function has at most; under 2: 2.
+	// Processes is how many processes each function has at most. Numbers below 2 stand for 2.
 	Processes int
-	// RIE is the path of Amazon's Runtime Interface Emulator, to run the functions under; empty: the emulator's own.
+	// RIE is the path of Amazon's Runtime Interface Emulator, under which the functions run. If it is empty, they run behind a
+	// Runtime API of the emulator's own.
 	RIE string
-	// Output gets what the functions write. Nil: nobody.
+	// Output gets what the functions write. It may be nil.
 	Output io.Writer
-	// Log says what goes wrong inside. Nil: nothing is logged.
+	// Log gets what goes wrong in the emulator. It may be nil.
 	Log *slog.Logger
 }
 
-// bucketFolder is the one in the data folder that stands for S3.
+// bucketFolder is the folder in the data folder that stands for S3.
 const bucketFolder = "buckets"
 
-// An Emulator is an http.Handler: the API, and the calls under /local/.
+// An Emulator is an http.Handler that serves the API and the calls under /local/.
 type Emulator struct {
 	o         Options
 	table     string
@@ -86,18 +90,18 @@ type Emulator struct {
 	client    *http.Client
 	log       *slog.Logger
 
-	generation atomic.Int64 // of what the processes are started with; a new one replaces them all
-	ahead      atomic.Int64 // seconds that the service's clock is ahead
+	generation atomic.Int64 // the number of the settings that processes are started with; a new number replaces all processes
+	ahead      atomic.Int64 // how far the clock of the functions is ahead, in seconds
 
-	sweeping sync.Mutex   // held through a run of the sweep
-	sweeps   atomic.Int64 // what its runs announced
+	sweeping sync.Mutex   // held while the sweep runs
+	sweeps   atomic.Int64 // how many ends of trust all runs have announced
 
 	ctx      context.Context
 	running  sync.WaitGroup
 	closings []func()
 }
 
-// Open starts everything. ctx bounds the start only; Close ends what was started.
+// Open starts the emulator. ctx limits only the start. Close stops everything that was started.
 func Open(ctx context.Context, o Options) (_ *Emulator, err error) {
 	e := &Emulator{
 		o: o, table: "countersign-" + rand.Text(), pools: map[string]*pool{}, log: o.Log,
@@ -128,7 +132,7 @@ func Open(ctx context.Context, o Options) (_ *Emulator, err error) {
 			p.kill()
 		}
 		e.running.Wait()
-		for _, p := range e.pools { // those that were started meanwhile
+		for _, p := range e.pools { // some processes may have been started meanwhile
 			p.kill()
 		}
 	})
@@ -152,7 +156,7 @@ func Open(ctx context.Context, o Options) (_ *Emulator, err error) {
 	return e, nil
 }
 
-// prepare reads the template and builds what it names.
+// prepare reads the template, and builds the functions that it names.
 func (e *Emulator) prepare(ctx context.Context) (err error) {
 	if e.o.Root == "" {
 		if e.o.Root, err = moduleRoot(ctx); err != nil {
@@ -178,7 +182,7 @@ func (e *Emulator) prepare(ctx context.Context) (err error) {
 	return nil
 }
 
-// startAmazon starts what the functions find of Amazon, with a table and an API key in it.
+// startAmazon starts the stand-ins of Amazon's services, and makes the table and an API key.
 func (e *Emulator) startAmazon(ctx context.Context) error {
 	endpoint, stop, err := startDynamoDB(ctx, e.o.DynamoDB, e.log)
 	if err != nil {
@@ -214,8 +218,7 @@ func (e *Emulator) startAmazon(ctx context.Context) error {
 	return nil
 }
 
-// start starts a process of a function: in its environment is what the template says, and in place of that where Amazon is
-// played.
+// start starts a process of a function. Its environment has what the template says, and the addresses of the stand-ins.
 func (e *Emulator) start(ctx context.Context, f *function, name string) (process, error) {
 	environment := append(slices.Clone(f.environment),
 		"AWS_SAM_LOCAL=true", "AWS_REGION="+amazon.Region, "AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local",
@@ -242,7 +245,7 @@ func (e *Emulator) start(ctx context.Context, f *function, name string) (process
 	return r, nil
 }
 
-// placeOf finds a place by its name.
+// placeOf returns the place with that name, and its pool.
 func (e *Emulator) placeOf(name string) (*pool, *place) {
 	for _, p := range e.pools {
 		for _, at := range p.all {
@@ -254,21 +257,22 @@ func (e *Emulator) placeOf(name string) (*pool, *place) {
 	return nil, nil
 }
 
-// now is the service's time.
+// now returns the time by the clock of the functions.
 func (e *Emulator) now() time.Time {
 	return time.Now().UTC().Round(0).Add(time.Duration(e.ahead.Load()) * time.Second)
 }
 
-// Table is the name of the table in DynamoDB Local.
+// Table returns the name of the table in DynamoDB Local.
 func (e *Emulator) Table() string { return e.table }
 
-// KillAt has SIGKILL end the next process of a step that comes to a moment of its work; with "", none.
+// KillAt kills (SIGKILL) the next process of a step that comes to that moment of its work. If at is empty, no process is
+// killed.
 func (e *Emulator) KillAt(step string, at Moment) { e.deaths.set(step, at) }
 
-// Died is how many processes of a step have ended by KillAt.
+// Died returns how many processes of a step were killed by KillAt.
 func (e *Emulator) Died(step string) int { return e.deaths.count(step) }
 
-// Kill ends every process of a step with SIGKILL, and answers how many there were.
+// Kill kills (SIGKILL) every process of a step, and returns how many there were.
 func (e *Emulator) Kill(step string) int {
 	p := e.pools[step]
 	if p == nil {
@@ -277,7 +281,7 @@ func (e *Emulator) Kill(step string) int {
 	return p.kill()
 }
 
-// Invoke has a function work on an event, as sam local invoke would, and gives its answer.
+// Invoke gives the function of a step an event, as sam local invoke does, and returns its answer.
 func (e *Emulator) Invoke(ctx context.Context, step string, event []byte) ([]byte, error) {
 	p, ok := e.pools[step]
 	if !ok {
@@ -286,16 +290,16 @@ func (e *Emulator) Invoke(ctx context.Context, step string, event []byte) ([]byt
 	return p.invoke(ctx, event)
 }
 
-// Steps are the functions of the template.
+// Steps returns the names of all functions of the template.
 func (e *Emulator) Steps() []string { return slices.Sorted(maps.Keys(e.functions)) }
 
-// Issuer is the base URL by which this machine reaches the emulator, and the iss of its tokens.
+// Issuer returns the base URL at which this machine reaches the emulator. It is also the iss of the tokens.
 func (e *Emulator) Issuer() string { return e.origins[0] }
 
-// APIKey is the one in DIR/api-key: every scope, every org.
+// APIKey returns the API key that is in the data folder. It has every scope, and is valid for every org.
 func (e *Emulator) APIKey() seal.Secret { return e.apiKey }
 
-// Close ends everything that Open started, with SIGKILL.
+// Close stops everything that Open has started. It kills the functions (SIGKILL).
 func (e *Emulator) Close() {
 	for i := len(e.closings) - 1; i >= 0; i-- {
 		e.closings[i]()

@@ -30,8 +30,8 @@ type world struct {
 	*emulator.Emulator
 	t     *testing.T
 	base  string
-	dir   string           // of the emulator's data
-	admin *dynamodb.Client // of the table, beside the functions
+	dir   string           // the data folder of the emulator
+	admin *dynamodb.Client // with which the test uses the table itself
 }
 
 func open(t *testing.T, o emulator.Options) *world {
@@ -79,7 +79,7 @@ func (a answer) want(t *testing.T, status int, part string) answer {
 	return a
 }
 
-// call makes a request; headers come in pairs.
+// call makes a request. headers are names, each followed by its value.
 func (w *world) call(method, path string, body any, headers ...string) answer {
 	w.t.Helper()
 	var sent io.Reader
@@ -140,7 +140,7 @@ func (w *world) verify(id, code string) answer {
 	return w.call("POST", "/v1/challenges/"+id+"/verify", doc{"code": code, "trust": doc{"name": "Firefox"}})
 }
 
-// wrong is a code that isn't code.
+// wrong returns a code that differs from code.
 func wrong(code string) string {
 	if code == "000000" {
 		return "000001"
@@ -148,7 +148,7 @@ func wrong(code string) string {
 	return "000000"
 }
 
-// events is how many events of a type the bus got about a user.
+// events returns how many events of a type about a user the bus has got.
 func (w *world) events(t *testing.T, user, kind string) (n int) {
 	t.Helper()
 	all, _ := w.call("GET", "/local/events", nil).want(t, 200, "").doc["events"].([]any)
@@ -160,7 +160,7 @@ func (w *world) events(t *testing.T, user, kind string) (n int) {
 	return n
 }
 
-// runtimes are what functions can run behind here.
+// runtimes returns the Runtime APIs behind which functions can run on this machine.
 func runtimes() map[string]string {
 	all := map[string]string{"own": ""}
 	if rie := emulator.FindRIE(); rie != "" {
@@ -201,14 +201,14 @@ func TestK1ANewBrowserIsAskedAndATrustedOneIsNot(t *testing.T) {
 	}
 }
 
-// The bearers in the event files were made in no deployment, so whoever needs one is told so.
+// The bearers in the event files were made in no deployment, so the functions that need a bearer answer 401.
 func TestEveryBootstrapAnswersItsEventUnderTheRealInterfaceEmulator(t *testing.T) {
 	rie := emulator.FindRIE()
 	if rie == "" {
 		if os.Getenv("CI") == "true" {
-			t.Fatal("there is no aws-lambda-rie: the template's check brings it")
+			t.Fatal("There is no aws-lambda-rie, which infra/test installs before its step template.")
 		}
-		t.Skip("there is no aws-lambda-rie: run ./infra/test once")
+		t.Skip("There is no aws-lambda-rie. Run ./infra/test once, which installs it.")
 	}
 	w := open(t, emulator.Options{RIE: rie})
 	want := map[string]string{
@@ -275,7 +275,7 @@ func TestAStartOrSendThatWasKilledIsTriedAgainAndLetsIn(t *testing.T) {
 		send().want(t, 500, "Internal Server Error")
 		if moment != emulator.AfterCommit {
 			send().want(t, 200, `"sequence":"B"`)
-		} else { // it died between the commit and the mail: nobody says that the code was sent, and the user asks again
+		} else { // the process died between the commit and the mail, so the answer doesn't say that the code was sent, and the user asks again
 			send().want(t, 200, `"send_error":"delivery_unknown"`)
 			w.call("POST", "/local/clock", doc{"advance_s": 31}).want(t, 200, "")
 			w.call("POST", "/v1/challenges/"+id+"/send", doc{}).want(t, 200, `"sequence":"C"`)

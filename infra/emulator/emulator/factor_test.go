@@ -10,8 +10,8 @@ import (
 	"countersign/infra/emulator/emulator"
 )
 
-// TestAnEnrolmentARecoveryOrAChangeThatWasKilledIsToldTheTruth gives each call again with its Idempotency-Key, as a client
-// does that heard nothing.
+// TestAnEnrolmentARecoveryOrAChangeThatWasKilledIsToldTheTruth repeats each call with its Idempotency-Key, as a client does
+// that got no answer.
 func TestAnEnrolmentARecoveryOrAChangeThatWasKilledIsToldTheTruth(t *testing.T) {
 	w := open(t, emulator.Options{})
 	now := func() time.Time {
@@ -23,7 +23,7 @@ func TestAnEnrolmentARecoveryOrAChangeThatWasKilledIsToldTheTruth(t *testing.T) 
 	}
 	for i, moment := range []emulator.Moment{emulator.BeforeCommit, emulator.AfterCommit, emulator.BeforeAnswer} {
 		user := fmt.Sprintf("u-%d", i)
-		// killed makes a call whose process dies, and again.
+		// killed makes a call whose process is killed, and then the same call again.
 		killed := func(step, method, path string, body any, header ...string) answer {
 			t.Helper()
 			w.KillAt(step, moment)

@@ -10,15 +10,15 @@ import (
 	"countersign/infra/local/machine"
 )
 
-// sameCall is for how long attempts that say the same are those of one call.
+// sameCall is how long attempts with the same content count as attempts at one call.
 const sameCall = 5 * time.Second
 
-// faults holds at most one fault for each target. What befalls a call befalls all of its attempts, so that a function's
-// own retries don't undo it.
+// faults has at most one fault for each target. A fault that a call meets holds for all attempts at this call. Otherwise the
+// retries of a function would undo it.
 type faults struct {
 	mu       sync.Mutex
 	waiting  map[string]machine.Fault
-	befallen map[string]befallen // by call
+	befallen map[string]befallen // the faults that calls have met, by call
 }
 
 type befallen struct {
@@ -33,7 +33,7 @@ func (f *faults) set(told machine.Fault) {
 	clear(f.befallen)
 }
 
-// take gives what befalls an attempt, and whether it is a later one of a call.
+// take returns the fault that an attempt meets, and whether an earlier attempt at the same call has met it already.
 func (f *faults) take(c awsCall, starting bool) (mode string, again bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -51,7 +51,7 @@ func (f *faults) take(c awsCall, starting bool) (mode string, again bool) {
 	case c.target == machine.TargetKeys && own:
 		return "", false
 	case c.target == machine.TargetKeys && starting:
-		return machine.ModeFail, false // so that the fault waits for the first call
+		return machine.ModeFail, false // the start fails, and the fault waits for the first call
 	}
 	waits.Count--
 	f.waiting[c.target] = waits
@@ -59,7 +59,7 @@ func (f *faults) take(c awsCall, starting bool) (mode string, again bool) {
 	return waits.Mode, false
 }
 
-// befall answers one attempt, with what befalls it.
+// befall answers an attempt, unless it meets a fault.
 func (a *account) befall(w http.ResponseWriter, c awsCall, answer http.HandlerFunc) {
 	c.place.mu.Lock()
 	starting := c.place.starting
@@ -67,10 +67,10 @@ func (a *account) befall(w http.ResponseWriter, c awsCall, answer http.HandlerFu
 	mode, again := a.e.faults.take(c, starting)
 	switch {
 	case mode == machine.ModeFail && c.target == machine.TargetEmail:
-		amazon.Refuse(w, http.StatusBadRequest, "MessageRejected", "a fault befell it") // SES may have taken what it answers with a status of 500
+		amazon.Refuse(w, http.StatusBadRequest, "MessageRejected", "This call meets a fault.") // a status of 500 would say that SES may have taken the message
 		return
 	case mode == machine.ModeFail:
-		amazon.Refuse(w, http.StatusInternalServerError, "InternalServerError", "a fault befell it")
+		amazon.Refuse(w, http.StatusInternalServerError, "InternalServerError", "This call meets a fault.")
 		return
 	case mode == machine.ModeSlow && !again:
 		timer := time.NewTimer(machine.SlowFor)
@@ -84,7 +84,7 @@ func (a *account) befall(w http.ResponseWriter, c awsCall, answer http.HandlerFu
 		if !again {
 			answer(httptest.NewRecorder(), c.Request)
 		}
-		panic(http.ErrAbortHandler) // which closes the connection
+		panic(http.ErrAbortHandler) // this closes the connection
 	}
 	answer(w, c.Request)
 }

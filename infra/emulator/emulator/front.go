@@ -23,16 +23,16 @@ import (
 	"countersign/infra/amazon"
 )
 
-// What API Gateway's HTTP API takes, and for how long it waits.
+// The limits of an HTTP API of API Gateway.
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
 const (
-	mostBody  = 10 << 20 // bytes of a body
-	mostHead  = 10240    // bytes of the request line and the headers
+	mostBody  = 10 << 20 // bytes in a body
+	mostHead  = 10240    // bytes in the request line and the headers
 	longest   = 30 * time.Second
-	mostEvent = 6 << 20 // bytes of what Lambda takes
+	mostEvent = 6 << 20 // bytes in an event, which is a limit of Lambda
 )
 
-// A front answers HTTP as API Gateway's HTTP API does, by functions that it speaks payload format 2.0 with.
+// A front answers HTTP requests as an HTTP API of API Gateway does. It gives the functions events of payload format 2.0.
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
 type front struct {
 	pools  map[string]*pool
@@ -59,7 +59,7 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		say(w, http.StatusRequestEntityTooLarge, "Request Entity Too Large")
 		return
 	} else if err != nil {
-		return // nobody is there any more
+		return // the caller has gone away
 	}
 	event, err := json.Marshal(payload(r, id, route.key, params, body, f.now()))
 	if err != nil || len(event) > mostEvent {
@@ -80,14 +80,14 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// say answers as API Gateway does by itself.
+// say writes an answer of API Gateway's own.
 func say(w http.ResponseWriter, status int, message string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	json.NewEncoder(w).Encode(map[string]string{"message": message})
 }
 
-// headSize is how many bytes a request's line and headers have, as they were sent but for their order.
+// headSize returns how many bytes the request line and the headers have.
 func headSize(r *http.Request) int {
 	n := len(r.Method) + 1 + len(r.RequestURI) + 1 + len(r.Proto) + 2 + len("Host: ") + len(r.Host) + 2
 	for name, values := range r.Header {
@@ -98,15 +98,15 @@ func headSize(r *http.Request) int {
 	return n
 }
 
-// A route is one of the API's that the template has.
+// A route is a route of the API in the template.
 type route struct {
 	key      string // "METHOD /path", with names in braces
 	method   string
 	segments []string
-	step     string // of the function that it leads to
+	step     string // the step of the function that it leads to
 }
 
-// routesOf are those of all functions, the more exact one first where two fit.
+// routesOf returns the routes of all functions. If two routes fit a path, the more exact one comes first.
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-routes.html#http-api-develop-routes.evaluation
 func routesOf(functions map[string]*function) (all []route) {
 	for step, f := range functions {
@@ -121,7 +121,7 @@ func routesOf(functions map[string]*function) (all []route) {
 	return all
 }
 
-// match finds the route of a request, and what stands for the parts of it in braces; nil: there is none.
+// match returns the route of a request, and the values of its parts in braces. The route is nil if there is none.
 func (f *front) match(r *http.Request) (*route, map[string]string) {
 	given := strings.Split(r.URL.EscapedPath(), "/")
 	for i := range f.routes {
@@ -132,7 +132,7 @@ func (f *front) match(r *http.Request) (*route, map[string]string) {
 	return nil, nil
 }
 
-// fits gives what stands for the parts in braces; nil: the route is another.
+// fits returns the values of the route's parts in braces. It returns nil if the route doesn't fit.
 func (r *route) fits(method string, given []string) map[string]string {
 	if r.method != method || len(r.segments) != len(given) {
 		return nil
@@ -175,7 +175,7 @@ func payload(r *http.Request, id, route string, params map[string]string, body [
 	p.Headers["x-forwarded-for"] = strings.TrimPrefix(p.Headers["x-forwarded-for"]+", "+caller, ", ")
 	p.Headers["x-forwarded-port"], p.Headers["x-forwarded-proto"] = port, "http"
 	if asText(r.Header.Get("Content-Type")) {
-		// JSON can't hold what isn't UTF-8: it is replaced, here as by whoever else writes a payload.
+		// JSON has no bytes that aren't UTF-8. They are replaced here, as by every program that writes JSON.
 		p.Body = string(body)
 	} else {
 		p.Body, p.IsBase64Encoded = base64.StdEncoding.EncodeToString(body), len(body) > 0
@@ -191,13 +191,13 @@ func payload(r *http.Request, id, route string, params map[string]string, body [
 	return p
 }
 
-// asText reports whether API Gateway hands a body of a type on as it is, rather than in base64.
+// asText reports whether API Gateway passes on a body of that type as it is, and not in base64.
 func asText(contentType string) bool {
 	kind, _, err := mime.ParseMediaType(contentType)
 	return err == nil && (strings.HasPrefix(kind, "text/") || kind == "application/json" || kind == "application/javascript" || kind == "application/xml")
 }
 
-// pass hands on what a function answered.
+// pass writes the answer of a function.
 func pass(w http.ResponseWriter, answer []byte) {
 	var said events.APIGatewayV2HTTPResponse
 	body, err := []byte(nil), json.Unmarshal(answer, &said)
@@ -220,5 +220,5 @@ func pass(w http.ResponseWriter, answer []byte) {
 		w.Header().Add("Set-Cookie", cookie)
 	}
 	w.WriteHeader(said.StatusCode)
-	w.Write(body) // who has gone away needs no answer
+	w.Write(body) // if the caller has gone away, nobody needs the answer
 }

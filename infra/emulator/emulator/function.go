@@ -15,18 +15,18 @@ import (
 	"countersign/infra/local/machine"
 )
 
-// A function is what template.yaml says of one.
+// A function is a function as template.yaml describes it.
 type function struct {
-	step        string        // the name of its folder under functions/
-	timeout     time.Duration // of one invocation
+	step        string        // the name of its folder in functions
+	timeout     time.Duration // how long one invocation may take
 	environment []string      // NAME=value
-	events      any           // what it is run by
-	routes      []string      // of the API, that lead to it: "METHOD /path"
+	events      any           // the events of the template that invoke it
+	routes      []string      // the routes of the API that lead to it: "METHOD /path"
 }
 
 type object = template.Object
 
-// moduleRoot is the folder of the module that the working directory is in.
+// moduleRoot returns the folder of the project around the working directory.
 func moduleRoot(ctx context.Context) (string, error) {
 	out, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
 	if err != nil {
@@ -34,12 +34,12 @@ func moduleRoot(ctx context.Context) (string, error) {
 	}
 	file := strings.TrimSpace(string(out))
 	if filepath.Base(file) != "go.mod" {
-		return "", errors.New("find the module: run this inside of it")
+		return "", errors.New("find the module: the working directory is not in it")
 	}
 	return filepath.Dir(file), nil
 }
 
-// readFunctions reads the functions of root's template.yaml, with values in the place of what CloudFormation fills in.
+// readFunctions reads the functions of the template.yaml in root. values has what CloudFormation would fill in, by name.
 func readFunctions(root string, values map[string]string) (map[string]*function, error) {
 	read, err := template.Read(root)
 	if err != nil {
@@ -60,7 +60,7 @@ func readFunctions(root string, values map[string]string) (map[string]*function,
 	return found, nil
 }
 
-// readAccess reads what root's template.yaml lets pages of some origins do.
+// readAccess reads from the template.yaml in root what it allows pages of origins.
 func readAccess(root string, origins []string) (machine.BrowserAccess, error) {
 	read, err := template.Read(root)
 	if err != nil {
@@ -73,23 +73,23 @@ func readAccess(root string, origins []string) (machine.BrowserAccess, error) {
 	return machine.BrowserAccess{Origins: origins, Methods: said.Methods, Headers: said.Headers, Exposed: said.Exposed, MaxAge: said.MaxAge}, nil
 }
 
-// rate is how often a schedule of minutes runs a function.
+// rate returns the time between two runs of a function by its schedule, which must be in minutes.
 // https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html#rate-based
 func (f *function) rate() (time.Duration, error) {
 	said := template.Of(f.events, "Schedule", "Properties", "ScheduleExpression")
 	var minutes int
 	if n, err := fmt.Sscanf(fmt.Sprint(said), "rate(%d minutes)", &minutes); n != 1 || err != nil || minutes < 1 {
-		return 0, fmt.Errorf("template.yaml: the schedule of %s is %v, which is no number of minutes", f.step, said)
+		return 0, fmt.Errorf("template.yaml: the schedule of %s is %v, which is not a number of minutes", f.step, said)
 	}
 	return time.Duration(minutes) * time.Minute, nil
 }
 
-// BuildFlags are those that operators build the functions with: see the commands of .github/docs/operating.md.
+// BuildFlags returns the flags with which operators build the functions (see .github/docs/operating.md).
 func BuildFlags() []string {
 	return []string{"-tags=lambda.norpc,nethttpomithttp2", "-trimpath", "-ldflags=-s -w"}
 }
 
-// Build builds every function for this machine, into dir: dir/challenge and so on. root is a folder of the module.
+// Build builds every function for this machine into dir, as dir/challenge and so on. root is a folder of the project.
 func Build(ctx context.Context, root, dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err

@@ -16,29 +16,29 @@ import (
 	"countersign/infra/emulator/template"
 )
 
-// A mapping is what the template says of how publish gets the stream: an event source mapping.
+// A mapping is the event source mapping of the template, which says how publish gets the records of the stream.
 // https://docs.aws.amazon.com/lambda/latest/api/API_EventSourceMappingConfiguration.html
 type mapping struct {
-	most    int    // records in a batch
-	filters []any  // patterns; a record that fits none is left out
-	reports bool   // publish's answer says what it didn't take
-	bisects bool   // a batch that it failed on is halved
-	retries int    // of a batch; negative: no end of them
-	bucket  string // for the records that it was given in vain; empty: they are forgotten
-	id      string // made up
-	dir     string // of what is in the buckets
+	most    int    // how many records a batch has at most
+	filters []any  // patterns; a record that fits none of them is left out
+	reports bool   // the answer of publish says which records it didn't accept
+	bisects bool   // a batch with which publish failed is split in halves
+	retries int    // how often a batch is tried again; negative means without end
+	bucket  string // the bucket for batches that publish never accepted; if it is empty, they are dropped
+	id      string // a random id of the mapping
+	dir     string // the folder that stands for S3
 	now     func() time.Time
 	log     *slog.Logger
 }
 
-// newMapping reads the mapping of a function that the template gives one stream.
+// newMapping reads the mapping of publish. The template must have exactly one stream for it.
 // https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/sam-property-function-dynamodb.html
 func newMapping(events any) (*mapping, error) {
 	all, _ := events.(object)
 	var m *mapping
 	for name, event := range all {
 		if template.Of(event, "Type") != "DynamoDB" || m != nil {
-			return nil, fmt.Errorf("template.yaml: publish has %s, which is not its only stream", name)
+			return nil, fmt.Errorf("template.yaml: publish must have only one stream, but it has %s too", name)
 		}
 		said := template.Of(event, "Properties")
 		m = &mapping{most: 100, retries: -1, id: newUUID()}
@@ -65,7 +65,7 @@ func newMapping(events any) (*mapping, error) {
 			continue
 		}
 		if m.bucket = template.Reference(template.Of(failure, "Destination")); m.bucket == "" || template.Of(failure, "Type") != "S3" {
-			return nil, fmt.Errorf("template.yaml: what %s gives up goes to no bucket of the template", name)
+			return nil, fmt.Errorf("template.yaml: the records that %s gives up must go to a bucket of the template", name)
 		}
 	}
 	if m == nil {
@@ -74,7 +74,7 @@ func newMapping(events any) (*mapping, error) {
 	return m, nil
 }
 
-// wants reports whether a record is one for publish.
+// wants reports whether publish gets a record.
 func (m *mapping) wants(r record) bool {
 	if len(m.filters) == 0 {
 		return true
@@ -83,8 +83,8 @@ func (m *mapping) wants(r record) bool {
 	return json.Unmarshal(r.whole, &whole) == nil && slices.ContainsFunc(m.filters, func(f any) bool { return fits(f, whole, true) })
 }
 
-// fits reports whether a value is as a pattern says: an object of patterns, or a list of values and of {"exists":…}, one
-// of which it has to be. Another pattern fits nothing.
+// fits reports whether a value fits a pattern. A pattern is an object of patterns, or a list of values and {"exists":…}, of
+// which one has to fit. Any other pattern fits nothing.
 // https://docs.aws.amazon.com/lambda/latest/dg/invocation-eventfiltering.html
 func fits(pattern, value any, there bool) bool {
 	switch pattern := pattern.(type) {
@@ -109,14 +109,14 @@ func fits(pattern, value any, there bool) bool {
 	return false
 }
 
-// A batch is records that publish is to get together.
+// A batch has the records that publish gets together.
 type batch struct {
 	records []record
 	shard   string
-	tries   int // that failed
+	tries   int // how many tries have failed
 }
 
-// event is what publish gets.
+// event returns the event that publish gets.
 func (b *batch) event(stream string) ([]byte, error) {
 	records := make([]object, len(b.records))
 	for i, r := range b.records {
@@ -130,7 +130,7 @@ func (b *batch) event(stream string) ([]byte, error) {
 	return json.Marshal(object{"Records": records})
 }
 
-// taken reads how many records of a batch publish took, from its answer. An answer that makes no sense takes none.
+// taken returns how many records of a batch publish has accepted, by its answer. With an answer that can't be read, it is none.
 // https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html
 func (m *mapping) taken(b *batch, answer []byte) int {
 	if !m.reports || len(answer) == 0 {
@@ -147,19 +147,20 @@ func (m *mapping) taken(b *batch, answer []byte) int {
 	taken := len(b.records)
 	for _, f := range said.Failures {
 		place := slices.IndexFunc(b.records, func(r record) bool { return r.Change.SequenceNumber == f.Item })
-		taken = min(taken, max(place, 0)) // a name that no record has is of the whole batch
+		taken = min(taken, max(place, 0)) // an id that no record has stands for the whole batch
 	}
 	return taken
 }
 
-// errGivenBack says that publish took none of a batch.
-var errGivenBack = errors.New("publish gives records back")
+// errGivenBack says that publish has accepted no record of a batch.
+var errGivenBack = errors.New("publish didn't accept a batch")
 
-// run hands on what waits, batch by batch, and ends at the first that fails and is to be tried again.
+// run gives publish the waiting batches, one after the other. It returns at the first batch that has to be tried again.
 //
-// A batch is split at the record that publish names, which is no retry, and what is left begins anew; so is one in halves
-// that it fails on. Where it names the first record nothing is split off, so the batch is tried again as it is: the pages
-// don't say more of that. A batch that has had its retries is put into the bucket, and what follows it is handed on.
+// If publish names a record that it didn't accept, the batch is split there. That is no retry, and the rest is a new batch. If
+// publish fails, the batch is split in halves, which are new batches. If publish names the first record, nothing can be split
+// off, and the same batch is tried again. (The documentation says no more about that.) After its last retry a batch is put
+// into the bucket, and publish gets the next one.
 // https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html
 func (m *mapping) run(ctx context.Context, waiting *[]*batch, stream string, invoke func(context.Context, []byte) ([]byte, error)) error {
 	for len(*waiting) > 0 {
@@ -197,9 +198,9 @@ func (m *mapping) run(ctx context.Context, waiting *[]*batch, stream string, inv
 	return nil
 }
 
-// giveUp puts a batch where the template says, as an object under the name, and with the content, that Lambda gives it.
+// giveUp puts a batch into the bucket, as an object with the name and the content that Lambda would give it.
 func (m *mapping) giveUp(b *batch, event []byte, stream string, failed bool) error {
-	m.log.Warn("publish didn't take records in all its tries; they are given up", "records", len(b.records), "bucket", m.bucket)
+	m.log.Warn("publish didn't accept records in any try, so they are put into the bucket", "records", len(b.records), "bucket", m.bucket)
 	if m.bucket == "" {
 		return nil
 	}
@@ -227,12 +228,12 @@ func (m *mapping) giveUp(b *batch, event []byte, stream string, failed bool) err
 	}
 	path := filepath.Join(m.dir, m.bucket, "aws", "lambda", m.id, b.shard, now.Format("2006/01/02"), now.Format("2006-01-02T15.04.05-")+newUUID())
 	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, content, 0o600)); err != nil {
-		return fmt.Errorf("put what publish didn't take into %s: %w", m.bucket, err)
+		return fmt.Errorf("put a batch into the bucket %s: %w", m.bucket, err)
 	}
 	return nil
 }
 
-// newUUID makes a random one (RFC 9562, section 5.4).
+// newUUID returns a random UUID (RFC 9562 section 5.4).
 func newUUID() string {
 	b := make([]byte, 16)
 	rand.Read(b)

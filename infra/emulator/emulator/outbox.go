@@ -7,10 +7,10 @@ import (
 	"countersign/infra/local/machine"
 )
 
-// An outbox tells what an account of Amazon's was given for others, as the calls under /local/ have it.
+// An outbox shows the messages and events of an account, in the form of the calls under /local/.
 type outbox struct{ *amazon.Account }
 
-// messages calls each with the messages to an address, or to everybody.
+// messages calls each with every message to an address. If to is empty, it does so for all addresses.
 func (o outbox) messages(to string, each func(json.RawMessage) error) error {
 	for _, m := range o.Messages() {
 		if to != "" && m.To != to {
@@ -36,7 +36,7 @@ func (o outbox) clear() error {
 	return nil
 }
 
-// events calls each with the events on the bus.
+// events calls each with every event on the bus.
 func (o outbox) events(each func(json.RawMessage) error) error {
 	for _, e := range o.Events() {
 		if err := each(e.Detail); err != nil {

@@ -9,8 +9,9 @@ import (
 	"countersign/infra/amazon"
 )
 
-// A pool is the processes of one function. Who wants one waits for its turn; places are used in turn, so that calls that
-// follow each other come to different processes. A place gets its process when it is first used, as in Lambda.
+// A pool has the processes of one function, in places. A call waits until a place is free. The places are used one after the
+// other, so calls that follow each other come to different processes. A place starts its process when it is first used, as in
+// Lambda.
 type pool struct {
 	e    *Emulator
 	f    *function
@@ -18,14 +19,14 @@ type pool struct {
 	all  []*place
 }
 
-// A place is where one process of a function runs, and another after it.
+// A place has one process of a function. If the process ends, the place gets another one.
 type place struct {
-	name       string // of the process, in the path of its endpoints
+	name       string // names the process in the path of its calls
 	mu         sync.Mutex
 	process    process
-	generation int64 // of the settings it was started with
-	starting   bool  // and has not asked for its first event
-	events     int64 // that its processes have been given
+	generation int64 // the number of the settings that the process was started with
+	starting   bool  // the process has not asked for its first event yet
+	events     int64 // how many events its processes have got
 }
 
 func (e *Emulator) newPool(f *function, n int) *pool {
@@ -38,7 +39,7 @@ func (e *Emulator) newPool(f *function, n int) *pool {
 	return p
 }
 
-// invoke has one process work on an event.
+// invoke gives one process an event, and returns its answer.
 func (p *pool) invoke(ctx context.Context, event []byte) ([]byte, error) {
 	var at *place
 	select {
@@ -51,7 +52,7 @@ func (p *pool) invoke(ctx context.Context, event []byte) ([]byte, error) {
 		err  error
 	}
 	done := make(chan result, 1)
-	p.e.running.Go(func() { // which goes on when the caller has gone away
+	p.e.running.Go(func() { // the process goes on when the caller has gone away
 		defer func() { p.free <- at }()
 		body, err := p.use(at, event)
 		done <- result{body, err}
@@ -64,7 +65,7 @@ func (p *pool) invoke(ctx context.Context, event []byte) ([]byte, error) {
 	}
 }
 
-// startTime is how long a process may take before it asks for its first event, at the most.
+// startTime is how long a process may take until it asks for its first event.
 const startTime = 20 * time.Second
 
 func (p *pool) use(at *place, event []byte) ([]byte, error) {
@@ -83,7 +84,7 @@ func (p *pool) use(at *place, event []byte) ([]byte, error) {
 	return answer.Body, err
 }
 
-// ensure gives the process of a place, and starts one if there is none, or only one with settings that have changed.
+// ensure returns the process of a place. It starts one if there is none, or if the settings have changed.
 func (p *pool) ensure(at *place) (process, error) {
 	now := p.e.generation.Load()
 	at.mu.Lock()
@@ -115,7 +116,7 @@ func (p *pool) ensure(at *place) (process, error) {
 	return started, nil
 }
 
-// kill ends the processes of a pool, and answers how many there were.
+// kill kills the processes of a pool, and returns how many there were.
 func (p *pool) kill() (n int) {
 	for _, at := range p.all {
 		at.mu.Lock()
@@ -129,17 +130,17 @@ func (p *pool) kill() (n int) {
 	return n
 }
 
-// A Moment is one in the work of a process.
+// A Moment is a moment in the work of a process.
 type Moment string
 
-// When a process may be killed.
+// The moments at which a process can be killed.
 const (
-	BeforeCommit Moment = "before the commit" // its write has not been made
-	AfterCommit  Moment = "after the commit"  // its write has been made, and it was not told
-	BeforeAnswer Moment = "before the answer" // it has answered, and nobody was told
+	BeforeCommit Moment = "before the commit" // its write was not made
+	AfterCommit  Moment = "after the commit"  // its write was made, and the process got no answer
+	BeforeAnswer Moment = "before the answer" // it has answered, and the caller got no answer
 )
 
-// deaths are those that wait for processes to come to their moment.
+// deaths says which processes are to be killed, and at which moment.
 type deaths struct {
 	mu      sync.Mutex
 	waiting map[string]Moment // by step

@@ -10,22 +10,22 @@ import (
 	"countersign/infra/amazon"
 )
 
-// A process is one of a function. It works on one event at a time.
+// A process is a process of a function. It works on one event at a time.
 type process interface {
 	Invoke(ctx context.Context, event []byte, timeout time.Duration) (amazon.Answer, error)
-	Kill()                  // as SIGKILL does, and waits until it has ended
+	Kill()                  // kills the process (SIGKILL), and waits until it has ended
 	Ended() <-chan struct{} // closed when it has ended
 }
 
-// recentLines keeps the end of what a process writes, and copies it on.
+// A recentLines keeps the end of what a process writes, and copies everything.
 type recentLines struct {
 	mu   sync.Mutex
 	text strings.Builder
-	copy io.Writer    // nil: nowhere
-	see  func([]byte) // nil: nobody
+	copy io.Writer    // gets the copy; may be nil
+	see  func([]byte) // is called with everything that is written; may be nil
 }
 
-// mostKept bounds what recentLines keeps, in bytes.
+// mostKept is how many bytes recentLines keeps at most, before it begins again.
 const mostKept = 1 << 20
 
 func (l *recentLines) Write(p []byte) (int, error) {

@@ -25,8 +25,8 @@ import (
 	"countersign/infra/local/machine"
 )
 
-// FindRIE looks for Amazon's Runtime Interface Emulator in the SAM command line that infra/test installs. Empty: it isn't
-// there.
+// FindRIE returns the path of Amazon's Runtime Interface Emulator, which is part of the SAM CLI that infra/test installs. It is
+// empty if there is none.
 func FindRIE() string {
 	cache, err := os.UserCacheDir()
 	if err != nil {
@@ -40,7 +40,7 @@ func FindRIE() string {
 	return slices.Max(found)
 }
 
-// An interfaceEmulator is a process under Amazon's Runtime Interface Emulator.
+// An interfaceEmulator is a process of a function under Amazon's Runtime Interface Emulator.
 type interfaceEmulator struct {
 	command *exec.Cmd
 	url     string
@@ -50,11 +50,11 @@ type interfaceEmulator struct {
 	killed  atomic.Bool
 }
 
-// guarded becomes its arguments, in a process group of which all is killed when its input ends, as it does when whoever
-// holds the other end dies.
+// guarded is a shell script that runs the program in its arguments. When the script's input ends, it kills its process group.
+// The input ends when the process at the other end of the pipe dies.
 const guarded = `exec 3<&0; { read -r _ <&3; kill -KILL 0; } >/dev/null 2>&1 & exec "$@" </dev/null 3<&-`
 
-// launchRIE starts a bootstrap under the program at rie and waits until it takes events.
+// launchRIE starts a bootstrap under the program at rie, and waits until it takes events.
 func launchRIE(ctx context.Context, rie, path string, f *function, environment []string, lines *recentLines) (process, error) {
 	outer, inner := freeAddress(), freeAddress()
 	r := &interfaceEmulator{
@@ -92,7 +92,7 @@ func launchRIE(ctx context.Context, rie, path string, f *function, environment [
 	return nil, fmt.Errorf("start %s: %w", f.step, ctx.Err())
 }
 
-// freeAddress is one that nobody listens on, as far as can be known.
+// freeAddress returns an address at which nobody listened a moment ago.
 func freeAddress() string {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -102,7 +102,7 @@ func freeAddress() string {
 	return listener.Addr().String()
 }
 
-// Invoke hands an event over and gives the answer.
+// Invoke gives the function an event, and returns its answer.
 func (r *interfaceEmulator) Invoke(ctx context.Context, event []byte, timeout time.Duration) (amazon.Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout+2*time.Second)
 	defer cancel()
@@ -112,12 +112,12 @@ func (r *interfaceEmulator) Invoke(ctx context.Context, event []byte, timeout ti
 	}
 	res, err := r.client.Do(q)
 	if err != nil {
-		r.Kill() // or it would be given the next event while it ends
+		r.Kill() // otherwise the process could get the next event while it ends
 		return amazon.Answer{}, errors.Join(amazon.ErrEnded, err)
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
-	if err != nil || r.killed.Load() { // while it is killed it may still answer, in the place of the function
+	if err != nil || r.killed.Load() { // while it is being killed, the emulator can still answer in place of the function
 		r.Kill()
 		return amazon.Answer{}, errors.Join(amazon.ErrEnded, err)
 	}
@@ -130,12 +130,12 @@ func (r *interfaceEmulator) Invoke(ctx context.Context, event []byte, timeout ti
 	return amazon.Answer{Body: body}, nil
 }
 
-// Kill ends the bootstrap too, which has a process group of its own, before its parent could start another.
+// Kill also kills the bootstrap, which has a process group of its own, before its parent can start another one.
 func (r *interfaceEmulator) Kill() {
 	r.killed.Store(true)
 	r.stop.Do(func() {
 		select {
-		case <-r.ended: // its number may be another's by now
+		case <-r.ended: // another process may have its id by now
 			return
 		default:
 		}
@@ -149,14 +149,14 @@ func (r *interfaceEmulator) Kill() {
 	<-r.ended
 }
 
-// children are the processes that a process has started and not waited for.
+// children returns the ids of the child processes of a process.
 // https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
 func children(pid int) (found []int) {
 	all, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, path := range all {
 		text, err := os.ReadFile(path)
 		if err != nil {
-			continue // it has ended
+			continue // the process has ended
 		}
 		fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:])) // the state, the parent, …
 		if len(fields) < 2 || fields[1] != strconv.Itoa(pid) {
@@ -169,5 +169,5 @@ func children(pid int) (found []int) {
 	return found
 }
 
-// Ended is closed when the process has ended.
+// Ended returns a channel that is closed when the process has ended.
 func (r *interfaceEmulator) Ended() <-chan struct{} { return r.ended }

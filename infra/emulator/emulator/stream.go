@@ -14,34 +14,34 @@ import (
 	"countersign/infra/amazon"
 )
 
-// A trigger reads the table's stream and has publish work on it, as Lambda does: batches in order, shard by shard, a shard
-// after its parent.
+// A trigger reads the stream of the table and gives publish its records, as Lambda does. The batches of a shard come in their
+// order, and a shard comes after its parent.
 type trigger struct {
 	e        *Emulator
 	endpoint string
 	table    string
 	mapping  *mapping
-	wake     chan struct{} // something was committed
+	wake     chan struct{} // gets a value when something was committed
 
-	mu     sync.Mutex // held by whoever reads
-	held   bool       // publish gets nothing but by Deliver
+	mu     sync.Mutex // held while the stream is read
+	held   bool       // publish gets records only by Deliver
 	arn    string
 	shards map[string]*shard
 }
 
 type shard struct {
-	last    string   // sequence number of the last record read
-	waiting []*batch // read, and not taken
-	closed  bool     // read to its end
+	last    string   // the sequence number of the last record that was read
+	waiting []*batch // batches that were read and not accepted yet
+	closed  bool     // it was read to its end
 }
 
 func (s *shard) done() bool { return s.closed && len(s.waiting) == 0 }
 
-// A record is one of the stream, which in Lambda's events has the names it has on the wire.
+// A record is a record of the stream. The events of Lambda have it as the stream gives it.
 type record struct {
 	Change struct {
 		SequenceNumber string
-		Arrived        float64 `json:"ApproximateCreationDateTime"` // Unix seconds
+		Arrived        float64 `json:"ApproximateCreationDateTime"` // in Unix seconds
 	} `json:"dynamodb"`
 	whole json.RawMessage
 }
@@ -55,7 +55,7 @@ func (r record) arrived() string {
 	return time.Unix(int64(r.Change.Arrived), 0).UTC().Format(time.RFC3339)
 }
 
-// ask makes one request of DynamoDB Local's streams.
+// ask makes one request to the streams of DynamoDB Local.
 func (s *trigger) ask(ctx context.Context, operation string, in, out any) error {
 	body, err := json.Marshal(in)
 	if err != nil {
@@ -67,7 +67,7 @@ func (s *trigger) ask(ctx context.Context, operation string, in, out any) error 
 	}
 	r.Header.Set("Content-Type", "application/x-amz-json-1.0")
 	r.Header.Set("X-Amz-Target", "DynamoDBStreams_20120810."+operation)
-	// DynamoDB Local wants to see a signature, and doesn't look at it.
+	// DynamoDB Local requires a signature, but doesn't check it.
 	r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=local/20260101/"+amazon.Region+"/dynamodb/aws4_request, SignedHeaders=host, Signature=0")
 	res, err := s.e.client.Do(r)
 	if err != nil {
@@ -84,7 +84,7 @@ func (s *trigger) ask(ctx context.Context, operation string, in, out any) error 
 	return json.Unmarshal(said, out)
 }
 
-// drain hands on what was committed before it was called.
+// drain gives publish everything that was committed before the call.
 func (s *trigger) drain(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -98,7 +98,7 @@ func (s *trigger) run(ctx context.Context, waiting *[]*batch) error {
 	return s.mapping.run(ctx, waiting, s.arn, s.e.pools["publish"].invoke)
 }
 
-// eachShard reads each shard to its end and calls do with it, its parent before it.
+// eachShard reads each shard to its end, and calls do with it. The parent of a shard comes before the shard.
 func (s *trigger) eachShard(ctx context.Context, do func(*shard) error) error {
 	for more := true; more; {
 		more = false
@@ -123,15 +123,16 @@ func (s *trigger) eachShard(ctx context.Context, do func(*shard) error) error {
 	return nil
 }
 
-// Hold keeps what is committed from publish until Deliver.
+// Hold keeps back from publish what is committed from now on, until Deliver is called.
 func (e *Emulator) Hold() {
 	e.trigger.mu.Lock()
 	defer e.trigger.mu.Unlock()
 	e.trigger.held = true
 }
 
-// Deliver hands publish what waits since Hold, in the batches that arrange makes of it, and goes on until each was taken or
-// given up. A record is a JSON object as in Lambda's events; arrange gets them in the order of the stream.
+// Deliver gives publish the records that wait since Hold, in the batches that arrange makes of them. It returns when publish
+// has accepted each batch, or each was given up. A record is a JSON object as in Lambda's events. arrange gets the records in
+// the order of the stream.
 func (e *Emulator) Deliver(ctx context.Context, arrange func(waiting []json.RawMessage) [][]json.RawMessage) error {
 	s := e.trigger
 	s.mu.Lock()
@@ -179,7 +180,7 @@ func (s *trigger) list(ctx context.Context) (all []listedShard, err error) {
 			return nil, err
 		}
 		if len(out.Streams) != 1 {
-			return nil, errors.New("the table has no stream, or several")
+			return nil, errors.New("the table must have exactly one stream")
 		}
 		s.arn = out.Streams[0].StreamArn
 	}
@@ -207,7 +208,7 @@ func (s *trigger) list(ctx context.Context) (all []listedShard, err error) {
 	}
 }
 
-// read puts what a shard has got with what waits of it.
+// read reads the new records of a shard, and adds them to its waiting batches.
 func (s *trigger) read(ctx context.Context, id string, at *shard) error {
 	if at.closed {
 		return nil

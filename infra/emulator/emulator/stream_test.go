@@ -23,7 +23,7 @@ import (
 	"countersign/pkg/store/dynamo"
 )
 
-// A streamed record, as far as tests look into it.
+// A streamed is the part of a record that tests look at.
 type streamed struct {
 	DynamoDB struct {
 		Keys     map[string]struct{ S string }
@@ -42,10 +42,10 @@ func look(t *testing.T, record json.RawMessage) (s streamed) {
 	return s
 }
 
-// key is that of the record's item.
+// key returns the key of the record's item.
 func (s streamed) key() string { return s.DynamoDB.Keys["pk"].S + " " + s.DynamoDB.Keys["sk"].S }
 
-// ids are those of the events that a record carries; none if they can't be read.
+// ids returns the ids of the events in a record. There are none if they can't be read.
 func (s streamed) ids() (all []string) {
 	text, err := mfa.ShowEvents(store.Record{Events: s.DynamoDB.NewImage["e"].B})
 	if err != nil {
@@ -59,7 +59,7 @@ func (s streamed) ids() (all []string) {
 	return all
 }
 
-// deliver hands on what waits, as arrange says, and gives the ids of its events.
+// deliver gives publish what waits, in the batches that arrange makes, and returns the ids of the events in it.
 func (w *world) deliver(t *testing.T, arrange func([]json.RawMessage) [][]json.RawMessage) (ids []string) {
 	t.Helper()
 	err := w.Deliver(t.Context(), func(waiting []json.RawMessage) [][]json.RawMessage {
@@ -79,8 +79,8 @@ func (w *world) deliver(t *testing.T, arrange func([]json.RawMessage) [][]json.R
 
 func atOnce(waiting []json.RawMessage) [][]json.RawMessage { return [][]json.RawMessage{waiting} }
 
-// wantHandedOn fails the test unless these events, and no others, are in the activities of orgs, each shown once, with
-// chains of pages that verify; and each was put on the bus at least once.
+// wantHandedOn fails the test unless these events, and no others, are in the activities of orgs, each exactly once, and each was
+// put on the bus at least once. The pages of the activities must pass the check of their chains.
 func (w *world) wantHandedOn(t *testing.T, ids []string, orgs ...string) {
 	t.Helper()
 	shown := map[string]int{}
@@ -129,12 +129,12 @@ func (w *world) onBus(t *testing.T) map[string]int {
 	return put
 }
 
-// service is the domain on the table, beside the functions.
+// service returns a service on the table, for what the test does itself.
 func (w *world) service(t *testing.T) *mfa.Service {
 	return &mfa.Service{Store: dynamo.New(dynamo.Options{Client: w.admin, Table: w.Table(), Now: time.Now}), Now: time.Now}
 }
 
-// signIn has a user sign in from a new browser, after a wrong answer.
+// signIn signs a user in from a new browser, after a wrong answer.
 func (w *world) signIn(t *testing.T, user string) {
 	t.Helper()
 	id := w.start(t, user)
@@ -143,7 +143,7 @@ func (w *world) signIn(t *testing.T, user string) {
 	w.verify(id, code).want(t, 200, "trust_token")
 }
 
-// poison puts an item into the table that carries events which can't be read.
+// poison puts an item into the table whose events can't be read.
 func (w *world) poison(t *testing.T, name string) {
 	t.Helper()
 	item := map[string]types.AttributeValue{}
@@ -156,7 +156,7 @@ func (w *world) poison(t *testing.T, name string) {
 	}
 }
 
-// A givenUp object is one of the bucket.
+// A givenUp is an object in the bucket.
 // https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html
 type givenUp struct {
 	path    string
@@ -170,7 +170,7 @@ type givenUp struct {
 	Payload string
 }
 
-// bucket is what lies in a bucket.
+// bucket returns the objects in a bucket.
 func (w *world) bucket(t *testing.T, name string) (all []givenUp) {
 	t.Helper()
 	root := filepath.Join(w.dir, "buckets", name)
@@ -239,7 +239,7 @@ func TestBatchesThatComeTwiceADayLateAndInAnotherOrderAreShownOnce(t *testing.T)
 	w.signIn(t, "ana")
 	batches := 0
 	ids := w.deliver(t, func(waiting []json.RawMessage) (arranged [][]json.RawMessage) {
-		// The records of an item come in their order, whatever comes between them; the newest items come first.
+		// The records of one item keep their order. The items are in the opposite order, the newest first.
 		var keys []string
 		of := map[string][]json.RawMessage{}
 		for _, r := range waiting {
@@ -275,7 +275,7 @@ func TestBatchesThatComeTwiceADayLateAndInAnotherOrderAreShownOnce(t *testing.T)
 	}
 }
 
-// Of a batch with events of two orgs the first commit files those of one.
+// If a batch has events of two orgs, its first commit files the events of one of them.
 func TestAPublishKilledAtAnyMomentLosesNothingAndShowsNothingTwice(t *testing.T) {
 	for name, rie := range runtimes() {
 		t.Run(name, func(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 	"countersign/infra/emulator/emulator"
 )
 
-// trustEnds has users whose trust ends, and moves the clock to when it has.
+// trustEnds signs users in, and moves the clock to after the end of their trust.
 func (w *world) trustEnds(t *testing.T, users ...string) {
 	t.Helper()
 	w.policy(t)
@@ -19,7 +19,8 @@ func (w *world) trustEnds(t *testing.T, users ...string) {
 	w.call("POST", "/local/clock", doc{"advance_s": 31 * 24 * 3600}).want(t, 200, "")
 }
 
-// wantAnnouncedOnce fails the test unless the end of each user's trust is one event: shown once, and one id on the bus.
+// wantAnnouncedOnce fails the test unless the end of each user's trust is one event, which is shown once and has one id on the
+// bus.
 func (w *world) wantAnnouncedOnce(t *testing.T, users ...string) {
 	t.Helper()
 	onBus := map[string]map[string]bool{}
@@ -65,7 +66,7 @@ func TestASweepKilledAtEachOfItsCommitsAnnouncesEachEndOnce(t *testing.T) {
 					t.Fatal("the sweep has no end")
 				}
 			}
-			if want := len(users) + 1; commits != want { // each end, and the mark
+			if want := len(users) + 1; commits != want { // one for each end, and one for the cursor
 				t.Errorf("killed at %d commits, want %d", commits, want)
 			}
 			w.KillAt("sweep", emulator.BeforeAnswer)

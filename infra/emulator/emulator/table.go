@@ -14,8 +14,8 @@ import (
 	"countersign/infra/emulator/template"
 )
 
-// startDynamoDB gives the URL of a DynamoDB Local, and what ends it: that which runs at endpoint already, or a new one, which
-// is installed first if need be.
+// startDynamoDB returns the URL of a DynamoDB Local, and a function that stops it. If endpoint is empty, it starts one, and
+// installs it first if it isn't installed. Otherwise it takes the one at endpoint.
 func startDynamoDB(ctx context.Context, endpoint string, log *slog.Logger) (url string, stop func(), err error) {
 	if endpoint != "" {
 		return endpoint, func() {}, nil
@@ -30,9 +30,9 @@ func startDynamoDB(ctx context.Context, endpoint string, log *slog.Logger) (url 
 	return server.Endpoint, server.Stop, nil
 }
 
-// CreateTable makes the table of root's template.yaml in a DynamoDB Local, under a name, and waits until it can be used. Its
-// keys, its billing and its stream are as the template says. Nothing protects it, and DynamoDB removes nothing from it that
-// has expired, so that every reader has to tell.
+// CreateTable makes the table of the template.yaml in root in a DynamoDB Local, with another name, and waits until it can be
+// used. Its keys, its billing and its stream are those of the template. It has no deletion protection, and DynamoDB removes no
+// expired items from it, so that every reader has to notice by itself that an item has expired.
 func CreateTable(ctx context.Context, client *dynamodb.Client, root, name string) error {
 	input, err := readTable(root)
 	if err != nil {
@@ -49,7 +49,7 @@ func CreateTable(ctx context.Context, client *dynamodb.Client, root, name string
 	return nil
 }
 
-// readTable reads what DynamoDB is told about the table when it is made. CloudFormation's names for that are the API's.
+// readTable reads the properties of the table that the call CreateTable takes. CloudFormation and the call use the same names.
 // https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_CreateTable.html
 func readTable(root string) (*dynamodb.CreateTableInput, error) {
 	read, err := template.Read(root)
@@ -58,7 +58,7 @@ func readTable(root string) (*dynamodb.CreateTableInput, error) {
 	}
 	tables := read.Named("AWS::DynamoDB::Table")
 	if len(tables) != 1 {
-		return nil, fmt.Errorf("template.yaml has %d tables, and 1 is known what to do with", len(tables))
+		return nil, fmt.Errorf("template.yaml has %d tables, and must have 1", len(tables))
 	}
 	said := read.Resources[tables[0]].Properties
 	told := object{}
@@ -74,7 +74,7 @@ func readTable(root string) (*dynamodb.CreateTableInput, error) {
 		return nil, fmt.Errorf("template.yaml: %s: %w", tables[0], err)
 	}
 	if input.StreamSpecification != nil {
-		input.StreamSpecification.StreamEnabled = aws.Bool(true) // CloudFormation says it by its presence
+		input.StreamSpecification.StreamEnabled = aws.Bool(true) // in CloudFormation a StreamSpecification alone turns the stream on
 	}
 	return &input, nil
 }

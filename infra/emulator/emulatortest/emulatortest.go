@@ -11,16 +11,16 @@ import (
 	"countersign/infra/emulator/emulator"
 )
 
-// built are the functions that were built for this test process.
+// built has the functions that were built for this test process.
 var built struct {
 	once   sync.Once
 	folder string
 	err    error
 }
 
-// Functions is a folder with the bootstrap of each function by its name, built for this machine: the one that
-// COUNTERSIGN_FUNCTIONS names, which infra/test has filled, or one that is built for this test process and shared by its
-// tests. The bootstraps are run, never changed. A package whose tests call it has Main in its TestMain.
+// Functions returns a folder with the bootstraps of all functions, by their names, built for this machine. It is the folder
+// that COUNTERSIGN_FUNCTIONS names, which infra/test has filled, or else one that is built for all tests of this process. The
+// tests must not change it. A package whose tests call Functions must call Main in its TestMain.
 func Functions(tb testing.TB) string {
 	tb.Helper()
 	if folder := os.Getenv("COUNTERSIGN_FUNCTIONS"); folder != "" {
@@ -28,7 +28,7 @@ func Functions(tb testing.TB) string {
 	}
 	built.once.Do(func() {
 		if built.folder, built.err = os.MkdirTemp("", "countersign-functions-"); built.err == nil {
-			// Not the context of the test that happens to ask first: the others need the functions just as much.
+			// The context of the first test can't be used, because the other tests need the functions after it.
 			built.err = emulator.Build(context.Background(), ".", built.folder)
 		}
 	})
@@ -38,13 +38,13 @@ func Functions(tb testing.TB) string {
 	return built.folder
 }
 
-// Bootstrap is the path of the bootstrap of one function.
+// Bootstrap returns the path of the bootstrap of one function.
 func Bootstrap(tb testing.TB, function string) string {
 	tb.Helper()
 	return filepath.Join(Functions(tb), function)
 }
 
-// Main runs the tests, removes what was built for them, and gives the exit status.
+// Main runs the tests, removes what was built for them, and returns the exit status.
 func Main(m *testing.M) int {
 	defer func() { os.RemoveAll(built.folder) }()
 	return m.Run()

@@ -1,10 +1,11 @@
-// Package template reads template.yaml, for what runs the functions on one machine and for what checks them.
+// Package template reads template.yaml, for the programs that run the functions on one machine and for the tests of the
+// functions.
 //
-// What it keeps: a value means the same however the file writes it. What CloudFormation fills in stands as ${Name} or
-// ${Name.Attribute}, whether the file says !Ref, !GetAtt or !Sub; any other function is a map of one entry under its full
-// name.
+// What it keeps: a value is read the same, however the file writes it. What CloudFormation would fill in is read as ${Name} or
+// ${Name.Attribute}, whether the file has !Ref, !GetAtt or !Sub. Any other function of CloudFormation is read as a map with
+// one entry, under the full name of the function.
 //
-// What it refuses: short forms that it doesn't know, and to judge what it reads.
+// It refuses short forms that it doesn't know. It doesn't judge what it reads.
 package template
 
 import (
@@ -33,15 +34,15 @@ type Template struct {
 	Outputs    map[string]Object   `yaml:"Outputs"`
 }
 
-// A Resource is one of a template's.
+// A Resource is a resource of a template.
 type Resource struct {
 	Type       string `yaml:"Type"`
 	Properties Object `yaml:"Properties"`
 	Metadata   Object `yaml:"Metadata"`
-	Attributes Object `yaml:",inline"` // all others, such as DeletionPolicy
+	Attributes Object `yaml:",inline"` // all other attributes, such as DeletionPolicy
 }
 
-// An Object is a map of the file's, or of JSON.
+// An Object is a map in the file, or a JSON object.
 type Object = map[string]any
 
 // Read reads the template.yaml in a folder.
@@ -61,7 +62,7 @@ func Read(root string) (*Template, error) {
 	return &read, nil
 }
 
-// plain turns CloudFormation's short forms into what every YAML reader understands.
+// plain replaces the short forms of CloudFormation by plain YAML.
 func plain(n *yaml.Node) error {
 	for _, inner := range n.Content {
 		if err := plain(inner); err != nil {
@@ -82,12 +83,12 @@ func plain(n *yaml.Node) error {
 		inner.Tag = "!!seq"
 		*n = yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Content: []*yaml.Node{{Kind: yaml.ScalarNode, Tag: "!!str", Value: "Fn::" + name}, &inner}}
 	default:
-		return fmt.Errorf("line %d: a form of !%s that isn't known", n.Line, name)
+		return fmt.Errorf("line %d: this form of !%s is not known", n.Line, name)
 	}
 	return nil
 }
 
-// Of gives what a path of names leads to; nil where there is nothing.
+// Of returns the value at a path of names. It is nil if there is none.
 func Of(in any, path ...string) any {
 	for _, name := range path {
 		m, _ := in.(Object)
@@ -96,7 +97,8 @@ func Of(in any, path ...string) any {
 	return in
 }
 
-// Several makes a list of what may stand alone. Both sides of a condition are in it, but for no value at all.
+// Several returns a value, or a list of values, as a list of texts. Of a condition it takes both sides, without a side that is
+// no value.
 func Several(in any) (all []string) {
 	switch in := in.(type) {
 	case nil:
@@ -118,7 +120,7 @@ func Several(in any) (all []string) {
 	return all
 }
 
-// Reference gives the name in ${Name} or ${Name.Attribute}; empty: it is neither.
+// Reference returns the name in ${Name} or ${Name.Attribute}. It is empty for any other value.
 func Reference(in any) string {
 	text, _ := in.(string)
 	m := regexp.MustCompile(`^\$\{(\w+)(\.\w+)?\}$`).FindStringSubmatch(text)
@@ -128,8 +130,8 @@ func Reference(in any) string {
 	return m[1]
 }
 
-// Fill is a value with what stands in it filled in, as values say by name: the first side, where there is a condition. It is
-// an error if something is left.
+// Fill returns a value in which each ${Name} is replaced by the value of that name. Of a condition it takes the first side. It
+// returns an error if values lacks a name.
 func Fill(value any, values map[string]string) (string, error) {
 	sides := Several(value)
 	if len(sides) == 0 {
@@ -140,12 +142,12 @@ func Fill(value any, values map[string]string) (string, error) {
 		text = strings.ReplaceAll(text, "${"+name+"}", is)
 	}
 	if strings.Contains(text, "${") {
-		return "", fmt.Errorf("nobody says what %s would be", text)
+		return "", fmt.Errorf("there is no value for %s", text)
 	}
 	return text, nil
 }
 
-// Named lists the resources of a type, sorted by name.
+// Named returns the names of the resources of a type, sorted.
 func (t *Template) Named(kind string) (names []string) {
 	for name, r := range t.Resources {
 		if r.Type == kind {
@@ -156,19 +158,19 @@ func (t *Template) Named(kind string) (names []string) {
 	return names
 }
 
-// A Function is one of the template's, with all that belongs to it.
+// A Function is a function of the template.
 type Function struct {
-	Step        string // the name of its folder, and of its step if it serves one
+	Step        string // the name of its folder, which is also the name of its step if it serves one
 	Resource    string
 	Role        string
 	Routes      []string // "METHOD /path"
 	Timeout     time.Duration
-	Memory      int    // MB
-	Environment Object // with the globals
+	Memory      int    // in MB
+	Environment Object // its own variables, and those of all functions
 	Properties  Object
 }
 
-// Functions are those of the template, by step.
+// Functions returns the functions of the template, by step.
 func (t *Template) Functions() (map[string]*Function, error) {
 	found := map[string]*Function{}
 	for _, name := range t.Named("AWS::Serverless::Function") {
@@ -204,7 +206,8 @@ func (t *Template) Functions() (map[string]*Function, error) {
 	return found, nil
 }
 
-// Variables are the function's environment as NAME=value, sorted, with what CloudFormation fills in as values say by name.
+// Variables returns the environment of the function as NAME=value, sorted. values has what CloudFormation would fill in, by
+// name.
 func (f *Function) Variables(values map[string]string) (all []string, err error) {
 	for _, name := range slices.Sorted(maps.Keys(f.Environment)) {
 		is, err := Fill(f.Environment[name], values)
@@ -216,16 +219,15 @@ func (f *Function) Variables(values map[string]string) (all []string, err error)
 	return all, nil
 }
 
-// A BrowserAccess is what the template lets pages of other origins do, but for which origins those are: the
-// CorsConfiguration of its API, where that has a condition.
+// A BrowserAccess says what the template allows pages of other origins. It is the CorsConfiguration of the API.
 type BrowserAccess struct {
-	Origins                   any // what stands for them
+	Origins                   any // the reference to the parameter that has the origins
 	Methods, Headers, Exposed []string
 	MaxAge                    time.Duration
 	Credentials               bool
 }
 
-// BrowserAccess reads it from the resource Api.
+// BrowserAccess reads from the resource Api what it allows pages of other origins.
 func (t *Template) BrowserAccess() (BrowserAccess, error) {
 	sides, _ := Of(t.Resources["Api"].Properties, "CorsConfiguration", "Fn::If").([]any)
 	if len(sides) != 3 {
