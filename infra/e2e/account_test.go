@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// appWorld is an org under the default policy, whose users may enrol an app or their address.
+// appWorld runs a story with an org under the default policy. Its users may enrol an app or their address.
 func appWorld(t *testing.T, story func(t *testing.T, w *world)) {
 	everywhere(t, func(t *testing.T, w *world) {
 		w.policy(t, "acme", doc{"trust": doc{"days": 30}})
@@ -119,7 +119,7 @@ func TestAForcedEnrolmentFirstProvesTheKnownAddress(t *testing.T) {
 			t.Errorf("got %s", done.raw)
 		}
 
-		// The address itself needs no second proof, and who has none needs an administrator.
+		// To enrol the address itself needs no second proof. A user without an address needs an administrator.
 		bob := person{"acme", "u-18", "bob@acme.example"}
 		_, token = w.toEnrol(t, bob)
 		if got := begin("email").want(t, 201, ""); got.text("sent", "hint") != "b***@acme.example" || got.at("prove") != nil {
@@ -284,7 +284,7 @@ func TestG5OneLockCountsGuessesOverEmailAndAppTogether(t *testing.T) {
 		if len(locked.list("challenge", "methods")) != 0 || locked.at("challenge", "recovery") != true || locked.at("challenge", "default") != nil {
 			t.Errorf("locked: got %s, want recovery codes alone", locked.raw)
 		}
-		// A recovery code has a budget of its own. It opens no window of guesses.
+		// A recovery code has a budget of its own. It gives no new guesses at codes.
 		w.recoverBy(t, locked.text("challenge", "id"), done.list("recovery_codes")[0].(string)).want(t, 200, "")
 		w.verify(t, w.asked(t, ana, nil).text("challenge", "id"), doc{"code": a.next(t, w)}).want(t, 429, "locked")
 		w.advance(t, 15*time.Minute)

@@ -24,7 +24,7 @@ func TestE6RecoveryCodesCarry120BitsEach(t *testing.T) {
 	appWorld(t, func(t *testing.T, w *world) {
 		w.policy(t, "acme", doc{"recovery": doc{"count": 20}})
 		_, done := w.enrolApp(t, ana, "")
-		const alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ" // Crockford's base32, 5 bits a character
+		const alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ" // Crockford's base32, with 5 bits in a character
 		used := map[rune]bool{}
 		seen := map[string]bool{}
 		for _, c := range done.list("recovery_codes") {
@@ -37,7 +37,7 @@ func TestE6RecoveryCodesCarry120BitsEach(t *testing.T) {
 				used[r] = true
 			}
 		}
-		if len(seen) != 20 || len(used) != len(alphabet) { // 480 characters lack one of 32 once in 100,000 sets
+		if len(seen) != 20 || len(used) != len(alphabet) { // by chance 480 characters lack one of the 32 only once in 100,000 sets
 			t.Errorf("got %d codes of %d characters, want 20 of all 32", len(seen), len(used))
 		}
 	})
@@ -61,7 +61,7 @@ func TestG10TheLockHoldsOnEveryRouteThatTakesACode(t *testing.T) {
 		w.verify(t, up, doc{"code": right}).want(t, 429, "locked")
 		w.finish(t, "", pending.text("id"), mailed).want(t, 429, "locked")
 		w.do(t, call{method: "POST", path: "/v1/enrolments/" + pending.text("id") + "/send", body: doc{}}).want(t, 429, "locked")
-		// What is no route of ours an API Gateway answers by itself, in words of its own.
+		// These paths are not routes, so an API Gateway answers them itself, in its own words.
 		for _, c := range [][2]string{
 			{"POST", "/v1/challenges/" + up + "/verify/"}, {"POST", "//v1/challenges/" + up + "/verify"}, {"POST", "/v1/challenges/" + up + "/Verify"},
 			{"POST", "/v2/challenges/" + up + "/verify"}, {"PUT", "/v1/challenges/" + up + "/verify"}, {"PATCH", "/v1/challenges/" + up + "/verify"},
@@ -81,7 +81,7 @@ func TestG10TheLockHoldsOnEveryRouteThatTakesACode(t *testing.T) {
 				t.Errorf("%s %s: got %d", c[0], c[1], response.StatusCode)
 			}
 		}
-		// By a challenge begun under the lock, too.
+		// The lock also holds for a challenge that was begun during the lock.
 		if locked := w.start(t, ana, nil); locked.status == 201 {
 			w.verify(t, locked.text("challenge", "id"), doc{"factor": a.factor, "code": right}).want(t, 429, "locked")
 		}

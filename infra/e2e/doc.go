@@ -1,6 +1,6 @@
-// Package e2e tells what Countersign does as stories, over HTTP, in three kinds of world: the local server on the
-// file that a laptop has, the same on DynamoDB Local, and the built Lambda functions behind the emulator. A story is named
-// after the rule or the case it shows. Every answer it gets is checked against the OpenAPI document.
+// Package e2e tests over HTTP what Countersign does. Its tests are stories, and each story runs in three kinds of world: the
+// local server with its file, the local server with DynamoDB Local, and the built Lambda functions in the emulator. The name of
+// a story begins with the ids of the rules or cases that it shows. Every answer is compared with the OpenAPI document.
 //
-// It refuses to look inside: a story knows the API, the /local/* calls and nothing else.
+// It refuses to look inside: a story uses only the API and the calls under /local/.
 package e2e

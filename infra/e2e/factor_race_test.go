@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// racing runs rounds of one race in each kind of world, each round for a person of its own.
+// racing runs the rounds of a race in each kind of world, each round for another person.
 func racing(t *testing.T, settings doc, round func(t *testing.T, w *world, p person)) {
 	t.Parallel()
 	for store, n := range raceRounds() {
@@ -21,8 +21,8 @@ func racing(t *testing.T, settings doc, round func(t *testing.T, w *world, p per
 	}
 }
 
-// all sends one call many times at once: 64 times in a full run, half as often beside all other tests, where a busy
-// machine would run into the calls' deadline.
+// all makes the same call many times at once: 64 times in a full run, and otherwise 32 times, because all tests run together
+// then, and a busy machine would miss the deadline of the calls.
 func (w *world) all(t *testing.T, c call) map[int][]answer {
 	t.Helper()
 	times := 32
@@ -103,7 +103,7 @@ func TestE7OfManyNewSetsAtOnceOneIsGood(t *testing.T) {
 		good := 0
 		for i, code := range codes {
 			if i%4 == 3 {
-				w.advance(t, 24*time.Hour) // wrong ones have a budget
+				w.advance(t, 24*time.Hour) // the budget of wrong codes is empty
 			}
 			a := w.recoverBy(t, w.asked(t, p, nil).text("challenge", "id"), code.(string))
 			switch {

@@ -7,10 +7,10 @@ import (
 	"github.com/pquerna/otp/totp"
 )
 
-// An app is an authenticator app that has taken a secret.
+// An app is an authenticator app that has a secret.
 type app struct{ factor, secret string }
 
-// code is what the app shows at the server's time. Ask once a minute: a code is good once.
+// code returns what the app shows at the time of the server. A code is good once, so call it at most once a minute.
 func (a app) code(t *testing.T, w *world) string {
 	t.Helper()
 	code, err := totp.GenerateCode(a.secret, w.now(t))
@@ -20,14 +20,14 @@ func (a app) code(t *testing.T, w *world) string {
 	return code
 }
 
-// next lets the app come to its next code, and gives it.
+// next moves the clock until the app shows another code, and returns that code.
 func (a app) next(t *testing.T, w *world) string {
 	t.Helper()
 	w.advance(t, time.Minute)
 	return a.code(t, w)
 }
 
-// fresh are the headers by which the client says that it has just checked the password, and has a proof if it needs one.
+// fresh returns the headers with which a client says that it has just checked the password. proof is empty if none is needed.
 func (w *world) fresh(t *testing.T, proof string) map[string]string {
 	t.Helper()
 	header := map[string]string{"Countersign-Reauthenticated-At": w.now(t).UTC().Format(time.RFC3339)}
@@ -37,16 +37,16 @@ func (w *world) fresh(t *testing.T, proof string) map[string]string {
 	return header
 }
 
-// path is where a person's account is.
+// path returns the path of a person's account, followed by rest.
 func (p person) path(rest string) string { return "/v1/orgs/" + p.org + "/users/" + p.id + rest }
 
-// account is a person's account as the client sees it.
+// account gets a person's account.
 func (w *world) account(t *testing.T, p person) answer {
 	t.Helper()
 	return w.do(t, call{method: "GET", path: p.path("")}).want(t, 200, "")
 }
 
-// begin begins to enrol a factor of a kind, by the client's key.
+// begin begins to enrol a factor of a kind with the API key.
 func (w *world) begin(t *testing.T, p person, kind, proof string) answer {
 	t.Helper()
 	body := p.signIn(doc{"kind": kind})
@@ -58,7 +58,7 @@ func (w *world) finish(t *testing.T, bearer, id, code string) answer {
 	return w.do(t, call{method: "POST", path: "/v1/enrolments/" + id + "/finish", bearer: bearer, body: doc{"code": code}})
 }
 
-// enrolApp enrols an authenticator app, by the client's key.
+// enrolApp enrols an authenticator app with the API key.
 func (w *world) enrolApp(t *testing.T, p person, proof string) (app, answer) {
 	t.Helper()
 	begun := w.begin(t, p, "totp", proof).want(t, 201, "")
@@ -68,14 +68,14 @@ func (w *world) enrolApp(t *testing.T, p person, proof string) (app, answer) {
 	return a, done
 }
 
-// enrolMail enrols a person's address, by the client's key.
+// enrolMail enrols a person's address with the API key.
 func (w *world) enrolMail(t *testing.T, p person, proof string) answer {
 	t.Helper()
 	begun := w.begin(t, p, "email", proof).want(t, 201, "")
 	return w.finish(t, "", begun.text("id"), w.code(t, p.email)).want(t, 201, "")
 }
 
-// stepUp has a person step up with an app, and gives the token, which is proof for ten minutes.
+// stepUp answers a step-up with an app, and returns the token, which is a proof for ten minutes.
 func (w *world) stepUp(t *testing.T, p person, a app, more doc) string {
 	t.Helper()
 	body := doc{"purpose": "step_up"}

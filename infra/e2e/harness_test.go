@@ -27,16 +27,16 @@ import (
 	"countersign/pkg/store/dynamo/stream"
 )
 
-// A world is a server that a story talks to.
+// A world is a server that a story calls.
 type world struct {
 	base     string
 	key      string
 	http     *http.Client
 	document *openapi.Validator
-	log      *lockedBuffer // all that the server logged, for the search for secrets
+	log      *lockedBuffer // everything that the server has logged, which is searched for secrets
 
 	seen   *ledger
-	stored func(*testing.T) string // all that the store holds; nil: it is not looked at
+	stored func(*testing.T) string // returns everything in the store; nil if that is not searched
 }
 
 // everywhere runs a story in each kind of world.
@@ -50,7 +50,7 @@ func everywhere(t *testing.T, story func(t *testing.T, w *world)) {
 	}
 }
 
-// worldOn makes a world of its own: the local server on its file or on DynamoDB Local, or the built functions.
+// worldOn makes a world of a kind: the local server with its file or with DynamoDB Local, or the built functions.
 func worldOn(t *testing.T, kind string) *world {
 	t.Helper()
 	switch kind {
@@ -107,7 +107,7 @@ func newWorld(t *testing.T, base, key string, log *lockedBuffer) *world {
 	return &world{base: base, key: key, http: client, document: validator, log: log, seen: &ledger{shown: map[string]secret{}}}
 }
 
-// emulated is a world of the built functions, each in processes of its own, behind an API Gateway that is emulated.
+// emulated makes a world of the built functions, each in processes of its own, behind an emulated API Gateway.
 func emulated(t *testing.T) *world {
 	t.Helper()
 	endpoint := dynamolocaltest.Endpoint(t)
@@ -136,7 +136,7 @@ func emulated(t *testing.T) *world {
 	return w
 }
 
-// dynamoBackend makes a table of its own in DynamoDB Local.
+// dynamoBackend returns the name of a new table, and a function that makes it in DynamoDB Local.
 func dynamoBackend(t *testing.T) (table string, backend func(func() time.Time) (server.Backend, error)) {
 	endpoint := dynamolocaltest.Endpoint(t)
 	table = fmt.Sprintf("e2e-%d-%d", os.Getpid(), tables.next())
@@ -166,10 +166,10 @@ func (s *sequence) next() int {
 
 var tables sequence
 
-// A doc is a JSON object as a stranger's program sees it.
+// A doc is a JSON object of a request or an answer.
 type doc map[string]any
 
-// at follows a path of names; nil where there is nothing.
+// at returns the value at a path of names. It is nil if there is none.
 func (d doc) at(path ...string) any {
 	var v any = map[string]any(d)
 	for _, name := range path {
@@ -192,12 +192,12 @@ func (d doc) time(t *testing.T, path ...string) time.Time {
 	t.Helper()
 	at, err := time.Parse(time.RFC3339Nano, d.text(path...))
 	if err != nil {
-		t.Fatalf("%v is no time: %v", path, err)
+		t.Fatalf("%v is not a time: %v", path, err)
 	}
 	return at
 }
 
-// An answer is what came back.
+// An answer is the response to a call.
 type answer struct {
 	status int
 	header http.Header
@@ -205,11 +205,11 @@ type answer struct {
 	doc
 }
 
-// A call is a request to come. bearer empty: the API key.
+// A call is a request. If bearer is empty, the API key is sent.
 type call struct {
 	method, path string
 	bearer       string
-	body         any // a string or []byte goes as it is, anything else as JSON; nil: none
+	body         any // a string or []byte is sent as it is, anything else as JSON; nil if there is no body
 	header       map[string]string
 }
 
@@ -222,7 +222,7 @@ func (w *world) do(t *testing.T, c call) answer {
 	return a
 }
 
-// try is do for goroutines, where a test can't be ended.
+// try is do for other goroutines, which can't end the test.
 func (w *world) try(c call) (answer, error) {
 	var body io.Reader
 	switch b := c.body.(type) {
@@ -274,7 +274,7 @@ func (w *world) try(c call) (answer, error) {
 		if err := w.document.Response(c.method, path, a.status, response.Header, raw); err != nil {
 			return answer{}, fmt.Errorf("answer %d %s breaks the OpenAPI document: %w", a.status, raw, err)
 		}
-		kept := path == "/.well-known/jwks.json" && a.status == http.StatusOK // public keys, and nothing else, may be kept
+		kept := path == "/.well-known/jwks.json" && a.status == http.StatusOK // a cache may keep the public keys, and nothing else
 		if stored := response.Header.Get("Cache-Control"); response.Header.Get("X-Request-Id") == "" || kept != (stored != "no-store") {
 			return answer{}, fmt.Errorf("answer without request id, or that a cache may keep: %v", response.Header)
 		}
@@ -291,7 +291,7 @@ func (a answer) want(t *testing.T, status int, code string) answer {
 	return a
 }
 
-// policy puts a profile, with some settings changed, in force.
+// policy puts the policy of an org. The settings can name a profile, and change some of its settings.
 func (w *world) policy(t *testing.T, org string, settings doc) answer {
 	t.Helper()
 	path := "/v1/orgs/" + org + "/policy"
@@ -303,12 +303,12 @@ func (w *world) policy(t *testing.T, org string, settings doc) answer {
 	return w.do(t, call{method: "PUT", path: path, body: body, header: map[string]string{"If-Match": now.header.Get("ETag")}}).want(t, 200, "")
 }
 
-// A person is somebody who signs in.
+// A person is a user who signs in.
 type person struct{ org, id, email string }
 
 var ana = person{"acme", "u-17", "ana@acme.example"}
 
-// signIn is a start's body; more is laid over it.
+// signIn returns the body of a start. The fields of more replace its fields.
 func (p person) signIn(more doc) doc {
 	body := doc{"org": p.org, "user": doc{"id": p.id, "email": p.email, "name": "Ana"}}
 	for name, value := range more {
@@ -322,7 +322,7 @@ func (w *world) start(t *testing.T, p person, more doc) answer {
 	return w.do(t, call{method: "POST", path: "/v1/challenges", body: p.signIn(more)})
 }
 
-// asked starts a sign-in that must end in a challenge.
+// asked starts a sign-in, and fails the test unless the answer is a challenge.
 func (w *world) asked(t *testing.T, p person, more doc) answer {
 	t.Helper()
 	return w.start(t, p, more).want(t, 201, "")
@@ -333,7 +333,7 @@ func (w *world) verify(t *testing.T, id string, body doc) answer {
 	return w.do(t, call{method: "POST", path: "/v1/challenges/" + id + "/verify", body: body})
 }
 
-// trusted signs in from a new browser, trusts it, and gives its token.
+// trusted signs a person in from a new browser, which is trusted then, and returns its trust token.
 func (w *world) trusted(t *testing.T, p person) string {
 	t.Helper()
 	id := w.asked(t, p, nil).text("challenge", "id")
@@ -344,7 +344,7 @@ func (w *world) trusted(t *testing.T, p person) string {
 	return a.text("trust_token")
 }
 
-// messages are what went to an address, oldest first.
+// messages returns the messages to an address, the oldest first.
 func (w *world) messages(t *testing.T, to string) []doc {
 	t.Helper()
 	a := w.do(t, call{method: "GET", path: "/local/outbox?to=" + url.QueryEscape(to)}).want(t, 200, "")
@@ -355,7 +355,7 @@ func (w *world) messages(t *testing.T, to string) []doc {
 	return messages
 }
 
-// code is the last one that went to an address.
+// code returns the code that was sent to an address last.
 func (w *world) code(t *testing.T, to string) string {
 	t.Helper()
 	messages := w.messages(t, to)
@@ -373,7 +373,7 @@ func (w *world) advance(t *testing.T, d time.Duration) {
 	w.do(t, call{method: "POST", path: "/local/clock", body: doc{"advance_s": int(d / time.Second)}}).want(t, 200, "")
 }
 
-// now is the server's time.
+// now returns the time by the clock of the server.
 func (w *world) now(t *testing.T) time.Time {
 	t.Helper()
 	return w.do(t, call{method: "GET", path: "/local/clock"}).want(t, 200, "").time(t, "now")
@@ -387,7 +387,7 @@ func (w *world) fault(t *testing.T, target, mode string, count int) {
 	}
 }
 
-// events are those of a type that the bus got about a user.
+// events returns the events of a type about a user that the bus has got.
 func (w *world) events(t *testing.T, user, kind string) []doc {
 	t.Helper()
 	a := w.do(t, call{method: "GET", path: "/local/events"}).want(t, 200, "")
@@ -400,14 +400,14 @@ func (w *world) events(t *testing.T, user, kind string) []doc {
 	return events
 }
 
-// wrong is a code that isn't code.
+// wrong returns a code that differs from code.
 func wrong(code string) string {
 	n, _ := strconv.Atoi(code)
 	return fmt.Sprintf("%06d", (n+1)%1_000_000)
 }
 
-// rounds is how often a race is run: as often as full says with COUNTERSIGN_ROUNDS=full, else a hundredth of that, and once
-// at least.
+// rounds returns how often a race is run: full times with COUNTERSIGN_ROUNDS=full, and otherwise a hundredth of that, but at
+// least once.
 func rounds(full int) int {
 	if fullRun() {
 		return full
@@ -415,14 +415,14 @@ func rounds(full int) int {
 	return (full + 99) / 100
 }
 
-// raceRounds is how often a race is run on each kind of world.
+// raceRounds returns how often a race is run in each kind of world.
 func raceRounds() map[string]int {
 	return map[string]int{"bolt": rounds(200), "dynamo": rounds(50), "emulator": rounds(20)}
 }
 
 func fullRun() bool { return os.Getenv("COUNTERSIGN_ROUNDS") == "full" }
 
-// atOnce makes n calls that start together, and gives their answers by status.
+// atOnce makes n calls that start together, and returns their answers by status.
 func (w *world) atOnce(t *testing.T, n int, build func(i int) call) map[int][]answer {
 	t.Helper()
 	answers, errs := make([]answer, n), make([]error, n)
@@ -446,7 +446,7 @@ func (w *world) atOnce(t *testing.T, n int, build func(i int) call) map[int][]an
 	return byStatus
 }
 
-// A lockedBuffer is a log that many write to.
+// A lockedBuffer is a log that several goroutines can write to.
 type lockedBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer

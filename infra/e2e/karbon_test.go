@@ -14,7 +14,7 @@ func karbonWorld(t *testing.T, story func(t *testing.T, w *world)) {
 	})
 }
 
-// toEnrol starts a sign-in that must end in an enrolment, and gives the challenge and its enrolment token.
+// toEnrol starts a sign-in that must lead to an enrolment, and returns the id of its challenge and the enrolment token.
 func (w *world) toEnrol(t *testing.T, p person) (id, token string) {
 	t.Helper()
 	a := w.start(t, p, nil).want(t, 201, "")
@@ -80,7 +80,7 @@ func TestC3TheFirstCodeMustBeRightBeforeTheFactorCounts(t *testing.T) {
 		if len(codes) != 10 || len(seen) != 10 {
 			t.Errorf("recovery codes: got %d, %d of them different, want 10", len(codes), len(seen))
 		}
-		// The code that enrolled it is spent.
+		// The code that has enrolled the app is spent.
 		id := w.asked(t, ana, nil).text("challenge", "id")
 		w.verify(t, id, doc{"code": code}).want(t, 422, "wrong_code")
 		w.verify(t, id, doc{"code": a.next(t, w)}).want(t, 200, "")
@@ -124,7 +124,7 @@ func TestC6MessagesAreInTheUsersLanguage(t *testing.T) {
 			w.do(t, call{method: "PUT", path: p.path(""), body: doc{"email": p.email, "locale": locale}}).want(t, 200, "")
 			_, done := w.enrolApp(t, p, "")
 			w.recoverBy(t, w.asked(t, p, nil).text("challenge", "id"), done.list("recovery_codes")[0].(string)).want(t, 200, "")
-			w.events(t, p.id, "factor.enrolled") // what was committed is drained first
+			w.events(t, p.id, "factor.enrolled") // this call first hands on everything that was committed
 			messages := w.messages(t, p.email)
 			if len(messages) != 2 || !strings.Contains(messages[0].text("html"), want[0]) || !strings.Contains(messages[1].text("text"), want[1]) {
 				t.Errorf("%s: got %v", locale, messages)

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// lockOut gives ten wrong codes, over as many challenges as it takes, and returns the last challenge.
+// lockOut gives ten wrong codes, at most four to each challenge, and returns the id of the last challenge.
 func (w *world) lockOut(t *testing.T, p person) (id string) {
 	t.Helper()
 	for given := 0; given < 10; {

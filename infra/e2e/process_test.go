@@ -13,10 +13,10 @@ import (
 	"countersign/infra/emulator/emulatortest"
 )
 
-// scratch is a folder for what all tests share.
+// scratch is a folder that all tests share.
 var scratch string
 
-// TestMain makes and removes it.
+// TestMain makes scratch, and removes it at the end.
 func TestMain(m *testing.M) {
 	var err error
 	if scratch, err = os.MkdirTemp("", "countersign-e2e"); err != nil {
@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// binary is the local server, built once.
+// binary returns the path of the local server's program, which is built once.
 var binary = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(scratch, "local")
 	build := exec.Command("go", "build", "-o", path, "countersign/infra/local")
@@ -35,13 +35,13 @@ var binary = sync.OnceValues(func() (string, error) {
 	return path, build.Run()
 })
 
-// A process is the real server, that can be killed.
+// A process is a local server in a process of its own, which can be killed.
 type process struct {
 	*world
 	command *exec.Cmd
 }
 
-// launch starts the server on a data folder and waits for it to say where it listens.
+// launch starts the server with a data folder, and waits until it prints its address.
 func launch(t *testing.T, data string) *process {
 	t.Helper()
 	path, err := binary()
@@ -72,7 +72,7 @@ func launch(t *testing.T, data string) *process {
 	return p
 }
 
-// kill ends the process as a loss of power would, as far as a process can tell.
+// kill kills the process (SIGKILL), which is like a loss of power for it.
 func (p *process) kill() {
 	if p.command.ProcessState == nil {
 		p.command.Process.Kill()

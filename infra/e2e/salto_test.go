@@ -64,7 +64,7 @@ func TestS2TheUserPicksAmongTheirFactors(t *testing.T) {
 		if got := send(second).want(t, 200, ""); got.text("sent", "factor") != second {
 			t.Errorf("got %s", got.raw)
 		}
-		// Without a word on the factor it is the one last sent to.
+		// A request that names no factor is for the factor that a code was last sent for.
 		claims := w.claims(t, w.verify(t, id, doc{"code": w.code(t, ana.email)}).want(t, 200, "").text("token"))
 		if claims["acr"] != "aal1" {
 			t.Errorf("by email: got %v", claims)
@@ -102,7 +102,7 @@ func TestS3TheAddressIsAFactorOnlyOnceItIsProven(t *testing.T) {
 	})
 }
 
-// bare is a body that says no more of a person than who it is.
+// bare returns a body that has only the id of a person. The fields of more are added.
 func (p person) bare(more doc) doc {
 	body := doc{"org": p.org, "user": doc{"id": p.id}}
 	for name, value := range more {

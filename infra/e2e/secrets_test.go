@@ -21,29 +21,29 @@ import (
 	"countersign/pkg/store/record"
 )
 
-// A ledger notes every answer of a world, and every secret in them. When the world ends, none of the secrets may be
-// anywhere but in the one answer that showed it: in no other answer, no log line, no event, no activity and no stored byte.
+// A ledger notes every answer of a world, and every secret in the answers. When the world ends, each secret may be only in the
+// one answer that has shown it, and in no other answer, log line, event, activity or stored byte.
 type ledger struct {
 	mu      sync.Mutex
 	answers []noted
 	shown   map[string]secret
 }
 
-// noted is an answer by its words.
+// A noted is an answer, as the words in it.
 type noted struct {
 	call   string
 	words  []string
-	replay bool // the call had an Idempotency-Key: the same answer again is what it asks for
+	replay bool // the call had an Idempotency-Key, so it may get the same answer again
 }
 
-// A secret is something that may be shown once.
+// A secret is a text that may be shown only once.
 type secret struct {
 	kind   string
-	answer int  // that showed it; -1: none, it went to the user
-	again  bool // the contract has later answers show it too
+	answer int  // the number of the answer that has shown it; -1 if it was sent to the user and shown in no answer
+	again  bool // by the API, later answers may show it too
 }
 
-// inWord says of each byte whether secrets are made of it.
+// inWord says for each byte whether it can be part of a secret.
 var inWord = func() (in [256]bool) {
 	for _, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") {
 		in[c] = true
@@ -51,9 +51,9 @@ var inWord = func() (in [256]bool) {
 	return in
 }()
 
-// words gives all that could be a secret in a text: whatever has six characters or more and stands between other characters
-// or the escapes \n and \t, which may be escaped themselves. It reads many megabytes; a regular expression takes most of
-// the suite's time for them under the race detector.
+// words returns everything in a text that could be a secret: each word of six characters or more. A word ends at any other
+// character, and at the escapes \n and \t, which can be escaped themselves. It is not a regular expression, because the texts
+// have many megabytes, and with the race detector that took most of the time of all tests.
 func words(text string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for i := 0; i < len(text); i++ {
@@ -69,13 +69,13 @@ func words(text string) iter.Seq[string] {
 				return
 			}
 			if i > from {
-				i-- // an escape may begin here
+				i-- // an escape can begin here
 			}
 		}
 	}
 }
 
-// note reads an answer.
+// note notes an answer, and the secrets in it.
 func (l *ledger) note(c call, a answer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -87,7 +87,7 @@ func (l *ledger) note(c call, a answer) {
 	}
 }
 
-// find goes through an answer for what it shows.
+// find looks for secrets in an answer.
 func (l *ledger) find(value any, at int) {
 	switch v := value.(type) {
 	case []any:
@@ -124,7 +124,7 @@ func (l *ledger) keep(text string, s secret) {
 	}
 }
 
-// search looks for the secrets wherever the world has left anything.
+// search looks for the secrets in everything that the world has left.
 func (w *world) search(t *testing.T) {
 	if t.Failed() {
 		return
@@ -166,10 +166,10 @@ func (w *world) search(t *testing.T) {
 	}
 }
 
-// storedForms are the texts and bytes by which a secret would stand in a record. Records are CBOR (RFC 8949), where a text
-// follows a byte that says how long it is, and text that stands for bytes is kept as those.
+// storedForms returns the texts and bytes as which a secret could be in a record. Records are CBOR (RFC 8949). A short text
+// comes after a byte with its length, and a text that encodes bytes can be kept as these bytes.
 func storedForms(text string, s secret) []string {
-	if len(text) < 16 { // a code, which could stand in other text by chance
+	if len(text) < 16 { // this is a code, which other text can contain by chance
 		return []string{string(rune(0x60+len(text))) + text, string(rune(0x40+len(text))) + text}
 	}
 	forms := []string{text}
@@ -208,7 +208,8 @@ func TestASecretIsFoundInARecord(t *testing.T) {
 	}
 }
 
-// filesOf is all that a data folder holds, but for what is there to hold secrets: the outbox, the API key and the ring.
+// filesOf returns a function that reads a data folder, except the files that are there for secrets: the outbox, the API key and
+// the key ring.
 func filesOf(dir string) func(*testing.T) string {
 	return func(t *testing.T) string {
 		t.Helper()
@@ -235,7 +236,7 @@ func filesOf(dir string) func(*testing.T) string {
 	}
 }
 
-// itemsOf is all that a table holds.
+// itemsOf returns a function that reads all items of a table.
 func itemsOf(endpoint, table string) func(*testing.T) string {
 	return func(t *testing.T) string {
 		t.Helper()

@@ -11,10 +11,11 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// issuer is what the server says of itself in tokens.
+// issuer returns the iss of the server's tokens.
 func (w *world) issuer() string { return strings.Replace(w.base, "127.0.0.1", "localhost", 1) }
 
-// claims verifies a token as a client does: against the published keys, for the signature, the type and the algorithm.
+// claims verifies a token as a client does, with the published keys, and returns its claims. It checks signature, type and
+// algorithm.
 func (w *world) claims(t *testing.T, token string) jwt.MapClaims {
 	t.Helper()
 	set := w.do(t, call{method: "GET", path: "/.well-known/jwks.json"}).want(t, 200, "")
@@ -39,7 +40,7 @@ func (w *world) claims(t *testing.T, token string) jwt.MapClaims {
 
 func publicKey(t *testing.T, key doc) *ecdsa.PublicKey {
 	t.Helper()
-	point := []byte{4} // uncompressed, SEC 1 section 2.3.3
+	point := []byte{4} // the point is uncompressed (SEC 1 section 2.3.3)
 	for _, name := range []string{"x", "y"} {
 		raw, err := base64.RawURLEncoding.DecodeString(key.text(name))
 		if err != nil || len(raw) != 32 {
@@ -62,7 +63,7 @@ func (w *world) advanceTo(t *testing.T, at time.Time) {
 	}
 }
 
-// sweptEvents runs the sweep, twice, and counts what the bus got of a type about a user.
+// sweptEvents runs the sweep twice, and counts the events of a type about a user on the bus.
 func (w *world) sweptEvents(t *testing.T, user, kind string) int {
 	t.Helper()
 	for range 2 {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// expect compares what a check found with the one thing it should have found; "" means nothing.
+// expect compares what a check has found with the one thing that it should find. If want is empty, it should find nothing.
 func expect(t *testing.T, in string, got []string, want string) {
 	t.Helper()
 	switch {
@@ -83,7 +83,7 @@ func TestABrokenHouseRuleIsFoundInAGoFile(t *testing.T) {
 }
 
 func TestAnUnwantedWordIsFoundInAnyFile(t *testing.T) {
-	// The words are put together here, so that this file doesn't hold them.
+	// The words are put together here, so that this file doesn't contain them.
 	for _, c := range []struct{ text, want string }{
 		{"see /ro" + "ot/go", "somebody's machine"},
 		{"see /ho" + "me/ada/go", "somebody's machine"},

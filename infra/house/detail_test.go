@@ -11,11 +11,11 @@ import (
 	"testing"
 )
 
-// sentence is a whole sentence, or several: it begins with a capital letter or with what is filled in, and ends with a
-// full stop, and nothing in it is written as Go writes a value.
+// sentence matches one whole sentence or several. It begins with a capital letter or with a value that is filled in, and ends
+// with a full stop. It contains no brackets, as Go prints them around a list.
 var sentence = regexp.MustCompile(`^([A-Z]|%s)[^\[\]]* [^\[\]]* [^\[\]]*\.$`)
 
-// The details of refusals are read by people who know neither Go nor this code.
+// People who know neither Go nor this code read the details of refusals.
 func TestTheDetailOfARefusalIsAWholeSentence(t *testing.T) {
 	found := 0
 	for _, dir := range []string{"../../pkg/mfa", "../../pkg/api", "../../pkg/apikey"} {
@@ -42,7 +42,7 @@ func TestTheDetailOfARefusalIsAWholeSentence(t *testing.T) {
 					return true
 				}
 				literal, is := call.Args[1].(*ast.BasicLit)
-				if !is { // it is put together; the tests of those calls look at it
+				if !is { // the text is put together, and the tests of those calls check it
 					return true
 				}
 				detail, err := strconv.Unquote(literal.Value)

@@ -11,12 +11,12 @@ import (
 	"golang.org/x/tools/go/packages"
 )
 
-// harnesses are packages under pkg/ that exist for tests, so that no other code may use them. A package whose name ends
-// in "test" is one as well.
+// harnesses are packages in pkg that are there for tests, so no other code has to use them. A package whose name ends in "test"
+// is a harness too.
 var harnesses = []string{"pkg/store/fault", "pkg/api/openapi"}
 
-// kept are exported names that no other package uses, with the reason why they are exported. A name stands for its
-// fields and methods too, and the first name of a list of constants for all of the list.
+// kept are exported names that no other package uses, with the reason why they are exported. The name of a type stands for its
+// fields and methods too. The first name of a list of constants stands for the whole list.
 var kept = map[string]string{
 	"pkg/seal: File.Update":          "rotates the keys of a deployment that keeps them in a file: the operators' commands will call it",
 	"pkg/seal: Ring.Forget":          "gives a key up: the operators' commands will call it",
@@ -46,15 +46,15 @@ var kept = map[string]string{
 	"pkg/passkey/provider: Of":       "an account will name the provider of a key once keys can be enrolled",
 }
 
-// A usage is what the packages of the module use of each other, tests left out.
+// A usage says what the packages of the module use of each other, without tests.
 type usage struct {
 	objects    map[types.Object]bool
 	types      map[types.Type]bool
-	interfaces map[string][]*types.Interface // by the name of each of their methods
+	interfaces map[string][]*types.Interface // all interfaces, by the name of each of their methods
 }
 
-// usageOf looks through all packages. A package uses what it names of another one, the embedded fields that it goes
-// through on the way, and the fields of a literal without keys.
+// usageOf looks through all packages. A package uses a name of another package if it writes the name. It also uses an embedded
+// field through which it reaches another field or a method, and the fields that it sets in a literal without keys.
 func usageOf(all []*packages.Package) usage {
 	u := usage{objects: map[types.Object]bool{}, types: map[types.Type]bool{}, interfaces: map[string][]*types.Interface{}}
 	for _, p := range all {
@@ -95,7 +95,7 @@ func usageOf(all []*packages.Package) usage {
 	return u
 }
 
-// structOf is the struct that a type, or what it points to, is made of; nil if it is none.
+// structOf returns the underlying struct of a type, or of the type that it points to. It is nil if there is none.
 func structOf(t types.Type) *types.Struct {
 	if p, ok := t.Underlying().(*types.Pointer); ok {
 		t = p.Elem()
@@ -104,7 +104,7 @@ func structOf(t types.Type) *types.Struct {
 	return s
 }
 
-// use notes that a name is used, and so is what its type is made of.
+// use notes that a name is used, and with it everything that its type reaches.
 func (u usage) use(o types.Object) {
 	switch of := o.(type) {
 	case *types.Func:
@@ -118,8 +118,8 @@ func (u usage) use(o types.Object) {
 	}
 }
 
-// reach notes that values of a type come to another package: with a struct come the fields that JSON shows, with an
-// interface the methods that it demands.
+// reach notes that another package gets values of a type. If it gets a struct, it uses the fields that JSON shows. If it gets
+// an interface, it uses the methods of the interface.
 func (u usage) reach(t types.Type) {
 	if u.types[t] {
 		return
@@ -160,14 +160,14 @@ func (u usage) reach(t types.Type) {
 	}
 }
 
-// demand notes which methods an interface demands, so that a type can satisfy it.
+// demand notes the methods that an interface requires.
 func (u usage) demand(i *types.Interface) {
 	for m := range i.Methods() {
 		u.interfaces[m.Name()] = append(u.interfaces[m.Name()], i)
 	}
 }
 
-// demandOf does that for the interfaces of a package and of all that it imports.
+// demandOf does that for the interfaces of a package and of all packages that it imports.
 func (u usage) demandOf(p *types.Package, seen map[*types.Package]bool) {
 	if seen[p] {
 		return
@@ -185,8 +185,8 @@ func (u usage) demandOf(p *types.Package, seen map[*types.Package]bool) {
 	}
 }
 
-// satisfies reports whether some interface demands a method that a type has. The package errors looks for its three by
-// their names.
+// satisfies reports whether a method of a type is there because of an interface that the type satisfies. Package errors finds
+// three methods by their names only.
 func (u usage) satisfies(t types.Type, method string) bool {
 	return slices.Contains([]string{"Is", "As", "Unwrap"}, method) ||
 		slices.ContainsFunc(u.interfaces[method], func(i *types.Interface) bool {
@@ -194,8 +194,8 @@ func (u usage) satisfies(t types.Type, method string) bool {
 		})
 }
 
-// needless lists the exported names under pkg/ that no other package uses, but for those of harnesses. Constants that are
-// declared together are one list of words: it is used if one of them is, and goes by the first name.
+// needless returns the exported names in pkg that no other package uses, without those of harnesses. Constants that are declared
+// together are one list. The list is used if one of the constants is, and is named by the first.
 func needless(all []*packages.Package) (found []string) {
 	u := usageOf(all)
 	for _, p := range all {
@@ -245,7 +245,7 @@ func needless(all []*packages.Package) (found []string) {
 	return found
 }
 
-// wordLists are the exported constants of a package, those that are declared together in one list.
+// wordLists returns the exported constants of a package, with one list for each group that is declared together.
 func wordLists(p *packages.Package) (lists [][]types.Object) {
 	for _, file := range p.Syntax {
 		for _, d := range file.Decls {

@@ -1,5 +1,5 @@
-// Package house keeps the rules of the tree that a machine can check: which package may import which, where time comes
-// from, what a file may hold, and words that don't belong in the project. It refuses to judge what needs a reader.
+// Package house checks the rules of this project that a machine can check: which package may import which, where the time comes
+// from, what a file may contain, and which words don't belong in the project. It refuses to judge what needs a reader.
 package house
 
 import (
@@ -21,15 +21,15 @@ import (
 
 const (
 	module   = "countersign"
-	maxLines = 500 // of a Go file
+	maxLines = 500 // how many lines a Go file may have
 )
 
 // A law says what the packages under a path may import besides the standard library and each other.
 type law struct {
-	under   string   // path in the module; of several that fit, the longest holds
-	inside  []string // packages of this module, by their path in it
-	outside []string // import path prefixes of other modules
-	free    bool     // may import anything: programs and tools, which nothing imports back
+	under   string   // a path in the module; if several laws fit a package, the one with the longest path holds
+	inside  []string // packages of this module, by their paths in it
+	outside []string // prefixes of import paths in other modules
+	free    bool     // the packages may import anything, because they are programs and tools that no other package imports
 }
 
 var laws = []law{
@@ -46,7 +46,7 @@ var laws = []law{
 	{under: "pkg/message", inside: []string{"pkg/seal", "pkg/text"}},
 	{under: "pkg/mfa", inside: []string{"pkg/activity", "pkg/apikey", "pkg/message", "pkg/passkey/provider", "pkg/seal", "pkg/store", "pkg/store/record", "pkg/text"}, outside: []string{"github.com/pquerna/otp", "github.com/boombuler/barcode"}},
 	{under: "pkg/mfa/mfatest", inside: []string{"pkg/activity", "pkg/apikey", "pkg/message", "pkg/mfa", "pkg/passkey", "pkg/passkey/passkeytest", "pkg/phone", "pkg/seal", "pkg/store", "pkg/store/bolt", "pkg/store/fault", "pkg/store/storetest"}},
-	{under: "pkg/mfa/walk"}, // tests only
+	{under: "pkg/mfa/walk"}, // it has only tests
 	{under: "pkg/passkey", inside: []string{"pkg/mfa"}, outside: []string{"github.com/go-webauthn/webauthn", "github.com/google/go-tpm/tpm2"}},
 	{under: "pkg/passkey/passkeytest"},
 	{under: "pkg/passkey/provider"},
@@ -60,7 +60,7 @@ var laws = []law{
 	{under: "infra", free: true},
 }
 
-// lawOf finds the law of a package by its path in the module.
+// lawOf returns the law of a package, by its path in the module.
 func lawOf(path string) (found law, ok bool) {
 	for _, l := range laws {
 		if (path == l.under || strings.HasPrefix(path, l.under+"/")) && len(l.under) > len(found.under) {
@@ -70,7 +70,7 @@ func lawOf(path string) (found law, ok bool) {
 	return found, ok
 }
 
-// outward tells which of a package's imports point outward, or that it has no place in the tree.
+// outward reports which imports of a package its law doesn't allow, or that there is no law for it.
 func outward(path string, imports []string) (found []string) {
 	l, ok := lawOf(path)
 	if !ok {
@@ -87,7 +87,7 @@ func outward(path string, imports []string) (found []string) {
 		case !strings.Contains(first, "."):
 			allowed = true // the standard library
 		case strings.HasPrefix(imported, "golang.org/x/sync/"):
-			allowed = true // reads of a step go side by side
+			allowed = true // for reads that are made at the same time
 		default:
 			allowed = allowed || slices.ContainsFunc(l.outside, func(p string) bool { return strings.HasPrefix(imported, p) })
 		}
@@ -98,7 +98,7 @@ func outward(path string, imports []string) (found []string) {
 	return found
 }
 
-// goFile tells which house rules a Go file breaks.
+// goFile reports which rules a Go file breaks.
 func goFile(path string, source []byte) (found []string) {
 	files := token.NewFileSet()
 	file, err := parser.ParseFile(files, path, source, parser.ParseComments|parser.SkipObjectResolution)
@@ -159,7 +159,7 @@ func goFile(path string, source []byte) (found []string) {
 	return found
 }
 
-// nameOf is the name by which a file knows an imported package; "" if it doesn't import it.
+// nameOf returns the name that an imported package has in a file. It is empty if the file doesn't import it.
 func nameOf(file *ast.File, path string) string {
 	for _, i := range file.Imports {
 		if i.Path.Value != `"`+path+`"` {
@@ -173,7 +173,7 @@ func nameOf(file *ast.File, path string) string {
 	return ""
 }
 
-// exportedReceiver reports whether a function is no method, or one of an exported type.
+// exportedReceiver reports whether a function is a plain function, or a method of an exported type.
 func exportedReceiver(d *ast.FuncDecl) bool {
 	if d.Recv == nil {
 		return true
@@ -195,7 +195,7 @@ func exportedReceiver(d *ast.FuncDecl) bool {
 	}
 }
 
-// bare lists the exported names of one part of a declaration that no comment speaks of.
+// bare returns the exported names in a part of a declaration that have no comment.
 func bare(spec ast.Spec) (names []*ast.Ident) {
 	said := func(groups ...*ast.CommentGroup) bool {
 		return slices.ContainsFunc(groups, func(g *ast.CommentGroup) bool { return g.Text() != "" })
@@ -215,7 +215,7 @@ func bare(spec ast.Spec) (names []*ast.Ident) {
 	return names
 }
 
-// unwanted are words that no file of the project may hold. They are spelled so that this file doesn't hold them.
+// unwanted are words that no file of the project may contain. They are written so that this file doesn't contain them.
 var unwanted = []struct {
 	pattern *regexp.Regexp
 	why     string
@@ -232,7 +232,7 @@ var (
 	reason   = regexp.MustCompile(`\b([T]ODO|[F]IXME|[X]XX)(\([^)]+\))?: \S+( \S+){3,}`)
 )
 
-// textFile tells what a file holds that has no place in the project. Binary files are left alone.
+// textFile reports what a file contains that has no place in the project. It doesn't read binary files.
 func textFile(path string, content []byte) (found []string) {
 	if bytes.IndexByte(content, 0) >= 0 {
 		return nil
@@ -290,7 +290,7 @@ func TestFilesNameNoMachineAndLeaveNoLooseEnds(t *testing.T) {
 
 const root = "../.."
 
-// files lists what is committed or would be, by slashed paths from the root.
+// files returns the paths of all files that are committed or could be, with slashes, from the root.
 func files(t *testing.T) (found []string) {
 	t.Helper()
 	list := exec.Command("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
@@ -304,7 +304,7 @@ func files(t *testing.T) (found []string) {
 	}
 	looked := map[string]bool{}
 	for path := range strings.SplitSeq(string(out), "\x00") {
-		// Go keeps a passed test's result until a file or folder the test itself opened changes: a new file must count.
+		// Go runs a test again if a file or folder that the test has opened changes. So the test opens each folder, to notice new files.
 		if dir := filepath.Join(root, filepath.Dir(path)); !looked[dir] {
 			os.ReadDir(dir)
 			looked[dir] = true

@@ -13,12 +13,12 @@ import (
 	"golang.org/x/tools/go/packages"
 )
 
-// kindFiles are the files that may name a kind of factor: the table of kinds, the file of each kind, and the policy, which
-// has settings for each of them by name. All others ask the table, so that a new kind changes none of them.
+// kindFiles are the files that may name a kind of factor: the table of kinds, the file of each kind, and the policy, which has
+// settings for each kind. All other files ask the table, so a new kind doesn't change them.
 var kindFiles = []string{"pkg/mfa/kind.go", "pkg/mfa/totp.go", "pkg/mfa/email.go", "pkg/mfa/sms.go", "pkg/mfa/policy.go"}
 
-// namedKinds tells where packages under pkg/ name a kind: by its constant, by its word where a Kind is meant, or by its word
-// in a comparison with the text of a Kind.
+// namedKinds reports where packages in pkg name a kind: by its constant, by its word as a value of type Kind, or by its word in a
+// comparison with the text of a Kind.
 func namedKinds(all []*packages.Package) (found []string) {
 	kind, words := kindsOf(all)
 	for _, p := range all {
@@ -71,7 +71,7 @@ func namedKinds(all []*packages.Package) (found []string) {
 	return found
 }
 
-// kindsOf is the type of the kinds, with the words that its constants stand for.
+// kindsOf returns the type of the kinds, and the words that its constants stand for.
 func kindsOf(all []*packages.Package) (kind types.Type, words map[string]bool) {
 	words = map[string]bool{}
 	for _, p := range all {
@@ -123,7 +123,7 @@ func TestAKindThatIsNamedElsewhereIsFound(t *testing.T) {
 		{"send.go", "var _ = string(k) == s", ""},
 		{"send.go", "var _ = map[string]string{`channel`: `totp`}", ""},
 	} {
-		// The constant's own file is left out of what is found.
+		// The file of the constant is not searched.
 		expect(t, c.path+" "+c.text, slices.DeleteFunc(namedKinds(compile(t, source{"pkg/mfa/" + c.path, kinds + c.text})),
 			func(f string) bool { return strings.Contains(f, ":3:") }), c.want)
 	}

@@ -15,12 +15,12 @@ type burden struct {
 }
 
 var burdens = []burden{
-	{"github.com/go-webauthn/webauthn", []string{"challenge", "enrol", "verify"}}, // they make options, or check responses
-	{"github.com/nyaruka/phonenumbers", []string{"admin", "enrol"}},               // they take new numbers: the others use what is stored
+	{"github.com/go-webauthn/webauthn", []string{"challenge", "enrol", "verify"}}, // these make options or check responses
+	{"github.com/nyaruka/phonenumbers", []string{"admin", "enrol"}},               // these take new numbers; the others use what is stored
 }
 
-// overburdened tells which functions link a module that they don't use. The listing has a line for each of them, which is
-// its import path and then the paths of all packages that it links.
+// overburdened reports which functions link a module that they don't use. The listing has a line for each function, with its
+// import path followed by the paths of all packages that it links.
 func overburdened(listing string) (found []string) {
 	for line := range strings.Lines(listing) {
 		paths := strings.Fields(line)

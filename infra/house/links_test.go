@@ -18,12 +18,12 @@ var (
 	spoken    = regexp.MustCompile(`\[([^\]]*)\]\([^)]*\)`)
 )
 
-// prose is a Markdown text without its code.
+// prose returns a Markdown text without its code.
 func prose(text []byte) string {
 	return inCode.ReplaceAllString(fenced.ReplaceAllString(string(text), ""), "``")
 }
 
-// anchors are the names by which GitHub lets the headings of a Markdown text be linked to.
+// anchors returns the names under which GitHub lets others link to the headings of a Markdown text.
 func anchors(text []byte) map[string]bool {
 	found, times := map[string]bool{}, map[string]int{}
 	for _, h := range heading.FindAllStringSubmatch(fenced.ReplaceAllString(string(text), ""), -1) {
@@ -46,8 +46,8 @@ func anchors(text []byte) map[string]bool {
 	return found
 }
 
-// brokenLinks tells which links of a Markdown file lead nowhere. The tree holds the content of its files by their path;
-// outside links are not followed.
+// brokenLinks reports which links of a Markdown file are broken. tree has the contents of all files by their paths. Links to
+// other sites are not followed.
 func brokenLinks(file string, tree map[string][]byte) (found []string) {
 	for _, groups := range linkSigns.FindAllStringSubmatch(prose(tree[file]), -1) {
 		target := strings.Join(groups[1:], "")
@@ -58,7 +58,7 @@ func brokenLinks(file string, tree map[string][]byte) (found []string) {
 	return found
 }
 
-// broken tells what is wrong with a link of a file, and is empty if nothing is.
+// broken returns what is wrong with a link of a file. It is empty if nothing is.
 func broken(file, target string, tree map[string][]byte) string {
 	to, err := url.Parse(target)
 	switch {
@@ -94,7 +94,7 @@ func holdsFiles(folder string, tree map[string][]byte) bool {
 	return false
 }
 
-// brokenOutside tells what is wrong with a link that leads out of the repository. The reader's own machine needs no https.
+// brokenOutside returns what is wrong with a link to another site. A link to the reader's own machine needs no https.
 func brokenOutside(to *url.URL) string {
 	host := to.Hostname()
 	switch {

@@ -14,8 +14,8 @@ import (
 	"golang.org/x/tools/go/packages"
 )
 
-// load type-checks the module's packages once for all tests that need them, without their tests. What they import of
-// other modules is read from the compiler's export data.
+// load type-checks the packages of the module, without their tests. It does so once for all tests. The packages of other modules
+// are read from the export data of the compiler.
 var load = sync.OnceValues(func() ([]*packages.Package, error) {
 	return packages.Load(&packages.Config{
 		Dir: root,
@@ -38,13 +38,13 @@ func loaded(t *testing.T) []*packages.Package {
 	return found
 }
 
-// pathOf is a package's path in the module.
+// pathOf returns the path of a package in the module.
 func pathOf(p *packages.Package) string { return strings.TrimPrefix(p.PkgPath, module+"/") }
 
-// A source is a made-up package of one file, by its path in the module.
+// A source is a package for a test. It has one file, with a path in the module.
 type source struct{ path, text string }
 
-// compile type-checks made-up packages, of which one may import those before it.
+// compile type-checks the packages of a test. A package can import those before it.
 func compile(t *testing.T, sources ...source) (found []*packages.Package) {
 	t.Helper()
 	for _, s := range sources {
@@ -66,7 +66,7 @@ func compile(t *testing.T, sources ...source) (found []*packages.Package) {
 	return found
 }
 
-// before imports packages that have been type-checked already.
+// A before imports packages that were type-checked already.
 type before []*packages.Package
 
 func (b before) Import(path string) (*types.Package, error) {

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// unmapped lists the files of a package that its package comment doesn't name, and those that it names and that aren't there.
-// The package comment names each file in a line of its own, before what the file does.
+// unmapped reports the files of a package that its package comment doesn't name, and files that it names but that don't exist.
+// The package comment has a line for each file, with the name of the file and then what it does.
 func unmapped(comment string, files []string) (wrong []string) {
 	named := map[string]bool{}
 	for _, m := range regexp.MustCompile(`(?m)^//\t +(\w+\.go) +\S`).FindAllStringSubmatch(comment, -1) {

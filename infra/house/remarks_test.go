@@ -12,9 +12,9 @@ import (
 	"testing"
 )
 
-// Comments and documents name files and pages in running text too, where nothing makes them a link.
+// Comments and documents also name files and pages in running text, where they are not links.
 
-// A remark is a line of a comment, or of a document.
+// A remark is a line of a comment or of a document.
 type remark struct {
 	line int
 	text string
@@ -24,10 +24,10 @@ var (
 	namedURL  = regexp.MustCompile(`https?://[^\s"'<>()\[\]{}|$` + "`" + `…]+`)
 	namedPath = regexp.MustCompile(`(?:^|[^\w/.~-])(?:\./)?((?:\.?\w+)/[\w./-]*\w)`)
 	afterSign = regexp.MustCompile(`^\s*(?:#|//) ?(.*)$`)
-	stand     = regexp.MustCompile(`^[A-Z]+$`) // for what a reader puts in
+	stand     = regexp.MustCompile(`^[A-Z]+$`) // stands for a value that the reader puts in
 )
 
-// remarks are what a file says to its readers. Files that say nothing of that sort have none.
+// remarks returns the comments of a file, or the lines of a document. Files of other types have none.
 func remarks(file string, content []byte) (found []remark) {
 	lines := strings.Split(string(content), "\n")
 	switch ext := path.Ext(file); {
@@ -35,7 +35,7 @@ func remarks(file string, content []byte) (found []remark) {
 		set := token.NewFileSet()
 		parsed, err := parser.ParseFile(set, file, content, parser.ParseComments)
 		if err != nil {
-			return nil // the compiler says so
+			return nil // the compiler reports the error
 		}
 		for _, group := range parsed.Comments {
 			for _, c := range group.List {
@@ -58,7 +58,7 @@ func remarks(file string, content []byte) (found []remark) {
 	return found
 }
 
-// brokenRemarks tells which pages and which files of the tree are named in a file's remarks, and can't be what is meant.
+// brokenRemarks reports which URLs in the remarks of a file are wrong, and which files there don't exist.
 func brokenRemarks(file string, tree map[string][]byte) (found []string) {
 	for _, r := range remarks(file, tree[file]) {
 		for _, named := range namedURL.FindAllString(r.text, -1) {
@@ -91,7 +91,7 @@ func TestCommentsAndDocumentsNameFilesThatAreThere(t *testing.T) {
 	seen := 0
 	for name, content := range tree {
 		if name == "infra/mutate/RESULTS.md" {
-			continue // it tells of the tree as it was on the day of its run
+			continue // it is about the files as they were on the day of its run
 		}
 		seen += len(remarks(name, content))
 		for _, f := range brokenRemarks(name, tree) {

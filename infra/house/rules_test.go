@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// ids reads the ids that the name of a test begins with: TestG2AndR10… has G2 and R10.
+// ids returns the ids with which the name of a test begins. TestG2AndR10… begins with G2 and R10.
 func ids(name string) (found []string) {
 	rest := strings.TrimPrefix(name, "Test")
 	for {

@@ -13,7 +13,7 @@ var (
 	toldFlag   = regexp.MustCompile("infra/test( -[a-z]+)|`(-[a-z]+)`")
 )
 
-// untoldFlags tells which flags of the test command a text doesn't tell of, and which it tells of that there are not.
+// untoldFlags reports which flags of the test command a text doesn't mention, and which flags it mentions that don't exist.
 func untoldFlags(command, name, text string) (found []string) {
 	var told []string
 	for _, groups := range toldFlag.FindAllStringSubmatch(text, -1) {
