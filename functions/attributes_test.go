@@ -111,6 +111,7 @@ var attributes = []attribute{
 	{"Globals", "Environment.Variables.COUNTERSIGN_ISSUER.Fn::If.1", "${Issuer}", "tokens would name another issuer than clients check"},
 	{"Globals", "Environment.Variables.COUNTERSIGN_ISSUER.Fn::If.2", "${Api.ApiEndpoint}", "tokens would name another issuer than clients check"},
 	{"Globals", "Environment.Variables.COUNTERSIGN_SENDER_NAME", "${SenderName}", "messages would come from another name"},
+	{"Globals", "Environment.Variables.COUNTERSIGN_RP_ID", "${RpId}", "security keys and passkeys would not be offered"},
 	{"Globals", "Environment.Variables.COUNTERSIGN_DYNAMODB_ENDPOINT", "", "a deployed function would refuse to work"},
 	{"Globals", "Environment.Variables.COUNTERSIGN_KMS_ENDPOINT", "", "a deployed function would refuse to work"},
 	{"Globals", "Environment.Variables.GOGC", "400", "a collection of what the SDK builds at the start would fall into each first call"},

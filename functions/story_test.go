@@ -84,7 +84,7 @@ func (d *deployment) environment(f *template.Function) []string {
 	d.t.Helper()
 	all, err := f.Variables(map[string]string{
 		"Table": d.account.name, "Key.Arn": amazon.KeyARN, "Bus": amazon.Bus, "Issuer": "https://countersign.example",
-		"SenderAddress": amazon.Sender, "SenderName": "Countersign", "SesConfigurationSet": configurationSet, "RoutineEvents": "true",
+		"SenderAddress": amazon.Sender, "SenderName": "Countersign", "RpId": "app.example", "SesConfigurationSet": configurationSet, "RoutineEvents": "true",
 	})
 	if err != nil {
 		d.t.Fatal(err)

@@ -6,12 +6,14 @@ import (
 
 	"countersign/pkg/api"
 	"countersign/pkg/cloud"
+	"countersign/pkg/passkey"
 )
 
 func main() {
 	cloud.Serve("challenge", func(d *cloud.Deployment) http.Handler {
 		s := d.Service()
 		s.Mail = d.Mail()
+		s.Passkeys = d.Passkeys(passkey.New)
 		return api.New(d.Door(), api.Challenge(s))
 	})
 }

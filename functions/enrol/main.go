@@ -6,6 +6,7 @@ import (
 
 	"countersign/pkg/api"
 	"countersign/pkg/cloud"
+	"countersign/pkg/passkey"
 	"countersign/pkg/phone"
 )
 
@@ -13,6 +14,7 @@ func main() {
 	cloud.Serve("enrol", func(d *cloud.Deployment) http.Handler {
 		s := d.Service()
 		s.Mail, s.Numbers = d.Mail(), phone.Numbers{}
+		s.Passkeys = d.Passkeys(passkey.New)
 		return api.New(d.Door(), api.Enrol(s))
 	})
 }

@@ -6,10 +6,13 @@ import (
 
 	"countersign/pkg/api"
 	"countersign/pkg/cloud"
+	"countersign/pkg/passkey"
 )
 
 func main() {
 	cloud.Serve("verify", func(d *cloud.Deployment) http.Handler {
-		return api.New(d.Door(), api.Verify(d.Service()))
+		s := d.Service()
+		s.Passkeys = d.Passkeys(passkey.New)
+		return api.New(d.Door(), api.Verify(s))
 	})
 }

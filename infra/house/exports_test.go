@@ -37,13 +37,8 @@ var kept = map[string]string{
 	"pkg/api: Route":                 "one of Step.Routes",
 	"pkg/cloud: Deployment.Keys":     "tests rotate keys",
 	"pkg/cloud: Keys":                "of Deployment.Keys",
-	"pkg/mfa: Service.RelyingParty":  "the local server and the functions will set it once keys can be enrolled",
-	"pkg/mfa: Service.Passkeys":      "the local server and the functions will set it once keys can be enrolled",
-	"pkg/passkey: Ceremonies":        "the local server and the functions will make one once keys can be enrolled",
-	"pkg/passkey: New":               "makes Ceremonies",
 	"pkg/passkey: Reason":            "a word of logs, which tests compare",
 	"pkg/passkey: TooLarge":          "a word of logs: of a Reason",
-	"pkg/passkey/provider: Of":       "an account will name the provider of a key once keys can be enrolled",
 }
 
 // A usage says what the packages of the module use of each other, without tests.

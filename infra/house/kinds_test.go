@@ -15,7 +15,7 @@ import (
 
 // kindFiles are the files that may name a kind of factor: the table of kinds, the file of each kind, and the policy, which has
 // settings for each kind. All other files ask the table, so a new kind doesn't change them.
-var kindFiles = []string{"pkg/mfa/kind.go", "pkg/mfa/totp.go", "pkg/mfa/email.go", "pkg/mfa/sms.go", "pkg/mfa/policy.go"}
+var kindFiles = []string{"pkg/mfa/kind.go", "pkg/mfa/totp.go", "pkg/mfa/email.go", "pkg/mfa/sms.go", "pkg/mfa/webauthn.go", "pkg/mfa/policy.go"}
 
 // namedKinds reports where packages in pkg name a kind: by its constant, by its word as a value of type Kind, or by its word in a
 // comparison with the text of a Kind.

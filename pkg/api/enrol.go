@@ -12,8 +12,9 @@ func Enrol(s *mfa.Service) Handlers {
 	return Handlers{step: "enrol", bound: map[string]handler{
 		"beginEnrolment": serve(operation[mfa.EnrolRequest, mfa.EnrolAnswer]{
 			nullable: []string{
-				"org", "user", "user.email", "user.phone", "user.name", "user.locale", "label", "phone", "on_behalf",
+				"org", "user", "user.email", "user.phone", "user.name", "user.locale", "label", "phone", "on_behalf", "variant",
 			},
+			words: []string{"variant"},
 			do: func(ctx context.Context, call mfa.Call, _ target, q mfa.EnrolRequest) (mfa.EnrolAnswer, error) {
 				return s.BeginEnrolment(ctx, call, q)
 			},
@@ -31,6 +32,7 @@ func Enrol(s *mfa.Service) Handlers {
 			},
 		}),
 		"finishEnrolment": serve(operation[mfa.FinishRequest, mfa.FinishAnswer]{
+			nullable: []string{insideCredential},
 			do: func(ctx context.Context, call mfa.Call, at target, q mfa.FinishRequest) (mfa.FinishAnswer, error) {
 				q.Enrolment = at.id
 				return s.FinishEnrolment(ctx, call, q)

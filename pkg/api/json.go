@@ -54,12 +54,19 @@ func misplaced(body []byte, nullable, words []string) error {
 			continue
 		}
 		switch param := dotted(d.StackPointer()); {
-		case null && !slices.Contains(nullable, param):
+		case null && !slices.ContainsFunc(nullable, func(field string) bool { return covers(field, param) }):
 			return invalid(param, "This field can't be null.")
 		case empty && slices.Contains(words, param):
 			return invalid(param, "This field can't be an empty text.")
 		}
 	}
+}
+
+// covers reports whether a name in a list of fields means the field param. A name that ends with ".*" means all that is
+// inside of a field.
+func covers(name, param string) bool {
+	inside, all := strings.CutSuffix(name, "*")
+	return name == param || all && strings.HasPrefix(param, inside)
 }
 
 // longestParam is the greatest length of a param in bytes. It needs a limit because its names come from the caller.

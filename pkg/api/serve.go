@@ -43,6 +43,7 @@ func serve[Req, Res any](op operation[Req, Res]) handler {
 		}
 		call.Reauthenticated = only(x.r.Header, "Countersign-Reauthenticated-At")
 		call.Proof = seal.NewSecret(only(x.r.Header, "Countersign-Proof"))
+		call.Origin = only(x.r.Header, "Origin")
 		at, err := targetOf(values)
 		if err != nil {
 			return answer{}, err

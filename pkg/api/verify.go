@@ -6,11 +6,14 @@ import (
 	"countersign/pkg/mfa"
 )
 
+// insideCredential means the fields inside of a credential. Browsers write null where they have nothing to say.
+const insideCredential = "credential.*"
+
 // Verify binds the routes of the step "verify" to s.
 func Verify(s *mfa.Service) Handlers {
 	return Handlers{step: "verify", bound: map[string]handler{
 		"verifyChallenge": serve(operation[mfa.VerifyRequest, mfa.VerifyAnswer]{
-			nullable: []string{"factor", "trust"},
+			nullable: []string{"factor", "trust", insideCredential},
 			do: func(ctx context.Context, call mfa.Call, at target, q mfa.VerifyRequest) (mfa.VerifyAnswer, error) {
 				q.Challenge = at.id
 				return s.Verify(ctx, call, q)

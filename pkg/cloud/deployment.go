@@ -1,6 +1,7 @@
 package cloud
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -38,6 +39,8 @@ const (
 //	COUNTERSIGN_KMS_KEY               id or ARN of the KMS key that wraps the key ring
 //	COUNTERSIGN_ISSUER                base URL of the deployment, without a slash at its end
 //	COUNTERSIGN_SENDER_NAME           name that messages come from; else Countersign
+//	COUNTERSIGN_RP_ID                 the RP ID of security keys and passkeys: the domain of the pages that use
+//	                                  them, or a domain above it. Without it they aren't offered
 //	COUNTERSIGN_SENDER                address that messages come from (Mail)
 //	COUNTERSIGN_SES_CONFIGURATION_SET SES configuration set; may be missing (Mail)
 //	COUNTERSIGN_BUS                   name or ARN of the event bus (Bus)
@@ -108,7 +111,30 @@ func (d *Deployment) Service() *mfa.Service {
 		Issuer: d.setting("COUNTERSIGN_ISSUER", "an https URL without a slash at its end", issuerURL),
 		Sender: d.optional("COUNTERSIGN_SENDER_NAME", "one line of text", line),
 		Log:    d.log,
+
+		RelyingParty: d.relyingParty(),
 	}
+}
+
+// relyingParty is what authenticators know the deployment as.
+func (d *Deployment) relyingParty() mfa.RelyingParty {
+	id := d.optional("COUNTERSIGN_RP_ID", "a domain such as acme.example", domain)
+	return mfa.RelyingParty{ID: id, Name: cmp.Or(d.environment("COUNTERSIGN_SENDER_NAME"), "Countersign")}
+}
+
+// Passkeys returns what carries out WebAuthn ceremonies, which is nil for a deployment without an RP ID. make is passkey.New:
+// a function that runs no ceremonies doesn't name it, and so doesn't link what it needs.
+func (d *Deployment) Passkeys(make func(mfa.RelyingParty) (mfa.Passkeys, error)) mfa.Passkeys {
+	party := d.relyingParty()
+	if party.ID == "" {
+		return nil
+	}
+	ceremonies, err := make(party)
+	if err != nil {
+		d.fault("COUNTERSIGN_RP_ID", "is not a domain such as acme.example")
+		return nil
+	}
+	return ceremonies
 }
 
 // Keys is the keeper of the deployment's key ring. Serve has it ready before the first call.

@@ -140,6 +140,16 @@ func word(more string) func(string) bool {
 	}
 }
 
+// domain reports whether v is a domain in lower case.
+func domain(v string) bool {
+	for _, label := range strings.Split(v, ".") {
+		if label == "" || len(label) > 63 || strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" || strings.Trim(label, "-") != label {
+			return false
+		}
+	}
+	return len(v) <= 253
+}
+
 func line(v string) bool {
 	return len(v) <= 200 && !strings.ContainsFunc(v, func(c rune) bool { return c < ' ' || c == 0x7f })
 }

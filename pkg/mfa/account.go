@@ -19,13 +19,14 @@ type account struct {
 	browsers      []*browser
 	browserEpoch  string          // the guard's, as it was read
 	factorRecords []*factorRecord // those that the guard doesn't list don't count
+	relyingParty  string          // the deployment's RP ID; empty if it has none
 	enrolment     enrolment       // the enrolment that is under way; if there is none, only the key of its item is set
 }
 
 // readAccount reads all that the store holds about the user of a route.
 func (s *Service) readAccount(r route, into **account) read {
 	return read{fetch: func(ctx context.Context) error {
-		a := &account{route: r, item: store.Item{Key: guardKey(r)}}
+		a := &account{route: r, item: store.Item{Key: guardKey(r)}, relyingParty: s.RelyingParty.ID}
 		a.enrolment.Item.Key = enrolmentKey(r)
 		q := store.Query{Partition: userPartition(r)}
 		for more := true; more; {

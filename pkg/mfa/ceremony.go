@@ -39,13 +39,12 @@ type Passkeys interface {
 // ErrNotAccepted is wrapped by the error of Passkeys for a response that is not acceptable.
 var ErrNotAccepted = errors.New("mfa: the response of the authenticator is not acceptable")
 
-// A Ceremony is what is remembered of a WebAuthn ceremony, from its options until the response to them.
+// A Ceremony is one run of WebAuthn, from its options until the response to them.
 type Ceremony struct {
-	Challenge        []byte    `json:"challenge" record:"1,secret"`  // 32 random bytes
-	Origins          []string  `json:"origins" record:"2"`           // the response must come from a page of one of these
-	UserVerification string    `json:"user_verification" record:"3"` // discouraged, preferred or required, as the policy said when the ceremony began
-	Expires          time.Time `json:"expires" record:"4"`
-	Number           int       `json:"number" record:"5"` // 1 for the first ceremony of a challenge or an enrolment
+	Challenge        []byte    // 32 random bytes
+	Origins          []string  // the response must come from a page of one of these
+	UserVerification string    // discouraged, preferred or required, as the policy said when the ceremony began
+	Expires          time.Time // no response is accepted from then on
 }
 
 // ceremonyLife is how long an authenticator's response is accepted. Web Authentication Level 3, section 15.1, recommends 300

@@ -15,7 +15,7 @@ func (u *unit) newChallenge(q *StartRequest, a *account, p *orgPolicy, v *verdic
 	ch := &challenge{
 		ID: seal.ID("ch_", []byte(a.route)), Epoch: a.guard.Epoch, Life: a.guard.life(), Org: q.Org, User: q.User.ID,
 		Client: u.caller.key.Client, Sender: u.caller.key.Name, Purpose: q.Purpose, Action: q.Action, Nonce: q.Nonce, Reason: v.Reason, PolicyVersion: p.Version,
-		KnownBrowser: v.knownBrowser, FirstFactor: q.FirstFactor, Begun: u.now, Expires: u.now.Add(time.Duration(p.Challenge.WindowS) * time.Second),
+		Origins: u.originsFor(p), KnownBrowser: v.knownBrowser, FirstFactor: q.FirstFactor, Begun: u.now, Expires: u.now.Add(time.Duration(p.Challenge.WindowS) * time.Second),
 	}
 	ch.Item.Key = challengeKey(ch.ID)
 	if q.Purpose == StepUp && q.Method != nil {
@@ -78,6 +78,12 @@ func (v *challengeView) question(u *unit, f factor) *question {
 }
 
 func (v *challengeView) binding() binding { return v.ch.binding() }
+
+func (v *challengeView) registered() []string { return v.ch.Origins }
+
+func (v *challengeView) ceremony() *ceremony { return v.ch.Ceremony }
+
+func (v *challengeView) begun(c *ceremony) { v.ch.Ceremony = c }
 
 // sent makes code the newest one of the challenge. It answers the challenge or, if only an enrolment does, proves the
 // account's address.
@@ -187,8 +193,9 @@ func (v *challengeView) conclude(u *unit, s *slot, state string) {
 	s.Until = v.ch.Expires.Add(shownFor)
 }
 
-// wrong counts a wrong answer against the challenge and, if answers with the kind can be guessed, against the user.
-func (v *challengeView) wrong(u *unit, s *slot, kind kindRow) error {
+// wrong counts a wrong answer against the challenge and, if answers with the kind can be guessed, against the user. It
+// returns how many can still be given.
+func (v *challengeView) wrong(u *unit, s *slot, kind kindRow) (left int) {
 	g := v.a.guard
 	s.Wrong++
 	s.WrittenBy = u.version
@@ -196,18 +203,23 @@ func (v *challengeView) wrong(u *unit, s *slot, kind kindRow) error {
 	if s.Wrong >= v.p.Challenge.Attempts {
 		v.conclude(u, s, failed)
 	}
-	left := v.left(s, u.now)
+	left = v.left(s, kind.guessable, u.now)
 	u.event(v.ch.event(ChallengeFailed, map[string]any{"attempts_left": left}))
 	if locked {
 		u.event(v.ch.event(ChallengeLocked, g.WrongCodes.lock(v.knownBrowser(), u.now)))
 	}
 	u.putGuard(v.a, v.p)
-	return wrongCode(left)
+	return left
 }
 
-// left returns how many wrong answers the challenge and its user can still give.
-func (v *challengeView) left(s *slot, now time.Time) int {
-	return max(0, min(v.p.Challenge.Attempts-s.Wrong, v.a.guard.WrongCodes.left(codeBudget(), v.knownBrowser(), now)))
+// left returns how many wrong answers the challenge can still be given. If the answers could be guessed, it is no more than
+// the user can still give.
+func (v *challengeView) left(s *slot, guessable bool, now time.Time) int {
+	left := v.p.Challenge.Attempts - s.Wrong
+	if guessable {
+		left = min(left, v.a.guard.WrongCodes.left(codeBudget(), v.knownBrowser(), now))
+	}
+	return max(0, left)
 }
 
 // knownBrowser reports whether wrong answers count in the user's budget for known browsers.
@@ -229,6 +241,16 @@ func lockedUntil(until, now time.Time) *Error {
 	return e
 }
 
+// wrongAnswer is the answer to a wrong code or a wrong credential.
+func wrongAnswer(given Answer, left int) *Error {
+	if len(given.Credential) == 0 {
+		return wrongCode(left)
+	}
+	e := refuse(WrongCredential, "The security key or passkey did not answer rightly.")
+	e.AttemptsLeft = &left
+	return e
+}
+
 func wrongCode(left int) *Error {
 	e := refuse(WrongCode, "The code is not right.")
 	e.AttemptsLeft = &left
@@ -239,7 +261,7 @@ func wrongCode(left int) *Error {
 func (v *challengeView) signToken(u *unit, s *slot) (seal.Secret, error) {
 	ch := v.ch
 	c := claims{
-		Audience: ch.Client, Org: ch.Org, User: ch.User, ID: ch.ID, Verified: true, Kind: s.Kind, Recovered: s.Effect != "", Answered: s.EndedAt,
+		Audience: ch.Client, Org: ch.Org, User: ch.User, ID: ch.ID, Verified: true, Kind: s.Kind, AMR: s.AMR, Recovered: s.Effect != "", Answered: s.EndedAt,
 		Purpose: ch.Purpose, Action: ch.Action, Nonce: ch.Nonce, Decision: Challenge, Reason: ch.Reason, Epoch: ch.Epoch,
 		FirstFactor: ch.FirstFactor, AuthTime: ch.Begun, MFATime: s.EndedAt, PolicyVersion: ch.PolicyVersion,
 	}
@@ -299,4 +321,8 @@ type challenge struct {
 	// These are set if only an enrolment can answer the challenge.
 	Enrolment string `json:"enrolment" record:"20,secret"` // the hash of the enrolment token
 	Recovered string `json:"recovered" record:"21"`        // the effect of the recovery code that led to it; empty if none did
+
+	// These two are set if the challenge can be answered with a security key or a passkey.
+	Origins  []string  `json:"origins" record:"22"`  // the origins that the client has registered
+	Ceremony *ceremony `json:"ceremony" record:"23"` // the newest one
 }

@@ -196,7 +196,7 @@ func TestAnOfferNamesWhatCanBeEnrolled(t *testing.T) {
 	} {
 		w := mfatest.New(t)
 		w.SetPolicy(t, org, "default", func(p *mfa.Policy) {
-			p.Methods.TOTP, p.Methods.Email, p.EmailBackup = c.totp, c.email, c.backup
+			p.Methods.WebAuthn, p.Methods.TOTP, p.Methods.Email, p.EmailBackup = mfa.NotAllowed, c.totp, c.email, c.backup
 		})
 		q := mfa.StartRequest{Org: org, User: mfa.Person{ID: user}}
 		if c.address {

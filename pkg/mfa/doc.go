@@ -98,6 +98,7 @@
 //	    sms.go             codes by SMS: the numbers that they go to, and the interfaces of what reads and reaches numbers
 //	    code.go            what both use to make a code, to bind it and to match it
 //	    sends.go           how many codes a user may be sent
+//	    webauthn.go        security keys and passkeys: their ceremonies, and to whom a credential id belongs
 //	    ceremony.go        what a WebAuthn ceremony takes and gives, and the interface of the package that carries it out
 //	Challenge, enrolment, recovery, trust, token
 //	    decide.go          the decision about a sign-in, and the call Decide

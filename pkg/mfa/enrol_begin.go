@@ -3,6 +3,7 @@ package mfa
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"countersign/pkg/apikey"
@@ -22,11 +23,12 @@ const (
 // An EnrolRequest begins an enrolment. With an enrolment token, leave out Org, User and OnBehalf. With an API key, Org and
 // User.ID are required.
 type EnrolRequest struct {
-	Org   string  `json:"org"`
-	User  *Person `json:"user"`
-	Kind  Kind    `json:"kind"`
-	Label string  `json:"label"` // for the user's own list of factors; at most 100 bytes
-	Phone *string `json:"phone"` // for the kind sms, as the user has typed it; if nil, the number that the client knows
+	Org     string  `json:"org"`
+	User    *Person `json:"user"`
+	Kind    Kind    `json:"kind"`
+	Variant Variant `json:"variant"` // for the kind webauthn; if empty, AnyPasskey
+	Label   string  `json:"label"`   // for the user's own list of factors; at most 100 bytes
+	Phone   *string `json:"phone"`   // for the kind sms, as the user has typed it; if nil, the number that the client knows
 
 	OnBehalf *Intervention `json:"on_behalf"` // set if an administrator enrols the factor for the user
 }
@@ -35,6 +37,10 @@ func (q *EnrolRequest) check(byToken bool) error {
 	switch {
 	case !q.Kind.exists():
 		return invalid("kind", "The kind is required, and must be %s.", namesOfKinds())
+	case q.Variant != "" && len(q.Kind.row().variants) == 0:
+		return invalid("variant", "A variant can be given for the kind webauthn only.")
+	case q.Variant != "" && !slices.Contains(q.Kind.row().variants, q.Variant):
+		return invalid("variant", "The variant must be passkey or security_key.")
 	case q.Phone != nil && q.Kind.row().channel != channelSMS:
 		return invalid("phone", "A phone number can be given for the kind sms only.")
 	case byToken && q.Org != "":
@@ -178,7 +184,7 @@ func (v *enrolmentView) plan(u *unit, q *EnrolRequest, s *slot) (EnrolAnswer, er
 	en := &v.a.enrolment
 	*en = enrolment{
 		Head: record.Head{Item: en.Item}, Begins: en.Begins,
-		ID: seal.ID("en_", []byte(v.a.route)), Epoch: v.a.guard.Epoch, Begun: u.now, Expires: u.now.Add(enrolFor),
+		ID: seal.ID("en_", []byte(v.a.route)), Epoch: v.a.guard.Epoch, Begun: u.now, Expires: u.now.Add(enrolFor), Variant: q.Variant,
 		Factor: factorRecord{ID: seal.ID("fa_", nil), Kind: q.Kind, Label: q.Label},
 	}
 	switch {
@@ -187,7 +193,7 @@ func (v *enrolmentView) plan(u *unit, q *EnrolRequest, s *slot) (EnrolAnswer, er
 			return EnrolAnswer{}, tooManyBegins(en.Item.Expires.Sub(u.now))
 		}
 		en.Item.Expires = later(en.Item.Expires, v.ch.Expires) // so that the count lasts as long as the token
-		en.Client, en.Challenge = v.ch.Client, v.ch.ID
+		en.Client, en.Challenge, en.Origins = v.ch.Client, v.ch.ID, v.ch.Origins
 		if v.ch.Expires.Before(en.Expires) {
 			en.Expires = v.ch.Expires
 		}
@@ -196,7 +202,7 @@ func (v *enrolmentView) plan(u *unit, q *EnrolRequest, s *slot) (EnrolAnswer, er
 		en.Actor, en.Reason = &administrator, q.OnBehalf.Reason
 		fallthrough
 	default:
-		en.Client = u.caller.key.Client
+		en.Client, en.Origins = u.caller.key.Client, u.originsFor(v.p)
 	}
 	kind := q.Kind.row()
 	en.Proven = kind.provesAddress && s != nil && s.Proven

@@ -168,7 +168,7 @@ func TestAPolicysKindsAreTheOnesThatCanBeEnrolled(t *testing.T) {
 		"email":             {func(p *mfa.Policy) { p.Methods.Email = mfa.NotAllowed }, said, mfa.Email, mfa.MethodForbidden},
 		"an implicit email": {func(p *mfa.Policy) { p.Methods.Email = mfa.Implicit }, said, mfa.Email, mfa.MethodForbidden},
 		"no address":        {nil, unknown, mfa.Email, mfa.NothingToSend},
-		"a security key":    {nil, said, mfa.WebAuthn, mfa.MethodForbidden},
+		"a security key":    {func(p *mfa.Policy) { p.Methods.WebAuthn = mfa.NotAllowed }, said, mfa.WebAuthn, mfa.MethodForbidden},
 		"a phone":           {nil, said, mfa.SMS, mfa.MethodForbidden},
 		"no country":        {func(p *mfa.Policy) { p.Methods.SMS = mfa.Allowed }, said, mfa.SMS, mfa.CountryForbidden},
 	} {

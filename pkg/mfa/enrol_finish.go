@@ -45,6 +45,7 @@ func (s *Service) FinishEnrolment(ctx context.Context, call Call, q FinishReques
 	}
 	var v enrolmentView
 	st := enrolmentStep[FinishAnswer](s, call, q.Enrolment, &v)
+	st.reads = append(st.reads, readOwner(q.Answer, &v.owner))
 	st.decide = func(u *unit) (FinishAnswer, error) { return v.finish(u, &q) }
 	return run(ctx, s, call, st)
 }
@@ -56,7 +57,7 @@ func (v *enrolmentView) finish(u *unit, q *FinishRequest) (FinishAnswer, error) 
 		if slot.State == verified {
 			return v.finished(u, slot)
 		}
-		return FinishAnswer{}, v.wrongFirst(u, q, v.left(slot, u.now))
+		return FinishAnswer{}, v.wrongFirst(u, q, v.left(slot, v.guessed(v.a.enrolment.Factor.Kind.row()), u.now))
 	}
 	if err != nil {
 		return FinishAnswer{}, err
@@ -80,9 +81,9 @@ func (v *enrolmentView) finish(u *unit, q *FinishRequest) (FinishAnswer, error) 
 		return FinishAnswer{}, err // the policy or the account has changed since it was begun
 	}
 	enrolled := enrolledFactor{ID: en.Factor.ID, Kind: en.Factor.Kind, Used: u.now}
-	right := en.Proven
+	asked, right := v.question(u, &enrolled), en.Proven
 	if !right {
-		right, err = kind.check(v.question(u, &enrolled), q.Answer)
+		right, err = kind.check(asked, q.Answer)
 	}
 	if err != nil {
 		return FinishAnswer{}, err
@@ -90,7 +91,7 @@ func (v *enrolmentView) finish(u *unit, q *FinishRequest) (FinishAnswer, error) 
 	if !right {
 		return FinishAnswer{}, v.wrongFirst(u, q, v.wrongFinish(u, kind))
 	}
-	return v.enrol(u, enrolled)
+	return v.enrol(u, asked)
 }
 
 // guessed reports whether an answer with the factor that is being enrolled could be a guess. A user who gave a recovery code
@@ -103,7 +104,7 @@ func (v *enrolmentView) guessed(kind kindRow) bool {
 
 // wrongFirst is the answer to a wrong first answer, with what the kind can say about it.
 func (v *enrolmentView) wrongFirst(u *unit, q *FinishRequest, left int) error {
-	answer := wrongCode(left)
+	answer := wrongAnswer(q.Answer, left)
 	en := &v.a.enrolment
 	if e, explains := en.Factor.Kind.row().authenticator.(explainer); explains && en.ID == q.Enrolment {
 		if err := e.explain(v.question(u, nil), q.Answer, answer); err != nil {
@@ -124,7 +125,7 @@ func (v *enrolmentView) wrongFinish(u *unit, kind kindRow) (left int) {
 	left = v.p.Challenge.Attempts - slot.Wrong
 	if v.guessed(kind) {
 		locked = g.WrongCodes.wrong(codeBudget(), v.knownBrowser(), u.now)
-		left = v.left(slot, u.now)
+		left = v.left(slot, true, u.now)
 	}
 	if slot.Wrong >= v.p.Challenge.Attempts {
 		slot.State, slot.EndedAt = failed, u.now
@@ -140,10 +141,10 @@ func (v *enrolmentView) wrongFinish(u *unit, kind kindRow) (left int) {
 }
 
 // enrol makes the factor count.
-func (v *enrolmentView) enrol(u *unit, enrolled enrolledFactor) (FinishAnswer, error) {
-	g, en := v.a.guard, v.a.enrolment
+func (v *enrolmentView) enrol(u *unit, asked *question) (FinishAnswer, error) {
+	g, en, enrolled := v.a.guard, v.a.enrolment, *asked.enrolled
 	enabled := g.Enabled
-	if v.byToken && v.ch.Recovered == EffectReenrol {
+	if v.replaces() {
 		u.removeAll(v.a, v.p, "reenrolled")
 	}
 	if len(g.Factors) == 0 && !g.Enabled {
@@ -179,13 +180,17 @@ func (v *enrolmentView) enrol(u *unit, enrolled enrolledFactor) (FinishAnswer, e
 		g.MFATime = u.now
 		ended := g.openSlot(v.ch, u.now)
 		v.conclude(u, ended, verified)
-		ended.Kind, ended.Factor, ended.Effect = enrolled.Kind, enrolled.ID, v.ch.Recovered
+		ended.Kind, ended.Factor, ended.Effect, ended.AMR = enrolled.Kind, enrolled.ID, v.ch.Recovered, asked.amr
 		u.event(v.ch.event(ChallengeVerified, map[string]any{"kind": enrolled.Kind, "factor": enrolled.ID, "enrolled": true}))
 	}
 	u.put(store.Item{Key: factorKey(v.a.route, record.ID)}, &record, time.Time{})
 	u.delete(v.a.enrolment.Item)
 	u.putRosterEntry(v.a)
 	u.putGuard(v.a, v.p)
+	if asked.claims != nil { // after the others, since it outlives the user, and the first item that is put holds the events
+		u.writes = slices.DeleteFunc(u.writes, func(w store.Write) bool { return w.Key == v.owner.Key }) // of the factor that it replaces
+		u.put(v.owner, asked.claims, time.Time{})
+	}
 	return v.finished(u, slot)
 }
 

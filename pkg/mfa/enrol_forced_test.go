@@ -51,7 +51,7 @@ func TestAForcedEnrolmentProvesTheAddressThenEnrolsThenSignsIn(t *testing.T) {
 	q := ana()
 	q.Nonce = &nonce
 	start, call := mustEnrol(t, w, q)
-	if start.Reason != mfa.Required || !slices.Equal(start.Enrolment.Kinds, []mfa.Kind{mfa.TOTP, mfa.Email}) ||
+	if start.Reason != mfa.Required || !slices.Equal(start.Enrolment.Kinds, []mfa.Kind{mfa.WebAuthn, mfa.TOTP, mfa.Email}) ||
 		!start.Enrolment.Expires.Equal(w.Clock.Now().Add(15*time.Minute)) || start.ID[:3] != "ch_" {
 		t.Errorf("got %+v, %+v", start, start.Enrolment)
 	}
@@ -295,7 +295,7 @@ func TestWhoHasNoKnownAddressNeedsAnAdministrator(t *testing.T) {
 	w := plain(t, everyone)
 	nobody := mfa.StartRequest{Org: org, User: mfa.Person{ID: user}}
 	start, call := mustEnrol(t, w, nobody)
-	if !slices.Equal(start.Enrolment.Kinds, []mfa.Kind{mfa.TOTP}) {
+	if !slices.Equal(start.Enrolment.Kinds, []mfa.Kind{mfa.WebAuthn, mfa.TOTP}) {
 		t.Errorf("got kinds %v", start.Enrolment.Kinds)
 	}
 	_, err := w.BeginEnrolment(t.Context(), call, mfa.EnrolRequest{Kind: mfa.TOTP})

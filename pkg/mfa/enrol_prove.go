@@ -42,7 +42,7 @@ func (v *enrolmentView) prove(u *unit, code seal.Secret) (ProveAnswer, error) {
 	case ours && slot.Proven:
 		return answer(), nil
 	case ours:
-		return ProveAnswer{}, wrongCode(v.left(slot, u.now))
+		return ProveAnswer{}, wrongCode(v.left(slot, true, u.now))
 	case err != nil:
 		return ProveAnswer{}, err
 	case !v.mustProve(slot):
@@ -60,7 +60,7 @@ func (v *enrolmentView) prove(u *unit, code seal.Secret) (ProveAnswer, error) {
 	}
 	slot = g.openSlot(v.ch, u.now)
 	if !right {
-		return ProveAnswer{}, v.wrong(u, slot, kind)
+		return ProveAnswer{}, wrongCode(v.wrong(u, slot, kind))
 	}
 	slot.Proven, slot.WrittenBy = true, u.version
 	u.putGuard(v.a, v.p)

@@ -42,6 +42,7 @@ func (u *unit) letEnrol(ch *challenge, kinds []Kind) *EnrolmentToDo {
 type enrolmentView struct {
 	challengeView
 	byToken bool
+	owner   store.Item // who has claimed the credential in the answer, if it is one
 }
 
 // viewEnrolment returns the reads of a call with that bearer. r is the route of the user, which a bearer other than an
@@ -77,11 +78,14 @@ func (v *enrolmentView) checkOpen(u *unit) (*slot, error) {
 
 // enrollee is the account as the new factor will find it.
 func (v *enrolmentView) enrollee() *account {
-	if v.byToken && v.ch.Recovered == EffectReenrol {
+	if v.replaces() {
 		return v.a.bare()
 	}
 	return v.a
 }
+
+// replaces reports whether the new factor takes the place of all earlier ones.
+func (v *enrolmentView) replaces() bool { return v.byToken && v.ch.Recovered == EffectReenrol }
 
 // mayEnrol refuses a kind for which the policy or the account has no room, and every kind but the one that a step-up names.
 func (v *enrolmentView) mayEnrol(kind Kind) error {
@@ -97,10 +101,16 @@ func (en *enrolment) binding() binding {
 
 // question asks for the factor that is being enrolled. enrolled is what the guard will hold of it.
 func (v *enrolmentView) question(u *unit, enrolled *enrolledFactor) *question {
-	return &question{u: u, v: &v.challengeView, in: v, f: factor{factorRecord: &v.a.enrolment.Factor}, enrolled: enrolled}
+	return &question{u: u, v: &v.challengeView, in: v, f: factor{factorRecord: &v.a.enrolment.Factor}, enrolled: enrolled, first: true, replaces: v.replaces(), owner: v.owner}
 }
 
 func (v *enrolmentView) binding() binding { return v.a.enrolment.binding() }
+
+func (v *enrolmentView) registered() []string { return v.a.enrolment.Origins }
+
+func (v *enrolmentView) ceremony() *ceremony { return v.a.enrolment.Ceremony }
+
+func (v *enrolmentView) begun(c *ceremony) { v.a.enrolment.Ceremony = c }
 
 // sent makes code the one that finishes the enrolment that is under way.
 func (v *enrolmentView) sent(u *unit, f factor, code *sentCode) {
@@ -231,4 +241,10 @@ type enrolment struct {
 	Begins    int             `json:"begins" record:"10"` // how many enrolments enrolment tokens have begun, this one and the replaced ones together
 	Code      *sentCode       `json:"code" record:"11"`   // nil if no code was sent
 	Factor    factorRecord    `json:"factor" record:"12"`
+
+	// Of webauthn:
+	Variant  Variant   `json:"variant" record:"13"`
+	Handle   []byte    `json:"handle" record:"14,word"` // the user handle
+	Origins  []string  `json:"origins" record:"15"`     // the origins that the client has registered
+	Ceremony *ceremony `json:"ceremony" record:"16"`
 }

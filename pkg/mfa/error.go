@@ -29,13 +29,14 @@ const (
 	EmailPinned             ErrorCode = "email_pinned"              // the policy keeps email as a backup
 	LastFactor              ErrorCode = "last_factor"               // the user must have a factor, and has no other
 	RequiredByPolicy        ErrorCode = "required_by_policy"        // the user is required to use 2FA, so it can't be turned off
-	AlreadyExists           ErrorCode = "already_exists"            // this address is enrolled already
+	AlreadyExists           ErrorCode = "already_exists"            // this address, key or passkey is enrolled already
 	AcknowledgementRequired ErrorCode = "acknowledgement_required"  // the change of policy asks users who were not asked before: Error.Preview says how many
 	NothingToSend           ErrorCode = "nothing_to_send"           // there is no address to send a code to, or no code to send
 	TooManyRequests         ErrorCode = "too_many_requests"         // enrolments were begun too often
 	VersionMismatch         ErrorCode = "version_mismatch"          // the policy has another version by now
 	PreconditionRequired    ErrorCode = "precondition_required"     // the call doesn't say which version of the policy it replaces
 	WrongCode               ErrorCode = "wrong_code"                // the answer was compared and counted, and is wrong
+	WrongCredential         ErrorCode = "wrong_credential"          // the response of a security key or a passkey was checked and counted, and is not acceptable
 	IdempotencyMismatch     ErrorCode = "idempotency_mismatch"      // the Idempotency-Key was used with another body
 	Locked                  ErrorCode = "locked"                    // there were too many wrong answers, so no answer is compared
 	TooManySends            ErrorCode = "too_many_sends"            // no further code can be sent yet, or none for this challenge
@@ -53,7 +54,7 @@ type Error struct {
 	Code         ErrorCode
 	Param        string        // the path of the field that is wrong, such as "user.id"
 	Detail       string        // a sentence
-	AttemptsLeft *int          // with WrongCode: how many wrong answers can still be given
+	AttemptsLeft *int          // with WrongCode and WrongCredential: how many wrong answers can still be given
 	RetryAfter   time.Duration // how long to wait; zero if that is not known. HTTP answers round it up to whole seconds
 	ClockOff     time.Duration // with WrongCode at an enrolment: how far the app's clock is ahead; zero if that is not known
 	Preview      *Preview      // with AcknowledgementRequired: what the change of policy does

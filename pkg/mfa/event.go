@@ -22,6 +22,7 @@ const (
 	FactorEnrolled    = "factor.enrolled"
 	FactorRemoved     = "factor.removed"
 	FactorRenamed     = "factor.renamed"
+	CounterRefused    = "factor.counter_refused"
 	RecoveryUsed      = "recovery.used"
 	RecoveryMade      = "recovery.regenerated"
 	BrowserTrusted    = "browser.trusted"

@@ -131,3 +131,6 @@ func NameEvents(t testing.TB, r store.Record, id string) store.Record {
 	}
 	return r
 }
+
+// CredentialKey is where the owner of a credential id stands.
+func CredentialKey(id []byte) store.Key { return credentialKey(id) }

@@ -2,6 +2,7 @@ package mfa
 
 import (
 	"cmp"
+	"countersign/pkg/store"
 	"countersign/pkg/store/record"
 	"slices"
 	"time"
@@ -106,12 +107,24 @@ type Factor struct {
 	Hint     string     `json:"hint"`
 	Created  time.Time  `json:"created"`
 	LastUsed *time.Time `json:"last_used"` // null if it was never used
+
+	*PasskeyFacts // nil for a factor that is no security key or passkey
+}
+
+// PasskeyFacts are what an enrolled security key or passkey has besides what every factor has.
+type PasskeyFacts struct {
+	Provider *string `json:"provider"` // a name for the maker of the authenticator, by its AAGUID; null if it isn't known
+	Synced   bool    `json:"synced"`   // the key is backed up, so that the user's other devices have it too
+	Variant  Variant `json:"variant"`  // that the user chose to enrol
 }
 
 func (r *factorRecord) shown(enrolled *enrolledFactor) Factor {
 	shown := Factor{ID: r.ID, Kind: r.Kind, Label: r.Label, Hint: r.hint(), Created: r.Created}
 	if !enrolled.Used.IsZero() {
 		shown.LastUsed = &enrolled.Used
+	}
+	if r.Passkey != nil {
+		shown.PasskeyFacts = &PasskeyFacts{Provider: r.Passkey.provider(), Synced: enrolled.BackedUp, Variant: r.Passkey.Variant}
 	}
 	return shown
 }
@@ -133,6 +146,10 @@ type enrolledFactor struct {
 	Kind Kind      `json:"kind" record:"2"`
 	Used time.Time `json:"used" record:"3"` // when it was last used; zero if it never was
 	Step int64     `json:"step" record:"4"` // for totp: the time step of the last code that was accepted; codes of it or before are not accepted
+
+	// The last right response of a security key or a passkey has set these two.
+	SignCount uint32 `json:"sign_count" record:"5"` // the signature counter: the next response must have a higher one, unless both are 0
+	BackedUp  bool   `json:"backed_up" record:"6"`  // whether the passkey is synced to other devices
 }
 
 // A factorRecord is all that is kept of an enrolled factor, except what decides, which is in the guard.
@@ -145,4 +162,8 @@ type factorRecord struct {
 	Contact string    `json:"contact" record:"5"` // where its codes are sent, which is where it was proven; empty if nothing is sent
 	Secret  []byte    `json:"secret" record:"6"`  // for totp: the sealed secret
 	Country string    `json:"country" record:"7"` // for sms: the country of the number (ISO 3166-1 alpha-2)
+
+	// These two are set for security keys and passkeys.
+	Passkey   *Passkey      `json:"passkey" record:"8"`
+	ClaimedBy store.Version `json:"claimed_by" record:"9,word"` // the commit that claimed the passkey's credential id for this factor
 }

@@ -49,6 +49,7 @@ func (s *Service) RemoveFactor(ctx context.Context, call Call, org, user, id str
 // about this.
 func (u *unit) remove(a *account, f *factorRecord, p *orgPolicy, cause string) {
 	u.delete(f.Item)
+	u.forgetCredential(f)
 	data := map[string]any{"factor": f.ID, "kind": f.Kind}
 	if cause != "" {
 		data["cause"] = cause

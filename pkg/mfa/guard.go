@@ -125,4 +125,6 @@ type guard struct {
 	RosterVersion store.Version `json:"roster_version" record:"24,word"` // the commit that last wrote the user's roster entry
 
 	TextsSent []int64 `json:"texts_sent" record:"25"` // marks of the codes by SMS, as in EmailsSent
+
+	Handle []byte `json:"handle" record:"26,word"` // the user handle of the user's passkeys: 32 random bytes, or empty if the user has never had one
 }

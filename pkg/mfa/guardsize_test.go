@@ -1,6 +1,7 @@
 package mfa
 
 import (
+	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -28,7 +29,7 @@ func fullGuard() *guard {
 	slotOf := slot{
 		ID: shortID(seal.ID("ch_", make([]byte, routeLen))), Begun: at, Until: at, Sequence: sendsInDay, Wrong: 100, State: verified, EndedAt: at,
 		WrittenBy: store.NewVersion(), Kind: WebAuthn, Browser: seal.ID("tb_", nil), KnownTokensEnded: true, Proven: true,
-		Factor: seal.ID("fa_", nil), Effect: EffectReenrol, CodesLeft: 20,
+		Factor: seal.ID("fa_", nil), Effect: EffectReenrol, CodesLeft: 20, AMR: []string{"swk", "user"},
 	}
 	var items []waited
 	for _, topic := range topics {
@@ -45,7 +46,7 @@ func fullGuard() *guard {
 	return &guard{
 		Org: text(128), User: text(128), Epoch: newEpoch(), Profile: profile{Email: email, Phone: "+123456789012345", Name: text(200), Locale: text(35)},
 		ActivityKey: activity.NewKey(), TrustEpoch: newEpoch(), KnownWord: newEpoch(), Enabled: true, Enforced: true, Deprovisioned: true,
-		Factors: slices.Repeat([]enrolledFactor{{ID: seal.ID("fa_", nil), Kind: WebAuthn, Used: at, Step: at.Unix()}}, mostFactors),
+		Factors: slices.Repeat([]enrolledFactor{{ID: seal.ID("fa_", nil), Kind: WebAuthn, Used: at, Step: at.Unix(), SignCount: math.MaxUint32, BackedUp: true}}, mostFactors),
 		Recovery: &recoverySet{
 			ID: newEpoch(), Made: at, MadeBy: store.NewVersion(), PolicyVersion: 1e6,
 			Codes: slices.Repeat([]string{seal.NewRing(at).Digest("recovery", "code")}, 20),
@@ -57,7 +58,7 @@ func fullGuard() *guard {
 		NoticesSent: slices.Repeat([]int64{at.UnixMilli()}, noticesInDay),
 		// The address that changes in this very call waits beside the new one, above those that may wait after the next.
 		NoticesWaiting: slices.Repeat([]waiting{{recipient{Address: email, Name: text(200), Language: "fr", Client: text(64)}, items}}, mostWaiting+2),
-		MFATime:        at, RosterVersion: store.NewVersion(),
+		MFATime:        at, Handle: randomBytes(32), RosterVersion: store.NewVersion(),
 	}
 }
 

@@ -5,12 +5,13 @@ import (
 	"slices"
 
 	"countersign/pkg/seal"
+	"countersign/pkg/store"
 )
 
 // A Kind is a kind of factor.
 type Kind string
 
-// The kinds of factor. WebAuthn can't be enrolled yet. It has its place in policies and in the order of strength.
+// The kinds of factor.
 const (
 	WebAuthn Kind = "webauthn"
 	TOTP     Kind = "totp"
@@ -22,7 +23,7 @@ const (
 // write its authenticator in a file of its own (copy totp.go if the user holds a secret, email.go if a code is sent), and
 // give it a row here, a setting in policy.go, and its words in every language.
 var kinds = []kindRow{
-	{kind: WebAuthn, authenticator: reserved{}, acr: "aal2", amr: []string{"hwk", "mfa"}, proof: 3},
+	{kind: WebAuthn, authenticator: keys{}, acr: "aal2", amr: []string{"mfa"}, proof: 3, variants: []Variant{AnyPasskey, SecurityKey}},
 	{kind: TOTP, authenticator: app{}, acr: "aal2", amr: []string{"otp", "mfa"}, proof: 3, guessable: true, enrolleeHoldsSecret: true},
 	{kind: SMS, authenticator: phone{}, acr: "aal2", amr: []string{"sms", "mfa"}, proof: 2, guessable: true, channel: channelSMS},
 	{kind: Email, authenticator: mailbox{}, acr: "aal1", amr: []string{"otp"}, proof: 1, guessable: true, channel: channelEmail, provesAddress: true},
@@ -36,7 +37,7 @@ type kindRow struct {
 	// The acr of a token that such a factor earns. Email earns aal1, since it is not a second factor in NIST SP 800-63B-4
 	// section 3.1.3.1.
 	acr string
-	amr []string // the values that such a factor adds to a token's amr (RFC 8176)
+	amr []string // the values that every such factor adds to a token's amr (RFC 8176), after those that its answer adds
 
 	// How much a step-up with such a factor proves. It may change the account of a user whose strongest factor proves no
 	// more than that. An app proves as much as a key, so that a user can replace a lost key.
@@ -46,6 +47,8 @@ type kindRow struct {
 	enrolleeHoldsSecret bool   // the person who enrols such a factor has been shown its secret, so a first answer is not a guess
 	channel             string // the channel that its codes are sent by; empty if nothing is sent
 	provesAddress       bool   // enrolling such a factor proves the account's email address
+
+	variants []Variant // that a user can choose between when enrolling such a factor
 }
 
 // The channels that codes and notices are sent by.
@@ -103,6 +106,13 @@ type question struct {
 	f        factor
 	enrolled *enrolledFactor // what the guard holds of the factor; nil if it is not enrolled
 	asked    *EnrolRequest   // while begin runs: what begins the enrolment
+	first    bool            // it asks for the first answer, which enrols the factor
+	replaces bool            // the new factor takes the place of all earlier ones
+
+	// What check notes of a right answer, besides what it changes.
+	amr    []string         // for the token's amr
+	owner  store.Item       // who has claimed the credential in the answer until now, if it is one
+	claims *credentialOwner // who claims it from now on; nil if nobody does
 }
 
 // An exchange is where a factor is asked for: a challenge, or the enrolment of the factor.
@@ -111,29 +121,35 @@ type exchange interface {
 	binding() binding
 	// sent notes that code is the newest one of this exchange, and plans the event about it. It changes the guard.
 	sent(u *unit, f factor, code *sentCode)
+
+	// registered returns the origins that the client has registered.
+	registered() []string
+	// ceremony returns the newest WebAuthn ceremony of this exchange, or nil if it has none.
+	ceremony() *ceremony
+	// begun puts a ceremony in the place of the one before.
+	begun(c *ceremony)
 }
 
-// reserved is the authenticator of a kind that has its place in policies and in the order of strength, but can't be used
-// yet.
-type reserved struct{}
+// unknown is the authenticator of a kind that the table doesn't have. It refuses everything.
+type unknown struct{}
 
-func (reserved) room(*account, *Policy) error {
-	return refuse(MethodForbidden, "Factors of this kind can't be enrolled yet.")
+func (unknown) room(*account, *Policy) error {
+	return refuse(MethodForbidden, "There is no such kind of factor.")
 }
 
-func (r reserved) begin(q *question, _ *EnrolAnswer) error {
-	return r.room(q.v.a, &q.v.p.Policy)
+func (k unknown) begin(q *question, _ *EnrolAnswer) error {
+	return k.room(q.v.a, &q.v.p.Policy)
 }
 
-func (reserved) ask(*question) (*SendAnswer, error) { return nil, nil }
+func (unknown) ask(*question) (*SendAnswer, error) { return nil, nil }
 
-func (reserved) form(Answer) error {
-	return invalid("factor", "Factors of this kind can't be used yet.")
+func (unknown) form(Answer) error {
+	return invalid("factor", "There is no such kind of factor.")
 }
 
-func (reserved) check(*question, Answer) (bool, error) { return false, nil }
+func (unknown) check(*question, Answer) (bool, error) { return false, nil }
 
-func (reserved) hint(string) string { return "" }
+func (unknown) hint(string) string { return "" }
 
 // form refuses what can't be an answer with a factor of any kind.
 func (a Answer) form() (refused error) {
@@ -157,7 +173,7 @@ func (k Kind) row() kindRow {
 	if i := k.strength(); i < len(kinds) {
 		return kinds[i]
 	}
-	return kindRow{authenticator: reserved{}, acr: "aal1", guessable: true}
+	return kindRow{authenticator: unknown{}, acr: "aal1", guessable: true}
 }
 
 // exists reports whether the table has the kind.

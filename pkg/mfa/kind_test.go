@@ -18,47 +18,68 @@ import (
 	"countersign/pkg/api/openapi"
 	"countersign/pkg/mfa"
 	"countersign/pkg/mfa/mfatest"
+	"countersign/pkg/passkey/passkeytest"
 )
 
 // A device is what a user has who enrols a factor of some kind.
 type device struct {
 	policy  func(*mfa.Policy)
-	asks    func(*mfa.EnrolRequest) // what beginning to enrol it says more; may be nil
-	enrols  func(t *testing.T, w *mfatest.World, begun mfa.EnrolAnswer) (answers func() mfa.Answer)
-	noForms []mfa.Answer // what can't be an answer
+	asks    func(*mfa.EnrolRequest)                                                                                       // what beginning to enrol it says more; may be nil
+	enrols  func(t *testing.T, w *mfatest.World, begun mfa.EnrolAnswer) (answers func(*mfa.ChallengeToAnswer) mfa.Answer) // to a challenge or, without one, the first answer
+	noForms []mfa.Answer                                                                                                  // what can't be an answer
 	wrong   mfa.Answer
 	amr     []any
 	acr     string
+	refusal mfa.ErrorCode // what a wrong answer gets
 }
 
 // devices has one for each kind that can be enrolled.
 func devices() map[mfa.Kind]device {
 	code, number := mfatest.CodeAnswer, "+33612345678"
 	noCodes := []mfa.Answer{code("12345"), code("1234567"), code("12 456"), code("١٢٣٤٥٦"), {Credential: json.RawMessage(`{}`)}, {}}
+	credential := func(id, kind, response string) mfa.Answer {
+		return mfa.Answer{Credential: fmt.Appendf(nil, `{"id":%q,"rawId":%q,"type":%q,"response":%s}`, id, id, kind, response)}
+	}
 	return map[mfa.Kind]device{
+		mfa.WebAuthn: {
+			enrols: func(t *testing.T, w *mfatest.World, begun mfa.EnrolAnswer) func(*mfa.ChallengeToAnswer) mfa.Answer {
+				key := &passkeytest.Authenticator{}
+				return func(ch *mfa.ChallengeToAnswer) mfa.Answer {
+					if ch == nil {
+						return mfa.Answer{Credential: must(key.Create(begun.WebAuthn, mfatest.Origin))(t)}
+					}
+					return mfa.Answer{Credential: must(key.Get(ch.WebAuthn, mfatest.Origin))(t)}
+				}
+			},
+			noForms: []mfa.Answer{
+				code("123456"), {Credential: json.RawMessage(`{}`)}, {Credential: json.RawMessage(`[]`)}, {}, credential("AAAA", "password", `{}`),
+				credential("AAAA", "public-key", `null`), credential("AAAA=", "public-key", `{}`), credential("", "public-key", `{}`),
+			},
+			wrong: credential("AAAA", "public-key", `{}`), amr: []any{"hwk", "mfa"}, acr: "aal2", refusal: mfa.WrongCredential,
+		},
 		mfa.TOTP: {
-			enrols: func(t *testing.T, w *mfatest.World, begun mfa.EnrolAnswer) func() mfa.Answer {
+			enrols: func(t *testing.T, w *mfatest.World, begun mfa.EnrolAnswer) func(*mfa.ChallengeToAnswer) mfa.Answer {
 				a, err := mfatest.NewAuthenticator(begun.TOTP.URI.Reveal())
 				if err != nil {
 					t.Fatal(err)
 				}
-				return func() mfa.Answer { return mfa.Answer{Code: w.NextCode(a)} }
+				return func(*mfa.ChallengeToAnswer) mfa.Answer { return mfa.Answer{Code: w.NextCode(a)} }
 			},
-			noForms: noCodes, wrong: code("000000"), amr: []any{"otp", "mfa"}, acr: "aal2",
+			noForms: noCodes, wrong: code("000000"), amr: []any{"otp", "mfa"}, acr: "aal2", refusal: mfa.WrongCode,
 		},
 		mfa.Email: {
-			enrols: func(t *testing.T, w *mfatest.World, _ mfa.EnrolAnswer) func() mfa.Answer {
-				return func() mfa.Answer { return mfa.Answer{Code: w.Outbox.Code(t, mail)} }
+			enrols: func(t *testing.T, w *mfatest.World, _ mfa.EnrolAnswer) func(*mfa.ChallengeToAnswer) mfa.Answer {
+				return func(*mfa.ChallengeToAnswer) mfa.Answer { return mfa.Answer{Code: w.Outbox.Code(t, mail)} }
 			},
-			noForms: noCodes, wrong: code("000000"), amr: []any{"otp"}, acr: "aal1",
+			noForms: noCodes, wrong: code("000000"), amr: []any{"otp"}, acr: "aal1", refusal: mfa.WrongCode,
 		},
 		mfa.SMS: {
 			policy: func(p *mfa.Policy) { p.SMS.Countries = []string{"FR"} },
 			asks:   func(q *mfa.EnrolRequest) { q.Phone = &number },
-			enrols: func(t *testing.T, w *mfatest.World, _ mfa.EnrolAnswer) func() mfa.Answer {
-				return func() mfa.Answer { return mfa.Answer{Code: w.Outbox.Code(t, number)} }
+			enrols: func(t *testing.T, w *mfatest.World, _ mfa.EnrolAnswer) func(*mfa.ChallengeToAnswer) mfa.Answer {
+				return func(*mfa.ChallengeToAnswer) mfa.Answer { return mfa.Answer{Code: w.Outbox.Code(t, number)} }
 			},
-			noForms: noCodes, wrong: code("000000"), amr: []any{"sms", "mfa"}, acr: "aal2",
+			noForms: noCodes, wrong: code("000000"), amr: []any{"sms", "mfa"}, acr: "aal2", refusal: mfa.WrongCode,
 		},
 	}
 }
@@ -94,7 +115,7 @@ func TestEveryKindIsEnrolledAndAnswersOnce(t *testing.T) {
 				return err
 			}
 			d.wantUncounted(t, finish)
-			first := answers()
+			first := answers(nil)
 			if err := finish(first); err != nil {
 				t.Fatal(err)
 			}
@@ -111,12 +132,12 @@ func TestEveryKindIsEnrolledAndAnswersOnce(t *testing.T) {
 				return w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Answer: a})
 			}
 			_, err = answer(ch, first)
-			if left := *wantCode(t, err, mfa.WrongCode).AttemptsLeft; left != 4 {
+			if left := *wantCode(t, err, d.refusal).AttemptsLeft; left != 4 {
 				t.Errorf("the answer that finished the enrolment, again: got %d attempts left, want 4", left)
 			}
 			ch = started(t, w, q)
 			d.wantUncounted(t, func(a mfa.Answer) error { _, err := answer(ch, a); return err })
-			right := answers()
+			right := answers(ch)
 			verified, err := answer(ch, right)
 			if err != nil {
 				t.Fatal(err)
@@ -125,7 +146,7 @@ func TestEveryKindIsEnrolledAndAnswersOnce(t *testing.T) {
 			_, err = answer(ch, right)
 			wantCode(t, err, mfa.ChallengeInvalid)
 			_, err = answer(started(t, w, q), right)
-			wantCode(t, err, mfa.WrongCode)
+			wantCode(t, err, d.refusal)
 			if f := shown(t, w).Factors; len(f) != 1 || f[0].Kind != kind || f[0].LastUsed == nil {
 				t.Errorf("got the factors %+v, want one of kind %s that was used", f, kind)
 			}
@@ -139,7 +160,7 @@ func (d device) wantUncounted(t *testing.T, answer func(mfa.Answer) error) {
 	for _, a := range d.noForms {
 		wantCode(t, answer(a), mfa.InvalidRequest)
 	}
-	if left := *wantCode(t, answer(d.wrong), mfa.WrongCode).AttemptsLeft; left != 4 {
+	if left := *wantCode(t, answer(d.wrong), d.refusal).AttemptsLeft; left != 4 {
 		t.Errorf("the first wrong answer: got %d attempts left, want 4", left)
 	}
 }
@@ -274,4 +295,15 @@ func TestAFactorOfAnUnknownKindIsRefusedEverywhere(t *testing.T) {
 	_, err = w.BeginEnrolment(t.Context(), w.Fresh(), mfa.EnrolRequest{Org: org, User: &person, Kind: "voice"})
 	wantCode(t, err, mfa.InvalidRequest)
 	wantUnspent(t, w, ch.ID, w.Outbox.Code(t, mail))
+}
+
+// must returns what a call gave, for a test that fails if it gave an error.
+func must[T any](got T, err error) func(*testing.T) T {
+	return func(t *testing.T) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
 }

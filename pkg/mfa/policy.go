@@ -163,7 +163,7 @@ func (p *Policy) check() error {
 		{"recovery.effect", p.Recovery.Effect, []string{"sign_in", "reset", "reenrol"}},
 		{"sso", p.SSO, []string{Bypass, "ask", "proven"}},
 		{"enrolment_proof", p.EnrolmentProof, []string{"email", "none"}},
-		{"webauthn.user_verification", p.WebAuthn.UserVerification, []string{"discouraged", "preferred", "required"}},
+		{"webauthn.user_verification", p.WebAuthn.UserVerification, []string{"discouraged", "preferred", verificationRequired}},
 		{"reset.reason", p.Reset.Reason, []string{"required"}},
 		{"locale", p.Locale, message.Languages()},
 	}
@@ -253,19 +253,16 @@ func (p *Policy) supported() error {
 		return notYet("sso_acr")
 	case p.SSOMaxAgeS != standard.SSOMaxAgeS:
 		return notYet("sso_max_age_s")
-	case p.WebAuthn != standard.WebAuthn:
-		return notYet("webauthn.user_verification")
 	case p.Reset != standard.Reset:
 		return notYet("reset")
 	}
 	return nil
 }
 
-// leavesKind reports whether p allows a kind of which users can have a factor.
+// leavesKind reports whether p allows a kind of which users can enrol a factor.
 func (p *Policy) leavesKind() bool {
 	return slices.ContainsFunc(kinds, func(row kindRow) bool {
-		_, unusable := row.authenticator.(reserved)
-		return !unusable && p.method(row.kind) != NotAllowed && (row.kind != SMS || len(p.SMS.Countries) > 0)
+		return p.method(row.kind) != NotAllowed && (row.kind != SMS || len(p.SMS.Countries) > 0)
 	})
 }
 

@@ -37,7 +37,7 @@ func TestTheProfilesAreThoseOfTheProduct(t *testing.T) {
 	want.Trust.Days, want.Trust.Cap, want.Trust.Rotate = 30, 10, true
 	want.Recovery.Count, want.Recovery.Effect = 10, "sign_in"
 	want.SSO, want.SSOAMR, want.SSOACR, want.SSOMaxAgeS = "bypass", []string{"mfa"}, []string{}, 43200
-	want.EnrolmentProof, want.WebAuthn.UserVerification, want.TOTP.Skew = "email", "preferred", 1
+	want.EnrolmentProof, want.WebAuthn.UserVerification, want.TOTP.Skew = "email", "discouraged", 1
 	want.SMS.Countries, want.SMS.DailyCap, want.SMS.UserDailyCap = []string{}, 500, 10
 	want.SMS.HourlyPrefixCap, want.SMS.MinConversion = 20, 20
 	want.Reset.Reason, want.Locale = "required", "en"
@@ -112,7 +112,7 @@ func TestEverySettingKeepsToItsRange(t *testing.T) {
 		{path: "sso_acr", good: []string{`[]`}, notYet: []string{`["aal2"]`}, bad: []string{`[""]`}},
 		{path: "sso_max_age_s", good: []string{`43200`}, notYet: []string{`60`, `86400`}, bad: []string{`59`, `86401`}},
 		{path: "enrolment_proof", good: []string{`"email"`, `"none"`}, bad: []string{`"sms"`}},
-		{path: "webauthn.user_verification", good: []string{`"preferred"`}, notYet: []string{`"discouraged"`, `"required"`}, bad: []string{`"no"`}},
+		{path: "webauthn.user_verification", good: []string{`"discouraged"`, `"preferred"`, `"required"`}, bad: []string{`"no"`}},
 		{path: "totp.skew", good: []string{`0`, `1`}, bad: []string{`-1`, `2`}},
 		{path: "sms.countries", good: []string{`[]`, `["FR","GB"]`}, bad: []string{`["fr"]`, `["FRA"]`, `[""]`}},
 		{path: "sms.daily_cap", good: []string{`0`, `1000000`}, bad: []string{`-1`, `1000001`}},

@@ -60,8 +60,9 @@ func (c *tally) wantOnly(t *testing.T, codes ...mfa.ErrorCode) {
 // sooner than they would by themselves after they lost a race, so that there are more of them.
 func twice(w *mfatest.World) [2]*mfa.Service {
 	w.Pause = func(try int) time.Duration { return rand.N(time.Duration(try) * time.Millisecond) }
-	other := &mfa.Service{Store: w.Store, Keys: w.Service.Keys, Filter: &apikey.FilterKeeper{Store: w.Store}, Mail: w.Mail, Bus: w.Bus, Now: w.Now, Issuer: w.Issuer, Pause: w.Pause}
-	return [2]*mfa.Service{w.Service, other}
+	other := *w.Service
+	other.Filter = &apikey.FilterKeeper{Store: w.Store}
+	return [2]*mfa.Service{w.Service, &other}
 }
 
 func TestR6AndI1OneRightCodeManyTimesAtOnceIsOneSuccess(t *testing.T) {

@@ -72,7 +72,7 @@ func TestAResetOfWhoMustHaveAFactorGoesOnWithAnEnrolment(t *testing.T) {
 	ch := started(t, w, ana())
 	answer, err := w.Recover(t.Context(), w.Client, mfa.RecoverRequest{Challenge: ch.ID, Code: done.RecoveryCodes[0]})
 	if err != nil || answer.Token != nil || answer.IssuedAt != nil || answer.Enrolment == nil || answer.Effect != mfa.EffectReset || answer.CodesLeft != 0 ||
-		!slices.Equal(answer.Enrolment.Kinds, []mfa.Kind{mfa.TOTP, mfa.Email}) || !answer.Enrolment.Expires.Equal(w.Clock.Now().Add(15*time.Minute)) {
+		!slices.Equal(answer.Enrolment.Kinds, []mfa.Kind{mfa.WebAuthn, mfa.TOTP, mfa.Email}) || !answer.Enrolment.Expires.Equal(w.Clock.Now().Add(15*time.Minute)) {
 		t.Fatalf("got %+v, %v, want an enrolment and no token", answer, err)
 	}
 	if once := answer.WithoutShownOnce().(mfa.RecoverAnswer); once.Enrolment.Token != nil || once.Enrolment.Expires.IsZero() {
@@ -114,7 +114,7 @@ func TestAReenrolmentReplacesEverythingWithItsFinishAndNothingBefore(t *testing.
 		ch := started(t, w, ana())
 		answer, err := w.Recover(t.Context(), w.Client, mfa.RecoverRequest{Challenge: ch.ID, Code: done.RecoveryCodes[0]})
 		if err != nil || answer.Token != nil || answer.Enrolment == nil || answer.Effect != mfa.EffectReenrol || answer.CodesLeft != 9 ||
-			!slices.Equal(answer.Enrolment.Kinds, []mfa.Kind{mfa.TOTP, mfa.Email}) {
+			!slices.Equal(answer.Enrolment.Kinds, []mfa.Kind{mfa.WebAuthn, mfa.TOTP, mfa.Email}) {
 			t.Fatalf("%s: got %+v, %v", require, answer, err)
 		}
 		if u := shown(t, w); len(u.Factors) != 2 || u.Recovery.CodesLeft != 9 || len(u.TrustedBrowsers) != 1 {
@@ -147,7 +147,7 @@ func TestACodeThatCouldOnlyLeadToAnEnrolmentIsKeptWhereThereIsNone(t *testing.T)
 	w, _, done := withApp(t, nil)
 	ch := started(t, w, ana())
 	w.SetPolicy(t, org, "default", func(p *mfa.Policy) {
-		p.Recovery.Effect, p.Methods.TOTP, p.Methods.Email = mfa.EffectReenrol, mfa.NotAllowed, mfa.NotAllowed
+		p.Recovery.Effect, p.Methods.WebAuthn, p.Methods.TOTP, p.Methods.Email = mfa.EffectReenrol, mfa.NotAllowed, mfa.NotAllowed, mfa.NotAllowed
 	})
 	_, err := w.Recover(t.Context(), w.Client, mfa.RecoverRequest{Challenge: ch.ID, Code: done.RecoveryCodes[0]})
 	wantCode(t, err, mfa.MethodForbidden)

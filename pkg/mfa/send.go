@@ -2,6 +2,7 @@ package mfa
 
 import (
 	"context"
+	"encoding/json"
 
 	"countersign/pkg/apikey"
 	"countersign/pkg/seal"
@@ -15,8 +16,9 @@ type SendRequest struct {
 
 // A SendAnswer says what was sent. If Sent is nil, this is a repeated answer, and SendError is DeliveryUnknown.
 type SendAnswer struct {
-	Sent      *Sent     `json:"sent"`
-	SendError ErrorCode `json:"send_error,omitempty"`
+	Sent      *Sent           `json:"sent"`
+	SendError ErrorCode       `json:"send_error,omitempty"`
+	WebAuthn  json.RawMessage `json:"webauthn,omitempty"` // the options of a new ceremony, if the factor is a security key or a passkey
 }
 
 // unsent returns the answer that doesn't say that the code was sent, but gives the reason.
@@ -51,7 +53,9 @@ func (s *Service) SendCode(ctx context.Context, call Call, q SendRequest) (SendA
 			case answer == nil:
 				return SendAnswer{}, refuse(NothingToSend, "There is no code to send for this factor: the user's own app shows it.")
 			}
-			u.putGuard(v.a, v.p)
+			if u.out != nil { // the guard counts what is sent, and only that
+				u.putGuard(v.a, v.p)
+			}
 			u.put(v.ch.Item, v.ch, v.ch.Expires.Add(shownFor))
 			return *answer, nil
 		},

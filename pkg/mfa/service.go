@@ -60,6 +60,10 @@ type Call struct {
 	// How the user has just shown who they are, for calls that change the account.
 	Reauthenticated string      // from Countersign-Reauthenticated-At: when the password was last checked (RFC 3339)
 	Proof           seal.Secret // from Countersign-Proof: the token of a step-up
+
+	// Origin is from the Origin header, which a browser adds; empty if there is none. With the token of a challenge or of an
+	// enrolment, a WebAuthn ceremony that the call begins can be answered only from there.
+	Origin string
 }
 
 func (s *Service) log() *slog.Logger {

@@ -23,6 +23,7 @@ type slot struct {
 	Factor           string        `json:"factor" record:"13,id=fa_"`      // the factor that was enrolled; empty if none was
 	Effect           string        `json:"effect" record:"14"`             // the effect of the recovery code that was given; empty if none was
 	CodesLeft        int           `json:"codes_left" record:"15"`         // how many recovery codes were left after that
+	AMR              []string      `json:"amr" record:"16"`                // what the answer adds to the amr of the token
 }
 
 // The states of a challenge.
@@ -47,8 +48,9 @@ func (g *guard) slot(id string) *slot {
 	return nil
 }
 
-// mostSlots bounds the guard. A challenge gets a slot with its first send or answer, and both are limited per user. So only
-// a user who signs in more than twice a minute ever has that many.
+// mostSlots bounds the guard. A challenge gets a slot with its first send or answer. Sends and wrong codes are limited per
+// user. So only a user who signs in more than twice a minute ever has that many, or one whose password somebody uses to
+// give wrong credentials in many challenges: these lock nothing, but end the user's older challenges.
 const mostSlots = 32
 
 // openSlot returns the slot of a challenge, and makes it if there is none. To make one it removes the slots whose time is

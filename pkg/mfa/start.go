@@ -4,6 +4,7 @@ import (
 	"context"
 	"countersign/pkg/apikey"
 	"countersign/pkg/seal"
+	"encoding/json"
 	"time"
 )
 
@@ -87,17 +88,18 @@ func (a StartAnswer) WithoutShownOnce() any {
 
 // A ChallengeToAnswer is a challenge as the client and its pages get it.
 type ChallengeToAnswer struct {
-	ID          string       `json:"id"`
-	Token       *seal.Secret `json:"token,omitempty"` // a bearer that is good for this challenge only
-	URL         *string      `json:"url"`             // of a hosted page; null, because this version has none
-	Expires     time.Time    `json:"expires"`
-	Methods     []Method     `json:"methods"` // the strongest first
-	Default     *string      `json:"default"` // the id of a factor; null if only a recovery code would be checked
-	Sent        *Sent        `json:"sent"`    // the code for the default, if one was sent
-	SendError   ErrorCode    `json:"send_error,omitempty"`
-	RetryAfterS int          `json:"retry_after_s,omitempty"`
-	Recovery    bool         `json:"recovery"`
-	Trust       *TrustOffer  `json:"trust"`
+	ID          string          `json:"id"`
+	Token       *seal.Secret    `json:"token,omitempty"` // a bearer that is good for this challenge only
+	URL         *string         `json:"url"`             // of a hosted page; null, because this version has none
+	Expires     time.Time       `json:"expires"`
+	Methods     []Method        `json:"methods"`            // the strongest first
+	Default     *string         `json:"default"`            // the id of a factor; null if only a recovery code would be checked
+	Sent        *Sent           `json:"sent"`               // the code for the default, if one was sent
+	WebAuthn    json.RawMessage `json:"webauthn,omitempty"` // the request options for the default, if it is a security key or a passkey
+	SendError   ErrorCode       `json:"send_error,omitempty"`
+	RetryAfterS int             `json:"retry_after_s,omitempty"`
+	Recovery    bool            `json:"recovery"`
+	Trust       *TrustOffer     `json:"trust"`
 }
 
 // A Method is a factor that the challenge can be answered with.
@@ -224,7 +226,7 @@ func (u *unit) challenge(answer *StartAnswer, q *StartRequest, a *account, p *or
 			refused := AsError(err)
 			shown.SendError, shown.RetryAfterS = refused.Code, seconds(refused.RetryAfter)
 		case asked != nil:
-			shown.Sent = asked.Sent
+			shown.Sent, shown.WebAuthn = asked.Sent, asked.WebAuthn
 		}
 	}
 	u.put(ch.Item, ch, ch.Expires.Add(shownFor))

@@ -57,6 +57,9 @@ func run[T any](ctx context.Context, s *Service, call Call, st step[T]) (T, erro
 		return none, AsError(err)
 	}
 	u := &unit{s: s, ctx: ctx, filter: filter, caller: who}
+	if who.carried == nil {
+		u.origin = call.Origin
+	}
 	for try := 1; try <= mostTries; try++ {
 		if try > 1 {
 			if err := s.pause(ctx, try-1); err != nil {

@@ -34,6 +34,8 @@ func recordAt(key store.Key) record.Record {
 		return &expiryEntry{}
 	case partition == "notice" && kind == "claim":
 		return &claim{}
+	case partition == "cred" && kind == "owner":
+		return &credentialOwner{}
 	case partition == "idem" && kind == "answer":
 		return &remembered{}
 	case key == sweepCursorKey:

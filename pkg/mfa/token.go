@@ -14,9 +14,10 @@ type claims struct {
 	Audience, Org, User, ID   string
 	Purpose, Decision, Reason string
 	Action, Nonce             *string
-	Verified                  bool // the user has answered a challenge
-	Kind                      Kind // of the factor that was given, if Verified; empty for a recovery code
-	Recovered                 bool // the answer was a recovery code, or an enrolment that it led to
+	Verified                  bool     // the user has answered a challenge
+	Kind                      Kind     // of the factor that was given, if Verified; empty for a recovery code
+	AMR                       []string // what the answer adds to the amr
+	Recovered                 bool     // the answer was a recovery code, or an enrolment that it led to
 	Answered                  time.Time
 	Epoch                     string
 	FirstFactor               FirstFactor
@@ -95,5 +96,5 @@ func (c *claims) amr() []string {
 	if c.Recovered {
 		return append(amr, "otp")
 	}
-	return append(amr, c.Kind.row().amr...)
+	return append(append(amr, c.AMR...), c.Kind.row().amr...)
 }

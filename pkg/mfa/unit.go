@@ -20,6 +20,7 @@ type unit struct {
 	reloaded bool         // this call has reloaded the key ring already
 	now      time.Time    // in UTC, whole microseconds
 	caller   *caller      // nil for the service's own work
+	origin   string       // of the page that makes the call with a token; empty if no page does
 	client   string       // the name of the client whose call this is, or whose challenge it is about; empty if it has none
 	admitted bool         // decide has seen that the caller may act on the challenge
 	needs    apikey.Scope // the only scope with which an API key may make this call; empty if every scope that the step takes will do

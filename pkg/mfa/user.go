@@ -18,6 +18,7 @@ type User struct {
 	TrustedBrowsers []TrustedBrowser `json:"trusted_browsers"`
 	GraceUntil      *time.Time       `json:"grace_until"`
 	LockedUntil     *time.Time       `json:"locked_until"`
+	WebAuthnSignal  *WebAuthnSignal  `json:"webauthn_signal,omitempty"` // nil for a user who has never had a security key or a passkey
 }
 
 // The statuses of a user.
@@ -32,7 +33,7 @@ func (a *account) shown(p *orgPolicy, now time.Time) User {
 	u := User{
 		ID: g.User, Email: orNull(g.Profile.Email), Phone: orNull(g.Profile.Phone), Name: orNull(g.Profile.Name),
 		Locale: orNull(g.Profile.Locale), Enabled: g.Enabled, Enforced: g.Enforced, Required: g.required(&p.Policy),
-		Status: Unprotected, Factors: a.shownFactors(), TrustedBrowsers: []TrustedBrowser{}, Recovery: g.recoveryState(p),
+		Status: Unprotected, Factors: a.shownFactors(), TrustedBrowsers: []TrustedBrowser{}, Recovery: g.recoveryState(p), WebAuthnSignal: a.signal(),
 	}
 	if usable := a.factors(&p.Policy); a.on(&p.Policy) || len(usable) > 0 && usable[len(usable)-1].ID == a.addressID() {
 		u.Status = Protected

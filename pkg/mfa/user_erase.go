@@ -55,6 +55,9 @@ func (u *unit) erase(a *account, policyVersion int) (more, last bool) {
 	}
 	for _, f := range a.factorRecords {
 		rest = append(rest, f.Item)
+		if f.Passkey != nil && a.exists() && a.guard.enrolled(f.ID) != nil {
+			rest = append(rest, f.claimed())
+		}
 	}
 	if !a.enrolment.Item.Absent() {
 		rest = append(rest, a.enrolment.Item)

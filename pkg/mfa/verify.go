@@ -73,16 +73,16 @@ func (v *challengeView) verify(u *unit, q *VerifyRequest) (VerifyAnswer, error) 
 			answer.RecoveryCodes = u.codes
 			return answer, err
 		}
-		return VerifyAnswer{}, wrongCode(0)
+		return VerifyAnswer{}, wrongAnswer(q.Answer, 0)
 	}
 	if !v.settled(slot) {
 		return VerifyAnswer{}, errUnsettled
 	}
 	if slot != nil && slices.Contains(u.versions, slot.WrittenBy) {
-		return VerifyAnswer{}, wrongCode(v.left(slot, u.now)) // an earlier try of this call has counted it
+		return VerifyAnswer{}, wrongAnswer(q.Answer, v.left(slot, len(q.Credential) == 0, u.now)) // an earlier try of this call has counted it
 	}
 	g := v.a.guard
-	f, err := v.factor(q.Factor)
+	f, err := v.factorOf(q.Factor, q.Answer)
 	if err != nil {
 		return VerifyAnswer{}, err
 	}
@@ -102,7 +102,7 @@ func (v *challengeView) verify(u *unit, q *VerifyRequest) (VerifyAnswer, error) 
 	}
 	slot = g.openSlot(v.ch, u.now)
 	if !right {
-		return VerifyAnswer{}, v.wrong(u, slot, kind)
+		return VerifyAnswer{}, wrongAnswer(q.Answer, v.wrong(u, slot, kind))
 	}
 	g.WrongCodes.right(codeBudget(), v.knownBrowser(), u.now)
 	g.MFATime = u.now
@@ -110,7 +110,7 @@ func (v *challengeView) verify(u *unit, q *VerifyRequest) (VerifyAnswer, error) 
 		asked.enrolled.Used = u.now
 	}
 	v.conclude(u, slot, verified)
-	slot.Kind = f.Kind
+	slot.Kind, slot.AMR = f.Kind, asked.amr
 	u.event(v.ch.event(ChallengeVerified, map[string]any{"kind": f.Kind, "factor": f.ID}))
 	if q.Trust != nil && v.ch.Purpose == SignIn && v.p.Trust.Days > 0 {
 		slot.Browser = u.trust(v.a, q.Trust.Name, f.Kind, v.p).ID

@@ -29,7 +29,7 @@ var transports = []protocol.AuthenticatorTransport{
 // CreationOptions returns the options for creating a passkey, a PublicKeyCredentialCreationOptionsJSON. The variant shapes
 // them (Web Authentication Level 3, sections 5.4.4 and 5.8.8): for mfa.SecurityKey the browser offers only what can be
 // carried about, and it is asked not to use up one of the few places that a key has for resident keys.
-func (p *Ceremonies) CreationOptions(c mfa.Ceremony, n mfa.NewPasskey) (json.RawMessage, error) {
+func (p *ceremonies) CreationOptions(c mfa.Ceremony, n mfa.NewPasskey) (json.RawMessage, error) {
 	if err := usable(c, n.Handle); err != nil {
 		return nil, err
 	}
@@ -63,7 +63,7 @@ func (p *Ceremonies) CreationOptions(c mfa.Ceremony, n mfa.NewPasskey) (json.Raw
 }
 
 // Create checks the response to CreationOptions. A response that is not acceptable is refused with a Reason.
-func (p *Ceremonies) Create(c mfa.Ceremony, handle []byte, response json.RawMessage, now time.Time) (mfa.CreatedPasskey, error) {
+func (p *ceremonies) Create(c mfa.Ceremony, handle []byte, response json.RawMessage, now time.Time) (mfa.CreatedPasskey, error) {
 	var created mfa.CreatedPasskey
 	if err := usable(c, handle); err != nil {
 		return created, err

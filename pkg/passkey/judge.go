@@ -54,7 +54,7 @@ func judgeClientData(said protocol.CollectedClientData, want protocol.CeremonyTy
 
 // judgeAuthenticatorData compares what the authenticator says of the ceremony with the ceremony (Web Authentication Level 3,
 // sections 7.1 and 7.2).
-func (p *Ceremonies) judgeAuthenticatorData(said protocol.AuthenticatorData, c mfa.Ceremony) error {
+func (p *ceremonies) judgeAuthenticatorData(said protocol.AuthenticatorData, c mfa.Ceremony) error {
 	party := sha256.Sum256([]byte(p.party.ID))
 	switch {
 	case subtle.ConstantTimeCompare(said.RPIDHash, party[:]) != 1:

@@ -2,7 +2,7 @@
 // authenticator, and checks the responses (Web Authentication Level 3, sections 7.1 and 7.2). The cryptography and the
 // formats are go-webauthn's. What that library leaves to a relying party, or is lenient about, is judged here before it.
 //
-// A [Ceremonies] holds nothing but configuration. Package mfa remembers the challenge of a ceremony, sees that it is spent
+// What [New] returns holds nothing but configuration. Package mfa remembers the challenge of a ceremony, sees that it is spent
 // once, keeps the signature counters, and sees that a credential id belongs to one user only.
 //
 // What this package keeps:
@@ -54,26 +54,26 @@ var algorithms = []protocol.CredentialParameter{
 	{Type: protocol.PublicKeyCredentialType, Algorithm: webauthncose.AlgRS256},
 }
 
-// Ceremonies makes the options of WebAuthn ceremonies and checks the responses, for one relying party. It is a
+// ceremonies makes the options of WebAuthn ceremonies and checks the responses, for one relying party. It is a
 // [mfa.Passkeys], and any number of goroutines can use it at once.
-type Ceremonies struct{ party mfa.RelyingParty }
+type ceremonies struct{ party mfa.RelyingParty }
 
-var _ mfa.Passkeys = (*Ceremonies)(nil)
+var _ mfa.Passkeys = (*ceremonies)(nil)
 
 // New returns the ceremonies of a relying party. It returns an error if the RP ID is not a domain (Web Authentication Level
 // 3, section 4), or if there is no name.
-func New(party mfa.RelyingParty) (*Ceremonies, error) {
+func New(party mfa.RelyingParty) (mfa.Passkeys, error) {
 	if err := protocol.ValidateRPID(party.ID); err != nil {
 		return nil, fmt.Errorf("passkey: the RP ID %q is not a domain: %w", party.ID, err)
 	}
 	if party.Name == "" {
 		return nil, errors.New("passkey: the relying party has no name")
 	}
-	return &Ceremonies{party: party}, nil
+	return &ceremonies{party: party}, nil
 }
 
 // library returns go-webauthn with the settings of one ceremony.
-func (p *Ceremonies) library(c mfa.Ceremony) (*webauthn.WebAuthn, error) {
+func (p *ceremonies) library(c mfa.Ceremony) (*webauthn.WebAuthn, error) {
 	library, err := webauthn.New(&webauthn.Config{
 		RPID: p.party.ID, RPDisplayName: p.party.Name, RPOrigins: c.Origins,
 		// Browsers and their extensions add outputs that nobody has asked for. They decide nothing here.
@@ -87,7 +87,7 @@ func (p *Ceremonies) library(c mfa.Ceremony) (*webauthn.WebAuthn, error) {
 
 // session is the ceremony as go-webauthn knows it. It has no expiry, because the library would compare it with the clock of
 // the machine. This package compares it with the time that the caller gives.
-func (p *Ceremonies) session(c mfa.Ceremony, handle []byte) webauthn.SessionData {
+func (p *ceremonies) session(c mfa.Ceremony, handle []byte) webauthn.SessionData {
 	return webauthn.SessionData{
 		Challenge:        base64.RawURLEncoding.EncodeToString(c.Challenge),
 		RelyingPartyID:   p.party.ID,

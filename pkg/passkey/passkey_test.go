@@ -23,7 +23,7 @@ var began = time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
 // handle is the user handle of the user of these tests.
 var handle = bytes.Repeat([]byte{7}, 32)
 
-func relyingParty(t testing.TB) *passkey.Ceremonies {
+func relyingParty(t testing.TB) mfa.Passkeys {
 	t.Helper()
 	p, err := passkey.New(mfa.RelyingParty{ID: party, Name: "Example"})
 	if err != nil {

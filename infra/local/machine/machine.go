@@ -36,6 +36,7 @@ import (
 	"time"
 
 	"countersign/pkg/apikey"
+	"countersign/pkg/mfa"
 	"countersign/pkg/seal"
 )
 
@@ -45,6 +46,12 @@ const Client = "local"
 // Origins returns the origins of a server at a port, for a browser on this machine. The first is the issuer of the server.
 func Origins(port int) []string {
 	return []string{"http://localhost:" + strconv.Itoa(port), "http://127.0.0.1:" + strconv.Itoa(port)}
+}
+
+// RelyingParty is what authenticators know a server on one person's machine as. Browsers take the RP ID localhost on pages
+// at http://localhost, whatever the port is.
+func RelyingParty() mfa.RelyingParty {
+	return mfa.RelyingParty{ID: "localhost", Name: "Countersign on this machine"}
 }
 
 // KeyFile returns the path of the API key's file in a data folder.

@@ -39,6 +39,7 @@ import (
 	"countersign/pkg/api"
 	"countersign/pkg/apikey"
 	"countersign/pkg/mfa"
+	"countersign/pkg/passkey"
 	"countersign/pkg/phone"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
@@ -121,7 +122,9 @@ func Open(o Options) (_ *Server, err error) {
 		return nil, err
 	}
 	s.origins = machine.Origins(o.Port)
-	s.assemble(keys, s.origins[0], o.BrowserOrigins)
+	if err := s.assemble(keys, s.origins[0], o.BrowserOrigins); err != nil {
+		return nil, err
+	}
 
 	ctx, stop := context.WithCancel(context.Background())
 	s.closings = append(s.closings, func() error { stop(); s.ended.Wait(); return nil })
@@ -184,11 +187,14 @@ func (s *Server) openRecords(dir string) error {
 	return nil
 }
 
-func (s *Server) assemble(keys seal.Keeper, issuer string, browserOrigins []string) {
+func (s *Server) assemble(keys seal.Keeper, issuer string, browserOrigins []string) (err error) {
 	watched := watchedStore{s.backend.Store, s.wake}
 	s.own = &mfa.Service{
 		Store: watched, Keys: keys, Filter: &apikey.FilterKeeper{Store: watched}, Mail: faultyMail{s.outbox, &s.faults}, Text: faultyText{s.outbox, &s.faults}, Bus: faultyBus{s.bus, &s.faults},
-		Numbers: phone.Numbers{}, Now: s.folder.Now, Issuer: issuer, Log: s.log,
+		Numbers: phone.Numbers{}, Now: s.folder.Now, Issuer: issuer, Log: s.log, RelyingParty: machine.RelyingParty(),
+	}
+	if s.own.Passkeys, err = passkey.New(s.own.RelyingParty); err != nil {
+		return err
 	}
 	exposed := *s.own
 	exposed.Store, exposed.Keys = faultyStore{watched, &s.faults}, faultyKeys{keys, &s.faults}
@@ -202,6 +208,7 @@ func (s *Server) assemble(keys seal.Keeper, issuer string, browserOrigins []stri
 		Sweep:    func(ctx context.Context) (int, error) { return sweepAll(ctx, s.service) },
 		SetFault: s.faults.set, Keys: &apikey.Registry{Store: watched, Now: s.folder.Now}, Origins: s.origins, Log: s.log,
 	}
+	return nil
 }
 
 // publishedKeys reads the public keys that publishKeys has stored, as the function pages does.

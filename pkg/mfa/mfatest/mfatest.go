@@ -15,6 +15,7 @@ import (
 	"countersign/pkg/apikey"
 	"countersign/pkg/message"
 	"countersign/pkg/mfa"
+	"countersign/pkg/passkey"
 	"countersign/pkg/phone"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
@@ -36,6 +37,9 @@ type World struct {
 
 	APIKeys *apikey.Registry // over Faults too
 }
+
+// Origin is the origin that the client has registered. Its host is the deployment's RP ID.
+const Origin = "https://app.example"
 
 // New makes a world over a bolt file of its own, which is closed when the test ends.
 func New(tb testing.TB) *World {
@@ -60,8 +64,13 @@ func Over(tb testing.TB, db store.Store, feed store.Feed, clock *storetest.Clock
 		Store: w.Faults, Keys: w.Keys, Filter: &apikey.FilterKeeper{Store: w.Faults}, Mail: w.Outbox, Text: w.Outbox, Bus: w.Events,
 		Numbers: phone.Numbers{}, Now: clock.Now, Issuer: "https://countersign.example",
 	}
+	w.RelyingParty = mfa.RelyingParty{ID: "app.example", Name: "Countersign"}
+	var err error
+	if w.Passkeys, err = passkey.New(w.RelyingParty); err != nil {
+		tb.Fatal(err)
+	}
 	w.APIKeys = &apikey.Registry{Store: w.Faults, Now: clock.Now}
-	w.Client = w.NewClient(tb, apikey.Grant{Client: "app", Scopes: apikey.Scopes(), Origins: []string{"https://app.example"}})
+	w.Client = w.NewClient(tb, apikey.Grant{Client: "app", Scopes: apikey.Scopes(), Origins: []string{Origin}})
 	return w
 }
 

@@ -82,7 +82,7 @@ func es256() virtualwebauthn.Credential {
 }
 
 // enrol has the authenticator make a passkey.
-func enrol(ceremonies *passkey.Ceremonies, c combination, a virtualwebauthn.Authenticator, key virtualwebauthn.Credential) (mfa.CreatedPasskey, error) {
+func enrol(ceremonies mfa.Passkeys, c combination, a virtualwebauthn.Authenticator, key virtualwebauthn.Credential) (mfa.CreatedPasskey, error) {
 	begun := ceremony(c.verification)
 	options, err := ceremonies.CreationOptions(begun, mfa.NewPasskey{Variant: c.variant, Handle: handle, Name: "ada@example.org", DisplayName: "Ada"})
 	if err != nil {
@@ -97,7 +97,7 @@ func enrol(ceremonies *passkey.Ceremonies, c combination, a virtualwebauthn.Auth
 }
 
 // signIn has the authenticator sign in with it.
-func signIn(ceremonies *passkey.Ceremonies, c combination, a virtualwebauthn.Authenticator, key virtualwebauthn.Credential, enrolled mfa.Passkey) (mfa.PasskeyUse, error) {
+func signIn(ceremonies mfa.Passkeys, c combination, a virtualwebauthn.Authenticator, key virtualwebauthn.Credential, enrolled mfa.Passkey) (mfa.PasskeyUse, error) {
 	begun := ceremony(c.verification)
 	options, err := ceremonies.RequestOptions(begun, []mfa.Passkey{enrolled})
 	if err != nil {
@@ -158,7 +158,7 @@ func TestAVirtualAuthenticatorEnrolsAndSignsInWithEveryCombination(t *testing.T)
 }
 
 // enrolledAnyway enrols the key on an authenticator that does all it should, to see that its sign-in is refused too.
-func enrolledAnyway(t *testing.T, ceremonies *passkey.Ceremonies, key virtualwebauthn.Credential, c combination) mfa.Passkey {
+func enrolledAnyway(t *testing.T, ceremonies mfa.Passkeys, key virtualwebauthn.Credential, c combination) mfa.Passkey {
 	t.Helper()
 	good := virtualwebauthn.NewAuthenticatorWithOptions(virtualwebauthn.AuthenticatorOptions{BackupEligible: c.eligible})
 	created, err := enrol(ceremonies, c, good, key)

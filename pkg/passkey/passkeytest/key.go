@@ -45,6 +45,9 @@ func (a *Authenticator) newKey(algorithm int, party string, user []byte, residen
 	}
 	k := &key{id: make([]byte, length), user: user, party: party, algorithm: algorithm, resident: resident}
 	rand.Read(k.id)
+	if a.NextID != nil {
+		k.id = a.NextID
+	}
 	var err error
 	switch algorithm {
 	case ES256:

@@ -50,6 +50,7 @@ type Authenticator struct {
 	NoCounter    bool     // the signature counter stays 0
 	Algorithms   []int    // that it supports; if nil, ES256
 	IDLength     int      // of a credential id in bytes; if 0, 32
+	NextID       []byte   // the credential id of the keys that it makes; if nil, random
 
 	Misbehaviour Misbehaviour // of the next ceremonies, until it is changed
 
