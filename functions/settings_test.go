@@ -28,17 +28,17 @@ func TestEveryFunctionFindsTheSettingsItReads(t *testing.T) {
 		read := complaints(t, step, malformed)
 		for _, name := range read {
 			readBySome[name] = true
-			if f.Environment[name] == nil && !strings.HasPrefix(name, "AWS_") && name != clockOffset {
+			if f.Environment[name] == nil && !givenElsewhere(name) {
 				t.Errorf("%s: reads %s, which template.yaml doesn't give it", step, name)
 			}
 		}
 		for name, value := range f.Environment {
 			_, shared := global[name]
 			switch {
-			case name == clockOffset || strings.HasPrefix(name, "AWS_"):
+			case givenElsewhere(name):
 				t.Errorf("%s: is given %s, which is for playing on one machine, or Lambda's", step, name)
 			case strings.HasPrefix(name, "GO"): // a setting of Go's runtime, which no function reads itself
-			case strings.HasSuffix(name, "_ENDPOINT") && value != "":
+			case strings.HasSuffix(name, "_ENDPOINT") && name != useFIPS && value != "":
 				t.Errorf("%s: is deployed with %s pointed to %v", step, name, value)
 			case !shared && !slices.Contains(read, name):
 				t.Errorf("%s: is given %s, and doesn't read it", step, name)
@@ -70,14 +70,22 @@ func TestTheCollectorLeavesRoomBelowTheMemoryThatLambdaGives(t *testing.T) {
 	}
 }
 
-// clockOffset is a setting that a function gets only where a deployment is simulated on one machine.
-const clockOffset = "COUNTERSIGN_CLOCK_OFFSET"
+const (
+	clockOffset = "COUNTERSIGN_CLOCK_OFFSET" // a function gets it only where a deployment is simulated on one machine
+	useFIPS     = "AWS_USE_FIPS_ENDPOINT"    // the template gives it, under the name that the SDK has for it
+)
+
+// givenElsewhere reports whether a function gets a setting from Lambda, or from what simulates a deployment, and not from the
+// template.
+func givenElsewhere(name string) bool {
+	return name == clockOffset || strings.HasPrefix(name, "AWS_") && name != useFIPS
+}
 
 // settings returns the names of all settings that pkg/cloud mentions.
 func settings(t *testing.T) []string {
 	t.Helper()
 	found := map[string]bool{}
-	for _, path := range matching(t, "../pkg/cloud/*.go", filepath.ToSlash) {
+	for _, path := range append(matching(t, "../pkg/cloud/*.go", filepath.ToSlash), matching(t, "../pkg/cloud/*/*.go", filepath.ToSlash)...) {
 		if strings.HasSuffix(path, "_test.go") {
 			continue
 		}
@@ -85,7 +93,7 @@ func settings(t *testing.T) []string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, name := range regexp.MustCompile(`\bCOUNTERSIGN_[A-Z_]+[A-Z]\b`).FindAllString(string(source), -1) {
+		for _, name := range regexp.MustCompile(`\b(COUNTERSIGN_[A-Z_]+[A-Z]|`+useFIPS+`)\b`).FindAllString(string(source), -1) {
 			found[name] = true
 		}
 	}

@@ -84,13 +84,14 @@ func (d *deployment) environment(f *template.Function) []string {
 	d.t.Helper()
 	all, err := f.Variables(map[string]string{
 		"Table": d.account.name, "Key.Arn": amazon.KeyARN, "Bus": amazon.Bus, "Issuer": "https://countersign.example",
-		"SenderAddress": amazon.Sender, "SenderName": "Countersign", "RpId": "app.example", "SesConfigurationSet": configurationSet, "RoutineEvents": "true",
+		"SenderAddress": amazon.Sender, "SenderName": "Countersign", "RpId": "app.example", "SesConfigurationSet": configurationSet,
+		"FipsEndpoints": "false", "RoutineEvents": "true",
 	})
 	if err != nil {
 		d.t.Fatal(err)
 	}
 	for name := range f.Environment {
-		if strings.HasSuffix(name, "_ENDPOINT") {
+		if strings.HasPrefix(name, "COUNTERSIGN_") && strings.HasSuffix(name, "_ENDPOINT") {
 			all = append(all, name+"="+d.endpoints[f.Step])
 		}
 	}

@@ -169,6 +169,7 @@ func TestAParameterTakesWhatFunctionsTake(t *testing.T) {
 		{"Issuer", []string{"", "https://mfa.example.com", "https://mfa.example.com:8443"},
 			[]string{"http://mfa.example.com", "https://mfa.example.com/", "https://MFA.example.com", "https://a:b@example.com", "https://example", "mfa.example.com", "https://mfa.example.com?x"}},
 		{"RpId", []string{"", "acme.example", "localhost", "a-b.xn--p1ai"}, []string{"https://acme.example", "acme.example:443", "Acme.example", "-a.example", "a..example", "acme.example/"}},
+		{"FipsEndpoints", []string{"true", "false"}, []string{"yes", "True", ""}},
 		{"RoutineEvents", []string{"true", "false"}, []string{"yes", "True", ""}},
 		{"DefaultEndpoint", []string{"enabled", "disabled"}, []string{"true", ""}},
 		{"ReserveConcurrency", []string{"yes", "no"}, []string{"true", ""}},

@@ -6,10 +6,13 @@ import (
 
 	"countersign/pkg/api"
 	"countersign/pkg/cloud"
+	"countersign/pkg/cloud/keyring"
 )
 
 func main() {
 	cloud.Serve("admin", func(d *cloud.Deployment) http.Handler {
-		return api.New(d.Door(), api.Admin(d.Service()))
+		s := d.Service()
+		s.Keys = keyring.Of(d)
+		return api.New(d.Door(), api.Admin(s))
 	})
 }

@@ -6,13 +6,15 @@ import (
 
 	"countersign/pkg/api"
 	"countersign/pkg/cloud"
+	"countersign/pkg/cloud/email"
+	"countersign/pkg/cloud/keyring"
 	"countersign/pkg/passkey"
 )
 
 func main() {
 	cloud.Serve("challenge", func(d *cloud.Deployment) http.Handler {
 		s := d.Service()
-		s.Mail = d.Mail()
+		s.Keys, s.Mail = keyring.Of(d), email.Of(d)
 		s.Passkeys = d.Passkeys(passkey.New)
 		return api.New(d.Door(), api.Challenge(s))
 	})

@@ -6,6 +6,8 @@ import (
 
 	"countersign/pkg/api"
 	"countersign/pkg/cloud"
+	"countersign/pkg/cloud/email"
+	"countersign/pkg/cloud/keyring"
 	"countersign/pkg/passkey"
 	"countersign/pkg/phone"
 )
@@ -13,7 +15,7 @@ import (
 func main() {
 	cloud.Serve("enrol", func(d *cloud.Deployment) http.Handler {
 		s := d.Service()
-		s.Mail, s.Numbers = d.Mail(), phone.Numbers{}
+		s.Keys, s.Mail, s.Numbers = keyring.Of(d), email.Of(d), phone.Numbers{}
 		s.Passkeys = d.Passkeys(passkey.New)
 		return api.New(d.Door(), api.Enrol(s))
 	})

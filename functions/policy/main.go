@@ -6,10 +6,13 @@ import (
 
 	"countersign/pkg/api"
 	"countersign/pkg/cloud"
+	"countersign/pkg/cloud/keyring"
 )
 
 func main() {
 	cloud.Serve("policy", func(d *cloud.Deployment) http.Handler {
-		return api.New(d.Door(), api.Policy(d.Service()))
+		s := d.Service()
+		s.Keys = keyring.Of(d)
+		return api.New(d.Door(), api.Policy(s))
 	})
 }

@@ -1,12 +1,16 @@
 // Command publish is the function that reads the table's stream. It hands on what was committed to the activity, the bus and users.
 package main
 
-import "countersign/pkg/cloud"
+import (
+	"countersign/pkg/cloud"
+	"countersign/pkg/cloud/email"
+	"countersign/pkg/cloud/eventbus"
+)
 
 func main() {
 	cloud.Stream("publish", func(d *cloud.Deployment) cloud.Deliver {
 		s := d.Service()
-		s.Mail, s.Bus = d.Mail(), d.Bus()
+		s.Mail, s.Bus = email.Of(d), eventbus.Of(d)
 		return s.Publish
 	})
 }

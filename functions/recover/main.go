@@ -6,10 +6,13 @@ import (
 
 	"countersign/pkg/api"
 	"countersign/pkg/cloud"
+	"countersign/pkg/cloud/keyring"
 )
 
 func main() {
 	cloud.Serve("recover", func(d *cloud.Deployment) http.Handler {
-		return api.New(d.Door(), api.Recover(d.Service()))
+		s := d.Service()
+		s.Keys = keyring.Of(d)
+		return api.New(d.Door(), api.Recover(s))
 	})
 }

@@ -6,13 +6,14 @@ import (
 
 	"countersign/pkg/api"
 	"countersign/pkg/cloud"
+	"countersign/pkg/cloud/keyring"
 	"countersign/pkg/passkey"
 )
 
 func main() {
 	cloud.Serve("verify", func(d *cloud.Deployment) http.Handler {
 		s := d.Service()
-		s.Passkeys = d.Passkeys(passkey.New)
+		s.Keys, s.Passkeys = keyring.Of(d), d.Passkeys(passkey.New)
 		return api.New(d.Door(), api.Verify(s))
 	})
 }

@@ -139,7 +139,7 @@ func goBuild(ctx context.Context, dir string, environment []string, args ...stri
 func (r *rig) environment(step string) ([]string, error) {
 	all, err := r.deployed[step].Variables(map[string]string{
 		"Table": r.table, "Key.Arn": amazon.KeyARN, "Bus": amazon.Bus, "Issuer": issuer, "SenderAddress": amazon.Sender, "SenderName": "Countersign", "RpId": "",
-		"SesConfigurationSet": "", "RoutineEvents": "false",
+		"SesConfigurationSet": "", "FipsEndpoints": "false", "RoutineEvents": "false",
 	})
 	return append(all,
 		"AWS_SAM_LOCAL=true", "AWS_REGION="+amazon.Region, "AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local",

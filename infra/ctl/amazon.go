@@ -14,10 +14,28 @@ import (
 type account struct {
 	region      string
 	credentials aws.Credentials
+	fips        bool // Amazon is asked at its endpoints with FIPS 140 cryptography
 }
 
 // Retrieve implements aws.CredentialsProvider.
 func (a account) Retrieve(context.Context) (aws.Credentials, error) { return a.credentials, nil }
+
+// GetUseFIPSEndpoint is what the SDK's clients look for among the sources of an aws.Config.
+func (a account) GetUseFIPSEndpoint(context.Context) (state aws.FIPSEndpointState, found bool, err error) {
+	if a.fips {
+		return aws.FIPSEndpointStateEnabled, true, nil
+	}
+	return aws.FIPSEndpointStateDisabled, true, nil
+}
+
+// config returns the settings of the SDK's clients.
+func (a account) config(p *program) aws.Config {
+	c := aws.Config{Region: a.region, Credentials: a, ConfigSources: []any{a}}
+	if p.amazon != nil {
+		c.HTTPClient = p.amazon
+	}
+	return c
+}
 
 const exportCredentials = `eval "$(aws configure export-credentials --format env)"`
 
@@ -32,7 +50,7 @@ func (p place) account(o *program) (account, error) {
 	if !regionName.MatchString(region) {
 		return account{}, wrongCall("the region of the table is required: give --region, such as --region eu-central-1")
 	}
-	a := account{region, aws.Credentials{
+	a := account{region: region, fips: o.environment("AWS_USE_FIPS_ENDPOINT") == "true", credentials: aws.Credentials{
 		AccessKeyID:     o.environment("AWS_ACCESS_KEY_ID"),
 		SecretAccessKey: o.environment("AWS_SECRET_ACCESS_KEY"),
 		SessionToken:    o.environment("AWS_SESSION_TOKEN"),

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -127,6 +129,32 @@ func newTable(t *testing.T, endpoint string) string {
 		t.Fatal(err)
 	}
 	return name
+}
+
+// refusing notes the hosts that are asked, and refuses all that they are asked for.
+type refusing struct{ hosts map[string]bool }
+
+func (r refusing) RoundTrip(q *http.Request) (*http.Response, error) {
+	r.hosts[q.URL.Host] = true
+	answer := httptest.NewRecorder()
+	answer.WriteHeader(http.StatusBadRequest)
+	answer.WriteString(`{"__type":"AccessDeniedException"}`)
+	return answer.Result(), nil
+}
+
+func TestAmazonIsAskedWithFIPSCryptographyWhereTheEnvironmentSaysSo(t *testing.T) {
+	for setting, want := range map[string]string{
+		"": "dynamodb.us-east-1.amazonaws.com", "false": "dynamodb.us-east-1.amazonaws.com", "true": "dynamodb-fips.us-east-1.amazonaws.com",
+	} {
+		o := newOperator()
+		o.env["AWS_USE_FIPS_ENDPOINT"] = setting
+		asked := refusing{map[string]bool{}}
+		o.amazon = &http.Client{Transport: asked}
+		code := o.run(t, "keys", "list", "--table", "countersign", "--region", "us-east-1")
+		if got := slices.Collect(maps.Keys(asked.hosts)); code != 1 || !slices.Equal(got, []string{want}) {
+			t.Errorf("%q: got exit code %d and %v asked, want %s alone", setting, code, got, want)
+		}
+	}
 }
 
 // An amazon stands in for DynamoDB and SES, and speaks their wire protocols on loopback. It passes the calls of DynamoDB on to

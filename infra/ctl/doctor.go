@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/mail"
 	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/service/sesv2"
 )
 
 type doctor struct {
@@ -118,7 +120,7 @@ func lookAtDeployment(ctx context.Context, p *program, where place, sender strin
 	if err != nil {
 		return nil, err
 	}
-	m := &mailDoctor{client: newSES(account, p), account: account, sender: sender, findings: c.findings}
+	m := &mailDoctor{client: sesv2.NewFromConfig(account.config(p)), account: account, sender: sender, findings: c.findings}
 	m.look(ctx)
 	return m.findings, nil
 }

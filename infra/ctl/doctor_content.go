@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"countersign/pkg/apikey"
-	"countersign/pkg/cloud"
+	"countersign/pkg/cloud/keyring"
 	"countersign/pkg/mfa"
 	"countersign/pkg/store"
 	"countersign/pkg/store/record"
@@ -25,7 +25,7 @@ type contentDoctor struct {
 
 func (d *contentDoctor) lookAtRing(ctx context.Context) {
 	const about, published = "key ring", "published keys"
-	ring, err := cloud.StatusOfRing(ctx, d.store, d.now)
+	ring, err := keyring.StatusOf(ctx, d.store, d.now)
 	switch {
 	case errors.Is(err, record.ErrUnreadable):
 		d.wrong(about, "Its item can't be read ("+err.Error()+").", "Restore the item ring/ring from a backup, or run the version of this program that wrote the item.")

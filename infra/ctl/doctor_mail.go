@@ -16,14 +16,6 @@ type mailDoctor struct {
 	findings
 }
 
-func newSES(a account, p *program) *sesv2.Client {
-	options := sesv2.Options{Region: a.region, Credentials: a}
-	if p.amazon != nil {
-		options.HTTPClient = p.amazon
-	}
-	return sesv2.New(options)
-}
-
 func (d *mailDoctor) look(ctx context.Context) {
 	d.lookAtAccount(ctx)
 	d.lookAtSender(ctx)

@@ -19,7 +19,7 @@ import (
 	"countersign/infra/local/machine"
 	"countersign/infra/local/server"
 	"countersign/pkg/apikey"
-	"countersign/pkg/cloud"
+	"countersign/pkg/cloud/keyring"
 	"countersign/pkg/mfa"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
@@ -274,7 +274,7 @@ func TestDoctorSaysOfTheRingAndTheSweepWhatTheirOwnersSay(t *testing.T) {
 	} {
 		now := someday.Add(after)
 		o.now = func() time.Time { return now }
-		ring, err := cloud.StatusOfRing(t.Context(), db, now)
+		ring, err := keyring.StatusOf(t.Context(), db, now)
 		if err != nil {
 			t.Fatal(err)
 		}

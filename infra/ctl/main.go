@@ -16,6 +16,8 @@
 //
 //	eval "$(aws configure export-credentials --format env)"
 //
+// With AWS_USE_FIPS_ENDPOINT=true in the environment, Amazon is asked at its endpoints with FIPS 140 cryptography.
+//
 // The exit code is 0, or 1 if there was an error or doctor found a problem, or 2 for wrong arguments.
 //
 // An API key is printed once, on a line of its own on standard output, and nothing else that ctl prints contains it. The command

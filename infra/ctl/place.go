@@ -99,11 +99,7 @@ func (p place) client(o *program) (*dynamodb.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	options := dynamodb.Options{Region: account.region, Credentials: account}
-	if o.amazon != nil {
-		options.HTTPClient = o.amazon
-	}
-	return dynamodb.New(options), nil
+	return dynamodb.NewFromConfig(account.config(o)), nil
 }
 
 // use opens the place, calls do, and closes the place.

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"countersign/pkg/cloud"
+	"countersign/pkg/cloud/keyring"
 	"countersign/pkg/mfa"
 	"countersign/pkg/store"
 )
@@ -57,7 +57,7 @@ func (c *showItems) Run(ctx context.Context, p *program, where place) error {
 }
 
 func (c *showItems) print(ctx context.Context, p *program, s *site, item store.Item) error {
-	shown, err := cloud.ShowItem(item)
+	shown, err := keyring.ShowItem(item)
 	if err != nil {
 		return fmt.Errorf("show the item %s: %w", item.Key.Sort, err)
 	}

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"countersign/pkg/cloud"
+	"countersign/pkg/cloud/keyring"
 	"countersign/pkg/mfa"
 	"countersign/pkg/mfa/mfatest"
 	"countersign/pkg/seal"
@@ -99,7 +99,7 @@ func TestShowKnowsEveryItemOfTheTable(t *testing.T) {
 			continue // this line goes on with the row above
 		}
 		rows++
-		if _, err := cloud.ShowItem(store.Item{Key: key, Version: "v", Body: []byte{0xff}}); !errors.Is(err, record.ErrUnreadable) {
+		if _, err := keyring.ShowItem(store.Item{Key: key, Version: "v", Body: []byte{0xff}}); !errors.Is(err, record.ErrUnreadable) {
 			t.Errorf("%s %s: got %v, want that the item is of a kind that is known, and unreadable", key.Partition, key.Sort, err)
 		}
 	}

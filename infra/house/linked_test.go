@@ -17,6 +17,12 @@ type burden struct {
 var burdens = []burden{
 	{"github.com/go-webauthn/webauthn", []string{"challenge", "enrol", "verify"}}, // these make options or check responses
 	{"github.com/nyaruka/phonenumbers", []string{"admin", "enrol"}},               // these take new numbers; the others use what is stored
+
+	// The SDK's clients, by the functions that call the services.
+	{"github.com/aws/aws-sdk-go-v2/service/kms", []string{"account", "admin", "challenge", "enrol", "policy", "recover", "sweep", "verify"}},
+	{"github.com/aws/aws-sdk-go-v2/service/sesv2", []string{"challenge", "enrol", "publish"}},
+	{"github.com/aws/aws-sdk-go-v2/service/eventbridge", []string{"publish"}},
+	{"github.com/aws/aws-sdk-go-v2/config", nil}, // it would read files, the environment and the metadata service
 }
 
 // overburdened reports which functions link a module that they don't use. The listing has a line for each function, with its

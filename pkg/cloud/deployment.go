@@ -11,23 +11,25 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"countersign/pkg/api"
 	"countersign/pkg/apikey"
 	"countersign/pkg/mfa"
+	"countersign/pkg/store"
 	"countersign/pkg/store/dynamo"
 )
+
+// Attempts is how many attempts there are at a request that may be repeated.
+const Attempts = 3
 
 // How long things may take. A function's own time-out must be longer than callTime; the template gives it functionTime.
 const (
 	functionTime = 10 * time.Second
 	callTime     = 8 * time.Second         // of one call at the door, whatever it waits for
-	attemptTime  = 1500 * time.Millisecond // of one attempt at the table, KMS or EventBridge
-	attempts     = 3                       // at the same
+	attemptTime  = 1500 * time.Millisecond // of one attempt at a request that may be repeated
 	longestPause = 200 * time.Millisecond  // before another attempt
-	mailTime     = 4 * time.Second         // of one attempt at SES
+	messageTime  = 4 * time.Second         // of one attempt at handing over a message
 	warmTime     = 3 * time.Second         // of what is made ready before the first call
 )
 
@@ -35,16 +37,20 @@ const (
 //
 //	AWS_REGION                        set by Lambda, as are AWS_ACCESS_KEY_ID,
 //	                                  AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN
+//	AWS_USE_FIPS_ENDPOINT             if true, Amazon is called at its endpoints with FIPS 140 cryptography
 //	COUNTERSIGN_TABLE                 name of the table
-//	COUNTERSIGN_KMS_KEY               id or ARN of the KMS key that wraps the key ring
 //	COUNTERSIGN_ISSUER                base URL of the deployment, without a slash at its end
 //	COUNTERSIGN_SENDER_NAME           name that messages come from; else Countersign
 //	COUNTERSIGN_RP_ID                 the RP ID of security keys and passkeys: the domain of the pages that use
 //	                                  them, or a domain above it. Without it they aren't offered
-//	COUNTERSIGN_SENDER                address that messages come from (Mail)
-//	COUNTERSIGN_SES_CONFIGURATION_SET SES configuration set; may be missing (Mail)
-//	COUNTERSIGN_BUS                   name or ARN of the event bus (Bus)
-//	COUNTERSIGN_ROUTINE_EVENTS        true: routine events go on the bus too (Bus)
+//
+// by the packages below this one,
+//
+//	COUNTERSIGN_KMS_KEY               id or ARN of the KMS key that wraps the key ring (keyring)
+//	COUNTERSIGN_SENDER                address that messages come from (email)
+//	COUNTERSIGN_SES_CONFIGURATION_SET SES configuration set; may be missing (email)
+//	COUNTERSIGN_BUS                   name or ARN of the event bus (eventbus)
+//	COUNTERSIGN_ROUTINE_EVENTS        true: routine events go on the bus too (eventbus)
 //
 // and, for playing a deployment on one machine,
 //
@@ -55,23 +61,23 @@ const (
 //	COUNTERSIGN_CLOCK_OFFSET          seconds by which the service's clock is ahead; refused unless the
 //	                                  table is at such an address
 //
-// Those with a method in brackets are read when it is called. A Deployment is made by Serve, Stream or Schedule, for the
-// function that they are given.
+// A setting is read when something is made that needs it. Serve, Stream and Schedule make a Deployment for the function that
+// they are given.
 type Deployment struct {
 	step        string
 	environment func(string) string
 	out         *output
 	log         *slog.Logger
-	wall        func() time.Time // this machine's clock, which requests are signed by
+	wall        func() time.Time // this machine's clock
 	now         func() time.Time // the service's
 
 	region string
 	signer aws.Credentials
-	http   *http.Client // for what may be asked again
+	fips   fips
+	http   *http.Client // for requests that may be repeated
 	faults []fault
 
 	table   *dynamo.Table // nil until it is asked for, as are
-	keys    *Keys
 	filters *apikey.FilterKeeper
 	ready   []readiness
 }
@@ -82,34 +88,48 @@ type readiness struct {
 	get  func(context.Context) error
 }
 
-// open reads what every function needs.
-func open(step string, environment func(string) string, out io.Writer) *Deployment {
-	d := &Deployment{step: step, environment: environment, out: &output{w: out}, wall: time.Now}
-	d.log = newLog(d.out).With("step", step)
+// A Process has what the process of a function finds when it starts.
+type Process struct {
+	Step        string                   // the name of the function
+	Environment func(name string) string // returns a variable of the environment, as os.Getenv does
+	Output      io.Writer                // gets log lines and metrics
+	Now         func() time.Time         // the clock of the service; if nil, that of this machine with COUNTERSIGN_CLOCK_OFFSET
+}
+
+// Open reads the settings that every function needs. It doesn't fail if one is wrong: Serve, Stream and Schedule, which call
+// it themselves, say so when the function starts, and answer every call as unavailable.
+func Open(p Process) *Deployment {
+	d := &Deployment{step: p.Step, environment: p.Environment, out: &output{w: p.Output}, wall: time.Now, now: p.Now}
+	d.log = newLog(d.out).With("step", d.step)
 	offset := d.clockOffset()
-	// Without the monotonic reading, which stands still while Lambda keeps the process frozen.
-	d.now = func() time.Time { return d.wall().Round(0).Add(offset) }
-	d.region = d.setting("AWS_REGION", "a region such as eu-central-1", word("-"))
+	if d.now == nil {
+		// Without the monotonic reading, which stands still while Lambda keeps the process frozen.
+		d.now = func() time.Time { return d.wall().Round(0).Add(offset) }
+	}
+	d.region = d.Setting("AWS_REGION", "a region such as eu-central-1", Word("-"))
 	d.signer = d.credentials()
+	d.fips = d.Optional("AWS_USE_FIPS_ENDPOINT", "true or false", Truth) == "true"
 	d.http = &http.Client{Transport: newTransport(), Timeout: attemptTime, CheckRedirect: stay}
 	return d
 }
+
+// Now returns the time of the service.
+func (d *Deployment) Now() time.Time { return d.now() }
 
 // Door is how the function's HTTP door behaves.
 func (d *Deployment) Door() api.Options {
 	return api.Options{Timeout: callTime, Now: d.now, Log: d.log}
 }
 
-// Service is the domain on this deployment's table and keys. It has no Mail and no Bus: who needs them sets them, to Mail
-// and Bus.
+// Service makes the domain on the table of this deployment. Its Keys, Mail and Bus are not set. A function that needs them sets
+// them to what the packages keyring, email and eventbus make of the Deployment.
 func (d *Deployment) Service() *mfa.Service {
 	return &mfa.Service{
-		Store:  d.store(),
+		Store:  d.Store(),
 		Filter: d.filter(),
-		Keys:   d.Keys(),
 		Now:    d.now,
-		Issuer: d.setting("COUNTERSIGN_ISSUER", "an https URL without a slash at its end", issuerURL),
-		Sender: d.optional("COUNTERSIGN_SENDER_NAME", "one line of text", line),
+		Issuer: d.Setting("COUNTERSIGN_ISSUER", "an https URL without a slash at its end", issuerURL),
+		Sender: d.Optional("COUNTERSIGN_SENDER_NAME", "one line of text", Line),
 		Log:    d.log,
 
 		RelyingParty: d.relyingParty(),
@@ -118,7 +138,7 @@ func (d *Deployment) Service() *mfa.Service {
 
 // relyingParty is what authenticators know the deployment as.
 func (d *Deployment) relyingParty() mfa.RelyingParty {
-	id := d.optional("COUNTERSIGN_RP_ID", "a domain such as acme.example", domain)
+	id := d.Optional("COUNTERSIGN_RP_ID", "a domain such as acme.example", domain)
 	return mfa.RelyingParty{ID: id, Name: cmp.Or(d.environment("COUNTERSIGN_SENDER_NAME"), "Countersign")}
 }
 
@@ -137,75 +157,36 @@ func (d *Deployment) Passkeys(make func(mfa.RelyingParty) (mfa.Passkeys, error))
 	return ceremonies
 }
 
-// Keys is the keeper of the deployment's key ring. Serve has it ready before the first call.
-func (d *Deployment) Keys() *Keys {
-	if d.keys == nil {
-		key := d.setting("COUNTERSIGN_KMS_KEY", "the id or ARN of a KMS key", word(":/_-"))
-		d.keys = &Keys{store: d.store(), master: masterKey{d.service("kms", "COUNTERSIGN_KMS_ENDPOINT"), key}, now: d.now}
-		d.ready = append(d.ready, readiness{"key ring", func(ctx context.Context) error { _, err := d.keys.Ring(ctx); return err }})
-	}
-	return d.keys
+// Prepare makes Serve call get before the first call of the function, side by side with all else that is prepared. An error of
+// get is logged with the name that what gives, and nothing else follows from it: the first call has to try again.
+func (d *Deployment) Prepare(what string, get func(context.Context) error) {
+	d.ready = append(d.ready, readiness{what, get})
 }
 
 // PublishedKeys reads the public keys of the deployment, for api.Pages. It needs neither the key ring nor KMS.
 func (d *Deployment) PublishedKeys() func(context.Context) ([]byte, error) {
-	table := d.store()
-	d.ready = append(d.ready, readiness{"published keys", func(ctx context.Context) error { _, err := mfa.PublishedKeys(ctx, table); return err }})
+	table := d.Store()
+	d.Prepare("published keys", func(ctx context.Context) error { _, err := mfa.PublishedKeys(ctx, table); return err })
 	return func(ctx context.Context) ([]byte, error) { return mfa.PublishedKeys(ctx, table) }
 }
 
 // filter is the keeper of the filter of the deployment's bearers. Serve has it ready before the first call, too.
 func (d *Deployment) filter() *apikey.FilterKeeper {
 	if d.filters == nil {
-		d.filters = &apikey.FilterKeeper{Store: d.store()}
-		d.ready = append(d.ready, readiness{"filter key", func(ctx context.Context) error { _, err := d.filters.Filter(ctx); return err }})
+		d.filters = &apikey.FilterKeeper{Store: d.Store()}
+		d.Prepare("filter key", func(ctx context.Context) error { _, err := d.filters.Filter(ctx); return err })
 	}
 	return d.filters
 }
 
-func (d *Deployment) store() *dynamo.Table {
+// Store returns the table of the deployment.
+func (d *Deployment) Store() store.Store {
 	if d.table == nil {
-		o := dynamodb.Options{
-			Region:      d.region,
-			Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return d.signer, nil }),
-			HTTPClient:  d.http,
-			Retryer: retry.NewStandard(func(o *retry.StandardOptions) {
-				o.MaxAttempts = attempts
-				o.Backoff = retry.BackoffDelayerFunc(func(attempt int, _ error) (time.Duration, error) { return pauseBefore(attempt), nil })
-			}),
-		}
-		if local := d.endpoint("COUNTERSIGN_DYNAMODB_ENDPOINT"); local != "" {
-			o.BaseEndpoint = &local
-		}
-		name := d.setting("COUNTERSIGN_TABLE", "the name of a table", word("_.-"))
-		d.table = dynamo.New(dynamo.Options{Client: dynamodb.New(o), Table: name, Now: d.now})
+		name := d.Setting("COUNTERSIGN_TABLE", "the name of a table", Word("_.-"))
+		client := dynamodb.NewFromConfig(d.Amazon("COUNTERSIGN_DYNAMODB_ENDPOINT"))
+		d.table = dynamo.New(dynamo.Options{Client: client, Table: name, Now: d.now})
 	}
 	return d.table
-}
-
-// service is one of Amazon's, by the name that requests to it are signed for.
-func (d *Deployment) service(name, endpointSetting string) service {
-	s := service{
-		client: d.http, name: name, region: d.region, signer: d.signer, now: d.wall,
-		endpoint: d.endpoint(endpointSetting), attempts: attempts, again: passing,
-	}
-	if s.endpoint == "" {
-		s.endpoint = amazonEndpoint(name, d.region)
-	}
-	return s
-}
-
-// amazonEndpoint is where a region has a service.
-// https://docs.aws.amazon.com/general/latest/gr/rande.html
-func amazonEndpoint(name, region string) string {
-	host, domain := name, "amazonaws.com"
-	if name == "ses" {
-		host = "email"
-	}
-	if strings.HasPrefix(region, "cn-") {
-		domain = "amazonaws.com.cn"
-	}
-	return "https://" + host + "." + region + "." + domain
 }
 
 // broken tells of each setting that is missing or malformed, in the log, and answers what to say to whoever calls.

@@ -1,4 +1,4 @@
-package cloud
+package cloud_test
 
 import (
 	"context"
@@ -12,8 +12,13 @@ import (
 	"testing"
 	"time"
 
+	"countersign/infra/amazon"
+	"countersign/infra/amazon/amazontest"
 	"countersign/pkg/api"
 	"countersign/pkg/apikey"
+	"countersign/pkg/cloud"
+	"countersign/pkg/cloud/email"
+	"countersign/pkg/cloud/keyring"
 	"countersign/pkg/mfa"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
@@ -21,45 +26,65 @@ import (
 	"countersign/pkg/store/dynamo/stream"
 )
 
+// newWorldWithTable has a table of its own on DynamoDB Local too.
+func newWorldWithTable(t testing.TB) world { return world{amazontest.NewWithTable(t)} }
+
+// newKey makes an API key of every scope.
+func (w world) newKey(t testing.TB) seal.Secret {
+	t.Helper()
+	d := w.open()
+	key, err := (&apikey.Registry{Store: d.Store(), Now: d.Now}).Create(t.Context(), apikey.Grant{Client: "web", Scopes: apikey.Scopes()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// ringOf is the key ring that a keeper gives.
+func ringOf(t testing.TB, keys *keyring.Keeper) *seal.Ring {
+	t.Helper()
+	ring, err := keys.Ring(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ring
+}
+
+// policy builds the function, as its main does.
+func policy(d *cloud.Deployment) http.Handler {
+	s := d.Service()
+	s.Keys = keyring.Of(d)
+	return api.New(d.Door(), api.Policy(s))
+}
+
 // invoke calls a function as API Gateway would.
 func invoke(t testing.TB, h interface {
 	Invoke(context.Context, []byte) ([]byte, error)
-}, method, path, bearer, body string) proxyResponse {
+}, method, path, bearer, body string) cloud.ProxyResponse {
 	t.Helper()
 	headers := map[string]string{"content-type": "application/json", "authorization": "Bearer " + bearer}
 	if method == "PUT" {
 		headers["if-match"] = `"0"`
 	}
-	out, err := h.Invoke(t.Context(), payload(t, method, path, headers, body))
+	out, err := h.Invoke(t.Context(), cloud.Payload(t, method, path, headers, body))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var res proxyResponse
+	var res cloud.ProxyResponse
 	decodeJSON(t, out, &res)
 	return res
 }
 
 func TestASignInGoesThroughTheFunctionsAndItsEventsOntoTheBus(t *testing.T) {
 	w := newWorldWithTable(t)
-	w.env["COUNTERSIGN_ROUTINE_EVENTS"] = "true"
-	w.amazon.answer = func(q asked) (int, string) {
-		if strings.Contains(q.Target, "PutEvents") {
-			return takes(nil)(q)
-		}
-		return 200, "{}"
-	}
-	challenge := w.open().serve(func(d *Deployment) http.Handler {
+	w.Env["COUNTERSIGN_ROUTINE_EVENTS"] = "true"
+	challenge := w.open().Serving(func(d *cloud.Deployment) http.Handler {
 		s := d.Service()
-		s.Mail = d.Mail()
+		s.Keys, s.Mail = keyring.Of(d), email.Of(d)
 		return api.New(d.Door(), api.Challenge(s))
 	})
-	d := w.open()
-	key, err := (&apikey.Registry{Store: d.store(), Now: d.now}).Create(t.Context(), apikey.Grant{Client: "web", Scopes: apikey.Scopes()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	policy := w.open().serve(func(d *Deployment) http.Handler { return api.New(d.Door(), api.Policy(d.Service())) })
-	if res := invoke(t, policy, "PUT", "/v1/orgs/acme/policy", key.Reveal(), `{"profile":"kls"}`); res.StatusCode != 200 {
+	key := w.newKey(t)
+	if res := invoke(t, w.open().Serving(policy), "PUT", "/v1/orgs/acme/policy", key.Reveal(), `{"profile":"kls"}`); res.StatusCode != 200 {
 		t.Fatalf("got %d %s, want 200", res.StatusCode, res.Body)
 	}
 	started := invoke(t, challenge, "POST", "/v1/challenges", key.Reveal(),
@@ -69,17 +94,21 @@ func TestASignInGoesThroughTheFunctionsAndItsEventsOntoTheBus(t *testing.T) {
 	}
 	var answer struct{ Challenge struct{ ID string } }
 	decodeJSON(t, []byte(started.Body), &answer)
-	code := sentCode(t, w)
+	sent, there := w.LastMessage("bob@example.com")
+	code := sent.Code()
+	if !there || code == "" {
+		t.Fatalf("got %+v, want a message with a code", sent)
+	}
 	path := "/v1/challenges/" + answer.Challenge.ID + "/verify"
-	verified := invoke(t, w.open().serve(verify), "POST", path, key.Reveal(), `{"code":"`+code+`"}`)
-	again := invoke(t, w.open().serve(verify), "POST", path, key.Reveal(), `{"code":"`+code+`"}`)
+	verified := invoke(t, w.open().Serving(verify), "POST", path, key.Reveal(), `{"code":"`+code+`"}`)
+	again := invoke(t, w.open().Serving(verify), "POST", path, key.Reveal(), `{"code":"`+code+`"}`)
 	if verified.StatusCode != 200 || again.StatusCode == 200 {
 		t.Fatalf("got %d %s, then %d, want one success", verified.StatusCode, verified.Body, again.StatusCode)
 	}
 
-	publisher := w.open().stream(publish)
-	poller := stream.New(stream.Options{Client: stream.LocalClient(w.env["COUNTERSIGN_DYNAMODB_ENDPOINT"]), Table: w.env["COUNTERSIGN_TABLE"]})
-	err = poller.Deliver(t.Context(), 10, func(ctx context.Context, records []store.Record) error {
+	publisher := w.open().Streaming(publish)
+	poller := stream.New(stream.Options{Client: stream.LocalClient(w.Env["COUNTERSIGN_DYNAMODB_ENDPOINT"]), Table: w.Env["COUNTERSIGN_TABLE"]})
+	err := poller.Deliver(t.Context(), 10, func(ctx context.Context, records []store.Record) error {
 		out, err := publisher.Invoke(ctx, streamPayload(records))
 		if err == nil && string(out) != `{"batchItemFailures":[]}` {
 			t.Errorf("got %s, want no failures", out)
@@ -90,17 +119,8 @@ func TestASignInGoesThroughTheFunctionsAndItsEventsOntoTheBus(t *testing.T) {
 		t.Fatal(err)
 	}
 	var kinds []string
-	for _, q := range w.amazon.requests() {
-		if !strings.Contains(q.Target, "PutEvents") {
-			continue
-		}
-		var in struct {
-			Entries []struct{ Source, DetailType string }
-		}
-		decodeJSON(t, q.Body, &in)
-		for _, e := range in.Entries {
-			kinds = append(kinds, e.DetailType)
-		}
+	for _, e := range w.Events() {
+		kinds = append(kinds, e.DetailType)
 	}
 	for _, want := range []string{mfa.ChallengeStarted, mfa.ChallengeVerified} {
 		if !slices.Contains(kinds, want) {
@@ -108,29 +128,10 @@ func TestASignInGoesThroughTheFunctionsAndItsEventsOntoTheBus(t *testing.T) {
 		}
 	}
 	for _, secret := range []string{code, "bob", key.Reveal(), answer.Challenge.ID, "192.0.2.1"} {
-		if strings.Contains(w.log.String(), secret) {
+		if strings.Contains(w.Log.String(), secret) {
 			t.Errorf("the log has %q", secret)
 		}
 	}
-}
-
-// sentCode is the code in the message that SES got last.
-func sentCode(t testing.TB, w *world) string {
-	t.Helper()
-	for _, q := range slices.Backward(w.amazon.requests()) {
-		var in sendEmail
-		if q.Path != "/v2/email/outbound-emails" {
-			continue
-		}
-		decodeJSON(t, q.Body, &in)
-		for line := range strings.Lines(in.Content.Simple.Body.Text.Data) {
-			if line = strings.TrimSpace(line); len(line) == 6 && strings.Trim(line, "0123456789") == "" {
-				return line
-			}
-		}
-	}
-	t.Fatal("no code was sent")
-	return ""
 }
 
 // streamPayload is what Lambda would send of records.
@@ -151,39 +152,35 @@ func streamPayload(records []store.Record) []byte {
 
 func TestTheRingIsReadyBeforeTheFirstCall(t *testing.T) {
 	w := newWorldWithTable(t)
-	d := w.open()
-	key, err := (&apikey.Registry{Store: d.store(), Now: d.now}).Create(t.Context(), apikey.Grant{Client: "web", Scopes: apikey.Scopes()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	h := w.open().serve(verify)
-	if got, want := w.amazon.targets(), "GenerateDataKey"; got != want {
+	key := w.newKey(t)
+	h := w.open().Serving(verify)
+	if got, want := w.Operations(), "GenerateDataKey"; got != want {
 		t.Errorf("got %q asked of KMS at the start, want %s", got, want)
 	}
 	path := "/v1/challenges/" + seal.ID("ch_", make([]byte, 32)) + "/verify"
 	if res := invoke(t, h, "POST", path, key.Reveal(), `{"code":"123456"}`); res.StatusCode != 404 {
 		t.Errorf("got %d %s, want 404: there is no such challenge", res.StatusCode, res.Body)
 	}
-	if got := len(w.amazon.requests()); got != 1 {
+	if got := len(w.Requests()); got != 1 {
 		t.Errorf("got %d requests to KMS, want the one at the start", got)
 	}
 }
 
-func pages(d *Deployment) http.Handler { return api.New(d.Door(), api.Pages(d.PublishedKeys())) }
+func pages(d *cloud.Deployment) http.Handler { return api.New(d.Door(), api.Pages(d.PublishedKeys())) }
 
 func TestPagesReadsThePublishedKeysAndNeitherTheRingNorKMS(t *testing.T) {
 	w := newWorldWithTable(t)
-	delete(w.env, "COUNTERSIGN_KMS_KEY")
-	h := w.open().serve(pages)
+	delete(w.Env, "COUNTERSIGN_KMS_KEY")
+	h := w.open().Serving(pages)
 	both := []string{"/health", "/.well-known/jwks.json"}
 	for _, path := range both {
 		if res := invoke(t, h, "GET", path, "", ""); res.StatusCode != 503 {
 			t.Errorf("%s, before there is a ring: got %d %s, want 503", path, res.StatusCode, res.Body)
 		}
 	}
-	w.env["COUNTERSIGN_KMS_KEY"] = w.amazon.kms.id
-	keys := w.open().Keys()
-	w.amazon.kms.broken = false
+	w.Env["COUNTERSIGN_KMS_KEY"] = amazon.KeyARN
+	keys := keyring.Of(w.open())
+	w.Break(amazon.KMS, false)
 	for _, change := range []func() error{
 		func() error { _, err := keys.Ring(t.Context()); return err },
 		func() error { return keys.Rotate(t.Context()) },
@@ -191,7 +188,7 @@ func TestPagesReadsThePublishedKeysAndNeitherTheRingNorKMS(t *testing.T) {
 		if err := change(); err != nil {
 			t.Fatal(err)
 		}
-		w.amazon.kms.broken = true
+		w.Break(amazon.KMS, true)
 		for _, path := range both {
 			if res := invoke(t, h, "GET", path, "", ""); res.StatusCode != 200 {
 				t.Errorf("%s: got %d %s, want 200", path, res.StatusCode, res.Body)
@@ -200,7 +197,7 @@ func TestPagesReadsThePublishedKeysAndNeitherTheRingNorKMS(t *testing.T) {
 		if got, want := invoke(t, h, "GET", both[1], "", "").Body, string(ringOf(t, keys).JWKS()); got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
-		w.amazon.kms.broken = false
+		w.Break(amazon.KMS, false)
 	}
 }
 
@@ -224,22 +221,22 @@ func (m *meeting) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func TestTheFilterKeyIsReadBesideTheRingAndAMadeUpBearerReadsNothing(t *testing.T) {
 	w := newWorldWithTable(t)
-	ringOf(t, w.open().Keys())
-	for name, step := range map[string]func(*Deployment) http.Handler{
+	ringOf(t, keyring.Of(w.open()))
+	for name, step := range map[string]func(*cloud.Deployment) http.Handler{
 		"verify": verify,
-		"policy": func(d *Deployment) http.Handler { return api.New(d.Door(), api.Policy(d.Service())) },
+		"policy": policy,
 	} {
 		d := w.open()
-		met := &meeting{tries: tries{RoundTripper: d.http.Transport}, all: make(chan struct{})}
-		d.http.Transport = met
-		h := d.serve(step)
+		met := &meeting{tries: tries{RoundTripper: d.HTTP().Transport}, all: make(chan struct{})}
+		d.HTTP().Transport = met
+		h := d.Serving(step)
 		select {
 		case <-met.all:
 		default:
 			t.Errorf("%s: the two were not read side by side", name)
 			continue
 		}
-		w.at = w.at.Add(seal.RingAge + time.Minute) // the ring is old, and would be read again
+		w.At = w.At.Add(seal.RingAge + time.Minute) // the ring is old, and would be read again
 		asked := met.n.Load()
 		for _, prefix := range []string{seal.APIKey, seal.ChallengeToken} {
 			bearer := seal.NewFilter().NewBearer(prefix, make([]byte, 48)).Reveal()
@@ -262,11 +259,11 @@ func TestTheFilterKeyIsReadBesideTheRingAndAMadeUpBearerReadsNothing(t *testing.
 
 func TestAFunctionThatStartsWithoutItsTableLetsNobodyInUntilItIsBack(t *testing.T) {
 	w := newWorldWithTable(t)
-	back := w.env["COUNTERSIGN_DYNAMODB_ENDPOINT"]
-	w.env["COUNTERSIGN_DYNAMODB_ENDPOINT"] = closedPort(t)
+	back := w.Env["COUNTERSIGN_DYNAMODB_ENDPOINT"]
+	w.Env["COUNTERSIGN_DYNAMODB_ENDPOINT"] = amazontest.ClosedPort(t)
 	d := w.open()
-	h := d.serve(verify)
-	try := func() proxyResponse {
+	h := d.Serving(verify)
+	try := func() cloud.ProxyResponse {
 		path, madeUp := "/v1/challenges/"+seal.ID("ch_", make([]byte, 32))+"/verify", seal.NewFilter().NewBearer(seal.APIKey, make([]byte, 33))
 		return invoke(t, h, "POST", path, madeUp.Reveal(), `{"code":"123456"}`)
 	}
@@ -274,11 +271,11 @@ func TestAFunctionThatStartsWithoutItsTableLetsNobodyInUntilItIsBack(t *testing.
 		t.Errorf("without the table: got %d %s, want 503", res.StatusCode, res.Body)
 	}
 	for _, what := range []string{"key ring", "filter key"} {
-		if !strings.Contains(w.log.String(), "the "+what+" could not be had at the start") {
-			t.Errorf("the log doesn't say so of the %s: %s", what, w.log.String())
+		if !strings.Contains(w.Log.String(), "the "+what+" could not be had at the start") {
+			t.Errorf("the log doesn't say so of the %s: %s", what, w.Log.String())
 		}
 	}
-	d.filters.Store = dynamo.New(dynamo.Options{Client: dynamo.LocalClient(back), Table: w.env["COUNTERSIGN_TABLE"], Now: d.now})
+	d.Filters().Store = dynamo.New(dynamo.Options{Client: dynamo.LocalClient(back), Table: w.Env["COUNTERSIGN_TABLE"], Now: d.Now})
 	if res := try(); res.StatusCode != 401 {
 		t.Errorf("with the table: got %d %s, want 401", res.StatusCode, res.Body)
 	}
@@ -309,66 +306,78 @@ func TestARequestToTheTableIsTriedAFewTimesWithinBounds(t *testing.T) {
 	} {
 		s := httptest.NewServer(test.answer)
 		w := newWorld(t)
-		w.env["COUNTERSIGN_DYNAMODB_ENDPOINT"] = s.URL
+		w.Env["COUNTERSIGN_DYNAMODB_ENDPOINT"] = s.URL
 		d := w.open()
-		if d.http.Timeout != attemptTime {
-			t.Errorf("got a time-out of %s for each attempt, want %s", d.http.Timeout, attemptTime)
+		if d.HTTP().Timeout != cloud.AttemptTime {
+			t.Errorf("got a time-out of %s for each attempt, want %s", d.HTTP().Timeout, cloud.AttemptTime)
 		}
-		count := &tries{RoundTripper: d.http.Transport}
-		d.http.Transport, d.http.Timeout = count, test.timeout
-		_, err := store.GetOne(t.Context(), d.store(), ringKey)
+		count := &tries{RoundTripper: d.HTTP().Transport}
+		d.HTTP().Transport, d.HTTP().Timeout = count, test.timeout
+		_, err := store.GetOne(t.Context(), d.Store(), mfa.PublishedKeysAt)
 		s.Close()
-		if got := count.n.Load(); err == nil || got != attempts {
-			t.Errorf("%s: got %v after %d tries, want an error after %d", name, err, got, attempts)
+		if got := count.n.Load(); err == nil || got != cloud.Attempts {
+			t.Errorf("%s: got %v after %d tries, want an error after %d", name, err, got, cloud.Attempts)
 		}
 	}
 }
 
+// fixed is a store that has one body under every key.
+type fixed struct {
+	store.Store
+	body []byte
+}
+
+func (f *fixed) Get(_ context.Context, keys ...store.Key) (items []store.Item, err error) {
+	for _, key := range keys {
+		items = append(items, store.Item{Key: key, Version: "v", Body: f.body})
+	}
+	return items, nil
+}
+
 func TestARunSweepsAndTendsTheRingAndOneFailingLeavesTheOther(t *testing.T) {
 	w := newWorldWithTable(t)
-	run := func(d *Deployment) Job { return d.Sweep(d.Service()) }
-	if _, err := w.open().schedule(run).Invoke(t.Context(), []byte(`{"any":"payload"}`)); err != nil {
+	if _, err := w.open().Scheduling(sweep).Invoke(t.Context(), []byte(`{"any":"payload"}`)); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{`"message":"swept"`, `"message":"the key ring was changed"`} {
-		if !strings.Contains(w.log.String(), want) {
-			t.Errorf("the log has no %s: %s", want, w.log.String())
+		if !strings.Contains(w.Log.String(), want) {
+			t.Errorf("the log has no %s: %s", want, w.Log.String())
 		}
 	}
-	w.at = w.at.Add(rotateEvery)
-	w.amazon.kms.broken = true
-	w.log.Reset()
-	if _, err := w.open().schedule(run).Invoke(t.Context(), nil); err == nil {
+	w.At = w.At.Add(30 * 24 * time.Hour)
+	w.Break(amazon.KMS, true)
+	w.Log.Reset()
+	if _, err := w.open().Scheduling(sweep).Invoke(t.Context(), nil); err == nil {
 		t.Error("without KMS: the run did not fail, although the ring was due")
 	}
-	if !strings.Contains(w.log.String(), `"message":"swept"`) {
-		t.Errorf("without KMS nothing was swept: %s", w.log.String())
+	if !strings.Contains(w.Log.String(), `"message":"swept"`) {
+		t.Errorf("without KMS nothing was swept: %s", w.Log.String())
 	}
-	w.amazon.kms.broken = false
-	w.log.Reset()
-	broken := func(d *Deployment) Job {
-		s := d.Service()
-		s.Store = &fixed{body: []byte("{}")}
-		return d.Sweep(s)
+	w.Break(amazon.KMS, false)
+	w.Log.Reset()
+	broken := func(d *cloud.Deployment) cloud.Job {
+		s, keys := d.Service(), keyring.Of(d)
+		s.Store, s.Keys = &fixed{body: []byte("{}")}, keys
+		return d.Sweep(s, keys.Tend)
 	}
-	if _, err := w.open().schedule(broken).Invoke(t.Context(), nil); err == nil {
+	if _, err := w.open().Scheduling(broken).Invoke(t.Context(), nil); err == nil {
 		t.Error("a sweep that reads nonsense did not fail")
 	}
-	if !strings.Contains(w.log.String(), "the key ring was changed") {
-		t.Errorf("after the sweep failed the ring was not tended: %s", w.log.String())
+	if !strings.Contains(w.Log.String(), "the key ring was changed") {
+		t.Errorf("after the sweep failed the ring was not tended: %s", w.Log.String())
 	}
 }
 
 func TestASweepBeginsNoMoreWorkNearTheEndOfItsTime(t *testing.T) {
 	d := newWorld(t).open()
-	for left, want := range map[time.Duration]bool{time.Minute: true, sweepMargin / 2: false, -time.Second: false} {
-		ctx, cancel := context.WithDeadline(t.Context(), d.wall().Add(left))
-		if got := d.timeLeft(ctx); got != want {
+	for left, want := range map[time.Duration]bool{time.Minute: true, cloud.SweepMargin / 2: false, -time.Second: false} {
+		ctx, cancel := context.WithTimeout(t.Context(), left)
+		if got := d.TimeLeft(ctx); got != want {
 			t.Errorf("with %s left: got %v, want %v", left, got, want)
 		}
 		cancel()
 	}
-	if !d.timeLeft(t.Context()) {
+	if !d.TimeLeft(t.Context()) {
 		t.Error("without an end there is no time left")
 	}
 }

@@ -317,14 +317,14 @@ func TestAnAnswerIsCountedByStepAndCodeAndNothingElse(t *testing.T) {
 	h := d.serve(func(d *Deployment) http.Handler {
 		return api.New(d.Door(), api.Pages(func(context.Context) ([]byte, error) { return nil, io.EOF }))
 	})
-	w.log.Reset()
+	w.Log.Reset()
 	for _, path := range []string{"/problems/busy", "/health", "/private/ch_secret"} {
 		if _, err := h.Invoke(t.Context(), payload(t, "GET", path, nil, "")); err != nil {
 			t.Fatal(err)
 		}
 	}
 	var got []string
-	for line := range strings.Lines(w.log.String()) {
+	for line := range strings.Lines(w.Log.String()) {
 		if strings.Contains(line, "ch_secret") || strings.Contains(line, "192.0.2.1") {
 			t.Errorf("a line says who or where: %s", line)
 		}

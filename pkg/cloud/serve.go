@@ -21,18 +21,23 @@ type Deliver func(context.Context, []store.Record) error
 
 // Serve is the main of a function behind an HTTP API, until Lambda ends it: step is its name, and build makes its handler.
 func Serve(step string, build func(*Deployment) http.Handler) {
-	lambda.Start(open(step, os.Getenv, os.Stdout).serve(build))
+	lambda.Start(process(step).serve(build))
 }
 
 // Stream is the main of a function that gets the table's stream, in batches whose failures it tells apart
 // (ReportBatchItemFailures).
 func Stream(step string, build func(*Deployment) Deliver) {
-	lambda.Start(open(step, os.Getenv, os.Stdout).stream(build))
+	lambda.Start(process(step).stream(build))
 }
 
 // Schedule is the main of a function that a schedule runs.
 func Schedule(step string, build func(*Deployment) Job) {
-	lambda.Start(open(step, os.Getenv, os.Stdout).schedule(build))
+	lambda.Start(process(step).schedule(build))
+}
+
+// process opens the one that this is.
+func process(step string) *Deployment {
+	return Open(Process{Step: step, Environment: os.Getenv, Output: os.Stdout})
 }
 
 func (d *Deployment) serve(build func(*Deployment) http.Handler) lambda.Handler {

@@ -10,8 +10,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-// setting reads a setting that must be there, and be good. What it must be is told if it isn't; its value never is.
-func (d *Deployment) setting(name, mustBe string, good func(string) bool) string {
+// Setting reads a setting that must not be missing, and for which good must be true. Otherwise the function says at its start
+// what the setting must be. It never says the value.
+func (d *Deployment) Setting(name, mustBe string, good func(string) bool) string {
 	value := d.environment(name)
 	switch {
 	case value == "":
@@ -22,12 +23,12 @@ func (d *Deployment) setting(name, mustBe string, good func(string) bool) string
 	return value
 }
 
-// optional reads a setting that may be missing.
-func (d *Deployment) optional(name, mustBe string, good func(string) bool) string {
+// Optional reads a setting that may be missing. It returns an empty value then.
+func (d *Deployment) Optional(name, mustBe string, good func(string) bool) string {
 	if d.environment(name) == "" {
 		return ""
 	}
-	return d.setting(name, mustBe, good)
+	return d.Setting(name, mustBe, good)
 }
 
 // fault notes once what is wrong with a setting.
@@ -45,7 +46,7 @@ type fault struct{ name, what string }
 
 // endpoint reads where a service is to be reached instead of at Amazon.
 func (d *Deployment) endpoint(name string) string {
-	value := d.optional(name, "an http or https URL of this machine, by its loopback address or as "+dockerHost, localURL)
+	value := d.Optional(name, "an http or https URL of this machine, by its loopback address or as "+dockerHost, localURL)
 	if value != "" && !d.onDevelopersMachine() {
 		d.fault(name, "is refused: this function doesn't run under the SAM command line on a developer's machine")
 		return ""
@@ -68,9 +69,9 @@ const dockerHost = "host.docker.internal"
 // credentials reads what Lambda gives a function.
 func (d *Deployment) credentials() aws.Credentials {
 	return aws.Credentials{
-		AccessKeyID:     d.setting("AWS_ACCESS_KEY_ID", "an access key id", word("")),
-		SecretAccessKey: d.setting("AWS_SECRET_ACCESS_KEY", "a secret access key", word("/+=")),
-		SessionToken:    d.optional("AWS_SESSION_TOKEN", "a session token", word("/+=-_.")),
+		AccessKeyID:     d.Setting("AWS_ACCESS_KEY_ID", "an access key id", Word("")),
+		SecretAccessKey: d.Setting("AWS_SECRET_ACCESS_KEY", "a secret access key", Word("/+=")),
+		SessionToken:    d.Optional("AWS_SESSION_TOKEN", "a session token", Word("/+=-_.")),
 	}
 }
 
@@ -78,7 +79,7 @@ func (d *Deployment) credentials() aws.Credentials {
 // it would reopen what has expired.
 func (d *Deployment) clockOffset() time.Duration {
 	const name = "COUNTERSIGN_CLOCK_OFFSET"
-	value := d.optional(name, "a whole number of seconds", func(v string) bool {
+	value := d.Optional(name, "a whole number of seconds", func(v string) bool {
 		_, err := strconv.ParseInt(v, 10, 32)
 		return err == nil
 	})
@@ -131,8 +132,8 @@ func bare(u *url.URL) bool {
 	return u.User == nil && u.RawQuery == "" && !u.ForceQuery && u.Fragment == "" && u.Opaque == ""
 }
 
-// word gives what reports whether all of a value is letters, digits and those of more.
-func word(more string) func(string) bool {
+// Word returns a function that reports whether a value consists of ASCII letters, digits and the characters in more.
+func Word(more string) func(string) bool {
 	return func(v string) bool {
 		return len(v) <= 4096 && !strings.ContainsFunc(v, func(c rune) bool {
 			return !('A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || strings.ContainsRune(more, c))
@@ -150,8 +151,10 @@ func domain(v string) bool {
 	return len(v) <= 253
 }
 
-func line(v string) bool {
+// Line reports whether a value is one line of text, of at most 200 bytes.
+func Line(v string) bool {
 	return len(v) <= 200 && !strings.ContainsFunc(v, func(c rune) bool { return c < ' ' || c == 0x7f })
 }
 
-func truth(v string) bool { return v == "true" || v == "false" }
+// Truth reports whether a value is true or false.
+func Truth(v string) bool { return v == "true" || v == "false" }

@@ -1,4 +1,4 @@
-package cloud
+package cloud_test
 
 import (
 	"context"
@@ -12,42 +12,71 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"countersign/infra/amazon/amazontest"
 	"countersign/pkg/api"
+	"countersign/pkg/cloud"
+	"countersign/pkg/cloud/email"
+	"countersign/pkg/cloud/eventbus"
+	"countersign/pkg/cloud/keyring"
 	"countersign/pkg/store"
 )
 
-func verify(d *Deployment) http.Handler { return api.New(d.Door(), api.Verify(d.Service())) }
+// A world is what the processes of a deployment find.
+type world struct{ *amazontest.World }
 
-func publish(d *Deployment) Deliver {
+// newWorld has everything but a table.
+func newWorld(t testing.TB) world { return world{amazontest.New(t)} }
+
+// process is one that starts.
+func (w world) process() cloud.Process {
+	return cloud.Process{Step: "verify", Environment: w.Getenv, Output: &w.Log, Now: w.Now}
+}
+
+func (w world) open() *cloud.Deployment { return cloud.Open(w.process()) }
+
+// verify builds the function, as its main does.
+func verify(d *cloud.Deployment) http.Handler {
 	s := d.Service()
-	s.Mail, s.Bus = d.Mail(), d.Bus()
+	s.Keys = keyring.Of(d)
+	return api.New(d.Door(), api.Verify(s))
+}
+
+// publish builds the function, as its main does.
+func publish(d *cloud.Deployment) cloud.Deliver {
+	s := d.Service()
+	s.Mail, s.Bus = email.Of(d), eventbus.Of(d)
 	return s.Publish
 }
 
-func faultNames(d *Deployment) []string {
-	var names []string
-	for _, f := range d.faults {
-		names = append(names, f.name)
+// sweep builds the function, as its main does.
+func sweep(d *cloud.Deployment) cloud.Job {
+	s, keys := d.Service(), keyring.Of(d)
+	s.Keys = keys
+	return d.Sweep(s, keys.Tend)
+}
+
+func decodeJSON(t testing.TB, b []byte, into any) {
+	t.Helper()
+	if err := json.Unmarshal(b, into); err != nil {
+		t.Fatalf("%v in %s", err, b)
 	}
-	return names
 }
 
 func TestWhatIsMissingIsNamedAndNothingElseIsAskedFor(t *testing.T) {
 	for _, test := range []struct {
-		build func(*Deployment)
+		build func(*cloud.Deployment)
 		want  string
 	}{
-		{func(d *Deployment) { verify(d) },
-			"AWS_REGION AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY COUNTERSIGN_TABLE COUNTERSIGN_KMS_KEY COUNTERSIGN_ISSUER"},
-		{func(d *Deployment) { publish(d) },
-			"AWS_REGION AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY COUNTERSIGN_TABLE COUNTERSIGN_KMS_KEY COUNTERSIGN_ISSUER " +
-				"COUNTERSIGN_SENDER COUNTERSIGN_BUS"},
+		{func(d *cloud.Deployment) { verify(d) },
+			"AWS_REGION AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY COUNTERSIGN_TABLE COUNTERSIGN_ISSUER COUNTERSIGN_KMS_KEY"},
+		{func(d *cloud.Deployment) { publish(d) },
+			"AWS_REGION AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY COUNTERSIGN_TABLE COUNTERSIGN_ISSUER COUNTERSIGN_SENDER COUNTERSIGN_BUS"},
 	} {
 		w := newWorld(t)
-		clear(w.env)
+		clear(w.Env)
 		d := w.open()
 		test.build(d)
-		if got := strings.Join(faultNames(d), " "); got != test.want {
+		if got := strings.Join(d.FaultNames(), " "); got != test.want {
 			t.Errorf("got faults of %s, want of %s", got, test.want)
 		}
 	}
@@ -55,14 +84,15 @@ func TestWhatIsMissingIsNamedAndNothingElseIsAskedFor(t *testing.T) {
 
 func TestAWholeConfigurationHasNoFault(t *testing.T) {
 	w := newWorld(t)
-	w.env["COUNTERSIGN_CLOCK_OFFSET"] = "-90"
-	w.env["COUNTERSIGN_SENDER_NAME"] = "Zoë’s bank"
-	w.env["COUNTERSIGN_SES_CONFIGURATION_SET"] = "mfa_set-1"
-	w.env["COUNTERSIGN_ROUTINE_EVENTS"] = "false"
+	w.Env["COUNTERSIGN_CLOCK_OFFSET"] = "-90"
+	w.Env["COUNTERSIGN_SENDER_NAME"] = "Zoë’s bank"
+	w.Env["COUNTERSIGN_SES_CONFIGURATION_SET"] = "mfa_set-1"
+	w.Env["COUNTERSIGN_ROUTINE_EVENTS"] = "false"
+	w.Env["AWS_USE_FIPS_ENDPOINT"] = "false"
 	d := w.open()
 	verify(d)
 	publish(d)
-	if got := faultNames(d); len(got) > 0 {
+	if got := d.FaultNames(); len(got) > 0 {
 		t.Errorf("got faults of %v, want none", got)
 	}
 }
@@ -70,6 +100,7 @@ func TestAWholeConfigurationHasNoFault(t *testing.T) {
 func TestAMalformedSettingIsRefused(t *testing.T) {
 	for name, values := range map[string][]string{
 		"AWS_REGION":                       {"eu-west-1/../x", "a.b"},
+		"AWS_USE_FIPS_ENDPOINT":            {"yes", "1", "TRUE"},
 		"COUNTERSIGN_TABLE":                {"my table", "a\nb"},
 		"COUNTERSIGN_KMS_KEY":              {"key id", `"`},
 		"COUNTERSIGN_ISSUER":               {"mfa.example.com", "http://mfa.example.com", "https://mfa.example.com/", "https://a:b@c", "https://a?b", "https://", "https://a#b"},
@@ -85,13 +116,14 @@ func TestAMalformedSettingIsRefused(t *testing.T) {
 	} {
 		for _, value := range values {
 			w := newWorld(t)
-			w.env[name] = value
+			w.Env[name] = value
 			d := w.open()
+			verify(d)
 			publish(d)
-			if got := faultNames(d); !slices.Equal(got, []string{name}) {
+			if got := d.FaultNames(); !slices.Equal(got, []string{name}) {
 				t.Errorf("%s=%q: got faults of %v, want of it alone", name, value, got)
 			}
-			if d.broken(); strings.Contains(w.log.String(), strings.Trim(value, `"`)) && len(value) > 4 {
+			if d.Broken(); strings.Contains(w.Log.String(), strings.Trim(value, `"`)) && len(value) > 4 {
 				t.Errorf("%s=%q: the log has the value", name, value)
 			}
 		}
@@ -104,28 +136,34 @@ func TestTheIssuerMayBePlainHTTPOnlyOnThisMachine(t *testing.T) {
 		"http://127.0.0.1:8081": true, "http://localhost:8081": true, "http://[::1]:1": true,
 		"http://localhost.example.com": false,
 	} {
-		if got := issuerURL(issuer); got != want {
-			t.Errorf("%s: got %v, want %v", issuer, got, want)
+		w := newWorld(t)
+		w.Env["COUNTERSIGN_ISSUER"] = issuer
+		d := w.open()
+		verify(d)
+		if got := len(d.FaultNames()) == 0; got != want {
+			t.Errorf("%s: got taken %v, want %v", issuer, got, want)
 		}
 	}
 }
 
 func TestTheClockIsMovedOnlyWhereTheTableIsOnThisMachine(t *testing.T) {
 	w := newWorld(t)
-	w.env["COUNTERSIGN_CLOCK_OFFSET"] = "3600"
-	d := open("verify", func(name string) string { return w.env[name] }, &w.log)
-	if ahead := d.now().Sub(d.wall()); ahead < 59*time.Minute || ahead > time.Hour {
+	w.Env["COUNTERSIGN_CLOCK_OFFSET"] = "3600"
+	real := w.process()
+	real.Now = nil
+	d := cloud.Open(real)
+	if ahead := time.Until(d.Now()); ahead < 59*time.Minute || ahead > time.Hour {
 		t.Errorf("got a clock ahead by %s, want an hour", ahead)
 	}
-	if now := d.now(); strings.Contains(now.String(), " m=") {
+	if now := d.Now(); strings.Contains(now.String(), " m=") {
 		t.Errorf("got %s, with a reading that stands still while the process is frozen", now)
 	}
-	delete(w.env, "COUNTERSIGN_DYNAMODB_ENDPOINT")
-	d = open("verify", func(name string) string { return w.env[name] }, &w.log)
-	if ahead := d.now().Sub(d.wall()); ahead > time.Second {
+	delete(w.Env, "COUNTERSIGN_DYNAMODB_ENDPOINT")
+	d = cloud.Open(real)
+	if ahead := time.Until(d.Now()); ahead > time.Second {
 		t.Errorf("off this machine: got a clock ahead by %s, want none", ahead)
 	}
-	if got, want := faultNames(d), []string{"COUNTERSIGN_CLOCK_OFFSET"}; !slices.Equal(got, want) {
+	if got, want := d.FaultNames(), []string{"COUNTERSIGN_CLOCK_OFFSET"}; !slices.Equal(got, want) {
 		t.Errorf("off this machine: got faults of %v, want of %v", got, want)
 	}
 }
@@ -151,16 +189,17 @@ func TestOnlyOnADevelopersMachineIsAFunctionPointedElsewhere(t *testing.T) {
 			for _, at := range []string{"http://127.0.0.1:8081", "https://[::1]:8081/path", "http://host.docker.internal:8081"} {
 				w := newWorld(t)
 				for _, e := range endpoints {
-					delete(w.env, e)
+					delete(w.Env, e)
 				}
-				w.env[name], w.env["AWS_SAM_LOCAL"], w.env["AWS_LAMBDA_LOG_STREAM_NAME"] = at, where.sam, where.stream
+				w.Env[name], w.Env["AWS_SAM_LOCAL"], w.Env["AWS_LAMBDA_LOG_STREAM_NAME"] = at, where.sam, where.stream
 				d := w.open()
+				verify(d)
 				publish(d)
 				want := []string{name}
 				if where.may {
 					want = nil
 				}
-				if got := faultNames(d); !slices.Equal(got, want) {
+				if got := d.FaultNames(); !slices.Equal(got, want) {
 					t.Errorf("%s, %s=%s: got faults of %v, want of %v", where.name, name, at, got, want)
 				}
 			}
@@ -170,43 +209,43 @@ func TestOnlyOnADevelopersMachineIsAFunctionPointedElsewhere(t *testing.T) {
 
 func TestADeployedFunctionThatIsPointedElsewhereAsksNobodyAnything(t *testing.T) {
 	w := newWorld(t)
-	w.env["AWS_LAMBDA_LOG_STREAM_NAME"] = "2026/11/30/[$LATEST]0123456789abcdef0123456789abcdef"
-	w.env["COUNTERSIGN_DYNAMODB_ENDPOINT"] = w.amazon.URL
-	w.env["COUNTERSIGN_CLOCK_OFFSET"] = "3600"
+	w.Env["AWS_LAMBDA_LOG_STREAM_NAME"] = "2026/11/30/[$LATEST]0123456789abcdef0123456789abcdef"
+	w.Env["COUNTERSIGN_DYNAMODB_ENDPOINT"] = w.URL
+	w.Env["COUNTERSIGN_CLOCK_OFFSET"] = "3600"
 	d := w.open()
-	out, err := d.serve(verify).Invoke(t.Context(), payload(t, "POST", "/v1/challenges/ch_x/verify", nil, "{}"))
+	out, err := d.Serving(verify).Invoke(t.Context(), cloud.Payload(t, "POST", "/v1/challenges/ch_x/verify", nil, "{}"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var res proxyResponse
+	var res cloud.ProxyResponse
 	if decodeJSON(t, out, &res); res.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("got %d %s, want 503", res.StatusCode, res.Body)
 	}
-	if got := w.amazon.requests(); len(got) > 0 {
+	if got := w.Requests(); len(got) > 0 {
 		t.Errorf("it asked for %v", got)
 	}
-	if got, want := strings.Join(faultNames(d), " "), "COUNTERSIGN_DYNAMODB_ENDPOINT COUNTERSIGN_CLOCK_OFFSET COUNTERSIGN_KMS_ENDPOINT"; got != want {
+	if got, want := strings.Join(d.FaultNames(), " "), "COUNTERSIGN_DYNAMODB_ENDPOINT COUNTERSIGN_CLOCK_OFFSET COUNTERSIGN_KMS_ENDPOINT"; got != want {
 		t.Errorf("got faults of %s, want of %s", got, want)
 	}
 }
 
 func TestAnUnconfiguredFunctionAnswersEveryCallAsUnavailable(t *testing.T) {
 	w := newWorld(t)
-	delete(w.env, "COUNTERSIGN_TABLE")
-	w.env["COUNTERSIGN_KMS_KEY"] = "not a key"
-	h := w.open().serve(verify)
-	if log := w.log.String(); !strings.Contains(log, `"setting":"COUNTERSIGN_TABLE"`) || !strings.Contains(log, `"setting":"COUNTERSIGN_KMS_KEY"`) {
+	delete(w.Env, "COUNTERSIGN_TABLE")
+	w.Env["COUNTERSIGN_KMS_KEY"] = "not a key"
+	h := w.open().Serving(verify)
+	if log := w.Log.String(); !strings.Contains(log, `"setting":"COUNTERSIGN_TABLE"`) || !strings.Contains(log, `"setting":"COUNTERSIGN_KMS_KEY"`) {
 		t.Errorf("the log at the start doesn't name both settings: %s", log)
 	}
 	for _, call := range []string{"POST /v1/challenges/ch_x/verify", "GET /", "DELETE /v1/orgs/x/users/y"} {
 		method, path, _ := strings.Cut(call, " ")
-		out, err := h.Invoke(t.Context(), edited(t, func(r *events.APIGatewayV2HTTPRequest) {
+		out, err := h.Invoke(t.Context(), cloud.Edited(t, func(r *events.APIGatewayV2HTTPRequest) {
 			r.RequestContext.HTTP.Method, r.RawPath, r.RawQueryString, r.Body = method, path, "user=%zz", "{}"
 		}))
 		if err != nil {
 			t.Fatal(err)
 		}
-		var res proxyResponse
+		var res cloud.ProxyResponse
 		var problem struct {
 			Code      string `json:"code"`
 			RequestID string `json:"request_id"`
@@ -221,27 +260,27 @@ func TestAnUnconfiguredFunctionAnswersEveryCallAsUnavailable(t *testing.T) {
 			t.Errorf("%s: the answer says what is wrong inside: %s", call, res.Body)
 		}
 	}
-	if len(w.amazon.requests()) > 0 {
-		t.Errorf("an unconfigured function asked Amazon for %s", w.amazon.targets())
+	if len(w.Requests()) > 0 {
+		t.Errorf("an unconfigured function asked Amazon for %s", w.Operations())
 	}
 }
 
 func TestAnUnconfiguredFunctionTakesNoBatchAndFailsItsRun(t *testing.T) {
 	w := newWorld(t)
-	w.env["COUNTERSIGN_BUS"] = ""
-	follower := w.open().stream(publish)
-	out, err := follower.Invoke(t.Context(), batch("7"))
+	w.Env["COUNTERSIGN_BUS"] = ""
+	follower := w.open().Streaming(publish)
+	out, err := follower.Invoke(t.Context(), cloud.Batch("7"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got, want := string(out), `{"batchItemFailures":[{"itemIdentifier":"7"}]}`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	if out, err := follower.Invoke(t.Context(), batch("7", "8")); !errors.Is(err, errNoneTaken) {
-		t.Errorf("got %s, %v, want %v", out, err, errNoneTaken)
+	if out, err := follower.Invoke(t.Context(), cloud.Batch("7", "8")); !errors.Is(err, cloud.ErrNoneTaken) {
+		t.Errorf("got %s, %v, want %v", out, err, cloud.ErrNoneTaken)
 	}
-	w.env["COUNTERSIGN_ISSUER"] = ""
-	h := w.open().schedule(func(d *Deployment) Job { return d.Sweep(d.Service()) })
+	w.Env["COUNTERSIGN_ISSUER"] = ""
+	h := w.open().Scheduling(sweep)
 	if _, err := h.Invoke(t.Context(), []byte("{}")); err == nil {
 		t.Error("the run of an unconfigured sweep did not fail")
 	}
@@ -249,21 +288,14 @@ func TestAnUnconfiguredFunctionTakesNoBatchAndFailsItsRun(t *testing.T) {
 
 func TestARunThatFailsSaysWhyInTheLogOnly(t *testing.T) {
 	w := newWorld(t)
-	h := w.open().schedule(func(*Deployment) Job {
+	h := w.open().Scheduling(func(*cloud.Deployment) cloud.Job {
 		return func(context.Context) error { return store.ErrConflict }
 	})
 	_, err := h.Invoke(t.Context(), nil)
 	if err == nil || strings.Contains(err.Error(), "conflict") {
 		t.Errorf("got %v, want an error without its cause", err)
 	}
-	if !strings.Contains(w.log.String(), "store: conflict") {
-		t.Errorf("the log has no cause: %s", w.log.String())
-	}
-}
-
-func decodeJSON(t testing.TB, b []byte, into any) {
-	t.Helper()
-	if err := json.Unmarshal(b, into); err != nil {
-		t.Fatalf("%v in %s", err, b)
+	if !strings.Contains(w.Log.String(), "store: conflict") {
+		t.Errorf("the log has no cause: %s", w.Log.String())
 	}
 }

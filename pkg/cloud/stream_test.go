@@ -33,7 +33,7 @@ func versions(records []store.Record) (got []string) {
 }
 
 // feedTo runs a batch, with a deliver, and reads the answer by aws-lambda-go's type.
-func feedTo(t testing.TB, w *world, payload []byte, deliver Deliver) []string {
+func feedTo(t testing.TB, w world, payload []byte, deliver Deliver) []string {
 	t.Helper()
 	out, err := w.open().stream(func(*Deployment) Deliver { return deliver }).Invoke(t.Context(), payload)
 	if err != nil {
@@ -104,8 +104,8 @@ func TestWhenTheFirstOfSeveralIsNotTakenTheInvocationFailsSoThatTheBatchIsHalved
 	if !errors.Is(err, errNoneTaken) || calls > 4 {
 		t.Errorf("got %s, %v after %d calls, want %v after 4 at most", out, err, calls, errNoneTaken)
 	}
-	if !strings.Contains(w.log.String(), "the bus is away") {
-		t.Errorf("the log doesn't say why: %s", w.log.String())
+	if !strings.Contains(w.Log.String(), "the bus is away") {
+		t.Errorf("the log doesn't say why: %s", w.Log.String())
 	}
 }
 

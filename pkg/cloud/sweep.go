@@ -12,16 +12,15 @@ import (
 // sweepMargin is how long before its end a run begins no more work: less than that a batch of it never takes.
 const sweepMargin = 5 * time.Second
 
-// Sweep is a run of the sweep of s, for as long as there is more to do and time to do it, and then the keeping of the key
-// ring. Neither keeps the other from being done.
-func (d *Deployment) Sweep(s *mfa.Service) Job {
-	keys := d.Keys()
+// Sweep makes the job of the function sweep. It runs the sweep of s for as long as there is more to do and time to do it, and
+// then tend, which does what the key ring needs. If one of them fails, the other is done all the same.
+func (d *Deployment) Sweep(s *mfa.Service, tend func(context.Context) (changed bool, err error)) Job {
 	return func(ctx context.Context) error {
 		swept := d.sweep(ctx, s)
 		if swept != nil {
 			swept = fmt.Errorf("sweep: %w", swept)
 		}
-		changed, err := keys.Tend(ctx)
+		changed, err := tend(ctx)
 		if err != nil {
 			err = fmt.Errorf("tend the key ring: %w", err)
 		}

@@ -124,29 +124,13 @@ func TestTheTransportTrustsAmazonsRootsThenTheSystems(t *testing.T) {
 	}
 }
 
-func TestARedirectIsNotFollowed(t *testing.T) {
-	hits := 0
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		hits++
-		http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
-	}))
-	defer s.Close()
-	d := newWorld(t).open()
-	svc := d.service("kms", "COUNTERSIGN_KMS_ENDPOINT")
-	svc.endpoint = s.URL
-	err := svc.call(t.Context(), request{operation: "Decrypt", target: "TrentService.Decrypt", in: struct{}{}})
-	if _, ok := errors.AsType[*refusal](err); !ok || hits != 1 {
-		t.Errorf("got %v after %d requests, want a refusal after one", err, hits)
-	}
-}
-
 func TestWhatIsTriedAgainEndsBeforeTheFunctionDoes(t *testing.T) {
-	const each = attempts*attemptTime + (attempts-1)*longestPause
+	const each = Attempts*attemptTime + (Attempts-1)*longestPause
 	if each >= callTime {
 		t.Errorf("the attempts at one thing take %s, want less than a call's %s", each, callTime)
 	}
-	if mailTime >= callTime {
-		t.Errorf("an attempt at SES takes %s, want less than a call's %s", mailTime, callTime)
+	if messageTime >= callTime {
+		t.Errorf("an attempt at handing over a message takes %s, want less than a call's %s", messageTime, callTime)
 	}
 	if callTime >= functionTime || functionTime >= 30*time.Second {
 		t.Errorf("a call takes %s, a function %s: want the first under the second, and that under API Gateway's 30s", callTime, functionTime)

@@ -165,7 +165,8 @@ func (e *Emulator) prepare(ctx context.Context) (err error) {
 	}
 	e.functions, err = readFunctions(e.o.Root, map[string]string{
 		"Table": e.table, "Key.Arn": amazon.KeyARN, "Bus": amazon.Bus, "Issuer": e.Issuer(), "SenderAddress": amazon.Sender,
-		"SenderName": "Countersign", "RpId": machine.RelyingParty().ID, "SesConfigurationSet": "", "RoutineEvents": "true",
+		"SenderName": "Countersign", "RpId": machine.RelyingParty().ID, "SesConfigurationSet": "", "FipsEndpoints": "false",
+		"RoutineEvents": "true",
 	})
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-package cloud
+package keyring
 
 import (
 	"bytes"
@@ -10,32 +10,51 @@ import (
 	"testing"
 	"time"
 
+	"countersign/infra/amazon"
+	"countersign/infra/amazon/amazontest"
+	"countersign/pkg/cloud"
 	"countersign/pkg/mfa"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
 	"countersign/pkg/store/record"
 )
 
+// A world is what the processes of a deployment find.
+type world struct{ *amazontest.World }
+
+func newWorld(t *testing.T) world { return world{amazontest.NewWithTable(t)} }
+
+// deployment is that of a process that starts.
+func (w world) deployment() *cloud.Deployment {
+	return cloud.Open(cloud.Process{Step: "verify", Environment: w.Getenv, Output: &w.Log, Now: w.Now})
+}
+
+// open is the keeper of a process that starts.
+func (w world) open() *Keeper { return Of(w.deployment()) }
+
+// table is the deployment's, beside its keepers.
+func (w world) table() store.Store { return w.deployment().Store() }
+
 func TestTheFirstProcessMakesTheRingAndTheOthersGetIt(t *testing.T) {
-	w := newWorldWithTable(t)
-	first := ringOf(t, w.open().Keys())
-	second := ringOf(t, w.open().Keys())
+	w := newWorld(t)
+	first := ringOf(t, w.open())
+	second := ringOf(t, w.open())
 	if first.Newest() != second.Newest() {
 		t.Errorf("got rings %s and %s, want one", first.Newest(), second.Newest())
 	}
-	if got, want := w.amazon.targets(), "GenerateDataKey Decrypt"; got != want {
+	if got, want := w.Operations(), "GenerateDataKey Decrypt"; got != want {
 		t.Errorf("got %s asked of KMS, want %s", got, want)
 	}
 }
 
 func TestOfManyFirstProcessesAtOnceOneMakesTheRing(t *testing.T) {
-	w := newWorldWithTable(t)
+	w := newWorld(t)
 	ids := make([]string, 16)
 	var all sync.WaitGroup
 	for i := range ids {
-		d := open("verify", func(name string) string { return w.env[name] }, &bytes.Buffer{})
+		keys := w.open()
 		all.Go(func() {
-			ring, err := d.Keys().Ring(t.Context())
+			ring, err := keys.Ring(t.Context())
 			if err != nil {
 				t.Error(err)
 				return
@@ -52,34 +71,34 @@ func TestOfManyFirstProcessesAtOnceOneMakesTheRing(t *testing.T) {
 }
 
 func TestAWarmProcessAsksNobodyUntilTheRingIsOld(t *testing.T) {
-	w := newWorldWithTable(t)
-	ringOf(t, w.open().Keys()) // the one that makes it isn't the one that is looked at
-	keys := w.open().Keys()
+	w := newWorld(t)
+	ringOf(t, w.open()) // the one that makes it isn't the one that is looked at
+	keys := w.open()
 	first := ringOf(t, keys)
-	w.amazon.kms.broken = true
-	w.at = w.at.Add(seal.RingAge)
+	w.Break(amazon.KMS, true)
+	w.At = w.At.Add(seal.RingAge)
 	table := keys.store
 	keys.store = nil // to be asked would be a panic
 	if ring := ringOf(t, keys); ring != first {
 		t.Error("got another ring while the first was fresh")
 	}
 	keys.store = table
-	w.amazon.kms.broken = false
-	if err := w.open().Keys().Rotate(t.Context()); err != nil {
+	w.Break(amazon.KMS, false)
+	if err := w.open().Rotate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	w.at = w.at.Add(time.Second)
+	w.At = w.At.Add(time.Second)
 	if ring := ringOf(t, keys); ring == first {
 		t.Error("got the old ring, want what the table has by now")
 	}
 }
 
 func TestAnUnchangedRingIsReadAgainButNotUnwrapped(t *testing.T) {
-	w := newWorldWithTable(t)
-	keys := w.open().Keys()
+	w := newWorld(t)
+	keys := w.open()
 	first := ringOf(t, keys)
-	w.amazon.kms.broken = true
-	w.at = w.at.Add(time.Hour)
+	w.Break(amazon.KMS, true)
+	w.At = w.At.Add(time.Hour)
 	if ring := ringOf(t, keys); ring != first {
 		t.Error("got another ring, want the same pointer: nothing changed")
 	}
@@ -90,15 +109,15 @@ func TestAnUnchangedRingIsReadAgainButNotUnwrapped(t *testing.T) {
 }
 
 func TestWhatAnotherProcessSealedUnderNewKeysOpensAfterOneReload(t *testing.T) {
-	w := newWorldWithTable(t)
-	old, other := w.open().Keys(), w.open().Keys()
+	w := newWorld(t)
+	old, other := w.open(), w.open()
 	before := ringOf(t, old).Seal("test", nil, []byte("old"))
 	if err := other.Rotate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	after := ringOf(t, other).Seal("test", nil, []byte("new"))
 	for want, sealed := range map[string][]byte{"old": before, "new": after} {
-		for name, keys := range map[string]*Keys{"the old process": old, "the other": other} {
+		for name, keys := range map[string]*Keeper{"the old process": old, "the other": other} {
 			plain, err := ringOf(t, keys).Open("test", nil, sealed)
 			if errors.Is(err, seal.ErrUnknownKey) {
 				reloaded, failed := keys.Reload(t.Context())
@@ -115,13 +134,13 @@ func TestWhatAnotherProcessSealedUnderNewKeysOpensAfterOneReload(t *testing.T) {
 }
 
 func TestARingFromTheFutureIsReadAgain(t *testing.T) {
-	w := newWorldWithTable(t)
-	keys, other := w.open().Keys(), w.open().Keys()
+	w := newWorld(t)
+	keys, other := w.open(), w.open()
 	ringOf(t, keys)
 	if err := other.Rotate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	w.at = w.at.Add(-time.Minute)
+	w.At = w.At.Add(-time.Minute)
 	if got, want := ringOf(t, keys).Newest(), ringOf(t, other).Newest(); got != want {
 		t.Errorf("after the clock went back: got %s, want %s, which the table has", got, want)
 	}
@@ -139,8 +158,8 @@ func (c *counting) Get(ctx context.Context, keys ...store.Key) ([]store.Item, er
 }
 
 func TestForgedKeyIdsCauseAFewReadsASecond(t *testing.T) {
-	w := newWorldWithTable(t)
-	keys := w.open().Keys()
+	w := newWorld(t)
+	keys := w.open()
 	ringOf(t, keys)
 	reads := &counting{Store: keys.store}
 	keys.store = reads
@@ -158,19 +177,19 @@ func TestForgedKeyIdsCauseAFewReadsASecond(t *testing.T) {
 		{0, reloadBurst}, {0, 0}, {reloadEvery, 1}, {3 * reloadEvery, 3}, {time.Hour, reloadBurst},
 		{-2 * time.Hour, reloadBurst}, // a clock that goes back doesn't shut them off
 	} {
-		w.at = w.at.Add(step.after)
+		w.At = w.At.Add(step.after)
 		reads.gets = 0
 		if flood(); reads.gets != step.want {
 			t.Errorf("after %s: got %d reads, want %d", step.after, reads.gets, step.want)
 		}
 	}
-	if got, want := w.amazon.targets(), "GenerateDataKey"; got != want {
+	if got, want := w.Operations(), "GenerateDataKey"; got != want {
 		t.Errorf("got %s asked of KMS, want %s", got, want)
 	}
 }
 
 func TestTheRingIsTendedWhenItIsDueAndKMSIsNotAskedBefore(t *testing.T) {
-	w := newWorldWithTable(t)
+	w := newWorld(t)
 	for _, step := range []struct {
 		name    string
 		after   time.Duration
@@ -188,25 +207,25 @@ func TestTheRingIsTendedWhenItIsDueAndKMSIsNotAskedBefore(t *testing.T) {
 		{"nothing to do", time.Hour, false, 2, 1},
 		{"rotated again", rotateEvery, true, 3, 2},
 	} {
-		w.at = w.at.Add(step.after)
-		keys := w.open().Keys() // each run may be a new process
+		w.At = w.At.Add(step.after)
+		keys := w.open() // each run may be a new process
 		keys.store = &together{keys.store, t}
-		asked := len(w.amazon.requests())
+		asked := len(w.Requests())
 		changed, err := keys.Tend(t.Context())
 		if err != nil || changed != step.changed {
 			t.Errorf("%s: got changed %v, %v, want %v", step.name, changed, err, step.changed)
 		}
-		if got := len(w.amazon.requests()) - asked; got > 0 != step.changed {
+		if got := len(w.Requests()) - asked; got > 0 != step.changed {
 			t.Errorf("%s: asked KMS %d times", step.name, got)
 		}
-		ring := ringOf(t, w.open().Keys())
+		ring := ringOf(t, w.open())
 		if got := len(ring.KeyIDs()); got != step.keys {
 			t.Errorf("%s: got %d secrets, want %d", step.name, got, step.keys)
 		}
 		if got := strings.Count(string(ring.JWKS()), `"kid"`); got != step.signers {
 			t.Errorf("%s: got %d signing keys published, want %d", step.name, got, step.signers)
 		}
-		if got, err := mfa.PublishedKeys(t.Context(), w.open().store()); err != nil || string(got) != string(ring.JWKS()) {
+		if got, err := mfa.PublishedKeys(t.Context(), w.table()); err != nil || string(got) != string(ring.JWKS()) {
 			t.Errorf("%s: published are %s, %v, want %s", step.name, got, err, ring.JWKS())
 		}
 	}
@@ -230,9 +249,9 @@ func (s *together) Commit(ctx context.Context, token store.Version, writes ...st
 }
 
 func TestPublishedKeysThatAreNotTheRingsArePutRightByTheNextRun(t *testing.T) {
-	w := newWorldWithTable(t)
-	want := string(ringOf(t, w.open().Keys()).JWKS())
-	table := w.open().store()
+	w := newWorld(t)
+	want := string(ringOf(t, w.open()).JWKS())
+	table := w.table()
 	spoil := func(t *testing.T, body string) {
 		item, err := store.GetOne(t.Context(), table, mfa.PublishedKeysAt)
 		if err != nil {
@@ -249,25 +268,25 @@ func TestPublishedKeysThatAreNotTheRingsArePutRightByTheNextRun(t *testing.T) {
 	}
 	for name, body := range map[string]string{"overwritten": `{"format":1,"jwks":{"keys":[]}}`, "removed": ""} {
 		spoil(t, body)
-		before := ringOf(t, w.open().Keys())
-		if changed, err := w.open().Keys().Tend(t.Context()); !changed || err != nil {
+		before := ringOf(t, w.open())
+		if changed, err := w.open().Tend(t.Context()); !changed || err != nil {
 			t.Errorf("%s: got %v, %v, want it changed", name, changed, err)
 		}
 		if got, err := mfa.PublishedKeys(t.Context(), table); err != nil || string(got) != want {
 			t.Errorf("%s: published are %s, %v, want %s", name, got, err, want)
 		}
-		if after := ringOf(t, w.open().Keys()); !after.Marshal().Equal(before.Marshal()) {
+		if after := ringOf(t, w.open()); !after.Marshal().Equal(before.Marshal()) {
 			t.Errorf("%s: the ring was changed", name)
 		}
-		if changed, err := w.open().Keys().Tend(t.Context()); changed || err != nil {
+		if changed, err := w.open().Tend(t.Context()); changed || err != nil {
 			t.Errorf("%s, once more: got %v, %v, want nothing to do", name, changed, err)
 		}
 	}
 }
 
 func TestOfTwoRotationsAtOnceOneIsDone(t *testing.T) {
-	w := newWorldWithTable(t)
-	a, b := w.open().Keys(), w.open().Keys()
+	w := newWorld(t)
+	a, b := w.open(), w.open()
 	ringOf(t, a)
 	ringOf(t, b)
 	// b rotates after a has read the ring and before it writes.
@@ -278,7 +297,7 @@ func TestOfTwoRotationsAtOnceOneIsDone(t *testing.T) {
 	if got, want := ringOf(t, a).Newest(), ringOf(t, b).Newest(); got != want {
 		t.Errorf("got %s and %s, want one newest key", got, want)
 	}
-	if got := len(ringOf(t, w.open().Keys()).KeyIDs()); got != 2 {
+	if got := len(ringOf(t, w.open()).KeyIDs()); got != 2 {
 		t.Errorf("got %d secrets, want 2", got)
 	}
 }
@@ -306,21 +325,21 @@ func (b *before) Commit(ctx context.Context, token store.Version, writes ...stor
 }
 
 func TestALostAnswerOfTheTableDoesNotMakeAnotherRing(t *testing.T) {
-	w := newWorldWithTable(t)
-	keys := w.open().Keys()
+	w := newWorld(t)
+	keys := w.open()
 	keys.store = &before{Store: keys.store, lost: 2}
-	if got, want := ringOf(t, keys).Newest(), ringOf(t, w.open().Keys()).Newest(); got != want {
+	if got, want := ringOf(t, keys).Newest(), ringOf(t, w.open()).Newest(); got != want {
 		t.Errorf("got %s, want %s, which the table has", got, want)
 	}
 }
 
 func TestARingThatIsGoneIsNotMadeAnew(t *testing.T) {
-	w := newWorldWithTable(t)
-	keys := w.open().Keys()
+	w := newWorld(t)
+	keys := w.open()
 	ringOf(t, keys)
 	table := keys.store
 	keys.store = &absent{table}
-	w.at = w.at.Add(time.Hour)
+	w.At = w.At.Add(time.Hour)
 	if ring, err := keys.Ring(t.Context()); err == nil {
 		t.Errorf("got %v, want an error", ring)
 	}
@@ -337,29 +356,29 @@ func (a *absent) Get(_ context.Context, keys ...store.Key) (items []store.Item, 
 }
 
 func TestWithoutKMSOrTheTableNobodyGetsARing(t *testing.T) {
-	w := newWorldWithTable(t)
-	w.amazon.kms.broken = true
-	if ring, err := w.open().Keys().Ring(t.Context()); err == nil || strings.Contains(err.Error(), "arn:") {
+	w := newWorld(t)
+	w.Break(amazon.KMS, true)
+	if ring, err := w.open().Ring(t.Context()); err == nil || strings.Contains(err.Error(), "arn:") {
 		t.Errorf("without KMS: got %v, %v, want an error without KMS's own words", ring, err)
 	}
-	w.amazon.kms.broken = false
-	keys := w.open().Keys()
+	w.Break(amazon.KMS, false)
+	keys := w.open()
 	ringOf(t, keys)
-	w.env["COUNTERSIGN_DYNAMODB_ENDPOINT"] = closedPort(t)
-	keys.store = w.open().store()
+	w.Env["COUNTERSIGN_DYNAMODB_ENDPOINT"] = amazontest.ClosedPort(t)
+	keys.store = w.table()
 	if ring, err := keys.Ring(t.Context()); err != nil {
 		t.Errorf("without the table, and a fresh ring: got %v, %v", ring, err)
 	}
-	w.at = w.at.Add(time.Hour)
+	w.At = w.At.Add(time.Hour)
 	if ring, err := keys.Ring(t.Context()); err == nil {
 		t.Errorf("without the table, and an old ring: got %v, want an error", ring)
 	}
 }
 
 func TestARingItemThatWasTamperedWithIsRefused(t *testing.T) {
-	w := newWorldWithTable(t)
-	ringOf(t, w.open().Keys())
-	table := w.open().store()
+	w := newWorld(t)
+	ringOf(t, w.open())
+	table := w.table()
 	good, err := store.GetOne(t.Context(), table, ringKey)
 	if err != nil {
 		t.Fatal(err)
@@ -389,7 +408,7 @@ func TestARingItemThatWasTamperedWithIsRefused(t *testing.T) {
 		if name == "format" {
 			body = bytes.Replace(body, []byte{0, 1}, []byte{0, 2}, 1) // under the number 0
 		}
-		keys := w.open().Keys()
+		keys := w.open()
 		keys.store = &fixed{body: body}
 		ring, err := keys.Ring(t.Context())
 		if err == nil {
@@ -398,68 +417,10 @@ func TestARingItemThatWasTamperedWithIsRefused(t *testing.T) {
 			t.Errorf("got %v, want the format named", err)
 		}
 	}
-	keys := w.open().Keys()
+	keys := w.open()
 	keys.store = &fixed{body: good.Body[:len(good.Body)/2]}
 	if ring, err := keys.Ring(t.Context()); err == nil {
 		t.Errorf("cut short: got %v, want an error", ring)
-	}
-}
-
-func TestTheStatusOfTheRingSaysWhetherItIsTended(t *testing.T) {
-	w := newWorldWithTable(t)
-	table := w.open().store()
-	at := w.at
-	status := func() RingStatus {
-		t.Helper()
-		s, err := StatusOfRing(t.Context(), table, w.at)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return s
-	}
-	if got := status(); got != (RingStatus{}) {
-		t.Errorf("before there is a ring: got %+v", got)
-	}
-	keys := w.open().Keys()
-	ringOf(t, keys)
-	asked := w.amazon.targets()
-	rotated := at.Truncate(time.Second)
-	for age, want := range map[time.Duration]RingStatus{
-		0: {Rotated: rotated, Published: true}, 32 * 24 * time.Hour: {Rotated: rotated, Published: true},
-		32*24*time.Hour + time.Second: {Rotated: rotated, Published: true, Late: true},
-	} {
-		w.at = rotated.Add(age)
-		if got := status(); !got.Rotated.Equal(want.Rotated) || got.Late != want.Late || got.Published != want.Published {
-			t.Errorf("at an age of %v: got %+v, want %+v", age, got, want)
-		}
-	}
-	if got := w.amazon.targets(); got != asked {
-		t.Errorf("got %s asked of KMS, want nothing more than %s", got, asked)
-	}
-	if err := keys.Rotate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if got := status(); got.Late || !got.Published {
-		t.Errorf("after a rotation: got %+v", got)
-	}
-	published, err := store.GetOne(t.Context(), table, mfa.PublishedKeysAt)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := table.Commit(t.Context(), store.NewVersion(), store.Write{Key: published.Key, Expect: published.Version, Body: published.Body}); err != nil {
-		t.Fatal(err)
-	}
-	if got := status(); got.Published {
-		t.Errorf("published by hand: got %+v", got)
-	}
-	for _, body := range []string{`{"format":`, `{"format":2}`} {
-		keys.store = &fixed{body: []byte(body)}
-		if _, err := StatusOfRing(t.Context(), keys.store, w.at); !errors.Is(err, record.ErrUnreadable) {
-			t.Errorf("%s: got %v, want ErrUnreadable", body, err)
-		}
-		if _, err := keys.Reload(t.Context()); !errors.Is(err, record.ErrUnreadable) {
-			t.Errorf("%s: the ring is read with %v, want ErrUnreadable", body, err)
-		}
 	}
 }
 
@@ -476,7 +437,7 @@ func (f *fixed) Get(_ context.Context, keys ...store.Key) (items []store.Item, e
 	return items, nil
 }
 
-func ringOf(t testing.TB, k *Keys) *seal.Ring {
+func ringOf(t testing.TB, k *Keeper) *seal.Ring {
 	t.Helper()
 	ring, err := k.Ring(t.Context())
 	if err != nil {

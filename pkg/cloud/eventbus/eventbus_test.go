@@ -1,4 +1,4 @@
-package cloud
+package eventbus
 
 import (
 	"encoding/json"
@@ -7,22 +7,36 @@ import (
 	"strings"
 	"testing"
 
+	"countersign/infra/amazon/amazontest"
 	"countersign/pkg/activity"
+	"countersign/pkg/cloud"
 	"countersign/pkg/mfa"
 )
 
-// puts are the ids of the events in each PutEvents request.
-func puts(t testing.TB, a *amazon) (ids [][]string) {
+// open is what puts the events of a process that starts.
+func open(w *amazontest.World) *Publisher {
+	return Of(cloud.Open(cloud.Process{Step: "publish", Environment: w.Getenv, Output: &w.Log, Now: w.Now}))
+}
+
+func decode(t testing.TB, b []byte, into any) {
 	t.Helper()
-	for _, q := range a.requests() {
+	if err := json.Unmarshal(b, into); err != nil {
+		t.Fatalf("%v in %s", err, b)
+	}
+}
+
+// puts are the ids of the events in each PutEvents request.
+func puts(t testing.TB, w *amazontest.World) (ids [][]string) {
+	t.Helper()
+	for _, q := range w.Requests() {
 		var in struct {
 			Entries []struct{ Detail string }
 		}
-		decodeJSON(t, q.Body, &in)
+		decode(t, q.Body, &in)
 		var batch []string
 		for _, e := range in.Entries {
 			var event activity.Event
-			decodeJSON(t, []byte(e.Detail), &event)
+			decode(t, []byte(e.Detail), &event)
 			batch = append(batch, event.ID)
 		}
 		ids = append(ids, batch)
@@ -31,13 +45,13 @@ func puts(t testing.TB, a *amazon) (ids [][]string) {
 }
 
 // takes answers PutEvents, with an error code for each entry that refuse says.
-func takes(refuse func(nth, entry int) bool) func(asked) (int, string) {
-	return func(q asked) (int, string) {
+func takes(refuse func(nth, entry int) bool) func(amazontest.Asked) (int, string) {
+	return func(q amazontest.Asked) (int, string) {
 		var in struct{ Entries []any }
 		json.Unmarshal(q.Body, &in)
 		var results []string
 		for i := range in.Entries {
-			if refuse != nil && refuse(q.nth, i) {
+			if refuse != nil && refuse(q.N, i) {
 				results = append(results, `{"ErrorCode":"InternalFailure","ErrorMessage":"secret"}`)
 			} else {
 				results = append(results, `{"EventId":"1"}`)
@@ -65,14 +79,14 @@ func TestEventsGoInBatchesThatTheBusTakes(t *testing.T) {
 		n, size int
 		want    []int
 	}{{0, 0, nil}, {1, 0, []int{1}}, {10, 0, []int{10}}, {23, 0, []int{10, 10, 3}}, {9, 60 << 10, []int{4, 4, 1}}, {8, quarter, []int{3, 3, 2}}, {8, quarter - 40, []int{4, 4}}} {
-		w := newWorld(t)
-		w.amazon.answer = takes(nil)
-		if err := w.open().Bus().PutEvents(t.Context(), changes(test.n, test.size)); err != nil {
+		w := amazontest.New(t)
+		w.Answer(takes(nil))
+		if err := open(w).PutEvents(t.Context(), changes(test.n, test.size)); err != nil {
 			t.Fatal(err)
 		}
 		var got []int
 		seen := map[string]bool{}
-		for _, batch := range puts(t, w.amazon) {
+		for _, batch := range puts(t, w) {
 			got = append(got, len(batch))
 			for _, id := range batch {
 				seen[id] = true
@@ -85,57 +99,57 @@ func TestEventsGoInBatchesThatTheBusTakes(t *testing.T) {
 }
 
 func TestWhatTheBusDidNotTakeIsPutAgainAndNothingElse(t *testing.T) {
-	w := newWorld(t)
-	w.amazon.answer = takes(func(nth, entry int) bool { return nth == 1 && entry%2 == 1 || nth == 2 && entry == 0 })
-	if err := w.open().Bus().PutEvents(t.Context(), changes(4, 0)); err != nil {
+	w := amazontest.New(t)
+	w.Answer(takes(func(nth, entry int) bool { return nth == 1 && entry%2 == 1 || nth == 2 && entry == 0 }))
+	if err := open(w).PutEvents(t.Context(), changes(4, 0)); err != nil {
 		t.Fatal(err)
 	}
 	want := "[[ev_0 ev_1 ev_2 ev_3] [ev_1 ev_3] [ev_1]]"
-	if got := fmt.Sprint(puts(t, w.amazon)); got != want {
+	if got := fmt.Sprint(puts(t, w)); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
 
 func TestWhatTheBusNeverTakesIsAnError(t *testing.T) {
-	for name, answer := range map[string]func(asked) (int, string){
+	for name, answer := range map[string]amazontest.Answers{
 		"an entry refused":  takes(func(_, entry int) bool { return entry == 0 }),
-		"a request refused": func(asked) (int, string) { return 500, `{"__type":"InternalException","message":"secret"}` },
-		"every answer lost": func(asked) (int, string) { return lose, "" },
-		"too few results":   func(asked) (int, string) { return 200, `{}` },
+		"a request refused": func(amazontest.Asked) (int, string) { return 500, `{"__type":"InternalException","message":"secret"}` },
+		"every answer lost": func(amazontest.Asked) (int, string) { return amazontest.Lose, "" },
+		"too few results":   func(amazontest.Asked) (int, string) { return 200, `{}` },
 	} {
-		w := newWorld(t)
-		w.amazon.answer = answer
-		err := w.open().Bus().PutEvents(t.Context(), changes(2, 0))
+		w := amazontest.New(t)
+		w.Answer(answer)
+		err := open(w).PutEvents(t.Context(), changes(2, 0))
 		if err == nil || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: got %v, want an error without the bus's own words", name, err)
 		}
-		if got := len(w.amazon.requests()); got > attempts {
-			t.Errorf("%s: got %d requests, want at most %d", name, got, attempts)
+		if got := len(w.Requests()); got > cloud.Attempts {
+			t.Errorf("%s: got %d requests, want at most %d", name, got, cloud.Attempts)
 		}
 	}
 }
 
 func TestALostAnswerOfTheBusIsAskedForAgain(t *testing.T) {
-	w := newWorld(t)
-	w.amazon.answer = func(q asked) (int, string) {
-		if q.nth == 1 {
-			return lose, ""
+	w := amazontest.New(t)
+	w.Answer(func(q amazontest.Asked) (int, string) {
+		if q.N == 1 {
+			return amazontest.Lose, ""
 		}
 		return takes(nil)(q)
-	}
-	if err := w.open().Bus().PutEvents(t.Context(), changes(1, 0)); err != nil {
+	})
+	if err := open(w).PutEvents(t.Context(), changes(1, 0)); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := fmt.Sprint(puts(t, w.amazon)), "[[ev_0] [ev_0]]"; got != want {
+	if got, want := fmt.Sprint(puts(t, w)), "[[ev_0] [ev_0]]"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
 
 func TestAnEventLargerThanTheBusTakesIsAnErrorAndNoRequest(t *testing.T) {
-	w := newWorld(t)
-	err := w.open().Bus().PutEvents(t.Context(), changes(1, mostBytes))
-	if err == nil || len(w.amazon.requests()) > 0 {
-		t.Errorf("got %v after %d requests", err, len(w.amazon.requests()))
+	w := amazontest.New(t)
+	err := open(w).PutEvents(t.Context(), changes(1, mostBytes))
+	if err == nil || len(w.Requests()) > 0 {
+		t.Errorf("got %v after %d requests", err, len(w.Requests()))
 	}
 }
 
@@ -151,13 +165,13 @@ func TestRoutineEventsAreOnTheBusOnlyWhereTheyAreAskedFor(t *testing.T) {
 		"false": "[[challenge.failed challenge.locked browser.trusted policy.changed]]",
 		"true":  "[[challenge.started challenge.sent challenge.verified challenge.failed challenge.locked browser.trusted policy.changed]]",
 	} {
-		w := newWorld(t)
-		w.env["COUNTERSIGN_ROUTINE_EVENTS"] = setting
-		w.amazon.answer = takes(nil)
-		if err := w.open().Bus().PutEvents(t.Context(), events); err != nil {
+		w := amazontest.New(t)
+		w.Env["COUNTERSIGN_ROUTINE_EVENTS"] = setting
+		w.Answer(takes(nil))
+		if err := open(w).PutEvents(t.Context(), events); err != nil {
 			t.Fatal(err)
 		}
-		if got := fmt.Sprint(puts(t, w.amazon)); got != want {
+		if got := fmt.Sprint(puts(t, w)); got != want {
 			t.Errorf("%q: got %s, want %s", setting, got, want)
 		}
 	}

@@ -1,4 +1,14 @@
-package cloud
+// Package keyring keeps a deployment's key ring in an item of its table, wrapped under a data key that KMS wraps.
+//
+// What it keeps:
+//
+//   - Each commit that changes the ring publishes its public half, so both items have one version.
+//   - The first process of a deployment that asks for the ring makes it. Of several at once one does, and all get its ring.
+//   - KMS is asked once per process, and again when the ring was changed.
+//
+// What it refuses to do: make a ring in the place of one that is gone. A new ring would open nothing that was sealed under
+// the old one.
+package keyring
 
 import (
 	"context"
@@ -7,6 +17,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+
+	"countersign/pkg/cloud"
 	"countersign/pkg/mfa"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
@@ -31,13 +44,8 @@ const (
 // ringKey is where the table has the ring.
 var ringKey = store.Key{Partition: "ring", Sort: "ring"}
 
-// Keys keeps the deployment's key ring, in an item of its table, wrapped under a data key that KMS wraps. It is a
-// seal.Keeper. Each commit that changes the ring publishes its public half, so both items have one version.
-//
-// The first process of a deployment that asks for the ring makes it; of several at once one does, and all get its ring.
-// KMS is asked once per process, and again when the ring was changed. An item that was there and is gone is an error: a
-// new ring would open nothing that was sealed under the old one.
-type Keys struct {
+// A Keeper keeps the key ring of a deployment. It is a seal.Keeper.
+type Keeper struct {
 	store  store.Store
 	master masterKey
 	now    func() time.Time
@@ -50,7 +58,16 @@ type Keys struct {
 	reloads time.Time // when the reloads so far will have been made up for
 }
 
-var _ seal.Keeper = (*Keys)(nil)
+var _ seal.Keeper = (*Keeper)(nil)
+
+// Of makes the keeper of a deployment's key ring. It reads the setting COUNTERSIGN_KMS_KEY. cloud.Serve gets the ring before the
+// first call of the function.
+func Of(d *cloud.Deployment) *Keeper {
+	id := d.Setting("COUNTERSIGN_KMS_KEY", "the id or ARN of a KMS key", cloud.Word(":/_-"))
+	k := &Keeper{store: d.Store(), master: masterKey{kms.NewFromConfig(d.Amazon("COUNTERSIGN_KMS_ENDPOINT")), id}, now: d.Now}
+	d.Prepare("key ring", func(ctx context.Context) error { _, err := k.Ring(ctx); return err })
+	return k
+}
 
 // A ringItem is the body of the ring's item, and the version that it has.
 type ringItem struct {
@@ -64,7 +81,7 @@ type ringItem struct {
 }
 
 // Ring gives the cached ring, or reads the item if that one is older than seal.RingAge.
-func (k *Keys) Ring(ctx context.Context) (*seal.Ring, error) {
+func (k *Keeper) Ring(ctx context.Context) (*seal.Ring, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if age := k.now().Sub(k.loaded); k.ring != nil && age >= 0 && age <= seal.RingAge {
@@ -74,7 +91,7 @@ func (k *Keys) Ring(ctx context.Context) (*seal.Ring, error) {
 }
 
 // Reload reads the item, and unwraps the ring if that changed. When it was called too often it gives the cached ring.
-func (k *Keys) Reload(ctx context.Context) (*seal.Ring, error) {
+func (k *Keeper) Reload(ctx context.Context) (*seal.Ring, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.ring != nil && !k.mayReload() {
@@ -84,7 +101,7 @@ func (k *Keys) Reload(ctx context.Context) (*seal.Ring, error) {
 }
 
 // Rotate adds new keys to the ring. Where another process does so at the same time, that one's are enough.
-func (k *Keys) Rotate(ctx context.Context) error {
+func (k *Keeper) Rotate(ctx context.Context) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if _, err := k.load(ctx); err != nil {
@@ -95,7 +112,7 @@ func (k *Keys) Rotate(ctx context.Context) error {
 
 // Tend does what the ring needs by now: new keys every 30 days, and some hours later the end of the signing key before
 // them; and its public half, should another than this ring's be published. It asks KMS only when it has something to do.
-func (k *Keys) Tend(ctx context.Context) (changed bool, err error) {
+func (k *Keeper) Tend(ctx context.Context) (changed bool, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	item, err := k.read(ctx)
@@ -129,29 +146,7 @@ func (k *Keys) Tend(ctx context.Context) (changed bool, err error) {
 	return true, k.write(ctx, ring, k.item.Rotated, k.item.Retired)
 }
 
-// A RingStatus says how a deployment's key ring is, as far as its item tells without KMS.
-type RingStatus struct {
-	Rotated   time.Time // when the newest keys came; zero: there is no ring yet
-	Late      bool      // the sweep should have rotated it by now
-	Published bool      // the public half that is published is this ring's
-}
-
-// StatusOfRing looks at the key ring of the deployment whose table is from. It fails with record.ErrUnreadable where no
-// function could read the ring's item either.
-func StatusOfRing(ctx context.Context, from store.Store, now time.Time) (RingStatus, error) {
-	k := &Keys{store: from, now: func() time.Time { return now }}
-	item, err := k.read(ctx)
-	if err != nil || item.version == "" {
-		return RingStatus{}, err
-	}
-	published, err := k.published(ctx)
-	if err != nil {
-		return RingStatus{}, err
-	}
-	return RingStatus{Rotated: item.Rotated, Late: now.Sub(item.Rotated) > lateAfter, Published: published == item.version}, nil
-}
-
-func (k *Keys) rotate(ctx context.Context) error {
+func (k *Keeper) rotate(ctx context.Context) error {
 	now := k.now().UTC()
 	next, err := k.ring.Rotate(now)
 	if err != nil {
@@ -161,7 +156,7 @@ func (k *Keys) rotate(ctx context.Context) error {
 }
 
 // mayReload takes one of the reloads that there is room for.
-func (k *Keys) mayReload() bool {
+func (k *Keeper) mayReload() bool {
 	now := k.now()
 	ahead := k.reloads.Sub(now)
 	if ahead < 0 || ahead > reloadBurst*reloadEvery { // the clock went back
@@ -175,7 +170,7 @@ func (k *Keys) mayReload() bool {
 }
 
 // load has the ring that the table has. The caller holds the lock, here and below.
-func (k *Keys) load(ctx context.Context) (*seal.Ring, error) {
+func (k *Keeper) load(ctx context.Context) (*seal.Ring, error) {
 	began := k.now()
 	item, err := k.read(ctx)
 	if err != nil {
@@ -183,7 +178,7 @@ func (k *Keys) load(ctx context.Context) (*seal.Ring, error) {
 	}
 	if item.version == "" {
 		if k.ring != nil {
-			return nil, errors.New("keys: the key ring is gone from the table: restore its item ring/ring")
+			return nil, errors.New("the key ring is gone from the table: restore its item ring/ring")
 		}
 		now := k.now().UTC()
 		err := k.write(ctx, seal.NewRing(now), now, true)
@@ -201,32 +196,32 @@ func (k *Keys) load(ctx context.Context) (*seal.Ring, error) {
 }
 
 // read reads the item. One that is absent has no version.
-func (k *Keys) read(ctx context.Context) (ringItem, error) {
+func (k *Keeper) read(ctx context.Context) (ringItem, error) {
 	found, err := store.GetOne(ctx, k.store, ringKey)
 	if err != nil {
-		return ringItem{}, fmt.Errorf("keys: read the key ring: %w", err)
+		return ringItem{}, fmt.Errorf("read the key ring: %w", err)
 	}
 	if found.Absent() {
 		return ringItem{}, nil
 	}
 	item := ringItem{version: found.Version}
 	if err := record.Decode(found, &item); err != nil {
-		return ringItem{}, fmt.Errorf("keys: read the key ring: %w", err)
+		return ringItem{}, fmt.Errorf("read the key ring: %w", err)
 	}
 	return item, nil
 }
 
 // published is the version of the public half that is published.
-func (k *Keys) published(ctx context.Context) (store.Version, error) {
+func (k *Keeper) published(ctx context.Context) (store.Version, error) {
 	found, err := store.GetOne(ctx, k.store, mfa.PublishedKeysAt)
 	if err != nil {
-		return "", fmt.Errorf("keys: read the published keys: %w", err)
+		return "", fmt.Errorf("read the published keys: %w", err)
 	}
 	return found.Version, nil
 }
 
 // write puts ring in the place of the one that was read last. Of several at once one wins, and the others get its ring.
-func (k *Keys) write(ctx context.Context, ring *seal.Ring, rotated time.Time, retired bool) error {
+func (k *Keeper) write(ctx context.Context, ring *seal.Ring, rotated time.Time, retired bool) error {
 	began := k.now()
 	next := ringItem{Head: record.Head{Format: record.Format}, Rotated: rotated.Truncate(time.Second), Retired: retired, version: store.NewVersion()}
 	if err := k.wrap(ctx, &next, ring); err != nil {
@@ -234,7 +229,7 @@ func (k *Keys) write(ctx context.Context, ring *seal.Ring, rotated time.Time, re
 	}
 	body, err := record.Encode(&next)
 	if err != nil {
-		return fmt.Errorf("keys: write the key ring: %w", err)
+		return fmt.Errorf("write the key ring: %w", err)
 	}
 	published, err := k.published(ctx)
 	if err != nil {
@@ -250,17 +245,8 @@ func (k *Keys) write(ctx context.Context, ring *seal.Ring, rotated time.Time, re
 		return err
 	}
 	if err != nil {
-		return fmt.Errorf("keys: write the key ring: %w", err)
+		return fmt.Errorf("write the key ring: %w", err)
 	}
 	k.ring, k.item, k.loaded = ring, next, began
 	return nil
-}
-
-// ShowItem gives what an item of a deployment's table holds as a JSON object, without what is secret: see mfa.ShowItem. The
-// key ring's item, which only this package reads, is shown too.
-func ShowItem(item store.Item) ([]byte, error) {
-	if item.Key == ringKey {
-		return record.Show(item, &ringItem{})
-	}
-	return mfa.ShowItem(item)
 }

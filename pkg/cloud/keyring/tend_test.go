@@ -1,4 +1,4 @@
-package cloud
+package keyring
 
 import (
 	"context"
@@ -30,33 +30,33 @@ func TestARingThatIsTendedByTwoAtOnceIsTendedOnce(t *testing.T) {
 		name    string
 		after   time.Duration // the making, or the first rotation
 		rotated bool          // there was a first rotation
-		beside  func(*Keys, context.Context) error
+		beside  func(*Keeper, context.Context) error
 		secrets int
 		signers int // at once
 		later   int // once what was retired has been dropped
 	}{
-		{"a rotation beside a rotation", rotateEvery, false, func(k *Keys, ctx context.Context) error { return k.Rotate(ctx) }, 2, 2, 1},
-		{"a retirement beside a rotation", retireAfter, true, func(k *Keys, ctx context.Context) error { return k.Rotate(ctx) }, 3, 2, 1},
-		{"a retirement beside a retirement", retireAfter, true, func(k *Keys, ctx context.Context) error { _, err := k.Tend(ctx); return err }, 2, 1, 1},
+		{"a rotation beside a rotation", rotateEvery, false, func(k *Keeper, ctx context.Context) error { return k.Rotate(ctx) }, 2, 2, 1},
+		{"a retirement beside a rotation", retireAfter, true, func(k *Keeper, ctx context.Context) error { return k.Rotate(ctx) }, 3, 2, 1},
+		{"a retirement beside a retirement", retireAfter, true, func(k *Keeper, ctx context.Context) error { _, err := k.Tend(ctx); return err }, 2, 1, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w := newWorldWithTable(t)
-			ringOf(t, w.open().Keys())
+			w := newWorld(t)
+			ringOf(t, w.open())
 			if c.rotated {
-				w.at = w.at.Add(rotateEvery)
-				if changed, err := w.open().Keys().Tend(t.Context()); err != nil || !changed {
+				w.At = w.At.Add(rotateEvery)
+				if changed, err := w.open().Tend(t.Context()); err != nil || !changed {
 					t.Fatalf("got %v, %v, want a rotation", changed, err)
 				}
 			}
-			w.at = w.at.Add(c.after)
-			keys := w.open().Keys()
-			keys.store = &between{Store: keys.store, do: func() error { return c.beside(w.open().Keys(), t.Context()) }}
+			w.At = w.At.Add(c.after)
+			keys := w.open()
+			keys.store = &between{Store: keys.store, do: func() error { return c.beside(w.open(), t.Context()) }}
 			if changed, err := keys.Tend(t.Context()); err != nil || changed {
 				t.Errorf("got changed %v, %v, want it left to the other", changed, err)
 			}
 			count := func(when string, signers int) {
 				t.Helper()
-				ring := ringOf(t, w.open().Keys())
+				ring := ringOf(t, w.open())
 				if got := len(ring.KeyIDs()); got != c.secrets {
 					t.Errorf("%s: got %d secrets, want %d", when, got, c.secrets)
 				}
@@ -65,8 +65,8 @@ func TestARingThatIsTendedByTwoAtOnceIsTendedOnce(t *testing.T) {
 				}
 			}
 			count("at once", c.signers)
-			w.at = w.at.Add(retireAfter)
-			if _, err := w.open().Keys().Tend(t.Context()); err != nil {
+			w.At = w.At.Add(retireAfter)
+			if _, err := w.open().Tend(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			count("later", c.later)

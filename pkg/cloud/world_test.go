@@ -1,0 +1,31 @@
+package cloud
+
+import (
+	"encoding/json"
+	"net/http"
+	"testing"
+
+	"countersign/infra/amazon/amazontest"
+	"countersign/pkg/api"
+)
+
+// A world is what the processes of a deployment find.
+type world struct{ *amazontest.World }
+
+// newWorld has everything but a table.
+func newWorld(t testing.TB) world { return world{amazontest.New(t)} }
+
+// open starts a function whose clock is the world's.
+func (w world) open() *Deployment {
+	return Open(Process{Step: "verify", Environment: w.Getenv, Output: &w.Log, Now: w.Now})
+}
+
+// verify is a function that gets no further than to what it has no keys for.
+func verify(d *Deployment) http.Handler { return api.New(d.Door(), api.Verify(d.Service())) }
+
+func decodeJSON(t testing.TB, b []byte, into any) {
+	t.Helper()
+	if err := json.Unmarshal(b, into); err != nil {
+		t.Fatalf("%v in %s", err, b)
+	}
+}
