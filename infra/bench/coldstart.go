@@ -12,7 +12,6 @@ import (
 	"strings"
 
 	"countersign/infra/amazon"
-	"countersign/infra/emulator/emulator"
 	"countersign/pkg/apikey"
 	"countersign/pkg/message"
 	"countersign/pkg/mfa"
@@ -24,23 +23,28 @@ import (
 type condition struct {
 	name    string
 	evicted bool // the binary is not in the page cache of the kernel
-	memory  int  // the memory in MB for which Lambda would give this share of a core; 0 stands for whole cores
-	later   bool // the share holds only from the first event on
+	memory  int  // from its first event on, a process has the share of a core that Lambda gives for so many MB; 0 stands for whole cores
 }
 
 // benchOrg is the org of the users who sign in.
 const benchOrg = "bench"
 
-const asInLambda = "256 MB's share from the first event on, as in Lambda"
+// asInLambda names the condition under which Lambda starts a function with so much memory. Until its first event a function has a
+// whole core.
+func asInLambda(memory int) string {
+	return fmt.Sprintf("%d MB's share of a core from the first event on, as in Lambda", memory)
+}
 
-func conditions() []condition {
+// memoryBefore is the memory in MB that each function had in November 2026. The program naive has as much.
+const memoryBefore = 256
+
+func conditions(memory int) []condition {
 	return []condition{
-		{name: "binary in the page cache"},
-		{name: "binary evicted", evicted: true},
-		{name: "128 MB's share of a core", memory: 128},
-		{name: "256 MB's share", memory: 256},
-		{name: "1024 MB's share", memory: 1024},
-		{name: asInLambda, memory: 256, later: true},
+		{name: "a whole core, and the binary in the page cache"},
+		{name: "a whole core, and the binary evicted", evicted: true},
+		{name: asInLambda(memory), memory: memory},
+		{name: asInLambda(memory) + ", and the binary evicted", memory: memory, evicted: true},
+		{name: asInLambda(memoryBefore), memory: memoryBefore},
 	}
 }
 
@@ -63,6 +67,9 @@ func coldStart(ctx context.Context, out io.Writer, o options) error {
 		return err
 	}
 	defer r.close()
+	if o.memory == 0 {
+		o.memory = r.deployed["verify"].Memory
+	}
 	starters, err := r.starters(ctx)
 	if err != nil {
 		return err
@@ -72,46 +79,71 @@ func coldStart(ctx context.Context, out io.Writer, o options) error {
 		return err
 	}
 	starters = append(starters, naive)
+	earlier, err := r.earlier(ctx, o.before)
+	if err != nil {
+		return err
+	}
+	defer closeAll(earlier)
+	for _, e := range earlier {
+		starters = append(starters, e.verify)
+	}
+	all := conditions(o.memory)
+	measured, err := starts(ctx, starters, all, o.rounds)
+	if err != nil {
+		return err
+	}
 	fmt.Fprint(out, "| cold start, ms | hello, exec to next | verify, exec to next | of that, without its calls to Amazon | naive, exec to next | "+
 		"verify, exec to first answer | naive, exec to first answer | naive ÷ verify |\n|---|---|---|---|---|---|---|---|\n")
-	measured := map[string]map[string][]start{}
-	for _, c := range conditions() {
-		runs, err := starts(ctx, starters, c, o.rounds)
-		if missing := (*unavailable)(nil); errors.As(err, &missing) {
-			fmt.Fprintf(out, "| %s | not measured: %v |\n", c.name, missing.why)
+	for _, c := range all {
+		runs, done := measured[c.name]
+		if !done {
+			fmt.Fprintf(out, "| %s | not measured: this machine can't do it |\n", c.name)
 			continue
 		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", c.name, err)
-		}
-		measured[c.name] = runs
 		fmt.Fprintf(out, "| %s | %.1f | %.1f | %.1f | %.1f | %.1f | %.1f | %.1f |\n", c.name,
 			middle(runs["hello"], next), middle(runs["verify"], next), middle(runs["verify without calls"], next), middle(runs["naive"], next),
 			middle(runs["verify"], total), middle(runs["naive"], total), ratio(runs["naive"], runs["verify"], total))
 	}
-	fmt.Fprintf(out, "\nEach figure is the median of %d rounds. In each round the programs are started one after the other. A time begins with the exec of the bootstrap. "+
-		"It ends with the first call of `/next` of a Runtime API, or with the first answer, to a right code. The calls to Amazon go to DynamoDB Local and stand-ins, over TLS with "+
-		"a chain of certificates like Amazon's. Before its first `/next`, verify gets its key ring (with a read of the table and a call of KMS). hello always answers "+
-		"the same. naive makes the same calls as verify, with a client for each service, LoadDefaultConfig, and the %d roots of the system. A share is MB/1769 of a core, "+
-		"by the quota of a cgroup over 20 ms. Lambda itself gives a function a whole core until its first event.\n\n", o.rounds, r.systemRoots())
-	cached := measured[conditions()[0].name]
-	fmt.Fprint(out, "| of one process | hello | verify | naive |\n|---|---|---|---|\n")
+	fmt.Fprintf(out, "\nEach figure is the median of %d rounds. In each round each program is started once under each condition, one after the other. A time begins with "+
+		"the exec of the bootstrap. It ends with the first call of `/next` of a Runtime API, or with the first answer, to a right code. The calls to Amazon go to DynamoDB "+
+		"Local and stand-ins, over TLS with a chain of certificates like Amazon's. Before its first `/next`, verify gets its key ring (with a read of the table and a call of "+
+		"KMS). hello always answers the same. naive makes the same calls as verify, with a client for each service, LoadDefaultConfig, and the %d roots of the system. A share "+
+		"is MB/1769 of a core, by the quota of a cgroup over 20 ms. A ratio is the median of the ratios of the rounds.\n\n", o.rounds, r.systemRoots())
+	cached := measured[all[0].name]
+	compared := []string{"hello", "verify", "naive"}
+	for _, e := range earlier {
+		compared = append(compared, e.verify.name)
+	}
+	fmt.Fprintf(out, "| of one process | %s |\n|---%s|\n", strings.Join(compared, " | "), strings.Repeat("|---", len(compared)))
 	for _, row := range []struct {
 		name string
 		of   func(start) float64
 	}{
 		{"processor time to the first `/next`, ms", func(s start) float64 { return s.nextCPU }},
 		{"processor time to the first answer, ms", func(s start) float64 { return s.totalCPU }},
-		{"resident at the first answer, MB", func(s start) float64 { return s.resident }},
+		{"resident at the first answer, MB", resident},
 	} {
-		fmt.Fprintf(out, "| %s | %.1f | %.1f | %.1f |\n", row.name, middle(cached["hello"], row.of), middle(cached["verify"], row.of), middle(cached["naive"], row.of))
+		fmt.Fprintf(out, "| %s |", row.name)
+		for _, name := range compared {
+			fmt.Fprintf(out, " %.1f |", middle(cached[name], row.of))
+		}
+		fmt.Fprintln(out)
 	}
 	fmt.Fprintln(out)
-	return r.targets(ctx, out, measured)
+	for _, e := range earlier {
+		e.compare(out, all, measured)
+	}
+	sizes, err := r.sizes(ctx, out, earlier)
+	if err != nil {
+		return err
+	}
+	targets(out, o.memory, measured, earlier, sizes)
+	return nil
 }
 
-func next(s start) float64  { return s.next }
-func total(s start) float64 { return s.total }
+func next(s start) float64     { return s.next }
+func total(s start) float64    { return s.total }
+func resident(s start) float64 { return s.resident }
 
 func middle(all []start, of func(start) float64) float64 {
 	var values []float64
@@ -132,36 +164,47 @@ func ratio(a, b []start, of func(start) float64) float64 {
 	return values[len(values)/2]
 }
 
-// An unavailable is the error that this machine can't measure under a condition.
-type unavailable struct{ why error }
-
-func (u *unavailable) Error() string { return u.why.Error() }
-
-// starts starts each of the programs once in each round, under a condition.
-func starts(ctx context.Context, starters []starter, c condition, rounds int) (runs map[string][]start, err error) {
-	var share *slot
-	if c.memory > 0 {
-		if share, err = newSlot(c.memory); err != nil {
-			return nil, &unavailable{err}
-		}
-		defer func() { err = errors.Join(err, share.remove()) }()
-	}
-	runs = map[string][]start{}
-	for range rounds {
-		for _, s := range starters {
-			if c.evicted {
-				if err := evict(s.path); err != nil {
-					return nil, &unavailable{err}
-				}
+// starts starts each of the programs once in each round under each condition. It returns what was measured by condition and
+// program, without the conditions that this machine can't make.
+func starts(ctx context.Context, starters []starter, all []condition, rounds int) (measured map[string]map[string][]start, err error) {
+	measured = map[string]map[string][]start{}
+	shares := map[string]*slot{}
+	defer func() {
+		for _, share := range shares {
+			if share != nil {
+				err = errors.Join(err, share.remove())
 			}
-			run, err := s.start(ctx, c, share)
+		}
+	}()
+	for i, c := range all {
+		if c.memory > 0 {
+			share, err := newSlot(i, c.memory)
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", s.name, err)
+				continue
 			}
-			runs[s.name] = append(runs[s.name], run)
+			shares[c.name] = share
+		}
+		if c.evicted && evict(starters[0].path) != nil {
+			continue
+		}
+		measured[c.name] = map[string][]start{}
+	}
+	for range rounds {
+		for _, c := range all {
+			runs, possible := measured[c.name]
+			if !possible {
+				continue
+			}
+			for _, s := range starters {
+				run, err := s.start(ctx, c, shares[c.name])
+				if err != nil {
+					return nil, fmt.Errorf("%s: %s: %w", c.name, s.name, err)
+				}
+				runs[s.name] = append(runs[s.name], run)
+			}
 		}
 	}
-	return runs, nil
+	return measured, nil
 }
 
 func (s starter) start(ctx context.Context, c condition, share *slot) (run start, err error) {
@@ -171,11 +214,12 @@ func (s starter) start(ctx context.Context, c condition, share *slot) (run start
 			return run, err
 		}
 	}
-	first := share
-	if c.later {
-		first = nil
+	if c.evicted {
+		if err := evict(s.path); err != nil {
+			return run, err
+		}
 	}
-	f, err := launch(ctx, s.path, s.environment, first)
+	f, err := launch(ctx, s.path, s.environment, nil)
 	if err != nil {
 		return run, err
 	}
@@ -184,10 +228,8 @@ func (s starter) start(ctx context.Context, c condition, share *slot) (run start
 	if event == nil {
 		return run, nil
 	}
-	if c.later {
-		if err := share.add(f.Pid()); err != nil {
-			return run, err
-		}
+	if err := share.add(f.Pid()); err != nil {
+		return run, err
 	}
 	answer, took, err := f.invoke(ctx, event)
 	if err != nil {
@@ -206,14 +248,6 @@ func (r *rig) starters(ctx context.Context) ([]starter, error) {
 	if err := r.policy(ctx, benchOrg, "kls"); err != nil {
 		return nil, err
 	}
-	verify := func(ctx context.Context) ([]byte, error) {
-		p := r.newPerson(benchOrg)
-		id, err := r.challenged(ctx, p)
-		if err != nil {
-			return nil, err
-		}
-		return payload(r.apiKey, "POST", "/v1/challenges/"+id+"/verify", object{"code": r.amazon.code(p.email)}, r.now())
-	}
 	environment, err := r.environment("verify")
 	if err != nil {
 		return nil, err
@@ -224,9 +258,19 @@ func (r *rig) starters(ctx context.Context) ([]starter, error) {
 		{name: "hello", path: r.program("hello"), event: func(context.Context) ([]byte, error) {
 			return payload("", "GET", "/", object{}, r.now())
 		}},
-		{name: "verify", path: r.program("verify"), environment: environment, event: verify},
+		{name: "verify", path: r.program("verify"), environment: environment, event: r.rightCode},
 		{name: "verify without calls", path: r.program("verify"), environment: without},
 	}, nil
+}
+
+// rightCode returns the event of a verify of a new user, with the right code.
+func (r *rig) rightCode(ctx context.Context) ([]byte, error) {
+	p := r.newPerson(benchOrg)
+	id, err := r.challenged(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	return payload(r.apiKey, "POST", "/v1/challenges/"+id+"/verify", object{"code": r.amazon.code(p.email)}, r.now())
 }
 
 // naive builds the program naive, and makes a table for it, with a key ring that the bench has made.
@@ -331,46 +375,4 @@ func (r *rig) systemRoots() int {
 		return 0
 	}
 	return bytes.Count(bundle, []byte("BEGIN CERTIFICATE"))
-}
-
-// targets prints the targets of the project, and whether they are met.
-func (r *rig) targets(ctx context.Context, out io.Writer, measured map[string]map[string][]start) error {
-	fmt.Fprint(out, "| figure | measured | target | |\n|---|---|---|---|\n")
-	row := func(name string, got, most float64, format string) {
-		fmt.Fprintf(out, "| %s | "+format+" | at most "+format+" | %s |\n", name, got, most, met(got <= most))
-	}
-	cached := measured[conditions()[0].name]
-	row("verify, exec to next ÷ hello's, without its calls to Amazon", ratio(cached["verify without calls"], cached["hello"], next), 1.35, "%.2f")
-	row("the same with them", ratio(cached["verify"], cached["hello"], next), 1.35, "%.2f")
-	if share, ok := measured["256 MB's share"]; ok {
-		row("verify, exec to first answer at 256 MB ÷ naive's", ratio(share["verify"], share["naive"], total), 1./15, "%.3f")
-	}
-	if share, ok := measured[asInLambda]; ok {
-		row("the same as in Lambda", ratio(share["verify"], share["naive"], total), 1./15, "%.3f")
-	}
-	row("verify, resident at its first answer, MB", middle(cached["verify"], func(s start) float64 { return s.resident }), 12, "%.1f")
-	for _, size := range []struct {
-		step string
-		most float64
-	}{{"verify", 11}, {"challenge", 9}} {
-		step, most := size.step, size.most
-		path := filepath.Join(r.dir, step+"-arm64")
-		err := goBuild(ctx, r.module, []string{"GOOS=linux", "GOARCH=arm64"}, append(emulator.BuildFlags(), "-o", path, "./functions/"+step)...)
-		if err != nil {
-			return err
-		}
-		info, err := os.Stat(path)
-		if err != nil {
-			return err
-		}
-		row(step+", binary for arm64, MB", float64(info.Size())/1e6, most, "%.1f")
-	}
-	return nil
-}
-
-func met(yes bool) string {
-	if yes {
-		return "met"
-	}
-	return "**missed**"
 }

@@ -125,7 +125,7 @@ func costs(ctx context.Context, out io.Writer, _ options) error {
 	}
 	defer r.close()
 	how := fmt.Sprintf("at %d MB's share of a core", memoryMB)
-	if share, err := newSlot(memoryMB); err != nil {
+	if share, err := newSlot(0, memoryMB); err != nil {
 		how = fmt.Sprintf("at a whole core (%v)", err)
 	} else {
 		r.in = share

@@ -31,6 +31,8 @@ type options struct {
 	write    bool
 	only     string // names of sections, separated by commas; empty means all
 	peers    bool
+	memory   int    // MB, at which functions start; 0: the template's
+	before   string // commits, between commas, whose functions are started beside those of today
 }
 
 // A section is a part of the results, with one table or several.
@@ -58,6 +60,8 @@ func main() {
 	flag.BoolVar(&o.write, "write", true, "write the measured tables into "+resultsFile+", and the lines that quote them into "+quotingFile)
 	flag.StringVar(&o.only, "only", "", "measure only these sections, separated by commas: "+strings.Join(names(), ", "))
 	flag.BoolVar(&o.peers, "peers", false, "also measure other products, which are downloaded and built first")
+	flag.IntVar(&o.memory, "memory", 0, "measure cold starts at the share of a core that Lambda gives for so many MB (default that of the template)")
+	flag.StringVar(&o.before, "before", "", "also build and start the functions of these commits, separated by commas")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

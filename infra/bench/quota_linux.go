@@ -18,8 +18,9 @@ const cpuPeriod = 20_000
 
 // newSlot makes a cgroup with the share of a core that Lambda gives a function with this memory, in MB, which is MB/1769.
 // https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
-func newSlot(memory int) (*slot, error) {
-	name := fmt.Sprintf("countersign-bench-%d-%d", os.Getpid(), memory)
+// Slots that exist at the same time must have different numbers.
+func newSlot(number, memory int) (*slot, error) {
+	name := fmt.Sprintf("countersign-bench-%d-%d", os.Getpid(), number)
 	quota := strconv.Itoa(cpuPeriod * memory / 1769)
 	// In version 1 of cgroups the processor has a hierarchy of its own, and each thread can be in another group.
 	if own, err := ownGroup("cpu"); err == nil {

@@ -9,7 +9,9 @@ import (
 )
 
 // newSlot returns an error, because this system has no cgroups.
-func newSlot(int) (*slot, error) { return nil, errors.New("a quota for the processor needs Linux") }
+func newSlot(int, int) (*slot, error) {
+	return nil, errors.New("a quota for the processor needs Linux")
+}
 
 func (s *slot) procs() string { return "" }
 

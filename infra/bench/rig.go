@@ -25,6 +25,7 @@ import (
 // A rig has the functions, built and running, and an account that stands in for Amazon.
 type rig struct {
 	amazon      *account
+	borrowed    bool // amazon belongs to another rig, which closes it
 	dir         string
 	module      string // the folder of this project
 	table       string
@@ -51,14 +52,10 @@ func openRig(ctx context.Context) (_ *rig, err error) {
 	if r.amazon, err = openAccount(ctx); err != nil {
 		return nil, err
 	}
-	if err := r.build(ctx); err != nil {
+	if r.module, err = moduleFolder(ctx); err != nil {
 		return nil, err
 	}
-	read, err := template.Read(r.module)
-	if err != nil {
-		return nil, err
-	}
-	if r.deployed, err = read.Functions(); err != nil {
+	if err := r.build(ctx, "./functions/...", "./infra/bench/hello"); err != nil {
 		return nil, err
 	}
 	service, err := r.service(ctx, r.table)
@@ -93,14 +90,16 @@ func moduleFolder(ctx context.Context) (string, error) {
 	return strings.TrimSpace(string(listed)), nil
 }
 
-// build builds the functions for this machine, with the same flags as for Amazon. The root of the bench takes the place of the
-// first of the roots that the functions trust, so that they still read as many.
-func (r *rig) build(ctx context.Context) error {
-	module, err := moduleFolder(ctx)
+// build reads the template of the module, and builds programs of the module for this machine, with the same flags as for Amazon.
+// The root of the bench takes the place of the first of the roots that the functions trust, so that they still read as many.
+func (r *rig) build(ctx context.Context, programs ...string) error {
+	read, err := template.Read(r.module)
 	if err != nil {
 		return err
 	}
-	r.module = module
+	if r.deployed, err = read.Functions(); err != nil {
+		return err
+	}
 	trusted := filepath.Join(r.module, "pkg", "cloud", "roots.pem")
 	roots, err := os.ReadFile(trusted)
 	if err != nil {
@@ -120,8 +119,8 @@ func (r *rig) build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	flags := append(emulator.BuildFlags(), "-overlay", overlay)
-	return goBuild(ctx, r.module, nil, append(flags, "-o", r.dir+string(filepath.Separator), "./functions/...", "./infra/bench/hello")...)
+	flags := append(emulator.BuildFlags(), "-overlay", overlay, "-o", r.dir+string(filepath.Separator))
+	return goBuild(ctx, r.module, nil, append(flags, programs...)...)
 }
 
 // goBuild runs go build in a folder. The programs that it builds are static.
@@ -188,7 +187,7 @@ func (r *rig) stop() {
 
 func (r *rig) close() {
 	r.stop()
-	if r.amazon != nil {
+	if r.amazon != nil && !r.borrowed {
 		r.amazon.close()
 	}
 	os.RemoveAll(r.dir)

@@ -40,10 +40,11 @@ func TestAStartIsMeasuredFromItsExecToItsFirstAnswer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	runs, err := starts(t.Context(), starters, condition{name: "as it comes"}, 1)
+	measured, err := starts(t.Context(), starters, []condition{{name: "as it comes"}}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
+	runs := measured["as it comes"]
 	for _, name := range []string{"hello", "verify"} {
 		got := runs[name]
 		if len(got) != 1 || got[0].next <= 0 || got[0].total <= got[0].next {
