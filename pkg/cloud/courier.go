@@ -27,7 +27,7 @@ type Courier struct {
 func (d *Deployment) Courier(endpoint string, reasons map[string]string) *Courier {
 	c := &Courier{Amazon: d.Amazon(endpoint), reasons: reasons}
 	// A connection that went stale while the process was frozen would lose an answer, which can't be asked for again.
-	fresh := newTransport()
+	fresh := newTransport(d.opener.connector)
 	fresh.DisableKeepAlives = true
 	c.Amazon.HTTPClient = &http.Client{Transport: fresh, Timeout: messageTime, CheckRedirect: stay}
 	c.Amazon.Retryer = func() aws.Retryer { return aws.NopRetryer{} }

@@ -74,6 +74,7 @@ type Deployment struct {
 	region string
 	signer aws.Credentials
 	fips   fips
+	opener *opener
 	http   *http.Client // for requests that may be repeated
 	faults []fault
 
@@ -109,7 +110,8 @@ func Open(p Process) *Deployment {
 	d.region = d.Setting("AWS_REGION", "a region such as eu-central-1", Word("-"))
 	d.signer = d.credentials()
 	d.fips = d.Optional("AWS_USE_FIPS_ENDPOINT", "true or false", Truth) == "true"
-	d.http = &http.Client{Transport: newTransport(), Timeout: attemptTime, CheckRedirect: stay}
+	d.opener = &opener{connector: newConnector(), wall: d.wall}
+	d.http = &http.Client{Transport: newTransport(d.opener), Timeout: attemptTime, CheckRedirect: stay}
 	return d
 }
 
@@ -184,6 +186,13 @@ func (d *Deployment) Store() store.Store {
 	if d.table == nil {
 		name := d.Setting("COUNTERSIGN_TABLE", "the name of a table", Word("_.-"))
 		client := dynamodb.NewFromConfig(d.Amazon("COUNTERSIGN_DYNAMODB_ENDPOINT"))
+		o := client.Options()
+		at, err := o.EndpointResolverV2.ResolveEndpoint(context.Background(), dynamodb.EndpointParameters{
+			Region: &o.Region, UseFIPS: aws.Bool(bool(d.fips)), UseDualStack: aws.Bool(false), Endpoint: o.BaseEndpoint,
+		})
+		if err == nil {
+			d.ConnectAhead(at.URI, 2)
+		}
 		d.table = dynamo.New(dynamo.Options{Client: client, Table: name, Now: d.now})
 	}
 	return d.table

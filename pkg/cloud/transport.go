@@ -28,13 +28,10 @@ const (
 //
 // A connection that was idle for longer than idleTime, by this machine's clock, isn't used again: while Lambda kept the
 // process frozen, the other end gave it up.
-func newTransport() *http.Transport {
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(amazonRoots)
-	c := &connector{roots: []*x509.CertPool{roots, nil}}
+func newTransport(by dialer) *http.Transport {
 	return &http.Transport{
-		DialContext:            c.plain,
-		DialTLSContext:         c.secure,
+		DialContext:            by.plain,
+		DialTLSContext:         by.secure,
 		IdleConnTimeout:        idleTime,
 		MaxIdleConnsPerHost:    mostIdle,
 		MaxResponseHeaderBytes: mostHeaders,
@@ -42,11 +39,23 @@ func newTransport() *http.Transport {
 	}
 }
 
-// A connector opens connections.
+// A dialer opens connections.
+type dialer interface {
+	plain(ctx context.Context, network, address string) (net.Conn, error)
+	secure(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// A connector is a dialer that opens each connection when it is needed.
 type connector struct {
 	// roots are tried in this order; nil are the system's. Each time the other end is verified in full, by its chain and
 	// by its name: that one pool knows it is enough, that no pool does never is.
 	roots []*x509.CertPool
+}
+
+func newConnector() *connector {
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(amazonRoots)
+	return &connector{roots: []*x509.CertPool{roots, nil}}
 }
 
 // unconnected says that no connection came about, so that nothing was asked for on it.

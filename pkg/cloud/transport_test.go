@@ -114,7 +114,7 @@ func TestACertificateForAnotherHostIsRefusedByEveryPool(t *testing.T) {
 
 func TestTheTransportTrustsAmazonsRootsThenTheSystems(t *testing.T) {
 	address, _, handshakes := secureServer(t)
-	client := &http.Client{Transport: newTransport()}
+	client := &http.Client{Transport: newTransport(newConnector())}
 	if res, err := client.Get("https://" + address); err == nil {
 		res.Body.Close()
 		t.Fatal("a certificate of nobody's was trusted")

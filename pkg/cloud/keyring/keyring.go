@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 
 	"countersign/pkg/cloud"
@@ -64,7 +65,15 @@ var _ seal.Keeper = (*Keeper)(nil)
 // first call of the function.
 func Of(d *cloud.Deployment) *Keeper {
 	id := d.Setting("COUNTERSIGN_KMS_KEY", "the id or ARN of a KMS key", cloud.Word(":/_-"))
-	k := &Keeper{store: d.Store(), master: masterKey{kms.NewFromConfig(d.Amazon("COUNTERSIGN_KMS_ENDPOINT")), id}, now: d.Now}
+	client := kms.NewFromConfig(d.Amazon("COUNTERSIGN_KMS_ENDPOINT"))
+	o := client.Options()
+	at, err := o.EndpointResolverV2.ResolveEndpoint(context.Background(), kms.EndpointParameters{
+		Region: &o.Region, UseFIPS: aws.Bool(o.EndpointOptions.UseFIPSEndpoint == aws.FIPSEndpointStateEnabled), UseDualStack: aws.Bool(false), Endpoint: o.BaseEndpoint,
+	})
+	if err == nil {
+		d.ConnectAhead(at.URI, 1)
+	}
+	k := &Keeper{store: d.Store(), master: masterKey{client, id}, now: d.Now}
 	d.Prepare("key ring", func(ctx context.Context) error { _, err := k.Ring(ctx); return err })
 	return k
 }

@@ -1,6 +1,9 @@
 package keyring
 
 import (
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 
 	"countersign/infra/amazon/amazontest"
@@ -52,4 +55,20 @@ func TestAnAnswerOfKMSThatIsNoKeyIsAnError(t *testing.T) {
 			t.Errorf("%s: got %v for a key that was opened, want it taken: %v", c.body, err, c.opened)
 		}
 	}
+}
+
+func TestAConnectionToKMSIsOpenedBeforeItIsAsked(t *testing.T) {
+	opened := make(chan bool)
+	s := httptest.NewUnstartedServer(http.NotFoundHandler())
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			opened <- true
+		}
+	}
+	s.Start()
+	defer s.Close()
+	w := amazontest.New(t)
+	w.Env["COUNTERSIGN_KMS_ENDPOINT"] = s.URL
+	Of(cloud.Open(cloud.Process{Step: "verify", Environment: w.Getenv, Output: &w.Log}))
+	<-opened // before the time for this test is over
 }
