@@ -2,10 +2,10 @@
 
     ~/.cache/countersign/sam-*/bin/python infra/sam-lint/undocked.py local invoke PagesFunction --event events/pages.json
 
-All of it is SAM's own code: it reads template.yaml, samconfig.toml and the file of environment variables, finds the
-function or the routes, and makes the environment and the event. Only the container is replaced. Where SAM would start one
-that runs aws-lambda-rie with the built function, this starts the same program, out of SAM's package, on this machine.
-The tests of functions/ use it; whoever has Docker types "sam" instead.
+This runs SAM's own code, which reads template.yaml, samconfig.toml and the file of environment variables, finds the function or
+the routes, and makes the environment and the event. Only the container is replaced. SAM would start a container that runs
+aws-lambda-rie with the built function. This program starts aws-lambda-rie, which is part of SAM's package, on this machine. The
+tests in the folder functions use it. If you have Docker, use "sam" instead.
 """
 
 import os
@@ -22,25 +22,25 @@ from samcli.cli.main import cli
 from samcli.local.docker.container_client_factory import ContainerClientFactory
 from samcli.local.lambdafn.runtime import LambdaRuntime
 
-HOST = "host.docker.internal"  # the machine that a container runs on
-STARTING = 30  # seconds that the emulator may take to listen
+HOST = "host.docker.internal"  # the name of the machine that a container runs on
+STARTING = 30  # how many seconds the emulator may take until it listens
 
 
 def free_address():
-    """An address of this machine that nobody listens on, as far as can be known."""
+    """Returns an address of this machine at which nobody listened a moment ago."""
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return "127.0.0.1:%d" % s.getsockname()[1]
 
 
 def emulator():
-    """The path of aws-lambda-rie for this machine, in SAM's package."""
+    """Returns the path of aws-lambda-rie for this machine, in SAM's package."""
     machine = {"aarch64": "arm64", "amd64": "x86_64"}.get(platform.machine(), platform.machine())
     return os.path.join(os.path.dirname(samcli.__file__), "local", "rapid", "aws-lambda-rie-" + machine)
 
 
 def wait_for(address, process):
-    """Waits until somebody listens on an address."""
+    """Waits until a process listens at an address."""
     host, port = address.split(":")
     end = time.monotonic() + STARTING
     while time.monotonic() < end and process.poll() is None:
@@ -53,12 +53,12 @@ def wait_for(address, process):
 
 
 def invoke(self, function_config, event, tenant_id=None, stdout=None, stderr=None, extra_hosts=None, **_):
-    """Stands for LambdaRuntime.invoke: one event, in an environment made for it alone."""
+    """Replaces LambdaRuntime.invoke. It starts a process for one event."""
     outer, inner = free_address(), free_address()
     command = [emulator(), "--log-level", "error", "--runtime-interface-emulator-address", outer,
                "--runtime-api-address", inner, os.path.join(function_config.code_abs_path, "bootstrap")]
     environment = function_config.env_vars.resolve()
-    if (extra_hosts or {}).get(HOST) == "host-gateway":  # the machine that the container would run on is this one
+    if (extra_hosts or {}).get(HOST) == "host-gateway":  # the container would run on this machine
         environment = {name: value.replace("//" + HOST + ":", "//127.0.0.1:") for name, value in environment.items()}
     environment["PATH"] = os.environ["PATH"]
     process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=sys.stderr, stderr=sys.stderr)
