@@ -125,6 +125,7 @@ var attributes = []attribute{
 	{"AWS::Serverless::Function", "Environment.Variables.COUNTERSIGN_SENDER", "${SenderAddress}", "SES would refuse the sender, which the role is bound to"},
 	{"AWS::Serverless::Function", "Environment.Variables.COUNTERSIGN_SES_CONFIGURATION_SET", "${SesConfigurationSet}", "bounces would not be seen"},
 	{"AWS::Serverless::Function", "Environment.Variables.COUNTERSIGN_SES_ENDPOINT", "", "a deployed function would refuse to work"},
+	{"PagesFunction", "Environment.Variables.COUNTERSIGN_RELATED_ORIGINS", "${RelatedOrigins}", "passkeys could be used on no other domain"},
 	{"PublishFunction", "Environment.Variables.COUNTERSIGN_BUS", "${Bus}", "events would go to another bus than the role may put on"},
 	{"PublishFunction", "Environment.Variables.COUNTERSIGN_ROUTINE_EVENTS", "${RoutineEvents}", "the parameter would do nothing"},
 	{"PublishFunction", "Environment.Variables.COUNTERSIGN_EVENTBRIDGE_ENDPOINT", "", "a deployed function would refuse to work"},

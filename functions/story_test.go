@@ -84,7 +84,8 @@ func (d *deployment) environment(f *template.Function) []string {
 	d.t.Helper()
 	all, err := f.Variables(map[string]string{
 		"Table": d.account.name, "Key.Arn": amazon.KeyARN, "Bus": amazon.Bus, "Issuer": "https://countersign.example",
-		"SenderAddress": amazon.Sender, "SenderName": "Countersign", "RpId": "app.example", "SesConfigurationSet": configurationSet,
+		"SenderAddress": amazon.Sender, "SenderName": "Countersign", "RpId": "app.example", "RelatedOrigins": "https://app.co.example",
+		"SesConfigurationSet": configurationSet,
 		"FipsEndpoints": "false", "RoutineEvents": "true",
 	})
 	if err != nil {

@@ -170,6 +170,8 @@ func TestAParameterTakesWhatFunctionsTake(t *testing.T) {
 			[]string{"http://mfa.example.com", "https://mfa.example.com/", "https://MFA.example.com", "https://a:b@example.com", "https://example", "mfa.example.com", "https://mfa.example.com?x"}},
 		{"RpId", []string{"", "acme.example", "localhost", "a-b.xn--p1ai"}, []string{"https://acme.example", "acme.example:443", "Acme.example", "-a.example", "a..example", "acme.example/"}},
 		{"FipsEndpoints", []string{"true", "false"}, []string{"yes", "True", ""}},
+		{"RelatedOrigins", []string{"", "https://acme.example", "https://acme.example:8443,https://acme.co.uk"},
+			[]string{"acme.example", "http://acme.example", "https://acme.example/", "https://acme.example, https://acme.co.uk", "https://acme.example,", "https://localhost"}},
 		{"RoutineEvents", []string{"true", "false"}, []string{"yes", "True", ""}},
 		{"DefaultEndpoint", []string{"enabled", "disabled"}, []string{"true", ""}},
 		{"ReserveConcurrency", []string{"yes", "no"}, []string{"true", ""}},

@@ -1,4 +1,5 @@
-// Command pages is the function that serves what anybody may fetch: public keys, health, and explanations of problems.
+// Command pages is the function that serves what anybody may fetch: public keys, related origins, health, and explanations of
+// problems.
 package main
 
 import (
@@ -10,6 +11,6 @@ import (
 
 func main() {
 	cloud.Serve("pages", func(d *cloud.Deployment) http.Handler {
-		return api.New(d.Door(), api.Pages(d.PublishedKeys()))
+		return api.New(d.Door(), api.Pages(d.PublishedKeys(), d.RelatedOrigins()...))
 	})
 }

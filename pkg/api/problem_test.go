@@ -248,3 +248,14 @@ func TestADoorWithoutALogAnswers(t *testing.T) {
 	w.door = api.New(api.Options{}, api.Policy(w.service))
 	w.wants("a call", w.do("GET", policy, ""), 200)
 }
+
+func TestTheRelatedOriginsAreThoseOfTheDeployment(t *testing.T) {
+	w := newWorld(t)
+	const path = "/.well-known/webauthn"
+	got := w.wants("two", w.do("GET", path, "", without("Authorization")), 200)
+	if want := `{"origins":["https://acme.example","https://acme.co.example"]}`; got.text != want {
+		t.Errorf("got %s, want %s", got.text, want)
+	}
+	w.door = api.New(api.Options{}, api.Pages(func(context.Context) ([]byte, error) { return nil, nil }))
+	w.refused("none", w.do("GET", path, "", without("Authorization")), 404, mfa.NotFound, "")
+}

@@ -72,6 +72,7 @@ var Steps = []Step{
 	}},
 	{Name: "pages", Routes: []Route{
 		{Method: "GET", Pattern: "/.well-known/jwks.json", Operation: "getKeys", Open: true},
+		{Method: "GET", Pattern: "/.well-known/webauthn", Operation: "getRelatedOrigins", Open: true},
 		{Method: "GET", Pattern: "/health", Operation: "getHealth", Open: true},
 		{Method: "GET", Pattern: "/problems/{code}", Operation: "explainProblem", Open: true},
 	}},

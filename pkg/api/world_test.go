@@ -78,7 +78,7 @@ func newWorldOver(t testing.TB, clock *storetest.Clock, db store.Store) *world {
 				return nil, w.healthy(ctx)
 			}
 			return mfa.PublishedKeys(ctx, db)
-		}))
+		}, "https://acme.example", "https://acme.co.example"))
 	w.publish()
 	w.key = w.newKey(apikey.Scopes(), "")
 	return w

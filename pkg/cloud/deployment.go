@@ -43,6 +43,8 @@ const (
 //	COUNTERSIGN_SENDER_NAME           name that messages come from; else Countersign
 //	COUNTERSIGN_RP_ID                 the RP ID of security keys and passkeys: the domain of the pages that use
 //	                                  them, or a domain above it. Without it they aren't offered
+//	COUNTERSIGN_RELATED_ORIGINS       origins on other domains where the passkeys of the RP ID can be used, separated by
+//	                                  commas (RelatedOrigins)
 //
 // by the packages below this one,
 //
@@ -163,6 +165,15 @@ func (d *Deployment) Passkeys(make func(mfa.RelyingParty) (mfa.Passkeys, error))
 // get is logged with the name that what gives, and nothing else follows from it: the first call has to try again.
 func (d *Deployment) Prepare(what string, get func(context.Context) error) {
 	d.ready = append(d.ready, readiness{what, get})
+}
+
+// RelatedOrigins are the origins on other domains where the passkeys of the RP ID can be used. There may be none.
+func (d *Deployment) RelatedOrigins() []string {
+	list := d.Optional("COUNTERSIGN_RELATED_ORIGINS", "a list of https origins with at most five names of domains, separated by commas", relatedOrigins)
+	if list == "" {
+		return nil
+	}
+	return strings.Split(list, ",")
 }
 
 // PublishedKeys reads the public keys of the deployment, for api.Pages. It needs neither the key ring nor KMS.

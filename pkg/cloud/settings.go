@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"golang.org/x/net/publicsuffix"
 )
 
 // Setting reads a setting that must not be missing, and for which good must be true. Otherwise the function says at its start
@@ -149,6 +150,25 @@ func domain(v string) bool {
 		}
 	}
 	return len(v) <= 253
+}
+
+// relatedOrigins reports whether v is a list of origins that browsers take as related ones. They take at most five names of
+// domains, without the suffix under which anybody can register one (Web Authentication Level 3, section 5.11.1).
+func relatedOrigins(v string) bool {
+	names := map[string]bool{}
+	for _, origin := range strings.Split(v, ",") {
+		u, err := url.Parse(origin)
+		if err != nil || u.Scheme != "https" || !bare(u) || u.Path != "" || !domain(u.Hostname()) {
+			return false
+		}
+		site, err := publicsuffix.EffectiveTLDPlusOne(u.Hostname())
+		if err != nil {
+			return false
+		}
+		name, _, _ := strings.Cut(site, ".")
+		names[name] = true
+	}
+	return len(names) <= 5
 }
 
 // Line reports whether a value is one line of text, of at most 200 bytes.

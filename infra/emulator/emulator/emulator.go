@@ -165,7 +165,7 @@ func (e *Emulator) prepare(ctx context.Context) (err error) {
 	}
 	e.functions, err = readFunctions(e.o.Root, map[string]string{
 		"Table": e.table, "Key.Arn": amazon.KeyARN, "Bus": amazon.Bus, "Issuer": e.Issuer(), "SenderAddress": amazon.Sender,
-		"SenderName": "Countersign", "RpId": machine.RelyingParty().ID, "SesConfigurationSet": "", "FipsEndpoints": "false",
+		"SenderName": "Countersign", "RpId": machine.RelyingParty().ID, "RelatedOrigins": "", "SesConfigurationSet": "", "FipsEndpoints": "false",
 		"RoutineEvents": "true",
 	})
 	if err != nil {
