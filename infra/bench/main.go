@@ -31,8 +31,8 @@ type options struct {
 	write    bool
 	only     string // names of sections, separated by commas; empty means all
 	peers    bool
-	memory   int    // MB, at which functions start; 0: the template's
-	before   string // commits, between commas, whose functions are started beside those of today
+	memory   int    // the memory in MB for which functions get their share of a core; 0 stands for that of the template
+	before   string // commits, separated by commas, whose functions are started in turn with those of today
 }
 
 // A section is a part of the results, with one table or several.

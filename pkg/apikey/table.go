@@ -7,9 +7,9 @@ import (
 	"countersign/pkg/store/record"
 )
 
-const keyPartition = "key#" // and the hash of the key's text
+const keyPartition = "key#" // the hash of the key follows
 
-// RecordAt gives an empty record of the kind that this package keeps at key; nil: it keeps nothing there.
+// RecordAt returns an empty record of the kind that this package keeps at a key. It is nil if the package keeps nothing there.
 func RecordAt(key store.Key) record.Record {
 	hash, ofKey := strings.CutPrefix(key.Partition, keyPartition)
 	switch {

@@ -125,7 +125,7 @@ func (c *caller) holds(hash string) bool {
 // has reports whether the caller is an API key with scope.
 func (c *caller) has(scope apikey.Scope) bool { return c.key != nil && c.key.Has(scope) }
 
-// actor is who has done something that concerns user: the client or, with any bearer but an API key, the user.
+// actor returns who has done something that concerns user: the client with an API key, and the user with any other bearer.
 func (c *caller) actor(user string) activity.Actor {
 	if c.key != nil {
 		return activity.Actor{Kind: "client", ID: c.key.Client}

@@ -78,7 +78,7 @@ type Passkey struct {
 	AAGUID         []byte   `json:"aaguid" record:"5"`     // 16 bytes that name the model; all zero if the authenticator doesn't say
 	BackupEligible bool     `json:"backup_eligible" record:"6"`
 	Discoverable   *bool    `json:"discoverable" record:"7"` // a resident key, on the word of the browser (credProps); nil if it didn't say
-	Variant        Variant  `json:"variant" record:"8"`      // that the user asked for
+	Variant        Variant  `json:"variant" record:"8"`      // the variant that the user asked for
 }
 
 // A CreatedPasskey is a new passkey, with what its registration says of this moment.

@@ -59,7 +59,7 @@ func (e pendingEvent) by(who activity.Actor) pendingEvent {
 // that is gone within half an hour. With any other item it names the user by the route only, and nobody is told of it.
 type pendingEvent struct {
 	activity.Event
-	Life  string // of the user that the event is about
+	Life  string // the life of the user that the event is about
 	Of    []byte // the route of that user, if User is empty
 	Topic string // what the user is told; empty if the user is told nothing
 	To    []recipient
@@ -76,20 +76,20 @@ type eventBatch struct {
 	record.Head
 	Org           string          `record:"1"`
 	User          string          `record:"2"`
-	Of            []byte          `record:"3"`      // the route of the user, in the place of User
-	Life          string          `record:"4,word"` // of the user they are about
+	Of            []byte          `record:"3"`      // the route of the user, if the batch doesn't name the user; then User is empty
+	Life          string          `record:"4,word"` // the life of the user that the events are about
 	Time          time.Time       `record:"5"`
 	PolicyVersion int             `record:"6"`
-	Actor         *activity.Actor `record:"7"` // nil: the user they are about
-	Said          []byte          `record:"8"` // the type and the id of each event, and what it says: see activity.Encode
+	Actor         *activity.Actor `record:"7"` // who has done it; nil stands for the user that the events are about
+	Said          []byte          `record:"8"` // the type, the id and the data of each event, by activity.Encode
 	Entries       []batchEntry    `record:"9"` // one for each event, in the same order
 	Sums          []sum           `record:"10"`
-	Waits         time.Time       `record:"11"`
+	Waits         time.Time       `record:"11"` // when there will be room for what waits; zero if nothing new waits
 
-	events []activity.Event // what Said holds
+	events []activity.Event // the events in Said
 }
 
-// A batchEntry is what one event of a batch has besides. It has an actor or a policy version only if that is not the batch's
+// A batchEntry is the rest of one event of a batch. It has an actor or a policy version only if that differs from the batch's
 // own.
 type batchEntry struct {
 	PolicyVersion *int            `record:"1"`

@@ -24,7 +24,8 @@ const (
 )
 
 // A Policy is what an org demands. It is data: nothing in this module asks which profile it came from. Settings whose names
-// end in S or _s are in whole seconds, and trust is in days of 24 hours.
+// end in S or _s are in whole seconds, and trust is in days of 24 hours. pkg/api/openapi/openapi.yaml says what each setting
+// means, and check says which values it can have.
 type Policy struct {
 	Methods struct {
 		TOTP     string `json:"totp" record:"1"`

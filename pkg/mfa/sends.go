@@ -42,8 +42,8 @@ func (g *guard) maySend(channel string, limits []sendLimit, now time.Time) (wait
 }
 
 // countSend counts a code that is sent by a channel, and returns the mark that it is counted by, which is the time in Unix
-// microseconds. No two marks of a user and a
-// channel are ever the same, so that uncountSend can take out exactly one code.
+// microseconds. No two marks of one user and one channel are ever the same, so that uncountSend can take out exactly one
+// code.
 func (g *guard) countSend(channel string, now time.Time) (mark int64) {
 	sent := g.sent(channel)
 	mark = max(now.UnixMicro(), g.LastUncounted+1)

@@ -32,18 +32,18 @@ func ShowItem(item store.Item) ([]byte, error) {
 	return json.Marshal(shown)
 }
 
-// A shownBatch is what one commit has handed on, for people to look at.
+// A shownBatch shows the events of one commit to people.
 type shownBatch struct {
 	Events []shownEvent `json:"events"`
-	Sums   []sum        `json:"sums,omitempty"` // notices that sum up
+	Sums   []sum        `json:"sums,omitempty"` // the notices that sum up what waited
 	Waits  time.Time    `json:"waits,omitzero"` // when there will be room for what waits to be told
 }
 
 type shownEvent struct {
 	activity.Event
-	Route []byte      `json:"route,omitempty"` // of the user, if the event doesn't name the user
-	Topic string      `json:"topic,omitempty"` // of the notice
-	To    []recipient `json:"to,omitempty"`    // who gets it
+	Route []byte      `json:"route,omitempty"` // the route of the user, if the event doesn't name the user
+	Topic string      `json:"topic,omitempty"` // the topic of the notice
+	To    []recipient `json:"to,omitempty"`    // who gets the notice
 }
 
 // ShowEvents returns the events that a commit has stored with one of its items, as a JSON object, with the notices that they

@@ -195,8 +195,8 @@ func (q *question) origins() (allowed []string, bound string, err error) {
 // A ceremony is what a challenge or an enrolment remembers of its newest WebAuthn ceremony.
 type ceremony struct {
 	Challenge        []byte    `json:"challenge" record:"1,secret"`
-	Origin           string    `json:"origin" record:"2"`            // the only one that it can be answered from; empty if it was not begun by a page
-	UserVerification string    `json:"user_verification" record:"3"` // as the policy said when it began
+	Origin           string    `json:"origin" record:"2"`            // the only origin that it can be answered from; empty if no page has begun it
+	UserVerification string    `json:"user_verification" record:"3"` // the setting of the policy when the ceremony began
 	Expires          time.Time `json:"expires" record:"4"`
 	Number           int       `json:"number" record:"5"` // 1 for the first one of its challenge or enrolment
 }

@@ -1,7 +1,8 @@
-// Package amazontest gives tests what the process of a function finds on one machine: an environment, a clock that the test
-// moves, a log, the stand-ins of package amazon, and if it is wanted a table.
+// Package amazontest gives tests what the process of a function needs on one machine: an environment, a clock that the test can
+// move, a log, the stand-ins of package amazon and, if the test wants one, a table.
 //
-// Every request that the stand-ins get is recorded, and one that is not well formed fails the test.
+// What it keeps: every request to the stand-ins is recorded, and a request that is not well formed fails the test. It refuses to
+// share a world between tests.
 package amazontest
 
 import (
@@ -26,28 +27,28 @@ import (
 	"countersign/pkg/store/dynamo"
 )
 
-// A World is what the processes of one deployment find. The test may change Env and At, and read Log, between calls.
+// A World is the surroundings of the processes of one deployment. The test may change Env and At, and read Log, between calls.
 type World struct {
 	*amazon.Account
-	URL string            // of the stand-ins
-	Env map[string]string // has every setting that must not be missing
+	URL string            // the URL of the stand-ins
+	Env map[string]string // the environment, which has every required setting
 	At  time.Time
 	Log Log
 
 	mu      sync.Mutex
 	asked   []Asked
 	answers Answers
-	broken  map[string]bool // services
+	broken  map[string]bool // the services that refuse every request
 }
 
-// Asked is a request that the stand-ins got.
+// An Asked is a request that the stand-ins got.
 type Asked struct {
 	*amazon.Call
-	N int // 1 for the first
+	N int // the number of the request, 1 for the first
 }
 
 // Answers answers a request instead of the stand-ins, with a status and a body. If the status is 0, the stand-ins answer. If it
-// is Lose, nobody does.
+// is Lose, the request gets no answer.
 type Answers func(Asked) (status int, body string)
 
 // Lose is a status for a request that gets no answer.
@@ -73,8 +74,8 @@ func New(tb testing.TB) *World {
 	return w
 }
 
-// NewWithTable makes a world with a table of its own on DynamoDB Local. Where none is installed the test is skipped, or fails
-// if CI is "true".
+// NewWithTable makes a world with a table of its own on DynamoDB Local. If none is installed, the test is skipped, or
+// fails if CI is "true".
 func NewWithTable(tb testing.TB) *World {
 	tb.Helper()
 	endpoint := dynamolocaltest.Endpoint(tb)
@@ -84,7 +85,7 @@ func NewWithTable(tb testing.TB) *World {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() {
-		ctx := context.WithoutCancel(tb.Context()) // which is cancelled by now
+		ctx := context.WithoutCancel(tb.Context()) // the context of the test is cancelled by now
 		if _, err := client.DeleteTable(ctx, &dynamodb.DeleteTableInput{TableName: &name}); err != nil {
 			tb.Error(err)
 		}
@@ -99,7 +100,7 @@ func (w *World) Getenv(name string) string { return w.Env[name] }
 // Now returns At.
 func (w *World) Now() time.Time { return w.At }
 
-// Answer makes by answer the requests from now on, or the stand-ins if by is nil. It forgets the requests so far.
+// Answer sets that by answers the requests from now on, or the stand-ins do if by is nil. It forgets the earlier requests.
 func (w *World) Answer(by Answers) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
