@@ -14,25 +14,76 @@ import (
 
 // The changes of the account that a signed-in user can ask for. Countersign decides what the user has to confirm first.
 const (
-	addApp    = "app"
-	removeApp = "remove"
-	makeCodes = "codes"
+	addApp       = "app"
+	addKey       = "key"
+	removeFactor = "remove"
+	makeCodes    = "codes"
 )
 
 // An errand is a change that the user has asked for and that isn't done yet.
 type errand struct {
-	what   string
-	factor string // the id of the factor to remove
-	label  string // the name of the app to set up
+	what    string
+	label   string // the name of the factor to set up or to remove
+	variant string // of the key to set up
+	factor  string // the id of the factor to remove
+	removed string // its kind
 }
 
-// setup is an authenticator app that is being set up. The application keeps its secret, because Countersign shows the secret
-// only once and the user may load the page again.
+// kind returns the kind of the factor to set up. It is empty if the errand is another one.
+func (e *errand) kind() string {
+	switch e.what {
+	case addApp:
+		return "totp"
+	case addKey:
+		return "webauthn"
+	}
+	return ""
+}
+
+// words says in words what the user has to confirm. They stand after "Before".
+func (e *errand) words() string {
+	switch e.what {
+	case addApp:
+		return "you set up an authenticator app"
+	case addKey:
+		return "you set up a " + strings.ToLower(keyNames[e.variant])
+	case removeFactor:
+		return "“" + e.label + "” is removed"
+	}
+	return "you get new recovery codes"
+}
+
+// setup is a factor that is being set up. The application keeps the secret of an app, because Countersign shows the secret only
+// once and the user may load the page again.
 type setup struct {
-	id               string
-	label            string
-	secret, uri, svg seal.Secret
+	id, kind         string
+	secret, uri, svg seal.Secret // of an app
+	variant          string      // of a key
+	options          options     // for a key
 	expires          time.Time
+}
+
+func (s *setup) noun() string {
+	if s.kind == "webauthn" {
+		return strings.ToLower(keyNames[s.variant])
+	}
+	return "app"
+}
+
+// askedFor says what a sign-in asks for once the factor is set up.
+func (s *setup) askedFor() string {
+	if s.kind == "webauthn" {
+		return "it"
+	}
+	return "its code"
+}
+
+// beginAgain says what to do after the setup has failed.
+func (s *setup) beginAgain() string {
+	if s.kind == "totp" {
+		return "Begin again, and delete the key that you scanned."
+	}
+	return "Begin again."
 }
 
 // newCodes are recovery codes that are shown until the user confirms that they are kept. Countersign shows them only once.
@@ -56,9 +107,15 @@ func (d *Demo) change(_ http.ResponseWriter, r *http.Request, s session) session
 	if s.in == nil || s.codes != nil {
 		return s
 	}
-	e := &errand{what: r.PostFormValue("what"), factor: r.PostFormValue("factor"), label: strings.TrimSpace(r.PostFormValue("label"))}
+	e := &errand{
+		what: r.PostFormValue("what"), label: strings.TrimSpace(r.PostFormValue("label")), variant: r.PostFormValue("variant"),
+		factor: r.PostFormValue("factor"), removed: r.PostFormValue("kind"),
+	}
+	if keyNames[e.variant] == "" {
+		e.variant = passkey
+	}
 	if e.label == "" {
-		e.label = "Authenticator app"
+		e.label = e.standardLabel()
 	}
 	if len([]rune(e.label)) > mostLabel {
 		s.said = wrong("The name can have at most %d characters.", mostLabel)
@@ -67,6 +124,14 @@ func (d *Demo) change(_ http.ResponseWriter, r *http.Request, s session) session
 	s = s.over(remark{})
 	s.errand = e
 	return d.carryOut(r, s)
+}
+
+// standardLabel returns the name of a factor for which the user has typed none.
+func (e *errand) standardLabel() string {
+	if e.what == addKey {
+		return keyNames[e.variant]
+	}
+	return "Authenticator app"
 }
 
 // carryOut makes the change that the user asked for. If Countersign first wants the password or a second factor, the session
@@ -85,7 +150,7 @@ func (d *Demo) carryOut(r *http.Request, s session) session {
 	case errors.As(err, &p) && p.Code == "last_factor":
 		return s.over(wrong("Your organisation requires a second factor, and this is your only one. Set up another one first."))
 	case errors.As(err, &p) && p.Code == "not_found":
-		return s.over(wrong("This app was removed already."))
+		return s.over(wrong("“%s” was removed already.", s.errand.label))
 	}
 	return s.over(failed(err))
 }
@@ -93,24 +158,33 @@ func (d *Demo) carryOut(r *http.Request, s session) session {
 // try makes the call of the API for an errand.
 func (d *Demo) try(r *http.Request, s session) (session, error) {
 	q := request{method: "POST", bearer: d.o.Key.Reveal(), fresh: s.in}
-	switch s.errand.what {
-	case addApp:
+	switch e := s.errand; e.what {
+	case addApp, addKey:
 		var answer begun
-		q.path = "/v1/enrolments"
-		q.body = map[string]any{"org": Org, "user": map[string]any{"id": s.in.user}, "kind": "totp", "label": s.errand.label}
+		body := map[string]any{"org": Org, "user": map[string]any{"id": s.in.user}, "kind": e.kind(), "label": e.label}
+		if e.what == addKey {
+			body["variant"] = e.variant
+		}
+		q.path, q.body = "/v1/enrolments", body
 		if err := d.call(r.Context(), q, &answer); err != nil {
 			return s, err
 		}
-		label, t := s.errand.label, answer.TOTP
-		s = s.over(remark{})
-		s.setup = &setup{id: answer.ID, label: label, secret: t.Secret, uri: t.URI, svg: t.QRSVG, expires: answer.Expires}
+		s, t := s.over(remark{}), answer.TOTP
+		s.setup = &setup{
+			id: answer.ID, kind: e.kind(), secret: t.Secret, uri: t.URI, svg: t.QRSVG, variant: e.variant,
+			options: options{answer.WebAuthn, d.o.Now()}, expires: answer.Expires,
+		}
 		return s, nil
-	case removeApp:
-		q.method, q.path = "DELETE", accountPath(s.in.user)+"/factors/"+url.PathEscape(s.errand.factor)
+	case removeFactor:
+		q.method, q.path = "DELETE", accountPath(s.in.user)+"/factors/"+url.PathEscape(e.factor)
 		if err := d.call(r.Context(), q, nil); err != nil {
 			return s, err
 		}
-		return s.over(remark{Text: "The app was removed, and no browser is trusted any more. Delete the entry from the phone, too: its codes no longer work."}), nil
+		said := "“" + e.label + "” was removed, and no browser is trusted any more."
+		if e.removed == "totp" {
+			said += " Delete the entry from the phone, too: its codes no longer work."
+		}
+		return s.over(remark{Text: said}), nil
 	case makeCodes:
 		var answer struct {
 			RecoveryCodes []seal.Secret `json:"recovery_codes"`
@@ -164,7 +238,9 @@ func (d *Demo) stepUp(r *http.Request, s session) session {
 		return s.over(wrong("There were too many wrong codes, so nothing can be confirmed for now. Nothing was changed."))
 	}
 	answer.Challenge.Methods = confirming(answer.Challenge.Methods)
-	return s.asked(&waiting{user: s.in.user, nonce: nonce, reason: answer.Reason, challenge: *answer.Challenge})
+	return s.asked(&waiting{
+		user: s.in.user, nonce: nonce, reason: answer.Reason, challenge: *answer.Challenge, options: options{answer.Challenge.WebAuthn, d.o.Now()},
+	})
 }
 
 // confirming returns the methods that are strong enough to confirm a change of the account. The strongest stands first.
@@ -198,16 +274,21 @@ func (d *Demo) cancel(_ http.ResponseWriter, _ *http.Request, s session) session
 	return s.over(remark{Text: "Nothing was changed."})
 }
 
-// finishSetup sends the app's first code to Countersign.
+// finishSetup sends the first code of a new factor to Countersign.
 func (d *Demo) finishSetup(_ http.ResponseWriter, r *http.Request, s session) session {
 	if s.in == nil || s.setup == nil {
 		return s
 	}
+	return d.finish(r, s, map[string]any{"code": typed(r.PostFormValue("code"))})
+}
+
+// finish sends the first answer of a new factor to Countersign.
+func (d *Demo) finish(r *http.Request, s session, body map[string]any) session {
 	var answer finished
-	path, body := "/v1/enrolments/"+s.setup.id+"/finish", map[string]any{"code": typed(r.PostFormValue("code"))}
+	path := "/v1/enrolments/" + s.setup.id + "/finish"
 	err := d.call(r.Context(), request{method: "POST", path: path, bearer: d.o.Key.Reveal(), body: body}, &answer)
 	if err == nil {
-		said := remark{Text: "“" + answer.Factor.Label + "” is set up. From now on a sign-in asks for its code."}
+		said := remark{Text: "“" + answer.Factor.Label + "” is set up. From now on a sign-in asks for " + s.setup.askedFor() + "."}
 		return s.over(said).showing(answer.RecoveryCodes)
 	}
 	var p *problem
@@ -216,14 +297,10 @@ func (d *Demo) finishSetup(_ http.ResponseWriter, r *http.Request, s session) se
 		return s
 	}
 	switch p.Code {
-	case "wrong_code":
-		if p.AttemptsLeft != nil && *p.AttemptsLeft == 0 {
-			return s.over(wrong("That code is not right, and it was the last attempt. Begin again, and delete the key that you scanned."))
-		}
-		s.said = wrong("That code is not right. %s", clockAdvice(p.ClockOffS))
-		if p.AttemptsLeft != nil {
-			s.said.Text += " " + attemptsLeft(*p.AttemptsLeft)
-		}
+	case "wrong_code", "wrong_credential":
+		return s.notProven(p)
+	case "already_exists":
+		return s.over(wrong("%s", p.Detail))
 	case "invalid_request":
 		s.said = wrong("A code has exactly six digits. What you typed was not counted as an attempt.")
 	case "enrolment_invalid":
@@ -232,6 +309,25 @@ func (d *Demo) finishSetup(_ http.ResponseWriter, r *http.Request, s session) se
 		s.said = failed(err)
 	default:
 		return s.over(failed(err))
+	}
+	return s
+}
+
+// notProven says that the first answer of a new factor was not right, and how many attempts are left.
+func (s session) notProven(p *problem) session {
+	said := "That code is not right"
+	if s.setup.kind == "webauthn" {
+		said = "This " + s.setup.noun() + " was not accepted"
+	}
+	if p.AttemptsLeft != nil && *p.AttemptsLeft == 0 {
+		return s.over(wrong("%s, and it was the last attempt. %s", said, s.setup.beginAgain()))
+	}
+	s.said = wrong("%s.", said)
+	if s.setup.kind == "totp" {
+		s.said.Text += " " + clockAdvice(p.ClockOffS)
+	}
+	if p.AttemptsLeft != nil {
+		s.said.Text += " " + attemptsLeft(*p.AttemptsLeft)
 	}
 	return s
 }
@@ -254,5 +350,5 @@ func (d *Demo) keptCodes(_ http.ResponseWriter, _ *http.Request, s session) sess
 	if s.codes == nil {
 		return s
 	}
-	return s.over(remark{Text: "Good. Each of your recovery codes lets you in once, without the app."})
+	return s.over(remark{Text: "Good. Each of your recovery codes lets you in once when nothing else is at hand."})
 }

@@ -108,7 +108,7 @@ func wanted(t *testing.T, what string, got, want any) {
 
 func TestANewcomerSetsUpAnAppWithThePhoneBesideThePage(t *testing.T) {
 	b := in(t)
-	b.want("Your account", "Emailed code ana@demo.example", "you don’t have to set this up", "You have no recovery codes yet. You get them when you set up your first app")
+	b.want("Your account", "Emailed code ana@demo.example", "you don’t have to set this up", "You have no recovery codes yet. You get them when you set up your first factor")
 	b.submit("/demo/change", "what", "app", "label", "Ana’s phone")
 	b.want("Confirm it’s you", "Before you set up an authenticator app", "We sent code A to a***@demo.example")
 	if strings.Contains(b.said(), "Trust this browser") || strings.Contains(b.said(), "recovery code") {
@@ -309,14 +309,14 @@ func TestAnAppIsRemoved(t *testing.T) {
 	b.later("minutes")
 	b.submit("/demo/change", "what", "remove")
 	b.submit("/demo/password", "password", "x")
-	b.want("Confirm it’s you", "Before the authenticator app is removed")
+	b.want("Confirm it’s you", "Before “Authenticator app” is removed")
 	for _, weaker := range []string{"Use an emailed code instead", "Use a recovery code"} {
 		if strings.Contains(b.said(), weaker) {
 			t.Errorf("to confirm something the page offers %q", weaker)
 		}
 	}
 	b.submit("/demo/code", "code", b.appCode())
-	b.want("The app was removed", "You have no recovery codes yet. You get them when you set up your first app")
+	b.want("“Authenticator app” was removed", "You have no recovery codes yet. You get them when you set up your first factor")
 	if strings.Contains(b.said(), "Authenticator app ·") {
 		t.Error("the app is still listed")
 	}
@@ -435,9 +435,9 @@ func TestWhatTwoBrowsersDoAtOnceIsTold(t *testing.T) {
 	b.submit("/demo/kept")
 	remove, again := b.form("/demo/change", "what", "remove"), b.form("/demo/change", "what", "remove")
 	b.send(remove)
-	b.want("The app was removed")
+	b.want("“Authenticator app” was removed")
 	b.send(again)
-	b.want("This app was removed already")
+	b.want("“Authenticator app” was removed already")
 }
 
 func TestAButtonPressedTwiceLosesNoRecoveryCodes(t *testing.T) {

@@ -3,6 +3,7 @@ package demo
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -45,9 +46,9 @@ func (s session) by(way string) (*waiting, bool) {
 }
 
 // takesRecovery reports whether a recovery code can answer the challenge. It can at a sign-in. Of the changes of an account, it
-// can confirm only that another app is set up.
+// can confirm only that another factor is set up.
 func (s session) takesRecovery() bool {
-	return s.in == nil || s.errand != nil && s.errand.what == addApp
+	return s.in == nil || s.errand != nil && s.errand.kind() != ""
 }
 
 // enterCode sends the code that the user typed to Countersign.
@@ -55,8 +56,12 @@ func (d *Demo) enterCode(w http.ResponseWriter, r *http.Request, s session) sess
 	if s.waiting == nil {
 		return s
 	}
+	return d.answer(w, r, s, map[string]any{"code": typed(r.PostFormValue("code")), "factor": s.waiting.way})
+}
+
+// answer sends the user's answer with a factor to Countersign.
+func (d *Demo) answer(w http.ResponseWriter, r *http.Request, s session, answer map[string]any) session {
 	wait := s.waiting
-	answer := map[string]any{"code": typed(r.PostFormValue("code")), "factor": wait.way}
 	if r.PostFormValue("trust") != "" && wait.challenge.Trust != nil {
 		answer["trust"] = map[string]any{"name": browserName(r.UserAgent())}
 	}
@@ -165,6 +170,8 @@ func (s session) refused(err error) session {
 	switch p.Code {
 	case "wrong_code":
 		return s.notRight(p, again)
+	case "wrong_credential":
+		return s.notAccepted(p, again)
 	case "invalid_request":
 		s.said = wrong("A code has exactly six digits. What you typed was not counted as an attempt.")
 		if recovering {
@@ -208,14 +215,34 @@ func (s session) notRight(p *problem, again string) session {
 	return s
 }
 
-// locked says that no more codes of this sort are accepted for now. If the other sort can still be used, the page asks for that.
+// notAccepted says that Countersign has not accepted a key's answer, and how many attempts are left.
+func (s session) notAccepted(p *problem, again string) session {
+	const said = "This security key or passkey was not accepted."
+	switch {
+	case p.AttemptsLeft == nil:
+		s.said = wrong("%s", said)
+	case *p.AttemptsLeft == 0:
+		return s.over(wrong("%s It was the last attempt. %s", said, again))
+	default:
+		s.said = wrong("%s %s", said, attemptsLeft(*p.AttemptsLeft))
+	}
+	return s
+}
+
+// locked says that no more codes of this sort are accepted for now. If the other sort or a key can still be used, the page asks for that.
 func (s session) locked(p *problem) session {
 	if s.waiting.way == byRecovery {
 		return s.turned(lockedFor("There were too many wrong recovery codes.", p.RetryAfterS))
 	}
 	next := *s.waiting
-	next.challenge.Methods = nil
-	if s.waiting = &next; next.challenge.Recovery && s.takesRecovery() {
+	next.challenge.Methods = slices.DeleteFunc(slices.Clone(next.challenge.Methods), func(m method) bool { return m.Kind != "webauthn" })
+	s.waiting = &next
+	if len(next.challenge.Methods) > 0 {
+		next.way = next.challenge.Methods[0].Factor
+		s.said = wrong("%s You can still use your security key or passkey.", lockedFor("There were too many wrong codes.", p.RetryAfterS))
+		return s
+	}
+	if next.challenge.Recovery && s.takesRecovery() {
 		next.way = byRecovery
 		s.said = wrong("%s You can also use a recovery code.", lockedFor("There were too many wrong codes.", p.RetryAfterS))
 		return s
@@ -229,6 +256,9 @@ func (s session) turned(said string) session {
 	next.challenge.Recovery, next.way = false, next.challenge.Default
 	if len(next.challenge.Methods) == 0 {
 		return s.over(wrong("%s", said))
+	}
+	if next.method().Factor == "" { // codes of the default are no longer accepted
+		next.way = next.challenge.Methods[0].Factor
 	}
 	s.waiting, s.said = &next, wrong("%s", said)
 	return s

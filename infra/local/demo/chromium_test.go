@@ -29,6 +29,7 @@ type chromium struct {
 	last     int    // id of the last call
 	loaded   int    // times that the page was
 	problems []string
+	told     string // what the page last told the function told, which a test gives it
 	download string // how far the last download has come, in DevTools' words; it may be through before a call answers
 }
 
@@ -153,6 +154,12 @@ func (c *chromium) hear() message {
 		c.loaded++
 	case "Log.entryAdded", "Runtime.exceptionThrown":
 		c.problems = append(c.problems, string(m.Params))
+	case "Runtime.bindingCalled":
+		var called struct{ Payload string }
+		if err := json.Unmarshal(m.Params, &called); err != nil {
+			c.t.Fatal(err)
+		}
+		c.told = called.Payload
 	case "Browser.downloadProgress":
 		var progress struct{ State string }
 		if err := json.Unmarshal(m.Params, &progress); err != nil {

@@ -33,6 +33,7 @@ type challenge struct {
 	Default     string
 	Recovery    bool
 	Trust       *struct{ Days int }
+	WebAuthn    json.RawMessage // the options for the user's keys, if the default is one
 }
 
 type method struct{ Factor, Kind, Label, Hint string }
@@ -66,6 +67,7 @@ type begun struct {
 		Secret, URI seal.Secret
 		QRSVG       seal.Secret `json:"qr_svg"`
 	}
+	WebAuthn json.RawMessage // the options to make a key
 }
 
 type finished struct {
@@ -76,12 +78,15 @@ type finished struct {
 type factor struct {
 	ID, Kind, Label, Hint string
 	LastUsed              *time.Time `json:"last_used"`
+	Provider, Variant     string     // of a key
+	Synced                bool
 }
 
 type account struct {
-	Email    string
-	Factors  []factor
-	Recovery struct {
+	Email          string
+	Factors        []factor
+	WebAuthnSignal json.RawMessage `json:"webauthn_signal"`
+	Recovery       struct {
 		CodesLeft int  `json:"codes_left"`
 		FewLeft   bool `json:"few_left"`
 	}
@@ -89,7 +94,7 @@ type account struct {
 
 type policy struct {
 	Version  int
-	Methods  struct{ TOTP, Email string }
+	Methods  struct{ TOTP, WebAuthn, Email string }
 	Recovery struct{ Count int }
 }
 

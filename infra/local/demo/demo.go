@@ -1,6 +1,6 @@
 // Package demo is a small web application, "Demo desk", that signs users in with Countersign. It has its own login, and uses
-// Countersign's HTTP API with an API key to ask for the second factor. A signed-in user can set up an authenticator app, remove
-// it, and make recovery codes. Beside the application, the page shows the mailbox in which codes arrive and a phone with an
+// Countersign's HTTP API with an API key to ask for the second factor. A signed-in user can set up authenticator apps,
+// security keys and passkeys, remove them, and make recovery codes. Beside the application, the page shows the mailbox in which codes arrive and a phone with an
 // authenticator app, and it can move the server's clock.
 //
 // The application does what every client of Countersign should do. It signs a user in, and believes a confirmation, only after
@@ -83,11 +83,13 @@ func New(ctx context.Context, o Options) (*Demo, error) {
 	for path, act := range map[string]action{
 		"/demo/sign-in": d.signIn, "/demo/sign-out": d.signOut, "/demo/clock": d.moveClock, "/demo/forget": d.forget,
 		"/demo/code": here(d.enterCode), "/demo/recover": here(d.enterRecovery), "/demo/way": here(d.chooseWay), "/demo/send": here(d.sendAgain),
+		"/demo/credential": here(d.enterCredential), "/demo/finish-key": here(d.finishKey),
 		"/demo/change": here(d.change), "/demo/password": here(d.enterPassword), "/demo/cancel": here(d.cancel),
 		"/demo/scan": here(d.scan), "/demo/finish": here(d.finishSetup), "/demo/kept": here(d.keptCodes),
 	} {
 		d.mux.Handle("POST "+path, sameOrigin.Handler(d.acting(act)))
 	}
+	d.mux.Handle("POST /demo/ceremony", sameOrigin.Handler(http.MaxBytesHandler(http.HandlerFunc(d.ceremony), mostForm)))
 	return d, nil
 }
 
@@ -104,13 +106,15 @@ func (d *Demo) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.mux.ServeHTTP(w, r)
 }
 
+const mostForm = 64 << 10 // bytes; a credential has a few thousand
+
 // An action handles a form. It returns the session that the browser has from then on.
 type action func(w http.ResponseWriter, r *http.Request, s session) session
 
 // acting makes a handler that runs the action of a form and then redirects the browser to the page.
 func (d *Demo) acting(act action) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.Body = http.MaxBytesReader(w, r.Body, 16<<10)
+		r.Body = http.MaxBytesReader(w, r.Body, mostForm)
 		if err := r.ParseForm(); err != nil {
 			http.Error(w, "The form could not be read.", http.StatusBadRequest)
 			return

@@ -387,6 +387,7 @@ func TestFormsOfOtherSitesAreRefused(t *testing.T) {
 		for _, path := range []string{
 			"/demo/sign-in", "/demo/sign-out", "/demo/clock", "/demo/forget", "/demo/code", "/demo/recover", "/demo/way", "/demo/send",
 			"/demo/change", "/demo/password", "/demo/cancel", "/demo/scan", "/demo/finish", "/demo/kept",
+			"/demo/credential", "/demo/finish-key", "/demo/ceremony",
 		} {
 			r := b.request("POST", path, url.Values{"user": {"ana"}, "how": {"sso"}})
 			r.Header.Del("Sec-Fetch-Site")
@@ -413,7 +414,7 @@ func TestThePageRunsNothingThatIsNotTheServers(t *testing.T) {
 	if got := a.Header.Get("Cache-Control"); got != "no-store" {
 		t.Errorf("got Cache-Control %q, want no-store", got)
 	}
-	for _, path := range []string{"style.css", "print.css", "demo.js", "times.js", "codes.js", "icon.svg"} {
+	for _, path := range []string{"style.css", "print.css", "demo.js", "times.js", "codes.js", "keys.js", "icon.svg"} {
 		if a := b.do(b.request("GET", "/demo/static/"+path, nil)); a.StatusCode != 200 {
 			t.Errorf("%s: got status %d, want 200", path, a.StatusCode)
 		}

@@ -22,8 +22,10 @@ type accountView struct {
 	Step     string
 	Email    string // the address that gets codes without being set up; empty if there is none
 	Factors  []factorView
-	CanAdd   bool
-	HasCodes bool // whether the organisation has recovery codes
+	CanAdd   struct{ App, Key bool }
+	Signal   string // what the browser's authenticators have to know, as JSON; empty for a user who has never had a key
+	Issuer   string // the only origin at which keys can be used
+	HasCodes bool   // whether the organisation has recovery codes
 	Left     string
 	None     bool
 	Few      bool
@@ -31,19 +33,23 @@ type accountView struct {
 
 type factorView struct {
 	ID, Label, Kind string
-	LastUsed        *moment // nil if it never was
+	Name            string   // of the kind and variant
+	Facts           []string // about a key
+	LastUsed        *moment  // nil if it never was
 }
 
 // confirmView asks for the password again.
 type confirmView struct{ Step, User, Confirm string }
 
-// setupView shows the secret that an app has to scan.
+// setupView shows what the user needs to set up a factor.
 type setupView struct {
-	Step   string
-	QR     template.URL
-	Key    []string // in groups of four characters
-	Until  *moment
-	UntilS int
+	Step, Kind string
+	QR         template.URL // of an app
+	Key        []string     // an app's key, in groups of four characters
+	Noun       string       // what is set up
+	Portable   bool         // whether a key is set up that can be carried about
+	Until      *moment
+	UntilS     int
 }
 
 type codesView struct {
@@ -51,16 +57,9 @@ type codesView struct {
 	Codes      []string
 }
 
-// confirms says in words what the user has to confirm. Each text stands after "Before".
-var confirms = map[string]string{
-	addApp:    "you set up an authenticator app",
-	removeApp: "the authenticator app is removed",
-	makeCodes: "you get new recovery codes",
-}
-
 // kinds has the names of the kinds of factor, and of byRecovery.
 var kinds = map[string]string{
-	"totp": "Authenticator app", "email": "Emailed code", "sms": "Text message", "webauthn": "Security key", byRecovery: "Recovery code",
+	"totp": "Authenticator app", "email": "Emailed code", "sms": "Text message", "webauthn": "Security key or passkey", byRecovery: "Recovery code",
 }
 
 func (in *signedIn) shown(now time.Time) *desk {
@@ -84,27 +83,46 @@ func (d *Demo) readAccount(ctx context.Context, s session, now time.Time) *accou
 		return nil
 	}
 	v := &accountView{
-		Step: s.step(), CanAdd: p.Methods.TOTP == "allowed", HasCodes: p.Recovery.Count > 0,
+		Step: s.step(), HasCodes: p.Recovery.Count > 0, Signal: string(a.WebAuthnSignal), Issuer: d.o.Issuer,
 		Left: counted(a.Recovery.CodesLeft, "recovery code"), None: a.Recovery.CodesLeft == 0, Few: a.Recovery.FewLeft,
 	}
+	v.CanAdd.App, v.CanAdd.Key = p.Methods.TOTP == "allowed", p.Methods.WebAuthn == "allowed"
 	if p.Methods.Email == "implicit" {
 		v.Email = a.Email
 	}
 	for _, f := range a.Factors {
-		shown := factorView{ID: f.ID, Label: f.Label, Kind: kinds[f.Kind]}
-		if f.LastUsed != nil {
-			shown.LastUsed = clockTime(*f.LastUsed, now)
-		}
-		v.Factors = append(v.Factors, shown)
+		v.Factors = append(v.Factors, f.shown(now))
+	}
+	return v
+}
+
+func (f *factor) shown(now time.Time) factorView {
+	v := factorView{ID: f.ID, Label: f.Label, Kind: f.Kind, Name: kinds[f.Kind]}
+	if f.LastUsed != nil {
+		v.LastUsed = clockTime(*f.LastUsed, now)
+	}
+	if f.Kind != "webauthn" {
+		return v
+	}
+	v.Name = keyNames[f.Variant]
+	if f.Provider != "" {
+		v.Facts = append(v.Facts, f.Provider)
+	}
+	if f.Synced {
+		v.Facts = append(v.Facts, "synced to your other devices")
+	} else {
+		v.Facts = append(v.Facts, "not synced")
 	}
 	return v
 }
 
 func (s *setup) shown(now time.Time) *setupView {
 	v := &setupView{
-		Step: s.id, Until: clockTime(s.expires, now), UntilS: secondsTo(s.expires, now),
+		Step: s.id, Kind: s.kind, Until: clockTime(s.expires, now), UntilS: secondsTo(s.expires, now), Noun: s.noun(), Portable: s.variant == securityKey,
+	}
+	if s.kind == "totp" {
 		// This is safe as the source of a picture: scripts in it don't run, and it loads nothing.
-		QR: template.URL("data:image/svg+xml;base64," + base64.StdEncoding.EncodeToString([]byte(s.svg.Reveal()))),
+		v.QR = template.URL("data:image/svg+xml;base64," + base64.StdEncoding.EncodeToString([]byte(s.svg.Reveal())))
 	}
 	for key := s.secret.Reveal(); key != ""; {
 		n := min(4, len(key))

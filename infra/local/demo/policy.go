@@ -6,46 +6,70 @@ import (
 	"fmt"
 )
 
-// newPolicy is the policy of the demo's org: everyone is asked for a code by email or, after setting it up, for the code of an
-// app; and browsers can be trusted.
+// newPolicy is the policy of the demo's org: everyone is asked for a code by email or, after setting one up, for another factor;
+// and browsers can be trusted.
 const newPolicy = `{
-	"profile": "kls", "methods": {"totp": "allowed", "webauthn": "forbidden", "sms": "forbidden", "email": "implicit"},
+	"profile": "kls", "methods": {"totp": "allowed", "webauthn": "allowed", "sms": "forbidden", "email": "implicit"},
 	"email_backup": "allowed", "recovery": {"count": 10, "effect": "sign_in"}, "acknowledge": true
 }`
 
-// firstPolicy is the policy that earlier versions of the demo gave to the org, before there were authenticator apps.
-const firstPolicy = `{
-	"methods": {"totp": "forbidden", "webauthn": "forbidden", "sms": "forbidden", "email": "implicit"},
-	"email_backup": "forbidden", "require": "everyone", "effect": "next_sign_in", "grace_until": null, "max_skips": null,
+// olderPolicies has what the policies say that earlier versions of the demo gave to the org: the first before there were
+// authenticator apps, and the second before there were security keys. Both have olderSettings, too.
+var olderPolicies = []string{
+	`{"methods": {"totp": "forbidden"}, "email_backup": "forbidden", "recovery": {"count": 0}}`,
+	`{"methods": {"totp": "allowed"}, "email_backup": "allowed", "recovery": {"count": 10}}`,
+}
+
+// olderSettings leaves out the settings of kinds that the policies forbid.
+const olderSettings = `{
+	"methods": {"webauthn": "forbidden", "sms": "forbidden", "email": "implicit"},
+	"require": "everyone", "effect": "next_sign_in", "grace_until": null, "max_skips": null,
 	"challenge": {"window_s": 900, "email_code_s": 900, "sms_code_s": 600, "attempts": 5, "sends": 5, "resend_after_s": 30},
-	"trust": {"days": 30, "cap": 10, "rotate": true}, "recovery": {"count": 0, "effect": "sign_in"},
-	"sso": "bypass", "sso_amr": ["mfa"], "sso_acr": [], "sso_max_age_s": 43200, "enrolment_proof": "none",
-	"webauthn": {"user_verification": "preferred"}, "totp": {"skew": 1},
-	"sms": {"countries": [], "daily_cap": 500, "user_daily_cap": 10, "hourly_prefix_cap": 20, "min_conversion": 20},
+	"trust": {"days": 30, "cap": 10, "rotate": true}, "recovery": {"effect": "sign_in"},
+	"sso": "bypass", "sso_amr": ["mfa"], "sso_acr": [], "sso_max_age_s": 43200, "enrolment_proof": "none", "totp": {"skew": 1},
 	"reset": {"reason": "required", "second_approver": false, "hold_s": 0}, "locale": "en"
 }`
 
 // setPolicy gives newPolicy to the demo's org, unless somebody has given it another policy.
 func (d *Demo) setPolicy(ctx context.Context) error {
 	path := "/v1/orgs/" + Org + "/policy"
-	var found, first map[string]any
+	var found map[string]any
 	if err := d.call(ctx, request{method: "GET", path: path, bearer: d.o.Key.Reveal()}, &found); err != nil {
 		return fmt.Errorf("look up the demo's policy: %w", err)
 	}
-	if err := json.Unmarshal([]byte(firstPolicy), &first); err != nil {
+	older, err := isOlder(found)
+	if err != nil {
 		return err
 	}
 	version, _ := found["version"].(float64)
-	if version > 0 && !holds(found, first) {
+	if version > 0 && !older {
 		return nil
 	}
-	err := d.call(ctx, request{
+	err = d.call(ctx, request{
 		method: "PUT", path: path, bearer: d.o.Key.Reveal(), ifMatch: fmt.Sprintf(`"%.0f"`, version), body: json.RawMessage(newPolicy),
 	}, nil)
 	if err != nil {
 		return fmt.Errorf("set the demo's policy: %w", err)
 	}
 	return nil
+}
+
+// isOlder reports whether an earlier version of the demo gave this policy to the org.
+func isOlder(policy map[string]any) (bool, error) {
+	says := func(text string) (bool, error) {
+		var want map[string]any
+		err := json.Unmarshal([]byte(text), &want)
+		return holds(policy, want), err
+	}
+	if settings, err := says(olderSettings); !settings || err != nil {
+		return false, err
+	}
+	for _, policy := range olderPolicies {
+		if older, err := says(policy); older || err != nil {
+			return older, err
+		}
+	}
+	return false, nil
 }
 
 // holds reports whether a JSON value equals want. Objects in it may have more members.

@@ -11,6 +11,12 @@ import (
 	"countersign/infra/local/server"
 )
 
+// laterPolicy is the policy of the demo that had authenticator apps and no security keys.
+const laterPolicy = `{
+	"profile": "kls", "methods": {"totp": "allowed", "webauthn": "forbidden", "sms": "forbidden", "email": "implicit"},
+	"email_backup": "allowed", "recovery": {"count": 10, "effect": "sign_in"}, "acknowledge": true
+}`
+
 // policyAfter is the demo's policy once a server has opened a folder in which it was put, anew.
 func policyAfter(t *testing.T, put string) (version int, totp string, days int) {
 	t.Helper()
@@ -60,6 +66,7 @@ func TestThePolicyOfAnOlderDemoIsReplacedAndSomebodysOwnStays(t *testing.T) {
 	}{
 		{"the demo's own", "", 1, "allowed", 30},
 		{"an older demo's", `{"profile":"kls","acknowledge":true}`, 3, "allowed", 30},
+		{"a later demo's", laterPolicy, 3, "allowed", 30},
 		{"somebody's own", `{"profile":"kls","trust":{"days":7},"acknowledge":true}`, 2, "forbidden", 7},
 	} {
 		version, totp, days := policyAfter(t, c.put)

@@ -26,6 +26,7 @@ type waiting struct {
 	challenge           challenge
 	checked             time.Time // when the password was checked; zero if it wasn't
 	way                 string    // the id of the factor that the page asks for, or byRecovery
+	options             options   // for the user's keys; zero if Countersign has made none yet
 }
 
 // signedIn is a signed-in user.
@@ -76,7 +77,7 @@ func (s session) at(now time.Time) session {
 	case s.waiting != nil && !now.Before(s.waiting.challenge.Expires):
 		return session{said: wrong("The time for this sign-in is over. Start again with your password.")}
 	case s.setup != nil && !now.Before(s.setup.expires):
-		return s.over(wrong("The time to set up the app is over. Begin again, and delete the key that you scanned."))
+		return s.over(wrong("The time to set up the %s is over. %s", s.setup.noun(), s.setup.beginAgain()))
 	}
 	return s
 }

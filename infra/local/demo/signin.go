@@ -47,7 +47,7 @@ func (d *Demo) signIn(w http.ResponseWriter, r *http.Request, _ session) session
 	}
 	switch {
 	case answer.Decision == "challenge" && answer.Challenge != nil:
-		return session{}.asked(&waiting{user: user, nonce: nonce, reason: answer.Reason, checked: checked, challenge: *answer.Challenge})
+		return session{}.asked(&waiting{user: user, nonce: nonce, reason: answer.Reason, checked: checked, challenge: *answer.Challenge, options: options{answer.Challenge.WebAuthn, d.o.Now()}})
 	case answer.Decision == "enrol":
 		return session{said: wrong("Your organisation wants you to set up a factor before you are signed in. Demo desk can do that only for users who are signed in.")}
 	}

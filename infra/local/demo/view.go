@@ -20,6 +20,7 @@ type view struct {
 	Codes   *codesView
 	In      *desk
 	User    string // the user name that the form has at first
+	Issuer  string // the only origin at which keys can be used
 	Mailbox mailboxView
 	Phone   phoneView
 }
@@ -80,7 +81,7 @@ var why = map[string]string{
 func (d *Demo) page(w http.ResponseWriter, r *http.Request) {
 	id, s := d.session(r)
 	now := d.o.Now()
-	v := view{Title: "Sign in", Said: s.said, User: "ana", Mailbox: d.readMailbox(r.Context(), now), Phone: d.readPhone(s, now)}
+	v := view{Title: "Sign in", Said: s.said, User: "ana", Issuer: d.o.Issuer, Mailbox: d.readMailbox(r.Context(), now), Phone: d.readPhone(s, now)}
 	switch {
 	case s.codes != nil:
 		v.Title, v.Codes = "Your recovery codes", s.codes.shown(s.in.user)
@@ -88,9 +89,9 @@ func (d *Demo) page(w http.ResponseWriter, r *http.Request) {
 		v.Waiting = s.shownStep(now)
 		v.Title = v.Waiting.title()
 	case s.errand != nil:
-		v.Title, v.Confirm = "Confirm it’s you", &confirmView{Step: s.step(), User: s.in.user, Confirm: confirms[s.errand.what]}
+		v.Title, v.Confirm = "Confirm it’s you", &confirmView{Step: s.step(), User: s.in.user, Confirm: s.errand.words()}
 	case s.setup != nil:
-		v.Title, v.Setup = "Set up your app", s.setup.shown(now)
+		v.Title, v.Setup = "Set up your "+s.setup.noun(), s.setup.shown(now)
 	case s.in != nil:
 		v.Title, v.In = "Signed in", s.in.shown(now)
 		v.In.Account = d.readAccount(r.Context(), s, now)
@@ -122,7 +123,7 @@ func (s session) shownStep(now time.Time) *stepView {
 		Until: clockTime(c.Expires, now), UntilS: secondsTo(c.Expires, now),
 	}
 	if s.errand != nil {
-		v.Confirm = confirms[s.errand.what]
+		v.Confirm = s.errand.words()
 	}
 	if w.way == byRecovery {
 		v.Kind = byRecovery
@@ -134,10 +135,13 @@ func (s session) shownStep(now time.Time) *stepView {
 		v.Sent, v.Hint, v.Letter = true, c.Sent.Hint, c.Sent.Sequence
 		v.ResendS, v.SendsLeft = secondsTo(c.Sent.ResendAfter, now), c.Sent.SendsLeft
 	}
+	keyed := m.Kind == "webauthn" // the browser lets the user choose among all keys, so one way is enough for them
 	for _, other := range c.Methods {
-		if other.Factor != w.way {
-			v.Ways = append(v.Ways, wayView{other.Factor, other.words()})
+		if other.Factor == w.way || other.Kind == "webauthn" && keyed {
+			continue
 		}
+		keyed = keyed || other.Kind == "webauthn"
+		v.Ways = append(v.Ways, wayView{other.Factor, other.words()})
 	}
 	if _, ok := s.by(byRecovery); ok && w.way != byRecovery {
 		v.Ways = append(v.Ways, wayView{byRecovery, "Use a recovery code"})
@@ -152,7 +156,7 @@ func (m *method) words() string {
 	case "totp":
 		return "Use the code of “" + m.Label + "” instead"
 	}
-	return "Use " + m.Kind + " instead"
+	return "Use a security key or passkey instead"
 }
 
 func (v *stepView) title() string {
@@ -161,6 +165,8 @@ func (v *stepView) title() string {
 		return "Confirm it’s you"
 	case v.Kind == byRecovery:
 		return "Use a recovery code"
+	case v.Kind == "webauthn":
+		return "Use your security key or passkey"
 	}
 	return "Enter your code"
 }

@@ -1,0 +1,94 @@
+package demo_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// atLocalhost is the address of the demo whose origin keys are bound to.
+func (b *browser) atLocalhost() string { return strings.Replace(b.base, "127.0.0.1", "localhost", 1) }
+
+// An authenticator is one that Chromium plays (Web Authentication Level 3, section 11.2).
+type authenticator struct {
+	protocol, transport    string
+	residentKey, verifies  bool
+	backupEligible, backed bool
+}
+
+// plug gives the browser an authenticator, and returns its id.
+func (c *chromium) plug(a authenticator) string {
+	c.t.Helper()
+	var added struct{ AuthenticatorID string }
+	c.call("WebAuthn.addVirtualAuthenticator", map[string]any{"options": map[string]any{
+		"protocol": a.protocol, "transport": a.transport, "hasResidentKey": a.residentKey, "hasUserVerification": a.verifies,
+		"isUserVerified": a.verifies, "automaticPresenceSimulation": true,
+		"defaultBackupEligibility": a.backupEligible, "defaultBackupState": a.backed,
+	}}, &added)
+	return added.AuthenticatorID
+}
+
+// unplug takes an authenticator away.
+func (c *chromium) unplug(id string) {
+	c.t.Helper()
+	c.call("WebAuthn.removeVirtualAuthenticator", map[string]any{"authenticatorId": id}, nil)
+}
+
+// withKeys opens the demo in a browser that has no authenticator yet.
+func withKeys(t *testing.T) (*browser, *chromium) {
+	t.Helper()
+	b := open(t)
+	c := startChromium(t, 1280, 900)
+	c.call("WebAuthn.enable", map[string]any{"enableUI": false}, nil)
+	c.call("Runtime.addBinding", map[string]any{"name": "told"}, nil)
+	c.open(b.atLocalhost())
+	return b, c
+}
+
+// signedIn signs a user in with an emailed code.
+func (c *chromium) signedIn(user string) {
+	c.t.Helper()
+	c.submit("/demo/sign-in", "user", user)
+	c.submit("/demo/code", "code", c.text(".mails .digits"))
+}
+
+// change begins a change of the account: the words on its button say which.
+func (c *chromium) change(words string) {
+	c.t.Helper()
+	c.loading(func() {
+		c.run(fmt.Sprintf(`[...document.querySelectorAll('form[action="/demo/change"] button')].find((b) => b.textContent.startsWith(%q)).click()`, words))
+	})
+}
+
+// useKey presses the button of a ceremony, and waits until the page was loaded again or says what went wrong.
+func (c *chromium) useKey() (said string) {
+	c.t.Helper()
+	before := c.loaded
+	c.told = ""
+	c.run(`(() => {
+		const form = document.querySelector(".ceremony"), said = form.querySelector("[data-told]");
+		new MutationObserver(() => said.textContent && told(said.textContent)).observe(said, { childList: true });
+		form.querySelector("button").click();
+	})()`)
+	for c.loaded == before && c.told == "" {
+		c.hear()
+	}
+	return c.told
+}
+
+func TestAKeyIsSetUpAndSignsIn(t *testing.T) {
+	_, c := withKeys(t)
+	c.plug(authenticator{protocol: "ctap2", transport: "usb"})
+	c.signedIn("ana")
+	c.change("Set up a security key")
+	c.submit("/demo/code", "code", c.text(".mails .digits"))
+	wanted(t, "what went wrong", c.useKey(), "")
+	c.submit("/demo/kept")
+	wanted(t, "title", c.text("h1"), "Hello, ana")
+	c.submit("/demo/sign-out")
+	c.submit("/demo/sign-in")
+	wanted(t, "title", c.text("h1"), "Use your security key or passkey")
+	wanted(t, "what went wrong", c.useKey(), "")
+	wanted(t, "title", c.text("h1"), "Hello, ana")
+	c.noProblems()
+}
