@@ -292,6 +292,20 @@
 //	every factor of the user                  the known address whatever enrolment_proof says. Until then nothing of the account changes.
 //	                                          Without a known address an administrator has to help.
 //
+// # Security keys and passkeys
+//
+// A ceremony is one run of Web Authentication: options for a browser, and the response of an authenticator to them. A
+// challenge or an enrolment has one ceremony at a time, and only the newest one can be answered, for 300 seconds. It is used
+// once, because the right response ends its challenge or enrolment with a write that only one of many responses wins. If a
+// page of a browser has asked for the options, with a token, only a page of the same origin can answer. Otherwise a page of
+// any origin can that the client has registered, or a page of the deployment itself. All of the user's keys can answer a
+// challenge that asks for one, and the credential id says which of them has.
+//
+// The guard keeps each key's signature counter. A response whose counter has not grown is wrong, and an event says so,
+// because the key may have been copied. A credential id belongs to one factor of one user of the whole deployment. Once the
+// guard of that user doesn't list the factor any more, the id is free. The user handle is 32 random bytes, which the user
+// keeps until an erasure. So a key that is enrolled again after a reset takes the place of its earlier passkey.
+//
 // # Limits
 //
 // Wrong codes of any kind, at a sign-in, an enrolment or the proof of an address: 10 in 15 minutes, 20 in a day, 100 in a
@@ -313,6 +327,9 @@
 // its own budget as far as the windows allow. An account shows the lock of browsers that aren't known. A known token is an
 // HMAC over the epoch and another word in the guard. A new epoch ends it, and so does a new word, when one browser is
 // revoked or a theft is suspected.
+//
+// Nobody can guess the response of a security key or a passkey. So a wrong one counts against its challenge or enrolment, and
+// never against the user, and no lock refuses a right one. A challenge or an enrolment can begin 30 ceremonies.
 //
 // A policy that allows fewer attempts also holds for what is open already: a challenge or an enrolment that has had so many
 // wrong answers is over. Starts have no limit of their own. A client starts a challenge once it has seen the right password,
