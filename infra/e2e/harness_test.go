@@ -21,6 +21,7 @@ import (
 	"countersign/infra/dynamolocal/dynamolocaltest"
 	"countersign/infra/emulator/emulator"
 	"countersign/infra/emulator/emulatortest"
+	"countersign/infra/local/machine"
 	"countersign/infra/local/server"
 	"countersign/pkg/api/openapi"
 	"countersign/pkg/store/dynamo"
@@ -74,7 +75,7 @@ func open(t *testing.T, table string, backend func(func() time.Time) (server.Bac
 	}
 	log := &lockedBuffer{}
 	s, err := server.Open(server.Options{
-		Dir: dir, Port: listener.Addr().(*net.TCPAddr).Port, Backend: backend,
+		Dir: dir, Port: portOf(listener), Backend: backend, BrowserOrigins: browserOrigins(portOf(listener)),
 		Log: slog.New(slog.NewTextHandler(log, nil)),
 	})
 	if err != nil {
@@ -118,7 +119,7 @@ func emulated(t *testing.T) *world {
 	}
 	log := &lockedBuffer{}
 	e, err := emulator.Open(t.Context(), emulator.Options{
-		Dir: t.TempDir(), Port: listener.Addr().(*net.TCPAddr).Port, Root: "../..", Functions: dir, DynamoDB: endpoint,
+		Dir: t.TempDir(), Port: portOf(listener), Root: "../..", Functions: dir, DynamoDB: endpoint, BrowserOrigins: browserOrigins(portOf(listener)),
 		Output: log, Log: slog.New(slog.NewTextHandler(log, nil)),
 	})
 	if err != nil {
@@ -135,6 +136,14 @@ func emulated(t *testing.T) *world {
 	t.Cleanup(func() { w.search(t) })
 	return w
 }
+
+func portOf(l net.Listener) int { return l.Addr().(*net.TCPAddr).Port }
+
+// browserOrigins returns the origins whose pages may call a world's API from a browser: that of its own client, and one that no
+// client has registered.
+func browserOrigins(port int) []string { return []string{machine.Origins(port)[0], unregistered} }
+
+const unregistered = "https://unregistered.localhost"
 
 // dynamoBackend returns the name of a new table, and a function that makes it in DynamoDB Local.
 func dynamoBackend(t *testing.T) (table string, backend func(func() time.Time) (server.Backend, error)) {
