@@ -1,8 +1,7 @@
 // Package amazontest gives tests what the process of a function needs on one machine: an environment, a clock that the test can
 // move, a log, the stand-ins of package amazon and, if the test wants one, a table.
 //
-// What it keeps: every request to the stand-ins is recorded, and a request that is not well formed fails the test. It refuses to
-// share a world between tests.
+// What it keeps: every request to the stand-ins is recorded, and a request that is not well formed fails the test.
 package amazontest
 
 import (
