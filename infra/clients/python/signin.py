@@ -29,14 +29,14 @@ ORG, USER, EMAIL, NONCE = "python", "ana", "ana@python.example", "n-python"
 
 
 def received(base: str) -> str:
-    """The last code that the local server has sent. No document has this call: it is for people who try things out."""
+    """Returns the last code that the local server has sent. Only the local server has this call."""
     answer = httpx.get(f"{base}/local/outbox", params={"to": EMAIL}).raise_for_status()
     codes: list[str] = [message["code"] for message in answer.json()["messages"] if message["code"]]
     return codes[-1]
 
 
 def check(base: str, token: str) -> TokenClaims:
-    """Verify a token as PyJWT does it, with the keys that the service shows."""
+    """Verifies a token with PyJWT and the published keys, and returns its claims."""
     key = jwt.PyJWKClient(f"{base}/.well-known/jwks.json").get_signing_key_from_jwt(token)
     said = jwt.decode(token, key, algorithms=["ES256"], audience="local", options={"require": ["exp"]})
     claims = TokenClaims.from_dict(said)

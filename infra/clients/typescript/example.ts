@@ -26,7 +26,7 @@ async function signIn(user: string, email: string, ask: (hint: string) => Promis
   return payload;
 }
 
-// post sends JSON and reads the answer. What is refused is an error.
+// post sends JSON and reads the answer. If the call is refused, it throws an error.
 async function post(path: string, body: object): Promise<Answer> {
   const headers = { Authorization: `Bearer ${key}`, "Content-Type": "application/json" };
   const answer = await fetch(url + path, { method: "POST", headers, body: JSON.stringify(body) });
