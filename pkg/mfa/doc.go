@@ -55,7 +55,7 @@
 // Tests stand beside what they test; the folder pkg/mfa/walk goes through every order in which a few calls can meet.
 //
 //	Kinds, errors, limits
-//	    kind.go            the table of kinds of factor, and the interface of their authenticators. To add a kind, copy totp.go or email.go
+//	    kind.go            the table of kinds of factor, and the interface of their authenticators. To add a kind, copy the file of one: email.go if a code is sent, totp.go if the user holds a secret, webauthn.go if a device signs
 //	    error.go           the closed list of reasons why a call doesn't succeed
 //	    limit.go           how many wrong answers a user may give, and how long a lock lasts
 //	    check.go           ids and texts in requests
@@ -147,18 +147,20 @@
 // time as the guard, and believes them only as far as the guard agrees.
 //
 //   - Challenges, enrolments, proofs, trusted browsers and the expiry entries of these carry the guard's epoch. A new epoch
-//     kills them all in one write, and a user who is erased and made again inherits nothing. If trust alone ends, the guard
-//     gets another word, which only trusted browsers carry.
-//   - A factor counts if the guard lists it. A TOTP code is good if its time step is later than the one that the guard has.
+//     kills them all in one write, and a user who is erased and made again inherits nothing. If only trust ends and the rest
+//     stays, the guard gets a trust word, which trusted browsers then carry in place of the epoch.
+//   - A factor counts if the guard lists it. A TOTP code is good if its time step is later than the one that the guard has, and
+//     the response of a key if its signature counter is higher.
 //   - A code is good only while the guard holds its sequence number. So a verify that read the challenge before another code
 //     was sent, and the guard after it, sees that they don't belong together.
 //   - The guard has a slot for each challenge that something was sent for or tried against. The number of slots is bounded.
-//     When one has to go, every challenge that was begun no later and has no slot is dead.
+//     When there is no room for another slot, the slot of the oldest challenge is removed. That challenge is then dead, and so
+//     is every challenge that has no slot and was begun before it or at the same moment.
 //
 // A call is judged at one moment: when it read what it decides on. Anyone who begins after a revocation, an expiry or a lock
-// was answered is not let in. A call that had read before that may still answer after it. A verify does so only if its guard
-// was not written meanwhile. The rotation of a trusted browser's token writes the browser and not the guard, so it may
-// answer even then, with a token that is dead already.
+// was answered is not let in. A call that had read before a revocation may still answer after it. For a verify that is
+// impossible once the revocation has written the guard, because the verify then loses the race and is decided again. But the
+// rotation of a trusted browser's token writes only the browser. So it can still answer, with a token that is dead already.
 //
 // # The table
 //
@@ -179,15 +181,19 @@
 //	u#U                browser#tb_…    trusted browser: epoch, name, kind that earned it,    end + 30 days    verify; challenge           challenge, verify, enrol,
 //	                                   fixed end, newest generation of its token                              (rotation)                  recover, account, admin,
 //	                                                                                                                                      sweep
-//	u#U                factor#fa_…     enrolled factor: sealed secret, label, contact that   never            enrol, recover, account     challenge, verify, enrol,
-//	                                   it was proven with                                                                                 recover, account, admin
+//	u#U                factor#fa_…     enrolled factor: sealed secret or public key, label,  never            enrol, recover, account     challenge, verify, enrol,
+//	                                   contact that it was proven with                                                                    recover, account, admin
 //	u#U                enrolment       the enrolment that is under way: sealed secret,       10 minutes, or   enrol                       enrol
-//	                                   digest of the code, who began it                      with its token
-//	u#U                erased#token    nothing but the time; the event of an erasure is      10 minutes       account                     nobody
+//	                                   digest of the code, ceremony, who began it            when the
+//	                                                                                         enrolment token
+//	                                                                                         expires, if later
+//	u#U                erased#version  nothing but the time; the event of an erasure is      10 minutes       account                     nobody
 //	                                   stored with it
 //	ch_…               challenge       challenge: user, purpose, reason, policy version,     end + 10         challenge, enrol, recover   challenge, verify, enrol,
 //	                                   hashes of its tokens, digest and sequence number of   minutes                                      recover
-//	                                   the code
+//	                                   the code, ceremony
+//	cred#hash          owner           a credential id of a key: which factor of which user  never            enrol                       enrol, recover, account
+//	                                   it belongs to
 //	org#O              policy          the policy in force, with what earlier versions did   never            policy                      all that read u#U but
 //	                                   to trust                                                                                           publish; policy
 //	org#O              policy#version  the policy of that version                            never            policy                      nobody yet
@@ -227,7 +233,8 @@
 // carries its client, the org it is limited to and its scopes; a challenge or enrolment token carries the id of its
 // challenge. So a bearer that was not made here, or that doesn't fit the call, is refused before anything is read about a
 // user. What a stranger gets as an answer, and after what time, depends on no user. A good MAC lets nobody in: the hash in
-// the store decides. A process reads the filter key once. It is never replaced, because every bearer ends with it.
+// the store decides. A process reads the filter key once. The key is never replaced, because the MAC of every
+// bearer would then be wrong.
 //
 // # When trust ends
 //
@@ -239,19 +246,20 @@
 //	2FA is turned off                                       trust in every browser                                          disabled
 //	the email or phone changes                              trust in every browser, and every challenge, enrolment and      email_changed, phone_changed
 //	                                                        proof
-//	the client reports a new password, email or phone, a    the same                                                        password_changed, …
-//	sign-out everywhere, or that the user is deprovisioned
+//	the client reports a new password, email or phone, a    trust in every browser, and every challenge, enrolment and      password_changed, …
+//	sign-out everywhere, or that the user is deprovisioned  proof
 //	(no start then until the user is put again)
-//	all browsers are revoked                                the same                                                        revoked
-//	a recovery resets the account                           the same, and factors and recovery codes                        recovery
-//	a user enrols anew after a recovery                     the same                                                        reenrolled
+//	all browsers are revoked                                trust in every browser, and every challenge, enrolment and      revoked
+//	                                                        proof
+//	a recovery resets the account                           all of that, and factors and recovery codes                     recovery
+//	a user enrols anew after a recovery                     all of that, and the earlier factors and recovery codes         reenrolled
 //	the user is erased                                      all of it: the guard goes, then the rest                        none
-//	one browser is revoked                                  trust in that one, and known tokens                             revoked
+//	one browser is revoked                                  trust in that one, and all known tokens of the user             revoked
 //	a policy has fewer trust days                           every end moves to at most that many days after the grant       none
 //	a policy has no trust days                              all trust in the org                                            none
 //	a policy forbids the kind that earned it                trust that this kind earned                                     none
 //	a user has more browsers than trust.cap                 trust in the oldest, at the next grant                          cap
-//	a superseded token is used after its successor was      trust in its browser, and known tokens                          event browser.theft_suspected
+//	a superseded token is used after its successor was      trust in its browser, and all known tokens of the user          event browser.theft_suspected
 //	its time is over                                        trust in it; the sweep announces that                           event browser.expired
 //
 // A browser that is good for nothing any more is removed by the next commits of its user, at most five by each. The ten
@@ -289,7 +297,7 @@
 //	everything but email, which is the only   Step up by email.
 //	factor left
 //	everything, because a policy forbids      Step up, or sign in where 2FA is required. Both lead to an enrolment, which begins with a code to
-//	every factor of the user                  the known address whatever enrolment_proof says. Until then nothing of the account changes.
+//	every factor of the user                  the known address, whatever the policy's enrolment_proof says. Until then nothing of the account changes.
 //	                                          Without a known address an administrator has to help.
 //
 // # Security keys and passkeys
@@ -313,20 +321,23 @@
 // 30 in a day, per user, over all uses. A code that the provider surely didn't take is not counted, but one that it may have
 // taken is. Sending another code resets nothing.
 //
-// A lock lasts 15 minutes, then twice as long each time until a right answer, but at most a day. After 100 wrong answers in
-// a row it doesn't end by itself. A right recovery code ends it as far as the windows allow, and a new set of recovery codes
-// ends that of recovery codes. The lock of codes doesn't hold for recovery codes, and theirs doesn't hold for codes. An
-// administrator can end every lock of a user, whatever end it has. Then all counts of wrong answers start anew. Enrolment
-// tokens of one user can begin 20 enrolments while one of the tokens lasts, which bounds what browsers can make the store
-// remember under Idempotency-Keys of their own.
+// A lock lasts 15 minutes, then twice as long each time until a right answer, but at most a day. It lasts at least until there
+// is room for another wrong answer in the 15 minutes and in the day. So after 20 wrong codes it ends a day after the first of
+// them. After 100 wrong answers in a row it doesn't end by itself. A right recovery code ends a lock of codes, if there is
+// such room, and a new set of recovery codes ends a lock of recovery codes. The lock of codes doesn't hold for recovery codes, and theirs doesn't hold for codes. An
+// administrator can end every lock of a user, whatever end it has. Then all counts of wrong answers start anew.
 //
-// Of codes and of recovery codes a user has two such budgets: one for known browsers, and one for all others. So an attacker
+// With the enrolment tokens of one user, 20 enrolments can be begun until the last of the tokens expires. A browser holds such
+// a token, and each beginning may leave a remembered answer in the store. So this bounds what a browser can have stored.
+//
+// A user has four such budgets: of codes one for known browsers and one for all other browsers, and of recovery codes the
+// same. So an attacker
 // who has only the password can't lock the owner out of a browser that the owner uses. A challenge counts in the first if
 // its start came with a known token, which every verify gives; so does the enrolment that answers it. An enrolment that was
-// begun with an API key counts in the other. The row of 100 is one for both. A right answer ends the row, and the lock of
-// its own budget as far as the windows allow. An account shows the lock of browsers that aren't known. A known token is an
-// HMAC over the epoch and another word in the guard. A new epoch ends it, and so does a new word, when one browser is
-// revoked or a theft is suspected.
+// begun with an API key counts in the other. The 100 in a row are counted over known and other browsers together. A right answer
+// ends the row, and the lock of its own budget if there is room in it. An account shows the lock of browsers that aren't known. A known token is an
+// HMAC over the epoch and a word in the guard that only known tokens are bound to. A new epoch ends it. So does a new word,
+// which the guard gets when one browser is revoked or a theft is suspected.
 //
 // Nobody can guess the response of a security key or a passkey. So a wrong one counts against its challenge or enrolment, and
 // never against the user, and no lock refuses a right one. A challenge or an enrolment can begin 30 ceremonies.
@@ -334,8 +345,8 @@
 // A policy that allows fewer attempts also holds for what is open already: a challenge or an enrolment that has had so many
 // wrong answers is over. Starts have no limit of their own. A client starts a challenge once it has seen the right password,
 // and limits passwords itself. A start that sends a code is bound by the limit of codes. One that sends none writes a
-// challenge that expires. To bound those, every sign-in by app would need another write. The HTTP API's throttle bounds all
-// callers together.
+// challenge that expires. These are not counted, because every sign-in by app would then need another write. The HTTP API's
+// throttle bounds all callers together.
 //
 // # What a user is told
 //
@@ -355,6 +366,6 @@
 // # What it refuses to do
 //
 // It stores no code, no bearer and no trust token, only digests and hashes that are bound to what they are for. It never
-// takes the time, the caller or an address from the body of a request where one of them decides. It never asks which profile
-// a policy came from.
+// takes the time, the caller or an address from the body of a request where one of them decides. It never asks which of
+// the named policies, such as kls, a policy was made from.
 package mfa
