@@ -1,6 +1,7 @@
 package walk
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -35,7 +36,7 @@ func told(answer any, err *mfa.Error) string {
 	case mfa.StartAnswer:
 		text := fmt.Sprint(a.Decision, " ", reveal(a.Token), " ", reveal(a.TrustToken))
 		if c := a.Challenge; c != nil {
-			text += fmt.Sprint(" ", c.ID, " ", reveal(c.Token), " ", c.Sent, " ", c.SendError)
+			text += fmt.Sprint(" ", c.ID, " ", reveal(c.Token), " ", c.Sent, " ", c.SendError, options(c.WebAuthn))
 		}
 		return text
 	case mfa.RecoverAnswer:
@@ -47,7 +48,7 @@ func told(answer any, err *mfa.Error) string {
 	case mfa.EnrolAnswer:
 		text := fmt.Sprint("begun ", a.ID, " ", a.Kind)
 		if a.SendAnswer != nil {
-			text += fmt.Sprint(" ", a.Sent)
+			text += fmt.Sprint(" ", a.Sent, options(a.WebAuthn))
 		}
 		if a.TOTP != nil {
 			text += " " + a.TOTP.Secret.Reveal()
@@ -62,9 +63,17 @@ func told(answer any, err *mfa.Error) string {
 	case mfa.User:
 		return fmt.Sprint("user with ", len(a.Factors), " factors, locked until ", a.LockedUntil)
 	case mfa.SendAnswer:
-		return fmt.Sprint("sent ", a.Sent)
+		return fmt.Sprint("sent ", a.Sent, options(a.WebAuthn))
 	}
 	return fmt.Sprint(answer)
+}
+
+// options are those of a ceremony, if an answer has any.
+func options(o json.RawMessage) string {
+	if o == nil {
+		return ""
+	}
+	return " " + string(o)
 }
 
 // silent reports whether the caller learnt nothing: no answer, or that the service can't be asked.
@@ -97,10 +106,15 @@ func (c *call) closing() bool {
 		return c.closes
 	case mfa.Locked, mfa.ChallengeInvalid, mfa.EnrolmentInvalid:
 		return true
-	case mfa.WrongCode:
+	case mfa.WrongCode, mfa.WrongCredential:
 		return *c.err.AttemptsLeft == 0
 	}
 	return false
+}
+
+// wrong reports whether the answer said that the code, or the credential, is wrong.
+func (c *call) wrong() bool {
+	return c.refusal() == mfa.WrongCode || c.refusal() == mfa.WrongCredential
 }
 
 // opened is the challenge that a start answered with.

@@ -2,6 +2,7 @@ package walk
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"countersign/pkg/mfa"
@@ -17,7 +18,8 @@ type opened struct {
 	answered bool // so that no code is right any more
 	bearer   mfa.Call
 	code     seal.Secret
-	until    time.Time
+	options  json.RawMessage // of its ceremony, if a key is asked for
+	until    time.Time       // when its code or its ceremony ends
 }
 
 func addressOf(user string) string { return user + "@acme.example" }

@@ -30,7 +30,11 @@ type deed struct {
 	known  bool     // it answers a challenge that was begun in a known browser
 	learns bool     // the known token of a success is looked at when all is over
 	app    *userApp // that is being enrolled
-	from   *call    // that gave what it could succeed with; nil: as before says
+
+	signs      bool   // it is about a key: code is the WebAuthn challenge that its response signs, or that a send supersedes
+	count      uint32 // the signature counter of that response; 0: the key has none
+	credential string // the id of the credential that is being enrolled
+	from       *call  // that gave what it could succeed with; nil: as before says
 }
 
 // The kinds of deed.
@@ -268,6 +272,13 @@ func (a *actor) revokeOne(user, browser string) *call {
 func (a *actor) regenerate(user string, by mfa.Call, key string) *call {
 	by = withKey(by, key, "regenerate")
 	return a.do(a.named("new recovery codes"), deed{kind: regenerates, closes: true, user: user, replay: key, before: true}, func(ctx context.Context, s *mfa.Service) (any, error) {
+		return s.NewRecoveryCodes(ctx, by, "acme", user)
+	})
+}
+
+// regenerateAfter makes new recovery codes with a proof that from was given.
+func (a *actor) regenerateAfter(from *call, user string, by mfa.Call) *call {
+	return a.do(a.named("new recovery codes"), deed{kind: regenerates, closes: true, user: user, from: from}, func(ctx context.Context, s *mfa.Service) (any, error) {
 		return s.NewRecoveryCodes(ctx, by, "acme", user)
 	})
 }

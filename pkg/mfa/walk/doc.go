@@ -25,9 +25,12 @@
 // # What must hold
 //
 //	I1   Each challenge, step of an app, recovery code, enrolment and proof has one success, and only with its right code.
-//	     The step that enrolled an app is spent, and so is every step before one that was accepted.
+//	     The step that enrolled an app is spent, and so is every step before one that was accepted. The signature counter
+//	     of a key never goes back, and moves only with a response that was accepted. A credential id belongs to at most one
+//	     of the factors that guards list, and that factor has claimed it.
 //	I2   Every answer that is looked at is counted. There are never more than the caps of a challenge and of a user allow,
-//	     for codes and for recovery codes apart. No change of the account forgets a count. An unlock forgets them all, if
+//	     for codes and for recovery codes apart. Wrong responses of keys count against their challenge alone: they lock no
+//	     codes, and a lock of codes refuses no key. No change of the account forgets a count. An unlock forgets them all, if
 //	     something is locked, and what begins after it was answered is not locked.
 //	I3   Nothing succeeds that begins or is recorded after the answer that ended it: a lock, an end, a revocation, a reset, a
 //	     removal, a new set of recovery codes, or another enrolment. No browser that was trusted before is trusted after it.
@@ -37,8 +40,10 @@
 //
 // Nothing is left of a user who was erased. What works in the end is asked of the service itself, on a copy of the store.
 //
-// Two things are allowed. What is decided in time may be answered after the end of a code or of trust. A sign-in in a trusted
-// browser writes no guard, so one that began before a revocation was answered may succeed after it.
+// Three things are allowed. What is decided in time may be answered after the end of a code or of trust. A sign-in in a
+// trusted browser writes no guard, so one that began before a revocation was answered may succeed after it. To begin another
+// WebAuthn ceremony writes no guard either, so a response to the one before may succeed after it if its call had begun before
+// the answer.
 //
 // # How to run it
 //
@@ -58,6 +63,8 @@
 //	stages_…_test.go     the stages
 //	before_test.go       what there can be before the calls
 //	app_test.go          a user's authenticator app
+//	key_test.go          a user's key, and the calls that it answers
+//	claims_test.go       who has a credential id, and what a key has counted
 //	calls_test.go        the calls
 //	answers_test.go      what was answered
 //	schedule_test.go     what can happen next, and what then happens

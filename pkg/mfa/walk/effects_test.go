@@ -1,6 +1,7 @@
 package walk
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -13,6 +14,7 @@ type effects struct {
 	wrongRecoveryCodes int      // wrong recovery codes that they counted, in the budget of the call
 	inOtherBudget      int      // wrong answers that they counted in the other one
 	rowIsOff           bool     // they made the row of wrong codes longer, or shorter, than their answer does
+	wrongCredentials   int      // wrong responses of keys that they counted, against the challenge alone
 	won                int      // of them that noted a right answer
 	sets               []string // of recovery codes that they made
 	lockIsOff          bool     // a right recovery code lifted a lock whose window was full, or left one whose wasn't
@@ -59,9 +61,9 @@ func (s *schedule) note(f *flight, before *guardView) {
 	c.wrongRecoveryCodes += added(after.WrongRecoveryCodes.in(c.known), before.WrongRecoveryCodes.in(c.known))
 	c.inOtherBudget += added(after.WrongCodes.in(!c.known), before.WrongCodes.in(!c.known)) + added(after.WrongRecoveryCodes.in(!c.known), before.WrongRecoveryCodes.in(!c.known))
 	row := before.WrongCodes.InARow + wrongCodes
-	slots := after.Slots
-	if after.EnrolmentSlot != nil {
-		slots = append(slots, *after.EnrolmentSlot)
+	slots := after.allSlots()
+	if c.signs && slices.ContainsFunc(slots, func(slot slotView) bool { return slot.WrittenBy == f.token && slot.Wrong == before.wrong(slot.ID)+1 }) {
+		c.wrongCredentials++
 	}
 	if slices.ContainsFunc(slots, func(slot slotView) bool {
 		return slot.WrittenBy == f.token && (slot.State == "verified" || slot.State == "" && (slot.Effect != "" || slot.Proven))
@@ -73,6 +75,9 @@ func (s *schedule) note(f *flight, before *guardView) {
 			row = 0
 		}
 	}
+	s.broken = cmp.Or(s.broken, c.counters(before, after, slices.ContainsFunc(slots, func(slot slotView) bool {
+		return slot.WrittenBy == f.token && slot.State == "verified"
+	})))
 	c.rowIsOff = c.rowIsOff || after.WrongCodes.InARow != row
 	if after.Recovery.ID != "" && after.Recovery.ID != before.Recovery.ID {
 		c.sets = append(c.sets, after.Recovery.ID)
@@ -131,6 +136,7 @@ func (s *schedule) sawLock(c *call) bool {
 const (
 	codes         = "codes"
 	recoveryCodes = "recovery codes"
+	credentials   = "credentials" // which only their challenge or enrolment counts
 )
 
 const recoveryAttempts = 5 // wrong recovery codes per user, within the time that any schedule takes
@@ -141,10 +147,12 @@ func (c *call) budget() string {
 	if c.known {
 		where = " in known browsers"
 	}
-	switch c.kind {
-	case verifies, finishes, proves:
+	switch {
+	case c.signs && (c.kind == verifies || c.kind == finishes):
+		return credentials
+	case c.kind == verifies, c.kind == finishes, c.kind == proves:
 		return codes + where
-	case recovers:
+	case c.kind == recovers:
 		return recoveryCodes + where
 	}
 	return ""
@@ -160,7 +168,10 @@ func (c *call) most() int {
 
 // counted is how many wrong answers of its own budget the call has recorded.
 func (c *call) counted() int {
-	if c.kind == recovers {
+	switch {
+	case c.signs:
+		return c.wrongCredentials
+	case c.kind == recovers:
 		return c.wrongRecoveryCodes
 	}
 	return c.wrongCodes
@@ -264,6 +275,9 @@ func (e *ending) good(c *call) bool {
 	case finishes, proves:
 		return true
 	case verifies:
+		if c.signs {
+			return e.goodResponse(c)
+		}
 		return c.factor != "" && within(c.now, c.step) && !e.changed(c) && !slices.ContainsFunc(e.calls, func(x *call) bool {
 			return x != c && x.factor == c.factor && x.won > 0 && x.step >= c.step
 		})
@@ -274,9 +288,5 @@ func (e *ending) good(c *call) bool {
 // ended reports whether the guard says that what c answered has ended.
 func (e *ending) ended(c *call) bool {
 	g := e.guards[c.user]
-	slots := g.Slots
-	if g.EnrolmentSlot != nil {
-		slots = append(slots, *g.EnrolmentSlot)
-	}
-	return slices.ContainsFunc(slots, func(slot slotView) bool { return slot.isOf(c.challenge) && slot.State != "" })
+	return slices.ContainsFunc(g.allSlots(), func(slot slotView) bool { return slot.isOf(c.challenge) && slot.State != "" })
 }

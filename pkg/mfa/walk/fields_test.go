@@ -37,6 +37,8 @@ var (
 	onBehalf     = unmet("the enrolment that an administrator begins is finished before the calls")
 	ofChallenges = unmet("only the slot of a challenge has it")
 	waits        = unmet("no stage has more to tell a user than a day has room for")
+	texts        = unmet("no stage sends a text message")
+	ofFinish     = unmet("it is known when the enrolment is finished, and kept in the record of the factor only")
 )
 
 type fieldTable map[string]meaning
@@ -50,12 +52,21 @@ func under(name string, inner fieldTable) fieldTable {
 	return table
 }
 
-func together(tables ...fieldTable) fieldTable {
-	all := fieldTable{}
-	for _, t := range tables {
-		maps.Copy(all, t)
+// all is a table in which every field of another table has one meaning.
+func all(m meaning, of fieldTable) fieldTable {
+	table := fieldTable{}
+	for path := range of {
+		table[path] = m
 	}
-	return all
+	return table
+}
+
+func together(tables ...fieldTable) fieldTable {
+	whole := fieldTable{}
+	for _, t := range tables {
+		maps.Copy(whole, t)
+	}
+	return whole
 }
 
 // fields says of each field of each record that a walk comes across what it means. A record has the name of its struct in
@@ -65,17 +76,19 @@ var fields = map[string]fieldTable{
 	"guard": together(fieldTable{
 		"format": kept, "org": kept, "user": kept, "epoch": word, "trust_epoch": word, "known_word": word, "activity_key": word,
 		"profile.email":  kept,
-		"profile.phone":  unmet("no kind of factor is answered by phone yet"),
+		"profile.phone":  texts,
 		"profile.name":   unmet("it is only shown"),
 		"profile.locale": unmet("it only chooses the words of a message"),
 		"enabled":        kept,
 		"enforced":       unmet("an administrator's word only asks for more; the stages that enrol under a policy ask for as much"),
 		"deprovisioned":  unmet("it refuses all that begins, as an erasure does"),
 		"factors.id":     word, "factors.kind": kept, "factors.used": moment, "factors.step": kept,
+		"factors.sign_count": kept, "factors.backed_up": kept,
 		"recovery.id": word, "recovery.made": moment, "recovery.made_by": word, "recovery.policy_version": kept, "recovery.codes": word,
 		"recovery_codes_due": kept,
 		"evicted_until":      moment,
 		"emails_sent":        moment, "last_uncounted": moment, "notices_sent": moment, "mfa_time": moment, "roster_version": word,
+		"texts_sent": texts, "handle": word,
 	},
 		under("slots", slotFields), under("enrolment_slot", enrolmentSlotFields), under("notices_waiting", noticeFields),
 		under("wrong_codes", wrongAnswersFields), under("wrong_recovery_codes", wrongAnswersFields),
@@ -83,16 +96,18 @@ var fields = map[string]fieldTable{
 	"challenge": together(fieldTable{
 		"format": kept, "epoch": word, "life": word, "org": kept, "user": kept, "client": kept, "sender": copied, "bearer": word, "purpose": kept,
 		"action": copied, "nonce": copied, "reason": kept, "policy_version": kept, "begun": moment, "expires": moment,
-		"default": word, "only_kind": unmet("a step-up that takes one kind refuses the others before anything is decided"), "known_browser": kept, "enrolment": word, "recovered": kept,
-	}, under("first_factor", fieldTable{"kind": kept, "at": copied, "idp": copied, "amr": copied, "acr": copied}), under("code", codeFields)),
+		"default": word, "only_kind": kept, "known_browser": kept, "enrolment": word, "recovered": kept, "origins": kept,
+	}, under("ceremony", ceremonyFields), under("first_factor", fieldTable{"kind": kept, "at": copied, "idp": copied, "amr": copied, "acr": copied}), under("code", codeFields)),
 	"enrolment": together(fieldTable{
 		"format": kept, "id": word, "epoch": word, "client": kept, "challenge": word, "reason": onBehalf, "begun": moment, "expires": moment,
-		"proven": kept, "begins": kept,
-	}, under("code", codeFields), under("factor", factorFields), under("factor", fieldTable{
-		"format":  unmet("the record of the factor is written apart once the enrolment is finished"),
-		"created": unmet("it is set when the enrolment is finished"),
-	}), under("actor", fieldTable{"kind": onBehalf, "id": onBehalf})),
-	"factorRecord": factorFields,
+		"proven": kept, "begins": kept, "variant": kept, "handle": word, "origins": kept,
+	}, under("ceremony", ceremonyFields), under("code", codeFields), under("factor", factorFields), under("factor", fieldTable{
+		"claimed_by": ofFinish,
+		"format":     unmet("the record of the factor is written apart once the enrolment is finished"),
+		"created":    unmet("it is set when the enrolment is finished"),
+	}), under("factor.passkey", all(ofFinish, passkeyFields)), under("actor", fieldTable{"kind": onBehalf, "id": onBehalf})),
+	"factorRecord":    together(factorFields, fieldTable{"claimed_by": word}, under("passkey", passkeyFields)),
+	"credentialOwner": {"format": kept, "route": word, "factor": word},
 	"browser": {
 		"format": kept, "id": word, "epoch": word, "name": kept, "kind": kept, "policy_version": kept, "created": moment, "ends": moment,
 		"last_used": moment, "generation": kept, "key": kept,
@@ -107,15 +122,22 @@ var (
 	slotFields = fieldTable{
 		"id": word, "begun": moment, "until": moment, "sequence": kept, "wrong": kept, "state": kept, "ended_at": moment, "written_by": word,
 		"kind": kept, "browser": word, "known_tokens_ended": kept, "proven": kept, "factor": word, "effect": kept, "codes_left": kept,
+		"amr": kept,
 	}
 	enrolmentSlotFields = together(slotFields, fieldTable{
 		"browser": ofChallenges, "known_tokens_ended": ofChallenges, "proven": ofChallenges, "effect": ofChallenges, "codes_left": ofChallenges,
+		"amr": ofChallenges,
 	})
+	ceremonyFields = fieldTable{"challenge": word, "origin": kept, "user_verification": kept, "expires": moment, "number": kept}
+	passkeyFields  = fieldTable{
+		"id": word, "public_key": word, "transports": kept, "attachment": kept, "aaguid": word, "backup_eligible": kept, "discoverable": kept, "variant": kept,
+	}
 	codeFields = fieldTable{
 		"factor": word, "sequence": kept, "digest": word, "sent": moment, "resend_after": moment, "expires": moment,
 	}
 	factorFields = fieldTable{
 		"format": kept, "id": word, "kind": kept, "label": unmet("it is only shown"), "created": moment, "contact": kept, "secret": word,
+		"country": texts,
 	}
 	attemptsFields     = fieldTable{"at": moment, "locks": kept, "until": moment}
 	wrongAnswersFields = together(attemptsFields, fieldTable{"in_a_row": kept}, under("known_browsers", attemptsFields))
@@ -128,6 +150,7 @@ var (
 // unwalked are the records that no walk comes across, and why.
 var unwalked = map[string]string{
 	"orgPolicy":     "it is written before the calls, and by none of them",
+	"eventBatch":    "it rides on an item of a commit, and is read when the commit is published, which follows it",
 	"sweepCursor":   "only the sweep has it, which is no call of a user",
 	"claim":         "publishing follows a commit, and lets nobody in",
 	"publishedKeys": "it is a copy of the ring's public half",
@@ -139,13 +162,13 @@ func (p *props) meet(name string, shown []byte) error {
 	if !ok {
 		return fmt.Errorf("the walk meets a %s, and no table says what its fields mean", name)
 	}
-	var all any
+	var whole any
 	d := json.NewDecoder(bytes.NewReader(shown))
 	d.UseNumber()
-	if err := d.Decode(&all); err != nil {
+	if err := d.Decode(&whole); err != nil {
 		return err
 	}
-	return p.meetIn(name, table, "", all)
+	return p.meetIn(name, table, "", whole)
 }
 
 func (p *props) meetIn(name string, table fieldTable, path string, value any) error {

@@ -85,7 +85,7 @@ func (e *ending) honest(c *call) error {
 		return fmt.Errorf("law 2: success without a commit")
 	case c.success() && c.landed > 0 && !c.decided.Before(c.until):
 		return fmt.Errorf("I3: success, decided at %s, of what ended at %s", c.decided, c.until)
-	case c.refusal() == mfa.WrongCode && c.landed == 0 && c.replay == "":
+	case c.wrong() && c.landed == 0 && c.replay == "":
 		return fmt.Errorf("I2: a wrong code was not counted")
 	case verified && by && !c.success():
 		return fmt.Errorf("I10: it succeeded and doesn't hear so")
@@ -100,8 +100,11 @@ func (e *ending) honest(c *call) error {
 // truthful checks what honest leaves open: that each answer recorded is counted or a success, and that what a call hears of it
 // is true, whatever it was for.
 func (e *ending) truthful(c *call) error {
-	if c.budget() != "" && c.landed != c.wrongCodes+c.wrongRecoveryCodes+c.won {
-		return fmt.Errorf("I2: %d answers were recorded, %d counted as wrong and %d as right", c.landed, c.wrongCodes+c.wrongRecoveryCodes, c.won)
+	if wrong := c.wrongCodes + c.wrongRecoveryCodes + c.wrongCredentials; c.budget() != "" && c.landed != wrong+c.won {
+		return fmt.Errorf("I2: %d answers were recorded, %d counted as wrong and %d as right", c.landed, wrong, c.won)
+	}
+	if c.signs && (c.wrongCodes > 0 || c.refusal() == mfa.Locked) {
+		return fmt.Errorf("I2: %d wrong credentials were counted as guesses, or a lock of codes refuses a key", c.wrongCodes)
 	}
 	if c.inOtherBudget > 0 || c.rowIsOff {
 		return fmt.Errorf("I2: %d wrong answers were counted in the other budget, or in no row", c.inOtherBudget)
@@ -137,19 +140,21 @@ func (e *ending) truthful(c *call) error {
 		return fmt.Errorf("I1: success, decided at %s, with the code of step %d", c.decided, c.step)
 	case c.won > 0 && !c.success() && !e.renewed(c):
 		return fmt.Errorf("I10: it succeeded and doesn't hear so")
-	case code == mfa.WrongCode && c.counted() == 0:
+	case c.wrong() && c.counted() == 0:
 		return fmt.Errorf("I2: a wrong code was not counted")
 	case code == mfa.Locked && len(e.guards[c.user].attempts(c).At)+e.forgotten(c.user).in(c) < c.most():
 		return fmt.Errorf("I10: locked after %d wrong codes", len(e.guards[c.user].attempts(c).At))
 	case code == mfa.Locked && e.unlocked(c):
 		return fmt.Errorf("I10: locked, and began after it was answered that nothing is")
-	case c.right && code == mfa.WrongCode && !late && e.good(c):
+	case c.right && c.wrong() && !late && e.good(c):
 		return fmt.Errorf("I10: the right code is called wrong")
 	case c.kind == recovers && c.right && code == mfa.ChallengeInvalid && !late && !e.ended(c) && !e.renewed(c) && !e.turned(c),
 		c.kind != verifies && c.right && code == mfa.EnrolmentInvalid && !late && !e.ended(c) && !e.renewed(c) && e.winner(c) == nil && !e.happened(begins, c):
 		return fmt.Errorf("I10: nothing ended it")
 	case (code == mfa.NotFound || code == mfa.MethodForbidden) && !e.changed(c):
 		return fmt.Errorf("I10: nobody changed what can be answered with")
+	case code == mfa.AlreadyExists && !e.claimed(c):
+		return fmt.Errorf("I10: nobody has enrolled that credential")
 	}
 	return nil
 }
@@ -171,7 +176,7 @@ func (e *ending) closed(by *call) error {
 			shut = !c.lifted && c.budget() == by.budget() && c.decided.Before(by.now.Add(by.err.RetryAfter))
 		case code == mfa.WrongCode && *by.err.AttemptsLeft == 0 && len(g.attempts(by).At)+e.forgotten(by.user).in(by) >= by.most():
 			shut = !c.lifted && c.budget() == by.budget() && c.decided.Before(by.decided.Add(wrongWindow))
-		case code == mfa.WrongCode && *by.err.AttemptsLeft == 0,
+		case by.wrong() && *by.err.AttemptsLeft == 0,
 			(code == mfa.ChallengeInvalid || code == mfa.EnrolmentInvalid) && by.now.Before(by.until):
 			shut = c.kind != starts && c.challenge == by.challenge && c.replay == ""
 		case code != "":
@@ -183,7 +188,7 @@ func (e *ending) closed(by *call) error {
 			shut = c.kind == verifies && c.code == by.code && c.challenge == by.challenge
 		}
 		after := c.began
-		if c.kind != starts {
+		if c.kind != starts && !(by.kind == sends && by.signs) {
 			after |= c.landedAfter
 		}
 		if shut && after&by.bit != 0 {
@@ -209,7 +214,7 @@ func (e *ending) shut(by, c *call) bool {
 	case by.kind == begins:
 		return c.kind == finishes && c.before
 	case c.kind == verifies && by.factor == c.factor && c.factor != "" && by.success():
-		return c.step <= by.step
+		return c.step <= by.step && !c.signs || c.count <= by.count && c.count > 0
 	}
 	return false
 }
@@ -248,7 +253,7 @@ func (e *ending) bounded() error {
 		if c.landed > 1+min(c.lost, c.overtaken) {
 			return fmt.Errorf("I10: %s was counted %d times; it lost %d answers and was overtaken %d times", c.what, c.landed, c.lost, c.overtaken)
 		}
-		if c.refusal() == mfa.WrongCode && c.landed == 1 && (c.kind == verifies || c.lost == 0) {
+		if c.wrong() && c.landed == 1 && (c.kind == verifies || c.lost == 0) {
 			key := fmt.Sprint(c.challenge, *c.err.AttemptsLeft)
 			if c.kind == recovers {
 				key = fmt.Sprint(c.user, c.known, *c.err.AttemptsLeft)
@@ -268,7 +273,7 @@ func (e *ending) counted() error {
 	for _, c := range e.calls {
 		if c.kind == verifies {
 			answers[c.challenge] += c.landed
-			answers[c.user] += c.landed
+			answers[c.user] += c.landed - c.wrongCredentials
 		}
 	}
 	for user, g := range e.guards {

@@ -93,7 +93,7 @@ func (e *ending) recoverable(user string, g guardView) error {
 		}
 		return nil
 	}
-	if len(e.props.shown) > 0 {
+	if len(e.props.shown) > 0 && e.props.began[user].Recovery.ID != "" {
 		newest := e.props.began[user].Recovery.ID == g.Recovery.ID
 		if !newest && !e.replaced(user, nil) {
 			return fmt.Errorf("I1: the recovery codes of before the calls are gone, and nothing took them away")

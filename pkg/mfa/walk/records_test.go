@@ -36,8 +36,10 @@ type guardView struct {
 		Codes []string `json:"codes"`
 	} `json:"recovery"`
 	Factors []struct {
-		ID   string `json:"id"`
-		Step int64  `json:"step"`
+		ID        string `json:"id"`
+		Kind      string `json:"kind"`
+		Step      int64  `json:"step"`
+		SignCount uint32 `json:"sign_count"`
 	} `json:"factors"`
 }
 
@@ -89,6 +91,24 @@ func (g *guardView) locked(at time.Time) bool {
 		func(t attemptsView) bool { return at.Before(t.Until) })
 }
 
+// allSlots are the slots of challenges, and that of an enrolment.
+func (g *guardView) allSlots() []slotView {
+	if g.EnrolmentSlot == nil {
+		return g.Slots
+	}
+	return append(slices.Clip(g.Slots), *g.EnrolmentSlot)
+}
+
+// wrong is how many wrong answers a slot counts; 0: there is no such slot.
+func (g *guardView) wrong(slot string) int {
+	for _, s := range g.allSlots() {
+		if s.ID == slot {
+			return s.Wrong
+		}
+	}
+	return 0
+}
+
 // answered is how many right codes of challenges the slot holds.
 func (s slotView) answered() int {
 	if s.State == "verified" && s.Effect == "" && s.Factor == "" {
@@ -113,6 +133,7 @@ type shownRecord struct {
 	json  []byte // as ctl show prints it
 	text  string // all of it: two of the same text are alike
 	guard guardView
+	key   keyView
 }
 
 // recordOf is the name of the record that an item holds; empty: the walk doesn't look at it.
@@ -128,6 +149,8 @@ func recordOf(key store.Key) string {
 		return "expiryEntry"
 	case "idem":
 		return "remembered"
+	case "cred":
+		return "credentialOwner"
 	}
 	if sort == "factor" {
 		return "factorRecord"
@@ -191,6 +214,10 @@ func (s *schedule) show(item store.Item) *shownRecord {
 			var kept map[uint64]cbor.RawMessage
 			s.blame(cbor.Unmarshal(item.Body, &kept))
 			r.guard.digests = hidden(kept[recoverySetNumber])
+		}
+		if name == "factorRecord" || name == "credentialOwner" {
+			s.blame(json.Unmarshal(r.json, &r.key))
+			s.blame(r.key.read(item.Body))
 		}
 	}
 	s.records[string(item.Body)] = r

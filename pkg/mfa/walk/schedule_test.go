@@ -41,6 +41,7 @@ type schedule struct {
 	over     bool
 	records  map[string]*shownRecord // that it has come across, by what items hold
 	faults   []error                 // what is wrong with the stage itself
+	broken   error                   // an invariant that a commit has broken
 	chance   bool                    // a code came up that somebody types as a wrong one: the schedule says nothing
 }
 
@@ -107,6 +108,7 @@ func (p *props) open(ctx context.Context, g *stage, losses int, naive bool) *sch
 		a := &actor{schedule: s, index: i}
 		a.service = &mfa.Service{
 			Store: a, Keys: p.Keys, Filter: p.Filter, Mail: a, Bus: p.Events, Now: a.now, Issuer: p.Issuer,
+			RelyingParty: p.RelyingParty, Passkeys: p.Passkeys,
 			Pause: func(int) time.Duration { return 0 },
 		}
 		s.actors = append(s.actors, a)
@@ -257,6 +259,7 @@ func (s *schedule) land(f *flight) error {
 		s.note(f, before)
 		f.call.landed++
 		f.call.landedAfter, f.call.decided = s.answered, f.now
+		s.broken = cmp.Or(s.broken, s.credentials())
 	}
 	if !errors.Is(err, store.ErrConflict) {
 		s.blame(err)

@@ -39,6 +39,7 @@ type props struct {
 	before  map[string]bool // challenges begun before the calls
 	spent   map[string]int  // answers before the calls, by challenge and by user
 	words   map[string]bool // in the store before the calls
+	taken   map[string]bool // credential ids that somebody has enrolled before the calls
 	stolen  seal.Secret     // a trust token whose use ends its line
 
 	shown  []seal.Secret        // recovery codes before the calls
@@ -57,7 +58,7 @@ func (g *stage) props(t testing.TB, full bool, c *coverage) *props {
 	model := storetest.NewModel(clock.Now)
 	p := &props{
 		TB: t, full: full, World: mfatest.Over(t, model, model, clock), model: model, check: func(*ending) error { return nil },
-		typed: map[string]bool{}, before: map[string]bool{}, spent: map[string]int{}, words: map[string]bool{},
+		typed: map[string]bool{}, before: map[string]bool{}, spent: map[string]int{}, words: map[string]bool{}, taken: map[string]bool{},
 		tried: map[string]bool{}, records: map[string]*shownRecord{}, coverage: c,
 	}
 	p.SetPolicy(t, "acme", cmp.Or(g.profile, "kls"), func(policy *mfa.Policy) {
@@ -89,7 +90,7 @@ func (p *props) call(script func(*actor)) { p.scripts = append(p.scripts, script
 
 func stages() []stage {
 	return slices.Concat(answerStages(), endStages(), trustStages(), replayStages(),
-		appStages(), recoveryStages(), enrolmentStages(), changeStages())
+		appStages(), keyStages(), keyChangeStages(), recoveryStages(), enrolmentStages(), changeStages())
 }
 
 // byDefault is the default policy with few recovery codes, of that effect.

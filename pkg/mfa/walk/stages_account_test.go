@@ -244,16 +244,7 @@ func changeStages() []stage {
 				if p.full {
 					p.call(func(a *actor) { a.finish(en, y.code(0), true, "") })
 				}
-				p.check = func(e *ending) error {
-					erase := e.actors[0].calls[0]
-					for _, item := range e.model.Items() {
-						left, _, _ := strings.Cut(item.Key.Sort, "#")
-						if !erase.silent() && strings.HasPrefix(item.Key.Partition, "u#") && left != "erased" {
-							return fmt.Errorf("a %s of an erased user is left", left)
-						}
-					}
-					return nil
-				}
+				p.check = nothingLeft
 			},
 		},
 		{
@@ -309,4 +300,16 @@ func changeStages() []stage {
 			},
 		},
 	}
+}
+
+// nothingLeft checks that nothing is left of the user whom the first call erases.
+func nothingLeft(e *ending) error {
+	erase := e.actors[0].calls[0]
+	for _, item := range e.model.Items() {
+		left, _, _ := strings.Cut(item.Key.Sort, "#")
+		if !erase.silent() && strings.HasPrefix(item.Key.Partition, "u#") && left != "erased" {
+			return fmt.Errorf("a %s of an erased user is left", left)
+		}
+	}
+	return nil
 }

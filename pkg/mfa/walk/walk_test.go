@@ -48,8 +48,10 @@ func TestTurningBackMissesNoOutcome(t *testing.T) {
 	losses := map[string]int{
 		"two tabs of a trusted browser": 1, "two send a code again": 0, "the code ends": 0,
 		"one code of an app at two sign-ins": 0, "a recovery resets": 0, "an enrolment is finished twice": 0, "one browser is revoked": 0,
+		"one response of a key is given twice": 0, "a passkey without a counter at two sign-ins": 0, "two users take over a credential id that nobody has any more": 0,
 	}
 	if mfatest.EveryRound() {
+		losses["another ceremony begins"], losses["a key is removed beside an answer with it"] = 0, 0
 		losses["the user moves"], losses["a code is sent again"] = 1, 0
 		losses["two make new recovery codes"], losses["a factor is enrolled and another removed"] = 1, 1
 	}

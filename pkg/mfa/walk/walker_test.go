@@ -117,6 +117,10 @@ func (w *walker) enter(s *schedule, options []option, story []string) bool {
 		w.Errorf("%s: the stage is at fault: %v, after\n%s", w.stage.name, s.faults[0], strings.Join(story, "\n"))
 		return false
 	}
+	if s.broken != nil {
+		w.Errorf("%s: %v, after\n%s", w.stage.name, s.broken, strings.Join(story, "\n"))
+		return false
+	}
 	last := &fork{}
 	if len(w.path) > 0 {
 		last = &w.path[len(w.path)-1]
