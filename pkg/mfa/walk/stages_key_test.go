@@ -86,7 +86,7 @@ func keyStages() []stage {
 			set: func(p *props) {
 				k := p.key("ana", p.Fresh(), &passkeytest.Authenticator{})
 				one, two, old := p.askKey("ana", signingIn("ana")), p.askKey("ana", signingIn("ana")), p.askKey("ana", signingIn("ana"))
-				second, copied, back := p.touch(one, k, 2), p.touch(two, k, 2), p.touch(old, k, 1)
+				second, copied, back := p.touch(one, k, 2), p.touch(two, k, 2), p.touch(old, k, 0)
 				p.call(func(a *actor) { a.answerByKey(one, k, second, true) })
 				p.call(func(a *actor) { a.answerByKey(two, k, copied, true) })
 				p.call(func(a *actor) { a.answerByKey(old, k, back, false) })
