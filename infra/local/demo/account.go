@@ -16,6 +16,8 @@ import (
 const (
 	addApp       = "app"
 	addKey       = "key"
+	addPhone     = "phone"
+	addEmail     = "email"
 	removeFactor = "remove"
 	makeCodes    = "codes"
 )
@@ -25,6 +27,7 @@ type errand struct {
 	what    string
 	label   string // the name of the factor to set up or to remove
 	variant string // of the key to set up
+	phone   string // the number to set up
 	factor  string // the id of the factor to remove
 	removed string // its kind
 }
@@ -36,6 +39,10 @@ func (e *errand) kind() string {
 		return "totp"
 	case addKey:
 		return "webauthn"
+	case addPhone:
+		return "sms"
+	case addEmail:
+		return "email"
 	}
 	return ""
 }
@@ -47,6 +54,10 @@ func (e *errand) words() string {
 		return "you set up an authenticator app"
 	case addKey:
 		return "you set up a " + strings.ToLower(keyNames[e.variant])
+	case addPhone:
+		return "you set up a phone number"
+	case addEmail:
+		return "you set up your email address"
 	case removeFactor:
 		return "“" + e.label + "” is removed"
 	}
@@ -60,22 +71,34 @@ type setup struct {
 	secret, uri, svg seal.Secret // of an app
 	variant          string      // of a key
 	options          options     // for a key
+	sent             *sent       // to a number or address; nil if no code could be sent
 	expires          time.Time
 }
 
 func (s *setup) noun() string {
-	if s.kind == "webauthn" {
+	switch s.kind {
+	case "webauthn":
 		return strings.ToLower(keyNames[s.variant])
+	case "sms":
+		return "phone number"
+	case "email":
+		return "email address"
 	}
 	return "app"
 }
 
+// onPhone reports whether the code to type is on the phone.
+func (s *setup) onPhone() bool { return s.kind == "totp" || s.kind == "sms" }
+
 // askedFor says what a sign-in asks for once the factor is set up.
 func (s *setup) askedFor() string {
-	if s.kind == "webauthn" {
+	switch s.kind {
+	case "webauthn":
 		return "it"
+	case "totp":
+		return "its code"
 	}
-	return "its code"
+	return "a code that is sent to it"
 }
 
 // beginAgain says what to do after the setup has failed.
@@ -109,7 +132,7 @@ func (d *Demo) change(_ http.ResponseWriter, r *http.Request, s session) session
 	}
 	e := &errand{
 		what: r.PostFormValue("what"), label: strings.TrimSpace(r.PostFormValue("label")), variant: r.PostFormValue("variant"),
-		factor: r.PostFormValue("factor"), removed: r.PostFormValue("kind"),
+		phone: strings.TrimSpace(r.PostFormValue("phone")), factor: r.PostFormValue("factor"), removed: r.PostFormValue("kind"),
 	}
 	if keyNames[e.variant] == "" {
 		e.variant = passkey
@@ -128,8 +151,13 @@ func (d *Demo) change(_ http.ResponseWriter, r *http.Request, s session) session
 
 // standardLabel returns the name of a factor for which the user has typed none.
 func (e *errand) standardLabel() string {
-	if e.what == addKey {
+	switch e.what {
+	case addKey:
 		return keyNames[e.variant]
+	case addPhone:
+		return "Phone number"
+	case addEmail:
+		return "Email address"
 	}
 	return "Authenticator app"
 }
@@ -149,6 +177,8 @@ func (d *Demo) carryOut(r *http.Request, s session) session {
 		return d.stepUp(r, s)
 	case errors.As(err, &p) && p.Code == "last_factor":
 		return s.over(wrong("Your organisation requires a second factor, and this is your only one. Set up another one first."))
+	case errors.As(err, &p) && (p.Code == "invalid_request" || p.Code == "already_exists"):
+		return s.over(wrong("%s", p.Detail))
 	case errors.As(err, &p) && p.Code == "not_found":
 		return s.over(wrong("“%s” was removed already.", s.errand.label))
 	}
@@ -159,22 +189,8 @@ func (d *Demo) carryOut(r *http.Request, s session) session {
 func (d *Demo) try(r *http.Request, s session) (session, error) {
 	q := request{method: "POST", bearer: d.o.Key.Reveal(), fresh: s.in}
 	switch e := s.errand; e.what {
-	case addApp, addKey:
-		var answer begun
-		body := map[string]any{"org": Org, "user": map[string]any{"id": s.in.user}, "kind": e.kind(), "label": e.label}
-		if e.what == addKey {
-			body["variant"] = e.variant
-		}
-		q.path, q.body = "/v1/enrolments", body
-		if err := d.call(r.Context(), q, &answer); err != nil {
-			return s, err
-		}
-		s, t := s.over(remark{}), answer.TOTP
-		s.setup = &setup{
-			id: answer.ID, kind: e.kind(), secret: t.Secret, uri: t.URI, svg: t.QRSVG, variant: e.variant,
-			options: options{answer.WebAuthn, d.o.Now()}, expires: answer.Expires,
-		}
-		return s, nil
+	case addApp, addKey, addPhone, addEmail:
+		return d.beginSetup(r, s)
 	case removeFactor:
 		q.method, q.path = "DELETE", accountPath(s.in.user)+"/factors/"+url.PathEscape(e.factor)
 		if err := d.call(r.Context(), q, nil); err != nil {
@@ -196,6 +212,48 @@ func (d *Demo) try(r *http.Request, s session) (session, error) {
 		return s.over(remark{Text: "These are your new recovery codes. All earlier ones no longer work."}).showing(answer.RecoveryCodes), nil
 	}
 	return s.over(remark{}), nil
+}
+
+// beginSetup begins to set up the factor that the user has asked for.
+func (d *Demo) beginSetup(r *http.Request, s session) (session, error) {
+	e := s.errand
+	body := map[string]any{"org": Org, "user": map[string]any{"id": s.in.user}, "kind": e.kind(), "label": e.label}
+	switch e.what {
+	case addKey:
+		body["variant"] = e.variant
+	case addPhone:
+		body["phone"] = e.phone
+	}
+	var answer begun
+	q := request{method: "POST", path: "/v1/enrolments", bearer: d.o.Key.Reveal(), fresh: s.in, body: body}
+	if err := d.call(r.Context(), q, &answer); err != nil {
+		return s, err
+	}
+	s, t := s.over(remark{}), answer.TOTP
+	s.setup = &setup{
+		id: answer.ID, kind: e.kind(), secret: t.Secret, uri: t.URI, svg: t.QRSVG, variant: e.variant,
+		options: options{answer.WebAuthn, d.o.Now()}, sent: answer.Sent, expires: answer.Expires,
+	}
+	if (method{Kind: e.kind()}).sends() && answer.Sent == nil {
+		s.said = notSent(answer.SendError, answer.RetryAfterS)
+	}
+	return s, nil
+}
+
+// sendToNew asks Countersign to send a new code to the number or address that is being set up.
+func (d *Demo) sendToNew(r *http.Request, s session) session {
+	var answer struct{ Sent *sent }
+	path := "/v1/enrolments/" + s.setup.id + "/send"
+	if err := d.call(r.Context(), request{method: "POST", path: path, bearer: d.o.Key.Reveal()}, &answer); err != nil {
+		s.said = failed(err)
+		return s
+	}
+	next := *s.setup
+	if next.sent != nil {
+		s.said = remark{Text: newCode}
+	}
+	next.sent, s.setup = answer.Sent, &next
+	return s
 }
 
 func accountPath(user string) string { return "/v1/orgs/" + Org + "/users/" + user }

@@ -51,11 +51,7 @@ var (
 // appCode is what the phone beside the page shows first.
 func (b *browser) appCode() string {
 	b.t.Helper()
-	found := appDigits.FindStringSubmatch(b.page)
-	if found == nil {
-		b.t.Fatalf("the phone shows no code:\n%s", b.page)
-	}
-	return found[1]
+	return b.shown("code of an app", appDigits)
 }
 
 func (b *browser) recoveryCodes() (codes []string) {
@@ -72,11 +68,7 @@ func (b *browser) recoveryCodes() (codes []string) {
 // key is what the QR code's page shows to be typed.
 func (b *browser) key() string {
 	b.t.Helper()
-	found := typedKey.FindStringSubmatch(b.page)
-	if found == nil {
-		b.t.Fatalf("the page shows no key:\n%s", b.said())
-	}
-	return found[1]
+	return b.shown("key", typedKey)
 }
 
 // later moves the clock by the page's own button.
@@ -476,9 +468,8 @@ func TestThePhoneGoesByTheServersClock(t *testing.T) {
 		t.Error("the code stays the same when time passes")
 	}
 	code := b.appCode()
-	if b.do(b.request("GET", "/demo/phone", nil)); b.appCode() != code || strings.Contains(b.page, "<html") {
-		t.Errorf("got %s, want the phone alone, with the code", b.page)
-	}
+	b.part("/demo/phone")
+	wanted(t, "code", b.appCode(), code)
 }
 
 func TestAFactorsIdCantLeadElsewhere(t *testing.T) {

@@ -19,11 +19,8 @@ func (s session) asked(w *waiting) session {
 	case w.way == "":
 		w.way = byRecovery
 		s.said = wrong("There were too many wrong codes, so only a recovery code is accepted for now.")
-	case w.method().Kind != "email" || c.Sent != nil:
-	case c.SendError == "too_many_sends":
-		s.said = wrong("%s", waitToSend(c.RetryAfterS))
-	default:
-		s.said = wrong("The message with your code could not be sent. Ask for it again.")
+	case w.method().sends() && c.Sent == nil:
+		s.said = notSent(c.SendError, c.RetryAfterS)
 	}
 	return s
 }
@@ -129,14 +126,19 @@ func (d *Demo) chooseWay(w http.ResponseWriter, r *http.Request, s session) sess
 		return s
 	}
 	s.waiting = next
-	if m := next.method(); m.Kind != "email" || next.challenge.Sent != nil && next.challenge.Sent.Factor == m.Factor {
+	if m := next.method(); !m.sends() || next.challenge.Sent != nil && next.challenge.Sent.Factor == m.Factor {
 		return s
 	}
 	return d.sendAgain(w, r, s)
 }
 
+const newCode = "A new code is on its way. The earlier one no longer works."
+
 // sendAgain asks Countersign to send a new code.
 func (d *Demo) sendAgain(_ http.ResponseWriter, r *http.Request, s session) session {
+	if s.setup != nil {
+		return d.sendToNew(r, s)
+	}
 	if s.waiting == nil {
 		return s
 	}
@@ -148,7 +150,7 @@ func (d *Demo) sendAgain(_ http.ResponseWriter, r *http.Request, s session) sess
 		return s.refused(err)
 	}
 	if next.challenge.Sent != nil {
-		s.said = remark{Text: "A new code is on its way. The earlier one no longer works."}
+		s.said = remark{Text: newCode}
 	}
 	next.challenge.Sent = answer.Sent
 	s.waiting = &next
@@ -185,7 +187,10 @@ func (s session) refused(err error) session {
 	case "locked":
 		return s.locked(p)
 	case "too_many_sends":
-		s.said = wrong("%s", waitToSend(p.RetryAfterS))
+		s.said = notSent(p.Code, p.RetryAfterS)
+		if sent := s.waiting.challenge.Sent; sent != nil && sent.Factor == s.waiting.way && p.RetryAfterS > 0 {
+			s.said.Text += " The last code that was sent still works."
+		}
 	default:
 		s.said = failed(err)
 	}

@@ -38,6 +38,9 @@ type challenge struct {
 
 type method struct{ Factor, Kind, Label, Hint string }
 
+// sends reports whether Countersign sends the codes of such a factor.
+func (m method) sends() bool { return m.Kind == "email" || m.Kind == "sms" }
+
 type sent struct {
 	Factor      string
 	Hint        string
@@ -67,7 +70,10 @@ type begun struct {
 		Secret, URI seal.Secret
 		QRSVG       seal.Secret `json:"qr_svg"`
 	}
-	WebAuthn json.RawMessage // the options to make a key
+	WebAuthn    json.RawMessage // the options to make a key
+	Sent        *sent           // the code that was sent to a new number or address
+	SendError   string          `json:"send_error"`
+	RetryAfterS int             `json:"retry_after_s"`
 }
 
 type finished struct {
@@ -94,12 +100,14 @@ type account struct {
 
 type policy struct {
 	Version  int
-	Methods  struct{ TOTP, WebAuthn, Email string }
+	Methods  struct{ TOTP, WebAuthn, SMS, Email string }
+	SMS      struct{ Countries []string }
 	Recovery struct{ Count int }
 }
 
-type mail struct {
+type sentMessage struct {
 	At                time.Time
+	Channel           string
 	To, Subject, Text string
 	Code              string
 }

@@ -1,7 +1,7 @@
 // Package demo is a small web application, "Demo desk", that signs users in with Countersign. It has its own login, and uses
 // Countersign's HTTP API with an API key to ask for the second factor. A signed-in user can set up authenticator apps,
-// security keys and passkeys, remove them, and make recovery codes. Beside the application, the page shows the mailbox in which codes arrive and a phone with an
-// authenticator app, and it can move the server's clock.
+// phone numbers, security keys and passkeys, remove them, and make recovery codes. Beside the application, the page shows the
+// mailbox and the phone in which codes arrive. The phone has an authenticator app, too, and the page can move the server's clock.
 //
 // The application does what every client of Countersign should do. It signs a user in, and believes a confirmation, only after
 // it has verified the token that Countersign signed. It keeps challenge tokens on the server, and gives the browser only
@@ -78,6 +78,7 @@ func New(ctx context.Context, o Options) (*Demo, error) {
 	d.mux = http.NewServeMux()
 	d.mux.HandleFunc("GET /{$}", d.page)
 	d.mux.HandleFunc("GET /demo/mailbox", d.mailbox)
+	d.mux.HandleFunc("GET /demo/texts", d.texts)
 	d.mux.HandleFunc("GET /demo/phone", d.phoneCodes)
 	d.mux.Handle("GET /demo/static/", http.StripPrefix("/demo/static/", http.FileServerFS(static)))
 	for path, act := range map[string]action{

@@ -22,7 +22,8 @@ type accountView struct {
 	Step     string
 	Email    string // the address that gets codes without being set up; empty if there is none
 	Factors  []factorView
-	CanAdd   struct{ App, Key bool }
+	CanAdd   struct{ App, Key, Phone, Email bool }
+	Places   string // the countries whose numbers can be set up
 	Signal   string // what the browser's authenticators have to know, as JSON; empty for a user who has never had a key
 	Issuer   string // the only origin at which keys can be used
 	HasCodes bool   // whether the organisation has recovery codes
@@ -34,7 +35,7 @@ type accountView struct {
 type factorView struct {
 	ID, Label, Kind string
 	Name            string   // of the kind and variant
-	Facts           []string // about a key
+	Facts           []string // about a key, or where codes are sent
 	LastUsed        *moment  // nil if it never was
 }
 
@@ -48,6 +49,11 @@ type setupView struct {
 	Key        []string     // an app's key, in groups of four characters
 	Noun       string       // what is set up
 	Portable   bool         // whether a key is set up that can be carried about
+	Letter     string       // of the code that was sent
+	Hint       string       // of the number or address that it was sent to
+	Sent       bool
+	ResendS    int // after how many seconds a new code can be sent
+	SendsLeft  int
 	Until      *moment
 	UntilS     int
 }
@@ -87,6 +93,8 @@ func (d *Demo) readAccount(ctx context.Context, s session, now time.Time) *accou
 		Left: counted(a.Recovery.CodesLeft, "recovery code"), None: a.Recovery.CodesLeft == 0, Few: a.Recovery.FewLeft,
 	}
 	v.CanAdd.App, v.CanAdd.Key = p.Methods.TOTP == "allowed", p.Methods.WebAuthn == "allowed"
+	v.CanAdd.Phone, v.CanAdd.Email = p.Methods.SMS == "allowed", p.Methods.Email == "enrolled"
+	v.Places = strings.Join(p.SMS.Countries, ", ")
 	if p.Methods.Email == "implicit" {
 		v.Email = a.Email
 	}
@@ -102,6 +110,9 @@ func (f *factor) shown(now time.Time) factorView {
 		v.LastUsed = clockTime(*f.LastUsed, now)
 	}
 	if f.Kind != "webauthn" {
+		if f.Hint != "" {
+			v.Facts = []string{f.Hint}
+		}
 		return v
 	}
 	v.Name = keyNames[f.Variant]
@@ -119,6 +130,10 @@ func (f *factor) shown(now time.Time) factorView {
 func (s *setup) shown(now time.Time) *setupView {
 	v := &setupView{
 		Step: s.id, Kind: s.kind, Until: clockTime(s.expires, now), UntilS: secondsTo(s.expires, now), Noun: s.noun(), Portable: s.variant == securityKey,
+	}
+	v.SendsLeft = 1
+	if s.sent != nil {
+		v.Sent, v.Letter, v.Hint, v.ResendS, v.SendsLeft = true, s.sent.Sequence, s.sent.Hint, secondsTo(s.sent.ResendAfter, now), s.sent.SendsLeft
 	}
 	if s.kind == "totp" {
 		// This is safe as the source of a picture: scripts in it don't run, and it loads nothing.

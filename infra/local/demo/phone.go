@@ -12,8 +12,8 @@ import (
 	"countersign/pkg/seal"
 )
 
-// The phone is for a newcomer who has no authenticator app at hand. All users share it, as they share the mailbox. It uses
-// Countersign's clock.
+// The phone is for a newcomer who has no authenticator app at hand. It also gets the text messages to all numbers. All users
+// share it, as they share the mailbox. It uses Countersign's clock.
 
 // An app is an entry in the phone's authenticator app.
 type app struct {
@@ -30,7 +30,7 @@ const (
 
 // scan adds what the QR code on the page says to the phone.
 func (d *Demo) scan(_ http.ResponseWriter, _ *http.Request, s session) session {
-	if s.setup == nil {
+	if s.setup == nil || s.setup.kind != "totp" {
 		return s
 	}
 	key, err := otp.NewKeyFromURL(s.setup.uri.Reveal())
@@ -67,7 +67,8 @@ func (d *Demo) forget(_ http.ResponseWriter, r *http.Request, s session) session
 type phoneView struct {
 	Apps  []appView // the newest first
 	Step  string    // the step of the page whose QR code can be scanned; empty if there is none, or if it was scanned
-	First bool      // whether the phone stands before the mailbox, because the page asks for its code
+	First bool      // whether the phone stands before the mailbox, because the page asks for a code that is on it
+	Texts []textView
 }
 
 type appView struct {
@@ -81,10 +82,10 @@ func (d *Demo) readPhone(s session, now time.Time) phoneView {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var v phoneView
-	if s.setup != nil && s.step() == s.setup.id && !d.scanned(s.setup) {
+	if s.setup != nil && s.setup.kind == "totp" && s.step() == s.setup.id && !d.scanned(s.setup) {
 		v.Step = s.setup.id
 	}
-	v.First = s.setup != nil || s.waiting != nil && s.waiting.method().Kind == "totp"
+	v.First = s.setup != nil && s.setup.onPhone() || s.waiting != nil && (s.waiting.method().Kind == "totp" || s.waiting.method().Kind == "sms")
 	for _, a := range slices.Backward(d.phone) {
 		code, err := totp.GenerateCode(a.secret.Reveal(), now)
 		if err != nil {

@@ -9,12 +9,12 @@ import (
 // newPolicy is the policy of the demo's org: everyone is asked for a code by email or, after setting one up, for another factor;
 // and browsers can be trusted.
 const newPolicy = `{
-	"profile": "kls", "methods": {"totp": "allowed", "webauthn": "allowed", "sms": "forbidden", "email": "implicit"},
-	"email_backup": "allowed", "recovery": {"count": 10, "effect": "sign_in"}, "acknowledge": true
+	"profile": "kls", "methods": {"totp": "allowed", "webauthn": "allowed", "sms": "allowed", "email": "implicit"},
+	"sms": {"countries": ["BE", "CH", "DE", "ES", "FR", "GB", "IE", "NL", "PT", "US"]}, "email_backup": "allowed", "recovery": {"count": 10, "effect": "sign_in"}, "acknowledge": true
 }`
 
 // olderPolicies has what the policies say that earlier versions of the demo gave to the org: the first before there were
-// authenticator apps, and the second before there were security keys. Both have olderSettings, too.
+// authenticator apps, and the second before there were security keys and text messages. Both have olderSettings, too.
 var olderPolicies = []string{
 	`{"methods": {"totp": "forbidden"}, "email_backup": "forbidden", "recovery": {"count": 0}}`,
 	`{"methods": {"totp": "allowed"}, "email_backup": "allowed", "recovery": {"count": 10}}`,

@@ -2,11 +2,7 @@ package demo
 
 import (
 	"bytes"
-	"context"
 	"net/http"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
 )
 
@@ -37,34 +33,11 @@ type stepView struct {
 	UntilS            int // how many seconds are left
 	ResendS           int // after how many seconds a new code can be sent
 	SendsLeft         int
-	Sent              bool
-	TrustDays         int // 0 if trust isn't offered
+	Sends, Sent       bool // whether Countersign sends codes of this kind, and whether it has sent one
+	TrustDays         int  // 0 if trust isn't offered
 }
 
 type wayView struct{ Way, Words string }
-
-type mailboxView struct {
-	Mails   []mailView
-	Earlier int
-	Failed  bool
-	Now     *moment
-}
-
-type mailView struct {
-	To, Subject string
-	Passages    []passageView
-	Time        *moment
-	Number      int
-	Latest      bool
-}
-
-type passageView struct {
-	Text string
-	Code bool // whether the passage is the code, which is shown large
-}
-
-// mostMails is how many messages the mailbox shows.
-const mostMails = 4
 
 // why explains the reasons of decisions. Each text stands after "You are asked because" or "You weren’t asked, because".
 var why = map[string]string{
@@ -81,7 +54,9 @@ var why = map[string]string{
 func (d *Demo) page(w http.ResponseWriter, r *http.Request) {
 	id, s := d.session(r)
 	now := d.o.Now()
-	v := view{Title: "Sign in", Said: s.said, User: "ana", Issuer: d.o.Issuer, Mailbox: d.readMailbox(r.Context(), now), Phone: d.readPhone(s, now)}
+	sent := d.readOutbox(r.Context(), now)
+	v := view{Title: "Sign in", Said: s.said, User: "ana", Issuer: d.o.Issuer, Mailbox: sent.Mailbox, Phone: d.readPhone(s, now)}
+	v.Phone.Texts = sent.Texts
 	switch {
 	case s.codes != nil:
 		v.Title, v.Codes = "Your recovery codes", s.codes.shown(s.in.user)
@@ -100,10 +75,6 @@ func (d *Demo) page(w http.ResponseWriter, r *http.Request) {
 	d.heard(id, s)
 }
 
-func (d *Demo) mailbox(w http.ResponseWriter, r *http.Request) {
-	d.render(w, "mailbox", d.readMailbox(r.Context(), d.o.Now()))
-}
-
 func (d *Demo) render(w http.ResponseWriter, name string, v any) {
 	var page bytes.Buffer
 	if err := d.pages.ExecuteTemplate(&page, name, v); err != nil {
@@ -119,7 +90,7 @@ func (s session) shownStep(now time.Time) *stepView {
 	w, c := s.waiting, &s.waiting.challenge
 	m := w.method()
 	v := &stepView{
-		Step: s.step(), User: w.user, Why: why[w.reason], Kind: m.Kind, Label: m.Label, Hint: m.Hint, SendsLeft: 1,
+		Step: s.step(), User: w.user, Why: why[w.reason], Kind: m.Kind, Label: m.Label, Hint: m.Hint, Sends: m.sends(), SendsLeft: 1,
 		Until: clockTime(c.Expires, now), UntilS: secondsTo(c.Expires, now),
 	}
 	if s.errand != nil {
@@ -131,9 +102,11 @@ func (s session) shownStep(now time.Time) *stepView {
 	if c.Trust != nil {
 		v.TrustDays = c.Trust.Days
 	}
+	if c.Sent != nil { // all factors wait for each other
+		v.ResendS, v.SendsLeft = secondsTo(c.Sent.ResendAfter, now), c.Sent.SendsLeft
+	}
 	if c.Sent != nil && c.Sent.Factor == w.way {
 		v.Sent, v.Hint, v.Letter = true, c.Sent.Hint, c.Sent.Sequence
-		v.ResendS, v.SendsLeft = secondsTo(c.Sent.ResendAfter, now), c.Sent.SendsLeft
 	}
 	keyed := m.Kind == "webauthn" // the browser lets the user choose among all keys, so one way is enough for them
 	for _, other := range c.Methods {
@@ -155,6 +128,8 @@ func (m *method) words() string {
 		return "Use an emailed code instead"
 	case "totp":
 		return "Use the code of “" + m.Label + "” instead"
+	case "sms":
+		return "Use a code by text message to " + m.Hint + " instead"
 	}
 	return "Use a security key or passkey instead"
 }
@@ -174,26 +149,3 @@ func (v *stepView) title() string {
 func secondsTo(at, now time.Time) int {
 	return max(0, int((at.Sub(now)+time.Second-1)/time.Second))
 }
-
-// readMailbox reads the newest messages to all users. They can be shown, because this is a demo whose mail is sent to nobody.
-func (d *Demo) readMailbox(ctx context.Context, now time.Time) mailboxView {
-	v := mailboxView{Now: &moment{UTC: now.UTC().Format(time.RFC3339), Text: now.UTC().Format("2 January 2006, 15:04 UTC"), Day: true}}
-	var outbox struct{ Messages []mail }
-	if err := d.call(ctx, request{method: "GET", path: "/local/outbox"}, &outbox); err != nil {
-		v.Failed = true
-		return v
-	}
-	v.Earlier = max(0, len(outbox.Messages)-mostMails)
-	for i, m := range slices.Backward(outbox.Messages[v.Earlier:]) {
-		number := v.Earlier + i + 1
-		shown := mailView{To: m.To, Subject: m.Subject, Time: clockTime(m.At, now), Number: number, Latest: i == len(outbox.Messages)-v.Earlier-1}
-		for passage := range strings.SplitSeq(strings.TrimSpace(m.Text), "\n\n") {
-			shown.Passages = append(shown.Passages, passageView{Text: passage, Code: m.Code != "" && passage == m.Code})
-		}
-		v.Mails = append(v.Mails, shown)
-	}
-	return v
-}
-
-// ID returns the id of the message's element on the page.
-func (m mailView) ID() string { return "mail-" + strconv.Itoa(m.Number) }

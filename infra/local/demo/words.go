@@ -8,11 +8,17 @@ import (
 
 func wrong(format string, a ...any) remark { return remark{Text: fmt.Sprintf(format, a...), Bad: true} }
 
-func waitToSend(seconds int) string {
-	if seconds == 0 {
-		return "No further code can be sent here. Start again."
+// notSent says why a code was not sent, and when it may be, by the code of the API for that.
+func notSent(code string, seconds int) remark {
+	switch {
+	case code == "too_many_sends" && seconds == 0:
+		return wrong("No further code can be sent here. Start again.")
+	case code == "too_many_sends":
+		return wrong("A new code can be sent in %s.", span(seconds))
+	case code == "country_forbidden":
+		return wrong("Your organisation does not allow text messages to this country. Choose another way.")
 	}
-	return "A new code can be sent in " + span(seconds) + ". The last code that was sent still works."
+	return wrong("The message with your code could not be sent. Ask for it again.")
 }
 
 func lockedFor(what string, seconds int) string {
@@ -31,8 +37,8 @@ func failed(err error) remark {
 	switch p.Code {
 	case "locked":
 		return wrong("%s", lockedFor("There were too many wrong codes.", p.RetryAfterS))
-	case "delivery_failed":
-		return wrong("The message with your code could not be sent. Ask for it again.")
+	case "delivery_failed", "country_forbidden", "too_many_sends":
+		return notSent(p.Code, p.RetryAfterS)
 	case "unavailable":
 		return wrong("Countersign can’t answer right now, so nobody can sign in. Try again.")
 	}

@@ -2,6 +2,7 @@
 "use strict";
 
 const mailbox = document.getElementById("mailbox");
+const texts = document.getElementById("texts");
 const phone = document.getElementById("phone");
 
 async function fetched(from) {
@@ -11,18 +12,18 @@ async function fetched(from) {
   return fresh;
 }
 
-async function refreshMailbox() {
-  const fresh = await fetched(mailbox.dataset.from);
-  const latest = (of) => of.querySelector("details")?.id;
-  if (latest(fresh) && latest(fresh) !== latest(mailbox)) {
-    mailbox.replaceChildren(...fresh.childNodes);
-    document.getElementById("news").textContent = "A new message is in the mailbox.";
-    mailbox.classList.add("arrived");
-    setTimeout(() => mailbox.classList.remove("arrived"), 1200);
+async function refreshInbox(inbox, news) {
+  const fresh = await fetched(inbox.dataset.from);
+  const latest = (of) => of.querySelector(".message")?.id;
+  if (latest(fresh) && latest(fresh) !== latest(inbox)) {
+    inbox.replaceChildren(...fresh.childNodes);
+    document.getElementById("news").textContent = news;
+    inbox.classList.add("arrived");
+    setTimeout(() => inbox.classList.remove("arrived"), 1200);
     return;
   }
   const clock = fresh.querySelector(".clock");
-  if (clock) mailbox.querySelector(".clock")?.replaceWith(clock);
+  if (clock) inbox.querySelector(".clock")?.replaceWith(clock);
 }
 
 // Codes and seconds are changed in place, so that the user loses neither the focus nor a selection.
@@ -44,7 +45,11 @@ function tell(entry, left) {
 async function refresh() {
   if (document.hidden) return;
   try {
-    await Promise.all([refreshMailbox(), refreshPhone()]);
+    await Promise.all([
+      refreshInbox(mailbox, "A new message is in the mailbox."),
+      refreshInbox(texts, "A new text message is on the phone."),
+      refreshPhone(),
+    ]);
   } catch {
     // The server can't be reached. The next round tries again.
   }

@@ -22,7 +22,9 @@ function tellAll(within) {
 }
 
 tellAll(document);
-// The mailbox and the clock are replaced when they change.
-new MutationObserver((changes) => {
-  if (changes.some((change) => [...change.addedNodes].some((node) => node instanceof Element))) tellAll(document.getElementById("mailbox"));
-}).observe(document.getElementById("mailbox"), { childList: true, subtree: true });
+// Messages and the clock are replaced when they change.
+for (const inbox of [document.getElementById("mailbox"), document.getElementById("texts")]) {
+  new MutationObserver((changes) => {
+    if (changes.some((change) => [...change.addedNodes].some((node) => node instanceof Element))) tellAll(inbox);
+  }).observe(inbox, { childList: true, subtree: true });
+}
