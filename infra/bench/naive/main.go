@@ -1,6 +1,6 @@
-// Command naive is the function verify as it comes out when Amazon's SDK is used as its guides show: settings from
-// LoadDefaultConfig, a client for each service, the system's roots. What it does with a call is what verify does. Bench
-// compares with it; it is a module of its own, so that nothing of it is linked or checked with the product.
+// Command naive is the function verify, written as the guides of Amazon's SDK show it: with LoadDefaultConfig, a client for
+// each service, and the roots of the system. It does the same as verify with a call. The bench compares verify with it. It is
+// a module of its own, so that the product neither links it nor needs its modules.
 package main
 
 import (
@@ -60,7 +60,7 @@ func main() {
 	})
 }
 
-// keys reads the ring from the table when it is first asked for. The item's body is what KMS made of the ring.
+// A keys reads the key ring from the table when it is needed first. The body of the item is the ring as KMS has encrypted it.
 type keys struct {
 	table *dynamo.Table
 	kms   *kms.Client

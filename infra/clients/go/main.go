@@ -1,4 +1,4 @@
-// Command clients signs a user in with a client that oapi-codegen made from the OpenAPI document.
+// Command clients signs a user in with the client that oapi-codegen makes from the OpenAPI document.
 package main
 
 import (
@@ -74,7 +74,7 @@ func signIn(ctx context.Context, base, key string) error {
 	return nil
 }
 
-// askEveryone takes over the profile that asks everyone by email.
+// askEveryone puts the profile with which everyone is asked for a code by email.
 func askEveryone(ctx context.Context, c *countersign.ClientWithResponses) error {
 	policy, err := c.GetPolicyWithResponse(ctx, org, nil)
 	if err != nil {
@@ -116,7 +116,7 @@ func start(ctx context.Context, c *countersign.ClientWithResponses) (countersign
 	return asked, nil
 }
 
-// check verifies a token as golang-jwt does it, with the keys that the service shows.
+// check verifies a token with golang-jwt and the published keys, and returns its claims.
 func check(ctx context.Context, base, token string) (countersign.TokenClaims, error) {
 	var claims countersign.TokenClaims
 	keys, err := keyfunc.NewDefaultCtx(ctx, []string{base + "/.well-known/jwks.json"})

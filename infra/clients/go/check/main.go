@@ -1,4 +1,4 @@
-// Command check tells whether a token is good, and what it says. It is what an application does with golang-jwt.
+// Command check prints whether a token is good, and what it says. It does what an application does with golang-jwt.
 //
 //	go -C infra/clients/go run ./check ISSUER TOKEN
 package main

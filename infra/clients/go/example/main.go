@@ -1,4 +1,4 @@
-// Command example is README's sign-in in Go, with what it takes to run it beside a local server.
+// Command example is the sign-in of README in Go, with all that it needs to run beside a local server.
 package main
 
 import (
@@ -20,7 +20,7 @@ import (
 
 type body map[string]any
 
-// An answer is what a start or a verify says.
+// An answer is the part of an answer to a start or a verify that the sign-in needs.
 type answer struct {
 	Decision  string // allow, challenge or enrol
 	Token     string
@@ -36,7 +36,7 @@ type claims struct {
 	Verified bool   `json:"verified"` // whether a second factor was given just now
 }
 
-// A countersign is a deployment of Countersign, as its client sees it.
+// A countersign is a deployment of Countersign as a client sees it.
 type countersign struct {
 	url, key string
 	jwks     jwt.Keyfunc
@@ -60,7 +60,7 @@ func (c countersign) signIn(ctx context.Context, user, email string, ask func(hi
 	return said, err
 }
 
-// post sends JSON and reads the answer. What is refused is an error.
+// post sends JSON and reads the answer. If the call is refused, it returns an error.
 func (c countersign) post(ctx context.Context, path string, ask body, into *answer) error {
 	text, err := json.Marshal(ask)
 	if err != nil {

@@ -1,4 +1,4 @@
-// Package outbox reads what a local server has sent. No document has this call: it is for people who try things out.
+// Package outbox reads the messages that a local server has recorded. Only the local server has this call.
 package outbox
 
 import (
@@ -9,7 +9,7 @@ import (
 	"net/url"
 )
 
-// Code is the last code that the server at base has sent to an address.
+// Code returns the last code that the server at base has sent to an address.
 func Code(ctx context.Context, base, address string) (string, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/local/outbox?to="+url.QueryEscape(address), nil)
 	if err != nil {
