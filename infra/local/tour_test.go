@@ -198,11 +198,7 @@ func TestREADMEsSignInWorksWordForWordOnAFreshServer(t *testing.T) {
 	blocks := shellBlocks(t, "README.md", "## A sign-in with curl")
 	for _, shell := range []string{"bash", "zsh"} {
 		t.Run(shell, func(t *testing.T) {
-			if shell == "bash" {
-				needs(t, shell)
-			} else if _, err := exec.LookPath(shell); err != nil {
-				return // few machines have both
-			}
+			needs(t, shell)
 			home := t.TempDir()
 			p := start(t, filepath.Join(home, ".cache", "countersign", "local"))
 			s, seen := openTerminal(t, shell, root, append(goFolders(t), "HOME="+home)...), ""

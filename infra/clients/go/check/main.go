@@ -5,6 +5,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log"
 	"os"
@@ -24,8 +25,12 @@ func main() {
 		log.Fatal(err)
 	}
 	claims := jwt.MapClaims{}
-	if _, err := jwt.ParseWithClaims(token, claims, keys.Keyfunc,
-		jwt.WithValidMethods([]string{"ES256"}), jwt.WithIssuer(issuer), jwt.WithExpirationRequired()); err != nil {
+	read, err := jwt.ParseWithClaims(token, claims, keys.Keyfunc,
+		jwt.WithValidMethods([]string{"ES256"}), jwt.WithIssuer(issuer), jwt.WithExpirationRequired())
+	if err == nil && read.Header["typ"] != "countersign+jwt" {
+		err = errors.New("it is of another sort")
+	}
+	if err != nil {
 		log.Fatal("The token is not good: ", err)
 	}
 	text, err := json.MarshalIndent(claims, "", "  ")

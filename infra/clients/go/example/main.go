@@ -52,10 +52,10 @@ func (c countersign) signIn(ctx context.Context, user, email string, ask func(hi
 	if err != nil {
 		return said, err
 	}
-	_, err = jwt.ParseWithClaims(a.Token, &said, c.jwks, jwt.WithValidMethods([]string{"ES256"}),
+	token, err := jwt.ParseWithClaims(a.Token, &said, c.jwks, jwt.WithValidMethods([]string{"ES256"}),
 		jwt.WithIssuer(c.url), jwt.WithAudience("local"), jwt.WithSubject(user), jwt.WithExpirationRequired())
-	if err == nil && said.Org != "demo" {
-		err = errors.New("the token is of another organisation")
+	if err == nil && (token.Header["typ"] != "countersign+jwt" || said.Org != "demo") {
+		err = errors.New("the token is of another sort or of another organisation")
 	}
 	return said, err
 }
