@@ -75,7 +75,7 @@ func newEntry(events []Filing, filed time.Time, d *deflater) ([]byte, error) {
 	for i := range events {
 		h.Events = append(h.Events, word(types, events[i].Type), shortID(events[i].ID))
 	}
-	if first.Actor.Kind != actors[0] {
+	if first.Actor.Kind != theUser {
 		h.Actor = word(actors, first.Actor.Kind)
 	}
 	if first.User == "" || first.Actor.named() {
@@ -224,7 +224,7 @@ func (e *storedEntry) event(i int, org string) (Event, error) {
 		return Event{}, err
 	}
 	kind, known := wordOf(types, e.Events[2*i])
-	actor, ok := actors[0], true
+	actor, ok := theUser, true
 	if e.Actor != nil {
 		actor, ok = wordOf(actors, e.Actor)
 	}

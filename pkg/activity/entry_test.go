@@ -104,8 +104,8 @@ func TestAnEventIsReadAgainAsItWasWhateverItSays(t *testing.T) {
 		nobody[0].User, nobody[0].Route, nobody[0].Actor = "", ana.org(), Actor{"client", "app"}
 		wantRead(t, nobody...)
 	}
-	for _, table := range [][]string{types, actors, names, values} {
-		for _, text := range table {
+	for _, table := range []table{types, actors, names, values} {
+		for _, text := range table.words {
 			e := about(NewKey(), map[string]any{text: text})
 			e[0].Type, e[0].Actor = text, Actor{text, "somebody"}
 			wantRead(t, e...)
@@ -135,7 +135,7 @@ func TestAnEventIsReadAgainAsItWasWhateverItSays(t *testing.T) {
 }
 
 func TestNoTextIsStoredAsSomethingLonger(t *testing.T) {
-	for _, text := range append([]string{noise(longText - 1), noise(longText), noise(100)}, values...) {
+	for _, text := range append([]string{noise(longText - 1), noise(longText), noise(100)}, values.words...) {
 		stored, err := (coder{ana, &deflater{}}).text(text)
 		b, _ := encoding.Marshal(stored)
 		if plain, _ := encoding.Marshal(text); err != nil || len(b) > len(plain) {
@@ -277,11 +277,11 @@ func TestTheTablesOfWordsOnlyGrow(t *testing.T) {
 		pinned int
 		sum    string
 	}{
-		"types":    {types, 23, "37dcb547d2cbf01f"},
-		"actors":   {actors, 4, "d153f9011fd7c960"},
-		"names":    {names, 23, "508628f3e99ad16e"},
-		"values":   {values, 32, "a7e9cc4fd5bd9d87"},
-		"prefixes": {prefixes, 7, "9efac65a9f6ae340"},
+		"types":    {types.words, 23, "37dcb547d2cbf01f"},
+		"actors":   {actors.words, 4, "d153f9011fd7c960"},
+		"names":    {names.words, 23, "508628f3e99ad16e"},
+		"values":   {values.words, 32, "a7e9cc4fd5bd9d87"},
+		"prefixes": {prefixes.words, 7, "9efac65a9f6ae340"},
 		"browsers": {[]string{browsers[max(0, len(browsers)-1193):]}, 1, "3c54d416be5b2313"},
 	} {
 		sum := sha256.Sum256([]byte(strings.Join(c.table[:min(c.pinned, len(c.table))], "\n")))
@@ -294,8 +294,32 @@ func TestTheTablesOfWordsOnlyGrow(t *testing.T) {
 			}
 		}
 	}
-	if len(prefixes) > inUserID || len(values) > 256-firstAfter+simpleGap {
+	if len(prefixes.words) > inUserID || len(values.words) > 256-firstAfter+simpleGap {
 		t.Error("a table has more words than there are places")
+	}
+}
+
+// A build that is rolled out, and may be rolled back, has words that the build before it doesn't know.
+func TestALaterWordIsReadAndNotStoredByItsPlace(t *testing.T) {
+	before := table{words: []string{"a", "b"}}
+	rolledOut := table{words: []string{"a", "b", "c", "d"}, later: 2}
+	after := table{words: []string{"a", "b", "c", "d"}}
+	for _, text := range after.words {
+		stored := word(rolledOut, text)
+		if place, ok := stored.(int); ok {
+			stored = int64(place) // as it is read
+		}
+		if got, ok := wordOf(before, stored); !ok || got != text {
+			t.Errorf("%s: the build before reads %v as %q, %v", text, stored, got, ok)
+		}
+	}
+	if got, ok := wordOf(rolledOut, int64(word(after, "d").(int))); !ok || got != "d" {
+		t.Errorf("what the build after stores is read as %q, %v", got, ok)
+	}
+	for _, place := range []int64{-1, 4} {
+		if got, ok := wordOf(after, place); ok {
+			t.Errorf("place %d: got %q, want none", place, got)
+		}
 	}
 }
 
@@ -318,20 +342,20 @@ func TestWhatTheDomainRecordsIsInTheTables(t *testing.T) {
 		}
 		if filepath.Base(file) == "event.go" {
 			for _, m := range constant.FindAllStringSubmatch(string(source), -1) {
-				if found[m[1]] = true; !slices.Contains(types, m[1]) {
+				if found[m[1]] = true; !slices.Contains(types.words, m[1]) {
 					t.Errorf("the type %s is in no table", m[1])
 				}
 			}
 		}
 		for _, line := range recorded.FindAllStringSubmatch(string(source), -1) {
 			for _, m := range name.FindAllStringSubmatch(line[1], -1) {
-				if found[m[1]] = true; !slices.Contains(names, m[1]) {
+				if found[m[1]] = true; !slices.Contains(names.words, m[1]) {
 					t.Errorf("%s: the name %s is in no table", file, m[1])
 				}
 			}
 		}
 	}
-	if len(found) < len(types)+15 {
+	if len(found) < len(types.words)+15 {
 		t.Errorf("found only %d words in %d files", len(found), len(files))
 	}
 }

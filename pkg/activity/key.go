@@ -33,7 +33,7 @@ func (k Key) seal(events []Filing, h header, filed time.Time, d *deflater) ([]by
 	first := &events[0]
 	h.User = []byte(first.Route.user())
 	var p personal
-	if h.ActorID == "" && first.Actor != (Actor{Kind: actors[0], ID: first.User}) {
+	if h.ActorID == "" && first.Actor != (Actor{Kind: theUser, ID: first.User}) {
 		p.ActorID = first.Actor.ID
 	}
 	var err error
@@ -78,7 +78,7 @@ func (u *User) reveal(from *storedEntry, i int, org Route, e *Event) bool {
 	switch {
 	case p.ActorID != "":
 		e.Actor.ID = p.ActorID
-	case e.Actor.Kind == actors[0]:
+	case e.Actor.Kind == theUser:
 		e.Actor.ID = u.ID
 	}
 	return true

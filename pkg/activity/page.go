@@ -39,8 +39,8 @@ func (p *page) decode(item store.Item) error {
 	if err := cbor.Unmarshal(item.Body, &of); err != nil {
 		return fmt.Errorf("decode page %s: %w: %w", item.Key.Sort, record.ErrUnreadable, err)
 	}
-	if of.Format < 1 || of.Format > record.Format {
-		return fmt.Errorf("decode page %s: %w: it has format %d, and this program reads the formats up to %d", item.Key.Sort, record.ErrUnreadable, of.Format, record.Format)
+	if of.Format < 1 || of.Format > record.Latest {
+		return fmt.Errorf("decode page %s: %w: it has format %d, and this build reads the formats up to %d", item.Key.Sort, record.ErrUnreadable, of.Format, record.Latest)
 	}
 	if err := decoding.Unmarshal(item.Body, p); err != nil {
 		return fmt.Errorf("decode page %s: %w: %w", item.Key.Sort, record.ErrUnreadable, err)

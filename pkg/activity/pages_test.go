@@ -106,7 +106,7 @@ func TestTheHashOfADayAndOfAPageIsOfAllThatTheySay(t *testing.T) {
 }
 
 func TestAPageOfAFormatThatIsNotKnownIsRefused(t *testing.T) {
-	for _, format := range []int{-1, 0, record.Format + 1} {
+	for _, format := range []int{-1, 0, record.Latest + 1} {
 		body, err := encoding.Marshal(map[int]any{0: format, 99: "of later days"})
 		if err != nil {
 			t.Fatal(err)

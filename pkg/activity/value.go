@@ -10,7 +10,6 @@ import (
 	"math"
 	"net/netip"
 	"reflect"
-	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -131,8 +130,8 @@ func (c coder) valueOf(stored any) (any, error) {
 	case nil, bool, int64, float64, string:
 		return s, nil
 	case cbor.SimpleValue:
-		if place := simplePlace(s); place >= 0 && place < len(values) {
-			return values[place], nil
+		if text, ok := values.at(int64(simplePlace(s))); ok {
+			return text, nil
 		}
 	case []byte:
 		return c.textOf(s)
@@ -171,7 +170,7 @@ func simplePlace(s cbor.SimpleValue) int {
 
 // text is how a text is stored.
 func (c coder) text(text string) (any, error) {
-	if place := slices.Index(values, text); place >= 0 {
+	if place := values.place(text); place >= 0 {
 		return simple(place), nil
 	}
 	if id := c.id(text); id != nil {
@@ -206,17 +205,17 @@ func (c coder) textOf(stored []byte) (string, error) {
 			return "", errValue
 		}
 		return ip.String(), nil
-	case form >= inUserID && form-inUserID < len(prefixes):
-		return prefixes[form-inUserID] + base64.RawURLEncoding.EncodeToString(append([]byte(c.route), rest...)), nil
-	case form < len(prefixes):
-		return prefixes[form-inID] + base64.RawURLEncoding.EncodeToString(rest), nil
+	case form >= inUserID && form-inUserID < len(prefixes.words):
+		return prefixes.words[form-inUserID] + base64.RawURLEncoding.EncodeToString(append([]byte(c.route), rest...)), nil
+	case form < len(prefixes.words):
+		return prefixes.words[form-inID] + base64.RawURLEncoding.EncodeToString(rest), nil
 	}
 	return "", errValue
 }
 
 // id is how an id is stored; nil: the text is none.
 func (c coder) id(text string) []byte {
-	for place, prefix := range prefixes {
+	for place, prefix := range prefixes.stored() {
 		random, ok := strings.CutPrefix(text, prefix)
 		if !ok {
 			continue
@@ -243,7 +242,7 @@ const flateEnd = "\x00\x00\xff\xff"
 func (d *deflater) shorten(text string) []byte {
 	var out bytes.Buffer
 	if d.w == nil {
-		w, err := flate.NewWriterDict(&out, flate.BestCompression, []byte(browsers))
+		w, err := flate.NewWriterDict(&out, flate.BestCompression, []byte(browsers[laterBrowsers:]))
 		if err != nil {
 			return nil
 		}

@@ -2,40 +2,52 @@ package activity
 
 import "slices"
 
-// The tables of words are a part of the format: what is stored is a word's place in its table. A word is only ever added at
-// the end of a table, and none is taken away. What is in no table is stored as it is.
+// A table has words by their places. The place of a word is what is stored, so the tables are a part of the format: a word is
+// only ever added at the end of a table, and none is taken away. What is in no table is stored as it is.
+//
+// The build that is one before this one reads what this one stores, and doesn't know words that this one has added (see package
+// record). So these are counted as later: they are read, and stored as they are. The next build sets later to 0.
+type table struct {
+	words []string
+	later int
+}
 
 // types are the types of event. Those of a sign-in come first: places up to 23 take one byte, up to 255 two.
-var types = []string{
+var types = table{words: []string{
 	"challenge.started", "challenge.sent", "challenge.verified", "challenge.failed", "challenge.locked", "browser.trusted",
 	"browser.revoked", "browser.expired", "browser.theft_suspected", "factor.enrolled", "factor.removed", "factor.renamed",
 	"recovery.used", "recovery.regenerated", "policy.changed", "user.created", "user.updated", "user.enabled", "user.disabled",
 	"user.reported", "user.unlocked", "user.erased", "delivery.failed",
-}
+}}
 
 // actors are the kinds of actor. A user is left out where an event is about one.
-var actors = []string{"user", "client", "service", "administrator"}
+var actors = table{words: []string{"user", "client", "service", "administrator"}}
+
+// theUser is the kind of actor that is left out.
+const theUser = "user"
 
 // names are those of what an event says.
-var names = []string{
+var names = table{words: []string{
 	"challenge", "factor", "kind", "reason", "ip", "user_agent", "sequence", "browser", "attempts_left", "recovery", "effect",
 	"codes_left", "cause", "changed", "dropped", "enrolment", "enrolled", "expires", "ended", "until", "browsers", "channel",
 	"about",
-}
+}}
 
 // values are texts that are often what an event says. Places up to 19 take one byte, all others, from 32 on, take two.
-var values = []string{
+var values = table{words: []string{
 	"totp", "email", "webauthn", "sms", "new_browser", "required", "enabled", "trust_expired", "step_up", "not_required",
 	"trusted_browser", "sso", "factor_removed", "disabled", "recovery", "revoked", "email_changed", "phone_changed",
 	"password_changed", "signed_out",
 	"deprovisioned", "cap", "reenrolled", "sign_in", "reset", "reenrol", "others", "known", "all", "name", "phone", "locale",
-}
+}}
 
 // prefixes are those of ids: base64url of random bytes, after the route of a user or without one.
-var prefixes = []string{"ch_", "fa_", "tb_", "en_", "ev_", "ak_", "dc_"}
+var prefixes = table{words: []string{"ch_", "fa_", "tb_", "en_", "ev_", "ak_", "dc_"}}
 
 // browsers is text that the names of browsers are made of, for deflate: a part that is found here takes about three bytes.
-// What is found is counted from the end, so text is only ever added at the beginning.
+// What is found is counted from the end, so text is only ever added at the beginning. laterBrowsers is how many bytes of it
+// are later: see table.
+const laterBrowsers = 0
 const browsers = `Mozilla/5.0 (compatible; MSIE Trident/7.0; rv:11.0) like Gecko OPR/ Vivaldi/ SamsungBrowser/ GSA/ ` +
 	`DuckDuckGo/ CriOS/ FxiOS/ EdgA/ EdgiOS/ Mobile/15E148 Safari/604.1Mozilla/5.0 (Android 14; Mobile; rv:` +
 	`Mozilla/5.0 (X11; CrOS x86_64 14541.0.0) AppleWebKit/537.36 (KHTML, like Gecko) ` +
@@ -49,23 +61,35 @@ const browsers = `Mozilla/5.0 (compatible; MSIE Trident/7.0; rv:11.0) like Gecko
 	`Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/` +
 	`Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36 Edg/131.0.0.0`
 
+// place is where a text is in the table; negative: it is stored as it is.
+func (t table) place(text string) int { return slices.Index(t.stored(), text) }
+
+// stored are the words whose places are stored.
+func (t table) stored() []string { return t.words[:len(t.words)-t.later] }
+
+// at is the word that has a place. It reports false if there is none.
+func (t table) at(place int64) (word string, ok bool) {
+	if place < 0 || place >= int64(len(t.words)) {
+		return "", false
+	}
+	return t.words[place], true
+}
+
 // word is a text as it is stored: its place in a table, or itself.
-func word(table []string, text string) any {
-	if at := slices.Index(table, text); at >= 0 {
+func word(t table, text string) any {
+	if at := t.place(text); at >= 0 {
 		return at
 	}
 	return text
 }
 
 // wordOf is the text that is stored as w. It reports false for what word can't have given.
-func wordOf(table []string, w any) (text string, ok bool) {
+func wordOf(t table, w any) (text string, ok bool) {
 	switch w := w.(type) {
 	case string:
 		return w, true
 	case int64:
-		if w >= 0 && w < int64(len(table)) {
-			return table[w], true
-		}
+		return t.at(w)
 	}
 	return "", false
 }

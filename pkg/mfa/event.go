@@ -142,7 +142,7 @@ func (u *unit) batchOfEvents() ([]byte, error) {
 	if b.Said, err = activity.Encode(b.filedUnder(), b.events); err != nil {
 		return nil, fmt.Errorf("encode events: %w", err)
 	}
-	return record.Encode(&b)
+	return record.EncodeIn(u.recordFormat(), &b)
 }
 
 func decodeEventBatch(r store.Record) (*eventBatch, error) {

@@ -52,11 +52,20 @@ func (u *unit) begin(ring *seal.Ring) {
 
 // put plans to write r over item. A zero expires means that the item never expires.
 func (u *unit) put(item store.Item, r record.Record, expires time.Time) {
-	body, err := record.Encode(r)
+	body, err := record.EncodeIn(u.recordFormat(), r)
 	if err != nil {
 		u.err = errors.Join(u.err, err)
 	}
 	u.writes = append(u.writes, store.Write{Key: item.Key, Expect: item.Version, Body: body, Expires: expires})
+}
+
+// recordFormat returns the format that the key ring says for records. Work of the service's own has no ring; it writes the
+// format that every build reads.
+func (u *unit) recordFormat() int {
+	if u.ring == nil {
+		return 0
+	}
+	return u.ring.RecordFormat()
 }
 
 func (u *unit) delete(item store.Item) {

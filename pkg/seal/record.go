@@ -14,7 +14,8 @@ const ringFormat = 1
 
 // ringRecord is the plaintext of a ring. The ids are redundant, because each is derived from its key. They are there as checks.
 type ringRecord struct {
-	Format  int            `json:"format"`
+	Format  int            `json:"format"`            // of this record
+	Records int            `json:"records,omitempty"` // the format of the deployment's records
 	Secrets []secretRecord `json:"secrets"`
 	Signers []signerRecord `json:"signers"`
 }
@@ -34,7 +35,7 @@ type signerRecord struct {
 // Marshal returns the whole ring as JSON with a format number. The keys in it are in the clear, so a Keeper in the cloud encrypts
 // it before it is stored.
 func (r *Ring) Marshal() Secret {
-	record := ringRecord{Format: ringFormat}
+	record := ringRecord{Format: ringFormat, Records: r.format}
 	for _, k := range r.secrets {
 		record.Secrets = append(record.Secrets, secretRecord{k.id, k.created, encode(k.master)})
 	}
@@ -66,7 +67,10 @@ func Unmarshal(plain Secret) (*Ring, error) {
 	if n := len(record.Signers); n == 0 || n > maxKeys {
 		return nil, fmt.Errorf("seal: read the key ring: it has %d signing keys, and must have 1 to %d", n, maxKeys)
 	}
-	held := &keys{}
+	if record.Records < 0 {
+		return nil, errors.New("seal: read the key ring: its format of records is negative")
+	}
+	held := &keys{format: record.Records}
 	seen := map[string]bool{}
 	for i, s := range record.Secrets {
 		key, ok := s.key()

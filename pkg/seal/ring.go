@@ -42,6 +42,7 @@ type Ring struct {
 type keys struct {
 	secrets []*secretKey // the oldest first, the newest last
 	signers []*signer    // the oldest first
+	format  int          // see RecordFormat
 }
 
 // NewRing makes a ring with one secret and one signing key. Both are in use from now on.
@@ -66,6 +67,7 @@ func (r *Ring) Rotate(now time.Time) (*Ring, error) {
 	return &Ring{&keys{
 		secrets: append(slices.Clip(rotated.secrets), freshSecret(now)),
 		signers: append(slices.Clip(rotated.signers), freshSigner(now.Add(Published))),
+		format:  r.format,
 	}}, nil
 }
 
@@ -79,7 +81,7 @@ func (r *Ring) Drop(now time.Time) *Ring {
 		}
 		signers = append(signers, s)
 	}
-	return &Ring{&keys{secrets: r.secrets, signers: signers}}
+	return &Ring{&keys{secrets: r.secrets, signers: signers, format: r.format}}
 }
 
 // Forget returns a ring without the secret that has this key id. What is still sealed or digested under that secret is then lost
@@ -97,7 +99,16 @@ func (r *Ring) Forget(keyID string, now time.Time) (*Ring, error) {
 	if now.Before(until) {
 		return nil, fmt.Errorf("seal: forget: the secret must be kept until %s", until.Format(time.RFC3339))
 	}
-	return &Ring{&keys{secrets: slices.Delete(slices.Clone(r.secrets), i, i+1), signers: r.signers}}, nil
+	return &Ring{&keys{secrets: slices.Delete(slices.Clone(r.secrets), i, i+1), signers: r.signers, format: r.format}}, nil
+}
+
+// RecordFormat returns the format in which the deployment's records are to be written. It is 0 if nobody has said one. Package
+// record says what that means. The ring says it because every process that decides about sign-ins has the ring.
+func (r *Ring) RecordFormat() int { return r.format }
+
+// WithRecordFormat returns a ring with the same keys, which says that records are to be written in this format.
+func (r *Ring) WithRecordFormat(format int) *Ring {
+	return &Ring{&keys{secrets: r.secrets, signers: r.signers, format: format}}
 }
 
 // Newest returns the id of the newest secret, which seals and digests.

@@ -408,3 +408,32 @@ func many[K any](fresh func() K) (keys []K) {
 	}
 	return keys
 }
+
+func TestARingKeepsTheFormatOfRecordsWhateverHappensToItsKeys(t *testing.T) {
+	ring := NewRing(start)
+	if got := ring.RecordFormat(); got != 0 {
+		t.Errorf("a new ring says format %d, want none", got)
+	}
+	second := ring.WithRecordFormat(2)
+	if ring.RecordFormat() != 0 || second.Newest() != ring.Newest() {
+		t.Error("the ring itself has changed, or the other one has other keys")
+	}
+	late := start.Add(100 * 24 * time.Hour)
+	rotated := mustRotate(t, second, start)
+	forgotten, err := rotated.Forget(ring.Newest(), late)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read, err := Unmarshal(second.Marshal())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, r := range map[string]*Ring{"rotated": rotated, "dropped": rotated.Drop(late), "forgotten": forgotten, "read again": read} {
+		if got := r.RecordFormat(); got != 2 {
+			t.Errorf("%s: got format %d, want 2", name, got)
+		}
+	}
+	if _, err := Unmarshal(ring.WithRecordFormat(-1).Marshal()); err == nil {
+		t.Error("a negative format is read")
+	}
+}

@@ -44,10 +44,10 @@ func (f *form) takeInto(from, into reflect.Value) error {
 	return f.take(from, into)
 }
 
-// marshal gives the bytes of a struct that v points to.
-func marshal(v any) ([]byte, error) {
+// marshal gives the bytes of a struct that v points to, in a format.
+func marshal(v any, format int) ([]byte, error) {
 	from := reflect.ValueOf(v).Elem()
-	f, err := formOfStruct(from.Type())
+	f, err := formOfStruct(from.Type(), format)
 	if err != nil {
 		return nil, err
 	}
@@ -58,10 +58,10 @@ func marshal(v any) ([]byte, error) {
 	return shortest.Marshal(into.Interface())
 }
 
-// unmarshal sets a struct that v points to from what marshal gave.
-func unmarshal(data []byte, v any) error {
+// unmarshal sets a struct that v points to from what marshal gave in a format.
+func unmarshal(data []byte, v any, format int) error {
 	into := reflect.ValueOf(v).Elem()
-	f, err := formOfStruct(into.Type())
+	f, err := formOfStruct(into.Type(), format)
 	if err != nil {
 		return err
 	}
@@ -72,8 +72,8 @@ func unmarshal(data []byte, v any) error {
 	return f.take(from.Elem(), into)
 }
 
-// formOf is the form of a type, as an option of its field's tag says, if it says anything.
-func formOf(t reflect.Type, option string) (*form, error) {
+// formOf is the form of a type in a format, as an option of its field's tag says, if it says anything.
+func formOf(t reflect.Type, option string, format int) (*form, error) {
 	name, prefix, _ := strings.Cut(option, "=")
 	switch {
 	case name == "word", name == "secret", name == "id":
@@ -84,7 +84,7 @@ func formOf(t reflect.Type, option string) (*form, error) {
 			return asIs(t), nil
 		}
 		if t.Kind() == reflect.Slice {
-			return formOfSlice(t, option)
+			return formOfSlice(t, option, format)
 		}
 		return nil, fmt.Errorf("a %s is no text of the form %s", t, option)
 	case option != "":
@@ -96,11 +96,11 @@ func formOf(t reflect.Type, option string) (*form, error) {
 	}
 	switch t.Kind() {
 	case reflect.Struct:
-		return formOfStruct(t)
+		return formOfStruct(t, format)
 	case reflect.Pointer:
-		return formOfPointer(t)
+		return formOfPointer(t, format)
 	case reflect.Slice:
-		return formOfSlice(t, "")
+		return formOfSlice(t, "", format)
 	case reflect.String:
 		return formOfString(t), nil
 	case reflect.Bool, reflect.Int, reflect.Int64, reflect.Uint, reflect.Uint32, reflect.Uint8:
@@ -197,8 +197,8 @@ func checkText(v reflect.Value) error {
 	return nil
 }
 
-func formOfPointer(t reflect.Type) (*form, error) {
-	of, err := formOf(t.Elem(), "")
+func formOfPointer(t reflect.Type, format int) (*form, error) {
+	of, err := formOf(t.Elem(), "", format)
 	if err != nil {
 		return nil, err
 	}
@@ -222,8 +222,8 @@ func formOfPointer(t reflect.Type) (*form, error) {
 }
 
 // formOfSlice keeps each element in the form that the tag's option says, if it says anything.
-func formOfSlice(t reflect.Type, option string) (*form, error) {
-	of, err := formOf(t.Elem(), option)
+func formOfSlice(t reflect.Type, option string, format int) (*form, error) {
+	of, err := formOf(t.Elem(), option, format)
 	if err != nil {
 		return nil, err
 	}
@@ -253,24 +253,32 @@ type field struct {
 	reflect.StructField
 	number int
 	option string
+	since  int // the first format that has the field
 	of     *form
 }
 
-// known are the forms of the structs that have come so far: a *form by its reflect.Type.
+// known are the forms of the structs that have come so far: a *form by its inFormat.
 var known sync.Map
 
-func formOfStruct(t reflect.Type) (*form, error) {
-	if f, ok := known.Load(t); ok {
+type inFormat struct {
+	reflect.Type
+	format int
+}
+
+func formOfStruct(t reflect.Type, format int) (*form, error) {
+	if f, ok := known.Load(inFormat{t, format}); ok {
 		return f.(*form), nil
 	}
 	fields, err := fieldsOf(t, nil)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", t, err)
 	}
+	var later []field // that the format doesn't have
+	fields, later = partition(fields, format)
 	var kept []reflect.StructField
 	for i := range fields {
 		f := &fields[i]
-		if f.of, err = formOf(f.Type, f.option); err != nil {
+		if f.of, err = formOf(f.Type, f.option, format); err != nil {
 			return nil, fmt.Errorf("%s.%s: %w", t, f.Name, err)
 		}
 		number := strconv.Itoa(f.number)
@@ -281,6 +289,11 @@ func formOfStruct(t reflect.Type) (*form, error) {
 	made := &form{
 		kept: reflect.StructOf(kept),
 		put: func(from, into reflect.Value) error {
+			for _, f := range later {
+				if !from.FieldByIndex(f.Index).IsZero() {
+					return fmt.Errorf("%s: there is no such field before format %d, and this is format %d", f.Name, f.since, format)
+				}
+			}
 			for i, f := range fields {
 				if err := f.of.putInto(from.FieldByIndex(f.Index), into.Field(i)); err != nil {
 					return fmt.Errorf("%s: %w", f.Name, err)
@@ -289,6 +302,9 @@ func formOfStruct(t reflect.Type) (*form, error) {
 			return nil
 		},
 		take: func(from, into reflect.Value) error {
+			for _, f := range later {
+				into.FieldByIndex(f.Index).SetZero()
+			}
 			for i, f := range fields {
 				at := into.FieldByIndex(f.Index)
 				at.SetZero() // what was left out
@@ -299,7 +315,7 @@ func formOfStruct(t reflect.Type) (*form, error) {
 			return nil
 		},
 	}
-	known.Store(t, made)
+	known.Store(inFormat{t, format}, made)
 	return made, nil
 }
 
@@ -319,12 +335,11 @@ func fieldsOf(t reflect.Type, index []int) (fields []field, err error) {
 				return nil, err
 			}
 		default:
-			number, option, _ := strings.Cut(tag, ",")
-			n, err := strconv.Atoi(number)
-			if err != nil || n < 0 || !f.IsExported() {
-				return nil, fmt.Errorf("the field %s has no number to be kept under", f.Name)
+			one, err := newField(f, tag)
+			if err != nil {
+				return nil, err
 			}
-			found = []field{{StructField: f, number: n, option: option}}
+			found = []field{one}
 		}
 		for _, one := range found {
 			if other, twice := taken[one.number]; twice {
@@ -335,4 +350,35 @@ func fieldsOf(t reflect.Type, index []int) (fields []field, err error) {
 		fields = append(fields, found...)
 	}
 	return fields, nil
+}
+
+// newField reads the tag of a field: its number, and after that in any order its form and the first format that has it.
+func newField(f reflect.StructField, tag string) (field, error) {
+	words := strings.Split(tag, ",")
+	number, err := strconv.Atoi(words[0])
+	if err != nil || number < 0 || !f.IsExported() {
+		return field{}, fmt.Errorf("the field %s has no number to be kept under", f.Name)
+	}
+	made := field{StructField: f, number: number}
+	for _, word := range words[1:] {
+		since, dated := strings.CutPrefix(word, "since=")
+		if !dated {
+			made.option = word
+		} else if made.since, err = strconv.Atoi(since); err != nil {
+			return field{}, fmt.Errorf("the field %s is there since format %q, which is not a number", f.Name, since)
+		}
+	}
+	return made, nil
+}
+
+// partition returns the fields that a format has, and those that it doesn't have yet.
+func partition(fields []field, format int) (here, later []field) {
+	for _, f := range fields {
+		if f.since <= format {
+			here = append(here, f)
+		} else {
+			later = append(later, f)
+		}
+	}
+	return here, later
 }

@@ -1,11 +1,8 @@
-// Package record writes and reads what the body of an item holds, and what rides on it: structs, as CBOR (RFC 8949).
+// Package record writes and reads what the body of an item holds, and what is stored with it: structs, as CBOR (RFC 8949).
 //
-// Every record has a format number, so that records can change: code reads the formats up to its own and refuses a later
-// one. An older function beside a newer one therefore fails closed instead of dropping what it doesn't know. For the same
-// reason a record is refused that has a field which this code doesn't know. So is one that has a field twice, or anything
-// after its end.
+// # Fields
 //
-// A struct says by the tag "record" under which number each of its fields is kept, and, where that is shorter than the value
+// A struct says by the tag "record" under which number each of its fields is kept, and, if that is shorter than the value
 // itself, in which form:
 //
 //	Begun time.Time `record:"4"`        // a time: whole microseconds since 1970
@@ -14,10 +11,36 @@
 //	User  string    `record:"7"`        // anything else: as it is
 //	Item  store.Key `record:"-"`        // not kept
 //
-// A field is left out where it has its zero value. The number of a field is never given to another field.
+// A field that has its zero value is left out. The number of a field is never given to another field.
 //
-// It refuses to guess: an exported field without the tag, a number that is there twice, and text that is not of the form
-// that its tag says are errors of the program, which no record is written with.
+// # Formats
+//
+// Every record has a format number, so that records can change although two builds of the program use the same items: a new
+// build runs beside the one before it at first, and it may be taken back. So a build reads what the next build will write,
+// one step ahead:
+//
+//   - It writes Format, which the build before it can read too.
+//   - It reads every format up to Latest. Latest is Format, or the one after it.
+//   - It writes Latest only if the deployment's key ring says so (see EncodeIn). An operator makes the ring say it once no
+//     earlier build is running that doesn't read it, and once this build won't be taken back.
+//   - A record is never written in an earlier format than the one in which it was read. Otherwise a process that hasn't heard
+//     of the change yet would drop what is new in it.
+//
+// To add a field, raise Latest, and let the tag of the field say since which format it exists:
+//
+//	Phone string `record:"8,since=2"`
+//
+// The field can't be written in an earlier format, so code that sets it has to ask for the format first. The build after
+// that raises Format, and no longer needs to ask.
+//
+// A build that reads a format which is later than its Latest refuses it. So it fails closed, and doesn't drop what it doesn't
+// know. For the same reason it refuses a record with a field that the record's format doesn't have, with a field that is
+// there twice, or with anything after its end.
+//
+// # What it refuses to do
+//
+// It doesn't guess. An exported field without the tag, a number that is there twice, and text that is not of the form that
+// its tag says are errors of the program. No record is written with them.
 package record
 
 import (
@@ -29,10 +52,13 @@ import (
 	"countersign/pkg/store"
 )
 
-// Format is the format of the records that this code writes, and the latest that it reads.
-const Format = 1
+// The formats of records: see the package comment.
+const (
+	Format = 1 // what this build writes, unless the key ring says Latest
+	Latest = 1 // the latest format that this build reads
+)
 
-// ErrUnreadable is wrapped by every error of Decode: the body is damaged, or of a format that this code doesn't know.
+// ErrUnreadable is wrapped by every error of Decode: the body is damaged, or its format is one that this build doesn't read.
 var ErrUnreadable = errors.New("unreadable record")
 
 // A Record is what the body of an item holds: a struct that embeds Head.
@@ -49,46 +75,76 @@ type Head struct {
 
 func (h *Head) header() *Head { return h }
 
-// Encode gives the bytes that hold r, a pointer to a struct.
-func Encode(r Record) ([]byte, error) {
-	r.header().Format = Format
-	body, err := marshal(r)
+// Encode returns the bytes that hold r, a pointer to a struct. They are in Format, or in the later format in which r was read.
+func Encode(r Record) ([]byte, error) { return EncodeIn(0, r) }
+
+// EncodeIn is Encode in the format that the deployment's key ring says; 0 if it says none. It fails if that is a format which
+// this build doesn't read. A format before Format counts as Format.
+func EncodeIn(format int, r Record) ([]byte, error) { return build{Format, Latest}.encode(format, r) }
+
+// Decode fills r in from the body of item. It fails with ErrUnreadable, also if the item is absent.
+func Decode(item store.Item, r Record) error { return build{Format, Latest}.decode(item, r) }
+
+// A build is the program with the formats that it writes and reads.
+type build struct{ writes, reads int }
+
+func (b build) encode(format int, r Record) ([]byte, error) {
+	head := r.header()
+	head.Format = max(b.writes, format, head.Format)
+	if head.Format > b.reads {
+		return nil, fmt.Errorf("encode %T: format %d is asked for, and this build has the formats up to %d", r, head.Format, b.reads)
+	}
+	body, err := marshal(r, head.Format)
 	if err != nil {
 		return nil, fmt.Errorf("encode %T: %w", r, err)
 	}
 	return body, nil
 }
 
-// Decode fills r in from the body of item. It fails with ErrUnreadable, for an item that is absent too.
-func Decode(item store.Item, r Record) error {
-	if err := decode(item.Body, r); err != nil {
-		return fmt.Errorf("decode %s: %w", item.Key.Sort, err)
+func (b build) decode(item store.Item, r Record) error {
+	if err := b.read(item.Body, r); err != nil {
+		return fmt.Errorf("decode %s: %w: %w", item.Key.Sort, ErrUnreadable, err)
 	}
 	item.Body = nil
 	r.header().Item = item
 	return nil
 }
 
-// decode fills r in from what Encode gave. It fails with ErrUnreadable.
-func decode(body []byte, r Record) error {
-	damaged := unmarshal(body, r)
-	if damaged != nil {
-		// What a later format has may not be readable at all. Its number is, and says more.
-		var head struct {
-			Format int `cbor:"0,keyasint"`
-		}
-		if lenient.Unmarshal(body, &head) != nil {
-			return fmt.Errorf("%w: %w", ErrUnreadable, damaged)
-		}
-		r.header().Format = head.Format
+// read fills r in from what encode gave. It reads the number of the format first, because that says which fields there can be.
+func (b build) read(body []byte, r Record) error {
+	format, err := formatOf(body)
+	if err != nil {
+		return err
 	}
-	switch of := r.header().Format; {
-	case of < 1 || of > Format:
-		return fmt.Errorf("%w: it has format %d, and this program reads the formats up to %d", ErrUnreadable, of, Format)
-	case damaged != nil:
-		return fmt.Errorf("%w: %w", ErrUnreadable, damaged)
+	if format < 1 || format > b.reads {
+		return fmt.Errorf("it has format %d, and this build reads the formats up to %d", format, b.reads)
 	}
-	return nil
+	return unmarshal(body, r, format)
+}
+
+var errNoFormat = errors.New("it doesn't begin with the number of its format")
+
+// formatOf reads the number of a record's format and nothing else. It is the field 0 of a map, and in the shortest form of CBOR
+// the fields stand in the order of their numbers (RFC 8949 section 4.2.1).
+func formatOf(body []byte) (format int, err error) {
+	const mapOf, inNextByte = 5, 24 // the major type, and what says that the number of fields is in the next byte
+	if len(body) == 0 || body[0]>>5 != mapOf {
+		return 0, errNoFormat
+	}
+	rest := body[1:]
+	switch n := body[0] & 0x1f; {
+	case n == inNextByte && len(rest) > 0:
+		rest = rest[1:]
+	case n >= inNextByte:
+		return 0, errNoFormat
+	}
+	if len(rest) == 0 || rest[0] != 0 {
+		return 0, errNoFormat
+	}
+	if _, err := strict.UnmarshalFirst(rest[1:], &format); err != nil {
+		return 0, errNoFormat
+	}
+	return format, nil
 }
 
 // strict reads what Encode writes and nothing else.
@@ -104,9 +160,6 @@ var strict = mustMode(cbor.DecOptions{
 	NaN:               cbor.NaNDecodeForbidden,
 	Inf:               cbor.InfDecodeForbidden,
 })
-
-// lenient reads the number of a format, whatever stands beside it.
-var lenient = mustMode(cbor.DecOptions{DupMapKey: cbor.DupMapKeyEnforcedAPF})
 
 func mustMode(o cbor.DecOptions) cbor.DecMode {
 	mode, err := o.DecMode()
