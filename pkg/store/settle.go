@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// settleTries is how often Settle commits.
+// settleTries is how often Settle commits at most.
 const settleTries = 3
 
-// Settle commits, and asks again with the same token where the answer was lost, so that what was done is not done twice.
-// It gives up, with the last error, after three commits or when ctx ends. Before a commit is made again it waits for as
-// long as pause says (nil: Backoff), which is called with try 1 the first time.
+// Settle commits. If the answer was lost, it commits again with the same token, so that nothing is done twice. After three tries,
+// or when ctx ends, it returns the last error. Before each further try it waits for as long as pause says. pause is called with
+// try 1 the first time. If pause is nil, Backoff is used.
 func Settle(ctx context.Context, s Store, pause func(try int) time.Duration, token Version, writes ...Write) error {
 	if pause == nil {
 		pause = Backoff
@@ -29,11 +29,11 @@ func Settle(ctx context.Context, s Store, pause func(try int) time.Duration, tok
 	}
 }
 
-// Backoff is how long a call that lost a race, or whose answer was lost, waits before it is made again, the first time
-// with try 1: some milliseconds, random, and longer with each try up to 128 ms.
+// Backoff returns how long to wait before a call is made again that lost a race, or whose answer was lost. The first time, try is
+// 1. The wait is random: at most 4 ms at first, then up to twice as long with each try, and never longer than 128 ms.
 func Backoff(try int) time.Duration { return rand.N(2 * time.Millisecond << min(try, 6)) }
 
-// Wait returns after d, or with the error of ctx when that ends first.
+// Wait returns after d. If ctx ends before that, it returns the error of ctx.
 func Wait(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return ctx.Err()

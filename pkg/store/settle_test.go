@@ -9,7 +9,7 @@ import (
 	"countersign/pkg/store"
 )
 
-// answers is a store whose commits answer one after the other what it holds, and then nil.
+// answers is a store whose commits return one of these errors after the other, and then nil.
 type answers struct {
 	store.Store
 	next   []error

@@ -1,23 +1,25 @@
-// Package store says what Countersign asks of a database: four methods on small items, each write conditional.
+// Package store says what Countersign needs of a database: four methods on small items, of which all writes are conditional.
 //
-// The contract is what a backend is written against and what storetest checks. It is kept so narrow that one
-// DynamoDB table and one bbolt file can both keep it to the letter, and that a whole step of the service is
-// "read, decide, one Commit, answer".
+// This contract is what the author of a backend works from, and what package storetest checks. It is narrow, so that one
+// DynamoDB table and one bbolt file can both keep all of it, and so that a step of the service always has the same form:
+// read, decide, make one Commit, answer.
 //
-// What holds for every backend:
+// Every backend keeps these promises:
 //
-//   - Reads are strongly consistent: a Get or Query that starts after a Commit returned sees it.
-//   - A Commit happens whole or not at all.
-//   - There is no unconditional write. Every Put and Delete names the version it expects, or absence.
-//   - A version is the random token of the Commit that wrote the item, never a number, so an item that expired and was
-//     made anew can't be mistaken for the old one.
-//   - Committing again with the same token and writes is safe: if the first Commit is still to be seen in any of its
-//     items it answers nil and writes nothing. That is how a lost answer is told from a stranger's write.
-//   - Expired is absent, to reads and to conditions alike, whatever the backend still holds. An item expires when the
-//     clock reaches the second of its Expires.
-//   - What rode on a Commit as Events is handed to the Feed at least once, in order for each key.
+//   - Reads are strongly consistent. A Get or a Query that begins after a Commit has returned sees that Commit.
+//   - A Commit is carried out as a whole, or not at all.
+//   - There is no unconditional write. Every Put and Delete names the version that it expects, or expects that the item is
+//     absent.
+//   - A version is the random token of the Commit that wrote the item. It is not a number, because then an item that expired
+//     and was made again could be mistaken for the earlier one.
+//   - It is safe to commit again with the same token and the same writes. If the first Commit can still be seen in any of its
+//     items, the second one returns nil and writes nothing. In this way a caller whose answer was lost finds out whether its
+//     own Commit was carried out, or somebody else has written.
+//   - An expired item is absent, for reads and for conditions, whether the backend has removed it yet or not. An item expires
+//     when the clock reaches the second of its Expires.
+//   - The Events of a Put are handed to the Feed at least once, and in order for each key.
 //
-// What it refuses to do: scans, secondary indexes, transactions that span calls, and reads that may be stale.
+// The contract has no scans, no secondary indexes, no transactions over several calls, and no reads that may be stale.
 package store
 
 import (
@@ -30,7 +32,7 @@ import (
 	"unicode/utf8"
 )
 
-// Limits that every backend enforces alike, chosen to stay inside DynamoDB's.
+// The limits that every backend enforces. They are within the limits of DynamoDB.
 const (
 	MaxWrites    = 25       // writes in one Commit
 	MaxKeys      = 100      // keys in one Get
@@ -41,91 +43,96 @@ const (
 )
 
 var (
-	// ErrConflict means a Commit was refused, whole, because an item was not at the version its write expected.
+	// ErrConflict means that a Commit was refused as a whole, because an item didn't have the version that its write expected.
 	ErrConflict = errors.New("store: conflict")
-	// ErrFull means a Count was refused because it would have passed its cap.
+	// ErrFull means that a Count was refused, because the number would have become greater than its cap.
 	ErrFull = errors.New("store: count is at its cap")
-	// ErrInvalid means the call breaks the contract's limits. It is a programming error and is never worth a retry.
+	// ErrInvalid means that the call breaks a limit of the contract. That is an error of the program, so it makes no sense to
+	// call again.
 	ErrInvalid = errors.New("store: invalid call")
 )
 
-// A Key names one item: Partition groups what is read together, Sort orders items within it, byte by byte.
+// A Key names one item. Items that are read together have the same Partition. Within it they are in the order of Sort, which is
+// compared byte by byte.
 type Key struct{ Partition, Sort string }
 
-// A Version is the token of the Commit that wrote an item. The zero Version means the item is absent.
+// A Version is the token of the Commit that wrote an item. The zero Version means that the item is absent.
 type Version string
 
-// NewVersion makes a commit token: 128 random bits, base64url without padding.
+// NewVersion makes the token of a Commit: 128 random bits, in base64url without padding.
 func NewVersion() Version {
 	var b [16]byte
 	rand.Read(b[:])
 	return Version(base64.RawURLEncoding.EncodeToString(b[:]))
 }
 
-// An Item is what the store holds under a key. An absent item has a zero Version and nothing but its Key.
+// An Item is what the store has under a key. An absent item has its Key, a zero Version, and nothing else.
 type Item struct {
 	Key     Key
 	Version Version
-	Expires time.Time // zero: never; otherwise in UTC, a whole second
+	Expires time.Time // in UTC and a whole second; zero if the item never expires
 	Body    []byte
 }
 
-// Absent reports whether there is no such item (or it has expired).
+// Absent reports whether there is no such item, or it has expired.
 func (i Item) Absent() bool { return i.Version == "" }
 
-// A Write is a Put or, where Delete is set, a Delete, of one item.
+// A Write is a Put of one item or, if Delete is set, a Delete of it.
 type Write struct {
 	Key    Key
-	Expect Version // the version the item must be at; zero: it must be absent (a Delete must name one)
+	Expect Version // the version that the item must have; zero if it must be absent, which a Delete can't expect
 	Delete bool
 
-	// For a Put only.
+	// A Delete has none of these.
 	Body    []byte
-	Expires time.Time // zero: never; rounded up to the next whole second
-	Events  []byte    // handed to the Feed; empty: nothing is
+	Expires time.Time // rounded up to the next whole second; zero if the item never expires
+	Events  []byte    // handed to the Feed; empty if there is nothing to hand on
 }
 
-// A Query reads the items of one partition in order of Sort.
+// A Query reads the items of one partition in the order of Sort.
 type Query struct {
 	Partition string
-	Prefix    string // only items whose Sort begins with it
-	After     string // only items strictly after this Sort (before it, with Reverse); empty: from the end it starts at
-	Limit     int    // 1 to MaxLimit; zero means MaxLimit
-	Reverse   bool
+	Prefix    string // only items whose Sort begins with this
+	After     string // only items whose Sort comes after this one, or with Reverse before it; empty: all
+	Limit     int    // the most items in the page, from 1 to MaxLimit; zero means MaxLimit
+	Reverse   bool   // in reverse order
 }
 
-// A Page is what a Query found. More says that there may be further items; ask again with After set to the last Sort.
-// Expired items are never in it, so a page may hold fewer than Limit items, or none, and More still be true.
+// A Page is what a Query found. If More is set, there may be further items. To get them, ask again with After set to Last. A page
+// has no expired items. So it may have fewer items than Limit, or none, although More is set.
 type Page struct {
 	Items []Item
-	Last  string // the Sort to go on after, when More
+	Last  string // the Sort after which the next page begins, if More is set
 	More  bool
 }
 
-// A Store keeps items. Its methods may be called from many goroutines. An error other than those named below means the
-// backend could not be asked or did not answer: a read can be tried again, and a Commit may or may not have happened.
+// A Store keeps items. Its methods may be called from many goroutines at the same time. An error that is not named below means
+// that the backend could not be asked, or didn't answer. Then a read can be tried again, and a Commit may have been carried out
+// or not.
 type Store interface {
-	// Get reads the items of 1 to MaxKeys keys, none of which stands twice, in the order of the keys. An absent item is no
-	// error: it stands in its place as an absent one. Each item is as it was at some moment of the call, but not all of them
-	// at the same moment: a Commit that runs at the same time may be seen in some of its items and not in others.
+	// Get reads the items of 1 to MaxKeys different keys, and returns them in the order of the keys. An absent item is not an
+	// error: the item in its place is Absent. Each item is as it was at some moment of the call, but that may be another moment
+	// for each of them. So a Commit that runs at the same time may be seen in some of its items and not in others.
 	Get(ctx context.Context, keys ...Key) ([]Item, error)
 
-	// Query reads a partition, in pages.
+	// Query reads one page of a partition.
 	Query(ctx context.Context, q Query) (Page, error)
 
-	// Commit carries out all writes, or none. At least one write is a Put, no key stands twice, and token is new for
-	// each set of writes (NewVersion). It answers ErrConflict when an item was not as expected and the Commit with this
-	// very token is not what changed it. After any other error the same call can be made again with the same token.
+	// Commit carries out all writes, or none. At least one of them must be a Put, all must have different keys, and the token
+	// must be new for each set of writes (see NewVersion). Commit returns ErrConflict if an item was not as expected, unless
+	// it was a Commit with this token that changed it. After any other error, the same call can be made again with the same
+	// token.
 	Commit(ctx context.Context, token Version, writes ...Write) error
 
-	// Count adds n (0 or more) to the number kept under key, starting from nothing if it is absent or expired, unless
-	// that would make it more than cap: then it answers ErrFull and adds nothing. It returns the number as it now is.
-	// expires applies when the number is started and doesn't move it later. A call that failed may have counted:
-	// over-counting is the safe side. With n 0 it only reads. A key is used with Count or with the other methods, never both.
+	// Count adds n, which must not be negative, to the number under key, and returns the number as it then is. A number that is
+	// absent or expired counts as 0. If the number would become greater than cap, Count returns ErrFull and adds nothing. When
+	// Count starts a number, the number gets the time expires; later calls don't change that. A call that failed may have
+	// counted all the same, so the number may be too great, which is the safe side. With an n of 0, Count only reads. A key is
+	// used either with Count or with the other methods.
 	Count(ctx context.Context, key Key, n, cap int64, expires time.Time) (int64, error)
 }
 
-// GetOne reads one item. An absent one is no error.
+// GetOne reads one item. It is not an error if the item is absent.
 func GetOne(ctx context.Context, from Store, key Key) (Item, error) {
 	items, err := from.Get(ctx, key)
 	if err != nil {
@@ -134,18 +141,20 @@ func GetOne(ctx context.Context, from Store, key Key) (Item, error) {
 	return items[0], nil
 }
 
-// A Record is what one Put handed on.
+// A Record is what one Put hands on.
 type Record struct {
 	Key     Key
-	Version Version // the Commit it came with
+	Version Version // of the Commit
 	Events  []byte
 }
 
-// A Feed hands on the Events of committed Puts: each at least once, and those of one key in the order of their Commits.
+// A Feed hands on the Events of Puts that were committed. It hands on each of them at least once, and those of one key in the
+// order of their Commits.
 type Feed interface {
-	// Deliver calls fn with the records that wait, at most limit at a time, until none that was committed before
-	// Deliver began is left. What fn answered nil to is not handed on again; on an error it stops, returns it, and the
-	// same records come again with the next call. Calls to Deliver don't overlap: a second one waits for the first.
+	// Deliver calls fn with the records that wait, at most limit at a time, until none is left of those that were committed
+	// before Deliver began. If fn returns nil, its records are not handed on again. If fn returns an error, Deliver stops and
+	// returns that error, and the next call hands on the same records again. If Deliver is called while another call runs, it
+	// waits for that one.
 	Deliver(ctx context.Context, limit int, fn func(context.Context, []Record) error) error
 }
 
@@ -156,8 +165,8 @@ type Holder interface {
 	Held(ctx context.Context, key Key) ([]Record, error)
 }
 
-// CheckCommit answers ErrInvalid, with what is wrong, unless the arguments of a Commit keep the contract.
-// Backends call it first, so that all of them refuse the same things.
+// CheckCommit returns ErrInvalid with what is wrong, unless the arguments of a Commit keep the contract. Backends call it first,
+// so that all of them refuse the same arguments.
 func CheckCommit(token Version, writes []Write) error {
 	if token == "" {
 		return fmt.Errorf("%w: commit without a token", ErrInvalid)
@@ -193,7 +202,7 @@ func CheckCommit(token Version, writes []Write) error {
 	return nil
 }
 
-// CheckGet answers ErrInvalid, with what is wrong, unless the keys of a Get keep the contract.
+// CheckGet returns ErrInvalid with what is wrong, unless the keys of a Get keep the contract.
 func CheckGet(keys []Key) error {
 	if len(keys) == 0 || len(keys) > MaxKeys {
 		return fmt.Errorf("%w: get of %d keys, at least 1 and at most %d", ErrInvalid, len(keys), MaxKeys)
@@ -211,7 +220,7 @@ func CheckGet(keys []Key) error {
 	return nil
 }
 
-// checkKey returns ErrInvalid unless both parts of key are there, short enough and UTF-8.
+// checkKey returns ErrInvalid unless both parts of the key are there, are short enough, and are UTF-8.
 func checkKey(key Key) error {
 	if key.Partition == "" || key.Sort == "" || len(key.Partition) > MaxPartition || len(key.Sort) > MaxSort ||
 		!utf8.ValidString(key.Partition) || !utf8.ValidString(key.Sort) {
@@ -220,7 +229,7 @@ func checkKey(key Key) error {
 	return nil
 }
 
-// CheckQuery answers ErrInvalid unless q keeps the contract, and otherwise its effective limit.
+// CheckQuery returns the limit that q has in effect. If q doesn't keep the contract, it returns ErrInvalid.
 func CheckQuery(q Query) (limit int, err error) {
 	if q.Partition == "" || len(q.Partition) > MaxPartition || len(q.Prefix) > MaxSort || len(q.After) > MaxSort {
 		return 0, fmt.Errorf("%w: query key that is empty or too long", ErrInvalid)
@@ -234,7 +243,7 @@ func CheckQuery(q Query) (limit int, err error) {
 	return q.Limit, nil
 }
 
-// CheckCount answers ErrInvalid unless the arguments of a Count keep the contract.
+// CheckCount returns ErrInvalid unless the arguments of a Count keep the contract.
 func CheckCount(key Key, n, cap int64, expires time.Time) error {
 	if err := checkKey(key); err != nil {
 		return err
@@ -245,7 +254,8 @@ func CheckCount(key Key, n, cap int64, expires time.Time) error {
 	return nil
 }
 
-// ExpirySecond is the Unix second at which an item written with expires is gone: expires rounded up; 0 for never.
+// ExpirySecond returns the Unix second at which an item that is written with expires is gone. That is expires rounded up, or 0 if
+// the item never expires.
 func ExpirySecond(expires time.Time) int64 {
 	if expires.IsZero() {
 		return 0
@@ -257,5 +267,6 @@ func ExpirySecond(expires time.Time) int64 {
 	return s
 }
 
-// Expired reports whether an item that is gone at the Unix second expiry (0: never) is absent at now.
+// Expired reports whether an item is absent at now that is gone at the Unix second expiry. An item with an expiry of 0 is never
+// gone.
 func Expired(expiry int64, now time.Time) bool { return expiry != 0 && now.Unix() >= expiry }

@@ -13,8 +13,8 @@ import (
 	"countersign/pkg/store/storetest"
 )
 
-// BenchmarkCommit overwrites items of 600 bytes, about a guard's size, over 10,000 users: each goroutine reads one and
-// puts it anew with events, as a verify does.
+// BenchmarkCommit overwrites items of 600 bytes, which is about the size of a guard, of 10,000 users. Each goroutine reads an item and
+// puts it again with events, as a verify does.
 func BenchmarkCommit(b *testing.B) {
 	for _, goroutines := range []int{1, 4, 64} {
 		b.Run(fmt.Sprintf("%d", goroutines), func(b *testing.B) {

@@ -1,13 +1,13 @@
-// Package bolt is a store in one file, for the service on one machine: package store over bbolt.
+// Package bolt keeps a store in one file, with bbolt. It is for the service on one machine.
 //
-// What a caller was told is on the disk: a call that writes answers only after the transaction that holds its writes has
-// been synced. Calls that arrive together share one transaction and its sync (group commit); a conflict is the answer of
-// one of them and no concern of the others. Reads run beside the writes and see whole transactions only. A read may see
-// a transaction in the moment before its sync is through, so what a read saw survives the end of the process, but not
-// surely a loss of power in that very moment.
+// What a caller is told is on the disk: a call that writes returns only after the transaction that has its writes was synced to
+// disk. Calls that arrive together share one transaction and its sync, which is called group commit. If one of them conflicts, only
+// that one returns a conflict. Reads run at the same time as writes, and see only whole transactions. A read may see a transaction
+// just before its sync has ended. So what a read has seen survives the end of the process, but it may be lost if the power fails
+// at that moment.
 //
-// It refuses to share its file with another process, to write on after a write to the file has failed, and to read
-// files that are not its own.
+// The package doesn't share its file with another process. It doesn't go on after a write to the file has failed, and it doesn't
+// open files that it hasn't made.
 package bolt
 
 import (
@@ -26,49 +26,49 @@ import (
 )
 
 var (
-	// ErrInUse means that Open found the file locked, by another process or by a DB of this one.
+	// ErrInUse means that the file is locked, by another process or by another DB of this process.
 	ErrInUse = errors.New("bolt: the file is in use")
-	// errClosed says that a method was called after Close.
+	// errClosed means that a method was called after Close.
 	errClosed = errors.New("bolt: the store is closed")
 )
 
 const (
-	lockWait = time.Second // how long Open waits for the lock, so that a restart may overlap with the end before it
-	format   = "1"         // of the file as a whole: buckets, keys and values
+	lockWait = time.Second // how long Open waits for the lock, because a process that is restarted may still be ending
+	format   = "1"         // of the whole file: its buckets, keys and values
 )
 
-// The buckets of a file. Only "format" tells that a file is ours.
+// The buckets of a file. A file that has the bucket "format" was made by this package.
 var (
 	bucketFormat = []byte("format") // formatKey: format
 	bucketItems  = []byte("items")  // key: expiry, version, body
 	bucketCounts = []byte("counts") // key: expiry, number
-	bucketExpiry = []byte("expiry") // expiry, kind, key: nothing; exactly one for each item or count that can expire
+	bucketExpiry = []byte("expiry") // expiry, kind, key: nothing; there is one for each item or count that can expire
 	bucketOutbox = []byte("outbox") // sequence: key, version, events
 	formatKey    = []byte("format")
 )
 
 // Options say how a file is opened.
 type Options struct {
-	Now func() time.Time // the time; needed
+	Now func() time.Time // returns the time; it is required
 }
 
-// A DB is a store in one file, and its feed. Its methods may be called from many goroutines.
+// A DB is a store in one file, and the feed of that store. Its methods may be called from many goroutines at the same time.
 type DB struct {
 	now   func() time.Time
 	file  *bbolt.DB
 	queue chan *job     // to the writer
 	ended chan struct{} // closed when the writer has ended
-	turn  chan struct{} // holds one value while a Deliver is under way
+	turn  chan struct{} // has one value while a Deliver runs
 
 	mu      sync.Mutex
 	closed  bool
-	closing chan struct{} // closed by Close, for those who wait
+	closing chan struct{} // closed by Close, so that nobody waits any longer
 	active  sync.WaitGroup
 	closeDB func() error // ends the writer and closes the file, once
 
-	// The writer's own.
+	// Only the writer uses these.
 	fresh  bool  // the file has no buckets yet
-	broken error // a write to the file failed; what it holds is in doubt until it is opened anew
+	broken error // a write to the file has failed, so nobody knows what the file has until it is opened again
 }
 
 var (
@@ -77,22 +77,23 @@ var (
 	_ store.Holder = (*DB)(nil)
 )
 
-// Open opens the file at path, or makes it, readable by its owner only. It answers ErrInUse if somebody else has it open.
+// Open opens the file at path. If there is none, it makes one that only its owner can read. It fails with ErrInUse if somebody
+// else has opened the file.
 func Open(path string, options Options) (*DB, error) {
 	if options.Now == nil {
 		return nil, errors.New("bolt: open without Options.Now")
 	}
 	file, err := bbolt.Open(path, 0o600, &bbolt.Options{
 		Timeout: lockWait,
-		// The list of free pages is rebuilt when the file is opened, by going through its pages once (about a second for
-		// each gigabyte), instead of being written whole with each transaction, which after a large Purge makes a commit
-		// cost several times as much. It says nothing that the pages don't, so nothing less is durable.
+		// The list of free pages is not written. It is made again from the pages when the file is opened, which takes about a
+		// second for each gigabyte. If it were written, each transaction would write all of it, and after a large Purge a
+		// commit would cost several times as much. The list says nothing that the pages don't say, so nothing can be lost.
 		NoFreelistSync: true,
-		// The array would be searched from its start, and this file has many free pages: every transaction frees some.
+		// The other type, an array, is searched from its start. That is slow here, because every transaction frees some pages.
 		FreelistType: bbolt.FreelistMapType,
-		// A file that outgrows its mapping is mapped anew, which waits for all reads, and is synced once more. So the
-		// first mapping is as large as bbolt's own step of growth. It takes address space, not memory, and the file is
-		// sparse (not on Windows, where bbolt makes it as large as the mapping, hence no larger).
+		// When a file grows beyond its mapping, it is mapped again. That waits for all reads and syncs the file once more. So
+		// the first mapping is as large as the steps by which bbolt lets a file grow. It takes address space and no memory,
+		// and the file is sparse. Only on Windows does bbolt make the file as large as the mapping, so it isn't larger still.
 		InitialMmapSize: 16 << 20,
 		NoStatistics:    true,
 	})
@@ -124,7 +125,7 @@ func Open(path string, options Options) (*DB, error) {
 	return d, nil
 }
 
-// isFresh tells a file that has nothing in it from one that is ours. Any other is an error.
+// isFresh reports whether there is nothing in the file yet. It fails if the file was not made by this package.
 func isFresh(file *bbolt.DB) (fresh bool, err error) {
 	err = file.View(func(tx *bbolt.Tx) error {
 		bucket := tx.Bucket(bucketFormat)
@@ -143,8 +144,8 @@ func isFresh(file *bbolt.DB) (fresh bool, err error) {
 	return fresh, err
 }
 
-// Close waits for the calls that are under way, among them those whose callers have stopped waiting, and closes the file.
-// Later calls fail, and so does a Deliver that has more to hand on.
+// Close waits for the calls that have begun, also for those whose callers don't wait for them any longer, and closes the file. Calls
+// that begin later fail. A Deliver that has more to hand on fails, too.
 func (d *DB) Close() error {
 	d.mu.Lock()
 	if !d.closed {
@@ -159,7 +160,7 @@ func (d *DB) Close() error {
 	return nil
 }
 
-// enter notes a call that Close must wait for; d.active.Done ends it.
+// enter counts a call for which Close must wait. The call ends with d.active.Done.
 func (d *DB) enter() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -170,10 +171,10 @@ func (d *DB) enter() error {
 	return nil
 }
 
-// syncDirectory makes the name of the file as durable as what is in it.
+// syncDirectory makes sure that the name of the file is on the disk, as its content is.
 func (d *DB) syncDirectory() error {
 	if runtime.GOOS == "windows" {
-		return nil // has no such call, and keeps names by itself
+		return nil // it has no such call, and keeps names without it
 	}
 	dir, err := os.Open(filepath.Dir(d.file.Path()))
 	if err != nil {

@@ -21,7 +21,7 @@ import (
 
 var start = time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
 
-// open opens the file at path for the length of the test.
+// open opens the file at path, and closes it at the end of the test.
 func open(t testing.TB, path string, now func() time.Time) *bolt.DB {
 	t.Helper()
 	db, err := bolt.Open(path, bolt.Options{Now: now})
@@ -36,7 +36,7 @@ func open(t testing.TB, path string, now func() time.Time) *bolt.DB {
 	return db
 }
 
-// openNew opens a new file for the length of the test.
+// openNew opens a new file, and closes it at the end of the test.
 func openNew(t testing.TB, clock *storetest.Clock) *bolt.DB {
 	t.Helper()
 	return open(t, filepath.Join(t.TempDir(), "store"), clock.Now)
@@ -53,7 +53,7 @@ func TestAFileKeepsTheContract(t *testing.T) {
 	})
 }
 
-// A file that is opened anew for every single call must keep the contract too: nothing is decided by memory.
+// A file that is opened again for every call keeps the contract, too. So nothing is decided by what is in memory.
 func TestAFileOpenedAnewForEachCallKeepsTheContract(t *testing.T) {
 	storetest.Run(t, func(t testing.TB, now func() time.Time) (store.Store, store.Feed) {
 		r := &reopened{path: filepath.Join(t.TempDir(), "store"), now: now}
@@ -61,7 +61,7 @@ func TestAFileOpenedAnewForEachCallKeepsTheContract(t *testing.T) {
 	})
 }
 
-// reopened opens its file when a call comes, and closes it when no call is left.
+// reopened opens its file when a call comes, and closes it when no call is running any longer.
 type reopened struct {
 	path string
 	now  func() time.Time
@@ -132,7 +132,7 @@ func TestAFileIsForItsOwnerOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := info.Mode().Perm(); got != 0o600 && runtime.GOOS != "windows" { // which has no such permissions
+	if got := info.Mode().Perm(); got != 0o600 && runtime.GOOS != "windows" { // Windows has no such permissions
 		t.Errorf("got permissions %o, want 600", got)
 	}
 }
@@ -164,7 +164,7 @@ func TestAFileThatIsNotOursIsRefusedAndLeftAlone(t *testing.T) {
 			db.Close()
 			t.Errorf("a file %s: got no error", what)
 		}
-		// The lock is given back.
+		// The lock has been released.
 		if file, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: time.Second}); err != nil {
 			t.Fatalf("a file %s, opened by its owner: %v", what, err)
 		}
@@ -255,7 +255,7 @@ func TestCloseEndsADeliveryAfterTheBatchInHand(t *testing.T) {
 	closed := make(chan error, 1)
 	err := db.Deliver(t.Context(), 1, func(ctx context.Context, records []store.Record) error {
 		go func() { closed <- db.Close() }()
-		for { // until Close has begun
+		for { // this ends when Close has begun
 			if _, err := store.GetOne(ctx, db, key("0")); errors.Is(err, bolt.ErrClosed) {
 				return nil
 			}
@@ -316,21 +316,21 @@ func TestACommitWhoseCallerStoppedWaitingIsWholeOrNotAtAll(t *testing.T) {
 		all.Go(func() {
 			close(begun)
 			err := db.Commit(ctx, store.NewVersion(), store.Write{Key: a, Body: body}, store.Write{Key: b, Body: body})
-			clear(body) // the caller's again, answered or not
+			clear(body) // the memory is the caller's again, whether the call has ended or not
 			if err != nil && !errors.Is(err, context.Canceled) {
 				t.Errorf("got %v, want nil or %v", err, context.Canceled)
 			}
 		})
 		all.Go(func() {
 			<-begun
-			for range i % 20 { // some sooner, some later
+			for range i % 20 { // some of them sooner and some later
 				runtime.Gosched()
 			}
 			cancel()
 		})
 	}
 	all.Wait()
-	if err := db.Commit(t.Context(), store.NewVersion(), put(key("last"), "")); err != nil { // all before it are through
+	if err := db.Commit(t.Context(), store.NewVersion(), put(key("last"), "")); err != nil { // all commits before it have ended
 		t.Fatal(err)
 	}
 	for i := range 400 {

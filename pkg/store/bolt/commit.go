@@ -12,17 +12,17 @@ import (
 	"countersign/pkg/store"
 )
 
-// A change is a Write as the file will hold it.
+// A change is a Write as the file will have it.
 type change struct {
 	key    []byte
-	value  []byte // nil: delete
+	value  []byte // nil for a Delete
 	expect store.Version
 	expiry int64  // of the value
-	held   int64  // the expiry of what was there, whether expired or not
-	record []byte // for the outbox; nil: nothing
+	held   int64  // the expiry of the value that was there, whether it had expired or not
+	record []byte // for the outbox; nil if there are no events
 }
 
-// Commit implements store.Store. When ctx ends it stops waiting, and the commit may still happen.
+// Commit implements store.Store. When ctx ends, Commit stops waiting, but the writes may still be carried out.
 func (d *DB) Commit(ctx context.Context, token store.Version, writes ...store.Write) error {
 	if err := store.CheckCommit(token, writes); err != nil {
 		return err
@@ -32,8 +32,8 @@ func (d *DB) Commit(ctx context.Context, token store.Version, writes ...store.Wr
 	}
 	defer d.active.Done()
 
-	// Encoded here and not by the writer, which all others wait for; and because writes are the caller's again if it
-	// stops waiting.
+	// The writes are encoded here and not by the writer, because all other calls wait for the writer. Also, the caller may use
+	// their memory again once Commit has stopped waiting.
 	changes, bytes := encodeChanges(token, writes)
 	_, err := d.submit(ctx, bytes, func(t *tables) (int64, error) {
 		return 0, t.commit(token, changes, d.now())
@@ -58,8 +58,8 @@ func encodeChanges(token store.Version, writes []store.Write) (changes []change,
 	return changes, bytes
 }
 
-// commit does all changes, or answers store.ErrConflict and does none. It does none either, and answers nil, if the
-// token says that it has done them before.
+// commit carries out all changes, or returns store.ErrConflict and carries out none. If the token shows that they have been carried
+// out before, it returns nil and carries out none.
 func (t *tables) commit(token store.Version, changes []change, now time.Time) error {
 	conflict := false
 	for i := range changes {
@@ -97,7 +97,7 @@ func (t *tables) commit(token store.Version, changes []change, now time.Time) er
 	return nil
 }
 
-// append puts a record at the end of the outbox.
+// append adds a record at the end of the outbox.
 func (t *tables) append(record []byte) {
 	sequence, err := t.outbox.NextSequence()
 	if err != nil {
@@ -107,7 +107,7 @@ func (t *tables) append(record []byte) {
 	t.put(t.outbox, binary.BigEndian.AppendUint64(nil, sequence), record)
 }
 
-// Deliver implements store.Feed. Records come in the order of their commits, whatever their keys.
+// Deliver implements store.Feed. All records come in the order of their commits, also those of different keys.
 func (d *DB) Deliver(ctx context.Context, limit int, fn func(context.Context, []store.Record) error) error {
 	if limit < 1 {
 		return fmt.Errorf("%w: delivery of %d at a time", store.ErrInvalid, limit)
@@ -148,7 +148,7 @@ func (d *DB) Deliver(ctx context.Context, limit int, fn func(context.Context, []
 		if err := fn(ctx, records); err != nil {
 			return err
 		}
-		// What was taken is noted even if ctx has just ended, or it would come again for nothing.
+		// This is done even if ctx has just ended, because otherwise records that were taken would be handed on again.
 		if _, err := d.submit(context.WithoutCancel(ctx), 0, func(t *tables) (int64, error) {
 			for _, key := range keys {
 				t.remove(t.outbox, key)
@@ -160,7 +160,7 @@ func (d *DB) Deliver(ctx context.Context, limit int, fn func(context.Context, []
 	}
 }
 
-// outboxEnd is the sequence of the last record committed so far.
+// outboxEnd returns the sequence number of the last record that was committed so far.
 func (d *DB) outboxEnd() (end uint64, err error) {
 	err = d.view(bucketOutbox, func(outbox *bbolt.Bucket) error {
 		end = outbox.Sequence()
@@ -197,7 +197,8 @@ func (d *DB) Held(ctx context.Context, key store.Key) (held []store.Record, err 
 	return held, nil
 }
 
-// waiting is the first records of the outbox, up to limit and to the sequence end, with their keys.
+// waiting returns the first records of the outbox with their keys. It returns at most limit of them, and none behind the sequence
+// number end.
 func (d *DB) waiting(limit int, end uint64) (keys [][]byte, records []store.Record, err error) {
 	err = d.view(bucketOutbox, func(outbox *bbolt.Bucket) error {
 		cursor := outbox.Cursor()

@@ -10,7 +10,7 @@ import (
 	"countersign/pkg/store"
 )
 
-// Count implements store.Store. When ctx ends it stops waiting, and the call may still count.
+// Count implements store.Store. When ctx ends, Count stops waiting, but it may still count.
 func (d *DB) Count(ctx context.Context, key store.Key, n, cap int64, expires time.Time) (int64, error) {
 	if err := store.CheckCount(key, n, cap, expires); err != nil {
 		return 0, err

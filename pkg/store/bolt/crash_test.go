@@ -20,7 +20,7 @@ import (
 	"countersign/pkg/store/storetest"
 )
 
-// childFile is the variable that makes this test's program the child: it names the file to write to.
+// childFile is the environment variable that makes the program of this test the child. It names the file to which the child writes.
 const childFile = "COUNTERSIGN_BOLT_TEST_CHILD"
 
 func TestMain(m *testing.M) {
@@ -39,8 +39,8 @@ func ticket(worker, turn int) store.Key {
 	return store.Key{Partition: ticketsOf(worker), Sort: fmt.Sprintf("%09d", turn)}
 }
 
-// commitForEver is the child. Each of its workers holds one ticket, and trades it for the next: a turn is a count, then a
-// commit of a delete and three puts. It prints a line for each turn that was acknowledged.
+// commitForEver is what the child does. Each of its workers has one ticket, and exchanges it for the next one. A turn is a Count, and
+// then a Commit of a delete and three puts. The child prints a line for each turn when its commit has returned.
 func commitForEver(path string) error {
 	db, err := bolt.Open(path, bolt.Options{Now: storetest.NewClock(start).Now})
 	if err != nil {
@@ -84,7 +84,7 @@ func commitForEver(path string) error {
 	return <-failed
 }
 
-// startChild starts this program anew as the child, and answers it with what it prints.
+// startChild starts this program again as the child. It returns the child, and what the child prints.
 func startChild(t *testing.T, path string) (*exec.Cmd, *bufio.Scanner) {
 	t.Helper()
 	child := exec.Command(os.Args[0])
@@ -115,7 +115,7 @@ func TestNoAcknowledgedCommitIsLostAndNoneIsHalfDoneWhenTheProcessIsKilled(t *te
 					t.Fatal(err)
 				}
 			}
-			// What was printed before the kill is read to its end. A pipe takes a short line whole or not at all.
+			// All that was printed before the kill is read. A pipe takes a short line as a whole or not at all.
 			var worker, turn int
 			if _, err := fmt.Sscan(out.Text(), &worker, &turn); err != nil {
 				t.Fatalf("got line %q: %v", out.Text(), err)
@@ -130,7 +130,7 @@ func TestNoAcknowledgedCommitIsLostAndNoneIsHalfDoneWhenTheProcessIsKilled(t *te
 	}
 }
 
-// checkAfterKill looks at what the child left, and sets done to the turns that were carried out.
+// checkAfterKill checks what the child has left in the file, and sets done to the turns that were carried out.
 func checkAfterKill(t *testing.T, path string, round int, done *[workers]int) {
 	t.Helper()
 	db, err := bolt.Open(path, bolt.Options{Now: storetest.NewClock(start).Now})
@@ -146,7 +146,7 @@ func checkAfterKill(t *testing.T, path string, round int, done *[workers]int) {
 		if len(tickets) == 1 {
 			turn, _ = strconv.Atoi(tickets[0].Key.Sort)
 		}
-		// One more than acknowledged may have been done: the answer to it was lost with the process.
+		// One more turn may have been done than was printed, because the process may have ended before it could print the line.
 		if turn < done[worker] || turn > done[worker]+1 {
 			t.Errorf("round %d, worker %d: got turn %d, acknowledged were %d", round, worker, turn, done[worker])
 		}
@@ -169,7 +169,7 @@ func checkAfterKill(t *testing.T, path string, round int, done *[workers]int) {
 		done[worker] = turn
 	}
 
-	// Refused, so that every round sees all events since the beginning.
+	// The records are refused, so that every round sees all events since the beginning.
 	events, refusal := map[string]int{}, errors.New("not now")
 	err = db.Deliver(t.Context(), 1<<20, func(_ context.Context, records []store.Record) error {
 		for _, record := range records {
@@ -204,7 +204,7 @@ func checkAfterKill(t *testing.T, path string, round int, done *[workers]int) {
 	})
 }
 
-// all is a whole partition.
+// all returns all items of a partition.
 func all(t *testing.T, db *bolt.DB, partition string) (items []store.Item) {
 	t.Helper()
 	for q := (store.Query{Partition: partition}); ; {

@@ -11,26 +11,26 @@ import (
 
 var errDamaged = errors.New("bolt: a value in the file is damaged")
 
-// The kinds of what can expire.
+// The kinds of things that can expire.
 const (
 	kindItem  = 'i'
 	kindCount = 'c'
 )
 
-// encodePartition begins every key of a partition. Its length comes first, so that no partition's keys begin with
-// another's.
+// encodePartition returns what every key of a partition begins with. The length of the partition comes first, so that the keys of
+// one partition don't begin as those of another.
 func encodePartition(partition string) []byte {
 	return append(binary.BigEndian.AppendUint16(nil, uint16(len(partition))), partition...)
 }
 
-// encodeKey is the key under which an item or count is kept: the partition, then the sort as it is, so that the order of
-// sorts is the order of keys.
+// encodeKey returns the key under which an item or a count is kept. The sort is in it as it is, so the keys of a partition are in
+// the order of their sorts.
 func encodeKey(key store.Key) []byte {
 	return append(encodePartition(key.Partition), key.Sort...)
 }
 
-// successor is the first key after all those that begin with prefix. The length in front of every key keeps its first
-// byte from being 0xff, so there always is one.
+// successor returns the first key after all keys that begin with prefix. There always is one, because the length in front of a
+// key never begins with the byte 0xff.
 func successor(prefix []byte) []byte {
 	next := append([]byte(nil), prefix...)
 	for i := len(next) - 1; ; i-- {
@@ -41,7 +41,7 @@ func successor(prefix []byte) []byte {
 	}
 }
 
-// encodeItem is an item's value: the second of its expiry, its version with the length in front, its body.
+// encodeItem returns the value of an item: the second of its expiry, its version with the length in front, and its body.
 func encodeItem(expiry int64, version store.Version, body []byte) []byte {
 	value := make([]byte, 0, 8+binary.MaxVarintLen64+len(version)+len(body))
 	value = binary.BigEndian.AppendUint64(value, uint64(expiry))
@@ -50,7 +50,7 @@ func encodeItem(expiry int64, version store.Version, body []byte) []byte {
 	return append(value, body...)
 }
 
-// decodeItem is the reverse of encodeItem. version and body are parts of value, not copies.
+// decodeItem returns what encodeItem was given. The version and the body are parts of value, and no copies.
 func decodeItem(value []byte) (expiry int64, version, body []byte, err error) {
 	if len(value) < 8 {
 		return 0, nil, nil, errDamaged
@@ -63,7 +63,7 @@ func decodeItem(value []byte) (expiry int64, version, body []byte, err error) {
 	return expiry, version, body, nil
 }
 
-// cut takes what has its length in front off the beginning of value.
+// cut separates value into its first part, which has its length in front, and the rest.
 func cut(value []byte) (first, rest []byte, err error) {
 	n, size := binary.Uvarint(value)
 	if size <= 0 || n > uint64(len(value)-size) {
@@ -72,8 +72,8 @@ func cut(value []byte) (first, rest []byte, err error) {
 	return value[size : size+int(n)], value[size+int(n):], nil
 }
 
-// readItem is the item that key and its value are, or an absent one if there is no value or it has expired at now.
-// It shares no memory with value.
+// readItem returns the item that has the key and the value. It returns an absent item if there is no value, or if it has expired at
+// now. The item shares no memory with value.
 func readItem(key store.Key, value []byte, now time.Time) (store.Item, error) {
 	if value == nil {
 		return store.Item{Key: key}, nil
@@ -92,14 +92,14 @@ func readItem(key store.Key, value []byte, now time.Time) (store.Item, error) {
 	return item, nil
 }
 
-// encodeCount is a count's value.
+// encodeCount returns the value of a count.
 func encodeCount(expiry, number int64) []byte {
 	value := binary.BigEndian.AppendUint64(nil, uint64(expiry))
 	return binary.BigEndian.AppendUint64(value, uint64(number))
 }
 
-// readCount is what a count's value says: zeros if there is none or it has expired at now. held is the expiry of the
-// value that is there, whatever the time; 0: there is none.
+// readCount returns what the value of a count says. It returns zeros if there is no value, or if it has expired at now. held is the
+// expiry of the value, whether it has expired or not; it is 0 if there is no value.
 func readCount(value []byte, now time.Time) (expiry, number, held int64, err error) {
 	if value == nil {
 		return 0, 0, 0, nil
@@ -114,15 +114,15 @@ func readCount(value []byte, now time.Time) (expiry, number, held int64, err err
 	return expiry, number, expiry, nil
 }
 
-// encodeExpiry is the entry of the expiry index for what is kept under key. Entries are in order of time: flipping the
-// sign puts seconds before 1970 first.
+// encodeExpiry returns the entry of the expiry index for what is kept under key. The entries are in the order of time: with the sign
+// flipped, seconds before 1970 come first.
 func encodeExpiry(expiry int64, kind byte, key []byte) []byte {
 	entry := make([]byte, 0, 9+len(key))
 	entry = binary.BigEndian.AppendUint64(entry, uint64(expiry)^1<<63)
 	return append(append(entry, kind), key...)
 }
 
-// decodeExpiry is the reverse of encodeExpiry. key is a part of entry.
+// decodeExpiry returns what encodeExpiry was given. The key is a part of entry, and no copy.
 func decodeExpiry(entry []byte) (expiry int64, kind byte, key []byte, err error) {
 	if len(entry) < 10 {
 		return 0, 0, nil, errDamaged
@@ -130,7 +130,7 @@ func decodeExpiry(entry []byte) (expiry int64, kind byte, key []byte, err error)
 	return int64(binary.BigEndian.Uint64(entry) ^ 1<<63), entry[8], entry[9:], nil
 }
 
-// encodeRecord is the value of a record in the outbox.
+// encodeRecord returns the value of a record in the outbox.
 func encodeRecord(key []byte, version store.Version, events []byte) []byte {
 	value := make([]byte, 0, 2*binary.MaxVarintLen64+len(key)+len(version)+len(events))
 	value = append(binary.AppendUvarint(value, uint64(len(key))), key...)
@@ -138,7 +138,7 @@ func encodeRecord(key []byte, version store.Version, events []byte) []byte {
 	return append(value, events...)
 }
 
-// decodeRecord is the reverse of encodeRecord, in memory of its own.
+// decodeRecord returns what encodeRecord was given. The record shares no memory with value.
 func decodeRecord(value []byte) (store.Record, error) {
 	key, rest, err := cut(value)
 	if err != nil || len(key) < 2 {

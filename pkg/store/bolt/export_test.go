@@ -1,3 +1,3 @@
 package bolt
 
-var ErrClosed = errClosed // what a call after Close fails with
+var ErrClosed = errClosed // the error of a call after Close

@@ -32,7 +32,7 @@ func openInside(t testing.TB, clock *storetest.Clock) *DB {
 
 func key(sort string) store.Key { return store.Key{Partition: "p", Sort: sort} }
 
-// held is how many keys each bucket holds.
+// held returns how many keys each bucket has.
 func (d *DB) held(t testing.TB) map[string]int {
 	t.Helper()
 	n := map[string]int{}
@@ -79,7 +79,7 @@ func (d *DB) checkIndex(t testing.TB) {
 	}
 }
 
-// hold keeps the writer busy until release is called. What is submitted meanwhile is the next group.
+// hold keeps the writer busy until release is called. All jobs that are submitted until then are the next group.
 func (d *DB) hold(t testing.TB) (release func()) {
 	held, free := make(chan struct{}), make(chan struct{})
 	var job sync.WaitGroup
@@ -103,7 +103,7 @@ func (d *DB) queued(n int) {
 	}
 }
 
-// transaction is the number of the last transaction.
+// transaction returns the number of the last transaction.
 func (d *DB) transaction(t testing.TB) (id int) {
 	t.Helper()
 	if err := d.file.View(func(tx *bbolt.Tx) error { id = tx.ID(); return nil }); err != nil {
@@ -181,7 +181,7 @@ func TestAJobThatEndedBeforeItsTurnIsNotDone(t *testing.T) {
 	call.Go(func() { err = d.Commit(ctx, store.NewVersion(), store.Write{Key: key("a")}) })
 	d.queued(1)
 	cancel()
-	call.Wait() // answers although the writer is held
+	call.Wait() // it returns although the writer is held
 	if !errors.Is(err, ctx.Err()) {
 		t.Errorf("got %v, want %v", err, ctx.Err())
 	}
@@ -287,7 +287,7 @@ func TestPurgeRemovesWhatExpiredMoreThanAnHourAgoAndNothingElse(t *testing.T) {
 	}
 	purge(0)
 	clock.Advance(10*time.Second + time.Hour)
-	purge(0) // an hour ago, not more
+	purge(0) // it expired an hour ago, and not more
 	clock.Advance(time.Second)
 	purge(due + 2)
 	want := map[string]int{"items": 2, "counts": 1, "expiry": 2, "outbox": 1}
@@ -333,7 +333,7 @@ func TestAnItemOverwrittenManyTimesHasOneEntryInTheExpiryIndex(t *testing.T) {
 	}
 }
 
-// A long walk of random calls, with the clock moving and purges between, is answered as by the model, which never purges.
+// Many random calls, between which the clock moves and Purge runs, get the same answers as from the model, which has no Purge.
 func TestARandomWalkIsAnsweredAsByTheModel(t *testing.T) {
 	for seed := range uint64(8) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {

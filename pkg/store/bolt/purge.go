@@ -8,12 +8,12 @@ import (
 )
 
 const (
-	purgeAfter = time.Hour // how long what expired is kept, so that a clock set back a little brings nothing to light
-	purgeStep  = 256       // how much goes in one step; commits go between the steps
+	purgeAfter = time.Hour // how long expired items are kept, so that they don't come back when the clock is set back a little
+	purgeStep  = 256       // how many are removed at most in one step; commits can run between the steps
 )
 
-// Purge removes from the file the items and counts that expired more than an hour ago, and answers how many. What it
-// costs grows with what is due, not with what there is. The file doesn't shrink: its pages are used again.
+// Purge removes the items and counts that expired more than an hour ago, and returns how many there were. It costs as much as there
+// is to remove, however large the file is. The file doesn't become smaller, but its pages are used again.
 func (d *DB) Purge(ctx context.Context) (int, error) {
 	if err := d.enter(); err != nil {
 		return 0, err
@@ -40,7 +40,7 @@ func (d *DB) Purge(ctx context.Context) (int, error) {
 	}
 }
 
-// purge removes up to a step of what expired before a time.
+// purge removes what expired before a time, at most as much as one step has.
 func (t *tables) purge(before time.Time) (int64, error) {
 	var due [][]byte
 	cursor := t.expiry.Cursor()
@@ -52,7 +52,7 @@ func (t *tables) purge(before time.Time) (int64, error) {
 		if expiry >= before.Unix() {
 			break
 		}
-		due = append(due, slices.Clone(entry)) // removing moves what the cursor is on
+		due = append(due, slices.Clone(entry)) // because the cursor would lose its place if entries were removed here
 	}
 	for _, entry := range due {
 		_, kind, key, _ := decodeExpiry(entry)

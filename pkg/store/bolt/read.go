@@ -10,11 +10,11 @@ import (
 	"countersign/pkg/store"
 )
 
-// maxPageBytes is about how much a page holds. It is what DynamoDB's pages hold too, so that whoever forgets to ask for
-// the next page finds out here.
+// maxPageBytes is about how many bytes a page has at most. The pages of DynamoDB have as many, so code that forgets to ask for the
+// next page fails here, too.
 const maxPageBytes = 1 << 20
 
-// view runs fn with a bucket in a read of its own; in a fresh file, which has no buckets, fn does not run.
+// view calls fn with a bucket, in a transaction that only reads. If the file is fresh and has no buckets, it doesn't call fn.
 func (d *DB) view(name []byte, fn func(*bbolt.Bucket) error) error {
 	return d.file.View(func(tx *bbolt.Tx) error {
 		bucket := tx.Bucket(name)
@@ -82,7 +82,7 @@ func (d *DB) Query(ctx context.Context, q store.Query) (store.Page, error) {
 	return page, nil
 }
 
-// page goes through the keys that q is about, which are those from low up to but not high.
+// page goes through the keys that q asks for. These are the keys from low to high, without high.
 func (d *DB) page(cursor *bbolt.Cursor, q store.Query, limit int) (store.Page, error) {
 	partition := encodePartition(q.Partition)
 	low := append(encodePartition(q.Partition), q.Prefix...)
@@ -99,7 +99,7 @@ func (d *DB) page(cursor *bbolt.Cursor, q store.Query, limit int) (store.Page, e
 	var page store.Page
 	next := walk(cursor, low, high, q.Reverse)
 	for key, value := next(); key != nil; key, value = next() {
-		// Expired items are bounded too, or a page could take for ever.
+		// Expired items count here, too. Otherwise a page could take very long.
 		if len(page.Items) == limit || seen == store.MaxLimit || size >= maxPageBytes {
 			page.More = true
 			return page, nil
@@ -119,7 +119,8 @@ func (d *DB) page(cursor *bbolt.Cursor, q store.Query, limit int) (store.Page, e
 	return page, nil
 }
 
-// walk answers a function that gives the keys from low up to but not high one by one, in order or in reverse, then nil.
+// walk returns a function that returns one key after the other, from low to high without high, or in reverse order. After the last
+// key it returns nil.
 func walk(cursor *bbolt.Cursor, low, high []byte, reverse bool) func() (key, value []byte) {
 	step, started := cursor.Next, false
 	if reverse {
@@ -130,7 +131,7 @@ func walk(cursor *bbolt.Cursor, low, high []byte, reverse bool) func() (key, val
 		case started:
 			key, value = step()
 		case reverse:
-			// Seek stops at the first key that is too far, or beyond the end.
+			// Seek finds the first key that is not before high, or none.
 			if k, _ := cursor.Seek(high); k == nil {
 				key, value = cursor.Last()
 			} else {

@@ -12,7 +12,7 @@ import (
 	"countersign/pkg/store/storetest"
 )
 
-// Readers run beside commits that move an amount between two items of one partition, and never see it half moved.
+// Readers run at the same time as commits that move an amount from one item to another. They never see half of a move.
 func TestReadsBesideCommitsSeeWholeCommits(t *testing.T) {
 	db := openNew(t, storetest.NewClock(start))
 	version := store.NewVersion()
@@ -73,7 +73,7 @@ func TestAPageIsBoundedByItsBytesAndByWhatHasExpired(t *testing.T) {
 	}
 }
 
-// A query may ask for bytes that no key can have, above and below those there are.
+// A query may name bytes that no key can have, and that come before or after all keys.
 func TestAQueryBoundedByTheHighestBytesIsInOrder(t *testing.T) {
 	db, high := openNew(t, storetest.NewClock(start)), "\U0010ffff"
 	for _, partition := range []string{"p", "p" + high, high} {

@@ -9,18 +9,18 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// Bounds of what shares one transaction. What is left over goes with the next.
+// The bounds of a group, which shares one transaction. Jobs that don't fit go into the next one.
 const (
-	maxGroup      = 256     // jobs
-	maxGroupBytes = 8 << 20 // of their values
+	maxGroup      = 256     // the most jobs
+	maxGroupBytes = 8 << 20 // about the most bytes of their values
 )
 
-// A job is one call that writes. The writer answers it once, after the transaction it was part of is on the disk.
+// A job is one call that writes. The writer answers it once, when the transaction of which it was a part is on the disk.
 type job struct {
 	ctx   context.Context
 	bytes int // about how much it writes
-	// apply reads, decides and writes. What it answers is the caller's alone; an apply that answers an error must have
-	// written nothing. A write that fails is kept in tables, and then the answers of the whole group are void.
+	// apply reads, decides and writes. What it returns goes to the caller of this job only. If it returns an error, it must not
+	// have written anything. If a write fails, tables keeps the error, and the whole group gets that instead.
 	apply func(*tables) (int64, error)
 	done  chan outcome
 }
@@ -30,7 +30,7 @@ type outcome struct {
 	err    error
 }
 
-// tables are the buckets within the transaction of one group.
+// tables are the buckets in the transaction of one group.
 type tables struct {
 	items, counts, expiry, outbox *bbolt.Bucket
 
@@ -52,7 +52,8 @@ func (t *tables) remove(bucket *bbolt.Bucket, key []byte) {
 	}
 }
 
-// moveExpiry keeps the index in step with what is kept under key: from the expiry it had to the one it has; 0: none.
+// moveExpiry changes the expiry index for what is kept under key, from the expiry that it had to the one that it has now. An expiry
+// of 0 has no entry in the index.
 func (t *tables) moveExpiry(kind byte, key []byte, from, to int64) {
 	if from == to {
 		return
@@ -65,7 +66,8 @@ func (t *tables) moveExpiry(kind byte, key []byte, from, to int64) {
 	}
 }
 
-// submit gives a job to the writer and waits for its answer, or for the end of ctx. Then the job may still be done.
+// submit gives a job to the writer and waits for its answer, or for the end of ctx. After the end of ctx the job may still be
+// done.
 func (d *DB) submit(ctx context.Context, bytes int, apply func(*tables) (int64, error)) (int64, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
@@ -84,13 +86,13 @@ func (d *DB) submit(ctx context.Context, bytes int, apply func(*tables) (int64, 
 	}
 }
 
-// write is the one goroutine that writes, until the queue is closed and empty.
+// write is the only goroutine that writes. It ends when the queue is closed and empty.
 func (d *DB) write() {
 	defer close(d.ended)
 	group := make([]*job, 0, maxGroup)
 	outcomes := make([]outcome, maxGroup)
 	for first := range d.queue {
-		// Those just answered are about to ask again: let them, so that they share this transaction, not the next.
+		// Callers that were just answered often call again at once. This lets them do so, and share this transaction.
 		runtime.Gosched()
 		group = d.gather(append(group[:0], first))
 		d.run(group, outcomes)
@@ -101,7 +103,7 @@ func (d *DB) write() {
 	}
 }
 
-// gather adds to group what waits in the queue.
+// gather adds to the group the jobs that wait in the queue.
 func (d *DB) gather(group []*job) []*job {
 	bytes := group[0].bytes
 	for len(group) < maxGroup && bytes < maxGroupBytes {
@@ -119,7 +121,7 @@ func (d *DB) gather(group []*job) []*job {
 	return group
 }
 
-// run does the jobs of group in one transaction and fills in the outcome of each.
+// run does the jobs of a group in one transaction, and sets the outcome of each.
 func (d *DB) run(group []*job, outcomes []outcome) {
 	err := d.broken
 	if err == nil {
@@ -133,7 +135,7 @@ func (d *DB) run(group []*job, outcomes []outcome) {
 	}
 }
 
-// transact does the jobs of group in one transaction. An error is about all of them: none is known to be done.
+// transact does the jobs of a group in one transaction. If it returns an error, nobody knows whether any of the jobs was done.
 func (d *DB) transact(group []*job, outcomes []outcome) error {
 	tx, err := d.file.Begin(true)
 	if err != nil {
@@ -158,15 +160,15 @@ func (d *DB) transact(group []*job, outcomes []outcome) error {
 		return tx.Rollback()
 	}
 	if err := d.sync(tx); err != nil {
-		// After a failed sync nobody can say what the disk holds and what only the memory of the system does, so no
-		// further transaction may build on it.
+		// After a failed sync nobody knows what is on the disk, and what is only in the memory of the operating system. So no
+		// further transaction may be built on it.
 		d.broken = fmt.Errorf("bolt: a write to the file failed, open it anew: %w", err)
 		return d.broken
 	}
 	return nil
 }
 
-// open finds the buckets, or makes them in a fresh file.
+// open finds the buckets. It makes them if the file is fresh.
 func (d *DB) open(tx *bbolt.Tx) (*tables, error) {
 	if d.fresh {
 		for _, name := range [][]byte{bucketFormat, bucketItems, bucketCounts, bucketExpiry, bucketOutbox} {
@@ -179,11 +181,11 @@ func (d *DB) open(tx *bbolt.Tx) (*tables, error) {
 		}
 	}
 	t := &tables{items: tx.Bucket(bucketItems), counts: tx.Bucket(bucketCounts), expiry: tx.Bucket(bucketExpiry), outbox: tx.Bucket(bucketOutbox)}
-	t.outbox.FillPercent = 1 // it only ever grows at its end
+	t.outbox.FillPercent = 1 // records are only added at its end
 	return t, nil
 }
 
-// sync brings the transaction to the disk.
+// sync writes the transaction to the disk.
 func (d *DB) sync(tx *bbolt.Tx) error {
 	if err := tx.Commit(); err != nil {
 		return err

@@ -16,13 +16,13 @@ import (
 )
 
 const (
-	// commitAttempts bounds how often a Commit is tried while other transactions hold its items.
+	// commitAttempts is how often a Commit is tried at most while other transactions write its items.
 	commitAttempts = 5
-	// commitPause is the longest pause before the second attempt. It doubles with each further one.
+	// commitPause is the longest pause before the second attempt. The longest pause doubles with each further attempt.
 	commitPause = 20 * time.Millisecond
 )
 
-// Reasons that DynamoDB gives for each item of a transaction it cancelled.
+// The reasons that DynamoDB gives for each item of a transaction that it cancelled.
 // https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_CancellationReason.html
 const (
 	reasonNone       = "None"
@@ -32,9 +32,9 @@ const (
 	reasonThroughput = "ProvisionedThroughputExceeded"
 )
 
-// Commit puts one item with a PutItem, and writes several with a TransactWriteItems. When it is refused it looks for
-// its token in the items, first in what the refusal brought along, before it answers ErrConflict. Other transactions
-// that hold its items through all attempts (DynamoDB's TransactionConflict) are a conflict too.
+// Commit puts one item with a PutItem, and writes several with a TransactWriteItems. If DynamoDB refuses that, Commit looks for its
+// token in the items, first in those that came with the refusal, before it returns ErrConflict. It also returns ErrConflict if
+// other transactions write its items during all attempts, which DynamoDB calls TransactionConflict.
 func (t *Table) Commit(ctx context.Context, token store.Version, writes ...store.Write) error {
 	if err := checkCommit(token, writes); err != nil {
 		return err
@@ -69,7 +69,7 @@ func (t *Table) Commit(ctx context.Context, token store.Version, writes ...store
 	return store.ErrConflict
 }
 
-// checkCommit refuses what CheckCommit does, and text that DynamoDB would not keep as it is.
+// checkCommit refuses what CheckCommit refuses, and also text that DynamoDB would change.
 func checkCommit(token store.Version, writes []store.Write) error {
 	if err := store.CheckCommit(token, writes); err != nil {
 		return err
@@ -82,7 +82,7 @@ func checkCommit(token store.Version, writes []store.Write) error {
 	return checkText(string(token))
 }
 
-// write sends the writes once, as far as the client's own attempts go.
+// write sends the writes once. The client may make several attempts at that.
 func (t *Table) write(ctx context.Context, token store.Version, writes []store.Write) error {
 	now := numberValue(t.now().Unix())
 	if len(writes) == 1 {
@@ -96,7 +96,7 @@ func (t *Table) write(ctx context.Context, token store.Version, writes []store.W
 		})
 		return err
 	}
-	// Each call gets a ClientRequestToken of its own from the client, which sends it again with each of its attempts.
+	// The client gives each call a ClientRequestToken of its own, and sends it with each of its attempts.
 	in := &dynamodb.TransactWriteItemsInput{TransactItems: make([]types.TransactWriteItem, len(writes))}
 	for i, w := range writes {
 		if w.Delete {
@@ -142,7 +142,7 @@ func (t *Table) delete(w store.Write, now types.AttributeValue) *types.Delete {
 	}
 }
 
-// expectation is the condition that an item is at a version, or absent, at the second now.
+// expectation returns the condition that an item has a version, or is absent, at the second now.
 func expectation(v store.Version, now types.AttributeValue) (*string, map[string]types.AttributeValue) {
 	if v == "" {
 		return aws.String(isAbsent), map[string]types.AttributeValue{":now": now}
@@ -150,14 +150,14 @@ func expectation(v store.Version, now types.AttributeValue) (*string, map[string
 	return aws.String(isVersion), map[string]types.AttributeValue{":now": now, ":v": textValue(string(v))}
 }
 
-// A refusal is DynamoDB's word that one attempt wrote nothing, and what it found instead.
+// A refusal is DynamoDB's answer that one attempt wrote nothing, with the items that it found.
 type refusal struct {
-	found     []map[string]types.AttributeValue // as they were, by write; nil where it didn't say
-	passing   bool                              // no condition failed: another attempt may succeed
-	throttled error                             // that some item's throughput was exceeded, and no condition failed
+	found     []map[string]types.AttributeValue // the item of each write as it was, or nil if DynamoDB didn't return it
+	passing   bool                              // no condition failed, so another attempt may succeed
+	throttled error                             // if no condition failed, the error that an item's throughput was exceeded
 }
 
-// refusalOf reads a refusal of n writes out of err. It is nil if err is something else.
+// refusalOf returns the refusal of n writes that err is. It returns nil if err is something else.
 func refusalOf(err error, n int) *refusal {
 	r := &refusal{found: make([]map[string]types.AttributeValue, n)}
 	if failed, ok := errors.AsType[*types.ConditionalCheckFailedException](err); ok {
@@ -191,9 +191,9 @@ func refusalOf(err error, n int) *refusal {
 	return r
 }
 
-// landed reports whether any item of the writes carries token, and so an earlier attempt at them was carried out; one
-// that has expired is as good as gone. What was not found with the refusal is read: an item may be missing there because
-// its own condition held, although its neighbours have been overwritten since.
+// landed reports whether any item of the writes has the token. If so, an earlier attempt at them was carried out. Items that have
+// expired don't count. landed reads the items that didn't come with the refusal: an item is missing there if its own condition was
+// met, and it may still have the token although the other items have been overwritten.
 func (t *Table) landed(
 	ctx context.Context, token store.Version, writes []store.Write, found []map[string]types.AttributeValue,
 ) (bool, error) {
@@ -221,8 +221,8 @@ func (t *Table) landed(
 	return slices.ContainsFunc(rest, shows), nil
 }
 
-// pause waits before an attempt: not before the first, and before the others for a random time, so that those who
-// collided don't meet again.
+// pause waits before an attempt. It doesn't wait before the first one. Before the others it waits for a random time, so that
+// commits which met in one item don't meet there again.
 func pause(ctx context.Context, attempt int) error {
 	if attempt == 0 {
 		return nil

@@ -19,7 +19,7 @@ const (
 	itemThrottled = `{"__type":"com.amazonaws.dynamodb.v20120810#ThrottlingException","message":"slow down"}`
 )
 
-// cancelled is DynamoDB's answer to a transaction that it cancelled for the given reasons.
+// cancelled returns DynamoDB's answer to a transaction that it cancelled for these reasons.
 func cancelled(reasons ...string) string {
 	var list []string
 	for _, r := range reasons {
@@ -38,7 +38,7 @@ func put(key store.Key, expect store.Version, body string) store.Write {
 	return store.Write{Key: key, Expect: expect, Body: []byte(body)}
 }
 
-// mustCommit commits under a new token and returns it.
+// mustCommit commits with a new token, and returns the token.
 func mustCommit(t testing.TB, s store.Store, writes ...store.Write) store.Version {
 	t.Helper()
 	token := store.NewVersion()
@@ -57,7 +57,7 @@ func mustGet(t testing.TB, s store.Store, key store.Key) store.Item {
 	return item
 }
 
-// firstOf makes fate befall the first n requests of an operation.
+// firstOf gives a fate to the first n requests of an operation.
 func firstOf(operation string, n int, then func() fate) func(string, int) fate {
 	return func(asked string, nth int) fate {
 		if asked == operation && nth <= n {
@@ -130,7 +130,7 @@ func TestAnAnswerThatIsLostForGoodIsNoConflictAndTheCommitCanBeMadeAgain(t *test
 	}
 }
 
-// overwritten commits A and B, lets strangers overwrite A, and says under which token and with which writes.
+// overwritten commits A and B, and lets others overwrite A. It returns the token and the writes of its commit.
 func overwritten(t *testing.T, plain store.Store) (store.Version, []store.Write) {
 	t.Helper()
 	oldA := mustCommit(t, plain, put(keyA, "", "0"))
@@ -152,7 +152,7 @@ func TestACommitMadeAgainAfterOneOfItsItemsWasOverwrittenIsStillSeen(t *testing.
 }
 
 func TestATokenThatTheRefusalDoesNotShowIsLookedFor(t *testing.T) {
-	// DynamoDB need not report every condition that failed, nor bring every item along.
+	// DynamoDB needn't report every condition that failed, and needn't return every item.
 	f := &faulty{decide: firstOf("TransactWriteItems", 1, answer(400, cancelled("ConditionalCheckFailed", "None")))}
 	s, plain := openThrough(t, f, nil)
 	token, writes := overwritten(t, plain)
@@ -220,7 +220,7 @@ func TestOtherTransactionsWithoutEndAreAConflict(t *testing.T) {
 	if got := f.count("TransactWriteItems"); got != 5 {
 		t.Errorf("got %d requests, want 5", got)
 	}
-	// The same, but an earlier call had been carried out: that is no conflict.
+	// The same, but an earlier call was carried out. That is not a conflict.
 	token := mustCommit(t, plain, writes...)
 	if err := s.Commit(t.Context(), token, writes...); err != nil {
 		t.Errorf("carried out before: got %v, want nil", err)
@@ -318,7 +318,7 @@ func TestWaitingForOtherTransactionsEndsWithTheContext(t *testing.T) {
 }
 
 func TestTextThatIsNotUTF8IsRefused(t *testing.T) {
-	s := dynamo.New(dynamo.Options{}) // no client: it would panic if it asked
+	s := dynamo.New(dynamo.Options{}) // it has no client, so it would panic if it sent a request
 	bad := store.Key{Partition: "p", Sort: "\xff"}
 	if _, err := store.GetOne(t.Context(), s, bad); !errors.Is(err, store.ErrInvalid) {
 		t.Errorf("get: got %v, want ErrInvalid", err)
@@ -342,8 +342,8 @@ func TestTextThatIsNotUTF8IsRefused(t *testing.T) {
 	}
 }
 
-// A transaction that was cancelled for several reasons is judged by the one that decides: a failed condition is a
-// conflict whatever else there was, and a reason that isn't known is neither a conflict nor tried again.
+// If a transaction was cancelled for several reasons, one of them decides. A condition that failed is a conflict, whatever the other
+// reasons are. If a reason isn't known, that is not a conflict, and the transaction isn't tried again.
 func TestATransactionIsJudgedByTheReasonThatDecides(t *testing.T) {
 	for name, c := range map[string]struct {
 		reasons  []string

@@ -13,11 +13,10 @@ import (
 	"countersign/pkg/store"
 )
 
-// countRounds bounds how often Count goes from adding to starting and back.
+// countRounds is how often Count at most tries to add to a number, and then to start it.
 const countRounds = 4
 
-// Count adds with one UpdateItem; where there is no number yet it takes a second request to start it. A count of 0 is a
-// GetItem.
+// Count adds with an UpdateItem. If there is no number yet, it needs a second request to start one. With an n of 0 it is a GetItem.
 func (t *Table) Count(ctx context.Context, key store.Key, n, cap int64, expires time.Time) (int64, error) {
 	if err := store.CheckCount(key, n, cap, expires); err != nil {
 		return 0, err
@@ -51,7 +50,7 @@ func (t *Table) Count(ctx context.Context, key store.Key, n, cap int64, expires 
 	return 0, errors.New("dynamo: count: the number was started and expired too often meanwhile")
 }
 
-// A finding is what add found under its key.
+// A finding says what add found under its key.
 type finding int
 
 const (
@@ -60,7 +59,7 @@ const (
 	full
 )
 
-// add adds n to the number under key if it found room for it, and returns the number as it now is.
+// add adds n to the number under key if there is room for it, and returns the number as it then is.
 func (t *Table) add(ctx context.Context, key store.Key, n, cap int64, now time.Time) (int64, finding, error) {
 	out, err := t.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 		TableName:           t.name,
@@ -87,7 +86,7 @@ func (t *Table) add(ctx context.Context, key store.Key, n, cap int64, now time.T
 	return number(out.Attributes[countName]), roomFor, nil
 }
 
-// readCount reads the number under key, 0 if there is none.
+// readCount reads the number under key. It returns 0 if there is none.
 func (t *Table) readCount(ctx context.Context, key store.Key) (int64, error) {
 	images, err := t.read(ctx, key)
 	if err != nil {
@@ -99,7 +98,7 @@ func (t *Table) readCount(ctx context.Context, key store.Key) (int64, error) {
 	return number(images[0][countName]), nil
 }
 
-// startCount puts a number of n where none is. It answers false if there is one.
+// startCount puts the number n under key if there is no number. It reports false if there is one.
 func (t *Table) startCount(ctx context.Context, key store.Key, n int64, expires, now time.Time) (bool, error) {
 	item := keyImage(key)
 	item[countName] = numberValue(n)

@@ -65,7 +65,7 @@ func TestCountingOnIsOneRequest(t *testing.T) {
 	if _, err := plain.Count(t.Context(), keyA, 1, 2, end); err != nil {
 		t.Fatal(err)
 	}
-	for range 3 { // the last finds it full
+	for range 3 { // the last one finds the count at its cap
 		s.Count(t.Context(), keyA, 1, 3, end)
 	}
 	if got := f.total(); got != 3 {

@@ -1,18 +1,22 @@
 // Package dynamo keeps a store in one DynamoDB table.
 //
-// The invariants: every write carries a condition, on the item it writes and on the clock, so that nothing depends on
-// when DynamoDB removes what has expired; every read is strongly consistent; and the token of a Commit is written into
-// its items, so that whether a lost answer was a yes can be read off what a refused write returns.
+// It keeps these invariants. Every write has a condition on the item that it writes and on the clock, so nothing depends on when
+// DynamoDB removes expired items. Every read is strongly consistent. The token of a Commit is written into its items, so if an
+// answer was lost, what a refused write returns shows whether the Commit was carried out.
 //
-// A Get of one item is a GetItem, one of several a BatchGetItem. A Commit of one item is a plain PutItem. Only a Commit of several is a transaction, which costs twice as much and
-// takes longer.
+// A Get of one item is a GetItem, and a Get of several items is a BatchGetItem. A Commit of one item is a plain PutItem. A Commit
+// of several items is a transaction, which costs twice as much and takes longer.
 //
-// What it refuses to do: scans, secondary indexes, reads that may be stale, and transactions where one item is written.
-// It doesn't read the table's stream; Decode makes a record of one image, and package stream polls DynamoDB Local.
+// The package has no scans, no secondary indexes and no reads that may be stale, and it uses no transaction for a single item. It
+// doesn't read the table's stream: Decode makes a record of one image, and package stream polls DynamoDB Local.
 //
-// The table's keys are pk and sk, both strings. An item's other attributes: v, the token of the Commit that wrote it;
-// x, the Unix second at which it expires (to be named as the table's TTL attribute); b, its body; e, its events; and n,
-// the number kept by Count.
+// The keys of the table are pk and sk, which are strings. An item also has these attributes:
+//
+//	v  string  the token of the Commit that wrote it
+//	x  number  the Unix second at which it expires, which is to be the TTL attribute of the table
+//	b  binary  its body
+//	e  binary  its events
+//	n  number  the number that Count keeps
 package dynamo
 
 import (
@@ -28,7 +32,7 @@ import (
 	"countersign/pkg/store"
 )
 
-// Names of the table's attributes.
+// The names of the table's attributes.
 const (
 	partitionName = "pk"
 	sortName      = "sk"
@@ -39,7 +43,7 @@ const (
 	countName     = "n"
 )
 
-// Conditions on an item; each leaves out what has expired.
+// The conditions on an item. To both of them an expired item is absent.
 const (
 	isAbsent  = "attribute_not_exists(pk) OR x <= :now"
 	isVersion = "v = :v AND (attribute_not_exists(x) OR x > :now)"
@@ -47,12 +51,12 @@ const (
 
 // Options say where a Table keeps its items.
 type Options struct {
-	// Client sends the requests. How often one is tried again after a throttle, a server error or a lost connection,
-	// and for how long each attempt may take, is set on it.
+	// Client sends the requests. Set on it how often a request is tried again after it was throttled, after an error of the
+	// server or after a lost connection, and how long each attempt may take.
 	Client *dynamodb.Client
-	// Table is the table's name.
+	// Table is the name of the table.
 	Table string
-	// Now tells the time. Nil means time.Now.
+	// Now returns the time. If it is nil, time.Now is used.
 	Now func() time.Time
 }
 
@@ -68,7 +72,7 @@ var (
 	_ store.Holder = (*Table)(nil)
 )
 
-// New returns the store that o describes. It sends nothing.
+// New returns the store that o describes. It sends no request.
 func New(o Options) *Table {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -76,7 +80,7 @@ func New(o Options) *Table {
 	return &Table{client: o.Client, name: aws.String(o.Table), now: o.Now}
 }
 
-// Decode makes a record of an item as a stream shows it. It answers false for one that hands nothing on.
+// Decode makes a record of the image of an item in a stream. It reports false if the item has no events.
 func Decode(image map[string]types.AttributeValue) (store.Record, bool) {
 	r := store.Record{
 		Key:     imageKey(image),
@@ -86,7 +90,7 @@ func Decode(image map[string]types.AttributeValue) (store.Record, bool) {
 	return r, len(r.Events) > 0
 }
 
-// decodeItem makes an item of its image. It answers false for one that isn't there or has expired.
+// decodeItem makes an item of its image. It reports false if there is no such item, or it has expired.
 func decodeItem(image map[string]types.AttributeValue, now time.Time) (store.Item, bool) {
 	expiry := number(image[expiryName])
 	if len(image) == 0 || store.Expired(expiry, now) {
@@ -107,7 +111,7 @@ func keyImage(key store.Key) map[string]types.AttributeValue {
 	return map[string]types.AttributeValue{partitionName: textValue(key.Partition), sortName: textValue(key.Sort)}
 }
 
-// imageKey is the key of an image.
+// imageKey returns the key of an image.
 func imageKey(image map[string]types.AttributeValue) store.Key {
 	return store.Key{Partition: text(image[partitionName]), Sort: text(image[sortName])}
 }
@@ -118,7 +122,7 @@ func numberValue(n int64) types.AttributeValue {
 	return &types.AttributeValueMemberN{Value: strconv.FormatInt(n, 10)}
 }
 
-// text is the string in v, or "" if it holds none.
+// text returns the string in v, or "" if v is not a string.
 func text(v types.AttributeValue) string {
 	if s, ok := v.(*types.AttributeValueMemberS); ok {
 		return s.Value
@@ -126,7 +130,7 @@ func text(v types.AttributeValue) string {
 	return ""
 }
 
-// binary is the bytes in v, or nil if it holds none.
+// binary returns the bytes in v, or nil if v is not binary.
 func binary(v types.AttributeValue) []byte {
 	if b, ok := v.(*types.AttributeValueMemberB); ok {
 		return b.Value
@@ -134,7 +138,7 @@ func binary(v types.AttributeValue) []byte {
 	return nil
 }
 
-// number is the number in v, or 0 if it holds none.
+// number returns the number in v, or 0 if v is not a number.
 func number(v types.AttributeValue) int64 {
 	s, ok := v.(*types.AttributeValueMemberN)
 	if !ok {
@@ -144,7 +148,7 @@ func number(v types.AttributeValue) int64 {
 	return n
 }
 
-// checkText refuses strings that are not UTF-8: the client would change them on their way, and two keys become one.
+// checkText refuses strings that are not UTF-8. The client would change them, and two keys could become the same.
 func checkText(texts ...string) error {
 	for _, s := range texts {
 		if !utf8.ValidString(s) {

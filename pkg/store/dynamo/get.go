@@ -12,15 +12,15 @@ import (
 	"countersign/pkg/store"
 )
 
-// readAttempts bounds how often the keys are asked for that DynamoDB left out of its answer.
+// readAttempts is how often keys are asked for at most, if DynamoDB leaves them out of its answer.
 const readAttempts = 5
 
-// errUnread means that DynamoDB answered, but left out some of the items each time.
+// errUnread means that DynamoDB answered each time, but left out some of the items.
 var errUnread = errors.New("DynamoDB left items unread through all attempts")
 
-// Get reads one item with a GetItem, and several with a BatchGetItem. Of the answer to the latter DynamoDB may leave items
-// out, when it is busy. They are asked for again, up to 5 times in all; an item that is still missing then is an error and
-// never an absent item.
+// Get reads one item with a GetItem, and several with a BatchGetItem. When DynamoDB is busy, it may leave items out of the answer
+// to a BatchGetItem. Get asks for them again, up to 5 times in all. If an item is still missing then, Get fails: the item doesn't
+// count as absent.
 func (t *Table) Get(ctx context.Context, keys ...store.Key) ([]store.Item, error) {
 	if err := store.CheckGet(keys); err != nil {
 		return nil, err
@@ -57,7 +57,8 @@ func (t *Table) Held(ctx context.Context, key store.Key) ([]store.Record, error)
 	return nil, nil
 }
 
-// read asks for all attributes of items, expired or not, in the order of the keys. An item that isn't there has none.
+// read returns all attributes of items in the order of the keys, whether the items have expired or not. It returns no attributes
+// for an item that isn't there.
 func (t *Table) read(ctx context.Context, keys ...store.Key) ([]map[string]types.AttributeValue, error) {
 	if len(keys) == 1 {
 		out, err := t.client.GetItem(ctx, &dynamodb.GetItemInput{

@@ -14,7 +14,7 @@ import (
 
 var keyC = store.Key{Partition: "q", Sort: "c"}
 
-// leavingOut answers like DynamoDB when it had no time for any of the keys of a BatchGetItem but those that it answers.
+// leavingOut answers a BatchGetItem as DynamoDB does when it has no time for some of the keys.
 func leavingOut(table string, answered []store.Key, left ...store.Key) fate {
 	image := func(key store.Key) map[string]any {
 		return map[string]any{"pk": map[string]string{"S": key.Partition}, "sk": map[string]string{"S": key.Sort}}

@@ -12,10 +12,10 @@ import (
 	"countersign/pkg/store"
 )
 
-// queryRounds bounds the requests that one Query sends to find its items among expired ones.
+// queryRounds is how many requests one Query sends at most to find its items among expired ones.
 const queryRounds = 8
 
-// Query reads a partition with as many requests as it takes to fill the page, up to 8.
+// Query reads a page of a partition. It sends as many requests as it takes to fill the page, up to 8.
 func (t *Table) Query(ctx context.Context, q store.Query) (store.Page, error) {
 	limit, err := store.CheckQuery(q)
 	if err != nil {
@@ -65,13 +65,13 @@ func (t *Table) Query(ctx context.Context, q store.Query) (store.Page, error) {
 			return page, nil
 		}
 		in.ExclusiveStartKey = out.LastEvaluatedKey
-		ask = min(4*ask, store.MaxLimit) // a run of expired items is passed in long steps
+		ask = min(4*ask, store.MaxLimit) // so that many expired items are passed with few requests
 	}
 	return page, nil
 }
 
-// start is the key that q begins after: none when it takes its prefix from the end. It answers false when After is past
-// all that has the prefix. DynamoDB wants that key to have the prefix, though not to exist.
+// start returns the key after which q begins, or none if q begins at the first or last item that has its prefix. It reports false
+// if no item that has the prefix comes after After. DynamoDB takes a key only if it has the prefix; there needn't be such an item.
 func start(q store.Query) (from map[string]types.AttributeValue, some bool) {
 	switch {
 	case q.After == "":

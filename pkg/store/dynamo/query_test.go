@@ -41,7 +41,7 @@ func TestAQueryThatFindsOnlyExpiredItemsEndsAndSaysWhereToGoOn(t *testing.T) {
 	f := &faulty{}
 	s, plain := openThrough(t, f, c.now)
 	big := make([]byte, store.MaxItem)
-	for i := range 160 { // 10 MB, of which one request reads 1
+	for i := range 160 { // 10 MB, of which one request reads 1 MB
 		mustCommit(t, plain, store.Write{
 			Key: store.Key{Partition: "p", Sort: fmt.Sprintf("%03d", i)}, Body: big, Expires: c.now().Add(time.Second),
 		})
@@ -62,7 +62,7 @@ func TestAQueryThatFindsOnlyExpiredItemsEndsAndSaysWhereToGoOn(t *testing.T) {
 	}
 }
 
-// DynamoDB Local answers every read as if it had been asked to be consistent, so what is asked is looked at.
+// For DynamoDB Local every read is consistent, so this looks at what the requests ask for.
 func TestEveryReadAsksToBeConsistent(t *testing.T) {
 	c := newClock()
 	f := &faulty{}

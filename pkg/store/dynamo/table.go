@@ -10,8 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
 
-// LocalClient makes a client of the DynamoDB Local at endpoint, a URL. Its credentials are made up. Each request is
-// tried three times at most. options change its settings.
+// LocalClient makes a client for the DynamoDB Local at endpoint, which is a URL. The credentials are made up. The client tries each
+// request three times at most. The options can change its settings.
 func LocalClient(endpoint string, options ...func(*dynamodb.Options)) *dynamodb.Client {
 	return dynamodb.New(dynamodb.Options{
 		BaseEndpoint:     aws.String(endpoint),
@@ -23,9 +23,9 @@ func LocalClient(endpoint string, options ...func(*dynamodb.Options)) *dynamodb.
 	}, options...)
 }
 
-// CreateTable makes a table for a Store, with a stream of new images and paid by request, and waits until it can be
-// used. It is for tests and for measuring; a deployment's table, and the emulator's, are made from template.yaml. Expiry by
-// DynamoDB is left off, so that whatever has expired stays and every reader has to tell.
+// CreateTable makes a table for a Store, which is paid by request and has a stream of new images. It waits until the table can be
+// used. It is for tests and measurements. The tables of deployments and of the emulator are made from template.yaml. The table has
+// no TTL, so expired items stay in it and every reader has to leave them out.
 func CreateTable(ctx context.Context, client *dynamodb.Client, name string) error {
 	out, err := client.CreateTable(ctx, &dynamodb.CreateTableInput{
 		TableName: aws.String(name),

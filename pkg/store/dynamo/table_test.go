@@ -28,7 +28,7 @@ func newTable(t testing.TB) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx := context.WithoutCancel(t.Context()) // which is cancelled by now
+		ctx := context.WithoutCancel(t.Context()) // because the context of the test has ended by then
 		if _, err := client.DeleteTable(ctx, &dynamodb.DeleteTableInput{TableName: &name}); err != nil {
 			t.Error(err)
 		}
@@ -36,7 +36,7 @@ func newTable(t testing.TB) string {
 	return name
 }
 
-// openThrough gives two stores on one new table: one whose requests go through transport, and a plain one.
+// openThrough returns two stores on one new table. The requests of the first one go through transport.
 func openThrough(t testing.TB, transport *faulty, now func() time.Time) (through, plain *dynamo.Table) {
 	t.Helper()
 	endpoint, name := dynamolocaltest.Endpoint(t), newTable(t)
@@ -51,20 +51,19 @@ func openThrough(t testing.TB, transport *faulty, now func() time.Time) (through
 		dynamo.New(dynamo.Options{Client: dynamo.LocalClient(endpoint), Table: name, Now: now})
 }
 
-// A faulty transport stands before the real DynamoDB Local. It counts requests, and lets a test decide what becomes of
-// each.
+// A faulty transport sends requests to DynamoDB Local. It counts them, and a test can decide what happens to each of them.
 type faulty struct {
 	table  string // the name of the table
 	mu     sync.Mutex
-	asked  map[string]int // requests by operation
-	stale  int            // reads that did not ask to be consistent
+	asked  map[string]int // how many requests there were of each operation
+	stale  int            // how many reads didn't ask to be consistent
 	decide func(operation string, nth int) fate
 }
 
-// A fate says what becomes of a request. The zero fate is that it is carried out and answered.
+// A fate says what happens to a request. With the zero fate, it is carried out and answered.
 type fate struct {
-	answer *http.Response // instead of asking DynamoDB
-	lost   bool           // it is carried out, and the answer lost
+	answer *http.Response // the answer, and DynamoDB isn't asked
+	lost   bool           // it is carried out, and the answer is lost
 }
 
 func (f *faulty) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -102,14 +101,14 @@ func (f *faulty) RoundTrip(req *http.Request) (*http.Response, error) {
 	return nil, io.ErrUnexpectedEOF
 }
 
-// count is how many requests there were of an operation.
+// count returns how many requests there were of an operation.
 func (f *faulty) count(operation string) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.asked[operation]
 }
 
-// total is how many requests there were.
+// total returns how many requests there were.
 func (f *faulty) total() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -120,7 +119,7 @@ func (f *faulty) total() int {
 	return n
 }
 
-// refuse is an answer of DynamoDB's with an error.
+// refuse returns an answer of DynamoDB with an error.
 func refuse(status int, body string) *http.Response {
 	return &http.Response{
 		StatusCode: status,
@@ -131,7 +130,7 @@ func refuse(status int, body string) *http.Response {
 	}
 }
 
-// A clock is moved by hand.
+// A clock moves only when a test moves it.
 type clock struct{ unixNano atomic.Int64 }
 
 func newClock() *clock {

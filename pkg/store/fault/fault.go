@@ -1,10 +1,11 @@
-// Package fault is a store that can be told to fail, so that what depends on a store can be shown to keep its promises
-// when the store doesn't answer, answers late, or does its work and loses the answer. It also counts what it is asked.
+// Package fault has a store that a test can make fail. With it a test shows that code keeps its promises when the store doesn't
+// answer, answers late, or does its work and loses the answer. The store also counts its calls.
 //
-// A Store that is told nothing behaves as the store inside it. A fault is for the next n calls of one method; faults of
-// one method wait in line, and those for any method behind them. What a fault does is done around the store inside, never to what that store holds.
+// A Store has another store inside, and behaves as that one until a fault is injected. A fault is for the next n calls of one
+// method. Further faults for that method wait until those calls were made. Faults for any method come after those for the method
+// that is called. A fault does something before or after the store inside is called. It never changes what that store has.
 //
-// It refuses to fail at random: whoever wants chance tells it so, call by call.
+// No fault comes at random. A test that wants chance decides for each call itself.
 package fault
 
 import (
@@ -16,10 +17,10 @@ import (
 	"countersign/pkg/store"
 )
 
-// Err is what a call answers that was told to fail and not told how.
+// Err is the error of a call that was made to fail, if the test named no other error.
 var Err = errors.New("fault: told to fail")
 
-// A Method is one of the four methods of a store, or Any.
+// A Method is one of the four methods of a store, or Any of them.
 type Method string
 
 // The methods of a store.
@@ -28,33 +29,32 @@ const (
 	Query  Method = "query"
 	Commit Method = "commit"
 	Count  Method = "count"
-	Any    Method = "any" // whichever is called next
+	Any    Method = "any" // the method that is called next
 )
 
-// A Fault is what befalls a call. The zero Fault lets it pass.
+// A Fault says what happens to a call. With the zero Fault, nothing happens to it.
 type Fault struct {
-	// Before runs before the store is asked. If it answers an error, the call does too and the store is not asked.
+	// Before is called before the store. If it returns an error, the call returns that error, and the store isn't called.
 	Before func(context.Context) error
-	// After runs when the store has answered. If it answers an error, that takes the place of what the store answered,
-	// which has done its work all the same.
+	// After is called after the store. If it returns an error, the call returns that error, although the store has done its work.
 	After func(context.Context) error
 }
 
-// Fail answers err (nil: Err) and does not ask the store.
+// Fail makes a call return err, or Err if err is nil. The store isn't called.
 func Fail(err error) Fault {
 	return Fault{Before: answer(err)}
 }
 
-// Lose asks the store and answers err (nil: Err) whatever it said: the work is done, the answer is lost.
+// Lose makes a call return err, or Err if err is nil, after the store has done its work. So the answer is lost.
 func Lose(err error) Fault {
 	return Fault{After: answer(err)}
 }
 
-// Conflict answers store.ErrConflict and does not ask the store. It is for Commit.
+// Conflict makes a Commit return store.ErrConflict. The store isn't called.
 func Conflict() Fault { return Fail(store.ErrConflict) }
 
-// Hold asks the store when release is closed or gives something, or not at all if the call's context ends before.
-// What is sent on arrived (nil: nothing) tells that a call is being held.
+// Hold holds a call until something comes from release, or release is closed. Then the store is called. If the context of the call
+// ends before that, the store isn't called. If arrived is not nil, Hold sends on it when it begins to hold a call.
 func Hold(arrived chan<- struct{}, release <-chan struct{}) Fault {
 	return Fault{Before: func(ctx context.Context) error {
 		if arrived != nil {
@@ -73,7 +73,7 @@ func Hold(arrived chan<- struct{}, release <-chan struct{}) Fault {
 	}}
 }
 
-// Delay asks the store after d, or not at all if the call's context ends before.
+// Delay calls the store after d. If the context of the call ends before that, the store isn't called.
 func Delay(d time.Duration) Fault {
 	return Fault{Before: func(ctx context.Context) error {
 		timer := time.NewTimer(d)
@@ -94,45 +94,45 @@ func answer(err error) func(context.Context) error {
 	return func(context.Context) error { return err }
 }
 
-// Counts is what a Store was asked since it was made or Reset. A call that failed counts as one that succeeded.
+// Counts says how often a Store was called since it was made, or since the last Reset. Calls that failed count, too.
 type Counts struct {
 	Get, Query, Commit, Count int // calls of each method
 
-	Keys  int // of all calls of Get
-	Items int // writes in commits that the caller was told succeeded; a Count is not among them
+	Keys  int // the keys of all calls of Get
+	Items int // the writes of all commits whose callers were told that they succeeded, without calls of Count
 
-	// Rounds is how many calls began while no other was under way. Calls made side by side are one round if they
-	// overlap, which a Delay on each makes sure of; calls made one after the other are always several.
+	// Rounds is how many calls began while no other call was running. Calls at the same time are one round if they overlap,
+	// and a Delay on each of them makes sure that they do. Calls one after the other are always several rounds.
 	Rounds int
 }
 
-// Calls is the number of calls of all methods.
+// Calls returns the number of calls of all methods.
 func (c Counts) Calls() int { return c.Get + c.Query + c.Commit + c.Count }
 
-// A Store is a store.Store around another. Its methods may be called from many goroutines.
+// A Store is a store.Store with another one inside. Its methods may be called from many goroutines at the same time.
 type Store struct {
 	inner store.Store
 
 	mu     sync.Mutex
 	queues map[Method][]queued
 	counts Counts
-	active int // calls under way
-	page   int // items of a page of Query, at most; 0: as many as were asked for
+	active int // calls that are running
+	page   int // the most items in a page of Query; 0: as many as were asked for
 }
 
-// queued is a fault and for how many more calls it is.
+// queued is a fault that waits, and for how many more calls it is.
 type queued struct {
 	fault Fault
-	left  int // negative: until cleared
+	left  int // negative: for all calls until Clear
 }
 
-// New is a store around inner that lets everything pass.
+// New returns a store around inner that has no faults yet.
 func New(inner store.Store) *Store {
 	return &Store{inner: inner, queues: map[Method][]queued{}}
 }
 
-// Inject puts fault in line for the next n calls of method; n below zero: for all until Clear. It panics if there is no
-// such method, so that a misspelled one is not a test that passes.
+// Inject adds a fault for the next n calls of method. If n is negative, the fault is for all calls until Clear. Inject panics if
+// there is no such method, because otherwise a test with a misspelled method could pass.
 func (s *Store) Inject(method Method, n int, fault Fault) {
 	switch method {
 	case Get, Query, Commit, Count, Any:
@@ -147,8 +147,8 @@ func (s *Store) Inject(method Method, n int, fault Fault) {
 	s.queues[method] = append(s.queues[method], queued{fault, n})
 }
 
-// Pages makes each page of a Query hold at most so many items, as the contract lets a backend do at any time; 0: as many
-// as were asked for. It is no fault, and Clear leaves it.
+// Pages limits the items in each page of a Query, as a backend may do at any time. With 0, a page has as many as were asked for.
+// This is not a fault, so Clear doesn't change it.
 func (s *Store) Pages(most int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -164,15 +164,15 @@ func (s *Store) paged(q store.Query) store.Query {
 	return q
 }
 
-// Clear takes all faults back that wait for a call. A call that is under way keeps its fault.
+// Clear removes all faults that wait for a call. A call that is running keeps its fault.
 func (s *Store) Clear() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	clear(s.queues)
 }
 
-// Waiting is how many calls of method have a fault waiting for them; -1: all that will come. A test that ends with some
-// waiting did not test what it meant to.
+// Waiting returns for how many calls of method a fault waits, or -1 if one waits for all further calls. If faults still wait at the
+// end of a test, the test didn't test what it was meant to.
 func (s *Store) Waiting(method Method) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -186,21 +186,21 @@ func (s *Store) Waiting(method Method) int {
 	return n
 }
 
-// Counts is what was asked so far.
+// Counts returns the counts so far.
 func (s *Store) Counts() Counts {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.counts
 }
 
-// Reset sets the counts to nothing. Faults stay.
+// Reset sets all counts to 0. It doesn't change the faults.
 func (s *Store) Reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.counts = Counts{}
 }
 
-// begin notes a call and takes the fault that waits for it.
+// begin counts a call, and returns the fault that waits for it.
 func (s *Store) begin(method Method) Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -236,7 +236,7 @@ func (s *Store) begin(method Method) Fault {
 	return fault
 }
 
-// end notes that a call is over, and how many items it wrote.
+// end counts the items that a call has written. The call is over then.
 func (s *Store) end(items int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -244,7 +244,7 @@ func (s *Store) end(items int) {
 	s.counts.Items += items
 }
 
-// around makes one call of the store inside, with what befalls it.
+// around makes one call of the store inside, with the fault that waits for it.
 func around[T any](ctx context.Context, s *Store, method Method, items int, call func() (T, error)) (got T, err error) {
 	fault := s.begin(method)
 	defer func() {

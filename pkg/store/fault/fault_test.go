@@ -15,7 +15,7 @@ import (
 
 var start = time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
 
-// newStore is a store around a model that holds one item, "held".
+// newStore returns a store around a model that has one item, "held".
 func newStore(t *testing.T) (*fault.Store, *storetest.Model, store.Key) {
 	t.Helper()
 	model := storetest.NewModel(storetest.NewClock(start).Now)
@@ -26,7 +26,7 @@ func newStore(t *testing.T) (*fault.Store, *storetest.Model, store.Key) {
 	return fault.New(model), model, key
 }
 
-// calls is one call of each method, each of which succeeds on a sound store; each says whether its work was done.
+// calls has one call of each method, which succeeds if there is no fault. Each call returns whether its work was done.
 func calls(ctx context.Context, s *fault.Store, m *storetest.Model) map[fault.Method]func() (done bool, err error) {
 	key := store.Key{Partition: "p", Sort: string(store.NewVersion())}
 	return map[fault.Method]func() (bool, error){
@@ -64,7 +64,7 @@ func TestAFaultBefallsTheNextCallsOfItsMethodOnly(t *testing.T) {
 		name  string
 		fault fault.Fault
 		want  error
-		done  bool // for Commit and Count: whether the store did its work
+		done  bool // for Commit and Count, whether the store has done its work
 	}{
 		{"fail", fault.Fail(nil), fault.Err, false},
 		{"fail with an error", fault.Fail(own), own, false},
@@ -227,7 +227,7 @@ func TestCountsTellWhatWasAsked(t *testing.T) {
 	s.Get(ctx, a, b)
 	s.Query(ctx, store.Query{Partition: "p"})
 	s.Commit(ctx, store.NewVersion(), store.Write{Key: a}, store.Write{Key: b}) // two items
-	s.Commit(ctx, store.NewVersion(), store.Write{Key: a})                      // conflicts
+	s.Commit(ctx, store.NewVersion(), store.Write{Key: a})                      // this one conflicts
 	s.Inject(fault.Commit, 1, fault.Fail(nil))
 	s.Commit(ctx, store.NewVersion(), store.Write{Key: store.Key{Partition: "p", Sort: "c"}})
 	s.Count(ctx, held, 1, 1, start.Add(time.Hour))

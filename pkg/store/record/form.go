@@ -13,17 +13,16 @@ import (
 )
 
 var (
-	timeType      = reflect.TypeFor[time.Time]()
-	mapOfAnything = reflect.TypeFor[map[string]any]()
-	bytesType     = reflect.TypeFor[[]byte]()
+	timeType  = reflect.TypeFor[time.Time]()
+	bytesType = reflect.TypeFor[[]byte]()
 )
 
-// A form is how values of a Go type are kept: the type that the CBOR library reads and writes for it, and the way there and
-// back. The way there is nil where the value is kept as it is.
+// A form says how values of a Go type are kept. kept is the type that the CBOR library reads and writes instead. put and take are
+// nil if the value is kept as it is.
 type form struct {
 	kept reflect.Type
-	put  func(from, into reflect.Value) error // from what the program has to what is kept
-	take func(from, into reflect.Value) error // and back
+	put  func(from, into reflect.Value) error // makes what is kept from the program's value
+	take func(from, into reflect.Value) error // makes the program's value from what is kept
 }
 
 func asIs(t reflect.Type) *form { return &form{kept: t} }
@@ -44,7 +43,7 @@ func (f *form) takeInto(from, into reflect.Value) error {
 	return f.take(from, into)
 }
 
-// marshal gives the bytes of a struct that v points to, in a format.
+// marshal returns the bytes in which a struct is kept in a format. v points to the struct.
 func marshal(v any, format int) ([]byte, error) {
 	from := reflect.ValueOf(v).Elem()
 	f, err := formOfStruct(from.Type(), format)
@@ -58,7 +57,7 @@ func marshal(v any, format int) ([]byte, error) {
 	return shortest.Marshal(into.Interface())
 }
 
-// unmarshal sets a struct that v points to from what marshal gave in a format.
+// unmarshal sets the struct to which v points, from the bytes that marshal returned in the same format.
 func unmarshal(data []byte, v any, format int) error {
 	into := reflect.ValueOf(v).Elem()
 	f, err := formOfStruct(into.Type(), format)
@@ -72,7 +71,7 @@ func unmarshal(data []byte, v any, format int) error {
 	return f.take(from.Elem(), into)
 }
 
-// formOf is the form of a type in a format, as an option of its field's tag says, if it says anything.
+// formOf returns the form of a type in a format. option is what the tag of its field says of the form, or empty.
 func formOf(t reflect.Type, option string, format int) (*form, error) {
 	name, prefix, _ := strings.Cut(option, "=")
 	switch {
@@ -91,8 +90,6 @@ func formOf(t reflect.Type, option string, format int) (*form, error) {
 		return nil, fmt.Errorf("there is no form %s", option)
 	case t == timeType:
 		return formOfTime, nil
-	case t == mapOfAnything:
-		return formOfMap, nil
 	}
 	switch t.Kind() {
 	case reflect.Struct:
@@ -109,7 +106,7 @@ func formOf(t reflect.Type, option string, format int) (*form, error) {
 	return nil, fmt.Errorf("a %s can't be kept", t)
 }
 
-// formOfString keeps text as it is, where it is text: what isn't UTF-8 could be written and never read again.
+// formOfString keeps text as it is. It refuses text that is not UTF-8, because that could be written, and never be read again.
 func formOfString(t reflect.Type) *form {
 	return &form{kept: t, put: func(from, into reflect.Value) error {
 		if !utf8.ValidString(from.String()) {
@@ -122,7 +119,8 @@ func formOfString(t reflect.Type) *form {
 
 var errNotText = errors.New("text that is not UTF-8")
 
-// formOfText keeps base64url text, after a prefix, as the bytes that it stands for. There is one such text for any bytes.
+// formOfText keeps base64url text that comes after a prefix as the bytes for which it stands. For all bytes there is exactly one such
+// text.
 func formOfText(prefix string) *form {
 	strictly := base64.RawURLEncoding.Strict()
 	return &form{
@@ -148,7 +146,7 @@ func formOfText(prefix string) *form {
 	}
 }
 
-// formOfTime keeps a time as microseconds since 1970, and the zero time as 0.
+// formOfTime keeps a time as whole microseconds since 1970, and the zero time as 0.
 var formOfTime = &form{
 	kept: reflect.TypeFor[int64](),
 	put: func(from, into reflect.Value) error {
@@ -163,38 +161,6 @@ var formOfTime = &form{
 		}
 		return nil
 	},
-}
-
-// formOfMap keeps a map of anything as it is, where all text in it is text.
-var formOfMap = &form{kept: mapOfAnything, put: func(from, into reflect.Value) error {
-	into.Set(from)
-	return checkText(from)
-}}
-
-func checkText(v reflect.Value) error {
-	switch v.Kind() {
-	case reflect.Interface, reflect.Pointer:
-		if !v.IsNil() {
-			return checkText(v.Elem())
-		}
-	case reflect.String:
-		if !utf8.ValidString(v.String()) {
-			return errNotText
-		}
-	case reflect.Slice:
-		for i := range v.Len() {
-			if err := checkText(v.Index(i)); err != nil {
-				return err
-			}
-		}
-	case reflect.Map:
-		for key, value := range v.Seq2() {
-			if err := errors.Join(checkText(key), checkText(value)); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 func formOfPointer(t reflect.Type, format int) (*form, error) {
@@ -221,7 +187,7 @@ func formOfPointer(t reflect.Type, format int) (*form, error) {
 	}, nil
 }
 
-// formOfSlice keeps each element in the form that the tag's option says, if it says anything.
+// formOfSlice keeps each element in the form that option says.
 func formOfSlice(t reflect.Type, option string, format int) (*form, error) {
 	of, err := formOf(t.Elem(), option, format)
 	if err != nil {
@@ -248,7 +214,7 @@ func formOfSlice(t reflect.Type, option string, format int) (*form, error) {
 	return &form{kept: kept, put: each(kept, of.putInto), take: each(t, of.takeInto)}, nil
 }
 
-// A field is one of a struct's.
+// A field is a field of a struct, with what its tag says.
 type field struct {
 	reflect.StructField
 	number int
@@ -257,9 +223,10 @@ type field struct {
 	of     *form
 }
 
-// known are the forms of the structs that have come so far: a *form by its inFormat.
+// known has the forms of structs that were needed so far: a *form for each inFormat.
 var known sync.Map
 
+// inFormat is a struct in one format.
 type inFormat struct {
 	reflect.Type
 	format int
@@ -273,7 +240,7 @@ func formOfStruct(t reflect.Type, format int) (*form, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", t, err)
 	}
-	var later []field // that the format doesn't have
+	var later []field // those that the format doesn't have yet
 	fields, later = partition(fields, format)
 	var kept []reflect.StructField
 	for i := range fields {
@@ -307,7 +274,7 @@ func formOfStruct(t reflect.Type, format int) (*form, error) {
 			}
 			for i, f := range fields {
 				at := into.FieldByIndex(f.Index)
-				at.SetZero() // what was left out
+				at.SetZero() // because a field with its zero value was left out
 				if err := f.of.takeInto(from.Field(i), at); err != nil {
 					return fmt.Errorf("%s: %w", f.Name, err)
 				}
@@ -319,7 +286,7 @@ func formOfStruct(t reflect.Type, format int) (*form, error) {
 	return made, nil
 }
 
-// fieldsOf are the fields that a struct keeps, with those of the structs that it embeds without giving them a number.
+// fieldsOf returns the fields of a struct that are kept, also those of structs that it embeds without a number.
 func fieldsOf(t reflect.Type, index []int) (fields []field, err error) {
 	taken := map[int]string{}
 	for i := range t.NumField() {
@@ -352,7 +319,7 @@ func fieldsOf(t reflect.Type, index []int) (fields []field, err error) {
 	return fields, nil
 }
 
-// newField reads the tag of a field: its number, and after that in any order its form and the first format that has it.
+// newField reads the tag of a field. First comes its number, then in any order its form and the first format that has it.
 func newField(f reflect.StructField, tag string) (field, error) {
 	words := strings.Split(tag, ",")
 	number, err := strconv.Atoi(words[0])

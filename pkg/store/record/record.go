@@ -61,15 +61,15 @@ const (
 // ErrUnreadable is wrapped by every error of Decode: the body is damaged, or its format is one that this build doesn't read.
 var ErrUnreadable = errors.New("unreadable record")
 
-// A Record is what the body of an item holds: a struct that embeds Head.
+// A Record is what the body of an item has: a pointer to a struct that embeds Head.
 type Record interface{ header() *Head }
 
-// Head is the part that all records have.
+// Head is the part that all records have in common.
 type Head struct {
-	Format int `json:"format" record:"0"` // set by Encode
+	Format int `json:"format" record:"0"` // in which the record was read, or was written last; 0 if neither has happened
 
-	// Item is what the record was read from, without its body: set by Decode, and never written. A record that is to be
-	// written for the first time has no more of it than the key.
+	// Item is the item from which Decode has read the record, without its body. It is not written. A record that is written for
+	// the first time has only the key of it.
 	Item store.Item `json:"-" record:"-"`
 }
 
@@ -147,35 +147,22 @@ func formatOf(body []byte) (format int, err error) {
 	return format, nil
 }
 
-// strict reads what Encode writes and nothing else.
-var strict = mustMode(cbor.DecOptions{
+// strict reads what Encode writes, and refuses everything else.
+var strict = must(cbor.DecOptions{
 	DupMapKey:         cbor.DupMapKeyEnforcedAPF,
 	IndefLength:       cbor.IndefLengthForbidden,
 	TagsMd:            cbor.TagsForbidden,
 	ExtraReturnErrors: cbor.ExtraDecErrorUnknownField,
 	FieldNameMatching: cbor.FieldNameMatchingCaseSensitive,
-	IntDec:            cbor.IntDecConvertSignedOrFail, // numbers in maps of anything come as int64
-	DefaultMapType:    mapOfAnything,
 	MaxNestedLevels:   16,
-	NaN:               cbor.NaNDecodeForbidden,
-	Inf:               cbor.InfDecodeForbidden,
-})
+}.DecMode())
 
-func mustMode(o cbor.DecOptions) cbor.DecMode {
-	mode, err := o.DecMode()
+// shortest writes every value in its shortest form.
+var shortest = must(cbor.CoreDetEncOptions().EncMode())
+
+func must[T any](mode T, err error) T {
 	if err != nil {
-		panic(err) // the options are part of the program
+		panic(err) // the options are a part of the program
 	}
 	return mode
 }
-
-// shortest writes every value in its shortest form, and times in maps of anything as RFC 3339 has them.
-var shortest = func() cbor.EncMode {
-	o := cbor.CoreDetEncOptions()
-	o.Time = cbor.TimeRFC3339Nano
-	mode, err := o.EncMode()
-	if err != nil {
-		panic(err) // the options are part of the program
-	}
-	return mode
-}()

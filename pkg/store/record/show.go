@@ -11,12 +11,12 @@ import (
 	"countersign/pkg/store"
 )
 
-// Show gives what an item holds as a JSON object, for an operator to look at: its fields by the names that their json tags
-// say, but for those with their zero value. r is a record of the item's kind, which is filled in. It fails with
-// ErrUnreadable where the item holds no such record.
+// Show returns what an item has as a JSON object, for operators to look at. The names of the fields are those of their json tags.
+// Fields with their zero value are left out. r is an empty record of the item's kind, and Show sets its fields. Show fails with
+// ErrUnreadable if the item doesn't have such a record.
 //
-// Of bytes, and of text whose tag says "secret", it says only how many there are. Bytes whose tag says "word" stand for
-// text, and are shown as that.
+// Of bytes, and of text whose tag says "secret", Show says only how many there are. Bytes whose tag says "word" stand for text, and
+// Show shows that text.
 func Show(item store.Item, r Record) ([]byte, error) {
 	if err := Decode(item, r); err != nil {
 		return nil, err
@@ -32,7 +32,7 @@ func show(out *bytes.Buffer, v reflect.Value, option string) error {
 	t := v.Type()
 	isBytes := t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Uint8
 	switch {
-	case t == reflect.TypeFor[json.RawMessage](): // JSON that somebody meant to be read
+	case t == reflect.TypeFor[json.RawMessage](): // it is JSON already, and meant to be read
 	case option == "secret" && t.Kind() == reflect.String:
 		return show(out, reflect.ValueOf(hidden(base64.RawURLEncoding.DecodedLen(v.Len()))), "")
 	case isBytes && option == "word":
@@ -51,7 +51,7 @@ func show(out *bytes.Buffer, v reflect.Value, option string) error {
 	return err
 }
 
-// hidden stands for bytes that nobody is shown.
+// hidden returns what is shown in the place of n bytes that nobody may see.
 func hidden(n int) string { return fmt.Sprintf("(%d bytes)", n) }
 
 func showAll(out *bytes.Buffer, v reflect.Value, option string) error {

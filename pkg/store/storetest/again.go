@@ -7,9 +7,9 @@ import (
 	"countersign/pkg/store"
 )
 
-// againCases: a Commit made again with its own token, because its answer was lost.
+// againCases check a Commit that is made again with the same token, because its answer was lost.
 var againCases = []contractCase{
-	{"one item committed again under its token is not written again", func(r *rig) {
+	{"one item that is committed again with its token is not written again", func(r *rig) {
 		key := r.key("a")
 		token := store.NewVersion()
 		r.again(token, nil, put(key, "1"))
@@ -22,7 +22,7 @@ var againCases = []contractCase{
 		r.want(key, next, "2")
 	}},
 
-	{"several items with a delete among them committed again are not written again", func(r *rig) {
+	{"several items, one of them deleted, that are committed again are not written again", func(r *rig) {
 		a, b, gone := r.key("a"), r.key("b"), r.key("gone")
 		version := r.mustCommit(put(b, "1"), put(gone, "1"))
 		token := store.NewVersion()
@@ -34,14 +34,14 @@ var againCases = []contractCase{
 		r.want(gone, "", "")
 	}},
 
-	{"a commit made again leaves alone what others wrote since", func(r *rig) {
+	{"a commit that is made again doesn't change what others have written since", func(r *rig) {
 		a, b, c, gone := r.key("a"), r.key("b"), r.key("c"), r.key("gone")
 		version := r.mustCommit(put(gone, "1"))
 		token := store.NewVersion()
 		writes := []store.Write{put(a, "1"), put(b, "1"), put(c, "1"), remove(gone, version)}
 		r.again(token, nil, writes...)
 
-		// One is overwritten, one is deleted, the deleted one is made anew; c alone still shows the token.
+		// One item is overwritten, and one is deleted and then made again. Only c still has the token.
 		since := r.mustCommit(over(a, token, "2"), remove(b, token), put(gone, "2"))
 		r.again(token, nil, writes...)
 		r.want(a, since, "2")
@@ -50,7 +50,7 @@ var againCases = []contractCase{
 		r.want(gone, since, "2")
 	}},
 
-	{"a commit of which all has expired conflicts when made again", func(r *rig) {
+	{"a commit whose items have all expired conflicts when it is made again", func(r *rig) {
 		a, b := r.key("a"), r.key("b")
 		version := r.mustCommit(put(a, "1"), put(b, "1"))
 		token := store.NewVersion()
@@ -68,7 +68,7 @@ var againCases = []contractCase{
 		r.again(single, store.ErrConflict, write)
 	}},
 
-	{"a commit of which nothing is left conflicts when made again", func(r *rig) {
+	{"a commit of whose items nothing is left conflicts when it is made again", func(r *rig) {
 		a, b := r.key("a"), r.key("b")
 		token := store.NewVersion()
 		writes := []store.Write{put(a, "1"), put(b, "1")}
@@ -95,7 +95,7 @@ var againCases = []contractCase{
 		r.want(key, token, "2")
 	}},
 
-	{"64 that commit the same under one token all succeed and write it once", func(r *rig) {
+	{"64 commits of the same writes with one token all succeed, and write them once", func(r *rig) {
 		a, b := r.key("a"), r.key("b")
 		version := r.mustCommit(put(a, "1"))
 		token := store.NewVersion()
@@ -110,7 +110,7 @@ var againCases = []contractCase{
 	}},
 }
 
-// again commits under a given token and wants that answer.
+// again commits with a token that is given, and checks the error that this returns.
 func (r *rig) again(token store.Version, want error, writes ...store.Write) {
 	r.Helper()
 	if err := r.store.Commit(r.Context(), token, writes...); !errors.Is(err, want) {

@@ -8,7 +8,7 @@ import (
 	"countersign/pkg/store"
 )
 
-// commitCases: what a Commit does, and when it does nothing.
+// commitCases check what a Commit does, and when it does nothing.
 var commitCases = []contractCase{
 	{"the version of an item is the token of the commit that wrote it", func(r *rig) {
 		a, b := r.key("a"), r.key("b")
@@ -51,7 +51,7 @@ var commitCases = []contractCase{
 		r.want(key, third, "3")
 	}},
 
-	{"bodies are kept byte for byte and belong to whoever has them", func(r *rig) {
+	{"bodies are kept byte for byte, and share no memory with the caller", func(r *rig) {
 		every := make([]byte, 256)
 		for i := range every {
 			every[i] = byte(i)
@@ -93,7 +93,7 @@ var commitCases = []contractCase{
 		r.wantSorts(store.Query{Partition: r.home}, "gone", "held", "stays")
 	}},
 
-	{"a commit reaches over partitions", func(r *rig) {
+	{"a commit can write in several partitions", func(r *rig) {
 		a, b := store.Key{Partition: r.home + "a", Sort: "x"}, store.Key{Partition: r.home + "b", Sort: "x"}
 		version := r.mustCommit(put(a, "1"), put(b, "2"))
 		r.want(a, version, "1")
@@ -102,22 +102,22 @@ var commitCases = []contractCase{
 		r.want(a, version, "1")
 	}},
 
-	{"of 64 that put one new item, one wins", func(r *rig) {
+	{"of 64 commits that put one new item, one succeeds", func(r *rig) {
 		r.race(func(i int) []store.Write { return []store.Write{put(r.key("a"), fmt.Sprint(i))} })
 	}},
 
-	{"of 64 that put over one version, one wins", func(r *rig) {
+	{"of 64 commits that put over one version, one succeeds", func(r *rig) {
 		version := r.mustCommit(put(r.key("a"), ""))
 		r.race(func(i int) []store.Write { return []store.Write{over(r.key("a"), version, fmt.Sprint(i))} })
 	}},
 
-	{"of 64 that put over one expired item, one wins", func(r *rig) {
+	{"of 64 commits that put over one expired item, one succeeds", func(r *rig) {
 		r.mustCommit(until(r.in(time.Second), put(r.key("a"), "")))
 		r.clock.Advance(time.Second)
 		r.race(func(i int) []store.Write { return []store.Write{put(r.key("a"), fmt.Sprint(i))} })
 	}},
 
-	{"of 64 that spend one item for another, one wins and the others leave nothing", func(r *rig) {
+	{"of 64 commits that spend one item for another, one succeeds and the others write nothing", func(r *rig) {
 		ticket := r.key("ticket")
 		version := r.mustCommit(put(ticket, ""))
 		r.race(func(i int) []store.Write {
@@ -129,7 +129,7 @@ var commitCases = []contractCase{
 		}
 	}},
 
-	{"64 that count one item up by reading and putting lose nothing", func(r *rig) {
+	{"64 that read and put one number lose none of what they add", func(r *rig) {
 		key, turns := r.key("a"), 3
 		errs := together(64, func(int) error {
 			for done := 0; done < turns; {
@@ -156,8 +156,8 @@ var commitCases = []contractCase{
 	}},
 }
 
-// race has 64 commit at once, all of them writing item "a" among other things, and wants one to win and the item to be
-// the winner's.
+// race makes 64 commits at the same time, all of which write the item "a". One of them must succeed, and the item must be as that
+// one wrote it.
 func (r *rig) race(writes func(i int) []store.Write) {
 	r.Helper()
 	tokens := make([]store.Version, 64)

@@ -9,7 +9,7 @@ import (
 	"countersign/pkg/store"
 )
 
-// countCases: a number that many add to and nobody brings over its cap.
+// countCases check a number to which many add, and which never becomes greater than its cap.
 var countCases = []contractCase{
 	{"a count adds up to its cap and no further", func(r *rig) {
 		key, end := r.key("n"), r.in(time.Hour)
@@ -63,18 +63,18 @@ var countCases = []contractCase{
 		r.wantCount(key, 0, 5, start.Add(time.Second), 1, nil)
 	}},
 
-	{"of 64 that count to a cap of 20, 20 succeed", func(r *rig) {
+	{"of 64 counts to a cap of 20, 20 succeed", func(r *rig) {
 		r.countTogether(r.key("n"))
 	}},
 
-	{"of 64 that count from an expired number to a cap of 20, 20 succeed", func(r *rig) {
+	{"of 64 counts from an expired number to a cap of 20, 20 succeed", func(r *rig) {
 		r.wantCount(r.key("n"), 20, 20, r.in(time.Second), 20, nil)
 		r.clock.Advance(time.Second)
 		r.countTogether(r.key("n"))
 	}},
 }
 
-// wantCount does a Count and wants that number and answer.
+// wantCount makes a Count, and checks the number and the error that it returns.
 func (r *rig) wantCount(key store.Key, n, cap int64, expires time.Time, want int64, wantErr error) {
 	r.Helper()
 	got, err := r.store.Count(r.Context(), key, n, cap, expires)
@@ -83,7 +83,8 @@ func (r *rig) wantCount(key store.Key, n, cap int64, expires time.Time, want int
 	}
 }
 
-// countTogether has 64 add one to a number with a cap of 20, and wants the 20 that succeed to see 1 to 20.
+// countTogether makes 64 calls at the same time, which add 1 to a number with a cap of 20. Those that succeed must be 20, and they
+// must return 1 to 20.
 func (r *rig) countTogether(key store.Key) {
 	r.Helper()
 	type answer struct {

@@ -6,12 +6,12 @@ import (
 	"countersign/pkg/store"
 )
 
-// expiryCases: expired is absent, whatever the backend still holds.
+// expiryCases check that an expired item is absent, also if the backend still has it.
 var expiryCases = []contractCase{
 	{"an item is there until the clock reaches its second", func(r *rig) {
 		for _, c := range []struct {
 			name    string
-			expires time.Duration // from a whole second
+			expires time.Duration // after a whole second
 			gone    time.Duration
 		}{
 			{"whole", 10 * time.Second, 10 * time.Second},
@@ -49,14 +49,14 @@ var expiryCases = []contractCase{
 		}
 	}},
 
-	{"an item written when it was already expired is absent", func(r *rig) {
+	{"an item that had expired when it was written is absent", func(r *rig) {
 		r.mustCommit(until(r.in(-time.Minute), put(r.key("a"), "1")), until(r.in(0), put(r.key("b"), "1")))
 		r.want(r.key("a"), "", "")
 		r.want(r.key("b"), "", "")
 		r.wantSorts(store.Query{Partition: r.home})
 	}},
 
-	{"an overwrite brings its own expiry, or none", func(r *rig) {
+	{"an item that is overwritten gets the new expiry, or none", func(r *rig) {
 		a, b := r.key("a"), r.key("b")
 		version := r.mustCommit(until(r.in(time.Second), put(a, "1")), until(r.in(time.Second), put(b, "1")))
 		later := r.mustCommit(over(a, version, "2"), until(r.in(3*time.Second), over(b, version, "2")))
@@ -94,7 +94,7 @@ var expiryCases = []contractCase{
 		r.want(key, anew, "2")
 	}},
 
-	{"an item expired and made anew is not at its old version", func(r *rig) {
+	{"an item that expired and was made again doesn't have its old version", func(r *rig) {
 		key := r.key("a")
 		old := r.mustCommit(until(r.in(time.Second), put(key, "same")))
 		r.clock.Advance(time.Second)
@@ -107,7 +107,7 @@ var expiryCases = []contractCase{
 		r.want(key, anew, "same")
 	}},
 
-	{"a commit made again over what expired meanwhile doesn't bring back what was spent", func(r *rig) {
+	{"a commit that is made again over an item that has expired since doesn't bring back what was spent", func(r *rig) {
 		ticket, grant := r.key("ticket"), r.key("grant")
 		version := r.mustCommit(put(ticket, ""))
 		token := store.NewVersion()

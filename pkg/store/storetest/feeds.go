@@ -13,7 +13,7 @@ import (
 	"countersign/pkg/store"
 )
 
-// feedCases: what was committed with events is handed on.
+// feedCases check that the events of commits are handed on.
 var feedCases = []contractCase{
 	{"events are handed on with the key and version of their put", func(r *rig) {
 		a, b := r.key("a"), r.key("b")
@@ -57,7 +57,7 @@ var feedCases = []contractCase{
 		}
 	}},
 
-	{"what was answered nil to doesn't come again, and what was refused does", func(r *rig) {
+	{"records that were taken don't come again, and records that were refused do", func(r *rig) {
 		key, version := r.key("a"), store.Version("")
 		var want []store.Record
 		for i := range 6 {
@@ -115,7 +115,7 @@ var feedCases = []contractCase{
 		r.wantRecords(r.deliver(10), told(short, version, "one"), told(gone, version, "two"))
 	}},
 
-	{"what waits to be handed on can be looked at, where the backend lets one look", func(r *rig) {
+	{"what waits to be handed on can be looked at, if the backend allows that", func(r *rig) {
 		holder, ok := r.store.(store.Holder)
 		if !ok {
 			return
@@ -140,7 +140,7 @@ var feedCases = []contractCase{
 		}
 	}},
 
-	{"who receives events may commit, and those events come too", func(r *rig) {
+	{"a receiver of events may commit, and the events of that commit come too", func(r *rig) {
 		version := r.mustCommit(telling("one", put(r.key("a"), "")))
 		next := store.NewVersion()
 		var got []store.Record
@@ -164,7 +164,7 @@ var feedCases = []contractCase{
 			want = append(want, told(key, r.mustCommit(telling("e", put(key, ""))), "e"))
 		}
 		var inside atomic.Int32
-		var got []store.Record // with no lock of its own, so that the race detector looks on too
+		var got []store.Record // without a lock, so that the race detector finds deliveries that overlap
 		errs := together(8, func(int) error {
 			return r.feed.Deliver(r.Context(), 1, func(_ context.Context, records []store.Record) error {
 				if inside.Add(1) != 1 {
@@ -185,7 +185,7 @@ var feedCases = []contractCase{
 	}},
 }
 
-// told is the record of a put with events.
+// told returns the record of a put with events.
 func told(key store.Key, version store.Version, events string) store.Record {
 	return store.Record{Key: key, Version: version, Events: []byte(events)}
 }
@@ -194,7 +194,8 @@ func same(a, b store.Record) bool {
 	return a.Key == b.Key && a.Version == b.Version && bytes.Equal(a.Events, b.Events)
 }
 
-// wantRecords checks that got holds each of want at least once, nothing else, and those of one key in the order of want.
+// wantRecords checks that got has each of the records in want at least once and no others, and that those of one key are in the
+// order of want.
 func (r *rig) wantRecords(got []store.Record, want ...store.Record) {
 	r.Helper()
 	byKey := func(records []store.Record) map[store.Key][]store.Record {

@@ -9,9 +9,9 @@ import (
 	"countersign/pkg/store"
 )
 
-// getCases: what a Get of several keys answers.
+// getCases check what a Get of several keys returns.
 var getCases = []contractCase{
-	{"a get of several keys answers in the order of the keys, absent items in their place", func(r *rig) {
+	{"a get of several keys returns the items in the order of the keys, absent ones too", func(r *rig) {
 		one := r.mustCommit(put(r.key("a"), "1"), put(r.key("c"), "3"))
 		other := store.Key{Partition: r.home + "other", Sort: "a"}
 		two := r.mustCommit(put(other, "2"))
@@ -54,7 +54,7 @@ var getCases = []contractCase{
 		}
 	}},
 
-	{"100 keys fit in a get, of the largest items too, and 101 don't", func(r *rig) {
+	{"a get takes 100 keys, also of the largest items, and doesn't take 101", func(r *rig) {
 		var keys []store.Key
 		for i := range store.MaxKeys + 1 {
 			keys = append(keys, r.key(fmt.Sprintf("%03d", i)))
@@ -74,7 +74,7 @@ var getCases = []contractCase{
 		r.wantNoGet("101 keys", keys...)
 	}},
 
-	{"a get needs a key, each once, and every one of them good", func(r *rig) {
+	{"a get needs at least one key, and keys that are different and valid", func(r *rig) {
 		a, b := r.key("a"), r.key("b")
 		r.mustCommit(put(a, ""), put(b, ""))
 		r.wantNoGet("no keys")
@@ -84,7 +84,7 @@ var getCases = []contractCase{
 	}},
 }
 
-// gets reads items with one call.
+// gets reads several items with one call.
 func (r *rig) gets(keys ...store.Key) []store.Item {
 	r.Helper()
 	items, err := r.store.Get(r.Context(), keys...)
@@ -102,7 +102,7 @@ func (r *rig) gets(keys ...store.Key) []store.Item {
 	return items
 }
 
-// wantNoGet has a Get refused as breaking the contract.
+// wantNoGet checks that a Get is refused because it breaks the contract.
 func (r *rig) wantNoGet(what string, keys ...store.Key) {
 	r.Helper()
 	if items, err := r.store.Get(r.Context(), keys...); !errors.Is(err, store.ErrInvalid) || items != nil {

@@ -9,7 +9,7 @@ import (
 	"countersign/pkg/store"
 )
 
-// limitCases: what is refused, and what is just not.
+// limitCases check what is refused, and what is still accepted.
 var limitCases = []contractCase{
 	{"25 writes fit in a commit and 26 don't", func(r *rig) {
 		var writes []store.Write
@@ -40,7 +40,7 @@ var limitCases = []contractCase{
 		}
 	}},
 
-	{"an item holds 64 KB of body and events and no more", func(r *rig) {
+	{"an item can have 64 KB of body and events, and no more", func(r *rig) {
 		a, b := r.key("a"), r.key("b")
 		r.wantCommit(store.ErrInvalid, "a body of 64 KB and a byte", put(a, filled(store.MaxItem+1)))
 		r.wantCommit(store.ErrInvalid, "with events 64 KB and a byte", telling(filled(store.MaxItem/2), put(a, filled(store.MaxItem/2+1))))
@@ -52,7 +52,7 @@ var limitCases = []contractCase{
 	}},
 
 	{"a key's parts are 1 to 512 bytes of UTF-8", func(r *rig) {
-		long := strings.Repeat("é", store.MaxPartition) // twice as many bytes
+		long := strings.Repeat("é", store.MaxPartition) // it has twice as many bytes
 		longest := store.Key{Partition: r.home + long[:(store.MaxPartition-len(r.home))&^1], Sort: long[:store.MaxSort]}
 		longest.Partition += strings.Repeat("x", store.MaxPartition-len(longest.Partition))
 		version := r.mustCommit(put(longest, "1"))
@@ -123,7 +123,7 @@ var limitCases = []contractCase{
 		r.wantSorts(store.Query{Partition: r.home, Prefix: long[1:], After: long[1:], Limit: store.MaxLimit, Reverse: true})
 	}},
 
-	{"a count is of no negative number and has an end", func(r *rig) {
+	{"a count needs a number and a cap that are not negative, and an expiry", func(r *rig) {
 		key, end := r.key("n"), r.in(time.Hour)
 		r.wantCount(key, -1, 5, end, 0, store.ErrInvalid)
 		r.wantCount(key, 1, -1, end, 0, store.ErrInvalid)

@@ -7,15 +7,15 @@ import (
 	"countersign/pkg/store"
 )
 
-// A Meter is a store.Store around another that counts what is read from it.
+// A Meter is a store.Store with another one inside. It counts what is read from that one.
 type Meter struct {
 	store.Store
-	Bytes   atomic.Int64 // of keys, versions and bodies
+	Bytes   atomic.Int64 // the bytes of keys, versions and bodies
 	Items   atomic.Int64
 	Queries atomic.Int64
 }
 
-// Reset forgets what was read so far.
+// Reset sets all counts to 0.
 func (m *Meter) Reset() {
 	m.Bytes.Store(0)
 	m.Items.Store(0)

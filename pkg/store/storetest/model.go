@@ -12,12 +12,12 @@ import (
 	"countersign/pkg/store"
 )
 
-// A Model is the contract of package store in its simplest form, in memory: a backend differs from it in nothing but
-// durability and speed. It implements store.Store and store.Feed, and holds what expired until it is written over.
+// A Model is the contract of package store in its simplest form, in memory. A backend differs from it only in durability and speed.
+// It implements store.Store and store.Feed. It keeps expired items until they are overwritten.
 type Model struct {
 	now func() time.Time
 
-	delivering sync.Mutex // held through a Deliver
+	delivering sync.Mutex // locked while Deliver runs
 
 	mu     sync.Mutex
 	items  map[store.Key]held
@@ -25,28 +25,28 @@ type Model struct {
 	outbox []store.Record
 }
 
-// held is an item as it was written. Its body is never written to again.
+// held is an item as it was written. Its body never changes.
 type held struct {
 	version store.Version
-	expiry  int64 // Unix second, 0: never
+	expiry  int64 // the Unix second; 0: it never expires
 	body    string
 }
 
 type count struct{ number, expiry int64 }
 
-// NewModel is an empty store that tells the time by now.
+// NewModel returns an empty store, which takes the time from now.
 func NewModel(now func() time.Time) *Model {
 	return &Model{now: now, items: map[store.Key]held{}, counts: map[store.Key]count{}}
 }
 
-// Clone is a store of its own that holds what m holds, and tells the time by now.
+// Clone returns another store that has what m has now. It takes the time from now.
 func (m *Model) Clone(now func() time.Time) *Model {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return &Model{now: now, items: maps.Clone(m.items), counts: maps.Clone(m.counts), outbox: slices.Clone(m.outbox)}
 }
 
-// Items is all there is, without what has expired and without counts, in order of partition and sort.
+// Items returns all items that have not expired, in the order of partition and sort. Counts are not items.
 func (m *Model) Items() []store.Item {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -65,7 +65,7 @@ func (m *Model) Items() []store.Item {
 	return items
 }
 
-// item is what a read sees under key. m.mu is held.
+// item returns what a read sees under key. The caller has locked m.mu.
 func (m *Model) item(key store.Key) store.Item {
 	h, ok := m.items[key]
 	if !ok || store.Expired(h.expiry, m.now()) {

@@ -9,7 +9,7 @@ import (
 	"countersign/pkg/store"
 )
 
-// queryCases: what a Query finds, in which order, over pages.
+// queryCases check what a Query finds, in which order, and over several pages.
 var queryCases = []contractCase{
 	{"a query goes both ways through prefixes, starts and pages", func(r *rig) {
 		var sorts []string
@@ -43,7 +43,7 @@ var queryCases = []contractCase{
 					if reverse {
 						slices.Reverse(want)
 					}
-					// Small pages only from some starts: over a network each page is a round trip.
+					// Small pages are tried only from some starts, because over a network each page is a round trip.
 					limits := []int{0}
 					if after == "" || after == "b#1" || after == "b!" {
 						limits = []int{0, 1, 2, 7, store.MaxLimit}
@@ -56,7 +56,7 @@ var queryCases = []contractCase{
 		}
 	}},
 
-	{"a query brings what a get brings", func(r *rig) {
+	{"a query returns the same items as a get", func(r *rig) {
 		version := r.mustCommit(until(r.in(time.Minute), put(r.key("a"), "1")), put(r.key("b"), ""))
 		for _, item := range r.all(store.Query{Partition: r.home}) {
 			got := r.get(item.Key)
@@ -87,7 +87,7 @@ var queryCases = []contractCase{
 		r.wantSorts(store.Query{Partition: r.home, Reverse: true, Prefix: "a", After: "b", Limit: 3})
 	}},
 
-	{"a partition of large items comes whole", func(r *rig) {
+	{"a query returns all of a partition of large items", func(r *rig) {
 		var want []string
 		for i := range 40 {
 			sort := fmt.Sprintf("%02d", i)
@@ -99,7 +99,7 @@ var queryCases = []contractCase{
 		r.wantSorts(store.Query{Partition: r.home, Reverse: true}, want...)
 	}},
 
-	{"keys that look alike don't run into each other", func(r *rig) {
+	{"keys that look alike are not confused", func(r *rig) {
 		parts := []string{"a", "aa", "a#", "a#b", "#", "##", "a\x00", "a\x00a", "\x00", "\x00\x00", "\x01", "b", "é", "e\u0301", "日本", "😀", "\uffff", "\x7f",
 			strings.Repeat("a", 200), strings.Repeat("a", 201)}
 		versions := map[store.Key]store.Version{}

@@ -1,11 +1,11 @@
-// Package storetest holds what proves a store: Run, the contract of package store as a test that every backend passes;
-// Clock, a clock that moves only when told to; and Model, the contract in its simplest possible form, in memory.
+// Package storetest has what tests of stores need. Run is the contract of package store as a test, which every backend must pass.
+// Clock is a clock that moves only when a test moves it. Model is the contract in its simplest form, in memory.
 //
-// What Run checks is the contract and nothing beyond it, so a backend may be slow, page as it likes and hand the same
-// record on twice, but it may not differ in what it decides. Run keeps to partitions of its own, with random names, so
-// it can be run over a table that others use.
+// Run checks the contract and nothing else. So a backend may be slow, may return pages of any size and may hand on a record twice,
+// but it must not decide otherwise than the contract says. Run uses partitions of its own with random names, so it can run on a
+// table that others use at the same time.
 //
-// It refuses to sleep, and to look behind the interface.
+// It doesn't sleep, and it uses a backend only by its interface.
 package storetest
 
 import (
@@ -21,14 +21,14 @@ import (
 	"countersign/pkg/store"
 )
 
-// Run checks that what open gives keeps the contract of package store. It calls open once for each of its subtests; all
-// of the stores may share one table. open must see to it that the store is closed when the test ends (t.Cleanup), and
-// must have it and its feed tell the time by now.
+// Run checks that the stores which open returns keep the contract of package store. It calls open once for each of its subtests. All
+// of these stores may share one table. open must make sure, with t.Cleanup, that the store is closed when its test ends. The store
+// and its feed must take the time from now.
 func Run(t *testing.T, open func(t testing.TB, now func() time.Time) (store.Store, store.Feed)) {
 	for _, cases := range [][]contractCase{commitCases, againCases, getCases, expiryCases, queryCases, countCases, limitCases, feedCases} {
 		for _, c := range cases {
 			t.Run(c.name, func(t *testing.T) {
-				// A real day, because a table may have a TTL of its own that deletes what expired long ago.
+				// It is today, because a table may have a TTL, which would delete what expired long ago.
 				clock := NewClock(time.Now().Truncate(time.Second))
 				s, feed := open(t, clock.Now)
 				c.check(&rig{T: t, store: s, feed: feed, clock: clock, home: "storetest-" + string(store.NewVersion())})
@@ -37,34 +37,34 @@ func Run(t *testing.T, open func(t testing.TB, now func() time.Time) (store.Stor
 	}
 }
 
-// A contractCase is one sentence of the contract and how it is checked.
+// A contractCase is one sentence of the contract, with a check of it.
 type contractCase struct {
 	name  string
 	check func(*rig)
 }
 
-// A rig is one subtest's store, clock and private part of the table.
+// A rig has the store and the clock of one subtest, and the part of the table that only this test uses.
 type rig struct {
 	*testing.T
 	store store.Store
 	feed  store.Feed
 	clock *Clock
-	home  string // the partition of this test, and the beginning of any other it makes
+	home  string // the partition of this test; the names of its other partitions begin with it
 }
 
-// key is the key of this test's partition with that sort.
+// key returns the key with this sort in the partition of the test.
 func (r *rig) key(sort string) store.Key { return store.Key{Partition: r.home, Sort: sort} }
 
-// in is the expiry d from now.
+// in returns the time that comes d after now.
 func (r *rig) in(d time.Duration) time.Time { return r.clock.Now().Add(d) }
 
-// commit does a Commit with a new token and answers the token.
+// commit makes a Commit with a new token, and returns the token.
 func (r *rig) commit(writes ...store.Write) (store.Version, error) {
 	token := store.NewVersion()
 	return token, r.store.Commit(r.Context(), token, writes...)
 }
 
-// mustCommit does a Commit with a new token that must succeed.
+// mustCommit is commit for a Commit that must succeed.
 func (r *rig) mustCommit(writes ...store.Write) store.Version {
 	r.Helper()
 	token, err := r.commit(writes...)
@@ -74,7 +74,7 @@ func (r *rig) mustCommit(writes ...store.Write) store.Version {
 	return token
 }
 
-// wantCommit does a Commit with a new token that must answer want.
+// wantCommit makes a Commit with a new token, which must return the error want.
 func (r *rig) wantCommit(want error, what string, writes ...store.Write) {
 	r.Helper()
 	if _, err := r.commit(writes...); !errors.Is(err, want) {
@@ -95,7 +95,7 @@ func (r *rig) get(key store.Key) store.Item {
 	return item
 }
 
-// want checks what is under key: version is zero for an absent item.
+// want checks the item under key. A zero version means that the item must be absent.
 func (r *rig) want(key store.Key, version store.Version, body string) {
 	r.Helper()
 	item := r.get(key)
@@ -110,7 +110,7 @@ func (r *rig) want(key store.Key, version store.Version, body string) {
 	}
 }
 
-// all follows the pages of q to their end.
+// all returns the items of all pages of q.
 func (r *rig) all(q store.Query) []store.Item {
 	r.Helper()
 	limit := q.Limit
@@ -141,7 +141,7 @@ func (r *rig) all(q store.Query) []store.Item {
 	}
 }
 
-// sorts is what Query finds, through all pages.
+// sorts returns the sorts of the items in all pages of q.
 func (r *rig) sorts(q store.Query) []string {
 	r.Helper()
 	sorts := []string{}
@@ -157,7 +157,7 @@ func (r *rig) sorts(q store.Query) []string {
 	return sorts
 }
 
-// wantSorts checks what Query finds, through all pages.
+// wantSorts checks the sorts of the items in all pages of q.
 func (r *rig) wantSorts(q store.Query, want ...string) {
 	r.Helper()
 	if got := r.sorts(q); !slices.Equal(got, want) {
@@ -165,14 +165,14 @@ func (r *rig) wantSorts(q store.Query, want ...string) {
 	}
 }
 
-// mine keeps the records of this test, for a table may bring those of others.
+// mine returns those of the records that are of this test. The feed of a table also brings the records of others.
 func (r *rig) mine(records []store.Record) []store.Record {
 	return slices.DeleteFunc(slices.Clone(records), func(record store.Record) bool {
 		return !strings.HasPrefix(record.Key.Partition, r.home)
 	})
 }
 
-// deliver has the feed hand on all that waits, and answers those records of this test.
+// deliver lets the feed hand on all records that wait, and returns those of this test.
 func (r *rig) deliver(limit int) []store.Record {
 	r.Helper()
 	var got []store.Record
@@ -189,7 +189,7 @@ func (r *rig) deliver(limit int) []store.Record {
 	return got
 }
 
-// together runs fn in n goroutines that start at once, and answers what each returned.
+// together calls fn in n goroutines that start at the same time, and returns their results.
 func together[T any](n int, fn func(i int) T) []T {
 	var done sync.WaitGroup
 	start, got := make(chan struct{}), make([]T, n)
@@ -204,32 +204,32 @@ func together[T any](n int, fn func(i int) T) []T {
 	return got
 }
 
-// put is a Put that expects absence.
+// put returns a Put which expects that the item is absent.
 func put(key store.Key, body string) store.Write {
 	return store.Write{Key: key, Body: []byte(body)}
 }
 
-// over is a Put over a version.
+// over returns a Put that expects a version.
 func over(key store.Key, version store.Version, body string) store.Write {
 	return store.Write{Key: key, Expect: version, Body: []byte(body)}
 }
 
-// remove is a Delete of a version.
+// remove returns a Delete that expects a version.
 func remove(key store.Key, version store.Version) store.Write {
 	return store.Write{Key: key, Expect: version, Delete: true}
 }
 
-// until is write with an expiry.
+// until returns the write with an expiry.
 func until(expires time.Time, write store.Write) store.Write {
 	write.Expires = expires
 	return write
 }
 
-// telling is write with events.
+// telling returns the write with events.
 func telling(events string, write store.Write) store.Write {
 	write.Events = []byte(events)
 	return write
 }
 
-// filled is a body of n bytes.
+// filled returns a body of n bytes.
 func filled(n int) string { return string(bytes.Repeat([]byte{'x'}, n)) }

@@ -1,14 +1,15 @@
-// Package stream hands on a table's events by polling its stream, where no Lambda trigger does it: on DynamoDB Local.
+// Package stream hands on the events of a table by polling its stream. It is for DynamoDB Local, where no trigger of Lambda does
+// that.
 //
-// The invariants: a shard is read only after its parent has been read to its end, so the records of one key come in the
-// order of their Commits; and a position moves only when the records before it have been taken, so none is lost while
-// the process lives. Positions are kept in memory: a new Poller begins at the stream's oldest record again.
+// It keeps two invariants. A shard is read only after its parent has been read to the end, so the records of one key come in the
+// order of their Commits. And a position moves only when the records before it have been taken, so none is lost while the process
+// runs. Positions are kept in memory: a new Poller begins again at the oldest record of the stream.
 //
-// What it rests on: DynamoDB Local writes an item and its stream record in one step, so a shard that answers with no
-// records holds none that was committed before the question. DynamoDB itself gives no such promise, and there Deliver
-// may return while records are still on their way; they come with a later call.
+// DynamoDB Local writes an item and its record in the stream in one step. So if a shard answers with no records, it has none that
+// was committed before the request. DynamoDB doesn't promise that. There, Deliver may return although records are still to come;
+// a later call hands them on.
 //
-// What it refuses to do: hand on removals, and records that carry no events.
+// It doesn't hand on removals, or records without events.
 package stream
 
 import (
@@ -25,7 +26,7 @@ import (
 	"countersign/pkg/store/dynamo"
 )
 
-// Options say which stream to read.
+// Options say which stream is read.
 type Options struct {
 	// Client sends the requests.
 	Client *dynamodbstreams.Client
@@ -37,27 +38,27 @@ type Options struct {
 type Poller struct {
 	client *dynamodbstreams.Client
 	table  string
-	turn   chan struct{} // holds one value while Deliver runs
+	turn   chan struct{} // has one value while Deliver runs
 
 	arn    string
-	shards map[string]*shard // by id; those that the stream still lists
+	shards map[string]*shard // the shards that the stream still lists, by their ids
 }
 
-// A shard is how far one shard has been read.
+// A shard says how far one shard of the stream has been read.
 type shard struct {
-	last string // sequence number of the last record taken; empty: none yet
-	done bool   // closed, and read to its end
+	last string // the sequence number of the last record that was taken; empty if there is none yet
+	done bool   // it is closed, and has been read to its end
 }
 
 var _ store.Feed = (*Poller)(nil)
 
-// New returns the feed that o describes. It sends nothing.
+// New returns the feed that o describes. It sends no request.
 func New(o Options) *Poller {
 	return &Poller{client: o.Client, table: o.Table, turn: make(chan struct{}, 1), shards: make(map[string]*shard)}
 }
 
-// LocalClient makes a client of the streams of the DynamoDB Local at endpoint, a URL. Its credentials are made up. Each
-// request is tried three times at most. options change its settings.
+// LocalClient makes a client for the streams of the DynamoDB Local at endpoint, which is a URL. The credentials are made up. The
+// client tries each request three times at most. The options can change its settings.
 func LocalClient(endpoint string, options ...func(*dynamodbstreams.Options)) *dynamodbstreams.Client {
 	return dynamodbstreams.New(dynamodbstreams.Options{
 		BaseEndpoint:     aws.String(endpoint),
@@ -69,8 +70,8 @@ func LocalClient(endpoint string, options ...func(*dynamodbstreams.Options)) *dy
 	}, options...)
 }
 
-// Deliver reads every shard until it has no more records, and goes on with the children of those that ended. It answers
-// ErrInvalid to a limit under 1.
+// Deliver reads every shard until the shard has no more records, and goes on with the children of shards that have ended. It
+// returns ErrInvalid if the limit is less than 1.
 func (p *Poller) Deliver(ctx context.Context, limit int, fn func(context.Context, []store.Record) error) error {
 	if limit < 1 {
 		return fmt.Errorf("%w: delivery of %d records at most", store.ErrInvalid, limit)
@@ -102,7 +103,7 @@ func (p *Poller) Deliver(ctx context.Context, limit int, fn func(context.Context
 	return nil
 }
 
-// list asks for the stream's shards and brings p.shards in line with them.
+// list asks for the shards of the stream, and updates p.shards.
 func (p *Poller) list(ctx context.Context) ([]types.Shard, error) {
 	if p.arn == "" {
 		out, err := p.client.ListStreams(ctx, &dynamodbstreams.ListStreamsInput{TableName: aws.String(p.table)})
@@ -138,7 +139,7 @@ func (p *Poller) list(ctx context.Context) ([]types.Shard, error) {
 	return listed, nil
 }
 
-// drain hands on what a shard holds, from its position on, until it has no more.
+// drain hands on the records of a shard from its position on, until there are no more.
 func (p *Poller) drain(
 	ctx context.Context, id string, s *shard, limit int, fn func(context.Context, []store.Record) error,
 ) error {
@@ -171,8 +172,8 @@ func (p *Poller) drain(
 	return nil
 }
 
-// handOn passes those of the records that carry events to fn, limit at a time, and moves the position past each batch
-// that fn took.
+// handOn calls fn with those of the records that have events, at most limit at a time. It moves the position behind each batch that
+// fn has taken.
 func (s *shard) handOn(
 	ctx context.Context, records []types.Record, limit int, fn func(context.Context, []store.Record) error,
 ) error {

@@ -22,7 +22,7 @@ import (
 	"countersign/pkg/store/dynamo/stream"
 )
 
-// open gives a store on a new table, and makes feeds on its stream.
+// open returns a store on a new table, and a function that makes feeds on the stream of the table.
 func open(t *testing.T, endpoint string) (s store.Store, feed func(...func(*dynamodbstreams.Options)) *stream.Poller) {
 	t.Helper()
 	client := dynamo.LocalClient(endpoint)
@@ -31,7 +31,7 @@ func open(t *testing.T, endpoint string) (s store.Store, feed func(...func(*dyna
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx := context.WithoutCancel(t.Context()) // which is cancelled by now
+		ctx := context.WithoutCancel(t.Context()) // because the context of the test has ended by then
 		if _, err := client.DeleteTable(ctx, &dynamodb.DeleteTableInput{TableName: &name}); err != nil {
 			t.Error(err)
 		}
@@ -90,14 +90,14 @@ func TestANewPollerBeginsAtTheOldestRecord(t *testing.T) {
 	}
 }
 
-// This is what the package's soundness rests on: it fails if DynamoDB Local answers a write before its record can be read,
-// or skips one that was committed by a neighbour meanwhile.
+// The package relies on this. The test fails if DynamoDB Local answers a write before its record can be read, or if a record is left
+// out that another writer has committed at the same time.
 func TestWhatWasCommittedBeforeDeliverBeganIsDeliveredByIt(t *testing.T) {
 	s, feed := open(t, dynamolocaltest.Endpoint(t))
 	f := feed()
 	const writers, turns = 4, 50
 	var wg sync.WaitGroup
-	var mu sync.Mutex // held through Deliver and what looks at seen
+	var mu sync.Mutex // locked while Deliver runs and seen is used
 	seen := make(map[string]int)
 	for w := range writers {
 		wg.Go(func() {
@@ -131,7 +131,7 @@ func TestWhatWasCommittedBeforeDeliverBeganIsDeliveredByIt(t *testing.T) {
 
 func TestMoreRecordsThanOneRequestBringsAreDeliveredAtOnce(t *testing.T) {
 	s, feed := open(t, dynamolocaltest.Endpoint(t))
-	const commits = 44 // of 25 items: more than the 1000 records of one GetRecords
+	const commits = 44 // of 25 items each, which is more than the 1000 records of one GetRecords
 	for i := range commits {
 		var writes []store.Write
 		for j := range store.MaxWrites {
@@ -215,14 +215,14 @@ func TestAShardIsReadAfterItsParent(t *testing.T) {
 	if got := fmt.Sprint(deliver(t, feed())); got != fmt.Sprint(want) {
 		t.Errorf("from the start: got %v, want %v", got, want)
 	}
-	// DynamoDB promises no order of the shards in its list.
+	// DynamoDB promises no order for its list of shards.
 	youngestFirst := feed(func(o *dynamodbstreams.Options) { o.HTTPClient = &http.Client{Transport: reversing{}} })
 	if got := fmt.Sprint(deliver(t, youngestFirst)); got != fmt.Sprint(want) {
 		t.Errorf("from the start, listed youngest first: got %v, want %v", got, want)
 	}
 }
 
-// reversing is a transport to the real DynamoDB Local that turns its list of shards around.
+// reversing is a transport to DynamoDB Local. It reverses the list of shards.
 type reversing struct{}
 
 func (reversing) RoundTrip(req *http.Request) (*http.Response, error) {
