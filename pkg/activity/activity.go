@@ -1,33 +1,39 @@
-// Package activity keeps what happened in each org, so that it can be read later and can't be changed unnoticed.
+// Package activity keeps what happened in each org, so that it can be read later, and so that it is noticed if somebody has
+// changed it.
 //
 // # Days, shards and pages
 //
-// The activity of an org is a chain of pages for each day of events; on the busy days of a big org there are several
-// chains, its shards. A page is what one batch brought for that org, day and shard. Its number is the next one of its
-// shard, and it is put only where no page is. So two publishers that file at the same time never write the same number,
-// and no item counts the pages. Each page carries the hash of the page before it, and the first page of a shard the hash
-// of its day. The hash of a page covers a salted digest of each entry as it is stored.
+// The activity of an org has a chain of pages for each day of events. On busy days of a big org there are several chains, which
+// are called shards. A page has the events that one batch brought for its org, day and shard. Its number is the next one of its
+// shard, and a page is put only if there is no page with that number. So two publishers that file at the same time never write
+// the same page, and no item has to count the pages. Each page has the hash of the page before it, and the first page of a shard
+// has the hash of its day. The hash of a page covers a salted digest of each entry as it is stored.
 //
-// A day is opened by the commit that files its first page. What the day says then decides for all publishers, and stays:
-// how many shards it has, by how many events there were on the latest earlier day, and the last page that each shard of
-// that day had. So a page, a shard or a day that was removed, and a number of shards that was changed, can be noticed by
-// what was filed later (see Check). Which shard an event is in depends on its user alone, so that a user's events of a day
-// are all in one; events about no user are in the first.
+// A day is opened by the commit that files its first page. What the day says then holds for all publishers, and doesn't change:
+// the number of its shards, which depends on how many events there were on the latest day before it, and the last page that each
+// shard of that day had. So if a page, a shard or a day was removed, or if a number of shards was changed, what was filed later
+// shows it (see Check). In which shard an event is depends only on its user. So all events of a user on one day are in one shard.
+// Events about no user are in the first shard.
 //
-// All of a day is kept until the same moment, whenever it was filed. So a day is there completely or not at all, and a
-// link to something missing is an error exactly while the retention of its day lasts.
+// All items of a day are kept until the same moment, whenever they were filed. So a day is there as a whole or not at all. If
+// something is missing to which there is a link, that is an error as long as its day is kept.
 //
 // A batch that is handed on twice is filed twice. An event keeps its id, and readers show it once.
 //
 // # What is said of a user
 //
-// What an entry says of its user is encrypted under a key that only the user's record holds (see Key). Erasing the user
-// deletes that key, and nobody can read this part of any page any more. No page has to be found or written again, and the
-// chain still verifies. Filing an event needs no secret of the deployment.
+// What an entry says of its user is encrypted with a key that is only in the user's record (see Key). If the user is erased, the
+// key is deleted, and then nobody can read this part of any page. No page has to be found or written again, and the chain still
+// verifies. To file an event, no secret of the deployment is needed.
+//
+// # Before events are filed
+//
+// The domain stores the events of a commit with that commit. Encode and Decode say in which form: the same short form that
+// entries have.
 //
 // # What this package doesn't know
 //
-// It doesn't know which types of event there are, who may read them, or where a user's key is: the caller says that.
+// It doesn't know which types of event there are, who may read them, or where the key of a user is. Its caller says that.
 package activity
 
 import (
@@ -37,37 +43,38 @@ import (
 	"countersign/pkg/store"
 )
 
-// A Log is the activity of all orgs in one store. Its methods may be called from many goroutines.
+// A Log is the activity of all orgs in one store. Its methods may be called from many goroutines at the same time.
 type Log struct {
 	Store store.Store
 	Now   func() time.Time
 
-	// Commit calls plan and commits the writes that it returns. When it loses a race it calls plan again, so that plan
-	// reads and decides again. The time that it gives to plan is the moment at which it decides.
+	// Commit calls plan, and commits the writes that plan returns. If the commit loses a race, it calls plan again, so that plan
+	// reads and decides again. The time that plan gets is the moment at which it decides.
 	Commit func(ctx context.Context, plan func(now time.Time) ([]store.Write, error)) error
 
-	// Users reads users, by their routes, from a store. A user who is not in the result doesn't exist. It reads at most
-	// UserBytes for each. Listing needs it, filing and checking don't.
+	// Users reads the users of these routes from a store. It reads at most UserBytes for each of them. Users who don't exist are
+	// not in the result. Only List needs it.
 	Users func(ctx context.Context, from store.Store, routes []Route) (map[Route]User, error)
 
-	// PerShard is for how many events of a day there is one shard; 0: 4 million.
+	// PerShard says for how many events of a day there is one shard. 0 means 4 million.
 	PerShard int
 }
 
-// UserBytes is the most that Log.Users may read from the store for one user.
+// UserBytes is how many bytes Log.Users may read from the store at most for one user.
 const UserBytes = 16 << 10
 
-// A Route stands for an org (16 bytes) or for a user of it (16 more): hashes of their ids. The activity is found by it, so
-// that it holds no id of a user who was erased.
+// A Route stands for an org or for a user of an org. It has 16 bytes for the org, and for a user 16 bytes more. They are hashes of
+// the ids. The activity is found by routes, so it doesn't have the id of a user who was erased.
 type Route string
 
-const orgRoute = 16 // bytes of a Route
+const orgRoute = 16 // the bytes of an org's Route
 
 func (r Route) org() Route { return r[:orgRoute] }
 
 func (r Route) user() Route { return r[orgRoute:] }
 
-// shard is which of so many shards, a power of two, the user's events are in; those about nobody are in the first.
+// shard returns in which of so many shards the events of the user are. The number of shards is a power of two. Events about nobody
+// are in the first shard.
 func (r Route) shard(of int) int {
 	if len(r) == orgRoute {
 		return 0

@@ -41,7 +41,7 @@ func TestWhateverIsChangedInTheActivityIsFound(t *testing.T) {
 		}
 		return b
 	}
-	// altering changes the header of the only entry on the page.
+	// altering returns a function that changes the header of the only entry on the page.
 	altering := func(change func(*header)) func(*page) {
 		return func(p *page) {
 			h := was.entries[0].header
@@ -79,7 +79,7 @@ func TestWhateverIsChangedInTheActivityIsFound(t *testing.T) {
 			t.Errorf("%s: got %v, want %v", what, err, ErrBroken)
 		}
 	}
-	// What no entry can be isn't even read.
+	// Some changes make an entry that can't be read at all.
 	for what, change := range map[string]func(*page){
 		"no encrypted part": func(p *page) { p.Entries[0] = was.entries[0].open },
 		"no header":         func(p *page) { p.Entries[0] = was.entries[0].sealed },

@@ -10,16 +10,15 @@ import (
 	"countersign/pkg/store"
 )
 
-// ErrBroken says that an org's activity isn't as it was filed.
+// ErrBroken means that the activity of an org is not as it was filed.
 var ErrBroken = errors.New("the activity was changed after it was filed")
 
-// Check goes through all of an org's activity that is still kept, and answers how many pages it has, or an error that wraps
-// ErrBroken and names the first part that doesn't fit: a day, a shard or a page that is missing, that was altered, or that
-// isn't linked to what was the last part when it was filed. It needs memory for one page of the store's, and a line for
-// each day.
+// Check goes through all activity of an org that is still kept, and returns how many pages there are. If a day, a shard or a page is
+// missing, was changed, or isn't linked to the one that was the last when it was filed, Check returns an error that wraps ErrBroken
+// and names the first of these. It needs memory for one page of the store, and a little for each day.
 //
-// What it can't notice is that the end of the activity was cut off completely, with all that says that it was there: the
-// last pages of a shard that no later day is linked to, or the latest days with the items that name them.
+// Check doesn't notice if the end of the activity was removed together with everything that says that it was there. That can be the
+// last pages of a shard to which no later day is linked, or the latest days with the items that name them.
 func (l *Log) Check(ctx context.Context, org Route) (pages int, err error) {
 	c := &checking{l: l, org: org}
 	days := store.Query{Partition: daysPartition(org)}
@@ -47,7 +46,7 @@ type checking struct {
 	l     *Log
 	org   Route
 	pages int
-	days  []checkedDay // so far
+	days  []checkedDay // those that were checked so far
 }
 
 type checkedDay struct {
@@ -64,7 +63,7 @@ func brokenPage(p *storedPage, what string) error {
 	return fmt.Errorf("%w: page %s of %s %s", ErrBroken, p.key.Sort, p.key.Partition, what)
 }
 
-// over reports whether the retention of a day is over.
+// over reports whether a day needn't be kept any longer.
 func (c *checking) over(day string) (bool, error) {
 	until, err := keptUntil(day)
 	return !c.l.Now().Before(until), err
@@ -119,14 +118,14 @@ func (c *checking) shard(ctx context.Context, d *storedDay, shard int) error {
 	if number > 0 || !d.begun(shard) {
 		return nil
 	}
-	if over, err := c.over(d.name); over || err != nil { // it was over while the check went on
+	if over, err := c.over(d.name); over || err != nil { // the day may have expired during the check
 		return err
 	}
 	return brokenDay(d, "has lost all pages of shard %d", shard)
 }
 
-// opening checks the link between days. A day must be linked to the pages that were the last ones, in each shard, of the
-// latest day before it, when it was opened. What was filed within filingTime of it may have come later.
+// opening checks the links from a day to the one before it. When the day was opened, the latest day before it had a last page in each
+// shard, and the day must be linked to these. Pages that were filed within filingTime of that moment may have come later.
 func (c *checking) opening(ctx context.Context, d *storedDay) error {
 	if (d.Earlier == "") != (len(d.Heads) == 0) || d.Earlier >= d.name {
 		return brokenDay(d, "isn't linked to a day before it")
@@ -162,7 +161,7 @@ func (c *checking) opening(ctx context.Context, d *storedDay) error {
 	return nil
 }
 
-// head checks that a day is linked to the page that was the last one of a shard.
+// head checks that a day is linked to the page that was the last one of a shard when the day was opened.
 func (c *checking) head(ctx context.Context, d *storedDay, shard int, h head) error {
 	q := store.Query{Partition: pagePartition(c.org, d.Earlier, shard), After: pageSort(h.Number - 1), Limit: 2}
 	if h.Number == 0 {

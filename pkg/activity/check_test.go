@@ -13,7 +13,7 @@ import (
 	"countersign/pkg/store/record"
 )
 
-// fileOne files, in one batch, an event of the moment at about each of some users.
+// fileOne files one batch, which has an event of the moment at about each of these users.
 func (w *world) fileOne(t *testing.T, at time.Time, users ...string) {
 	t.Helper()
 	var batch []toFile
@@ -23,7 +23,7 @@ func (w *world) fileOne(t *testing.T, at time.Time, users ...string) {
 	w.file(t, batch...)
 }
 
-// dayAt is the day of a moment.
+// dayAt returns the day of a moment.
 func (w *world) dayAt(t *testing.T, at time.Time) *storedDay {
 	t.Helper()
 	item, err := store.GetOne(t.Context(), w.read, dayKey(acme, dayOf(at)))
@@ -37,7 +37,7 @@ func (w *world) dayAt(t *testing.T, at time.Time) *storedDay {
 	return d
 }
 
-// items are those of a partition.
+// items returns the items of a partition.
 func (w *world) items(t *testing.T, partition string) []store.Item {
 	t.Helper()
 	found, err := w.read.Query(t.Context(), store.Query{Partition: partition})
@@ -47,7 +47,7 @@ func (w *world) items(t *testing.T, partition string) []store.Item {
 	return found.Items
 }
 
-// pagesAt are the pages of a shard of the day of a moment.
+// pagesAt returns the pages of a shard on the day of a moment.
 func (w *world) pagesAt(t *testing.T, at time.Time, shard int) []store.Item {
 	t.Helper()
 	return w.items(t, pagePartition(acme, dayOf(at), shard))
@@ -60,7 +60,7 @@ func (w *world) commit(t *testing.T, writes ...store.Write) {
 	}
 }
 
-// rewrite puts a record in the place of an item.
+// rewrite replaces an item by a record.
 func (w *world) rewrite(t *testing.T, item store.Item, r record.Record) {
 	t.Helper()
 	body, err := record.Encode(r)
@@ -70,7 +70,7 @@ func (w *world) rewrite(t *testing.T, item store.Item, r record.Record) {
 	w.commit(t, store.Write{Key: item.Key, Expect: item.Version, Body: body, Expires: item.Expires})
 }
 
-// rewritePage puts a page in the place of an item.
+// rewritePage replaces an item by a page.
 func (w *world) rewritePage(t *testing.T, item store.Item, p *page) {
 	t.Helper()
 	body, err := p.encode()
@@ -80,7 +80,7 @@ func (w *world) rewritePage(t *testing.T, item store.Item, p *page) {
 	w.commit(t, store.Write{Key: item.Key, Expect: item.Version, Body: body, Expires: item.Expires})
 }
 
-// alterPage changes a page, and nothing that is linked to it.
+// alterPage changes a page, and leaves what is linked to it as it is.
 func (w *world) alterPage(t *testing.T, item store.Item, change func(*page)) {
 	t.Helper()
 	p, err := readPage(dayOf(w.clock.Now()), item)
@@ -91,7 +91,7 @@ func (w *world) alterPage(t *testing.T, item store.Item, change func(*page)) {
 	w.rewritePage(t, item, &p.page)
 }
 
-// alterDay changes what a day says, and nothing that is linked to it.
+// alterDay changes what a day says, and leaves what is linked to it as it is.
 func (w *world) alterDay(t *testing.T, at time.Time, change func(*day)) {
 	t.Helper()
 	d := w.dayAt(t, at)
@@ -99,7 +99,7 @@ func (w *world) alterDay(t *testing.T, at time.Time, change func(*day)) {
 	w.rewrite(t, d.Item, &d.day)
 }
 
-// forgeDay changes what a day says, and links all its pages to that again, as somebody would who wants it unnoticed.
+// forgeDay changes what a day says, and links all of its pages to that, as somebody does who doesn't want it to be noticed.
 func (w *world) forgeDay(t *testing.T, at time.Time, change func(*day)) {
 	t.Helper()
 	w.alterDay(t, at, change)
@@ -123,7 +123,7 @@ func (w *world) forgeDay(t *testing.T, at time.Time, change func(*day)) {
 
 func (w *world) remove(t *testing.T, items ...store.Item) {
 	t.Helper()
-	writes := []store.Write{{Key: store.Key{Partition: "elsewhere", Sort: string(store.NewVersion())}}} // a commit has a put
+	writes := []store.Write{{Key: store.Key{Partition: "elsewhere", Sort: string(store.NewVersion())}}} // because a commit must have a put
 	for _, item := range items {
 		writes = append(writes, store.Write{Key: item.Key, Expect: item.Version, Delete: true})
 	}
@@ -137,12 +137,12 @@ func (w *world) move(t *testing.T, page store.Item, key store.Key) {
 	w.commit(t, store.Write{Key: key, Body: page.Body, Expires: page.Expires})
 }
 
-// numbered is the key of another page of the same shard.
+// numbered returns the key of another page of the same shard.
 func numbered(page store.Item, number string) store.Key {
 	return store.Key{Partition: page.Key.Partition, Sort: number}
 }
 
-// inEachShard are two users who are in different shards where there are several.
+// inEachShard returns two users, who are in different shards if there are several.
 var inEachShard = func() []string {
 	for n := 1; ; n++ {
 		if other := "u-" + strconv.Itoa(n); userRoute("u-0").shard(2) == 0 && userRoute(other).shard(2) == 1 {
@@ -151,12 +151,12 @@ var inEachShard = func() []string {
 	}
 }()
 
-// fourDays files two batches on each of three days, and one on a fourth, about users of each shard. From the second day on
-// there are so many shards, 1 or 2.
+// fourDays files two batches on each of three days, and one on a fourth day, about users of each shard. From the second day on there
+// are that many shards, which is 1 or 2.
 func fourDays(t *testing.T, shards int) (w *world, days []time.Time) {
 	t.Helper()
 	w = onModel(t, inEachShard...)
-	w.PerShard = 4 / shards // as many events are filed on each of the first three days
+	w.PerShard = 4 / shards // because 4 events are filed on each of the first three days
 	for n := range 4 {
 		days = append(days, w.clock.Now())
 		w.fileOne(t, w.clock.Now(), inEachShard...)
@@ -316,11 +316,11 @@ func TestADayThatIsNotLinkedToTheLastPagesOfTheDayBeforeIsFound(t *testing.T) {
 }
 
 func TestDaysThatAreFiledLateAreLinkedAsTheyWereFiled(t *testing.T) {
-	for _, each := range []int{0, 1} { // events for which there is a shard
+	for _, each := range []int{0, 1} { // the events for which there is a shard
 		w := onModel(t, inEachShard...)
 		w.PerShard = each
 		day := func(n int) time.Time { return w.clock.Now().Add(time.Duration(n) * 24 * time.Hour) }
-		for _, n := range []int{0, -2, -1, 0, -2, -3, -1, 0} { // days before the moment, the latest first, and again
+		for _, n := range []int{0, -2, -1, 0, -2, -3, -1, 0} { // days from the moment: some events come late, and some come twice
 			w.fileOne(t, day(n), inEachShard...)
 			w.clock.Advance(time.Hour)
 			if _, err := w.Check(t.Context(), acme); err != nil {
@@ -330,11 +330,11 @@ func TestDaysThatAreFiledLateAreLinkedAsTheyWereFiled(t *testing.T) {
 	}
 }
 
-// beside has another publisher file an event when the log is about to commit.
+// beside lets another publisher file an event just before the log commits.
 func (w *world) beside(t *testing.T, e toFile, perShard int) {
 	w.faults.Inject(fault.Commit, 1, fault.Fault{Before: func(ctx context.Context) error {
 		beside := w.Log
-		beside.Store, beside.Commit = w.read, committing(w.read, w.clock.Now) // where no fault waits
+		beside.Store, beside.Commit = w.read, committing(w.read, w.clock.Now) // because no fault waits there
 		beside.PerShard = perShard
 		return beside.File(ctx, w.filings(t, []toFile{e}))
 	}})
@@ -350,9 +350,9 @@ func TestTwoDaysThatAreFiledAtOnceAreNotTakenForBroken(t *testing.T) {
 }
 
 func TestTheChainHoldsAndADayIsThereWholeWhenOldDaysAreGone(t *testing.T) {
-	for _, each := range []int{0, 2} { // events for which there is a shard
+	for _, each := range []int{0, 2} { // the events for which there is a shard
 		w := onModel(t, inEachShard...)
-		w.PerShard = each // two shards each day, since a batch is filed twice or more
+		w.PerShard = each // there are two shards each day, because a batch is filed at least twice
 		filed := map[string]int{}
 		tell := func(at time.Time) {
 			w.fileOne(t, at, inEachShard...)
@@ -361,7 +361,7 @@ func TestTheChainHoldsAndADayIsThereWholeWhenOldDaysAreGone(t *testing.T) {
 		for range 410 {
 			tell(w.clock.Now())
 			if w.clock.Now().Day()%5 == 0 {
-				tell(w.clock.Now().Add(-30 * time.Hour)) // what comes late goes with the others of its day
+				tell(w.clock.Now().Add(-30 * time.Hour)) // an event that comes late is filed with the others of its day
 			}
 			w.clock.Advance(12 * time.Hour)
 			tell(w.clock.Now())
@@ -381,7 +381,7 @@ func TestTheChainHoldsAndADayIsThereWholeWhenOldDaysAreGone(t *testing.T) {
 			})
 			for day, n := range filed {
 				began, _ := time.Parse(time.DateOnly, day)
-				kept := w.clock.Now().Before(began.Add(401 * 24 * time.Hour)) // 400 from the day's end
+				kept := w.clock.Now().Before(began.Add(401 * 24 * time.Hour)) // that is 400 days from the end of the day
 				if kept && got[day] != n || !kept && got[day] != 0 {
 					t.Errorf("%d hours later: got %d events of %s, want %d, kept %v", hour, got[day], day, n, kept)
 				}

@@ -16,31 +16,30 @@ import (
 // keptFor is how long activity is kept after the end of its day.
 const keptFor = 400 * 24 * time.Hour
 
-// The shards of a day are as many as the day before calls for, so that a batch of a small org is one page, and a day of a
-// big one is spread over several partitions. They are a power of two.
+// How many shards a day has depends on how many events there were the day before. So a batch of a small org is one page, and a day of
+// a big org is spread over several partitions. The number of shards is a power of two.
 const (
 	mostShards     = 8
-	eventsPerShard = 4_000_000 // in a day: 46 a second on average
+	eventsPerShard = 4_000_000 // in a day, which is 46 a second on average
 )
 
-// A day is opened by the commit that files its first page, and says what all its pages depend on. All but begun stays as it
-// is from then on.
+// A day is opened by the commit that files its first page. It says on what all of its pages depend. After that, only Begun changes.
 type day struct {
 	record.Head
-	Shards  int       `json:"shards" record:"1"`
-	Opened  time.Time `json:"opened" record:"2"`
-	Earlier string    `json:"earlier,omitempty" record:"3"` // the latest day before it that had been opened; empty: there was none
-	Heads   []head    `json:"heads,omitempty" record:"4"`   // of that day, by shard
-	Begun   uint      `json:"begun" record:"5"`             // a bit for each shard that has a page
+	Shards  int       `json:"shards" record:"1"`            // how many shards the day has
+	Opened  time.Time `json:"opened" record:"2"`            // when the day was opened
+	Earlier string    `json:"earlier,omitempty" record:"3"` // the latest day before it that had been opened; empty if there was none
+	Heads   []head    `json:"heads,omitempty" record:"4"`   // the heads of that day, one for each shard
+	Begun   uint      `json:"begun" record:"5"`             // a bit for each shard of this day that has a page
 }
 
 // A head is the last page that a shard had at some moment.
 type head struct {
-	Number int    `json:"number,omitempty" record:"1"` // 0: it had none
-	Hash   []byte `json:"hash,omitempty" record:"2"`
+	Number int    `json:"number,omitempty" record:"1"` // the number of the page; 0 if the shard had none
+	Hash   []byte `json:"hash,omitempty" record:"2"`   // the hash of the page
 }
 
-// storedDay is a day with its name. Its item is absent where it is yet to be opened.
+// storedDay is a day with its name. Its item is absent if the day has not been opened yet.
 type storedDay struct {
 	name string
 	day
@@ -48,7 +47,7 @@ type storedDay struct {
 
 func dayOf(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 
-// prefix is what the partitions of the activity begin with, before a '#'.
+// prefix is the text before the first '#' in all partitions of the activity.
 const prefix = "act"
 
 func daysPartition(r Route) string { return prefix + "#" + b64(r.org()) }
@@ -57,13 +56,13 @@ func dayKey(r Route, name string) store.Key {
 	return store.Key{Partition: daysPartition(r), Sort: name}
 }
 
-// sinceBeginning is how many milliseconds a moment is after the beginning of a day; negative: before it.
+// sinceBeginning returns how many milliseconds a moment is after the beginning of a day. It is negative if the moment is before it.
 func sinceBeginning(day string, at time.Time) (int64, error) {
 	began, err := time.Parse(time.DateOnly, day)
 	return at.UnixMilli() - began.UnixMilli(), err
 }
 
-// keptUntil is when the activity of a day is gone.
+// keptUntil returns the moment from which on the activity of a day is gone.
 func keptUntil(day string) (time.Time, error) {
 	began, err := time.Parse(time.DateOnly, day)
 	return began.AddDate(0, 0, 1).Add(keptFor), err
@@ -80,10 +79,10 @@ func readDay(item store.Item) (*storedDay, error) {
 	return d, nil
 }
 
-// validShards reports whether a day can have so many shards: a power of two.
+// validShards reports whether a day can have so many shards.
 func validShards(n int) bool { return n >= 1 && n <= mostShards && n&(n-1) == 0 }
 
-// hash is what the first page of each shard carries of its day.
+// hash returns the hash of the day, which the first page of each shard has.
 func (d *storedDay) hash() []byte {
 	fields := []string{d.Item.Key.Partition, d.name, fmt.Sprint(d.Shards), d.Opened.UTC().Format(time.RFC3339Nano), d.Earlier}
 	for _, h := range d.Heads {
@@ -95,7 +94,7 @@ func (d *storedDay) hash() []byte {
 
 func (d *storedDay) begun(shard int) bool { return d.Begun&(1<<shard) != 0 }
 
-// day reads a day, or gives what it will be once it is opened now.
+// day reads a day. If the day has not been opened, it returns what the day will be if it is opened now.
 func (l *Log) day(ctx context.Context, org Route, name string, now time.Time) (*storedDay, error) {
 	item, err := store.GetOne(ctx, l.Store, dayKey(org, name))
 	if err != nil {
@@ -123,7 +122,7 @@ func (l *Log) day(ctx context.Context, org Route, name string, now time.Time) (*
 	return d, nil
 }
 
-// heads are the last pages of a day, by shard, and how many events are on all its pages.
+// heads returns the last page of each shard of a day, and how many events are on all pages of the day.
 func (l *Log) heads(ctx context.Context, org Route, d *storedDay) (heads []head, events int, err error) {
 	last := make([]*storedPage, d.Shards)
 	g, ctx := errgroup.WithContext(ctx)
@@ -148,7 +147,7 @@ func (l *Log) heads(ctx context.Context, org Route, d *storedDay) (heads []head,
 	return heads, events, nil
 }
 
-// shards is how many shards the day after one with so many events has.
+// shards returns how many shards a day has if the day before it had so many events.
 func (l *Log) shards(events int) int {
 	each := l.PerShard
 	if each == 0 {

@@ -5,10 +5,10 @@ import (
 	"fmt"
 )
 
-// said is what is stored of the events of one commit until they are filed.
+// said is what is stored of the events of one commit until they are filed. Its fields are as in a header.
 type said struct {
-	Events []any       `cbor:"1,keyasint,omitempty"` // the type and the id of each
-	Said   map[any]any `cbor:"2,keyasint,omitempty"` // what they say, as in a header
+	Events []any       `cbor:"1,keyasint,omitempty"`
+	Said   map[any]any `cbor:"2,keyasint,omitempty"`
 	Each   []any       `cbor:"3,keyasint,omitempty"`
 }
 

@@ -11,35 +11,35 @@ import (
 	"time"
 )
 
-// An entry is what one commit brought about one user, or about nobody: one event, or several of one moment, one actor and
-// one policy version, which are then said once. It is stored as its header, in CBOR, with what is encrypted for the user
-// behind it. Where an entry was taken away, its digest and the number of its events remain.
+// An entry has what one commit brought about one user, or about nobody: one event, or several. Several events of an entry have the
+// same moment, actor and policy version, which the entry then says once. An entry is stored as its header in CBOR, and behind
+// that what is encrypted for the user. If an entry was taken away, its digest and the number of its events are left.
 
-// saltLen is how many random bytes are in an entry that has no encrypted part, so that nobody can guess it by its digest.
-// In any other the encrypted part is random enough.
+// saltLen is how many random bytes an entry has that has no encrypted part. Because of them, nobody can guess what the entry was from
+// its digest. In all other entries the encrypted part is random enough.
 const saltLen = 16
 
 var errEntry = errors.New("not an entry as it is filed")
 
-// header is the part of an entry that anybody can read.
+// header is the part of an entry that is not encrypted.
 type header struct {
 	Ago     int64       `cbor:"1,keyasint,omitempty"` // microseconds from the events to the filing of their page
-	User    []byte      `cbor:"2,keyasint,omitempty"` // the user's half of the route; none: about nobody, or the user was gone
-	Events  []any       `cbor:"3,keyasint,omitempty"` // the type and the id of each
-	Policy  int         `cbor:"4,keyasint,omitempty"` // version
-	Actor   any         `cbor:"5,keyasint,omitempty"` // kind; none: a user
-	ActorID string      `cbor:"6,keyasint,omitempty"` // of a client, and of anybody in an entry about nobody
-	Salt    []byte      `cbor:"7,keyasint,omitempty"`
-	Said    map[any]any `cbor:"8,keyasint,omitempty"` // in an entry about nobody, by all its events
-	Each    []any       `cbor:"9,keyasint,omitempty"` // and by each besides, where there are several
+	User    []byte      `cbor:"2,keyasint,omitempty"` // the user's half of the route; empty if it is about nobody, or the user was gone
+	Events  []any       `cbor:"3,keyasint,omitempty"` // the type and the id of each event
+	Policy  int         `cbor:"4,keyasint,omitempty"` // the version of the policy
+	Actor   any         `cbor:"5,keyasint,omitempty"` // the kind of the actor; empty if the actor is a user
+	ActorID string      `cbor:"6,keyasint,omitempty"` // the id of the actor, if that is a client or the entry is about nobody
+	Salt    []byte      `cbor:"7,keyasint,omitempty"` // see saltLen
+	Said    map[any]any `cbor:"8,keyasint,omitempty"` // what all of the events say, if the entry is about nobody
+	Each    []any       `cbor:"9,keyasint,omitempty"` // what each event says besides, if there are several
 
-	Erased []byte `cbor:"10,keyasint,omitempty"` // the digest of the entry that stood here
-	Count  int    `cbor:"11,keyasint,omitempty"` // its events
+	Erased []byte `cbor:"10,keyasint,omitempty"` // the digest of the entry that was here and was taken away
+	Count  int    `cbor:"11,keyasint,omitempty"` // how many events that entry had
 }
 
 // personal is the part of an entry that is encrypted for the user.
 type personal struct {
-	ActorID string      `cbor:"1,keyasint,omitempty"` // unless it is in the header, or is the user's
+	ActorID string      `cbor:"1,keyasint,omitempty"` // the id of the actor, unless it is in the header, or the actor is the user
 	Said    map[any]any `cbor:"2,keyasint,omitempty"` // as in a header
 	Each    []any       `cbor:"3,keyasint,omitempty"`
 }
@@ -47,13 +47,13 @@ type personal struct {
 // storedEntry is an entry as it was read.
 type storedEntry struct {
 	header
-	bytes  []byte    // all of it
-	open   []byte    // of these, the header
-	sealed []byte    // and the encrypted part
-	filed  time.Time // when its page was
+	bytes  []byte    // the whole entry
+	open   []byte    // the header
+	sealed []byte    // the encrypted part
+	filed  time.Time // when its page was filed
 }
 
-// together reports how many of the first of some events make one entry.
+// together returns how many of the first events make one entry.
 func together(events []Filing) int {
 	first := &events[0]
 	ids := map[string]bool{first.ID: true}
@@ -68,7 +68,7 @@ func together(events []Filing) int {
 	return len(events)
 }
 
-// newEntry makes an entry of events that belong together, for a page that is filed at a moment.
+// newEntry makes an entry of events that belong together. filed is the moment at which its page is filed.
 func newEntry(events []Filing, filed time.Time, d *deflater) ([]byte, error) {
 	first := &events[0]
 	h := header{Ago: filed.UnixMicro() - first.Time.UnixMicro(), Policy: first.PolicyVersion}
@@ -95,7 +95,8 @@ func newEntry(events []Filing, filed time.Time, d *deflater) ([]byte, error) {
 	return encoding.Marshal(&h)
 }
 
-// saidBy is what events say: what all of them do, and what each does besides, where there are several.
+// saidBy returns what events say in the form in which it is stored. all is what all of the events say. each is what each event says
+// besides, if there are several events.
 func (c coder) saidBy(events []Event) (all map[any]any, each []any, err error) {
 	for i := range events {
 		said, err := c.said(events[i].Data)
@@ -128,7 +129,7 @@ func (c coder) saidBy(events []Event) (all map[any]any, each []any, err error) {
 	return all, each, nil
 }
 
-// dataOf is what the event in place i says.
+// dataOf returns what the event in place i says.
 func (c coder) dataOf(all map[any]any, each []any, i int) (map[string]any, error) {
 	data, err := c.data(all)
 	if err != nil || each == nil {
@@ -163,10 +164,10 @@ func readEntry(b []byte, filed time.Time) (*storedEntry, error) {
 	return e, nil
 }
 
-// count is how many events the entry has, or had.
+// count returns how many events the entry has, or had before it was taken away.
 func (e *storedEntry) count() int { return e.Count + len(e.Events)/2 }
 
-// digest is all that the chain knows of the entry.
+// digest returns the digest of the entry. The chain covers nothing else of it.
 func (e *storedEntry) digest() []byte {
 	if e.Erased != nil {
 		return e.Erased
@@ -175,12 +176,13 @@ func (e *storedEntry) digest() []byte {
 	return sum[:]
 }
 
-// erase is what remains of the entry when it is taken away.
+// erase returns what is left of the entry when it is taken away.
 func (e *storedEntry) erase() ([]byte, error) {
 	return encoding.Marshal(&header{Erased: e.digest(), Count: e.count()})
 }
 
-// route is that of the user whom the entry is about, in the org of r; empty: it is about nobody, or the user was gone.
+// route returns the route of the user whom the entry is about. It is empty if the entry is about nobody, or the user was gone. r is
+// a route in the same org.
 func (e *storedEntry) route(r Route) Route {
 	if e.User == nil {
 		return ""
@@ -190,10 +192,10 @@ func (e *storedEntry) route(r Route) Route {
 
 func (e *storedEntry) time() time.Time { return time.UnixMicro(e.filed.UnixMicro() - e.Ago).UTC() }
 
-// id is that of the event in place i.
+// id returns the id of the event in place i.
 func (e *storedEntry) id(i int) (string, error) { return idOf(e.Events[2*i+1]) }
 
-// idOf is the id of an event that is stored so.
+// idOf returns the id of an event from the form in which it is stored.
 func idOf(stored any) (string, error) {
 	switch id := stored.(type) {
 	case string:
@@ -204,10 +206,10 @@ func idOf(stored any) (string, error) {
 	return "", errEntry
 }
 
-// eventID is what the ids of events begin with.
+// eventID is the text with which the ids of events begin.
 const eventID = "ev_"
 
-// shortID is how the id of an event is stored.
+// shortID returns the form in which the id of an event is stored.
 func shortID(id string) any {
 	if random, ok := strings.CutPrefix(id, eventID); ok {
 		if raw, err := base64.RawURLEncoding.DecodeString(random); err == nil && base64.RawURLEncoding.EncodeToString(raw) == random {
@@ -217,7 +219,7 @@ func shortID(id string) any {
 	return id
 }
 
-// event is the event in place i, in an org; one about a user without what it says of the user.
+// event returns the event in place i. org is the id of its org. If the event is about a user, what it says of the user is left out.
 func (e *storedEntry) event(i int, org string) (Event, error) {
 	id, err := e.id(i)
 	if err != nil {

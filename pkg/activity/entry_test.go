@@ -21,7 +21,7 @@ var (
 	now = time.Date(2026, 11, 22, 10, 0, 0, 123_456_000, time.UTC)
 )
 
-// stored gives an entry of events as it is read again, from a page that is filed a second and a half after them.
+// stored returns an entry of events as it is read from a page that was filed a second and a half after them.
 func stored(t *testing.T, events ...Filing) *storedEntry {
 	t.Helper()
 	filed := events[0].Time.Add(1500 * time.Millisecond).Truncate(time.Millisecond)
@@ -36,7 +36,7 @@ func stored(t *testing.T, events ...Filing) *storedEntry {
 	return e
 }
 
-// about gives events about ana, each of which says one of some things.
+// about returns events about ana, one for each of says.
 func about(key Key, says ...map[string]any) (events []Filing) {
 	for i, data := range says {
 		events = append(events, Filing{
@@ -58,7 +58,7 @@ func asJSON(t *testing.T, v any) string {
 	return string(text)
 }
 
-// wantRead checks that events are read again as they were, by who has their user.
+// wantRead checks that events are read as they were filed by a reader who has their user.
 func wantRead(t *testing.T, events ...Filing) {
 	t.Helper()
 	e := stored(t, events...)
@@ -243,7 +243,7 @@ func TestAnEntryIsWholeOrHasNothingButItsDigest(t *testing.T) {
 	}
 }
 
-// What an entry says of its user opens for that user and with that entry only.
+// What an entry says of its user can be opened only for that user, and only with that entry.
 func TestWhatTheActivitySaysOfAUserIsBoundToItsEntry(t *testing.T) {
 	key := NewKey()
 	e := stored(t, about(key, map[string]any{"changed": "email"})...)
@@ -270,7 +270,7 @@ func TestWhatTheActivitySaysOfAUserIsBoundToItsEntry(t *testing.T) {
 	}
 }
 
-// The tables are a part of what is stored. Whoever adds a word moves the pin to behind it.
+// The tables are a part of what is stored. If you add a word, change the number and the hash here, too.
 func TestTheTablesOfWordsOnlyGrow(t *testing.T) {
 	for name, c := range map[string]struct {
 		table  []string
@@ -307,7 +307,7 @@ func TestALaterWordIsReadAndNotStoredByItsPlace(t *testing.T) {
 	for _, text := range after.words {
 		stored := word(rolledOut, text)
 		if place, ok := stored.(int); ok {
-			stored = int64(place) // as it is read
+			stored = int64(place) // this is the type in which it is read
 		}
 		if got, ok := wordOf(before, stored); !ok || got != text {
 			t.Errorf("%s: the build before reads %v as %q, %v", text, stored, got, ok)
@@ -360,7 +360,7 @@ func TestWhatTheDomainRecordsIsInTheTables(t *testing.T) {
 	}
 }
 
-// What is stored must be read by all that comes after it.
+// Every later build must be able to read what was stored.
 func TestEntriesThatWereStoredAreRead(t *testing.T) {
 	filed := now.Add(1500 * time.Millisecond).Truncate(time.Millisecond)
 	for want, stored := range map[string]string{
@@ -407,7 +407,7 @@ func FuzzAnEntryIsReadOrRefused(f *testing.F) {
 		f.Add(b)
 	}
 	f.Add([]byte{0xa1, 0x03, 0x82, 0x18, 0x63, 0x60})                         // a type that is in no table
-	f.Add([]byte{0xa2, 0x03, 0x82, 0, 0x60, 0x08, 0xa1, 0, 0x42, 0x81, 0x03}) // a text that deflate can't have made
+	f.Add([]byte{0xa2, 0x03, 0x82, 0, 0x60, 0x08, 0xa1, 0, 0x42, 0x81, 0x03}) // a text that deflate can't have written
 	f.Fuzz(func(t *testing.T, b []byte) {
 		e, err := readEntry(b, now)
 		if err != nil {

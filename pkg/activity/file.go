@@ -10,15 +10,15 @@ import (
 )
 
 const (
-	pageEvents = 100      // of a page, at most
-	pageBytes  = 40 << 10 // of the entries of a page, where there are several
+	pageEvents = 100      // the most events on a page
+	pageBytes  = 40 << 10 // the most bytes of the entries on a page, if there are several entries
 )
 
-// A Filing is an event to be filed, and where it belongs.
+// A Filing is an event that is to be filed, with its place.
 type Filing struct {
 	Event
-	Route Route // of the user it is about, or of the org
-	Key   Key   // of that user; nil: the event is about nobody, or about a user who is gone
+	Route Route // of the user whom the event is about, or of the org if it is about nobody
+	Key   Key   // of that user; nil if the event is about nobody, or the user is gone
 }
 
 func eventsOf(filings []Filing) []Event {
@@ -29,8 +29,8 @@ func eventsOf(filings []Filing) []Event {
 	return events
 }
 
-// File puts events into the activity of their orgs, in the order given. When it fails some of them may have been filed.
-// What an event says is made of null, bool, float64, int, int64, string, []any and map[string]any.
+// File adds events to the activity of their orgs, in this order. If it fails, some of them may have been filed. What an event says
+// may have values of the types bool, float64, int, int64, string, []any and map[string]any, and nil.
 func (l *Log) File(ctx context.Context, events []Filing) error {
 	type dayOfOrg struct {
 		org  Route
@@ -61,8 +61,8 @@ type filing struct {
 	deflate *deflater
 	org     Route
 	day     string
-	shards  int      // of the day; 0: not known yet
-	rest    []Filing // to be filed
+	shards  int      // the shards of the day; 0 if their number isn't known yet
+	rest    []Filing // what is still to be filed
 }
 
 func (f *filing) run(ctx context.Context) error {
@@ -80,7 +80,8 @@ func (f *filing) run(ctx context.Context) error {
 	return nil
 }
 
-// page plans the next page of the shard that the first of the events belongs to. left are those that are not on it.
+// page plans the next page of the shard to which the first of the events belongs. It also returns the events that are not on this
+// page.
 func (f *filing) page(ctx context.Context, now time.Time) (writes []store.Write, left []Filing, err error) {
 	expires, err := keptUntil(f.day)
 	if err != nil {
@@ -120,15 +121,15 @@ func (f *filing) page(ctx context.Context, now time.Time) (writes []store.Write,
 	return append(writes, store.Write{Key: key, Body: body, Expires: expires}), left, nil
 }
 
-// A place is where the next page goes.
+// A place is the place of the next page.
 type place struct {
 	shards, shard int
-	last          *storedPage // of the shard; nil: it has none
-	day           *storedDay  // where last is nil
+	last          *storedPage // the last page of the shard; nil if the shard has none
+	day           *storedDay  // set if last is nil
 }
 
-// place finds where the first of the events goes. How many shards a day has stands on each page, so where the first shard
-// has one, the day isn't read: most days have no other shard, and their pages cost no more than one read and one write.
+// place finds the place of the first of the events. Each page says how many shards its day has. So if the first shard has a page, the
+// day isn't read. Most days have only one shard, and then a page costs one read and one write.
 func (f *filing) place(ctx context.Context, now time.Time) (at place, err error) {
 	var first *storedPage
 	if at.shards = f.shards; at.shards == 0 {
@@ -156,7 +157,7 @@ func (f *filing) place(ctx context.Context, now time.Time) (at place, err error)
 	return at, err
 }
 
-// readDay reads the day. Only once it is opened its number of shards is certain.
+// readDay reads the day. The number of its shards is certain only when the day has been opened.
 func (f *filing) readDay(ctx context.Context, now time.Time, at *place) (err error) {
 	if at.day, err = f.l.day(ctx, f.org, f.day, now); err != nil {
 		return err
@@ -170,7 +171,7 @@ func (f *filing) readDay(ctx context.Context, now time.Time, at *place) (err err
 	return nil
 }
 
-// take makes the entries for the next page of a shard, of the first of the events that belong there. left are all others.
+// take makes the entries of the next page of a shard, from the first events that belong there. It also returns all other events.
 func (f *filing) take(at place, filed time.Time) (entries [][]byte, left []Filing, err error) {
 	var mine []Filing
 	for _, e := range f.rest {
@@ -183,7 +184,7 @@ func (f *filing) take(at place, filed time.Time) (entries [][]byte, left []Filin
 	for events, bytes := 0, 0; len(mine) > 0 && events < pageEvents; {
 		n := min(together(mine), pageEvents-events)
 		entry, err := newEntry(mine[:n], filed, f.deflate)
-		for err == nil && len(entries) == 0 && n > 1 && len(entry) > pageBytes { // where it would be too big for any page
+		for err == nil && len(entries) == 0 && n > 1 && len(entry) > pageBytes { // because it would be too big for any page
 			n /= 2
 			entry, err = newEntry(mine[:n], filed, f.deflate)
 		}

@@ -11,24 +11,24 @@ import (
 	"countersign/pkg/seal"
 )
 
-// A Key encrypts what the activity says of one user: 32 bytes for AES-256. It lies where the user's erasure deletes it, and
-// nowhere else.
+// A Key encrypts what the activity says of one user. It has 32 bytes, for AES-256. It must be kept only where it is deleted when the
+// user is erased.
 type Key []byte
 
-// NewKey makes a Key.
+// NewKey makes a random Key.
 func NewKey() Key {
 	key := make(Key, 32)
 	rand.Read(key)
 	return key
 }
 
-// A User is one who exists: their id, and the key of what the activity says of them.
+// A User is a user who exists, with the key of what the activity says of this user.
 type User struct {
 	ID  string
 	Key Key
 }
 
-// seal makes an entry about the key's user of events that belong together, of which h says what anybody may read.
+// seal makes an entry of events that belong together and are about the user of the key. h is its header.
 func (k Key) seal(events []Filing, h header, filed time.Time, d *deflater) ([]byte, error) {
 	first := &events[0]
 	h.User = []byte(first.Route.user())
@@ -55,8 +55,8 @@ func (k Key) seal(events []Filing, h header, filed time.Time, d *deflater) ([]by
 	return append(open, aead.Seal(nil, nil, text, boundTo(open, first.Time))...), nil
 }
 
-// reveal puts what the entry says of its user, in the event in place i, into e. It reports false, and does nothing, where
-// the entry was encrypted under another key: the user was erased and then made again.
+// reveal sets in e what the event in place i of the entry says of its user. If the entry was encrypted with another key, because the
+// user was erased and then made again, reveal reports false and doesn't change e.
 func (u *User) reveal(from *storedEntry, i int, org Route, e *Event) bool {
 	aead, err := u.Key.aead()
 	if err != nil {
@@ -92,7 +92,8 @@ func (k Key) aead() (cipher.AEAD, error) {
 	return cipher.NewGCMWithRandomNonce(block)
 }
 
-// boundTo is what the encrypted part of an entry is bound to: all the rest of the entry, its user and its time with that.
+// boundTo returns the associated data to which the encrypted part of an entry is bound. That is all the rest of the entry, also its
+// user, and its time.
 func boundTo(open []byte, at time.Time) []byte {
 	return seal.Join("activity", string(open), strconv.FormatInt(at.UnixMicro(), 10))
 }

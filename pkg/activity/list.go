@@ -9,72 +9,72 @@ import (
 	"countersign/pkg/store"
 )
 
-// A Query asks for events of an org, or of one user of it. From Type on, zero fields don't narrow it.
+// A Query asks for the events of an org, or of one user of the org.
 type Query struct {
-	Org      string    // the org's id, which the activity doesn't hold
+	Org      string    // the id of the org, which the activity doesn't have
 	Route    Route     // of the org, or of the user
-	Type     string    // all that is before the dot, or a whole type: "challenge", "challenge.failed"
-	From, To time.Time // From included, To not
+	Type     string    // a whole type, or the part before its dot, such as "challenge.failed" or "challenge"; empty means all
+	From, To time.Time // events from From on, and before To; zero means no bound
 	Limit    int       // the most events that one page may have
-	After    Place     // where to go on; zero: at the newest event
+	After    Place     // where the page begins; zero means at the newest event
 }
 
-// A Place is where a listing goes on: in a day, and in each of its shards. Without shards it stands for all of the day,
-// whatever that will be.
+// A Place says where a listing goes on: in which day, and where in each shard of the day. Without shards it means the whole day, also
+// what is still to be filed there.
 type Place struct {
 	Day    string       `json:"d"`
 	Shards []ShardPlace `json:"s,omitempty"`
 }
 
-// A ShardPlace is where a listing goes on in a shard: with the first so many events of a page, and the pages before it. Page 0
-// stands for all pages, whichever they will be, and any other page without events for none.
+// A ShardPlace says where a listing goes on in a shard: with the first Events events of a page, and then with the pages before that.
+// Page 0 means all pages, also those that are still to be filed. Any other page with no events means that nothing is left.
 type ShardPlace struct {
-	Page   int   `json:"p,omitempty"`
-	Events int   `json:"e,omitempty"`
-	Filed  int64 `json:"f,omitempty"` // when that page was, Unix milliseconds; 0: not known
+	Page   int   `json:"p,omitempty"` // the number of the page
+	Events int   `json:"e,omitempty"` // how many of its events are left
+	Filed  int64 `json:"f,omitempty"` // when that page was filed, in Unix milliseconds; 0 if that isn't known
 }
 
-// What one page of a listing reads from the store at most. A page of the activity, like any item, has at most
-// store.MaxItem bytes, so a query is bounded by its limit.
+// How much one page of a listing reads from the store at most. A page of the activity has at most store.MaxItem bytes, as every item
+// has. So the limit of a query bounds how much it reads.
 const (
-	listingBytes   = 960 << 10         // in all, which leaves 64 KiB of 1 MiB for what every call reads
-	listingUsers   = 256 << 10         // of these, kept for the keys of the users whom the events are about
-	listingQueries = 24                // one after the other
-	firstPages     = refiledWithin + 2 // of a shard
-	daysAtOnce     = 32
+	listingBytes   = 960 << 10         // bytes in all; of 1 MiB, this leaves 64 KiB for what every call reads
+	listingUsers   = 256 << 10         // of these, the bytes for the keys of the users whom the events are about
+	listingQueries = 24                // how many queries there are
+	firstPages     = refiledWithin + 2 // how many pages of a shard the first query reads
+	daysAtOnce     = 32                // how many days a query reads
 )
 
-// filingTime is more than two filings can differ in what they take the time for: how long one of them may last, and how
-// far apart the clocks of two processes are.
+// filingTime is more than the times of two filings can differ because a filing takes some time, and because the clocks of two
+// processes differ.
 const filingTime = 10 * time.Minute
 
-// refiledWithin is how many pages, filed before the one that an event is on, are searched for an earlier filing of it.
-// What is tried again is filed again within seconds.
+// refiledWithin is in how many pages before its own an event is searched, to find out whether it was filed before. When a filing is
+// tried again, that happens within seconds.
 const refiledWithin = 4
 
-// List gives one page of a listing of events, and the place where the next page goes on; nil: there are no more.
+// List returns one page of a listing of events, and the place where the next page begins. The place is nil if there are no more
+// events.
 //
-// The newest events come first: the latest day first, and in a day what was filed last. Events are filed within seconds,
-// in batches, so this is the order of their times except for events that happened within moments of each other. An event
-// that was filed late is where it was filed, among those of its own day. The events of one shard, and so those of one user,
-// come in exactly the reverse of the order in which they were filed. Where a day has several shards, the listing goes back
-// through all of them at once, and always takes the page that was filed last of those that it has come to.
+// The newest events come first: the latest day comes first, and in a day what was filed last. Events are filed within seconds, in
+// batches. So this is the order of their times, except for events that happened within moments of each other. An event that was
+// filed late is among the events of its own day, in the place where it was filed. The events of one shard come in exactly the
+// reverse of the order in which they were filed, and so do the events of one user. If a day has several shards, the listing goes
+// back through all of them at the same time, and always takes the page that was filed last.
 //
-// In this order nothing moves: a place says how far the listing has come in each shard, pages are only ever added after
-// the last one, and no page changes. So whatever is filed while a client goes from page to page, no event that was there
-// at the beginning is missed, and none comes again. What is filed meanwhile in a part that the client has passed is found
-// by the next listing.
+// Nothing changes in this order. A place says how far the listing has come in each shard, pages are added only after the last one,
+// and no page changes. So while a client goes from page to page, it misses no event that was there at the beginning, and gets none
+// twice. Events that are filed meanwhile, in a part that the client has passed, are in the next listing.
 //
-// An event that was filed more than once is shown in the first of its places. Where these are more than refiledWithin
-// pages of its shard apart, it is shown again. It has one id, by which a client that must not count it twice can tell.
+// If an event was filed more than once, it is shown in the first of its places. If these are more than refiledWithin pages of its
+// shard apart, it is shown again. It always has the same id, so a client that must not count it twice can notice that.
 //
-// One page reads a bounded number of items and at most 1 MiB, whatever the day holds. So it may have fewer events than the
-// limit, or none, while there are more.
+// One page reads a bounded number of items, and at most 1 MiB, whatever the day has. So it may have fewer events than the limit, or
+// none, although there are more.
 //
-// Of a user who was erased a listing says nothing. What remains of such an event is that it happened: id, type, time, org
-// and policy version, and the kind of its actor; the actor's id only where that is a client or the service. It stays in
-// the org's activity, because erasing a user must not make an attack look as if it had never happened. It is in no user's
-// activity, not even in that of a user who was made again under the same id.
+// A listing says nothing of a user who was erased. Of such an event it says that it happened: its id, type, time, org and policy
+// version, and the kind of its actor. It has the actor's id only if the actor is a client or the service. The event stays in the
+// org's activity, because erasing a user must not make an attack look as if it had never happened. It is not in the activity of any
+// user, also not of a user who was made again under the same id.
 func (l *Log) List(ctx context.Context, q Query) (events []Event, next *Place, err error) {
 	meter := &meteredStore{Store: l.Store}
 	g := &listing{store: meter, users: l.Users, q: &q}
@@ -95,7 +95,7 @@ func (l *Log) List(ctx context.Context, q Query) (events []Event, next *Place, e
 // ofUser reports whether the query asks for the events of one user.
 func (q *Query) ofUser() bool { return len(q.Route) > orgRoute }
 
-// lastDay is the day to begin with; empty: the last one there is.
+// lastDay returns the day with which the page begins. It is empty if that is the last day there is.
 func (q *Query) lastDay() (last string) {
 	if !q.To.IsZero() {
 		last = dayOf(q.To.Add(-1))
@@ -106,25 +106,25 @@ func (q *Query) lastDay() (last string) {
 	return last
 }
 
-// A listing goes back through the days of an org until it has enough, or has read as much as one page may.
+// A listing goes back through the days of an org until it has enough events, or has read as much as one page may read.
 type listing struct {
 	store   *meteredStore
 	users   func(context.Context, store.Store, []Route) (map[Route]User, error)
 	q       *Query
-	user    User // that the query narrows to
+	user    User // the user for whose events the query asks
 	queries int
 	found   []foundEvent
 }
 
-// A foundEvent is an event, the entry it is in, and where that is. What it says of its user is still encrypted where User
-// is empty and the entry is about one.
+// A foundEvent is an event with its entry and the place of that. If User is empty and the entry is about a user, what the event says
+// of the user is still encrypted.
 type foundEvent struct {
 	Event
 	listedEvent
-	at *Place // the place that begins with it
+	at *Place // the place that begins with this event
 }
 
-// collect fills found, and answers where to go on; nil: there is nothing further back.
+// collect sets found, and returns where the next page begins. That is nil if there is nothing more.
 func (g *listing) collect(ctx context.Context) (*Place, error) {
 	if g.q.ofUser() {
 		users, err := g.users(ctx, g.store, []Route{g.q.Route})
@@ -138,7 +138,7 @@ func (g *listing) collect(ctx context.Context) (*Place, error) {
 	}
 	days := store.Query{Partition: daysPartition(g.q.Route), Reverse: true, Limit: daysAtOnce}
 	if last := g.q.lastDay(); last != "" {
-		days.After = last + "~" // which sorts after the day, and before the next
+		days.After = last + "~" // this comes after the day, and before the next one
 	}
 	for more := true; more; {
 		g.queries++
@@ -163,7 +163,7 @@ func (g *listing) collect(ctx context.Context) (*Place, error) {
 	return nil, nil
 }
 
-// day adds a day's events. It answers where to go on when there were more than there was room for.
+// day adds the events of a day. If there are more events than there is room for, it returns where the next page begins.
 func (g *listing) day(ctx context.Context, d *storedDay) (*Place, error) {
 	shards := g.shards(d)
 	for {
@@ -193,15 +193,15 @@ func (g *listing) day(ctx context.Context, d *storedDay) (*Place, error) {
 		}
 		s.turn()
 		if p.filed.Before(g.q.From.Add(-filingTime)) {
-			s.done = true // and so is all that was filed before it
+			s.done = true // all that was filed before this page is too early
 		}
 	}
 }
 
-// room is how many pages, of whatever size, the listing may still read.
+// room returns how many pages the listing may still read, of whatever size they are.
 func (g *listing) room() int { return (listingBytes - listingUsers - g.store.bytes()) / store.MaxItem }
 
-// mayQuery reports whether the listing may ask the store so many times more, and counts them if it may.
+// mayQuery reports whether the listing may make n more queries. If so, it counts them.
 func (g *listing) mayQuery(n int) bool {
 	if g.queries+n > listingQueries {
 		return false
@@ -210,7 +210,7 @@ func (g *listing) mayQuery(n int) bool {
 	return true
 }
 
-// wanted opens an event, and reports whether the query asks for it.
+// wanted reads an event, and reports whether the query asks for it.
 func (g *listing) wanted(in listedEvent) (e foundEvent, wanted bool, err error) {
 	e.listedEvent = in
 	if in.entry == nil || g.q.ofUser() && in.entry.route(g.q.Route) != g.q.Route {
@@ -224,14 +224,14 @@ func (g *listing) wanted(in listedEvent) (e foundEvent, wanted bool, err error) 
 	return e, wanted, nil
 }
 
-// matchesType reports whether an event's type is the one asked for, or has it before its dot.
+// matchesType reports whether asked is the type of an event, or the part of it before the dot, or empty.
 func matchesType(of, asked string) bool {
 	kind, _, _ := strings.Cut(of, ".")
 	return asked == "" || of == asked || kind == asked
 }
 
-// open decrypts what was found. It reads all users whom the events are about side by side, in groups that surely fit into
-// what is left to be read. rest is where to go on when something was left out.
+// open decrypts what was found. It reads the users whom the events are about together, in groups that surely fit into what may still
+// be read. If something was left out, it also returns where the next page begins.
 func (g *listing) open(ctx context.Context) (events []Event, rest *Place, err error) {
 	for next := g.found; len(next) > 0; {
 		group, routes := g.group(next)
@@ -256,7 +256,7 @@ func (g *listing) open(ctx context.Context) (events []Event, rest *Place, err er
 	return events, nil, nil
 }
 
-// group is the first of events, as many as there is room to read the users of, and the routes of the users that are needed.
+// group returns the first events, as many as there is room to read the users for, and the routes of these users.
 func (g *listing) group(events []foundEvent) (group []foundEvent, routes []Route) {
 	room := (listingBytes - g.store.bytes()) / UserBytes
 	for i := range events {

@@ -18,7 +18,7 @@ func TestAPageOfActivityReadsAMebibyteAtMostWhateverTheDayHolds(t *testing.T) {
 	rares := 0
 	for n := 0; n < total; {
 		id := users[n/100%2]
-		if n < 300 { // the rare user is seen in the first events of the day only
+		if n < 300 { // the rare user is only in the first events of the day
 			id = rare
 		}
 		var events []toFile
@@ -104,19 +104,19 @@ func TestAPageReadsAMebibyteAtMostThoughEachEventIsAboutAnotherUserWhoseKeyIsInA
 	}
 }
 
-// chaos files events in ways that come up, and ways that hardly do, and keeps what a listing must show of them.
+// chaos files events in all ways that can happen, also in rare ones, and notes what a listing must show of them.
 type chaos struct {
 	*world
 	rng   *rand.Rand
 	users []string
-	heavy bool                 // so that what one page may read is less than a day holds
-	last  []toFile             // the batch before
-	order map[string]int       // which event was filed first
-	filed map[string]time.Time // when it was
+	heavy bool                 // a day has more than one page of a listing may read
+	last  []toFile             // the batch that was filed before
+	order map[string]int       // the order in which events were filed first, by their ids
+	filed map[string]time.Time // when an event was filed, by its id
 	all   map[string]toFile
 }
 
-// newChaos begins a case. It is over a store in memory: many cases are needed, and none of them is about durability.
+// newChaos begins a case. Its store is in memory, because many cases are needed, and none of them is about durability.
 func newChaos(t *testing.T, seed uint64) *chaos {
 	users := []string{"u-0", "u-1", "u-2", "u-3", "u-4"}
 	c := &chaos{
@@ -127,24 +127,24 @@ func newChaos(t *testing.T, seed uint64) *chaos {
 	return c
 }
 
-// step files a batch: of now or of yesterday, in order or not, small or big, once or again.
+// step files a batch. Its events are of today or of yesterday, in order or not, few or many, and new or filed before.
 func (c *chaos) step(t *testing.T) {
 	t.Helper()
 	if c.rng.IntN(4) == 0 && c.last != nil {
-		c.file(t, c.last...) // its answer was lost
+		c.file(t, c.last...) // as if the answer was lost
 		return
 	}
 	pace := []time.Duration{time.Second, time.Minute}[c.rng.IntN(2)]
 	c.clock.Advance(time.Duration(c.rng.IntN(90)) * pace)
-	var batch [][]toFile // of one commit each
-	room := 36 << 10     // so that a batch fills no more pages than are searched for an earlier filing
+	var batch [][]toFile // the events of each commit
+	room := 36 << 10     // so that a batch has no more pages than are searched for an earlier filing
 	for range 1 + c.rng.IntN(8) {
 		at := c.clock.Now().Add(-time.Duration(c.rng.IntN(3)) * time.Second)
 		switch c.rng.IntN(6) {
 		case 0:
-			at = at.Add(-time.Duration(c.rng.IntN(30)) * time.Hour) // late
+			at = at.Add(-time.Duration(c.rng.IntN(30)) * time.Hour) // it is late
 		case 1:
-			at = at.Add(time.Duration(c.rng.IntN(9)) * time.Minute) // by another machine's clock
+			at = at.Add(time.Duration(c.rng.IntN(9)) * time.Minute) // its time is from the clock of another machine
 		}
 		id, events := c.users[c.rng.IntN(len(c.users))], []toFile(nil)
 		for range 1 + c.rng.IntN(3) {
@@ -171,7 +171,7 @@ func (c *chaos) step(t *testing.T) {
 	case 0:
 		slices.Reverse(batch)
 	case 1:
-		batch = append(batch, batch[c.rng.IntN(len(batch))]) // twice in one
+		batch = append(batch, batch[c.rng.IntN(len(batch))]) // the same events are twice in one batch
 	}
 	c.last = slices.Concat(batch...)
 	for _, e := range c.last {
@@ -182,12 +182,12 @@ func (c *chaos) step(t *testing.T) {
 	c.file(t, c.last...)
 }
 
-// question is some listing, and what is in it.
+// question returns a random query, and what the listing must have.
 func (c *chaos) question() (q Query, has func(toFile) bool) {
 	q.Limit = 1 + c.rng.IntN(30)
 	user := ""
 	if c.rng.IntN(2) == 0 {
-		user = c.users[c.rng.IntN(len(c.users))] // or nobody's in particular
+		user = c.users[c.rng.IntN(len(c.users))] // this may be all users
 	}
 	q.Route = userRoute(user)
 	if c.rng.IntN(3) == 0 {
@@ -205,7 +205,7 @@ func (c *chaos) question() (q Query, has func(toFile) bool) {
 	}
 }
 
-// moment is one of some event, or the beginning of its day.
+// moment returns the time of some event, or the beginning of its day.
 func (c *chaos) moment() time.Time {
 	ids := slices.Sorted(maps.Keys(c.all))
 	at := c.all[ids[c.rng.IntN(len(ids))]].at
@@ -255,7 +255,7 @@ func TestWhateverIsFiledInWhateverOrderAListingMissesNothingAndShowsNothingTwice
 				for range c.rng.IntN(3) {
 					c.step(t)
 				}
-				q.Limit = 1 + c.rng.IntN(30) // a client may change its mind
+				q.Limit = 1 + c.rng.IntN(30) // because a client may change the limit
 			}
 			listings++
 			for id := range must {

@@ -18,7 +18,7 @@ import (
 	"countersign/pkg/store/storetest"
 )
 
-// A world is a log over a store that counts what is read, with users who are items of that store.
+// A world is a log with a store that counts what is read. Its users are items of that store.
 type world struct {
 	Log
 	clock  *storetest.Clock
@@ -60,7 +60,7 @@ func over(t *testing.T, db store.Store, clock *storetest.Clock, users ...string)
 	return w
 }
 
-// committing commits what is planned, again where it lost a race.
+// committing commits what is planned, and does so again if the commit lost a race.
 func committing(to store.Store, now func() time.Time) func(context.Context, func(time.Time) ([]store.Write, error)) error {
 	return func(ctx context.Context, plan func(time.Time) ([]store.Write, error)) error {
 		for try := 1; ; try++ {
@@ -75,13 +75,13 @@ func committing(to store.Store, now func() time.Time) func(context.Context, func
 	}
 }
 
-// acme is the route of the org.
+// acme returns the route of the org.
 var acme = func() Route {
 	sum := sha256.Sum256([]byte(org))
 	return Route(sum[:16])
 }()
 
-// userRoute is that of a user of the org; the empty user is nobody.
+// userRoute returns the route of a user of the org. The empty user means nobody.
 func userRoute(user string) Route {
 	if user == "" {
 		return acme
@@ -94,7 +94,7 @@ func keyItem(user Route) store.Key {
 	return store.Key{Partition: "user#" + fmt.Sprintf("%x", string(user)), Sort: "key"}
 }
 
-// makeUser puts a user, in an item that holds so many bytes more.
+// makeUser puts the item of a user, which has that many bytes more.
 func (w *world) makeUser(t *testing.T, user string, padding int) {
 	t.Helper()
 	body := slices.Concat(NewKey(), []byte(user), make([]byte, 1+padding))
@@ -104,7 +104,7 @@ func (w *world) makeUser(t *testing.T, user string, padding int) {
 	}
 }
 
-// readUsers reads users.
+// readUsers reads the users of these routes.
 func readUsers(ctx context.Context, from store.Store, routes []Route) (map[Route]User, error) {
 	found := map[Route]User{}
 	for _, route := range routes {
@@ -120,7 +120,7 @@ func readUsers(ctx context.Context, from store.Store, routes []Route) (map[Route
 	return found, nil
 }
 
-// noise is text of so many bytes that is hardly any shorter when it is deflated, and always the same.
+// noise returns a text of that many bytes, which deflate can hardly shorten. It is always the same.
 func noise(n int) string {
 	rng := rand.New(rand.NewPCG(1, uint64(n)))
 	text := make([]byte, n)
@@ -130,7 +130,7 @@ func noise(n int) string {
 	return string(text)
 }
 
-// biggest is the padding of an event on a page that is nearly as big as an item can be.
+// biggest is the padding of an event that makes its page almost as big as an item can be.
 func biggest(t *testing.T) int {
 	t.Helper()
 	w := onModel(t, "u-0")
@@ -149,7 +149,7 @@ func biggest(t *testing.T) int {
 	return 0
 }
 
-// A toFile is an event to be filed.
+// A toFile is an event that is to be filed.
 type toFile struct {
 	id, kind, user string
 	at             time.Time
@@ -192,7 +192,7 @@ func (w *world) filings(t *testing.T, batch []toFile) (filings []Filing) {
 	return filings
 }
 
-// page reads one page of a listing, and fails the test if that read more than it may. It answers where the next goes on.
+// page reads one page of a listing, and fails the test if that reads more than it may. It returns where the next page begins.
 func (w *world) page(t *testing.T, q Query) (events []Event, next *Place) {
 	t.Helper()
 	w.read.Reset()
@@ -222,7 +222,7 @@ func (w *world) page(t *testing.T, q Query) (events []Event, next *Place) {
 	return events, next
 }
 
-// pages reads a whole listing, page by page, and gives each to look.
+// pages reads a whole listing page by page, and calls look with each page.
 func (w *world) pages(t *testing.T, q Query, look func(page int, events []Event, more bool)) {
 	t.Helper()
 	for n := 1; ; n++ {

@@ -17,21 +17,21 @@ import (
 
 // page is one page of a shard of a day, stored as CBOR.
 type page struct {
-	Format  int      `cbor:"0,keyasint"`           // as records have it
-	Shards  int      `cbor:"1,keyasint,omitempty"` // that the day has, so that who reads the last page needs no other item; 0: one
-	Filed   int64    `cbor:"2,keyasint,omitempty"` // milliseconds from the beginning of the day
-	Before  []byte   `cbor:"3,keyasint,omitempty"` // hash of the page before; of the first page, of the day
-	Count   int      `cbor:"4,keyasint,omitempty"` // of events, on this page and those before it
+	Format  int      `cbor:"0,keyasint"`           // the format, as all records have it
+	Shards  int      `cbor:"1,keyasint,omitempty"` // how many shards the day has, so that the last page tells it; 0 means one
+	Filed   int64    `cbor:"2,keyasint,omitempty"` // when the page was filed, in milliseconds from the beginning of the day
+	Before  []byte   `cbor:"3,keyasint,omitempty"` // the hash of the page before it or, on the first page, of the day
+	Count   int      `cbor:"4,keyasint,omitempty"` // how many events are on this page and on those before it
 	Entries [][]byte `cbor:"5,keyasint,omitempty"`
 }
 
-// encode gives the body that holds the page.
+// encode returns the body of an item with the page.
 func (p *page) encode() ([]byte, error) {
 	p.Format = record.Format
 	return encoding.Marshal(p)
 }
 
-// decode fills the page in from the body of an item. It fails with record.ErrUnreadable.
+// decode sets the page from the body of an item. It fails with record.ErrUnreadable.
 func (p *page) decode(item store.Item) error {
 	var of struct {
 		Format int `cbor:"0,keyasint"`
@@ -54,13 +54,14 @@ func pagePartition(r Route, day string, shard int) string {
 	return daysPartition(r) + "#" + day + "#" + strconv.Itoa(shard)
 }
 
-// pageSort begins with how many digits the number has, so that pages are in order of their numbers.
+// pageSort returns the sort of the page with this number. It begins with the number of digits, so pages are in the order of their
+// numbers.
 func pageSort(number int) string {
 	digits := strconv.Itoa(number)
 	return strconv.Itoa(len(digits)) + digits
 }
 
-// storedPage is a page with where it is, and its entries as they were read.
+// storedPage is a page with its place, and its entries as they were read.
 type storedPage struct {
 	key    store.Key
 	day    string
@@ -96,7 +97,7 @@ func readPage(day string, item store.Item) (*storedPage, error) {
 	return p, nil
 }
 
-// lastPage is the newest page of a shard; nil: it has none.
+// lastPage returns the newest page of a shard, or nil if the shard has none.
 func (l *Log) lastPage(ctx context.Context, org Route, day string, shard int) (*storedPage, error) {
 	found, err := l.Store.Query(ctx, store.Query{Partition: pagePartition(org, day, shard), Limit: 1, Reverse: true})
 	if err != nil || len(found.Items) == 0 {
@@ -105,7 +106,7 @@ func (l *Log) lastPage(ctx context.Context, org Route, day string, shard int) (*
 	return readPage(day, found.Items[0])
 }
 
-// events is how many events are on the page.
+// events returns how many events are on the page.
 func (p *storedPage) events() (n int) {
 	for _, e := range p.entries {
 		n += e.count()
@@ -113,7 +114,7 @@ func (p *storedPage) events() (n int) {
 	return n
 }
 
-// hash is what the next page carries of this one.
+// hash returns the hash of the page, which the next page has.
 func (p *storedPage) hash() []byte {
 	fields := []string{p.key.Partition, p.key.Sort, strconv.Itoa(p.Shards), strconv.FormatInt(p.Filed, 10), string(p.Before), strconv.Itoa(p.Count)}
 	for _, e := range p.entries {

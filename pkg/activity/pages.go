@@ -9,31 +9,31 @@ import (
 	"countersign/pkg/store"
 )
 
-// dayShards goes back through the shards of a day that a listing needs.
+// dayShards goes back through those shards of a day that a listing needs.
 type dayShards struct {
 	g      *listing
 	day    *storedDay
-	shards []*shardPages // by shard; nil: it isn't needed, or has no page
+	shards []*shardPages // one for each shard; nil if the shard isn't needed, or has no page
 }
 
-// shardPages goes through the pages of a shard, the last one first. Beside the page in hand it holds the few before it,
-// which tell whether an event was filed before.
+// shardPages goes through the pages of a shard, the last one first. Besides the current page it has a few pages before that, which show
+// whether an event was filed before.
 type shardPages struct {
 	query store.Query
-	more  bool          // there may be further pages than those in ahead
-	ahead []*listedPage // the page in hand, and those before it
+	more  bool          // there may be more pages than those in ahead
+	ahead []*listedPage // the current page, and pages before it
 	at    ShardPlace    // what is still to be shown
-	done  bool          // nothing is
+	done  bool          // nothing is left to be shown
 }
 
 // listedPage is a page with its events.
 type listedPage struct {
 	*storedPage
 	events []listedEvent
-	ids    map[string]int // the first place that has it
+	ids    map[string]int // the first place of each event, by its id
 }
 
-// listedEvent is the event in some place of an entry; without an entry, one of an entry that was taken away.
+// listedEvent is the event in some place of an entry. It has no entry if the entry was taken away.
 type listedEvent struct {
 	entry *storedEntry
 	place int
@@ -57,7 +57,7 @@ func (g *listing) shards(d *storedDay) *dayShards {
 	return s
 }
 
-// place is where the listing goes on.
+// place returns the place where the listing goes on.
 func (s *dayShards) place() *Place {
 	at := &Place{Day: s.day.name, Shards: make([]ShardPlace, len(s.shards))}
 	for shard, p := range s.shards {
@@ -68,8 +68,8 @@ func (s *dayShards) place() *Place {
 	return at
 }
 
-// last is the shard whose page in hand was filed last, with the pages that showing it takes; nil: no shard has anything left.
-// enough is false when the listing has read as much as it may.
+// last returns the shard whose current page was filed last, after it has read the pages that are needed to show that page. It returns
+// nil if no shard has anything left. It reports false if the listing has read as much as it may.
 func (s *dayShards) last(ctx context.Context) (last *shardPages, enough bool, err error) {
 	for {
 		if enough, err := s.begin(ctx); !enough || err != nil {
@@ -102,7 +102,7 @@ func (s *dayShards) last(ctx context.Context) (last *shardPages, enough bool, er
 	}
 }
 
-// begin finds the page in hand of each shard that hasn't come to one, of all of these side by side.
+// begin reads the current page of each shard that has none yet. It reads those of several shards at the same time.
 func (s *dayShards) begin(ctx context.Context) (enough bool, err error) {
 	for {
 		var unknown []*shardPages
@@ -131,10 +131,10 @@ func (s *dayShards) begin(ctx context.Context) (enough bool, err error) {
 	}
 }
 
-// left reports whether the shard has anything left to be shown, as far as it is known.
+// left reports whether the shard has anything left to be shown, as far as that is known.
 func (p *shardPages) left() bool { return p != nil && !p.done }
 
-// read asks the store for so many pages more.
+// read reads more pages from the store, at most limit of them.
 func (p *shardPages) read(ctx context.Context, from store.Store, day string, limit int) error {
 	p.query.Limit = limit
 	found, err := from.Query(ctx, p.query)
@@ -158,7 +158,7 @@ func (p *shardPages) read(ctx context.Context, from store.Store, day string, lim
 	return nil
 }
 
-// settle says what is to be shown now, after a read or a turn.
+// settle sets what is to be shown next, after a read or a turn.
 func (p *shardPages) settle() {
 	if len(p.ahead) == 0 {
 		p.done = p.done || !p.more
@@ -171,7 +171,7 @@ func (p *shardPages) settle() {
 	p.at.Filed = h.filed.UnixMilli()
 }
 
-// turn goes on to the page before the one in hand.
+// turn goes on to the page before the current one.
 func (p *shardPages) turn() {
 	p.ahead = p.ahead[1:]
 	p.settle()
@@ -198,7 +198,7 @@ func listPage(h *storedPage) (*listedPage, error) {
 	return p, nil
 }
 
-// filedBefore reports whether the event of the entry in hand stands in an earlier place too.
+// filedBefore reports whether the event with this id, which is the next one to be shown, was also filed before.
 func (p *shardPages) filedBefore(id string) bool {
 	if p.ahead[0].ids[id] < p.at.Events-1 {
 		return true
@@ -211,13 +211,13 @@ func (p *shardPages) filedBefore(id string) bool {
 	return false
 }
 
-// A meteredStore adds up how much is read from it.
+// A meteredStore counts the bytes that are read from it.
 type meteredStore struct {
 	store.Store
 	read atomic.Int64
 }
 
-// bytes is how many bytes of items were read.
+// bytes returns how many bytes of items were read so far.
 func (m *meteredStore) bytes() int { return int(m.read.Load()) }
 
 func (m *meteredStore) add(items ...store.Item) {

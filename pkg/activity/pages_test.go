@@ -27,7 +27,7 @@ func TestWhatOneCommitBroughtIsSpreadOverPagesWhereItIsTooMuchForOne(t *testing.
 		filings := w.filings(t, batch)
 		for i := range filings {
 			filings[i].Data["place"] = float64(i)
-			filings[i].Data["padding"] = fmt.Sprint(i) + noise(c.padding) // no two say the same
+			filings[i].Data["padding"] = fmt.Sprint(i) + noise(c.padding) // so no two events say the same
 		}
 		if err := w.File(t.Context(), filings); err != nil {
 			t.Fatal(err)
@@ -49,8 +49,7 @@ func TestWhatOneCommitBroughtIsSpreadOverPagesWhereItIsTooMuchForOne(t *testing.
 	}
 }
 
-// The hashes are what the chain rests on. Most of what they cover is looked at besides, so only here can be shown that they
-// cover it.
+// The chain depends on the hashes. Check also looks at most of what they cover, so only this test shows that they cover it.
 func TestTheHashOfADayAndOfAPageIsOfAllThatTheySay(t *testing.T) {
 	entries := func() []*storedEntry {
 		return []*storedEntry{stored(t, about(nil, nil)...), {header: header{Erased: make([]byte, 32), Count: 2}}}

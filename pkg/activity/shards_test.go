@@ -11,14 +11,14 @@ import (
 	"countersign/pkg/store"
 )
 
-// open opens the day of a moment with so many shards, whatever the day before was like.
+// open opens the day of a moment with that many shards, whatever was on the day before.
 func (w *world) open(t *testing.T, at time.Time, shards int) {
 	t.Helper()
 	key := dayKey(acme, dayOf(at))
 	w.rewrite(t, store.Item{Key: key}, &day{Shards: shards, Opened: w.clock.Now()})
 }
 
-// ofShards gives a user for each of so many shards.
+// ofShards returns one user for each of that many shards.
 func ofShards(shards int) []string {
 	users := make([]string, shards)
 	for n, left := 0, shards; left > 0; n++ {
@@ -46,7 +46,7 @@ func TestADayHasAsManyShardsAsTheDayBeforeCalledFor(t *testing.T) {
 			t.Errorf("day %d: got %d shards, want %d", n, got, want)
 		}
 		want = day.next
-		w.clock.Advance(time.Duration(24*(1+n%2)) * time.Hour) // sometimes there is a day without events between
+		w.clock.Advance(time.Duration(24*(1+n%2)) * time.Hour) // sometimes a day without events comes between them
 	}
 	if _, err := w.Check(t.Context(), acme); err != nil {
 		t.Error(err)

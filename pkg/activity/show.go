@@ -8,20 +8,20 @@ import (
 	"countersign/pkg/store"
 )
 
-// A shownPage is a page for people to look at.
+// A shownPage is a page as people see it.
 type shownPage struct {
 	Format  int          `json:"format"`
 	Shards  int          `json:"shards"`
 	Filed   time.Time    `json:"filed"`
-	Before  string       `json:"before"` // base64url, as all hashes and hashed ids
+	Before  string       `json:"before"` // in base64url, as all hashes here
 	Count   int          `json:"count"`
-	Hash    string       `json:"hash"` // that the next page carries; it isn't stored
+	Hash    string       `json:"hash"` // the hash of this page, which the next page has; it isn't stored
 	Entries []shownEntry `json:"entries"`
 }
 
 type shownEntry struct {
 	Digest        string       `json:"digest"`
-	Erased        bool         `json:"erased,omitempty"` // nothing but the digest is left
+	Erased        bool         `json:"erased,omitempty"` // only the digest of the entry is left
 	Count         int          `json:"count"`
 	Time          *time.Time   `json:"time,omitempty"`
 	User          string       `json:"user,omitempty"` // the user's half of the route
@@ -37,7 +37,7 @@ type shownEvent struct {
 	Data map[string]any `json:"data,omitempty"`
 }
 
-// A shownDay is what a day says, for people to look at.
+// A shownDay is a day as people see it.
 type shownDay struct {
 	Format  int         `json:"format"`
 	Shards  int         `json:"shards"`
@@ -45,7 +45,7 @@ type shownDay struct {
 	Earlier string      `json:"earlier,omitempty"`
 	Heads   []shownHead `json:"heads,omitempty"`
 	Begun   []int       `json:"begun"` // the shards that have pages
-	Hash    string      `json:"hash"`  // that the first page of each shard carries; it isn't stored
+	Hash    string      `json:"hash"`  // the hash of the day, which the first page of each shard has; it isn't stored
 }
 
 type shownHead struct {
@@ -53,8 +53,8 @@ type shownHead struct {
 	Hash   string `json:"hash,omitempty"`
 }
 
-// Show gives what an item of the activity says, as a value to marshal as JSON: a day, or a page. Of what is encrypted it says
-// nothing but how long it is. It fails for any other item, and for one that can't be read.
+// Show returns what an item of the activity says, as a value that can be marshalled as JSON. The item is a day or a page. Of an
+// encrypted part, Show says only how long it is. It fails for all other items, and if the item can't be read.
 func Show(item store.Item) (any, error) {
 	switch parts := strings.Split(item.Key.Partition, "#"); {
 	case parts[0] != prefix:

@@ -75,5 +75,5 @@ func TestADayAndAPageAreShownWithoutWhatIsEncrypted(t *testing.T) {
 	}
 }
 
-// erasing puts what remains of an entry in the place of a page's first.
+// erasing replaces the first entry of a page by what is left of it when it is taken away.
 func erasing(left []byte) func(*page) { return func(p *page) { p.Entries[0] = left } }

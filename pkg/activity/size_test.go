@@ -2,7 +2,7 @@ package activity
 
 import "testing"
 
-// signIn is what a sign-in by app, or by a code that is mailed, brings: an entry when it is begun, and one when it is answered.
+// signIn returns the events of a sign-in by app or by email: those of its start, and those of its answer.
 func signIn(mailed bool) (begun, answered []Filing) {
 	key := NewKey()
 	random := func() string { return b64(NewKey()[:16]) }
@@ -32,7 +32,7 @@ func signIn(mailed bool) (begun, answered []Filing) {
 func TestTheEntriesOfASignInAreSmall(t *testing.T) {
 	for name, c := range map[string]struct {
 		mailed          bool
-		begun, answered int // bytes
+		begun, answered int // the most bytes
 	}{"by app": {false, 120, 120}, "by a code that is mailed": {true, 166, 120}} {
 		begun, answered := signIn(c.mailed)
 		if got := len(stored(t, begun...).bytes); got > c.begun {

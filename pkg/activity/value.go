@@ -19,27 +19,27 @@ import (
 	"countersign/pkg/store"
 )
 
-// What an event says is stored as CBOR (RFC 8949), and texts in it in a shorter form where they have one:
+// What an event says is stored as CBOR (RFC 8949). Texts have a shorter form if there is one:
 //
 //	a text of a table   its place, as a simple value
-//	an id               a byte string: the place of its prefix, and the bytes that its text stands for
+//	an id               a byte string: the place of its prefix, and the bytes for which its text stands
 //	an IP address       a byte string: inAddress, and the 4 or 16 bytes of the address
-//	a long text         a byte string: inDeflate, and what deflate makes of it
+//	a long text         a byte string: inDeflate, and the text as deflate has shortened it
 //
-// Whatever isn't exactly the text that comes back from such a form is stored as it is.
+// A text is stored as it is if exactly the same text wouldn't come back from such a form.
 const (
-	inID       = 0   // and the place of the prefix: the bytes are all of the id
-	inUserID   = 64  // and the place of the prefix: the id begins with the route of the user it is about, which is left out
-	inAddress  = 128 // of the internet
-	inDeflate  = 129
-	simpleGap  = 20 // simple values from 20 to 31 are not for us
+	inID       = 0   // is added to the place of the prefix; the whole id follows
+	inUserID   = 64  // is added to the place of the prefix; the id begins with the route of the event's user, which is left out
+	inAddress  = 128 // an IP address
+	inDeflate  = 129 // a text that deflate has shortened
+	simpleGap  = 20  // CBOR uses or reserves the simple values from here on, up to firstAfter
 	firstAfter = 32
-	longText   = 24 // bytes, from which on deflate is tried
+	longText   = 24 // how many bytes a text must have at least, so that deflate is tried
 )
 
-var errValue = errors.New("what no event says")
+var errValue = errors.New("not a value that an event can have")
 
-// encoding writes every value in its shortest form, and decoding reads nothing else.
+// encoding writes every value in its shortest form. decoding reads what encoding has written.
 var (
 	encoding = must(cbor.CoreDetEncOptions().EncMode())
 	decoding = must(cbor.DecOptions{
@@ -55,13 +55,13 @@ func must[T any](mode T, err error) T {
 	return mode
 }
 
-// A coder writes and reads what events say of one user, or of nobody.
+// A coder encodes and decodes what events say of one user, or of nobody.
 type coder struct {
-	route   Route     // of the user; of nobody, the org's
+	route   Route     // of the user, or of the org if the events are about nobody
 	deflate *deflater // nil: long texts are stored as they are
 }
 
-// said is what an event says, by the places of its names.
+// said returns what an event says in the form in which it is stored. The names of its values are stored by their places.
 func (c coder) said(data map[string]any) (map[any]any, error) {
 	said := make(map[any]any, len(data))
 	for name, value := range data {
@@ -74,7 +74,7 @@ func (c coder) said(data map[string]any) (map[any]any, error) {
 	return said, nil
 }
 
-// data is what is stored as said.
+// data returns what an event says from the form in which it is stored.
 func (c coder) data(said map[any]any) (map[string]any, error) {
 	data := make(map[string]any, len(said))
 	for w, stored := range said {
@@ -91,7 +91,7 @@ func (c coder) data(said map[any]any) (map[string]any, error) {
 	return data, nil
 }
 
-// value is how v is stored.
+// value returns the form in which v is stored.
 func (c coder) value(v any) (any, error) {
 	switch v := v.(type) {
 	case nil, bool, int, int64:
@@ -124,7 +124,7 @@ func (c coder) value(v any) (any, error) {
 	return nil, fmt.Errorf("a %T: %w", v, errValue)
 }
 
-// valueOf is the value that is stored so.
+// valueOf returns the value from the form in which it is stored.
 func (c coder) valueOf(stored any) (any, error) {
 	switch s := stored.(type) {
 	case nil, bool, int64, float64, string:
@@ -150,7 +150,7 @@ func (c coder) valueOf(stored any) (any, error) {
 	return nil, fmt.Errorf("a %T: %w", stored, errValue)
 }
 
-// simple is the simple value for a place, and simplePlace the way back. CBOR has 256 of them, without 20 to 31.
+// simple returns the simple value for a place. CBOR has 256 of them, and those from 20 to 31 are not used here.
 func simple(place int) cbor.SimpleValue {
 	if place >= simpleGap {
 		place += firstAfter - simpleGap
@@ -158,6 +158,7 @@ func simple(place int) cbor.SimpleValue {
 	return cbor.SimpleValue(place)
 }
 
+// simplePlace returns the place for which a simple value stands, or -1 if there is none.
 func simplePlace(s cbor.SimpleValue) int {
 	switch {
 	case s < simpleGap:
@@ -168,7 +169,7 @@ func simplePlace(s cbor.SimpleValue) int {
 	return -1
 }
 
-// text is how a text is stored.
+// text returns the form in which a text is stored.
 func (c coder) text(text string) (any, error) {
 	if place := values.place(text); place >= 0 {
 		return simple(place), nil
@@ -185,12 +186,12 @@ func (c coder) text(text string) (any, error) {
 		}
 	}
 	if !utf8.ValidString(text) {
-		return nil, errValue // it could be written, and never read again
+		return nil, errValue // because it could be written, and never be read again
 	}
 	return text, nil
 }
 
-// textOf is the text that is stored so.
+// textOf returns the text that is stored as a byte string.
 func (c coder) textOf(stored []byte) (string, error) {
 	if len(stored) == 0 {
 		return "", errValue
@@ -213,7 +214,7 @@ func (c coder) textOf(stored []byte) (string, error) {
 	return "", errValue
 }
 
-// id is how an id is stored; nil: the text is none.
+// id returns the form in which an id is stored. It returns nil if the text is not an id.
 func (c coder) id(text string) []byte {
 	for place, prefix := range prefixes.stored() {
 		random, ok := strings.CutPrefix(text, prefix)
@@ -232,13 +233,13 @@ func (c coder) id(text string) []byte {
 	return nil
 }
 
-// A deflater shortens texts one after the other. It needs most of a megabyte, which all of a batch share.
+// A deflater shortens one text after the other. It needs almost a megabyte of memory, which all events of a batch share.
 type deflater struct{ w *flate.Writer }
 
-// flateEnd is what a flate.Writer ends everything with.
+// flateEnd is what a flate.Writer writes at the end of everything.
 const flateEnd = "\x00\x00\xff\xff"
 
-// shorten gives what deflate (RFC 1951) makes of a text; nil: nothing that is of use.
+// shorten returns a text as deflate (RFC 1951) shortens it. It returns nil if that can't be used.
 func (d *deflater) shorten(text string) []byte {
 	var out bytes.Buffer
 	if d.w == nil {
@@ -260,6 +261,7 @@ func (d *deflater) shorten(text string) []byte {
 	return short
 }
 
+// lengthen returns the text that shorten was given.
 func lengthen(short []byte) (string, error) {
 	r := flate.NewReaderDict(io.MultiReader(bytes.NewReader(short), strings.NewReader(flateEnd)), []byte(browsers))
 	text, err := io.ReadAll(io.LimitReader(r, store.MaxItem+1))

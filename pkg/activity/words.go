@@ -12,7 +12,7 @@ type table struct {
 	later int
 }
 
-// types are the types of event. Those of a sign-in come first: places up to 23 take one byte, up to 255 two.
+// types are the types of event. Those of a sign-in come first, because places up to 23 take one byte, and those up to 255 take two.
 var types = table{words: []string{
 	"challenge.started", "challenge.sent", "challenge.verified", "challenge.failed", "challenge.locked", "browser.trusted",
 	"browser.revoked", "browser.expired", "browser.theft_suspected", "factor.enrolled", "factor.removed", "factor.renamed",
@@ -20,20 +20,20 @@ var types = table{words: []string{
 	"user.reported", "user.unlocked", "user.erased", "delivery.failed",
 }}
 
-// actors are the kinds of actor. A user is left out where an event is about one.
+// actors are the kinds of actor. If the actor is a user, the kind is left out.
 var actors = table{words: []string{"user", "client", "service", "administrator"}}
 
-// theUser is the kind of actor that is left out.
+// theUser is that kind of actor.
 const theUser = "user"
 
-// names are those of what an event says.
+// names are the names of the values that an event has.
 var names = table{words: []string{
 	"challenge", "factor", "kind", "reason", "ip", "user_agent", "sequence", "browser", "attempts_left", "recovery", "effect",
 	"codes_left", "cause", "changed", "dropped", "enrolment", "enrolled", "expires", "ended", "until", "browsers", "channel",
 	"about",
 }}
 
-// values are texts that are often what an event says. Places up to 19 take one byte, all others, from 32 on, take two.
+// values are texts that events often have as values. Places up to 19 take one byte, and all others take two.
 var values = table{words: []string{
 	"totp", "email", "webauthn", "sms", "new_browser", "required", "enabled", "trust_expired", "step_up", "not_required",
 	"trusted_browser", "sso", "factor_removed", "disabled", "recovery", "revoked", "email_changed", "phone_changed",
@@ -41,12 +41,12 @@ var values = table{words: []string{
 	"deprovisioned", "cap", "reenrolled", "sign_in", "reset", "reenrol", "others", "known", "all", "name", "phone", "locale",
 }}
 
-// prefixes are those of ids: base64url of random bytes, after the route of a user or without one.
+// prefixes are the prefixes of ids. After its prefix, an id is the base64url of random bytes, some of them after the route of a user.
 var prefixes = table{words: []string{"ch_", "fa_", "tb_", "en_", "ev_", "ak_", "dc_"}}
 
-// browsers is text that the names of browsers are made of, for deflate: a part that is found here takes about three bytes.
-// What is found is counted from the end, so text is only ever added at the beginning. laterBrowsers is how many bytes of it
-// are later: see table.
+// browsers is the dictionary of deflate. It has text that is in the names of browsers. A part of a text that is found here takes about
+// three bytes. What is found is counted from the end, so text is only ever added at the beginning. laterBrowsers is how many
+// bytes of it are later: see table.
 const laterBrowsers = 0
 const browsers = `Mozilla/5.0 (compatible; MSIE Trident/7.0; rv:11.0) like Gecko OPR/ Vivaldi/ SamsungBrowser/ GSA/ ` +
 	`DuckDuckGo/ CriOS/ FxiOS/ EdgA/ EdgiOS/ Mobile/15E148 Safari/604.1Mozilla/5.0 (Android 14; Mobile; rv:` +
@@ -61,13 +61,13 @@ const browsers = `Mozilla/5.0 (compatible; MSIE Trident/7.0; rv:11.0) like Gecko
 	`Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/` +
 	`Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36 Edg/131.0.0.0`
 
-// place is where a text is in the table; negative: it is stored as it is.
+// place returns the place of a text in the table. It is negative if the text is stored as it is.
 func (t table) place(text string) int { return slices.Index(t.stored(), text) }
 
-// stored are the words whose places are stored.
+// stored returns the words that are stored by their places.
 func (t table) stored() []string { return t.words[:len(t.words)-t.later] }
 
-// at is the word that has a place. It reports false if there is none.
+// at returns the word that has this place. It reports false if there is none.
 func (t table) at(place int64) (word string, ok bool) {
 	if place < 0 || place >= int64(len(t.words)) {
 		return "", false
@@ -75,7 +75,7 @@ func (t table) at(place int64) (word string, ok bool) {
 	return t.words[place], true
 }
 
-// word is a text as it is stored: its place in a table, or itself.
+// word returns the form in which a text is stored: its place in the table, or the text itself.
 func word(t table, text string) any {
 	if at := t.place(text); at >= 0 {
 		return at
@@ -83,7 +83,7 @@ func word(t table, text string) any {
 	return text
 }
 
-// wordOf is the text that is stored as w. It reports false for what word can't have given.
+// wordOf returns the text that is stored as w. It reports false if word can't have returned w.
 func wordOf(t table, w any) (text string, ok bool) {
 	switch w := w.(type) {
 	case string:

@@ -149,7 +149,7 @@ func TestOnlyOneSpellingOfAnIDOrBearerParses(t *testing.T) {
 			t.Errorf("id of %d bytes: ok is %v", size, ok)
 		}
 	}
-	// What the lenient decoder takes shows that the alternates above are real ones.
+	// The lenient decoder takes these texts, which shows that the alternates above are real.
 	taken := 0
 	want, _ := base64.RawURLEncoding.DecodeString(id[3:])
 	for name, text := range spellings("ch_", id) {
@@ -221,7 +221,7 @@ func TestFieldsNeverRunIntoEachOther(t *testing.T) {
 
 func TestEveryDigitOfACodeIsAsLikelyAsAnyOther(t *testing.T) {
 	const codes = 60_000
-	var counts [7][10]int // By place, and the last for all places.
+	var counts [7][10]int // One row for each place, and the last row for all places.
 	for range codes {
 		code := Code(6).Reveal()
 		if len(code) != 6 {
@@ -235,7 +235,7 @@ func TestEveryDigitOfACodeIsAsLikelyAsAnyOther(t *testing.T) {
 			counts[6][digit-'0']++
 		}
 	}
-	// Chi-squared with 9 degrees of freedom goes beyond 60 once in 10^9. Over all places, bytes taken modulo 10 give about 140.
+	// Chi-squared with 9 degrees of freedom is above 60 once in 10^9. Bytes modulo 10 would give about 140 over all places.
 	for place, count := range counts {
 		total, sum := 0, 0.0
 		for _, n := range count {
@@ -279,7 +279,7 @@ func FuzzParseID(f *testing.F) {
 	})
 }
 
-// refuseOtherSpelling fails unless text is just what encoding its bytes gives.
+// refuseOtherSpelling fails the test unless text is exactly what its bytes are encoded as.
 func refuseOtherSpelling(t *testing.T, prefix, text string, size int) {
 	t.Helper()
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(strings.TrimPrefix(text, prefix))

@@ -13,7 +13,7 @@ var (
 	factorSecret = []byte("12345678901234567890")
 )
 
-// foreign are field lists near factorFields, none of which is it.
+// foreign are lists of fields that are similar to factorFields, and different from it.
 var foreign = map[string][]string{
 	"other org":             {"acmf", "u-17", "fa_1"},
 	"other user":            {"acme", "u-18", "fa_1"},
@@ -243,7 +243,7 @@ func FuzzOpen(f *testing.F) {
 		if bytes.Equal(data, sealed) {
 			return
 		}
-		// In a fuzzing worker the ring is another one, so give it a key id it has too.
+		// In a fuzzing worker the ring is another one. So this is a key id that this ring has.
 		named := bytes.Clone(data)
 		if len(named) >= sealedHeader {
 			named[0] = sealedVersion

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// carriedBy is something that a bearer of the kind can carry.
+// carriedBy returns bytes that a token of this kind can carry.
 func carriedBy(d Derivation) []byte { return bytes.Repeat([]byte{7}, d.carried) }
 
 func TestABearerThatIsMadeFromFactsIsGoodForExactlyThese(t *testing.T) {
@@ -66,7 +66,7 @@ func TestABearerThatIsMadeFromFactsIsNoneOfAnotherKind(t *testing.T) {
 	}
 }
 
-// Every letter of the text counts, and there is one spelling of it.
+// A token is refused if any letter of its text is changed. There is only one spelling of it.
 func TestAnAlteredBearerThatIsMadeFromFactsIsRefused(t *testing.T) {
 	ring := NewRing(start)
 	for name, kind := range map[string]Derivation{"trust": TrustToken, "known": KnownToken} {
@@ -82,7 +82,7 @@ func TestAnAlteredBearerThatIsMadeFromFactsIsRefused(t *testing.T) {
 			"", kind.prefix, strings.ToUpper(kind.prefix) + text[len(kind.prefix):], text[len(kind.prefix):], text[:len(text)-1], text + "A", text + "=", text + "\n",
 			text[:10] + "\n" + text[10:], text[:len(text)-4] + "\n\n\n\n", text[:len(text)-2] + "==", " " + text, kind.prefix + text,
 		}
-		for i := len(kind.prefix) + (kind.carried*8+5)/6; i < len(text); i++ { // what it carries is for the facts to bind
+		for i := len(kind.prefix) + (kind.carried*8+5)/6; i < len(text); i++ { // the facts bind what it carries, so this begins behind that
 			for _, letter := range []string{"A", "_", "*"} {
 				if text[i:i+1] != letter {
 					altered = append(altered, text[:i]+letter+text[i+1:])
@@ -101,7 +101,7 @@ func TestAnAlteredBearerThatIsMadeFromFactsIsRefused(t *testing.T) {
 	}
 }
 
-// The text as it is documented, so that tokens outlive a build.
+// This is the documented text of a token. A later build must accept the same text.
 func TestTheTextOfABearerThatIsMadeFromFactsHoldsWhatItCarriesTheKeyAndTheMAC(t *testing.T) {
 	ring := NewRing(start)
 	mac, err := ring.mac(ring.Newest(), "trust", factorFields)

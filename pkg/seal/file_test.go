@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// clock is one that tests move.
+// clock is a clock that tests move.
 type clock struct {
 	mu sync.Mutex
 	at time.Time
@@ -161,7 +161,7 @@ func TestADamagedKeyFileIsRefusedAndLeftAsItIs(t *testing.T) {
 	}
 }
 
-// TestAnotherProcessOpensTheKeyFile is what the processes of the next test run.
+// TestAnotherProcessOpensTheKeyFile is run by the processes that the next test starts.
 func TestAnotherProcessOpensTheKeyFile(t *testing.T) {
 	path := os.Getenv("SEAL_KEY_FILE")
 	if path == "" {

@@ -46,7 +46,7 @@ func TestABearerIsRecognisedByItsOwnFilterAndPrefixAndLengthOnly(t *testing.T) {
 	}
 }
 
-// The MAC as it is documented, so that another program can be written that recognises the same bearers.
+// This is the documented MAC. Another program that is written from the documentation recognises the same tokens.
 func TestABearerEndsIn16BytesOfTheHMACOverAllBeforeThem(t *testing.T) {
 	f := NewFilter()
 	key, ok := decode(f.Marshal().Reveal())
