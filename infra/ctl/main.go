@@ -1,11 +1,12 @@
 // Command ctl is the operator's tool for a deployment, or for the data of a local server. Its verb keys makes, lists and revokes
-// the API keys with which applications call. Its verb show prints items of the table. Its verb doctor says what is wrong with a
-// deployment, and what to do.
+// the API keys with which applications call. Its verb show prints items of the table. Its verb format says in which format
+// records are written, or sets it. Its verb doctor says what is wrong with a deployment, and what to do.
 //
 //	go run ./infra/ctl keys create --table NAME --region REGION --client my-app --name "My App" --scope sign_in --scope manage
 //	go run ./infra/ctl keys list   --table NAME --region REGION
 //	go run ./infra/ctl keys revoke --table NAME --region REGION ak_…
 //	go run ./infra/ctl show        --table NAME --region REGION PARTITION [SORT]
+//	go run ./infra/ctl format      --table NAME --region REGION [NUMBER]
 //	go run ./infra/ctl doctor      --table NAME --region REGION --sender sign-in@example.com
 //
 // With --local DIR instead of --table and --region, it uses the data folder of a local server that isn't running. With
@@ -71,6 +72,7 @@ type commands struct {
 		Revoke revokeKey `cmd:"" help:"Revoke an API key. It stops working at once, and for ever."`
 	} `cmd:"" help:"Make, list and revoke the API keys with which applications call."`
 	Show   showItems `cmd:"" help:"Print items of the table as JSON, with the events that were committed with them, and without what is secret. This changes nothing."`
+	Format setFormat `cmd:"" help:"Print the format in which records are written, or set it. A release that brings a new format says when to set it."`
 	Doctor doctor    `cmd:"" help:"Say what is wrong with a deployment, and what to do. This changes nothing."`
 }
 

@@ -18,7 +18,6 @@ var harnesses = []string{"pkg/store/fault", "pkg/api/openapi"}
 // kept are exported names that no other package uses, with the reason why they are exported. The name of a type stands for its
 // fields and methods too. The first name of a list of constants stands for the whole list.
 var kept = map[string]string{
-	"pkg/seal: File.Update":            "rotates the keys of a deployment that keeps them in a file: the operators' commands will call it",
 	"pkg/seal: Ring.Forget":            "gives a key up: the operators' commands will call it",
 	"pkg/seal: Ring.KeyIDs":            "says which keys there are to give up",
 	"pkg/seal: Ring.SealedUnder":       "says what has to be sealed anew before a key is given up",

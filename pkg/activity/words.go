@@ -17,7 +17,7 @@ var types = table{words: []string{
 	"challenge.started", "challenge.sent", "challenge.verified", "challenge.failed", "challenge.locked", "browser.trusted",
 	"browser.revoked", "browser.expired", "browser.theft_suspected", "factor.enrolled", "factor.removed", "factor.renamed",
 	"recovery.used", "recovery.regenerated", "policy.changed", "user.created", "user.updated", "user.enabled", "user.disabled",
-	"user.reported", "user.unlocked", "user.erased", "delivery.failed",
+	"user.reported", "user.unlocked", "user.erased", "delivery.failed", "factor.counter_refused",
 }}
 
 // actors are the kinds of actor. If the actor is a user, the kind is left out.

@@ -85,6 +85,7 @@ type ringItem struct {
 	Sealed  []byte    `json:"sealed" record:"2"`   // the ring, under the data key
 	Rotated time.Time `json:"rotated" record:"3"`  // when the newest keys came
 	Retired bool      `json:"retired" record:"4"`  // the signing key before the newest has been dropped, or there is none
+	Writes  int       `json:"writes" record:"5"`   // the format in which records are to be written; 0 if nobody has said one
 
 	version store.Version
 }
@@ -232,7 +233,7 @@ func (k *Keeper) published(ctx context.Context) (store.Version, error) {
 // write puts ring in the place of the one that was read last. Of several at once one wins, and the others get its ring.
 func (k *Keeper) write(ctx context.Context, ring *seal.Ring, rotated time.Time, retired bool) error {
 	began := k.now()
-	next := ringItem{Head: record.Head{Format: record.Format}, Rotated: rotated.Truncate(time.Second), Retired: retired, version: store.NewVersion()}
+	next := ringItem{Rotated: rotated.Truncate(time.Second), Retired: retired, Writes: k.item.Writes, version: store.NewVersion()}
 	if err := k.wrap(ctx, &next, ring); err != nil {
 		return err
 	}

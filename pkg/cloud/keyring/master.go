@@ -83,12 +83,17 @@ func (k *Keeper) unwrap(ctx context.Context, item *ringItem) (*seal.Ring, error)
 	if err != nil {
 		return nil, errors.New("the key ring's item is not as it was written")
 	}
-	return seal.Unmarshal(seal.NewSecret(string(plain)))
+	ring, err := seal.Unmarshal(seal.NewSecret(string(plain)))
+	if err != nil {
+		return nil, err
+	}
+	return ring.WithRecordFormat(item.Writes), nil
 }
 
-// bound is what of an item is in the clear, but not to be changed.
+// bound returns what of an item is in the clear, and must not be changed. The format of records isn't part of it, because an
+// operator sets it without KMS. Nor is the item's own format, which changes when a later build writes the item again.
 func (i *ringItem) bound() []byte {
-	return seal.Join("countersign ring", strconv.Itoa(i.Format), string(i.DataKey), i.Rotated.UTC().Format(time.RFC3339), strconv.FormatBool(i.Retired))
+	return seal.Join("countersign ring", string(i.DataKey), i.Rotated.UTC().Format(time.RFC3339), strconv.FormatBool(i.Retired))
 }
 
 // newAEAD is AES-256-GCM with a random nonce before what it seals.

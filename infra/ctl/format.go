@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"countersign/infra/local/folder"
+	"countersign/pkg/cloud/keyring"
+	"countersign/pkg/seal"
+	"countersign/pkg/store/record"
+)
+
+type setFormat struct {
+	Format int `arg:"" optional:"" help:"The format in which records are to be written from now on. Without it nothing is changed."`
+}
+
+// Run prints the format in which records are written, after it has set it.
+func (c *setFormat) Run(ctx context.Context, p *program, where place) error {
+	if c.Format != 0 && (c.Format < record.Format || c.Format > record.Latest) {
+		return wrongCall(fmt.Sprintf("the format must be one that this version of the program has, from %d to %d", record.Format, record.Latest))
+	}
+	set := c.ofDeployment
+	if where.Local != "" {
+		set = c.ofFolder
+	}
+	now, err := set(ctx, p, where)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(p.out, "Records are written in format %d. This version of the program reads the formats up to %d.\n", max(now, record.Format), record.Latest)
+	return err
+}
+
+// ofDeployment sets the format in the key ring of a deployment, if there is one to set, and returns the format that it then has.
+func (c *setFormat) ofDeployment(ctx context.Context, p *program, where place) (now int, err error) {
+	err = where.use(p, func(s *site) error {
+		if c.Format != 0 {
+			if err := keyring.SetRecordFormat(ctx, s.store, c.Format); err != nil {
+				return err
+			}
+		}
+		status, err := keyring.StatusOf(ctx, s.store, p.now())
+		now = status.RecordFormat
+		return err
+	})
+	return now, err
+}
+
+// ofFolder is ofDeployment for the key file of a local server. The server may be running.
+func (c *setFormat) ofFolder(ctx context.Context, p *program, where place) (int, error) {
+	f, err := folder.Open(where.Local, p.now)
+	if err != nil {
+		return 0, err
+	}
+	keys, err := f.OpenKeys(false)
+	if err != nil {
+		return 0, err
+	}
+	ring, err := keys.Ring(ctx)
+	if err == nil && c.Format != 0 {
+		ring, err = keys.Update(ctx, func(r *seal.Ring) (*seal.Ring, error) { return r.WithRecordFormat(c.Format), nil })
+	}
+	if err != nil {
+		return 0, err
+	}
+	return ring.RecordFormat(), nil
+}
