@@ -39,7 +39,7 @@ func TestARequestThatIsNotWhatTheContractSaysIsRefusedAndDoesNothing(t *testing.
 		{"two codes, one spelled by escapes", "POST", verify, `{"code":"123456","\u0063ode":"123457"}`, "code", true},
 		{"a code in another case", "POST", verify, `{"Code":"123456"}`, "Code", false},
 		{"a verdict", "POST", verify, `{"code":"123456","verified":true}`, "verified", false},
-		{"a credential, which isn't there yet", "POST", verify, `{"credential":{}}`, "credential", false},
+		{"a credential without fields", "POST", verify, `{"credential":{}}`, "credential", false},
 		{"an org", "POST", verify, `{"code":"123456","org":"acme"}`, "org", false},
 		{"a number for a factor", "POST", verify, `{"code":"123456","factor":1}`, "factor", false},
 		{"an array for trust", "POST", verify, `{"code":"123456","trust":[]}`, "trust", false},
@@ -103,7 +103,7 @@ func TestARequestThatIsNotWhatTheContractSaysIsRefusedAndDoesNothing(t *testing.
 		{"a number to prove by", "POST", enrol + "/prove", `{"code":123456}`, "code", false},
 		{"a number to finish by", "POST", enrol + "/en_a/finish", `{"code":123456}`, "code", false},
 		{"letters to finish by", "POST", enrol + "/en_a/finish", `{"code":"12345a"}`, "code", false},
-		{"a credential to finish by, which isn't there yet", "POST", enrol + "/en_a/finish", `{"credential":{}}`, "credential", false},
+		{"a credential without fields to finish by", "POST", enrol + "/en_a/finish", `{"credential":{}}`, "credential", false},
 		{"trust at a finish", "POST", enrol + "/en_a/finish", `{"code":"123456","trust":{}}`, "trust", false},
 		{"a factor at an enrolment's send", "POST", enrol + "/en_a/send", `{"factor":"fa_a"}`, "factor", false},
 

@@ -51,7 +51,7 @@ func signIn(ctx context.Context, base, key string) error {
 	if err != nil {
 		return err
 	}
-	answer := countersign.VerifyRequest{Code: code, Trust: &countersign.TrustChoice{Name: new("Go")}}
+	answer := countersign.VerifyRequest{Code: &code, Trust: &countersign.TrustChoice{Name: new("Go")}}
 	verified, err := c.VerifyChallengeWithResponse(ctx, asked.Challenge.Id, nil, answer)
 	if err != nil {
 		return err
