@@ -28,6 +28,9 @@ type account struct {
 	unfit bool // SES refuses all messages
 }
 
+// originationArn is the ARN of a pool of End User Messaging. The template has it as a parameter.
+const originationArn = "arn:aws:sms-voice:" + amazon.Region + ":" + amazon.AccountID + ":pool/pool-0123456789abcdef0123456789abcdef"
+
 // configurationSet is the name of the SES configuration set, which is a parameter of the template.
 const configurationSet = "sign-in"
 
@@ -50,10 +53,21 @@ func (a *account) endpoint(function string) string { return a.url + "/" + functi
 func (a *account) look(w http.ResponseWriter, c *amazon.Call, answer http.HandlerFunc) {
 	function := c.Prefix
 	var said object
-	if err := json.Unmarshal(c.Body, &said); err != nil {
-		a.t.Errorf("%s: %s: %v", function, c.Operation, err)
+	if c.Form == nil {
+		if err := json.Unmarshal(c.Body, &said); err != nil {
+			a.t.Errorf("%s: %s: %v", function, c.Operation, err)
+		}
 	}
 	switch c.Service {
+	case amazon.SNS:
+		// The resource that SNS asks IAM about is the phone number.
+		a.note(function, use{action: "sns:Publish", resource: c.Form.Get("PhoneNumber")})
+	case amazon.EndUserMessaging:
+		resource := fmt.Sprint(said["OriginationIdentity"])
+		if resource == originationArn {
+			resource = "${SmsOriginationArn}"
+		}
+		a.note(function, use{action: "sms-voice:SendTextMessage", resource: resource})
 	case amazon.DynamoDB:
 		a.table(function, c.Operation, said)
 	case amazon.KMS:
@@ -66,7 +80,7 @@ func (a *account) look(w http.ResponseWriter, c *amazon.Call, answer http.Handle
 		unfit := a.unfit
 		a.mu.Unlock()
 		if unfit {
-			amazon.Refuse(w, http.StatusBadRequest, "MessageRejected", "SES takes nothing")
+			amazon.Refuse(w, c.Request, http.StatusBadRequest, "MessageRejected", "SES takes nothing")
 			return
 		}
 	}

@@ -31,7 +31,8 @@ type statement struct {
 	in        string // the resource whose policy has it
 	sid       string
 	actions   []string
-	resources []string
+	resources []string // those on which it allows the actions; empty if except has those on which it doesn't
+	except    []string
 	condition map[string]map[string][]string // values by operator and condition key
 }
 
@@ -49,6 +50,10 @@ func statements(tb testing.TB, t *template.Template, f *template.Function) (all 
 	for _, policy := range policies {
 		said, _ := template.Of(policy, "PolicyDocument", "Statement").([]any)
 		for _, s := range said {
+			// The role has some statements only under a condition. They are read as if it held.
+			if sides, ok := template.Of(s, "Fn::If").([]any); ok && sides[2] == "${AWS::NoValue}" {
+				s = sides[1]
+			}
 			all = append(all, readStatement(tb, f.Role, s))
 		}
 	}
@@ -70,12 +75,16 @@ func readStatement(tb testing.TB, in string, said any) statement {
 	tb.Helper()
 	s := statement{
 		in: in, sid: fmt.Sprint(template.Of(said, "Sid")), actions: template.Several(template.Of(said, "Action")), resources: template.Several(template.Of(said, "Resource")),
+		except:    template.Several(template.Of(said, "NotResource")),
 		condition: map[string]map[string][]string{},
 	}
 	for part := range said.(object) {
-		if !slices.Contains([]string{"Sid", "Effect", "Principal", "Action", "Resource", "Condition"}, part) {
+		if !slices.Contains([]string{"Sid", "Effect", "Principal", "Action", "Resource", "NotResource", "Condition"}, part) {
 			tb.Fatalf("%s: this test doesn't read %s", s, part)
 		}
+	}
+	if (len(s.resources) == 0) == (len(s.except) == 0) {
+		tb.Fatalf("%s: this test reads statements with either a Resource or a NotResource", s)
 	}
 	if template.Of(said, "Effect") != "Allow" {
 		tb.Fatalf("%s: this test reads statements that allow", s)
@@ -93,7 +102,7 @@ func readStatement(tb testing.TB, in string, said any) statement {
 // allows reports whether the statement allows a call. It knows those rules of IAM that the template needs.
 func (s statement) allows(tb testing.TB, u use) bool {
 	tb.Helper()
-	if !anyMatches(s.actions, u.action) || !anyMatches(s.resources, u.resource) {
+	if !anyMatches(s.actions, u.action) || len(s.resources) > 0 && !anyMatches(s.resources, u.resource) || anyMatches(s.except, u.resource) {
 		return false
 	}
 	for operator, keys := range s.condition {
@@ -129,9 +138,13 @@ func anyMatches(patterns []string, text string) bool {
 // parts splits a statement into its smallest parts: one action on one resource and, if it names partitions, in one partition.
 func (s statement) parts() (all []statement) {
 	for _, action := range s.actions {
-		for _, resource := range s.resources {
+		each := slices.Collect(slices.Chunk(s.resources, 1))
+		if len(s.except) > 0 {
+			each = [][]string{nil} // exceptions don't split a statement
+		}
+		for _, resources := range each {
 			one := s
-			one.actions, one.resources = []string{action}, []string{resource}
+			one.actions, one.resources = []string{action}, resources
 			partitions := s.condition["ForAllValues:StringLike"][leadingKeys]
 			if len(partitions) == 0 {
 				all = append(all, one)

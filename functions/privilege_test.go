@@ -109,6 +109,15 @@ func TestAStatementIsReadAsIAMReadsIt(t *testing.T) {
 	if got := len(s.parts()); got != 2 {
 		t.Errorf("got %d parts, want 2", got)
 	}
+	text := statement{sid: "Text", actions: []string{"sns:Publish"}, except: []string{"arn:aws:sns:*:*:*"}}
+	for resource, want := range map[string]bool{"+447400123456": true, "arn:aws:sns:eu-west-1:123456789012:topic": false} {
+		if got := text.allows(t, use{action: "sns:Publish", resource: resource}); got != want {
+			t.Errorf("a text message to %s: got %t, want %t", resource, got, want)
+		}
+	}
+	if got := len(text.parts()); got != 1 {
+		t.Errorf("got %d parts of a statement with exceptions, want 1", got)
+	}
 	if got := compare(t, []statement{s}, []use{in("u#ana"), in("org#acme")}); len(got) != 2 ||
 		!strings.Contains(got[0], "never uses") || !strings.Contains(got[0], "ring") || !strings.Contains(got[1], "isn't allowed") || !strings.Contains(got[1], "org#acme") {
 		t.Errorf("got %q, want that ring is never used and org#acme not allowed", got)

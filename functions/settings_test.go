@@ -26,6 +26,12 @@ func TestEveryFunctionFindsTheSettingsItReads(t *testing.T) {
 			malformed = append(malformed, name+"=\x01")
 		}
 		read := complaints(t, step, malformed)
+		// A function that sends text messages reads the settings of one provider.
+		for _, provider := range []string{"sns", "end-user-messaging"} {
+			if slices.Contains(read, smsProvider) {
+				read = append(read, complaints(t, step, append(malformed, smsProvider+"="+provider))...)
+			}
+		}
 		for _, name := range read {
 			readBySome[name] = true
 			if f.Environment[name] == nil && !givenElsewhere(name) {
@@ -72,7 +78,8 @@ func TestTheCollectorLeavesRoomBelowTheMemoryThatLambdaGives(t *testing.T) {
 
 const (
 	clockOffset = "COUNTERSIGN_CLOCK_OFFSET" // a function gets it only where a deployment is simulated on one machine
-	useFIPS     = "AWS_USE_FIPS_ENDPOINT"    // the template gives it, under the name that the SDK has for it
+	smsProvider = "COUNTERSIGN_SMS_PROVIDER"
+	useFIPS     = "AWS_USE_FIPS_ENDPOINT" // the template gives it, under the name that the SDK has for it
 )
 
 // givenElsewhere reports whether a function gets a setting from Lambda, or from what simulates a deployment, and not from the

@@ -1,6 +1,7 @@
 package functions
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -39,10 +40,11 @@ type deployment struct {
 	feed      store.Feed
 	key       string // an API key with every scope
 
-	mu     sync.Mutex
-	offset time.Duration         // how far the functions' clocks are ahead
-	idle   map[string][]*runtime // processes that wait for an event, by function
-	ran    []*runtime            // all processes that were ever started
+	mu          sync.Mutex
+	offset      time.Duration         // how far the functions' clocks are ahead
+	smsProvider string                // the parameter SmsProvider; empty stands for none
+	idle        map[string][]*runtime // processes that wait for an event, by function
+	ran         []*runtime            // all processes that were ever started
 }
 
 // deploy makes the table and an API key, and starts every function. Each function finds no key ring and no filter key, as if
@@ -85,8 +87,7 @@ func (d *deployment) environment(f *template.Function) []string {
 	all, err := f.Variables(map[string]string{
 		"Table": d.account.name, "Key.Arn": amazon.KeyARN, "Bus": amazon.Bus, "Issuer": "https://countersign.example",
 		"SenderAddress": amazon.Sender, "SenderName": "Countersign", "RpId": "app.example", "RelatedOrigins": "https://app.co.example",
-		"SesConfigurationSet": configurationSet,
-		"FipsEndpoints": "false", "RoutineEvents": "true",
+		"SesConfigurationSet": configurationSet, "SmsProvider": cmp.Or(d.smsProvider, "none"), "SmsOriginationArn": originationArn, "RoutineEvents": "true",
 	})
 	if err != nil {
 		d.t.Fatal(err)
@@ -408,6 +409,8 @@ func (d *deployment) story() {
 	d.call("POST", "/v1/orgs/acme/users/dan/unlock", unlock, "idempotency-key", "unlock").want(t, http.StatusOK)
 
 	d.factors()
+	d.texts("sns", "+447400123456")
+	d.texts("end-user-messaging", "+447400123457")
 
 	// The sweep announces that trust has ended. For one browser the expiry entry is gone before it can.
 	d.sweep()

@@ -8,13 +8,14 @@ import (
 	"countersign/pkg/cloud"
 	"countersign/pkg/cloud/email"
 	"countersign/pkg/cloud/keyring"
+	"countersign/pkg/cloud/textmessage"
 	"countersign/pkg/passkey"
 )
 
 func main() {
 	cloud.Serve("challenge", func(d *cloud.Deployment) http.Handler {
 		s := d.Service()
-		s.Keys, s.Mail = keyring.Of(d), email.Of(d)
+		s.Keys, s.Mail, s.Text = keyring.Of(d), email.Of(d), textmessage.Of(d)
 		s.Passkeys = d.Passkeys(passkey.New)
 		return api.New(d.Door(), api.Challenge(s))
 	})

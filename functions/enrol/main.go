@@ -8,6 +8,7 @@ import (
 	"countersign/pkg/cloud"
 	"countersign/pkg/cloud/email"
 	"countersign/pkg/cloud/keyring"
+	"countersign/pkg/cloud/textmessage"
 	"countersign/pkg/passkey"
 	"countersign/pkg/phone"
 )
@@ -15,8 +16,8 @@ import (
 func main() {
 	cloud.Serve("enrol", func(d *cloud.Deployment) http.Handler {
 		s := d.Service()
-		s.Keys, s.Mail, s.Numbers = keyring.Of(d), email.Of(d), phone.Numbers{}
-		s.Passkeys = d.Passkeys(passkey.New)
+		s.Keys, s.Mail, s.Text = keyring.Of(d), email.Of(d), textmessage.Of(d)
+		s.Numbers, s.Passkeys = phone.Numbers{}, d.Passkeys(passkey.New)
 		return api.New(d.Door(), api.Enrol(s))
 	})
 }

@@ -1,6 +1,6 @@
-// Package amazon stands in for Amazon's services on one machine. KMS, SES (API v2) and EventBridge are answered here, by the
-// wire protocols that the services speak. Requests to DynamoDB are passed on to a DynamoDB Local. For Lambda there is a
-// Runtime API, behind which the bootstrap of a function runs.
+// Package amazon stands in for Amazon's services on one machine. KMS, SES (API v2), SNS and End User Messaging (for text
+// messages) and EventBridge are answered here, by the wire protocols that the services speak. Requests to DynamoDB are passed
+// on to a DynamoDB Local. For Lambda there is a Runtime API, behind which the bootstrap of a function runs.
 //
 // What it keeps:
 //
@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -39,10 +40,12 @@ const (
 
 // The services, as a Call names them.
 const (
-	DynamoDB    = "DynamoDB"
-	KMS         = "KMS"
-	SES         = "SES"
-	EventBridge = "EventBridge"
+	DynamoDB         = "DynamoDB"
+	KMS              = "KMS"
+	SES              = "SES"
+	SNS              = "SNS"
+	EndUserMessaging = "EndUserMessaging" // SMS and Voice V2
+	EventBridge      = "EventBridge"
 )
 
 // An Account is an http.Handler that answers as these services do. The zero value has no table.
@@ -63,15 +66,17 @@ type Account struct {
 	mu       sync.Mutex
 	wrapped  map[string]wrapped // what KMS has wrapped, by the blob that it has answered
 	messages []Message
+	texts    []Text
 	events   []Event
 }
 
 // A Call is one request of a function to one of the services.
 type Call struct {
-	Service   string // DynamoDB, KMS, SES or EventBridge
+	Service   string // one of the services above
 	Operation string // the name in the API reference of the service
 	Prefix    string // the path before the service's own path, without slashes at its ends
 	Body      []byte
+	Form      url.Values    // the body of a request to SNS
 	Request   *http.Request // its body has been read already
 }
 
@@ -98,7 +103,7 @@ func (a *Account) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if a.Refused != nil {
 			a.Refused(r, err)
 		}
-		refuse(w, err)
+		refuse(w, r, err)
 		return
 	}
 	answer := func(w http.ResponseWriter, _ *http.Request) { a.answer(w, c) }
@@ -122,9 +127,19 @@ func (a *Account) answer(w http.ResponseWriter, c *Call) {
 		said, err = a.sendEmail(c)
 	case EventBridge:
 		said, err = a.putEvents(c)
+	case EndUserMessaging:
+		said, err = a.sendTextMessage(c)
+	case SNS:
+		taken, err := a.publish(c)
+		if err != nil {
+			refuse(w, c.Request, err)
+			return
+		}
+		writeXML(w, http.StatusOK, taken)
+		return
 	}
 	if err != nil {
-		refuse(w, err)
+		refuse(w, c.Request, err)
 		return
 	}
 	w.Header().Set("Content-Type", c.Request.Header.Get("Content-Type"))
@@ -139,21 +154,24 @@ type protocol struct {
 	signedFor   string // the name in the signature's scope
 	contentType string
 	target      string   // the header X-Amz-Target is this, followed by the operation; empty if there is no such header
-	path        string   // the path after the prefix
+	query       bool     // the operation is the parameter Action of the body, which is a form
+	path        string   // the path after the prefix; empty where the SDK ends the path with the prefix
 	operations  []string // the operations that are answered here; nil stands for all
 }
 
 // protocols are the protocols of all services.
-// https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html and aws-restjson1-protocol.html
+// https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html, aws-restjson1-protocol.html and aws-query-protocol.html
 var protocols = []protocol{
-	{DynamoDB, "dynamodb", "application/x-amz-json-1.0", "DynamoDB_20120810.", "/", nil},
-	{KMS, "kms", "application/x-amz-json-1.1", "TrentService.", "/", []string{"GenerateDataKey", "Decrypt"}},
-	{EventBridge, "events", "application/x-amz-json-1.1", "AWSEvents.", "/", []string{"PutEvents"}},
-	{SES, "ses", "application/json", "", "/v2/email/outbound-emails", []string{"SendEmail"}},
+	{DynamoDB, "dynamodb", "application/x-amz-json-1.0", "DynamoDB_20120810.", false, "/", nil},
+	{KMS, "kms", "application/x-amz-json-1.1", "TrentService.", false, "/", []string{"GenerateDataKey", "Decrypt"}},
+	{EventBridge, "events", "application/x-amz-json-1.1", "AWSEvents.", false, "/", []string{"PutEvents"}},
+	{EndUserMessaging, "sms-voice", "application/x-amz-json-1.0", "PinpointSMSVoiceV2.", false, "/", []string{"SendTextMessage"}},
+	{SES, "ses", "application/json", "", false, "/v2/email/outbound-emails", []string{"SendEmail"}},
+	{SNS, "sns", "application/x-www-form-urlencoded", "", true, "", []string{"Publish"}},
 }
 
 // signature matches the header of a signed request. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
-var signature = regexp.MustCompile(`^AWS4-HMAC-SHA256 Credential=[^/,\s]+/([0-9]{8})/([a-z0-9-]+)/([a-z]+)/aws4_request, SignedHeaders=([a-z0-9;-]+), Signature=[0-9a-f]{64}$`)
+var signature = regexp.MustCompile(`^AWS4-HMAC-SHA256 Credential=[^/,\s]+/([0-9]{8})/([a-z0-9-]+)/([a-z-]+)/aws4_request, SignedHeaders=([a-z0-9;-]+), Signature=[0-9a-f]{64}$`)
 
 // readCall reads a request. It refuses one that is for none of the services, or that doesn't follow the protocol.
 func readCall(w http.ResponseWriter, r *http.Request) (*Call, error) {
@@ -164,7 +182,7 @@ func readCall(w http.ResponseWriter, r *http.Request) (*Call, error) {
 	target := r.Header.Get("X-Amz-Target")
 	at := slices.IndexFunc(protocols, func(p protocol) bool {
 		if p.target == "" {
-			return target == "" && strings.HasSuffix(r.URL.Path, p.path)
+			return target == "" && p.query == isQuery(r) && strings.HasSuffix(r.URL.Path, p.path)
 		}
 		return strings.HasPrefix(target, p.target)
 	})
@@ -173,7 +191,13 @@ func readCall(w http.ResponseWriter, r *http.Request) (*Call, error) {
 	}
 	p := protocols[at]
 	c := &Call{Service: p.service, Operation: strings.TrimPrefix(target, p.target), Body: body, Request: r}
-	if p.target == "" {
+	switch {
+	case p.query:
+		if c.Form, err = readForm(body); err != nil {
+			return nil, err
+		}
+		c.Operation = c.Form.Get("Action")
+	case p.target == "":
 		c.Operation = p.operations[0]
 	}
 	c.Prefix = strings.Trim(strings.TrimSuffix(r.URL.Path, p.path), "/")
@@ -224,17 +248,21 @@ func (c *Call) read(into any) error {
 	return nil
 }
 
-func refuse(w http.ResponseWriter, err error) {
-	r, ok := errors.AsType[*refusal](err)
+func refuse(w http.ResponseWriter, r *http.Request, err error) {
+	refused, ok := errors.AsType[*refusal](err)
 	if !ok {
-		r = &refusal{http.StatusInternalServerError, "InternalServerError", err.Error()}
+		refused = &refusal{http.StatusInternalServerError, "InternalServerError", err.Error()}
 	}
-	Refuse(w, r.status, r.code, r.message)
+	Refuse(w, r, refused.status, refused.code, refused.message)
 }
 
-// Refuse answers with an error as the AWS JSON protocols do. The error has a code, and a message for people.
+// Refuse answers a request with an error, as the protocol of the request does. The error has a code, and a message for people.
 // https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html#operation-error-serialization
-func Refuse(w http.ResponseWriter, status int, code, message string) {
+func Refuse(w http.ResponseWriter, r *http.Request, status int, code, message string) {
+	if isQuery(r) {
+		refuseQuery(w, status, code, message)
+		return
+	}
 	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
 	w.Header().Set("X-Amzn-Errortype", code)
 	w.WriteHeader(status)
@@ -244,7 +272,7 @@ func Refuse(w http.ResponseWriter, status int, code, message string) {
 // passOn passes a request on to DynamoDB Local.
 func (a *Account) passOn(w http.ResponseWriter, c *Call) {
 	if a.Table == "" {
-		refuse(w, refused("ResourceNotFoundException", "There is no table."))
+		refuse(w, c.Request, refused("ResourceNotFoundException", "There is no table."))
 		return
 	}
 	a.connect.Do(func() { a.client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}} })

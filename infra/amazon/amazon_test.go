@@ -223,7 +223,7 @@ func TestWhoeverStandsAroundSeesWhatIsAskedAndByWhomAndMayAnswer(t *testing.T) {
 		a.Around = func(w http.ResponseWriter, c *amazon.Call, answer http.HandlerFunc) {
 			seen = append(seen, strings.TrimSpace(c.Service+" "+c.Operation+" "+c.Prefix))
 			if c.Service == amazon.SES {
-				amazon.Refuse(w, http.StatusBadRequest, "MessageRejected", "no")
+				amazon.Refuse(w, c.Request, http.StatusBadRequest, "MessageRejected", "no")
 				return
 			}
 			answer(w, c.Request)

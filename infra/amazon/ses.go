@@ -108,5 +108,5 @@ func (a *Account) LastMessage(to string) (m Message, there bool) {
 func (a *Account) ClearMessages() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.messages = nil
+	a.messages, a.texts = nil, nil
 }

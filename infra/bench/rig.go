@@ -137,8 +137,7 @@ func goBuild(ctx context.Context, dir string, environment []string, args ...stri
 // environment returns the environment of a function: what the template says, and the addresses of the stand-ins.
 func (r *rig) environment(step string) ([]string, error) {
 	all, err := r.deployed[step].Variables(map[string]string{
-		"Table": r.table, "Key.Arn": amazon.KeyARN, "Bus": amazon.Bus, "Issuer": issuer, "SenderAddress": amazon.Sender, "SenderName": "Countersign", "RpId": "", "RelatedOrigins": "",
-		"SesConfigurationSet": "", "FipsEndpoints": "false", "RoutineEvents": "false",
+		"Table": r.table, "Key.Arn": amazon.KeyARN, "Bus": amazon.Bus, "Issuer": issuer, "SenderAddress": amazon.Sender, "SenderName": "Countersign",
 	})
 	return append(all,
 		"AWS_SAM_LOCAL=true", "AWS_REGION="+amazon.Region, "AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local",

@@ -31,7 +31,6 @@ var kept = map[string]string{
 	"pkg/mfa: EffectSignIn":            "words of JSON: of a policy, and of an answer",
 	"pkg/mfa: NotRequired":             "words of JSON: of a decision",
 	"pkg/mfa: DeliveryUnknown":         "a word of JSON: of a repeated answer",
-	"pkg/message: Text.ValidFor":       "tells a provider for how long a message may wait to be delivered",
 	"pkg/api: Step.Routes":             "the tests of functions/ compare the template with it",
 	"pkg/api: Route":                   "one of Step.Routes",
 	"pkg/cloud: Open":                  "tests of the packages below it open a deployment",

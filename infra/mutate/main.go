@@ -16,7 +16,7 @@ import (
 
 // The packages that are changed, and those whose tests look for changes, by default.
 const (
-	changed = "pkg/mfa,pkg/store,pkg/store/bolt,pkg/store/dynamo,pkg/store/dynamo/stream,pkg/seal,pkg/api,pkg/passkey,pkg/cloud,pkg/cloud/email,pkg/cloud/eventbus,pkg/cloud/keyring"
+	changed = "pkg/mfa,pkg/store,pkg/store/bolt,pkg/store/dynamo,pkg/store/dynamo/stream,pkg/seal,pkg/api,pkg/passkey,pkg/cloud,pkg/cloud/email,pkg/cloud/eventbus,pkg/cloud/keyring,pkg/cloud/textmessage"
 	looking = changed + ",pkg/mfa/walk,pkg/activity,pkg/apikey,pkg/message,infra/local/server,infra/local/demo,infra/ctl"
 )
 

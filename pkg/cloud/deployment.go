@@ -51,13 +51,22 @@ const (
 //	COUNTERSIGN_KMS_KEY               id or ARN of the KMS key that wraps the key ring (keyring)
 //	COUNTERSIGN_SENDER                address that messages come from (email)
 //	COUNTERSIGN_SES_CONFIGURATION_SET SES configuration set; may be missing (email)
+//	COUNTERSIGN_SMS_PROVIDER          none, sns or end-user-messaging; missing is none (textmessage, as the next)
+//	COUNTERSIGN_SMS_SENDER_ID         sender id, for SNS; may be missing
+//	COUNTERSIGN_SMS_ORIGINATION_NUMBER
+//	                                  number that SNS sends from; may be missing
+//	COUNTERSIGN_SMS_ORIGINATION_ARN   ARN of the phone number, sender id or pool that End User Messaging sends from
+//	COUNTERSIGN_SMS_MAX_PRICE         what a message may cost, in USD; may be missing
+//	COUNTERSIGN_SMS_CONFIGURATION_SET, COUNTERSIGN_SMS_PROTECT_CONFIGURATION
+//	                                  of End User Messaging; may be missing
 //	COUNTERSIGN_BUS                   name or ARN of the event bus (eventbus)
 //	COUNTERSIGN_ROUTINE_EVENTS        true: routine events go on the bus too (eventbus)
 //
 // and, for playing a deployment on one machine,
 //
 //	AWS_SAM_LOCAL                     true: set by the SAM command line on a developer's machine
-//	COUNTERSIGN_DYNAMODB_ENDPOINT, COUNTERSIGN_KMS_ENDPOINT, COUNTERSIGN_SES_ENDPOINT, COUNTERSIGN_EVENTBRIDGE_ENDPOINT
+//	COUNTERSIGN_DYNAMODB_ENDPOINT, COUNTERSIGN_KMS_ENDPOINT, COUNTERSIGN_SES_ENDPOINT, COUNTERSIGN_SNS_ENDPOINT,
+//	COUNTERSIGN_SMS_VOICE_ENDPOINT, COUNTERSIGN_EVENTBRIDGE_ENDPOINT
 //	                                  where to find those instead of at Amazon: on this machine, or on the one
 //	                                  that this container runs on. A deployed function refuses them
 //	COUNTERSIGN_CLOCK_OFFSET          seconds by which the service's clock is ahead; refused unless the

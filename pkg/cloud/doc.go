@@ -32,6 +32,7 @@
 //
 //	keyring      KMS, which wraps the key ring
 //	email        SES
+//	textmessage  SNS, and End User Messaging
 //	eventbus     EventBridge
 //
 // What it keeps:

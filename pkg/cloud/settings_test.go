@@ -18,6 +18,7 @@ import (
 	"countersign/pkg/cloud/email"
 	"countersign/pkg/cloud/eventbus"
 	"countersign/pkg/cloud/keyring"
+	"countersign/pkg/cloud/textmessage"
 	"countersign/pkg/store"
 )
 
@@ -39,6 +40,13 @@ func verify(d *cloud.Deployment) http.Handler {
 	s := d.Service()
 	s.Keys = keyring.Of(d)
 	return api.New(d.Door(), api.Verify(s))
+}
+
+// challenge builds the function, as its main does but for keys.
+func challenge(d *cloud.Deployment) http.Handler {
+	s := d.Service()
+	s.Keys, s.Mail, s.Text = keyring.Of(d), email.Of(d), textmessage.Of(d)
+	return api.New(d.Door(), api.Challenge(s))
 }
 
 // publish builds the function, as its main does.
@@ -99,26 +107,40 @@ func TestAWholeConfigurationHasNoFault(t *testing.T) {
 
 func TestAMalformedSettingIsRefused(t *testing.T) {
 	for name, values := range map[string][]string{
-		"AWS_REGION":                       {"eu-west-1/../x", "a.b"},
-		"AWS_USE_FIPS_ENDPOINT":            {"yes", "1", "TRUE"},
-		"COUNTERSIGN_TABLE":                {"my table", "a\nb"},
-		"COUNTERSIGN_KMS_KEY":              {"key id", `"`},
-		"COUNTERSIGN_ISSUER":               {"mfa.example.com", "http://mfa.example.com", "https://mfa.example.com/", "https://a:b@c", "https://a?b", "https://", "https://a#b"},
-		"COUNTERSIGN_SENDER":               {"nobody", "Bob <bob@example.com>", "a@b.example,c@d.example", "a@b.example\nBcc: c@d.example"},
-		"COUNTERSIGN_SENDER_NAME":          {"two\nlines", strings.Repeat("x", 201)},
-		"COUNTERSIGN_BUS":                  {"the bus"},
-		"COUNTERSIGN_ROUTINE_EVENTS":       {"yes", "1", "TRUE"},
-		"COUNTERSIGN_CLOCK_OFFSET":         {"1h", "1.5", "99999999999"},
-		"COUNTERSIGN_DYNAMODB_ENDPOINT":    {"http://dynamodb.eu-west-1.amazonaws.com", "http://localhost:8000", "127.0.0.1:8000", "ftp://127.0.0.1", "http://10.0.0.1:80", "http://user@127.0.0.1", "http://127.0.0.1.example.com", "http://127.0.0.1/?x", "http://docker.internal", "http://host.docker.internal.example.com", "ftp://host.docker.internal", "http://user@host.docker.internal"},
-		"COUNTERSIGN_KMS_ENDPOINT":         {"https://kms.example.com", "http://169.254.169.254"},
-		"COUNTERSIGN_SES_ENDPOINT":         {"https://example.com"},
-		"COUNTERSIGN_EVENTBRIDGE_ENDPOINT": {"https://[2001:db8::1]"},
+		"AWS_REGION":                            {"eu-west-1/../x", "a.b"},
+		"AWS_USE_FIPS_ENDPOINT":                 {"yes", "1", "TRUE"},
+		"COUNTERSIGN_TABLE":                     {"my table", "a\nb"},
+		"COUNTERSIGN_KMS_KEY":                   {"key id", `"`},
+		"COUNTERSIGN_ISSUER":                    {"mfa.example.com", "http://mfa.example.com", "https://mfa.example.com/", "https://a:b@c", "https://a?b", "https://", "https://a#b"},
+		"COUNTERSIGN_SENDER":                    {"nobody", "Bob <bob@example.com>", "a@b.example,c@d.example", "a@b.example\nBcc: c@d.example"},
+		"COUNTERSIGN_SENDER_NAME":               {"two\nlines", strings.Repeat("x", 201)},
+		"COUNTERSIGN_BUS":                       {"the bus"},
+		"COUNTERSIGN_ROUTINE_EVENTS":            {"yes", "1", "TRUE"},
+		"COUNTERSIGN_CLOCK_OFFSET":              {"1h", "1.5", "99999999999"},
+		"COUNTERSIGN_DYNAMODB_ENDPOINT":         {"http://dynamodb.eu-west-1.amazonaws.com", "http://localhost:8000", "127.0.0.1:8000", "ftp://127.0.0.1", "http://10.0.0.1:80", "http://user@127.0.0.1", "http://127.0.0.1.example.com", "http://127.0.0.1/?x", "http://docker.internal", "http://host.docker.internal.example.com", "ftp://host.docker.internal", "http://user@host.docker.internal"},
+		"COUNTERSIGN_KMS_ENDPOINT":              {"https://kms.example.com", "http://169.254.169.254"},
+		"COUNTERSIGN_SES_ENDPOINT":              {"https://example.com"},
+		"COUNTERSIGN_SNS_ENDPOINT":              {"https://example.com"},
+		"COUNTERSIGN_SMS_VOICE_ENDPOINT":        {"https://example.com"},
+		"COUNTERSIGN_SMS_PROVIDER":              {"twilio", "SNS", "sns "},
+		"COUNTERSIGN_SMS_SENDER_ID":             {"Acme & Sons", "123456", "A23456789012", "-", "é"},
+		"COUNTERSIGN_SMS_ORIGINATION_NUMBER":    {"4155550100", "+0123456789", "+1 800 555 0100", "arn:aws:sms-voice:eu-west-1:123456789012:pool/pool-1"},
+		"COUNTERSIGN_SMS_ORIGINATION_ARN":       {"+18005550100", "pool-1", "arn:aws:sns:eu-west-1:123456789012:topic", "arn:aws:sms-voice:eu-west-1:123456789012:opt-out-list/Default", "arn:aws:sms-voice:eu-west-1:123456789012:pool/*"},
+		"COUNTERSIGN_SMS_MAX_PRICE":             {"1", "a lot", "100.00", "-0.5", "1e9", "0.25 USD"},
+		"COUNTERSIGN_SMS_CONFIGURATION_SET":     {"my set"},
+		"COUNTERSIGN_SMS_PROTECT_CONFIGURATION": {"my protection"},
+		"COUNTERSIGN_EVENTBRIDGE_ENDPOINT":      {"https://[2001:db8::1]"},
 	} {
 		for _, value := range values {
 			w := newWorld(t)
+			w.Env["COUNTERSIGN_SMS_PROVIDER"] = "end-user-messaging"
+			w.Env["COUNTERSIGN_SMS_ORIGINATION_ARN"] = "arn:aws:sms-voice:eu-west-1:123456789012:pool/pool-1"
 			w.Env[name] = value
+			if name == "COUNTERSIGN_SMS_ORIGINATION_NUMBER" || name == "COUNTERSIGN_SMS_SENDER_ID" || name == "COUNTERSIGN_SNS_ENDPOINT" {
+				w.Env["COUNTERSIGN_SMS_PROVIDER"] = "sns"
+			}
 			d := w.open()
-			verify(d)
+			challenge(d)
 			publish(d)
 			if got := d.FaultNames(); !slices.Equal(got, []string{name}) {
 				t.Errorf("%s=%q: got faults of %v, want of it alone", name, value, got)
@@ -171,6 +193,7 @@ func TestTheClockIsMovedOnlyWhereTheTableIsOnThisMachine(t *testing.T) {
 func TestOnlyOnADevelopersMachineIsAFunctionPointedElsewhere(t *testing.T) {
 	endpoints := []string{
 		"COUNTERSIGN_DYNAMODB_ENDPOINT", "COUNTERSIGN_KMS_ENDPOINT", "COUNTERSIGN_SES_ENDPOINT", "COUNTERSIGN_EVENTBRIDGE_ENDPOINT",
+		"COUNTERSIGN_SNS_ENDPOINT",
 	}
 	for _, where := range []struct {
 		name, sam, stream string
@@ -191,9 +214,10 @@ func TestOnlyOnADevelopersMachineIsAFunctionPointedElsewhere(t *testing.T) {
 				for _, e := range endpoints {
 					delete(w.Env, e)
 				}
+				w.Env["COUNTERSIGN_SMS_PROVIDER"] = "sns"
 				w.Env[name], w.Env["AWS_SAM_LOCAL"], w.Env["AWS_LAMBDA_LOG_STREAM_NAME"] = at, where.sam, where.stream
 				d := w.open()
-				verify(d)
+				challenge(d)
 				publish(d)
 				want := []string{name}
 				if where.may {

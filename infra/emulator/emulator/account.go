@@ -31,13 +31,14 @@ func (e *Emulator) newAccount(endpoint string) *account {
 
 // targets are the names of the services as targets of faults.
 var targets = map[string]string{
-	amazon.DynamoDB: machine.TargetStore, amazon.KMS: machine.TargetKeys, amazon.SES: machine.TargetEmail, amazon.EventBridge: machine.TargetEvents,
+	amazon.DynamoDB: machine.TargetStore, amazon.KMS: machine.TargetKeys, amazon.SES: machine.TargetEmail, amazon.SNS: machine.TargetSMS,
+	amazon.EndUserMessaging: machine.TargetSMS, amazon.EventBridge: machine.TargetEvents,
 }
 
 func (a *account) around(w http.ResponseWriter, asked *amazon.Call, answer http.HandlerFunc) {
 	p, at := a.e.placeOf(asked.Prefix)
 	if at == nil {
-		amazon.Refuse(w, http.StatusBadRequest, "ValidationException", "The path names no process of a function.")
+		amazon.Refuse(w, asked.Request, http.StatusBadRequest, "ValidationException", "The path names no process of a function.")
 		return
 	}
 	c := awsCall{Call: asked, step: p.f.step, place: at, target: targets[asked.Service]}

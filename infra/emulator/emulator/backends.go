@@ -156,7 +156,7 @@ func (b *Backends) welcome(out io.Writer, bridged bool) error {
 	if strconv.Itoa(b.port) != backendsPort {
 		local += " --env-vars " + sh.Quoted(filepath.Join(b.dir, settingsFile))
 	}
-	text := `These are stand-ins of DynamoDB, KMS, SES and EventBridge. They forget everything when they stop. Run these commands in another
+	text := `These are stand-ins of DynamoDB, KMS, SES, SNS and EventBridge. They forget everything when they stop. Run these commands in another
 terminal, in the folder of template.yaml:
 
     CGO_ENABLED=0 sam build ` + sam + `

@@ -81,8 +81,8 @@ func TestTheShippedSettingsPointToWhereTheBackendsListen(t *testing.T) {
 			t.Errorf("%s in the data folder: got %s, want %s", name, written[name], want)
 		}
 	}
-	if endpoints != 4 {
-		t.Errorf("%d endpoints, want 4", endpoints)
+	if endpoints != 6 {
+		t.Errorf("%d endpoints, want 6", endpoints)
 	}
 	table, err := dynamo.LocalClient(base).DescribeTable(t.Context(), &dynamodb.DescribeTableInput{TableName: aws.String(shipped["COUNTERSIGN_TABLE"])})
 	if err != nil || len(table.Table.KeySchema) != 2 {

@@ -1,6 +1,6 @@
 // Package emulator runs the functions of template.yaml on one machine as Lambda would run them. It runs the built bootstraps,
 // each in processes of its own, with the environment that the template gives them. A front takes calls as API Gateway does,
-// and makes events of them. The functions call DynamoDB Local, and stand-ins of KMS, SES and EventBridge. The emulator gives
+// and makes events of them. The functions call DynamoDB Local, and stand-ins of KMS, SES, SNS and EventBridge. The emulator gives
 // the function publish the records of the table's stream, by the rules of the template's event source mapping, but without the
 // batching window. It runs the sweep by the schedule of the template. Records that publish never accepts are put into a folder
 // that stands for the bucket.
@@ -165,8 +165,7 @@ func (e *Emulator) prepare(ctx context.Context) (err error) {
 	}
 	e.functions, err = readFunctions(e.o.Root, map[string]string{
 		"Table": e.table, "Key.Arn": amazon.KeyARN, "Bus": amazon.Bus, "Issuer": e.Issuer(), "SenderAddress": amazon.Sender,
-		"SenderName": "Countersign", "RpId": machine.RelyingParty().ID, "RelatedOrigins": "", "SesConfigurationSet": "", "FipsEndpoints": "false",
-		"RoutineEvents": "true",
+		"SenderName": "Countersign", "RpId": machine.RelyingParty().ID, "RelatedOrigins": "", "SmsProvider": "sns", "RoutineEvents": "true",
 	})
 	if err != nil {
 		return err
@@ -225,7 +224,7 @@ func (e *Emulator) start(ctx context.Context, f *function, name string) (process
 		"AWS_SAM_LOCAL=true", "AWS_REGION="+amazon.Region, "AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local",
 		"AWS_LAMBDA_FUNCTION_NAME="+f.step, fmt.Sprintf("COUNTERSIGN_CLOCK_OFFSET=%d", e.ahead.Load()),
 	)
-	for _, service := range []string{"DYNAMODB", "KMS", "SES", "EVENTBRIDGE"} {
+	for _, service := range []string{"DYNAMODB", "KMS", "SES", "SNS", "SMS_VOICE", "EVENTBRIDGE"} {
 		environment = append(environment, "COUNTERSIGN_"+service+"_ENDPOINT="+e.amazonURL+"/"+name)
 	}
 	lines := &recentLines{copy: e.o.Output}

@@ -67,10 +67,13 @@ func (a *account) befall(w http.ResponseWriter, c awsCall, answer http.HandlerFu
 	mode, again := a.e.faults.take(c, starting)
 	switch {
 	case mode == machine.ModeFail && c.target == machine.TargetEmail:
-		amazon.Refuse(w, http.StatusBadRequest, "MessageRejected", "This call meets a fault.") // a status of 500 would say that SES may have taken the message
+		amazon.Refuse(w, c.Request, http.StatusBadRequest, "MessageRejected", "This call meets a fault.") // a status of 500 would say that SES may have taken the message
+		return
+	case mode == machine.ModeFail && c.target == machine.TargetSMS:
+		amazon.Refuse(w, c.Request, http.StatusBadRequest, "InvalidParameter", "This call meets a fault.") // the same holds for SNS
 		return
 	case mode == machine.ModeFail:
-		amazon.Refuse(w, http.StatusInternalServerError, "InternalServerError", "This call meets a fault.")
+		amazon.Refuse(w, c.Request, http.StatusInternalServerError, "InternalServerError", "This call meets a fault.")
 		return
 	case mode == machine.ModeSlow && !again:
 		timer := time.NewTimer(machine.SlowFor)

@@ -2,6 +2,7 @@ package emulator
 
 import (
 	"encoding/json"
+	"slices"
 
 	"countersign/infra/amazon"
 	"countersign/infra/local/machine"
@@ -12,15 +13,25 @@ type outbox struct{ *amazon.Account }
 
 // messages calls each with every message to an address. If to is empty, it does so for all addresses.
 func (o outbox) messages(to string, each func(json.RawMessage) error) error {
-	for _, m := range o.Messages() {
+	var all []machine.Message
+	add := func(m machine.Message, code string) {
 		if to != "" && m.To != to {
-			continue
+			return
 		}
-		said := machine.Message{At: m.At, Channel: "email", To: m.To, Subject: &m.Subject, Text: m.Text, HTML: &m.HTML}
-		if code := m.Code(); code != "" {
-			said.Code = &code
+		if code != "" {
+			m.Code = &code
 		}
-		text, err := json.Marshal(said)
+		all = append(all, m)
+	}
+	for _, m := range o.Messages() {
+		add(machine.Message{At: m.At, Channel: "email", To: m.To, Subject: &m.Subject, Text: m.Text, HTML: &m.HTML}, m.Code())
+	}
+	for _, m := range o.Texts() {
+		add(machine.Message{At: m.At, Channel: "sms", To: m.To, Text: m.Text}, m.Code())
+	}
+	slices.SortStableFunc(all, func(a, b machine.Message) int { return a.At.Compare(b.At) })
+	for _, m := range all {
+		text, err := json.Marshal(m)
 		if err == nil {
 			err = each(text)
 		}

@@ -168,13 +168,20 @@ type Function struct {
 	Memory      int    // in MB
 	Environment Object // its own variables, and those of all functions
 	Properties  Object
+
+	defaults map[string]string // of the parameters of the template
 }
 
 // Functions returns the functions of the template, by step.
 func (t *Template) Functions() (map[string]*Function, error) {
-	found := map[string]*Function{}
+	found, defaults := map[string]*Function{}, map[string]string{}
+	for name, parameter := range t.Parameters {
+		if value, there := parameter["Default"]; there {
+			defaults[name] = fmt.Sprint(value)
+		}
+	}
 	for _, name := range t.Named("AWS::Serverless::Function") {
-		f := &Function{Resource: name, Environment: Object{}, Properties: t.Resources[name].Properties}
+		f := &Function{Resource: name, Environment: Object{}, Properties: t.Resources[name].Properties, defaults: defaults}
 		folder, _ := f.Properties["CodeUri"].(string)
 		step, ok := strings.CutPrefix(folder, "functions/")
 		if !ok || found[step] != nil {
@@ -207,10 +214,12 @@ func (t *Template) Functions() (map[string]*Function, error) {
 }
 
 // Variables returns the environment of the function as NAME=value, sorted. values has what CloudFormation would fill in, by
-// name.
+// name. A parameter that it lacks has its default value.
 func (f *Function) Variables(values map[string]string) (all []string, err error) {
+	filled := maps.Clone(f.defaults)
+	maps.Copy(filled, values)
 	for _, name := range slices.Sorted(maps.Keys(f.Environment)) {
-		is, err := Fill(f.Environment[name], values)
+		is, err := Fill(f.Environment[name], filled)
 		if err != nil {
 			return nil, fmt.Errorf("template.yaml: %s of %s: %w", name, f.Step, err)
 		}

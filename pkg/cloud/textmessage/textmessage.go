@@ -1,0 +1,90 @@
+// Package textmessage sends a deployment's text messages (SMS), by Amazon SNS or by AWS End User Messaging, through the SDK's
+// clients.
+//
+// What it keeps: a message that the provider may have taken is not handed over again (see cloud.Courier), because each one
+// costs money; it goes to one number in the format E.164; and no error says anything of a number or of a message.
+//
+// What it refuses to do: choose countries, count what is sent, or write messages. The domain does that.
+package textmessage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"countersign/pkg/cloud"
+	"countersign/pkg/message"
+	"countersign/pkg/mfa"
+)
+
+// The values of COUNTERSIGN_SMS_PROVIDER.
+const (
+	none               = "none"
+	bySNS              = "sns"
+	byEndUserMessaging = "end-user-messaging"
+)
+
+// A sender hands text messages over to a provider. It is an mfa.Texter.
+type sender struct {
+	provider string
+	courier  *cloud.Courier
+	send     func(context.Context, message.Text) error // makes one attempt
+}
+
+var _ mfa.Texter = (*sender)(nil)
+
+// Of makes what sends the text messages of a deployment, by the provider that the setting COUNTERSIGN_SMS_PROVIDER names. It is
+// nil if that is none, or is missing. The other settings that it reads are listed at cloud.Deployment.
+func Of(d *cloud.Deployment) mfa.Texter {
+	known := []string{none, bySNS, byEndUserMessaging}
+	provider := d.Optional("COUNTERSIGN_SMS_PROVIDER", "none, sns or end-user-messaging", func(v string) bool { return slices.Contains(known, v) })
+	switch provider {
+	case bySNS:
+		return newSNS(d)
+	case byEndUserMessaging:
+		return newEndUserMessaging(d)
+	}
+	return nil
+}
+
+// errNumber is the error for a number with which the provider isn't asked.
+var errNumber = errors.New("the recipient is not a number in the format E.164")
+
+// SendText hands m over. Its error has the code with which the provider refused m, and nothing of m. The error wraps
+// mfa.ErrNotTaken if no connection was made or the provider refused the request. It doesn't if the provider failed or its answer
+// was lost.
+func (s *sender) SendText(ctx context.Context, m message.Text) error {
+	if !isE164(m.To) {
+		return fmt.Errorf("%s: %w", s.provider, s.courier.Withhold("address", errNumber))
+	}
+	err := s.courier.HandOver(ctx, func(ctx context.Context) error { return s.send(ctx, m) })
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.provider, err)
+	}
+	return nil
+}
+
+// isE164 reports whether v is a number in the international format: a plus sign, and 7 to 15 digits.
+// https://www.itu.int/rec/T-REC-E.164
+func isE164(v string) bool {
+	digits, plus := strings.CutPrefix(v, "+")
+	return plus && len(digits) >= 7 && len(digits) <= 15 && digits[0] != '0' && strings.Trim(digits, "0123456789") == ""
+}
+
+// highestPrice reads the setting that bounds what a message may cost, in USD. A message that costs more is not delivered. It is
+// nil if there is no bound.
+func highestPrice(d *cloud.Deployment) *string {
+	decimal := regexp.MustCompile(`^[0-9]{1,2}\.[0-9]{1,5}$`)
+	return given(d.Optional("COUNTERSIGN_SMS_MAX_PRICE", "an amount of USD such as 0.25", decimal.MatchString))
+}
+
+// given returns nil for a setting that is missing.
+func given(setting string) *string {
+	if setting == "" {
+		return nil
+	}
+	return &setting
+}
