@@ -157,12 +157,12 @@ func TestAmazonIsAskedWithFIPSCryptographyWhereTheEnvironmentSaysSo(t *testing.T
 	}
 }
 
-// An amazon stands in for DynamoDB and SES, and speaks their wire protocols on loopback. It passes the calls of DynamoDB on to
+// An amazon stands in for DynamoDB, SES, SNS and End User Messaging, and speaks their wire protocols on loopback. It passes the calls of DynamoDB on to
 // a DynamoDB Local, except for operations that a test has set an answer for.
 type amazon struct {
 	table, endpoint string
 	mu              sync.Mutex
-	answers         map[string]answer // by operation of DynamoDB, or path of SES
+	answers         map[string]answer // by operation, or path of SES
 	asked           []string          // Authorization headers
 }
 
@@ -182,8 +182,11 @@ func newAmazon(t *testing.T, o *operator) *amazon {
 	proxy := httputil.NewSingleHostReverseProxy(target)
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, name, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
-		if r.Host == "email.eu-west-1.amazonaws.com" {
+		switch r.Host {
+		case "email.eu-west-1.amazonaws.com":
 			name = r.Method + " " + r.URL.Path
+		case "sns.eu-west-1.amazonaws.com":
+			name = r.FormValue("Action")
 		}
 		a.mu.Lock()
 		a.asked = append(a.asked, r.Header.Get("Authorization"))

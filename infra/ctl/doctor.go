@@ -6,11 +6,15 @@ import (
 	"net/mail"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/service/pinpointsmsvoicev2"
 	"github.com/aws/aws-sdk-go-v2/service/sesv2"
+	"github.com/aws/aws-sdk-go-v2/service/sns"
 )
 
 type doctor struct {
 	Sender string `placeholder:"ADDRESS" help:"The address from which the deployment sends: the parameter SenderAddress of its stack. It is required, except with --local and --endpoint."`
+	RpID   string `name:"rp-id" placeholder:"DOMAIN" help:"The RP ID of security keys and passkeys: the parameter RpId of the stack."`
+	texting
 }
 
 // Run checks everything, and prints what it has found.
@@ -21,11 +25,16 @@ func (d *doctor) Run(ctx context.Context, p *program, where place) error {
 		return wrongCall("--sender must be the address that the deployment sends from: the parameter SenderAddress of its stack")
 	case !amazon && d.Sender != "":
 		return wrongCall("--sender is only for a deployment at Amazon, because nothing else sends messages")
+	case !amazon && (d.RpID != "" || d.SMS != "none"):
+		return wrongCall("--rp-id and --sms are only for a deployment at Amazon, because they say what its stack does")
 	}
 	if where.Local != "" {
 		return lookAtFolder(ctx, where.Local, p.now).tell(p)
 	}
-	found, err := lookAtDeployment(ctx, p, where, d.Sender)
+	if err := d.check(); err != nil {
+		return err
+	}
+	found, err := lookAtDeployment(ctx, p, where, d)
 	if err != nil {
 		return err
 	}
@@ -46,6 +55,7 @@ const (
 	well   verdict = "ok"
 	wrong  verdict = "WRONG"
 	unseen verdict = "unseen" // the part can't be checked there
+	off    verdict = "off"    // the deployment does without the part
 )
 
 // findings are in the order in which they are printed.
@@ -61,6 +71,10 @@ func (f *findings) wrong(about, what, do string) {
 
 func (f *findings) unseen(about, what, do string) {
 	*f = append(*f, finding{unseen, about, what, do})
+}
+
+func (f *findings) off(about, what, do string) {
+	*f = append(*f, finding{off, about, what, do})
 }
 
 // failed records that a part could not be checked because of an error.
@@ -98,8 +112,8 @@ func (f findings) tell(p *program) error {
 	return nil
 }
 
-// lookAtDeployment looks at the table and its items and, for a deployment at Amazon, at SES.
-func lookAtDeployment(ctx context.Context, p *program, where place, sender string) (findings, error) {
+// lookAtDeployment looks at the table and its items and, for a deployment at Amazon, at what sends its messages.
+func lookAtDeployment(ctx context.Context, p *program, where place, d *doctor) (findings, error) {
 	client, err := where.client(p)
 	if err != nil {
 		return nil, err
@@ -120,7 +134,23 @@ func lookAtDeployment(ctx context.Context, p *program, where place, sender strin
 	if err != nil {
 		return nil, err
 	}
-	m := &mailDoctor{client: sesv2.NewFromConfig(account.config(p)), account: account, sender: sender, findings: c.findings}
+	m := &mailDoctor{client: sesv2.NewFromConfig(account.config(p)), account: account, sender: d.Sender, findings: c.findings}
 	m.look(ctx)
-	return m.findings, nil
+	texts := &textDoctor{
+		sns: sns.NewFromConfig(account.config(p)), voice: pinpointsmsvoicev2.NewFromConfig(account.config(p)), account: account,
+		texting: d.texting, findings: m.findings,
+	}
+	texts.look(ctx)
+	texts.lookAtRpID(d.RpID)
+	return texts.findings, nil
+}
+
+// lookAtRpID tells whether security keys and passkeys are offered.
+func (f *findings) lookAtRpID(rpID string) {
+	const about = "security keys and passkeys"
+	if rpID == "" {
+		f.off(about, "They are not offered, because no RP ID is set.", "To offer them, set the parameter RpId of the stack to the domain of your pages, and give it to doctor as --rp-id.")
+		return
+	}
+	f.ok(about, "They are offered on pages of %s and of the domains below it.", rpID)
 }

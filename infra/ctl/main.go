@@ -7,7 +7,7 @@
 //	go run ./infra/ctl keys revoke --table NAME --region REGION ak_…
 //	go run ./infra/ctl show        --table NAME --region REGION PARTITION [SORT]
 //	go run ./infra/ctl format      --table NAME --region REGION [NUMBER]
-//	go run ./infra/ctl doctor      --table NAME --region REGION --sender sign-in@example.com
+//	go run ./infra/ctl doctor      --table NAME --region REGION --sender sign-in@example.com [--sms sns] [--rp-id DOMAIN]
 //
 // With --local DIR instead of --table and --region, it uses the data folder of a local server that isn't running. With
 // --endpoint URL, it uses a DynamoDB Local on this machine.
