@@ -72,7 +72,8 @@ func costedKeySteps() map[string]costed {
 	}
 }
 
-// abandoned returns a credential id that belongs to a factor which its owner doesn't have any more.
+// abandoned returns a credential id that belongs to a factor which its owner, who was erased and made again, doesn't have any
+// more.
 func abandoned(t *testing.T, w *mfatest.World) []byte {
 	t.Helper()
 	key := &passkeytest.Authenticator{}
@@ -92,5 +93,6 @@ func abandoned(t *testing.T, w *mfatest.World) []byte {
 	if err := w.Store.Commit(t.Context(), store.NewVersion(), store.Write{Key: left.Key, Body: left.Body}); err != nil {
 		t.Fatal(err)
 	}
+	put(t, w, bob())
 	return id
 }

@@ -107,7 +107,7 @@ func copying(k *userKey) *passkeytest.Authenticator {
 }
 
 // abandoned is a credential id that belongs to a factor which its owner has no more, as an erasure leaves it that has not
-// seen the factor.
+// seen the factor. The owner was made again since.
 func (p *props) abandoned(user string) *userKey {
 	p.Helper()
 	k := p.key(user, p.Fresh(), &passkeytest.Authenticator{})
@@ -120,6 +120,9 @@ func (p *props) abandoned(user string) *userKey {
 		p.Fatal(err)
 	}
 	if err := p.model.Commit(context.Background(), store.NewVersion(), store.Write{Key: at, Body: left.Body}); err != nil {
+		p.Fatal(err)
+	}
+	if _, err := p.PutUser(context.Background(), p.Client, "acme", *directory(user)); err != nil {
 		p.Fatal(err)
 	}
 	return k
