@@ -132,5 +132,8 @@ func NameEvents(t testing.TB, r store.Record, id string) store.Record {
 	return r
 }
 
+// FactorKey is where the record of a user's factor stands.
+func FactorKey(org, user, id string) store.Key { return factorKey(routeOf(org, user), id) }
+
 // CredentialKey is where the owner of a credential id stands.
 func CredentialKey(id []byte) store.Key { return credentialKey(id) }

@@ -109,7 +109,7 @@ func (k keys) check(q *question, given Answer) (bool, error) {
 		c.UserVerification = verificationRequired // even if it wasn't when the ceremony began
 	}
 	if len(c.Origins) == 0 {
-		return false, nil // the client has taken back the origin that the ceremony was begun from
+		return false, nil // the ceremony was begun from the hosted pages, and their origin is another one now
 	}
 	if q.first {
 		return k.create(q, port, c, given.Credential)
