@@ -25,9 +25,10 @@ type chromium struct {
 	t        *testing.T
 	to       *os.File
 	from     *bufio.Reader
-	page     string // id of the session with the page
-	last     int    // id of the last call
-	loaded   int    // times that the page was
+	pipe     *os.File // that from reads
+	page     string   // id of the session with the page
+	last     int      // id of the last call
+	loaded   int      // times that the page was
 	problems []string
 	told     string // what the page last told the function told, which a test gives it
 	download string // how far the last download has come, in DevTools' words; it may be through before a call answers
@@ -42,7 +43,7 @@ type message struct {
 	Error  *struct{ Message string }
 }
 
-// patience is how long a browser may take for a whole test.
+// patience is how long a browser may take for a whole test, or for each combination of a table.
 const patience = 3 * time.Minute
 
 // startChromium opens an empty page, width by height CSS pixels.
@@ -82,7 +83,7 @@ func startChromium(t *testing.T, width, height int) *chromium {
 	}
 	theirs.Close()
 	theirsToo.Close()
-	c := &chromium{t: t, to: to, from: bufio.NewReader(from)}
+	c := &chromium{t: t, to: to, from: bufio.NewReader(from), pipe: from}
 	t.Cleanup(func() {
 		to.Close() // a browser whose pipe is closed ends
 		ended := time.AfterFunc(patience, func() { cmd.Process.Kill() })
@@ -91,7 +92,7 @@ func startChromium(t *testing.T, width, height int) *chromium {
 		from.Close()
 		os.RemoveAll(profile)
 	})
-	from.SetReadDeadline(time.Now().Add(patience))
+	c.wait()
 	var target struct{ TargetID string }
 	c.call("Target.createTarget", map[string]any{"url": "about:blank"}, &target)
 	var attached struct{ SessionID string }
@@ -104,8 +105,19 @@ func startChromium(t *testing.T, width, height int) *chromium {
 	return c
 }
 
-// call makes a call and hears what the browser tells until it answers.
+// wait lets the browser take its time from now on.
+func (c *chromium) wait() { c.pipe.SetReadDeadline(time.Now().Add(patience)) }
+
+// call makes a call that has to succeed, and hears what the browser tells until it answers.
 func (c *chromium) call(method string, params map[string]any, into any) {
+	c.t.Helper()
+	if refused := c.try(method, params, into); refused != "" {
+		c.t.Fatalf("%s: %s", method, refused)
+	}
+}
+
+// try makes a call, and returns the browser's words if it refuses the call.
+func (c *chromium) try(method string, params map[string]any, into any) (refused string) {
 	c.t.Helper()
 	c.last++
 	call := map[string]any{"id": c.last, "method": method, "params": params}
@@ -128,14 +140,14 @@ func (c *chromium) call(method string, params map[string]any, into any) {
 			continue
 		}
 		if m.Error != nil {
-			c.t.Fatalf("%s: %s", method, m.Error.Message)
+			return m.Error.Message
 		}
 		if into != nil {
 			if err := json.Unmarshal(m.Result, into); err != nil {
 				c.t.Fatal(err)
 			}
 		}
-		return
+		return ""
 	}
 }
 

@@ -76,14 +76,20 @@ func (c *chromium) useKey() (said string) {
 	return c.told
 }
 
+// setUpKey signs ana in and sets up a key.
+func (c *chromium) setUpKey(variant string) {
+	c.t.Helper()
+	c.signedIn("ana")
+	c.change("Set up a " + variant)
+	c.submit("/demo/code", "code", c.text(".mails .digits"))
+	wanted(c.t, "what went wrong", c.useKey(), "")
+	c.submit("/demo/kept")
+}
+
 func TestAKeyIsSetUpAndSignsIn(t *testing.T) {
 	_, c := withKeys(t)
 	c.plug(authenticator{protocol: "ctap2", transport: "usb"})
-	c.signedIn("ana")
-	c.change("Set up a security key")
-	c.submit("/demo/code", "code", c.text(".mails .digits"))
-	wanted(t, "what went wrong", c.useKey(), "")
-	c.submit("/demo/kept")
+	c.setUpKey("security key")
 	wanted(t, "title", c.text("h1"), "Hello, ana")
 	c.submit("/demo/sign-out")
 	c.submit("/demo/sign-in")
@@ -91,4 +97,95 @@ func TestAKeyIsSetUpAndSignsIn(t *testing.T) {
 	wanted(t, "what went wrong", c.useKey(), "")
 	wanted(t, "title", c.text("h1"), "Hello, ana")
 	c.noProblems()
+}
+
+func TestAKeyIsUsedOnAPageThatWasOpenForMinutes(t *testing.T) {
+	b, c := withKeys(t)
+	c.plug(authenticator{protocol: "ctap2", transport: "usb"})
+	minutes := func() { b.local("POST", "/local/clock", `{"advance_s":400}`) }
+	c.signedIn("ana")
+	c.change("Set up a security key")
+	c.submit("/demo/code", "code", c.text(".mails .digits"))
+	minutes()
+	wanted(t, "what went wrong", c.useKey(), "")
+	c.submit("/demo/kept")
+	c.submit("/demo/sign-out")
+	c.submit("/demo/sign-in")
+	minutes()
+	wanted(t, "what went wrong", c.useKey(), "")
+	wanted(t, "title", c.text("h1"), "Hello, ana")
+	c.submit("/demo/sign-out")
+	c.submit("/demo/sign-in")
+	b.local("POST", "/local/clock", `{"advance_s":900}`)
+	wanted(t, "what is told after the sign-in's time", c.useKey(), "This page is out of date. Load it again.")
+}
+
+func TestTheAccountSaysWhatAKeyIs(t *testing.T) {
+	_, c := withKeys(t)
+	c.plug(authenticator{protocol: "ctap2", transport: "internal", residentKey: true, verifies: true, backupEligible: true, backed: true})
+	c.setUpKey("passkey")
+	if got := c.text(".factors li .hint"); !strings.HasPrefix(got, "Passkey · synced to your other devices · last used ") {
+		t.Errorf("got %q, want a synced passkey", got)
+	}
+	c.change("Set up a passkey")
+	wanted(t, "what went wrong with the confirmation", c.useKey(), "")
+	wanted(t, "what is told of a second passkey on the same device", c.useKey(), "This passkey is already set up for you. Use another one.")
+	c.submit("/demo/cancel")
+	wanted(t, "title", c.text("h1"), "Hello, ana")
+	c.noProblems()
+}
+
+func TestASignInWithoutTheKeyCanBeTriedAgainOrAnsweredOtherwise(t *testing.T) {
+	_, c := withKeys(t)
+	key := authenticator{protocol: "ctap2", transport: "usb"}
+	id := c.plug(key)
+	c.setUpKey("security key")
+	c.unplug(id)
+	c.plug(key) // another one
+	c.submit("/demo/sign-out")
+	c.submit("/demo/sign-in")
+	for range 2 {
+		wanted(t, "what is told of a key that isn't the user's", c.useKey(),
+			"It was cancelled, it took too long, or no fitting key was found. Try again, or choose another way.")
+	}
+	c.submit("/demo/way")
+	c.submit("/demo/code", "code", c.text(".mails .digits"))
+	wanted(t, "title", c.text("h1"), "Hello, ana")
+	c.noProblems()
+}
+
+func TestALockOfCodesLeavesTheKey(t *testing.T) {
+	b, c := withKeys(t)
+	c.plug(authenticator{protocol: "ctap2", transport: "usb"})
+	c.setUpKey("security key")
+	stranger := b.other()
+	for range 2 {
+		stranger.signIn("ana")
+		stranger.way("Use an emailed code instead")
+		stranger.guess()
+		stranger.later("seconds")
+	}
+	stranger.signIn("ana")
+	stranger.want("Use your security key or passkey", "need JavaScript")
+	if strings.Contains(stranger.said(), "emailed code") {
+		t.Error("codes are offered although they are locked")
+	}
+	c.submit("/demo/sign-out")
+	c.submit("/demo/sign-in")
+	wanted(t, "what went wrong", c.useKey(), "")
+	wanted(t, "title", c.text("h1"), "Hello, ana")
+}
+
+func TestAPageThatCantUseKeysSaysSo(t *testing.T) {
+	b, c := withKeys(t)
+	c.plug(authenticator{protocol: "ctap2", transport: "usb"})
+	c.setUpKey("security key")
+	c.open(b.base)
+	c.submit("/demo/sign-in")
+	wanted(t, "what is told at 127.0.0.1", c.text("[data-told]:not([hidden])"), "Keys can be used only at "+b.atLocalhost()+". Open the page there, or choose another way.")
+	c.call("Page.addScriptToEvaluateOnNewDocument", map[string]any{"source": "delete window.PublicKeyCredential"}, nil)
+	c.open(b.atLocalhost())
+	c.submit("/demo/sign-out")
+	c.submit("/demo/sign-in")
+	wanted(t, "what is told without WebAuthn", c.text("[data-told]:not([hidden])"), "This browser can’t use security keys and passkeys. Choose another way, or another browser.")
 }

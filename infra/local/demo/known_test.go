@@ -15,15 +15,21 @@ func (b *browser) lockedByAStranger() {
 	b.get()
 	for range 2 {
 		b.signIn("ana")
-		code := b.code()
-		for range 5 {
-			b.submit("/demo/code", "code", wrong(code))
-		}
+		b.guess()
 	}
 	b.signIn("ana")
 	b.want("There were too many wrong codes")
 	b.http, b.page = owners, page
 	b.get()
+}
+
+// guess gives wrong codes until the sign-in ends.
+func (b *browser) guess() {
+	b.t.Helper()
+	code := b.code()
+	for range 5 {
+		b.submit("/demo/code", "code", wrong(code))
+	}
 }
 
 func TestAStrangersGuessesDontLockTheUserOutOfABrowserThatWasLetInBefore(t *testing.T) {
