@@ -164,10 +164,10 @@ func (v *challengeView) factor(named string) (factor, error) {
 }
 
 // notHanded returns what plans the changes that a failed hand-over of the challenge's newest code brings.
-func (ch *challenge) notHanded(r route, out *outgoing) func(*unit, bool) error {
+func (ch *challenge) notHanded(r route, out *outgoing) func(*unit, undelivered) error {
 	sent := *ch
 	sequence := ch.Code.Sequence
-	return func(u *unit, notTaken bool) error {
+	return func(u *unit, lost undelivered) error {
 		var now *challenge
 		a := &account{route: r}
 		if err := readAll(u.ctx, u.s.Store, readChallenge(sent.ID, &now), a.readGuard()); err != nil {
@@ -179,10 +179,11 @@ func (ch *challenge) notHanded(r route, out *outgoing) func(*unit, bool) error {
 			}
 			u.put(now.Item, now, now.Expires.Add(shownFor))
 		}
-		if notTaken && a.exists() && a.guard.uncountSend(out.channel, out.mark) {
+		if lost.notTaken && a.exists() && a.guard.uncountSend(out.channel, out.mark) {
 			u.put(a.item, a.guard, time.Time{})
 		}
-		u.event(sent.event(DeliveryFailure, map[string]any{"channel": out.channel, "sequence": letter(sequence)}))
+		lost.data["sequence"] = letter(sequence)
+		u.event(sent.event(lost.event, lost.data))
 		return nil
 	}
 }

@@ -90,7 +90,7 @@ func (c *sentCode) shown(f factor, p *orgPolicy) *Sent {
 type carrier interface {
 	life(p *Policy) int             // how long a code is valid, in seconds
 	limits(q *question) []sendLimit // how many codes this user can be sent by the channel
-	outgoing(u *unit, to message.Addressee, c message.Code) *outgoing
+	outgoing(q *question, to message.Addressee, c message.Code) *outgoing
 }
 
 // send plans to send a new code for the factor that is asked for.
@@ -141,7 +141,7 @@ func (q *question) newCode(by carrier) (*sentCode, error) {
 		ResendAfter: u.now.Add(time.Duration(p.Challenge.ResendAfterS) * time.Second),
 		Digest:      u.ring.Digest("code", b.codeFields(g, f, sequence, code)...),
 	}
-	u.out = by.outgoing(u,
+	u.out = by.outgoing(q,
 		message.Addressee{Sender: u.s.sender(u.client), Address: f.Contact, Name: g.Profile.Name, Language: p.language(g.Profile.Locale)},
 		message.Code{Code: code, Sequence: letter(sequence), ValidFor: expires.Sub(u.now)},
 	)

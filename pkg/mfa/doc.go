@@ -99,6 +99,7 @@
 //	    code.go            what both use to make a code, to bind it and to match it
 //	    sends.go           how many codes a user may be sent
 //	    webauthn.go        security keys and passkeys: their ceremonies, and to whom a credential id belongs
+//	    textbudgets.go     how many codes by SMS the users of an org may be sent together
 //	    ceremony.go        what a WebAuthn ceremony takes and gives, and the interface of the package that carries it out
 //	Challenge, enrolment, recovery, trust, token
 //	    decide.go          the decision about a sign-in, and the call Decide

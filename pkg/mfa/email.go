@@ -50,8 +50,8 @@ func (mailbox) limits(*question) []sendLimit {
 }
 
 // outgoing implements carrier.
-func (mailbox) outgoing(u *unit, to message.Addressee, c message.Code) *outgoing {
-	m := message.OfCode(to, c)
+func (mailbox) outgoing(q *question, to message.Addressee, c message.Code) *outgoing {
+	u, m := q.u, message.OfCode(to, c)
 	return &outgoing{channel: channelEmail, give: func() error { return u.s.Mail.SendMail(u.ctx, m) }}
 }
 

@@ -88,8 +88,8 @@ func (a EnrolAnswer) WithoutShownOnce() any {
 }
 
 // unsent returns the answer that doesn't say that the code was sent, but gives the reason.
-func (a EnrolAnswer) unsent(why ErrorCode) EnrolAnswer {
-	unsent := &SendAnswer{SendError: why}
+func (a EnrolAnswer) unsent(why *Error) EnrolAnswer {
+	unsent := &SendAnswer{SendError: why.Code}
 	if a.Prove != nil {
 		a.Prove = unsent
 	} else {

@@ -173,10 +173,10 @@ func enrolmentStep[T any](s *Service, call Call, id string, v *enrolmentView) st
 
 // notHanded returns what plans the changes that a failed hand-over of the enrolment's newest code brings. If another
 // enrolment was begun meanwhile, it keeps the wait that it has.
-func (v *enrolmentView) notHanded(out *outgoing) func(*unit, bool) error {
+func (v *enrolmentView) notHanded(out *outgoing) func(*unit, undelivered) error {
 	r, id, policyVersion := v.a.route, v.a.enrolment.ID, v.p.Version
 	sequence := v.a.enrolment.Code.Sequence
-	return func(u *unit, notTaken bool) error {
+	return func(u *unit, lost undelivered) error {
 		a := &account{route: r}
 		a.enrolment.Item.Key = enrolmentKey(r)
 		var pending store.Item
@@ -189,7 +189,7 @@ func (v *enrolmentView) notHanded(out *outgoing) func(*unit, bool) error {
 			}
 		}
 		en := &a.enrolment
-		given := notTaken && a.guard.uncountSend(out.channel, out.mark)
+		given := lost.notTaken && a.guard.uncountSend(out.channel, out.mark)
 		if en.ID == id {
 			if en.Code != nil && en.Code.Sequence == sequence {
 				en.Code.ResendAfter = u.now
@@ -199,7 +199,8 @@ func (v *enrolmentView) notHanded(out *outgoing) func(*unit, bool) error {
 		if given || en.ID != id {
 			u.put(a.item, a.guard, time.Time{})
 		}
-		u.event(a.guard.event(DeliveryFailure, policyVersion, map[string]any{"channel": out.channel, "enrolment": id, "sequence": letter(sequence)}))
+		lost.data["enrolment"], lost.data["sequence"] = id, letter(sequence)
+		u.event(a.guard.event(lost.event, policyVersion, lost.data))
 		return nil
 	}
 }

@@ -38,6 +38,7 @@ const (
 	UserUnlocked      = "user.unlocked"
 	UserErased        = "user.erased"
 	DeliveryFailure   = "delivery.failed"
+	DeliveryBlocked   = "delivery.blocked"
 )
 
 var serviceActor = activity.Actor{Kind: "service"}
@@ -70,8 +71,9 @@ type pendingEvent struct {
 
 func newEventID() string { return seal.ID("ev_", nil) }
 
-// An eventBatch is what is stored with one commit: its events, the notices that sum up, and when there will be room for what
-// waits to be told. What the events have in common is said once, because each further KB of an item costs a write unit.
+// An eventBatch is what is stored with one commit: its events, the notices that sum up, when there will be room for what waits
+// to be told, and which count an answer belongs to. What the events have in common is said once, because each further KB of an
+// item costs a write unit.
 type eventBatch struct {
 	record.Head
 	Org           string          `record:"1"`
@@ -85,6 +87,7 @@ type eventBatch struct {
 	Entries       []batchEntry    `record:"9"` // one for each event, in the same order
 	Sums          []sum           `record:"10"`
 	Waits         time.Time       `record:"11"` // when there will be room for what waits; zero if nothing new waits
+	Answered      string          `record:"12"` // where it is counted that a code by SMS was answered; empty if none was
 
 	events []activity.Event // the events in Said
 }
@@ -117,7 +120,7 @@ func (u *unit) batchOfEvents() ([]byte, error) {
 	first := about[0]
 	b := eventBatch{
 		Org: first.Org, User: first.User, Of: first.Of, Life: first.Life, Time: first.Time, PolicyVersion: first.PolicyVersion,
-		Sums: u.sums, Waits: u.waits,
+		Sums: u.sums, Waits: u.waits, Answered: u.answered,
 	}
 	if first.Actor != userActor(first.User) {
 		b.Actor = &first.Actor

@@ -42,6 +42,9 @@ func (s *Service) PutFactor(ctx context.Context, org, user string, kind Kind, co
 			return err
 		}
 		f := &factorRecord{ID: seal.ID("fa_", nil), Kind: kind, Contact: contact, Created: u.now}
+		if number, err := s.Numbers.Parse(contact); err == nil {
+			f.Country = number.Country
+		}
 		a.guard.Factors = append(a.guard.Factors, enrolledFactor{ID: f.ID, Kind: kind})
 		a.guard.Enabled = true
 		u.put(store.Item{Key: factorKey(a.route, f.ID)}, f, time.Time{})

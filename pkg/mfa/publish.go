@@ -10,7 +10,8 @@ import (
 )
 
 // Publish hands on what was committed: events to the activity of their org and to the bus, and notices to the users they
-// concern. The notices come last, so that no failure after them makes Publish send them again. It is called with records as
+// concern. The notices come late, so that no failure after them makes Publish send them again; and after them answers
+// are counted, without which it goes on. It is called with records as
 // the store's Feed gives them, each at least once. It may do its work twice: an event keeps its id, and a notice is claimed
 // before it is sent.
 //
@@ -43,6 +44,11 @@ func (s *Service) Publish(ctx context.Context, records []store.Record) error {
 			return fmt.Errorf("notify of %s: %w", p.notices[i].about.ID, err)
 		}
 	}
+	for _, partition := range p.answered {
+		if err := s.countAnswer(ctx, partition); err != nil {
+			s.log().WarnContext(ctx, "an answer could not be counted", "error", err)
+		}
+	}
 	return nil
 }
 
@@ -51,6 +57,8 @@ type publication struct {
 	events  []activity.Filing
 	notices []addressed
 	waits   map[route]time.Time // when there will be room for what waits to be told
+
+	answered []string // where answers are counted
 }
 
 // gather finds what records hand on, and reads the guards of all users that they are about. An event that names its user by
@@ -74,6 +82,9 @@ func (s *Service) gather(ctx context.Context, records []store.Record) (publicati
 	}
 	p := publication{waits: map[route]time.Time{}}
 	for _, b := range batches {
+		if b.Answered != "" {
+			p.answered = append(p.answered, b.Answered)
+		}
 		r := b.route()
 		g := guards[r]
 		if g != nil && g.life() == b.Life {

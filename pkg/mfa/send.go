@@ -22,7 +22,7 @@ type SendAnswer struct {
 }
 
 // unsent returns the answer that doesn't say that the code was sent, but gives the reason.
-func (SendAnswer) unsent(why ErrorCode) SendAnswer { return SendAnswer{SendError: why} }
+func (SendAnswer) unsent(why *Error) SendAnswer { return SendAnswer{SendError: why.Code} }
 
 // SendCode makes a new code for an open challenge and sends it. Every earlier code of the challenge is dead.
 //

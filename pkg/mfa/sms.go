@@ -86,7 +86,14 @@ func (m phone) ask(q *question) (*SendAnswer, error) {
 	return q.send(m)
 }
 
-func (phone) check(q *question, given Answer) (bool, error) { return q.wasSent(given) }
+// check notes that a code was answered, for the budget of the prefix.
+func (phone) check(q *question, given Answer) (bool, error) {
+	right, err := q.wasSent(given)
+	if right {
+		q.u.answered = prefixPartition(q.v.a.route, q.f.Contact, q.in.binding().last.Sent)
+	}
+	return right, err
+}
 
 // hint shows the last two digits, which is enough for users to recognise their own number.
 func (phone) hint(number string) string {
@@ -114,9 +121,9 @@ func (phone) limits(q *question) []sendLimit {
 func half(n int) int { return max(min(n, 1), n/2) }
 
 // outgoing implements carrier.
-func (phone) outgoing(u *unit, to message.Addressee, c message.Code) *outgoing {
-	m := message.OfCodeText(to, c, u.s.codeHost())
-	return &outgoing{channel: channelSMS, give: func() error { return u.s.sendText(u.ctx, m) }}
+func (phone) outgoing(q *question, to message.Addressee, c message.Code) *outgoing {
+	u, m := q.u, message.OfCodeText(to, c, q.u.s.codeHost())
+	return &outgoing{channel: channelSMS, give: func() error { return u.s.sendText(u.ctx, m) }, budgets: q.sharedBudgets()}
 }
 
 // sendText hands a text message over. In a function that sends none, it is surely not taken.

@@ -169,9 +169,9 @@ func (s *Service) StartChallenge(ctx context.Context, call Call, q StartRequest)
 }
 
 // unsent returns the answer that doesn't say that the code was sent, but gives the reason.
-func (a StartAnswer) unsent(why ErrorCode) StartAnswer {
+func (a StartAnswer) unsent(why *Error) StartAnswer {
 	c := *a.Challenge
-	c.Sent, c.SendError = nil, why
+	c.Sent, c.SendError, c.RetryAfterS = nil, why.Code, seconds(why.RetryAfter)
 	a.Challenge = &c
 	return a
 }

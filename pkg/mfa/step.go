@@ -25,8 +25,8 @@ type step[T any] struct {
 	decide  func(*unit) (T, error)
 
 	// For a step that may send a code, which decide leaves in the unit:
-	unsent func(T, ErrorCode) T // turns the answer into one which doesn't say that the code was sent, but gives the reason
-	strict bool                 // the step fails if the hand-over of the code fails
+	unsent func(T, *Error) T // turns the answer into one which doesn't say that the code was sent, but gives the reason
+	strict bool              // the step fails if the hand-over of the code fails
 }
 
 // A named is the challenge or the enrolment that a path names.
@@ -123,7 +123,7 @@ func once[T any](ctx context.Context, u *unit, call Call, st step[T]) (T, error)
 	}
 	known := answer
 	if refused == nil && u.out != nil {
-		known = st.unsent(answer, DeliveryUnknown)
+		known = st.unsent(answer, &Error{Code: DeliveryUnknown})
 	}
 	if err := replay.remember(u, known, refused); err != nil {
 		if isConflict(err) {
@@ -132,7 +132,7 @@ func once[T any](ctx context.Context, u *unit, call Call, st step[T]) (T, error)
 		return none, AsError(err)
 	}
 	u.replayed = replay
-	if err := u.commit(ctx); err != nil {
+	if err := u.commitCode(ctx); err != nil {
 		if isConflict(err) {
 			return none, err
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"strings"
+	"time"
 
 	"countersign/pkg/store"
 	"countersign/pkg/store/record"
@@ -45,6 +46,18 @@ func recordAt(key store.Key) record.Record {
 	}
 	return nil
 }
+
+// countPartition is the partition of what is counted for an org from some moment on, the beginning of an hour or a day.
+func countPartition(r route, what string, from time.Time) string {
+	return "count#" + b64(string(r.org())) + "#" + what + "#" + from.Format("2006-01-02T15")
+}
+
+// The counts under a countPartition.
+const (
+	sortSent     = "sent"
+	sortReturned = "returned" // of those, the ones that were not sent after all
+	sortAnswered = "answered" // of those, the ones that were answered
+)
 
 func b64(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
 

@@ -8,6 +8,7 @@ import (
 	"countersign/pkg/store"
 	"countersign/pkg/store/record"
 	"errors"
+	"sync"
 	"time"
 )
 
@@ -28,6 +29,8 @@ type unit struct {
 	codes []seal.Secret // the recovery codes that this call makes, the same in all of its tries
 	out   *outgoing     // the code to hand over once this is committed; nil if there is none
 
+	answered string // where it is counted that a code by SMS was answered; empty if none was
+
 	replayed *replay // of the call's Idempotency-Key; nil if the call has none
 
 	version  store.Version   // of this try's commit
@@ -47,7 +50,7 @@ func (u *unit) begin(ring *seal.Ring) {
 	u.versions = append(u.versions, u.version)
 	u.writes, u.events, u.err, u.needs = nil, nil, nil, ""
 	u.sums, u.waits, u.told = nil, time.Time{}, nil
-	u.out, u.replayed, u.client = nil, nil, ""
+	u.out, u.replayed, u.client, u.answered = nil, nil, "", ""
 }
 
 // put plans to write r over item. A zero expires means that the item never expires.
@@ -107,6 +110,17 @@ func (u *unit) commit(ctx context.Context) error {
 		}
 	}
 	return store.Settle(ctx, u.s.Store, u.s.Pause, u.version, u.writes...)
+}
+
+// commitCode is commit for a call that may send a code. Meanwhile it reads what the budgets of the code are judged by.
+func (u *unit) commitCode(ctx context.Context) error {
+	if u.out == nil || u.out.budgets == nil {
+		return u.commit(ctx)
+	}
+	var looked sync.WaitGroup
+	looked.Go(func() { u.out.budgets.look(ctx) })
+	defer looked.Wait()
+	return u.commit(ctx)
 }
 
 // alone does work of the service's own, which no caller has asked for: see repeat.

@@ -1,0 +1,625 @@
+package mfa_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"countersign/pkg/mfa"
+	"countersign/pkg/mfa/mfatest"
+	"countersign/pkg/store/fault"
+)
+
+// A phoning is a person with a number of their own.
+type phoning struct{ id, number string }
+
+// neighbour returns the n-th of many people whose numbers differ in the last four digits only.
+func neighbour(n int) phoning { return phoning{fmt.Sprint("n-", n), fmt.Sprintf("+3361234%04d", n)} }
+
+// british returns the n-th of many people in another country.
+func british(n int) phoning { return phoning{fmt.Sprint("gb-", n), fmt.Sprintf("+447400%06d", n)} }
+
+func (p phoning) person() mfa.Person { return mfa.Person{ID: p.id} }
+
+// enrols begins to enrol the person's number.
+func (p phoning) enrols(t *testing.T, s *mfa.Service, call mfa.Call, in string) (string, error) {
+	t.Helper()
+	said := p.person()
+	begun, err := s.BeginEnrolment(t.Context(), call, mfa.EnrolRequest{Org: in, User: &said, Kind: mfa.SMS, Phone: &p.number})
+	if err == nil && begun.Sent == nil {
+		t.Errorf("got %+v, want a code that was sent", begun)
+	}
+	return begun.ID, err
+}
+
+// proves gives the person the number as a factor.
+func (p phoning) proves(t *testing.T, w *mfatest.World, in string) {
+	t.Helper()
+	if _, err := w.PutUser(t.Context(), w.Client, in, p.person()); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.PutFactor(t.Context(), in, p.id, mfa.SMS, p.number); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// signsIn starts a sign-in, which must be asked.
+func (p phoning) signsIn(t *testing.T, w *mfatest.World, in string) *mfa.ChallengeToAnswer {
+	t.Helper()
+	return started(t, w, mfa.StartRequest{Org: in, User: p.person()})
+}
+
+// wantSent fails the test unless the sign-in was sent a code or, if why is not empty, was not for that reason.
+func wantSent(t *testing.T, ch *mfa.ChallengeToAnswer, why mfa.ErrorCode) {
+	t.Helper()
+	if (ch.Sent != nil) != (why == "") || ch.SendError != why || ch.Default == nil {
+		t.Errorf("got the code %+v and %q, want %q", ch.Sent, ch.SendError, why)
+	}
+}
+
+// blocked are the budgets that were full, by the events about that.
+func blocked(t *testing.T, w *mfatest.World, of string) map[any]int {
+	t.Helper()
+	w.Drain(t)
+	by := map[any]int{}
+	for _, e := range w.Events.All() {
+		if e.Type == mfa.DeliveryBlocked && e.User == of {
+			if e.Data["channel"] != "sms" || e.Data["sequence"] == nil {
+				t.Errorf("got the event %+v", e)
+			}
+			by[e.Data["budget"]]++
+		}
+	}
+	return by
+}
+
+func TestM1NeighboursWhoDontAnswerCloseTheirPrefix(t *testing.T) {
+	w := texting(t, nil)
+	w.Clock.Advance(20 * time.Minute)
+	for n := range 10 {
+		if _, err := neighbour(n).enrols(t, w.Service, w.Fresh(), org); err != nil {
+			t.Fatalf("enrolment %d: %v", n+1, err)
+		}
+	}
+	for n := 10; n < 14; n++ {
+		_, err := neighbour(n).enrols(t, w.Service, w.Fresh(), org)
+		if e := wantCode(t, err, mfa.TooManySends); e.RetryAfter != 40*time.Minute {
+			t.Errorf("got a wait of %v, want until the hour is over", e.RetryAfter)
+		}
+	}
+	if by := blocked(t, w, "n-13"); by["prefix"] != 1 || len(by) != 1 {
+		t.Errorf("got the events %v, want one about the prefix", by)
+	}
+	if got := len(w.Outbox.Texts("")); got != 10 {
+		t.Errorf("got %d messages, want half of sms.hourly_prefix_cap", got)
+	}
+	if _, err := (phoning{"other", "+33698765432"}).enrols(t, w.Service, w.Fresh(), org); err != nil {
+		t.Errorf("another prefix: %v", err)
+	}
+	if _, err := british(1).enrols(t, w.Service, w.Fresh(), org); err != nil {
+		t.Errorf("another country: %v", err)
+	}
+	w.SetPolicy(t, "other", "salto", func(p *mfa.Policy) { p.SMS.Countries = []string{"FR"} })
+	if _, err := neighbour(1).enrols(t, w.Service, w.Fresh(), "other"); err != nil {
+		t.Errorf("another organisation: %v", err)
+	}
+	w.Clock.Advance(40 * time.Minute)
+	if _, err := neighbour(20).enrols(t, w.Service, w.Fresh(), org); err != nil {
+		t.Errorf("the next hour: %v", err)
+	}
+}
+
+func TestM1AProvenNumberOfAClosedPrefixStillGetsItsCodes(t *testing.T) {
+	w := texting(t, nil)
+	honest := neighbour(9999)
+	honest.proves(t, w, org)
+	for n := range 12 {
+		neighbour(n).enrols(t, w.Service, w.Fresh(), org)
+	}
+	if got := len(w.Outbox.Texts("")); got != 10 {
+		t.Fatalf("got %d messages, want the prefix closed", got)
+	}
+	ch := honest.signsIn(t, w, org)
+	wantSent(t, ch, "")
+	if _, err := verify(t, w, ch.ID, w.Outbox.Code(t, honest.number), false); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestM1APrefixWhoseCodesAreAnsweredStaysOpen(t *testing.T) {
+	for _, c := range []struct{ answered, conversion, more int }{
+		{0, 20, 0},
+		{2, 20, 0}, // of the 10 that were sent
+		{3, 20, 5},
+		{5, 20, 15},
+		{5, 50, 0},
+		{0, 0, 20},
+		{10, 100, 0},
+	} {
+		w := texting(t, func(p *mfa.Policy) { p.SMS.MinConversion = c.conversion })
+		for n := range 10 {
+			id, err := neighbour(n).enrols(t, w.Service, w.Fresh(), org)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n < c.answered {
+				if _, err := finish(t, w, w.Client, id, w.Outbox.Code(t, neighbour(n).number)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		w.Drain(t)
+		more := 0
+		for n := 10; n < 30; n++ {
+			if _, err := neighbour(n).enrols(t, w.Service, w.Fresh(), org); err == nil {
+				more++
+			}
+		}
+		if more != c.more {
+			t.Errorf("%d of 10 answered, at least %d %% wanted: got %d more messages, want %d", c.answered, c.conversion, more, c.more)
+		}
+	}
+}
+
+func TestM1AnAnswerAtASignInCountsForTheHourInWhichItsCodeWasSent(t *testing.T) {
+	w := texting(t, nil)
+	honest := []phoning{neighbour(9990), neighbour(9991), neighbour(9992)}
+	w.Clock.Advance(59 * time.Minute)
+	for _, p := range honest {
+		p.proves(t, w, org)
+		ch := p.signsIn(t, w, org)
+		w.Clock.Advance(2 * time.Minute)
+		if _, err := verify(t, w, ch.ID, w.Outbox.Code(t, p.number), false); err != nil {
+			t.Fatal(err)
+		}
+		w.Clock.Advance(-2 * time.Minute)
+	}
+	w.Drain(t)
+	sent := 0
+	for n := range 20 {
+		if _, err := neighbour(n).enrols(t, w.Service, w.Fresh(), org); err == nil {
+			sent++
+		}
+	}
+	if sent != 12 {
+		t.Errorf("got %d more messages, want 15 in all for 3 answers and 20 %%", sent)
+	}
+	w.Clock.Advance(time.Minute)
+	sent = 0
+	for n := 20; n < 40; n++ {
+		if _, err := neighbour(n).enrols(t, w.Service, w.Fresh(), org); err == nil {
+			sent++
+		}
+	}
+	if sent != 10 {
+		t.Errorf("the next hour: got %d messages, want 10, because no code of it was answered", sent)
+	}
+}
+
+func TestM1ANumberGetsFiveCodesInAnHourAndTenInADayWhoeverAsks(t *testing.T) {
+	w := texting(t, nil)
+	shared := "+33612340000"
+	people := []phoning{{"a", shared}, {"b", shared}, {"c", shared}}
+	for _, p := range people {
+		p.proves(t, w, org)
+	}
+	day := 0
+	for hour := range 3 {
+		want := []int{5, 5, 0}[hour]
+		for n := range 8 {
+			why := mfa.TooManySends
+			if n < want {
+				why = ""
+			}
+			ch := people[n%3].signsIn(t, w, org)
+			wantSent(t, ch, why)
+			if wait := []int{3600, 13 * 3600, 12 * 3600}[hour]; why != "" && ch.RetryAfterS != wait {
+				t.Errorf("hour %d: got a wait of %d s, want %d", hour+1, ch.RetryAfterS, wait)
+			}
+		}
+		day += want
+		if got := len(w.Outbox.Texts(shared)); got != day {
+			t.Errorf("hour %d: got %d messages, want %d", hour+1, got, day)
+		}
+		w.Clock.Advance(time.Hour)
+	}
+	w.Clock.Advance(11 * time.Hour)
+	wantSent(t, people[0].signsIn(t, w, org), "")
+	if by := blocked(t, w, "a"); by["number"] == 0 || len(by) != 1 {
+		t.Errorf("got the events %v, want some about the number", by)
+	}
+}
+
+func TestM1ANumberThatIsEnrolledGetsHalfAsManyCodes(t *testing.T) {
+	w := texting(t, nil)
+	sent := 0
+	for n := range 4 {
+		if _, err := (phoning{fmt.Sprint("u-", n), number}).enrols(t, w.Service, w.Fresh(), org); err == nil {
+			sent++
+		}
+	}
+	if sent != 2 {
+		t.Errorf("got %d messages in an hour, want half of 5", sent)
+	}
+	owner := phoning{"owner", number}
+	owner.proves(t, w, org)
+	wantSent(t, owner.signsIn(t, w, org), "")
+}
+
+func TestM1AnOrgsDayEndsAtItsCapAndEnrolmentsAtHalfOfIt(t *testing.T) {
+	w := texting(t, func(p *mfa.Policy) { p.SMS.DailyCap = 6 })
+	for n := range 5 {
+		_, err := neighbour(n).enrols(t, w.Service, w.Fresh(), org)
+		if n < 3 && err != nil {
+			t.Fatal(err)
+		}
+		if n >= 3 {
+			if e := wantCode(t, err, mfa.TooManySends); e.RetryAfter != 14*time.Hour {
+				t.Errorf("got a wait of %v, want until midnight", e.RetryAfter)
+			}
+		}
+	}
+	for n := range 5 {
+		british(n).proves(t, w, org)
+		why := mfa.TooManySends
+		if n < 3 {
+			why = ""
+		}
+		wantSent(t, british(n).signsIn(t, w, org), why)
+	}
+	if by := blocked(t, w, "gb-4"); by["organisation"] != 1 || len(by) != 1 {
+		t.Errorf("got the events %v, want one about the organisation", by)
+	}
+	w.Clock.Advance(14 * time.Hour)
+	wantSent(t, british(4).signsIn(t, w, org), "")
+}
+
+func TestM1AUsersOwnBudgetComesFirstAndEnrolmentsGetHalfOfIt(t *testing.T) {
+	w := texting(t, func(p *mfa.Policy) { p.SMS.UserDailyCap = 4 })
+	many := phoning{"many", ""}
+	begin := func(n int) error {
+		many.number = neighbour(n * 1000).number
+		_, err := many.enrols(t, w.Service, w.Fresh(), org)
+		return err
+	}
+	for n := range 2 {
+		if err := begin(n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.Faults.Reset()
+	wantCode(t, begin(3), mfa.TooManySends)
+	if got := w.Faults.Counts().Count; got != 0 {
+		t.Errorf("got %d counts asked, want none: the user's own budget comes first", got)
+	}
+	many.number = number
+	many.proves(t, w, org)
+	for n := range 4 {
+		why := mfa.TooManySends
+		if n < 2 {
+			why = ""
+		}
+		wantSent(t, many.signsIn(t, w, org), why)
+	}
+	w.Clock.Advance(24 * time.Hour)
+	wantSent(t, many.signsIn(t, w, org), "")
+}
+
+func TestM1AUserGetsTenCodesInAnHourAndThirtyInADay(t *testing.T) {
+	w := texting(t, func(p *mfa.Policy) { p.SMS.UserDailyCap, p.Challenge.ResendAfterS = 1000, 10 })
+	p := phoning{"many", ""}
+	for n := range 7 { // so that none of the numbers reaches its own limit
+		p.number = neighbour(n).number
+		p.proves(t, w, org)
+	}
+	for hour, want := range []int{10, 20, 30, 30} {
+		for n := range 20 {
+			ch := p.signsIn(t, w, org)
+			w.Clock.Advance(10 * time.Second)
+			w.SendCode(t.Context(), w.Client, mfa.SendRequest{Challenge: ch.ID, Factor: ch.Methods[n%7].Factor})
+		}
+		if got := len(w.Outbox.Texts("")); got != want {
+			t.Errorf("hour %d: got %d messages, want %d", hour+1, got, want)
+		}
+		w.Clock.Advance(time.Hour)
+	}
+}
+
+func TestM1WhatWasNotSentIsInNoBudget(t *testing.T) {
+	w := texting(t, func(p *mfa.Policy) { p.SMS.DailyCap = 4 })
+	p := british(1)
+	p.proves(t, w, org)
+	w.Outbox.Fail(errRefused, false)
+	for range 7 { // more than the number, and the day, have
+		wantSent(t, p.signsIn(t, w, org), mfa.DeliveryFailed)
+	}
+	w.Outbox.Fail(nil, false)
+	for range 4 {
+		wantSent(t, p.signsIn(t, w, org), "")
+	}
+	wantSent(t, p.signsIn(t, w, org), mfa.TooManySends)
+	if got := len(w.Outbox.Texts("")); got != 4 {
+		t.Errorf("got %d messages, want 4", got)
+	}
+}
+
+func TestM1WhatMayHaveBeenSentIsInEveryBudget(t *testing.T) {
+	w := texting(t, func(p *mfa.Policy) { p.SMS.DailyCap = 4 })
+	p := british(1)
+	p.proves(t, w, org)
+	w.Outbox.Fail(errProvider, true)
+	for range 4 {
+		wantSent(t, p.signsIn(t, w, org), mfa.DeliveryFailed)
+	}
+	w.Outbox.Fail(nil, false)
+	wantSent(t, p.signsIn(t, w, org), mfa.TooManySends)
+	if got := len(w.Outbox.Texts("")); got != 4 {
+		t.Errorf("got %d messages, want 4", got)
+	}
+}
+
+func TestM1WhatOneBudgetRefusesIsInNoOther(t *testing.T) {
+	w := texting(t, func(p *mfa.Policy) { p.SMS.DailyCap = 12 })
+	p := british(1)
+	p.proves(t, w, org)
+	for n := range 15 {
+		why := mfa.TooManySends
+		if n < 5 {
+			why = ""
+		}
+		wantSent(t, p.signsIn(t, w, org), why) // the number is refused, 10 times
+	}
+	q := british(2)
+	q.proves(t, w, org)
+	wantSent(t, q.signsIn(t, w, org), "")
+	if got := len(w.Outbox.Texts("")); got != 6 {
+		t.Errorf("got %d messages, want 5 and 1", got)
+	}
+	for n := range 6 { // the day has room for exactly those
+		r := british(10 + n)
+		r.proves(t, w, org)
+		wantSent(t, r.signsIn(t, w, org), "")
+	}
+	wantSent(t, q.signsIn(t, w, org), mfa.TooManySends)
+}
+
+func TestI7NoMessageIsSentThatCouldNotBeCounted(t *testing.T) {
+	for name, c := range map[string]struct {
+		passes, befalls int // how many calls are left alone, and how many after them are not
+		fault           fault.Fault
+		left            int // how many messages the number can be sent after that
+	}{
+		"one read fails":           {0, 1, fault.Fail(nil), 5},
+		"all reads fail":           {0, 4, fault.Fail(nil), 5},
+		"one is not counted":       {4, 1, fault.Fail(nil), 5},
+		"none is counted":          {4, 4, fault.Fail(nil), 5},
+		"the answers are lost":     {4, 4, fault.Lose(nil), 4},
+		"one can't be taken back":  {4, 8, fault.Lose(nil), 4},
+		"all is lost but the read": {0, 12, fault.Lose(nil), 5},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := texting(t, nil)
+			p := british(1)
+			p.proves(t, w, org)
+			w.Faults.Inject(fault.Count, c.passes, fault.Fault{})
+			w.Faults.Inject(fault.Count, c.befalls, c.fault)
+			wantSent(t, p.signsIn(t, w, org), mfa.DeliveryFailed)
+			if got := len(w.Outbox.Texts("")); got != 0 {
+				t.Errorf("got %d messages, want none", got)
+			}
+			w.Faults.Clear()
+			for range 6 {
+				p.signsIn(t, w, org)
+			}
+			if got := len(w.Outbox.Texts("")); got != c.left {
+				t.Errorf("got %d messages after it, want %d", got, c.left)
+			}
+		})
+	}
+}
+
+func TestACountryThatWasClosedLeavesTheFactorAndGetsNoMessage(t *testing.T) {
+	w := texting(t, nil)
+	p := british(1)
+	p.proves(t, w, org)
+	ch := p.signsIn(t, w, org)
+	w.SetPolicy(t, org, "salto", func(p *mfa.Policy) { p.SMS.Countries = []string{"FR"} })
+	w.Clock.Advance(time.Minute)
+	_, err := w.SendCode(t.Context(), w.Client, mfa.SendRequest{Challenge: ch.ID})
+	wantCode(t, err, mfa.CountryForbidden)
+	if _, err := verify(t, w, ch.ID, w.Outbox.Code(t, p.number), false); err != nil {
+		t.Errorf("the code that was sent before: %v", err)
+	}
+	ch = p.signsIn(t, w, org)
+	wantSent(t, ch, mfa.CountryForbidden)
+	if len(ch.Methods) != 1 || ch.Methods[0].Kind != mfa.SMS || ch.RetryAfterS != 0 {
+		t.Errorf("got %+v, want that the user is asked all the same", ch)
+	}
+	_, err = british(2).enrols(t, w.Service, w.Fresh(), org)
+	wantCode(t, err, mfa.CountryForbidden)
+	if got := len(w.Outbox.Texts("")); got != 1 {
+		t.Errorf("got %d messages, want the first only", got)
+	}
+}
+
+func TestNoUserIsAskedForANumberWhereNoCountryIsOpen(t *testing.T) {
+	w := texting(t, func(p *mfa.Policy) { p.SMS.Countries, p.Require = []string{}, mfa.Everyone })
+	answer, err := w.StartChallenge(t.Context(), w.Client, mfa.StartRequest{Org: org, User: mfa.Person{ID: user}})
+	if err != nil || answer.Enrolment == nil || len(answer.Enrolment.Kinds) != 1 || answer.Enrolment.Kinds[0] != mfa.TOTP {
+		t.Errorf("got %+v, %v, want an enrolment of an app", answer.Enrolment, err)
+	}
+	_, err = british(1).enrols(t, w.Service, w.Fresh(), org)
+	wantCode(t, err, mfa.CountryForbidden)
+	p := mfa.DefaultPolicy()
+	p.Require, p.Methods.TOTP, p.Methods.Email, p.Methods.WebAuthn, p.Methods.SMS = mfa.Everyone, mfa.NotAllowed, mfa.NotAllowed, mfa.NotAllowed, mfa.Allowed
+	if e := wantCode(t, p.Check(), mfa.InvalidRequest); e.Param != "require" {
+		t.Errorf("got %v, want require refused, because nobody could do it", e)
+	}
+	p.SMS.Countries = []string{"FR"}
+	if err := p.Check(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestEnrollingANumberNeedsAProgramThatReadsNumbers(t *testing.T) {
+	w := texting(t, nil)
+	for _, without := range []func(*mfa.Service){func(s *mfa.Service) { s.Numbers = nil }, func(s *mfa.Service) { s.Text = nil }} {
+		s := *w.Service
+		without(&s)
+		_, err := neighbour(1).enrols(t, &s, w.Fresh(), org)
+		wantCode(t, err, mfa.Unavailable)
+	}
+}
+
+func TestANumberThatSendsNothingLeavesNoTrace(t *testing.T) {
+	w := texting(t, nil)
+	p := british(1)
+	p.proves(t, w, org)
+	w.Service.Text = nil // as in a function that sends nothing
+	wantSent(t, p.signsIn(t, w, org), mfa.DeliveryFailed)
+	w.Service.Text = w.Outbox
+	for range 5 {
+		wantSent(t, p.signsIn(t, w, org), "")
+	}
+}
+
+func TestM1ManyAtOnceExceedNoBudget(t *testing.T) {
+	for range rounds() {
+		w := texting(t, nil)
+		services := twice(w)
+		begin := func(p func(int) phoning) (sent int) {
+			var c tally
+			atOnce(64, func(i int) {
+				_, err := p(i).enrols(t, services[i%2], w.Fresh(), org)
+				c.add(err)
+			})
+			c.wantOnly(t, "", mfa.TooManySends)
+			return c.heard[""]
+		}
+		if sent := begin(neighbour); sent != 10 || len(w.Outbox.Texts("")) != 10 {
+			t.Errorf("neighbours: got %d codes and %d messages, want 10", sent, len(w.Outbox.Texts("")))
+		}
+		one := func(i int) phoning { return phoning{fmt.Sprint("one-", i), "+33698765432"} }
+		// Its hour and its day are asked at once, so a call that one of them refuses can be in the way of another call.
+		if sent := begin(one); sent < 1 || sent > 2 || len(w.Outbox.Texts("+33698765432")) != sent {
+			t.Errorf("one number: got %d codes, want 1 or 2", sent)
+		}
+		w.Clock.Advance(time.Hour)
+		if sent := begin(func(i int) phoning { return neighbour(100 + i) }); sent != 10 {
+			t.Errorf("the next hour: got %d codes, want 10: nothing of before may stay counted", sent)
+		}
+	}
+}
+
+func TestM1ManySignInsAtOnceKeepToTheOrgsDayAndTheNumbersHour(t *testing.T) {
+	for range rounds() {
+		w := texting(t, func(p *mfa.Policy) { p.SMS.DailyCap = 20 })
+		services := twice(w)
+		for n := range 32 {
+			british(n).proves(t, w, org)
+		}
+		same := "+33612345678"
+		for n := range 8 {
+			phoning{fmt.Sprint("same-", n), same}.proves(t, w, org)
+		}
+		start := func(s *mfa.Service, id string) mfa.ErrorCode {
+			answer, err := s.StartChallenge(t.Context(), w.Client, mfa.StartRequest{Org: org, User: mfa.Person{ID: id}})
+			if err != nil {
+				return mfa.AsError(err).Code
+			}
+			return answer.Challenge.SendError
+		}
+		atOnce(64, func(i int) { start(services[i%2], fmt.Sprint("same-", i%8)) })
+		if got := len(w.Outbox.Texts(same)); got != 5 {
+			t.Errorf("got %d messages to one number, want 5", got)
+		}
+		atOnce(32, func(i int) { start(services[i%2], fmt.Sprint("gb-", i)) })
+		if got := len(w.Outbox.Texts("")); got != 20 {
+			t.Errorf("got %d messages in a day, want 20", got)
+		}
+	}
+}
+
+func TestI1OneCodeBySMSManyTimesAtOnceIsOneSuccess(t *testing.T) {
+	w := texting(t, nil)
+	services := twice(w)
+	p := british(1)
+	p.proves(t, w, org)
+	for range rounds() {
+		w.Clock.Advance(24 * time.Hour)
+		ch := p.signsIn(t, w, org)
+		code := w.Outbox.Code(t, p.number)
+		var c tally
+		atOnce(64, func(i int) {
+			_, err := services[i%2].Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Answer: mfa.Answer{Code: code}})
+			c.add(err)
+		})
+		c.wantOnly(t, "", mfa.ChallengeInvalid, mfa.Busy)
+		if c.heard[""] != 1 {
+			t.Errorf("got %d successes, want 1", c.heard[""])
+		}
+	}
+}
+
+func TestE10NothingGoesToANumberThatWasNotProven(t *testing.T) {
+	w := texting(t, nil)
+	said := mfa.Person{ID: user, Phone: mfa.Some(number)}
+	put(t, w, said)
+	q := ana()
+	q.User = said
+	for _, purpose := range []string{mfa.SignIn, mfa.StepUp} {
+		q.Purpose = purpose
+		if _, err := w.StartChallenge(t.Context(), w.Client, q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := len(w.Outbox.Texts("")); got != 0 {
+		t.Fatalf("got %d messages, want none", got)
+	}
+	begun, err := w.BeginEnrolment(t.Context(), w.Fresh(), mfa.EnrolRequest{Org: org, User: &said, Kind: mfa.SMS})
+	if err != nil || begun.Sent == nil || len(w.Outbox.Texts(number)) != 1 {
+		t.Errorf("the number that the client knows: got %+v, %v", begun, err)
+	}
+	_, err = finish(t, w, w.Client, begun.ID, mfatest.Wrong(w.Outbox.Code(t, number)))
+	wantCode(t, err, mfa.WrongCode)
+	if got := shown(t, w); len(got.Factors) != 0 {
+		t.Errorf("got the factors %+v, want none", got.Factors)
+	}
+}
+
+func TestM9ANumberThatCantBeIsRefusedBeforeAnythingIsDone(t *testing.T) {
+	w := texting(t, nil)
+	for _, typed := range []string{"", "0612345678", "+33123456789", "+33612345678x5", "112", "+33\n612345678"} {
+		w.Faults.Reset()
+		_, err := (phoning{user, typed}).enrols(t, w.Service, w.Fresh(), org)
+		if e := wantCode(t, err, mfa.InvalidRequest); e.Param != "phone" {
+			t.Errorf("%q: got %v", typed, e)
+		}
+	}
+	_, err := (phoning{user, "+4915123456789"}).enrols(t, w.Service, w.Fresh(), org)
+	wantCode(t, err, mfa.CountryForbidden)
+	if got := len(w.Outbox.Texts("")); got != 0 {
+		t.Errorf("got %d messages, want none", got)
+	}
+}
+
+func TestANumberIsEnrolledOnceAndOthersBesideIt(t *testing.T) {
+	w := texting(t, nil)
+	w.EnrolSMS(t, w.Fresh(), org, ana().User, number)
+	step := func() mfa.Call {
+		ch := started(t, w, mfa.StartRequest{Org: org, User: mfa.Person{ID: user}, Purpose: mfa.StepUp})
+		verified, err := verify(t, w, ch.ID, w.Outbox.Code(t, number), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		call := w.Fresh()
+		call.Proof = verified.Token
+		return call
+	}
+	_, err := (phoning{user, "0033 6 12 34 56 78"}).enrols(t, w.Service, step(), org)
+	wantCode(t, err, mfa.AlreadyExists)
+	w.EnrolSMS(t, step(), org, ana().User, "+447400123456")
+	if got := shown(t, w); len(got.Factors) != 2 {
+		t.Errorf("got the factors %+v, want two", got.Factors)
+	}
+}
