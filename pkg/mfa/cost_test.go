@@ -17,11 +17,13 @@ import (
 type costed func(t *testing.T, w *mfatest.World) func() error
 
 func TestAStepCostsWhatTheTableSays(t *testing.T) {
-	byEmail, byFactor := costedSteps(), costedFactorSteps()
+	byEmail, byFactor, bySMS := costedSteps(), costedFactorSteps(), costedTextSteps()
 	maps.Copy(byFactor, costedKeySteps())
 	for _, row := range mfatest.Costs() {
 		t.Run(row.Step, func(t *testing.T) {
-			switch prepare, other := byEmail[row.Step], byFactor[row.Step]; {
+			switch prepare, other, text := byEmail[row.Step], byFactor[row.Step], bySMS[row.Step]; {
+			case text != nil:
+				wantCost(t, row, func() *mfatest.World { return texting(t, nil) }, text)
 			case prepare != nil:
 				wantCost(t, row, func() *mfatest.World { return kls(t, nil) }, prepare)
 			case other != nil:
@@ -36,7 +38,7 @@ func TestAStepCostsWhatTheTableSays(t *testing.T) {
 			}
 		})
 	}
-	if got, want := len(byEmail)+len(byFactor), len(mfatest.Costs()); got != want {
+	if got, want := len(byEmail)+len(byFactor)+len(bySMS), len(mfatest.Costs()); got != want {
 		t.Errorf("%d steps are counted, and the table has %d", got, want)
 	}
 }
@@ -221,6 +223,9 @@ func wantCost(t *testing.T, want mfatest.Cost, world func() *mfatest.World, prep
 	}
 	asked := w.Faults.Counts()
 	reads := want.Rounds - asked.Commit // rounds of them
+	if want.Counts > 0 {
+		reads-- // the budgets are one round
+	}
 	if asked.Get > reads || asked.Query > 1 {
 		t.Errorf("got %d requests for single items and %d for partitions, want %d and 1 at most", asked.Get, asked.Query, reads)
 	}
@@ -230,24 +235,40 @@ func wantCost(t *testing.T, want mfatest.Cost, world func() *mfatest.World, prep
 	step = prepare(t, w)
 	gets := asked.Get - max(0, reads-1)
 	meet(w, gets, asked.Query)
+	if want.Counts > 0 { // the budgets are read beside the commit, and counted together
+		together(w, map[fault.Method]int{fault.Commit: asked.Commit, fault.Count: asked.Count - budgets})
+		together(w, map[fault.Method]int{fault.Count: budgets})
+	}
 	w.Faults.Reset()
 	if err := step(); err != nil {
 		t.Fatalf("with %d reads side by side: %v", gets+asked.Query, err)
 	}
 	counts := w.Faults.Counts()
-	if counts.Rounds != want.Rounds || counts.Items != want.Items {
-		t.Errorf("got %d round trips in sequence and %d items written, want %d and %d", counts.Rounds, counts.Items, want.Rounds, want.Items)
+	if counts.Rounds != want.Rounds || counts.Items != want.Items || counts.Count != want.Counts {
+		t.Errorf("got %d round trips in sequence, %d items written and %d calls of Count, want %d, %d and %d",
+			counts.Rounds, counts.Items, counts.Count, want.Rounds, want.Items, want.Counts)
 	}
-	if commits := want.Rounds - 1; counts.Commit > commits || counts.Count > 0 {
+	if commits := want.Rounds - 1; counts.Commit > commits {
 		t.Errorf("got %+v, want %d commits at most", counts, commits)
 	}
 }
 
-// meet holds each of the next reads until all of them have begun, or for so long that they can't be side by side: so many
-// requests for single items, and so many for partitions.
+// budgets is how many budgets that users share a code by SMS is counted in.
+const budgets = 4
+
+// meet holds each of the next reads until all of them have begun: so many requests for single items, and so many for
+// partitions.
 func meet(w *mfatest.World, gets, queries int) {
+	together(w, map[fault.Method]int{fault.Get: gets, fault.Query: queries})
+}
+
+// together holds each of the next calls of those methods until all of them have begun, or for so long that they can't be side
+// by side.
+func together(w *mfatest.World, calls map[fault.Method]int) {
 	var all sync.WaitGroup
-	all.Add(gets + queries)
+	for _, n := range calls {
+		all.Add(n)
+	}
 	begun := make(chan struct{})
 	go func() {
 		all.Wait()
@@ -264,8 +285,9 @@ func meet(w *mfatest.World, gets, queries int) {
 			return ctx.Err()
 		}
 	}}
-	w.Faults.Inject(fault.Get, gets, hold)
-	w.Faults.Inject(fault.Query, queries, hold)
+	for method, n := range calls {
+		w.Faults.Inject(method, n, hold)
+	}
 }
 
 func TestALargeAccountIsReadInOneRoundTrip(t *testing.T) {

@@ -206,6 +206,11 @@
 //	                                   and there is room in that hour
 //	notice#ev_…#hash   claim           a notice to one recipient, claimed before it is sent  31 days          publish                     publish
 //	sweep              mark            the cursor of the sweep: hour, shard, place in it     never            sweep                       sweep, ctl
+//	count#O#of#time    sent            how many codes by SMS were counted for a number, a    hour or day + 2  challenge, enrol            challenge, enrol
+//	                                   prefix or the org, from that time on for an hour or   hours
+//	                                   a day
+//	count#O#of#time    returned        how many of them were not sent after all              the same         challenge, enrol            challenge, enrol
+//	count#O#of#time    answered        how many of a prefix were answered                    2 hours          publish                     challenge, enrol
 //	idem#client#hash   answer          remembered answer, sealed under the ring and the      24 hours         any POST that changes       the same POST again
 //	                                   Idempotency-Key itself                                                 something
 //	act#O              day             activity: how many shards the day has, which of them  day + 400 days   publish                     publish, account
@@ -225,8 +230,8 @@
 //	                                                                                                                                      pages; ctl
 //
 // The rows of act belong to package activity, which says how pages are chained, how a user belongs to a shard, and what an
-// erasure leaves of them. Two places are kept free for parts that are still to come: org#O with the sort key cutoff#version,
-// for the moments at which policies signed users out, and the partitions count#…, for budgets that many users share.
+// erasure leaves of them. The items under count#… hold a number each, which store.Count adds to. One place is kept free for a
+// part that is still to come: org#O with the sort key cutoff#version, for the moments at which policies signed users out.
 //
 // # Bearers of strangers
 //
@@ -276,9 +281,10 @@
 // the user is encrypted under a key that was in the guard. From then on it says only that something happened, and when. Some
 // items are not looked for, because they expire: challenges name the user until 10 minutes after their end, and for 10
 // minutes so does the item with the event of the erasure. An expiry entry, an activity entry and the id of a challenge hold
-// the route, which is a hash. The claim of a notice holds a hash that nobody can check without what was in the guard. A
-// remembered answer can be opened only with its Idempotency-Key. The id of an administrator stays with the user who was
-// acted on. What was handed on is out of reach: events on the bus, the last day of the store's stream, backups.
+// the route, which is a hash. For up to a day, the count of a number is kept under a hash of the number. The claim of a
+// notice holds a hash that nobody can check without what was in the guard. A remembered answer can be opened only with its
+// Idempotency-Key. The id of an administrator stays with the user who was acted on. What was handed on is out of reach:
+// events on the bus, the last day of the store's stream, backups.
 //
 // # Who may change an account
 //
@@ -321,6 +327,15 @@
 // row, per user. Wrong recovery codes: 5 in 15 minutes, 10 in a day, 100 in a row, per user. Codes by email: 10 in an hour,
 // 30 in a day, per user, over all uses. A code that the provider surely didn't take is not counted, but one that it may have
 // taken is. Sending another code resets nothing.
+//
+// Each code by SMS costs money, so there are more limits than for email. A user gets 10 in an hour and 30 in a day, or fewer
+// if the policy says so. A number gets 5 in an hour and 10 in a day from an org, and all users of an org get as many in a
+// day as the policy says. Enrolling a number is held to half of each, so that signing in still works when somebody enrols
+// many numbers. Once the numbers of one prefix have been sent as many codes in an hour as the policy says, more are sent
+// only as far as enough of the codes are answered. That doesn't hold for numbers that their users have proven. Hours and
+// days of budgets that users share are those of UTC. The countries whose numbers get messages have to be named in the
+// policy. If one is closed later, users keep their numbers as factors and are asked for a second factor, but nothing is sent
+// there.
 //
 // A lock lasts 15 minutes, then twice as long each time until a right answer, but at most a day. It lasts at least until there
 // is room for another wrong answer in the 15 minutes and in the day. So after 20 wrong codes it ends a day after the first of

@@ -109,7 +109,7 @@ func (phone) life(p *Policy) int { return p.Challenge.SMSCodeS }
 // limits implements carrier. Enrolling a number is held to half of what signing in may use.
 func (phone) limits(q *question) []sendLimit {
 	limits := []sendLimit{{sendsInHour, time.Hour}, {min(sendsInDay, q.v.p.SMS.UserDailyCap), 24 * time.Hour}}
-	if q.in.binding().purpose == enrolling {
+	if q.first {
 		for i := range limits {
 			limits[i].most = half(limits[i].most)
 		}

@@ -72,9 +72,8 @@ const never = 101
 // has proven isn't held to the budget of its prefix, because the user's own budget bounds it.
 func (q *question) sharedBudgets() *sharedBudgets {
 	p, r, now := q.v.p, q.v.a.route, q.u.now
-	enrols := q.in.binding().purpose == enrolling
 	share := func(size int) int64 {
-		if enrols {
+		if q.first {
 			size = half(size)
 		}
 		return int64(size)

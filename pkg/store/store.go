@@ -127,8 +127,8 @@ type Store interface {
 	// Count adds n, which must not be negative, to the number under key, and returns the number as it then is. A number that is
 	// absent or expired counts as 0. If the number would become greater than cap, Count returns ErrFull and adds nothing. When
 	// Count starts a number, the number gets the time expires; later calls don't change that. A call that failed may have
-	// counted all the same, so the number may be too great, which is the safe side. With an n of 0, Count only reads. A key is
-	// used either with Count or with the other methods.
+	// counted all the same, but no call counts twice: a backend doesn't repeat what may have been done. With an n of 0, Count
+	// only reads. A key is used either with Count or with the other methods.
 	Count(ctx context.Context, key Key, n, cap int64, expires time.Time) (int64, error)
 }
 

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
@@ -59,6 +61,22 @@ const (
 	full
 )
 
+// once makes a request that is tried again only if it surely did nothing, because to add twice is not the same as to add once.
+func once(o *dynamodb.Options) { o.Retryer = onceRetryer{o.Retryer} }
+
+// A onceRetryer tries again as often, and waits as long, as the Retryer in it, but only after an error that says that the
+// request surely did nothing: DynamoDB had no time for it, or could not be reached.
+type onceRetryer struct{ aws.Retryer }
+
+// IsErrorRetryable implements aws.Retryer.
+func (onceRetryer) IsErrorRetryable(err error) bool {
+	if unreached, ok := errors.AsType[*net.OpError](err); ok && unreached.Op == "dial" {
+		return true
+	}
+	throttled := retry.ThrottleErrorCode{Codes: retry.DefaultThrottleErrorCodes}
+	return throttled.IsErrorThrottle(err).Bool()
+}
+
 // add adds n to the number under key if there is room for it, and returns the number as it then is.
 func (t *Table) add(ctx context.Context, key store.Key, n, cap int64, now time.Time) (int64, finding, error) {
 	out, err := t.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
@@ -73,7 +91,7 @@ func (t *Table) add(ctx context.Context, key store.Key, n, cap int64, now time.T
 		},
 		ReturnValues:                        types.ReturnValueUpdatedNew,
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
-	})
+	}, once)
 	if failed, ok := errors.AsType[*types.ConditionalCheckFailedException](err); ok {
 		if _, there := decodeItem(failed.Item, now); !there {
 			return 0, nothing, nil
@@ -108,7 +126,7 @@ func (t *Table) startCount(ctx context.Context, key store.Key, n int64, expires,
 		Item:                      item,
 		ConditionExpression:       aws.String(isAbsent),
 		ExpressionAttributeValues: map[string]types.AttributeValue{":now": numberValue(now.Unix())},
-	})
+	}, once)
 	if _, ok := errors.AsType[*types.ConditionalCheckFailedException](err); ok {
 		return false, nil
 	}

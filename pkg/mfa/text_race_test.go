@@ -1,0 +1,87 @@
+package mfa_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"countersign/pkg/mfa"
+)
+
+func TestM1ManyAtOnceExceedNoBudget(t *testing.T) {
+	for range rounds() {
+		w := texting(t, nil)
+		services := twice(w)
+		begin := func(p func(int) phoning) (sent int) {
+			var c tally
+			atOnce(64, func(i int) {
+				_, err := p(i).enrols(t, services[i%2], w.Fresh(), org)
+				c.add(err)
+			})
+			c.wantOnly(t, "", mfa.TooManySends)
+			return c.heard[""]
+		}
+		if sent := begin(neighbour); sent != 10 || len(w.Outbox.Texts("")) != 10 {
+			t.Errorf("neighbours: got %d codes and %d messages, want 10", sent, len(w.Outbox.Texts("")))
+		}
+		one := func(i int) phoning { return phoning{fmt.Sprint("one-", i), "+33698765432"} }
+		// Its hour and its day are asked at once, so a call that one of them refuses can be in the way of another call.
+		if sent := begin(one); sent < 1 || sent > 2 || len(w.Outbox.Texts("+33698765432")) != sent {
+			t.Errorf("one number: got %d codes, want 1 or 2", sent)
+		}
+		w.Clock.Advance(time.Hour)
+		if sent := begin(func(i int) phoning { return neighbour(100 + i) }); sent != 10 {
+			t.Errorf("the next hour: got %d codes, want 10: nothing of before may stay counted", sent)
+		}
+	}
+}
+
+func TestM1ManySignInsAtOnceKeepToTheOrgsDayAndTheNumbersHour(t *testing.T) {
+	for range rounds() {
+		w := texting(t, func(p *mfa.Policy) { p.SMS.DailyCap = 20 })
+		services := twice(w)
+		for n := range 32 {
+			british(n).proves(t, w, org)
+		}
+		same := "+33612345678"
+		for n := range 8 {
+			phoning{fmt.Sprint("same-", n), same}.proves(t, w, org)
+		}
+		start := func(s *mfa.Service, id string) mfa.ErrorCode {
+			answer, err := s.StartChallenge(t.Context(), w.Client, mfa.StartRequest{Org: org, User: mfa.Person{ID: id}})
+			if err != nil {
+				return mfa.AsError(err).Code
+			}
+			return answer.Challenge.SendError
+		}
+		atOnce(64, func(i int) { start(services[i%2], fmt.Sprint("same-", i%8)) })
+		if got := len(w.Outbox.Texts(same)); got != 5 {
+			t.Errorf("got %d messages to one number, want 5", got)
+		}
+		atOnce(32, func(i int) { start(services[i%2], fmt.Sprint("gb-", i)) })
+		if got := len(w.Outbox.Texts("")); got != 20 {
+			t.Errorf("got %d messages in a day, want 20", got)
+		}
+	}
+}
+
+func TestI1OneCodeBySMSManyTimesAtOnceIsOneSuccess(t *testing.T) {
+	w := texting(t, nil)
+	services := twice(w)
+	p := british(1)
+	p.proves(t, w, org)
+	for range rounds() {
+		w.Clock.Advance(24 * time.Hour)
+		ch := p.signsIn(t, w, org)
+		code := w.Outbox.Code(t, p.number)
+		var c tally
+		atOnce(64, func(i int) {
+			_, err := services[i%2].Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Answer: mfa.Answer{Code: code}})
+			c.add(err)
+		})
+		c.wantOnly(t, "", mfa.ChallengeInvalid, mfa.Busy)
+		if c.heard[""] != 1 {
+			t.Errorf("got %d successes, want 1", c.heard[""])
+		}
+	}
+}
