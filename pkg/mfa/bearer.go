@@ -1,9 +1,10 @@
 package mfa
 
 import (
-	"countersign/pkg/seal"
 	"encoding/base64"
 	"strings"
+
+	"countersign/pkg/seal"
 )
 
 // Challenge and enrolment tokens carry the whole id of the challenge that they are for. So all reads start at once, and a

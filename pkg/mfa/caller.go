@@ -1,12 +1,13 @@
 package mfa
 
 import (
+	"net/url"
+	"strings"
+
 	"countersign/pkg/activity"
 	"countersign/pkg/apikey"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
-	"net/url"
-	"strings"
 )
 
 // A caller is the holder of a call's bearer.

@@ -2,9 +2,10 @@ package mfa
 
 import (
 	"context"
-	"countersign/pkg/seal"
 	"slices"
 	"time"
+
+	"countersign/pkg/seal"
 )
 
 // A ProveRequest has the code that was sent to the known address.

@@ -1,12 +1,13 @@
 package mfa
 
 import (
+	"time"
+
 	"countersign/pkg/activity"
 	"countersign/pkg/apikey"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
 	"countersign/pkg/store/record"
-	"time"
 )
 
 // An EnrolmentToDo lets the user enrol a factor. Its token is good for nothing else.

@@ -1,10 +1,11 @@
 package mfa
 
 import (
-	"countersign/pkg/store"
-	"countersign/pkg/store/record"
 	"fmt"
 	"time"
+
+	"countersign/pkg/store"
+	"countersign/pkg/store/record"
 )
 
 // An expiryEntry says that something is due in some hour: trust in a browser ends, or there is room to tell a user what

@@ -2,10 +2,11 @@ package mfa
 
 import (
 	"cmp"
-	"countersign/pkg/store"
-	"countersign/pkg/store/record"
 	"slices"
 	"time"
+
+	"countersign/pkg/store"
+	"countersign/pkg/store/record"
 )
 
 // A factor is one that the user could answer with now, or one that is being enrolled.

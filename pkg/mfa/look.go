@@ -3,6 +3,7 @@ package mfa
 import (
 	"cmp"
 	"context"
+
 	"countersign/pkg/apikey"
 )
 

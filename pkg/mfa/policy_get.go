@@ -2,6 +2,7 @@ package mfa
 
 import (
 	"context"
+
 	"countersign/pkg/apikey"
 )
 

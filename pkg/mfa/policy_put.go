@@ -3,14 +3,15 @@ package mfa
 import (
 	"bytes"
 	"context"
-	"countersign/pkg/activity"
-	"countersign/pkg/apikey"
-	"countersign/pkg/store"
 	"encoding/json"
 	"maps"
 	"slices"
 	"strconv"
 	"time"
+
+	"countersign/pkg/activity"
+	"countersign/pkg/apikey"
+	"countersign/pkg/store"
 )
 
 // A PolicyChange replaces the whole policy of an org.

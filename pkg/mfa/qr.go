@@ -2,12 +2,13 @@ package mfa
 
 import (
 	"bytes"
-	"countersign/pkg/message"
 	"fmt"
 	"html"
 	"strconv"
 
 	"github.com/boombuler/barcode/qr"
+
+	"countersign/pkg/message"
 )
 
 // quietZone is how many modules must stay free around a QR code (ISO/IEC 18004).

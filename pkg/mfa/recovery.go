@@ -1,12 +1,13 @@
 package mfa
 
 import (
-	"countersign/pkg/seal"
-	"countersign/pkg/store"
 	"crypto/rand"
 	"strings"
 	"time"
 	"unicode"
+
+	"countersign/pkg/seal"
+	"countersign/pkg/store"
 )
 
 // A recovery code has 120 random bits, and is written in Crockford's base32 as six groups of four. That is more than the 112

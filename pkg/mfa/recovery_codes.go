@@ -2,9 +2,10 @@ package mfa
 
 import (
 	"context"
-	"countersign/pkg/seal"
 	"slices"
 	"time"
+
+	"countersign/pkg/seal"
 )
 
 // A RecoveryCodes is a new set of recovery codes, which is shown once.

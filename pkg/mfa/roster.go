@@ -1,11 +1,12 @@
 package mfa
 
 import (
-	"countersign/pkg/store"
-	"countersign/pkg/store/record"
 	"fmt"
 	"slices"
 	"time"
+
+	"countersign/pkg/store"
+	"countersign/pkg/store/record"
 )
 
 // putRosterEntry puts the user's entry in the org's roster. Call it before the guard is put, because the guard notes the

@@ -1,9 +1,10 @@
 package mfa
 
 import (
-	"countersign/pkg/store"
 	"slices"
 	"time"
+
+	"countersign/pkg/store"
 )
 
 // A slot is what the guard holds of one challenge or enrolment: what was tried, and how it ended.

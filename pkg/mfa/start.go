@@ -2,10 +2,11 @@ package mfa
 
 import (
 	"context"
-	"countersign/pkg/apikey"
-	"countersign/pkg/seal"
 	"encoding/json"
 	"time"
+
+	"countersign/pkg/apikey"
+	"countersign/pkg/seal"
 )
 
 // A StartRequest is what a client says when its user has given the first factor. Only Org and User.ID are required.

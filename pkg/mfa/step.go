@@ -2,10 +2,11 @@ package mfa
 
 import (
 	"context"
+	"errors"
+
 	"countersign/pkg/apikey"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
-	"errors"
 )
 
 // mostTries is how often a call is decided before its answer is Busy.

@@ -2,14 +2,15 @@ package mfa
 
 import (
 	"context"
+	"errors"
+	"sync"
+	"time"
+
 	"countersign/pkg/activity"
 	"countersign/pkg/apikey"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
 	"countersign/pkg/store/record"
-	"errors"
-	"sync"
-	"time"
 )
 
 // A unit is one try at one call: the moment at which it is decided, and all that it wants committed.

@@ -2,11 +2,12 @@ package mfa
 
 import (
 	"context"
+	"time"
+
 	"countersign/pkg/activity"
 	"countersign/pkg/apikey"
 	"countersign/pkg/store"
 	"countersign/pkg/store/record"
-	"time"
 )
 
 // erasedFor is how long the item stays that the event of an erasure is stored with. That is less than a challenge stays.

@@ -3,7 +3,6 @@ package mfa
 import (
 	"bytes"
 	"cmp"
-	"countersign/pkg/text"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -16,6 +15,7 @@ import (
 	"countersign/pkg/passkey/provider"
 	"countersign/pkg/store"
 	"countersign/pkg/store/record"
+	"countersign/pkg/text"
 )
 
 // keys is the authenticator of the kind webauthn. The user has a security key, or a passkey on a device, which signs a
