@@ -8,7 +8,7 @@ import (
 	"countersign/pkg/passkey/passkeytest"
 )
 
-// manyKinds is what ana has: a key, an app and an address.
+// manyKinds is what ana has: a key, an app, a number and an address.
 type manyKinds struct {
 	key     *passkeytest.Authenticator
 	app     app
@@ -16,14 +16,19 @@ type manyKinds struct {
 	codes   []any             // recovery codes
 }
 
-// enrolManyKinds enrols a key, an app and an address for ana, under a policy that allows them.
+const anasNumber = "+33612345678"
+
+// enrolManyKinds enrols a factor of each kind for ana, under a policy that allows all of them.
 func (w *world) enrolManyKinds(t *testing.T) manyKinds {
 	t.Helper()
-	w.policy(t, "acme", doc{"trust": doc{"days": 0}})
+	w.policy(t, "acme", doc{"methods": doc{"sms": "allowed"}, "sms": doc{"countries": []string{"FR"}}, "trust": doc{"days": 0}})
 	a, done := w.enrolApp(t, ana, "")
 	p := manyKinds{key: &passkeytest.Authenticator{}, app: a, factors: map[string]string{"totp": a.factor}, codes: done.list("recovery_codes")}
 	proof := w.stepUp(t, ana, a, nil)
 	p.factors["email"] = w.enrolMail(t, ana, proof).text("factor", "id")
+	body := ana.signIn(doc{"kind": "sms", "phone": anasNumber})
+	begun := w.do(t, call{method: "POST", path: "/v1/enrolments", body: body, header: w.fresh(t, proof)}).want(t, 201, "")
+	p.factors["sms"] = w.finish(t, "", begun.text("id"), w.code(t, anasNumber)).want(t, 201, "").text("factor", "id")
 	p.factors["webauthn"] = w.enrolKey(t, ana, p.key, proof).text("factor", "id")
 	return p
 }
@@ -31,7 +36,7 @@ func (w *world) enrolManyKinds(t *testing.T) manyKinds {
 // codesToAna counts the codes that went to ana.
 func (w *world) codesToAna(t *testing.T) (n int) {
 	t.Helper()
-	for _, m := range w.messages(t, ana.email) {
+	for _, m := range slices.Concat(w.messages(t, ana.email), w.messages(t, anasNumber)) {
 		if m.text("code") != "" {
 			n++
 		}
@@ -48,7 +53,7 @@ func (w *world) refusesWeaker(t *testing.T, p manyKinds, asked answer) {
 	}
 	w.advance(t, time.Minute) // so that no code would have to wait
 	code := p.app.code(t, w)
-	for _, kind := range []string{"totp", "email"} {
+	for _, kind := range []string{"totp", "sms", "email"} {
 		w.do(t, call{method: "POST", path: "/v1/challenges/" + id + "/send", body: doc{"factor": p.factors[kind]}}).want(t, 403, "method_forbidden")
 		for range 6 { // more often than a challenge takes wrong answers
 			w.verify(t, id, doc{"factor": p.factors[kind], "code": code}).want(t, 403, "method_forbidden")
@@ -72,7 +77,7 @@ func TestB5WhereThePolicyAllowsKeysAloneNothingWeakerIsTaken(t *testing.T) {
 			w.start(t, ana, doc{"purpose": "step_up", "method": kind}).want(t, 403, "method_forbidden")
 			body := ana.signIn(doc{"kind": kind})
 			if kind == "sms" {
-				body["phone"] = "+33612345678"
+				body["phone"] = "+33612345679"
 			}
 			proof := w.stepUpBy(t, ana, p.key)
 			w.do(t, call{method: "POST", path: "/v1/enrolments", body: body, header: w.fresh(t, proof)}).want(t, 403, "method_forbidden")
