@@ -19,10 +19,10 @@ import (
 
 const (
 	perSecond = 10 // how many sign-ins there are in a second
-	seconds   = 5  // how many seconds are measured
+	seconds   = 10 // how many seconds are measured
+	window    = 5  // how many seconds Lambda collects records for a batch, as in template.yaml
 	// shards is how many shards the stream of a new on-demand table has. Such a table takes 4,000 write units a second, and a
-	// partition takes 1,000. Lambda gives publish the records of each shard separately, in batches of one second (see
-	// template.yaml).
+	// partition takes 1,000. Lambda gives publish the records of each shard separately.
 	// https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/on-demand-capacity-mode.html
 	shards       = 4
 	memoryMB     = 512        // the memory of each function in template.yaml
@@ -162,13 +162,13 @@ func costs(ctx context.Context, out io.Writer, _ options) error {
 	if err != nil {
 		return fmt.Errorf("idle: %w", err)
 	}
-	fmt.Fprintf(out, "\nFor each row %d sign-ins were metered, %d in a second, by users who had also signed in on the day before. Their ids are UUIDs, and each sign-in has the user agent of a browser. "+
+	fmt.Fprintf(out, "\nFor each row %d sign-ins were metered, %d in a second, by users who had also signed in on the day before. Their ids are UUIDs, they have names, and each sign-in has the user agent of a browser. "+
 		"The units of the table are those that DynamoDB Local reports for each request. The prices are list prices of %s without free tiers, and are in [prices.go](prices.go). "+
 		"The costs are those of calls of the HTTP API, of functions (at the price of arm64, for their time on this machine %s, where each invocation is rounded up to a ms), of the units of the table, "+
-		"of KMS, of the event bus, of logs, and of answers to the internet. They include publish, which gets batches of one second from each of %d shards. "+
+		"of KMS, of the event bus, of logs with the access log of the API, and of answers to the internet. They include publish, which gets batches of %d seconds from each of %d shards. "+
 		"Lambda's reads of the stream are free. Sign-ins by email cost %.0f USD per million more, for the emails of SES. Activity is kept for %d days, with backups.\n\n"+
 		"A deployment that nobody uses costs %.2f USD a month for the KMS key, and %.4f USD for the sweep, which runs %d times an hour.\n",
-		perSecond*seconds, perSecond, pricesOf, how, shards, prices.email.usd*1e6, activityDays, prices.kmsKey.usd, idle, sweepsAnHour)
+		perSecond*seconds, perSecond, pricesOf, how, window, shards, prices.email.usd*1e6, activityDays, prices.kmsKey.usd, idle, sweepsAnHour)
 	return nil
 }
 
@@ -244,8 +244,8 @@ func (m *meter) measure(ctx context.Context, k kind, orgs int) (all, activity us
 		return all, activity, err
 	}
 	m.take()
-	for second := range m.seconds {
-		if err := signIn(second*m.perSecond, (second+1)*m.perSecond); err != nil {
+	for second := 0; second < m.seconds; second += window {
+		if err := signIn(second*m.perSecond, min(second+window, m.seconds)*m.perSecond); err != nil {
 			return all, activity, err
 		}
 		all.add(m.take())
@@ -269,7 +269,7 @@ func (m *meter) take() usage {
 	return used
 }
 
-// publish gives the function publish what was committed, as Lambda would after a second.
+// publish gives the function publish what was committed, as Lambda would at the end of a window.
 func (m *meter) publish(ctx context.Context) error {
 	var waiting [shards][]object
 	number := 0

@@ -1,12 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
 	"os/exec"
-	"sync"
 	"time"
 
 	"countersign/infra/amazon"
@@ -15,7 +13,7 @@ import (
 // A function is a running process of a function's bootstrap.
 type function struct {
 	*amazon.Runtime
-	said  logged
+	said  *journal
 	ready time.Duration // the time from its exec until it asked for its first event
 }
 
@@ -24,16 +22,22 @@ const patience = 30 * time.Second
 
 // launch starts a bootstrap in a slot, which may be nil, and waits until it asks for its first event.
 func launch(ctx context.Context, program string, environment []string, in *slot) (*function, error) {
-	f := &function{}
-	var err error
-	f.Runtime, err = amazon.Launch(amazon.Program{Path: program, Function: "bench", Environment: environment, Output: &f.said, Start: in.start})
+	said, err := newJournal()
 	if err != nil {
+		return nil, err
+	}
+	f := &function{said: said}
+	f.Runtime, err = amazon.Launch(amazon.Program{Path: program, Function: "bench", Environment: environment, Output: said.File, Start: in.start})
+	if err != nil {
+		said.Close()
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	if f.ready, err = f.Ready(ctx); err != nil {
-		return nil, fmt.Errorf("start %s: %w: %s", program, err, f.said.text())
+		err = fmt.Errorf("start %s: %w: %s", program, err, said.text())
+		f.Kill()
+		return nil, err
 	}
 	return f, nil
 }
@@ -47,33 +51,40 @@ func (f *function) invoke(ctx context.Context, event []byte) (body []byte, took 
 	return answer.Body, answer.Took, err
 }
 
-// A logged counts the bytes that a process writes, and keeps the first of them.
-type logged struct {
-	mu   sync.Mutex
-	kept bytes.Buffer
-	n    int
+// Kill ends the process.
+func (f *function) Kill() {
+	f.Runtime.Kill()
+	f.said.Close()
 }
 
-// Write implements io.Writer.
-func (l *logged) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.n += len(p); l.kept.Len() < 4<<10 {
-		l.kept.Write(p)
+// A journal is a file to which a process writes what it logs. The process writes to the file itself, so everything that it wrote
+// before it answered is there when the answer comes. A pipe would still have some of it.
+type journal struct{ *os.File }
+
+// newJournal makes a journal. Its file has no name any longer, so it is gone when it is closed.
+func newJournal() (*journal, error) {
+	file, err := os.CreateTemp("", "countersign-bench-log")
+	if err != nil {
+		return nil, err
 	}
-	return len(p), nil
+	os.Remove(file.Name())
+	return &journal{file}, nil
 }
 
-func (l *logged) text() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.kept.String()
+// text returns the beginning of the journal.
+func (j *journal) text() string {
+	text := make([]byte, 4<<10)
+	n, _ := j.ReadAt(text, 0)
+	return string(text[:n])
 }
 
-func (l *logged) bytes() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.n
+// bytes returns how many bytes the journal has.
+func (j *journal) bytes() int {
+	about, err := j.Stat()
+	if err != nil {
+		return 0
+	}
+	return int(about.Size())
 }
 
 // A slot is a cgroup whose processes have a share of a core.

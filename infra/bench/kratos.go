@@ -152,12 +152,16 @@ func (k *kratos) open(ctx context.Context) (running, error) {
 		http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}},
 	}
 	r.process.Env = append(os.Environ(), "SQA_OPT_OUT=true") // Kratos sends no telemetry
-	said := &logged{}
-	r.process.Stdout, r.process.Stderr = said, said
+	said, err := newJournal()
+	if err != nil {
+		return nil, err
+	}
+	defer said.Close()
+	r.process.Stdout, r.process.Stderr = said.File, said.File
 	if err := r.process.Start(); err != nil {
 		return nil, err
 	}
-	err := until(ctx, func() error {
+	err = until(ctx, func() error {
 		_, err := ask(r.http, "GET", r.public+"/health/ready", nil, "")
 		return err
 	})

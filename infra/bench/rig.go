@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -34,6 +35,7 @@ type rig struct {
 	running     map[string]*function
 	in          *slot         // the slot in which call starts functions; may be nil
 	ahead       time.Duration // how far the functions' clocks are ahead of the clock of this machine
+	accessLog   string        // the format of the HTTP API's access log
 	metered     usage         // what calls and functions have used
 	users, orgs int           // how many were made so far
 }
@@ -100,6 +102,7 @@ func (r *rig) build(ctx context.Context, programs ...string) error {
 	if r.deployed, err = read.Functions(); err != nil {
 		return err
 	}
+	r.accessLog, _ = template.Of(read.Resources["ApiStage"].Properties, "AccessLogSettings", "Format").(string)
 	trusted := filepath.Join(r.module, "pkg", "cloud", "roots.pem")
 	roots, err := os.ReadFile(trusted)
 	if err != nil {
@@ -243,11 +246,23 @@ func (r *rig) call(ctx context.Context, step, method, path string, body object) 
 	}
 	r.metered.calls++
 	r.metered.answered += len(answer)
+	r.metered.logged += len(r.accessLine(method, path))
 	said, err := opened(answer)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %s %s: %w", step, method, path, err)
 	}
 	return said, nil
+}
+
+// idInPath is the id of a challenge or an enrolment in a path, where the route has {id}.
+var idInPath = regexp.MustCompile(`(ch|en)_[A-Za-z0-9_-]+`)
+
+// accessLine returns a line of the HTTP API's access log.
+func (r *rig) accessLine(method, path string) string {
+	return strings.NewReplacer("$context.requestId", "JKJaXmPLvHcESHA=", "$context.requestTime", "30/Nov/2026:10:00:00 +0000",
+		"$context.routeKey", method+" "+idInPath.ReplaceAllString(path, "{id}"), "$context.status", "200", "$context.responseLatency", "25",
+		"$context.integrationLatency", "22", "$context.integrationStatus", "200", "$context.responseLength", "950", "$context.error.responseType", "-",
+	).Replace(r.accessLog)
 }
 
 // invoke gives the function of a step an event, and meters that.
@@ -273,7 +288,9 @@ func (r *rig) policy(ctx context.Context, org, profile string) error {
 // A person is a user who signs in.
 type person struct{ org, id, email string }
 
-func (p person) user() object { return object{"id": p.id, "email": p.email} }
+func (p person) user() object {
+	return object{"id": p.id, "email": p.email, "name": "Somebody Example"}
+}
 
 // newPerson returns a user of an org who was never seen. The id is as long as a UUID, because applications often use these.
 func (r *rig) newPerson(org string) person {

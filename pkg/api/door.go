@@ -192,20 +192,23 @@ func (a *answer) send(x *exchange) {
 	}
 }
 
-// record logs the call. It logs the pattern of the route, because a path, an id or a query can say something about a user.
+// record logs the call: at the level info if it was answered with a problem, and at the level debug otherwise. A deployment's API
+// writes a line for every call itself. record logs the pattern of the route, because a path, an id or a query can say something
+// about a user.
 func (d *door) record(x *exchange, a *answer, began time.Time) {
 	method, pattern := "other", "none"
 	if x.route != nil {
 		method, pattern = x.r.Method, x.route.Pattern
 	}
 	line := []any{"method", method, "route", pattern, "status", a.status, "request_id", x.id}
+	level := slog.LevelDebug
 	if a.code != "" {
-		line = append(line, "code", a.code)
+		level, line = slog.LevelInfo, append(line, "code", a.code)
 	}
 	if d.Now != nil {
 		line = append(line, "duration", d.Now().Sub(began))
 	}
-	d.Log.InfoContext(x.ctx, "call", line...)
+	d.Log.Log(x.ctx, level, "call", line...)
 }
 
 // requestID returns the id that the caller gave to the request. If there is none, or it isn't valid, it makes a new one.

@@ -71,7 +71,7 @@ func newWorldOver(t testing.TB, clock *storetest.Clock, db store.Store) *world {
 	}
 	w := &world{t: t, clock: clock, mail: &postbox{}, log: &bytes.Buffer{}, check: check}
 	w.service = &mfa.Service{Store: db, Keys: keys, Filter: &apikey.FilterKeeper{Store: db}, Mail: w.mail, Now: clock.Now, Issuer: "http://localhost:8080"}
-	w.door = api.New(api.Options{Now: clock.Now, Log: slog.New(slog.NewTextHandler(w.log, nil))},
+	w.door = api.New(api.Options{Now: clock.Now, Log: slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))},
 		api.Challenge(w.service), api.Verify(w.service), api.Enrol(w.service), api.Recover(w.service), api.Account(w.service), api.Policy(w.service), api.Admin(w.service),
 		api.Pages(func(ctx context.Context) ([]byte, error) {
 			if w.healthy != nil {

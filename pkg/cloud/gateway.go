@@ -183,10 +183,10 @@ func (w *recorder) response() proxyResponse {
 	return res
 }
 
-// problemCode is the code of an answer that is a problem document, and ok for one that isn't.
+// problemCode returns the code of an answer that is a problem document. It is empty for all other answers.
 func (w *recorder) problemCode() string {
 	if w.sent.Get("Content-Type") != "application/problem+json" {
-		return "ok"
+		return ""
 	}
 	var problem struct {
 		Code string `json:"code"`

@@ -311,7 +311,7 @@ func TestABodyThatIsTooLargeIsRefusedByTheDoorBehindTheGateway(t *testing.T) {
 	}
 }
 
-func TestAnAnswerIsCountedByStepAndCodeAndNothingElse(t *testing.T) {
+func TestAProblemIsCountedByStepAndCodeAndNothingElse(t *testing.T) {
 	w := newWorld(t)
 	d := w.open()
 	h := d.serve(func(d *Deployment) http.Handler {
@@ -335,16 +335,16 @@ func TestAnAnswerIsCountedByStepAndCodeAndNothingElse(t *testing.T) {
 		}
 		got = append(got, m["code"].(string))
 		about, _ := json.Marshal(m["_aws"].(map[string]any)["CloudWatchMetrics"])
-		if want := `[{"Dimensions":[["step","code"]],"Metrics":[{"Name":"Outcomes","Unit":"Count"}],"Namespace":"Countersign"}]`; string(about) != want {
+		if want := `[{"Dimensions":[["step","code"]],"Metrics":[{"Name":"Problems","Unit":"Count"}],"Namespace":"Countersign"}]`; string(about) != want {
 			t.Errorf("got %s, want %s", about, want)
 		}
 		delete(m, "_aws")
 		delete(m, "code")
-		if !maps.Equal(m, map[string]any{"step": "verify", "Outcomes": 1.0}) {
+		if !maps.Equal(m, map[string]any{"step": "verify", "Problems": 1.0}) {
 			t.Errorf("got a metric with %v", m)
 		}
 	}
-	if want := []string{"ok", "unavailable", "not_found"}; !slices.Equal(got, want) {
-		t.Errorf("got outcomes %v, want %v", got, want)
+	if want := []string{"unavailable", "not_found"}; !slices.Equal(got, want) {
+		t.Errorf("got problems %v, want %v", got, want)
 	}
 }

@@ -52,7 +52,7 @@ type metric struct {
 	Step       string `json:"step"`
 	Code       string `json:"code,omitempty"`
 	Reason     string `json:"reason,omitempty"`
-	Outcomes   int    `json:"Outcomes,omitempty"`
+	Problems   int    `json:"Problems,omitempty"`
 	Deliveries int    `json:"DeliveryFailures,omitempty"`
 }
 
@@ -68,9 +68,9 @@ type unit struct {
 	Unit string `json:"Unit"`
 }
 
-// countOutcome counts one answer by its code; ok for one that is no problem.
-func (o *output) countOutcome(at time.Time, step, code string) {
-	o.count(at, "Outcomes", "code", metric{Step: step, Code: code, Outcomes: 1})
+// countProblem counts one answer that is a problem, by its code. All answers of a function are in Lambda's own metric Invocations.
+func (o *output) countProblem(at time.Time, step, code string) {
+	o.count(at, "Problems", "code", metric{Step: step, Code: code, Problems: 1})
 }
 
 // countUndelivered counts one message that wasn't handed over, by why.

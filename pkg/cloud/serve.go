@@ -47,7 +47,11 @@ func (d *Deployment) serve(build func(*Deployment) http.Handler) lambda.Handler 
 	} else {
 		d.warm()
 	}
-	return &gateway{handler, func(w *recorder) { d.out.countOutcome(d.wall(), d.step, w.problemCode()) }}
+	return &gateway{handler, func(w *recorder) {
+		if code := w.problemCode(); code != "" {
+			d.out.countProblem(d.wall(), d.step, code)
+		}
+	}}
 }
 
 // warm has ready what calls need, read side by side, and with that connections to the table, while Lambda gives a starting
