@@ -177,7 +177,7 @@ func keyChangeStages() []stage {
 			set: func(p *props) {
 				device := &passkeytest.Authenticator{Misbehaviour: passkeytest.Misbehaviour{RPID: "elsewhere.example"}}
 				begun := p.Fresh()
-				en, forged := p.keyUnderWay("ana", begun, device)
+				_, forged := p.keyUnderWay("ana", begun, device)
 				device.Misbehaviour = passkeytest.Misbehaviour{}
 				en, given := p.keyUnderWay("ana", begun, device)
 				for range challengeAttempts - 1 {
