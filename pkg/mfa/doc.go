@@ -222,8 +222,8 @@
 //	                                                                                                                                      pages
 //	key#hash           revoked         nothing; it stands where an API key was               1 hour           ctl                         ctl
 //	keys               hash            entry of an API key: the same, and no secret          never            with each key               ctl
-//	ring               ring            key ring, wrapped by KMS                              never            the first function that     all functions but pages and
-//	                                                                                                          needs it, sweep             publish
+//	ring               ring            key ring, wrapped by KMS, and the format in which     never            the first function that     all functions but pages and
+//	                                   records are written                                                    needs it, sweep, ctl        publish; ctl
 //	jwks               jwks            the public half of the ring, by which clients check   never            with each change of the     pages, sweep
 //	                                   tokens                                                                 ring
 //	filter             filter          the filter key of bearers, not encrypted              never            the first that needs it     all that serve the API but

@@ -8,6 +8,7 @@ import (
 	"countersign/pkg/activity"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
+	"countersign/pkg/store/record"
 )
 
 func TestAKnownTokenOfAnotherFormIsWorthNothing(t *testing.T) {
@@ -52,6 +53,49 @@ func TestEventsOfOneCommitKeepTheirOwnPolicyVersionAndActor(t *testing.T) {
 		if got := read[i]; got.ID != want.ID || got.PolicyVersion != want.PolicyVersion || got.Actor != want.Actor {
 			t.Errorf("got %s of version %d by %v, want %s, %d, %v", got.ID, got.PolicyVersion, got.Actor, want.ID, want.PolicyVersion, want.Actor)
 		}
+	}
+}
+
+func TestDamagedEventsAreNotHandedOn(t *testing.T) {
+	of := func(change func(*eventBatch)) store.Record {
+		b := eventBatch{Org: "acme", User: "u-17", Time: morning, Entries: []batchEntry{{}}}
+		var err error
+		if b.Said, err = activity.Encode(b.filedUnder(), []activity.Event{{ID: "ev_1", Type: ChallengeFailed}}); err != nil {
+			t.Fatal(err)
+		}
+		change(&b)
+		body, err := record.Encode(&b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return store.Record{Events: body}
+	}
+	if b, err := decodeEventBatch(of(func(*eventBatch) {})); err != nil || len(b.pendingEvents()) != 1 {
+		t.Fatalf("got %+v, %v, want one event", b, err)
+	}
+	for name, r := range map[string]store.Record{
+		"nothing":                   {},
+		"text":                      {Events: []byte("no events")},
+		"an entry without event":    of(func(b *eventBatch) { b.Entries = append(b.Entries, batchEntry{}) }),
+		"an event without entry":    of(func(b *eventBatch) { b.Entries = nil }),
+		"what is said is cut off":   of(func(b *eventBatch) { b.Said = b.Said[:len(b.Said)-1] }),
+		"what is said is not there": of(func(b *eventBatch) { b.Said = nil }),
+	} {
+		if b, err := decodeEventBatch(r); err == nil {
+			t.Errorf("%s: got %+v, want an error", name, b)
+		}
+	}
+}
+
+func TestNothingIsPlannedInAFormatThatThisBuildDoesNotHave(t *testing.T) {
+	u := &unit{s: &Service{Now: time.Now}}
+	u.begin(seal.NewRing(morning).WithRecordFormat(record.Latest + 1))
+	u.event(pendingEvent{Event: activity.Event{Type: PolicyChanged, Org: "acme"}})
+	if _, err := u.batchOfEvents(); err == nil {
+		t.Error("events were encoded")
+	}
+	if u.put(store.Item{Key: PublishedKeysAt}, &publishedKeys{}, time.Time{}); u.err == nil {
+		t.Error("a record was encoded")
 	}
 }
 

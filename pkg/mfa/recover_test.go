@@ -64,8 +64,8 @@ func TestC4ARecoveryCodeSignsInOnceAndResetsNothing(t *testing.T) {
 		t.Errorf("got %+v, want one recovery.used", used)
 	}
 	told := w.Outbox.To(mail)
-	if last := told[len(told)-1]; !last.Code.IsZero() || strings.Contains(last.Text, done.RecoveryCodes[4].Reveal()) {
-		t.Errorf("got %+v, want the user told", last)
+	if last := told[len(told)-1]; !last.Code.IsZero() || strings.Contains(last.Text, done.RecoveryCodes[4].Reveal()) || !strings.Contains(last.Text, "9 recovery codes are left") {
+		t.Errorf("got %+v, want the user told, and how many codes are left", last)
 	}
 }
 
