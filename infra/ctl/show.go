@@ -31,6 +31,9 @@ type shownItem struct {
 // Run prints the items, one JSON object to a line.
 func (c *showItems) Run(ctx context.Context, p *program, where place) error {
 	return where.use(p, func(s *site) error {
+		if counts := mfa.CountsIn(c.Partition); counts != nil {
+			return c.printCounts(ctx, p, s, counts)
+		}
 		found := 0
 		q := store.Query{Partition: c.Partition}
 		for more := true; more; {
@@ -54,6 +57,42 @@ func (c *showItems) Run(ctx context.Context, p *program, where place) error {
 		}
 		return nil
 	})
+}
+
+// A shownCount is a count as show prints it, on one line.
+type shownCount struct {
+	Sort   string `json:"sort"`
+	Number int64  `json:"number"`
+}
+
+// printCounts prints those counts of the partition that have begun and not expired.
+func (c *showItems) printCounts(ctx context.Context, p *program, s *site, sorts []string) error {
+	found := 0
+	for _, sort := range sorts {
+		if c.Sort != "" && sort != c.Sort {
+			continue
+		}
+		// With nothing to add, Count only reads.
+		number, err := s.store.Count(ctx, store.Key{Partition: c.Partition, Sort: sort}, 0, 0, p.now())
+		if err != nil {
+			return fmt.Errorf("read the count %s: %w", sort, err)
+		}
+		if number == 0 {
+			continue
+		}
+		found++
+		text, err := json.Marshal(shownCount{sort, number})
+		if err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintln(p.out, string(text)); err != nil {
+			return err
+		}
+	}
+	if found == 0 {
+		return fmt.Errorf("there is no such count in the partition %s", c.Partition)
+	}
+	return nil
 }
 
 func (c *showItems) print(ctx context.Context, p *program, s *site, item store.Item) error {

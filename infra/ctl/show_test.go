@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -79,6 +80,34 @@ func TestShowPrintsWhatAnItemHasNotHandedOnYet(t *testing.T) {
 	}
 }
 
+func TestShowPrintsCounts(t *testing.T) {
+	for name, open := range grounds(t) {
+		t.Run(name, func(t *testing.T) {
+			o := newOperator()
+			g := open(t, o)
+			const partition = "count#AAAA#sms#2026-11-22T10"
+			g.with(t, func(s store.Store) {
+				for range 3 {
+					if _, err := s.Count(t.Context(), store.Key{Partition: partition, Sort: "sent"}, 1, 100, someday.Add(time.Hour)); err != nil {
+						t.Fatal(err)
+					}
+				}
+			})
+			for _, sort := range [][]string{nil, {"sent"}} {
+				o.must(t, append(append([]string{"show", partition}, sort...), g.flags...)...)
+				if want := `{"sort":"sent","number":3}` + "\n"; o.said != want {
+					t.Errorf("%q: got %s, want %s", sort, o.said, want)
+				}
+			}
+			for _, sort := range []string{"returned", "guard"} {
+				if code := o.run(t, append([]string{"show", partition, sort}, g.flags...)...); code != 1 || !strings.Contains(o.told, "no such count") {
+					t.Errorf("%s: got exit code %d and %s", sort, code, o.told)
+				}
+			}
+		})
+	}
+}
+
 // show can print every item that the map of the table has.
 func TestShowKnowsEveryItemOfTheTable(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join("..", "..", "pkg", "mfa", "doc.go"))
@@ -99,6 +128,12 @@ func TestShowKnowsEveryItemOfTheTable(t *testing.T) {
 			continue // this line goes on with the row above
 		}
 		rows++
+		if counts := mfa.CountsIn(key.Partition); counts != nil {
+			if !slices.Contains(counts, key.Sort) {
+				t.Errorf("%s %s: got the counts %q, want this one too", key.Partition, key.Sort, counts)
+			}
+			continue
+		}
 		if _, err := keyring.ShowItem(store.Item{Key: key, Version: "v", Body: []byte{0xff}}); !errors.Is(err, record.ErrUnreadable) {
 			t.Errorf("%s %s: got %v, want that the item is of a kind that is known, and unreadable", key.Partition, key.Sort, err)
 		}

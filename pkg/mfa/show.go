@@ -32,11 +32,22 @@ func ShowItem(item store.Item) ([]byte, error) {
 	return json.Marshal(shown)
 }
 
+// CountsIn returns the sort keys of the counts that this package keeps in a partition. It returns none if the partition has items.
+// A count is a number, which the method Count of a store reads.
+func CountsIn(partition string) []string {
+	if !strings.HasPrefix(partition, countPrefix) {
+		return nil
+	}
+	return []string{sortSent, sortReturned, sortAnswered}
+}
+
 // A shownBatch shows the events of one commit to people.
 type shownBatch struct {
 	Events []shownEvent `json:"events"`
 	Sums   []sum        `json:"sums,omitempty"` // the notices that sum up what waited
 	Waits  time.Time    `json:"waits,omitzero"` // when there will be room for what waits to be told
+
+	Answered string `json:"answered,omitempty"` // where it is counted that a code by SMS was answered
 }
 
 type shownEvent struct {
@@ -53,7 +64,7 @@ func ShowEvents(r store.Record) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	shown := shownBatch{Events: []shownEvent{}, Sums: b.Sums, Waits: b.Waits}
+	shown := shownBatch{Events: []shownEvent{}, Sums: b.Sums, Waits: b.Waits, Answered: b.Answered}
 	for _, e := range b.pendingEvents() {
 		shown.Events = append(shown.Events, shownEvent{e.Event, e.Of, e.Topic, e.To})
 	}

@@ -49,8 +49,10 @@ func recordAt(key store.Key) record.Record {
 
 // countPartition is the partition of what is counted for an org from some moment on, the beginning of an hour or a day.
 func countPartition(r route, what string, from time.Time) string {
-	return "count#" + b64(string(r.org())) + "#" + what + "#" + from.Format("2006-01-02T15")
+	return countPrefix + b64(string(r.org())) + "#" + what + "#" + from.Format("2006-01-02T15")
 }
+
+const countPrefix = "count#"
 
 // The counts under a countPartition.
 const (
