@@ -86,7 +86,7 @@ func (d *deployment) environment(f *template.Function) []string {
 	d.t.Helper()
 	all, err := f.Variables(map[string]string{
 		"Table": d.account.name, "Key.Arn": amazon.KeyARN, "Bus": amazon.Bus, "Issuer": "https://countersign.example",
-		"SenderAddress": amazon.Sender, "SenderName": "Countersign", "RpId": "app.example", "RelatedOrigins": "https://app.co.example",
+		"SenderAddress": amazon.Sender, "SenderName": "Countersign", "RpId": "countersign.example", "RelatedOrigins": "https://app.co.example",
 		"SesConfigurationSet": configurationSet, "SmsProvider": cmp.Or(d.smsProvider, "none"), "SmsOriginationArn": originationArn, "RoutineEvents": "true",
 	})
 	if err != nil {
@@ -409,6 +409,7 @@ func (d *deployment) story() {
 	d.call("POST", "/v1/orgs/acme/users/dan/unlock", unlock, "idempotency-key", "unlock").want(t, http.StatusOK)
 
 	d.factors()
+	d.keys()
 	d.texts("sns", "+447400123456")
 	d.texts("end-user-messaging", "+447400123457")
 

@@ -1,0 +1,60 @@
+package functions
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"countersign/pkg/passkey/passkeytest"
+)
+
+// keys is the part of the story in which a user of hooli loses a key in each of the ways in which that can happen.
+func (d *deployment) keys() {
+	t := d.t
+	kim := person("kim", "kim@hooli.example")
+	const path = "/v1/orgs/hooli/users/kim"
+	set := func(version, effect string) {
+		d.call("PUT", "/v1/orgs/hooli/policy", object{"recovery": object{"effect": effect}}, "if-match", `"`+version+`"`).want(t, http.StatusOK)
+	}
+	recover := func(code any) answer {
+		id := d.begin(kim, object{"org": "hooli"}).want(t, http.StatusCreated).text("challenge", "id")
+		return d.call("POST", "/v1/challenges/"+id+"/recover", object{"code": code}).want(t, http.StatusOK)
+	}
+	key := &passkeytest.Authenticator{}
+	set("0", "reset")
+	codes := d.enrolKey(kim, key).object["recovery_codes"].([]any)
+	recover(codes[0])
+
+	enrolled := d.enrolKey(kim, key)
+	up := d.begin(kim, object{"org": "hooli", "purpose": "step_up"}).want(t, http.StatusCreated)
+	given := object{"credential": d.touch(up.object["challenge"].(object)["webauthn"], key.Get)}
+	proof := d.call("POST", "/v1/challenges/"+up.text("challenge", "id")+"/verify", given).want(t, http.StatusOK).text("token")
+	d.call("DELETE", path+"/factors/"+enrolled.text("factor", "id"), nil, d.fresh("countersign-proof", proof)...).want(t, http.StatusNoContent)
+
+	codes = d.enrolKey(kim, key).object["recovery_codes"].([]any)
+	set("1", "reenrol")
+	bearer := []string{"authorization", "Bearer " + recover(codes[0]).text("enrolment", "token")}
+	begun := d.call("POST", "/v1/enrolments", object{"kind": "totp"}, bearer...).want(t, http.StatusCreated)
+	d.finish(begun.text("id"), d.shown(begun.text("totp", "secret"), 0), bearer...).want(t, http.StatusCreated)
+}
+
+// enrolKey enrols a key for a user of hooli.
+func (d *deployment) enrolKey(user object, key *passkeytest.Authenticator) answer {
+	d.t.Helper()
+	begun := d.call("POST", "/v1/enrolments", object{"org": "hooli", "user": user, "kind": "webauthn"}, d.fresh()...).want(d.t, http.StatusCreated)
+	given := object{"credential": d.touch(begun.object["webauthn"], key.Create)}
+	return d.call("POST", "/v1/enrolments/"+begun.text("id")+"/finish", given).want(d.t, http.StatusCreated)
+}
+
+// touch is what a key answers on a page of the deployment's own.
+func (d *deployment) touch(options any, answers func(json.RawMessage, string) (json.RawMessage, error)) json.RawMessage {
+	d.t.Helper()
+	text, err := json.Marshal(options)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	response, err := answers(text, "https://countersign.example")
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return response
+}
