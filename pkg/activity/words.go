@@ -18,6 +18,7 @@ var types = table{words: []string{
 	"browser.revoked", "browser.expired", "browser.theft_suspected", "factor.enrolled", "factor.removed", "factor.renamed",
 	"recovery.used", "recovery.regenerated", "policy.changed", "user.created", "user.updated", "user.enabled", "user.disabled",
 	"user.reported", "user.unlocked", "user.erased", "delivery.failed", "factor.counter_refused",
+	"delivery.blocked",
 }}
 
 // actors are the kinds of actor. If the actor is a user, the kind is left out.
