@@ -89,6 +89,10 @@ type words struct {
 	movedWhat    string
 	movedWhere   string // says that the earlier and the new address get the message
 
+	movedPhoneSubject string
+	movedPhoneWhat    string
+	movedPhoneFactor  string // says that codes go on being sent where they were
+
 	sumSubject string
 	sumWhat    string
 	sumOnce    string // has {what} and {time}
@@ -171,6 +175,10 @@ var languages = map[string]*words{
 		movedSubject: "The email address of your {sender} account has changed",
 		movedWhat:    "The email address of your account was changed or removed.",
 		movedWhere:   "This message goes to the earlier address and, if there is one, to the new address.",
+
+		movedPhoneSubject: "The phone number of your {sender} account has changed",
+		movedPhoneWhat:    "The phone number of your account was changed or removed.",
+		movedPhoneFactor:  "Codes by text message still go to the numbers that you have set up for them.",
 
 		sumSubject: "Several things have happened to your {sender} account",
 		sumWhat:    "More has happened to your account than we send separate messages about. This is what we have not told you yet:",
@@ -255,6 +263,10 @@ var languages = map[string]*words{
 		movedSubject: "L’adresse e-mail de votre compte {sender} a changé",
 		movedWhat:    "L’adresse e-mail de votre compte a été modifiée ou supprimée.",
 		movedWhere:   "Ce message est envoyé à l’ancienne adresse et, s’il y en a une, à la nouvelle.",
+
+		movedPhoneSubject: "Le numéro de téléphone de votre compte {sender} a changé",
+		movedPhoneWhat:    "Le numéro de téléphone de votre compte a été modifié ou supprimé.",
+		movedPhoneFactor:  "Les codes par SMS sont toujours envoyés aux numéros que vous avez configurés pour cela.",
 
 		sumSubject: "Plusieurs événements concernent votre compte {sender}",
 		sumWhat:    "Votre compte a connu plus d’événements que nous n’envoyons de messages séparés. Voici ce que nous ne vous avons pas encore dit\u00a0:",

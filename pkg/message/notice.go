@@ -18,6 +18,7 @@ const (
 	RecoveryMade = "recovery_made"
 	Disabled     = "disabled"
 	Moved        = "moved"
+	MovedPhone   = "moved_phone"
 )
 
 // The browsers in which a lock stops codes, by the names that records use.
@@ -76,6 +77,9 @@ var topics = map[string]func(w *words, f Facts) []string{
 	},
 	Moved: func(w *words, _ Facts) []string {
 		return []string{w.movedSubject, w.movedWhat, w.movedWhere, w.removedTrust, w.changeNotYou}
+	},
+	MovedPhone: func(w *words, _ Facts) []string {
+		return []string{w.movedPhoneSubject, w.movedPhoneWhat, w.movedPhoneFactor, w.removedTrust, w.changeNotYou}
 	},
 }
 

@@ -34,6 +34,28 @@ func OfCodeText(to Addressee, c Code, host string) Text {
 	}
 }
 
+// AboutText writes the notice about one of the topics as a text message, which has room for no more than what happened.
+func AboutText(topic string, to Addressee) Text {
+	_, w := wordsIn(to.Language)
+	return noticeText(to, w, topics[topic](w, Facts{})[0])
+}
+
+// SumText writes one notice about several topics as a text message.
+func SumText(to Addressee) Text {
+	_, w := wordsIn(to.Language)
+	return noticeText(to, w, w.sumSubject)
+}
+
+// noticeText writes a subject as a text message. A sender that can't be written is left out.
+func noticeText(to Addressee, w *words, subject string) Text {
+	if shortSender(to.Sender) == "" {
+		subject = strings.NewReplacer(" ({sender})", "", " {sender}", "").Replace(subject)
+	}
+	before, after, _ := strings.Cut(subject, "{sender}")
+	room := oneSegment - width(before+after+". "+w.textNotYou)
+	return Text{To: to.Address, Text: gsm(before) + cutTo(shortSender(to.Sender), room) + gsm(after+". "+w.textNotYou)}
+}
+
 // fitted puts the sender before what a text says and last, its last line, after it. It cuts the sender off where there is no
 // room.
 func fitted(sender, says, last string) string {

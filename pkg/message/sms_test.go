@@ -108,3 +108,35 @@ func TestM8TheAlphabetHas127CharactersOfOneSeptetAndNineOfTwo(t *testing.T) {
 		}
 	}
 }
+
+func TestM8ANoticeByTextMessageIsOneSegmentThatSaysWhatHappened(t *testing.T) {
+	typography := strings.NewReplacer("’", "'", "\u00a0", " ")
+	for language, w := range languages {
+		for _, sender := range append(sendersOf(), strings.Repeat("Société ", 30), strings.Repeat("€", 100)) {
+			to := Addressee{Sender: sender, Address: "+33612345678", Name: "Ana", Language: language}
+			texts := map[string]Text{w.sumSubject: SumText(to)}
+			for topic, says := range topics {
+				texts[says(w, Facts{})[0]] = AboutText(topic, to)
+			}
+			for subject, got := range texts {
+				before, after, ok := strings.Cut(typography.Replace(subject), "{sender}")
+				if shortSender(sender) == "" {
+					before, after = strings.TrimRight(before, " ("), strings.TrimLeft(after, ")")
+				}
+				if n, fits := septets(got.Text); !fits || n > oneSegment || strings.Contains(got.Text, "\n") {
+					t.Errorf("%s, %q: got %d septets, all in the alphabet: %v, of %q", language, sender, n, fits, got.Text)
+				}
+				if !ok || !strings.HasPrefix(got.Text, before) || strings.Contains(got.Text, "  ") || strings.Contains(got.Text, "()") || !strings.HasSuffix(got.Text, after+". "+typography.Replace(w.textNotYou)) {
+					t.Errorf("%s, %q: got %q, want what %q says", language, sender, got.Text, subject)
+				}
+				if got.To != to.Address || !got.Code.IsZero() || got.ValidFor != 0 {
+					t.Errorf("%s: got %+v", language, got)
+				}
+			}
+		}
+		short := AboutText(Enrolled, Addressee{Sender: "Acme Payroll", Language: language}).Text
+		if !strings.Contains(short, " Acme Payroll") {
+			t.Errorf("%s: got %q, want the sender in it", language, short)
+		}
+	}
+}

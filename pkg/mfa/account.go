@@ -124,7 +124,7 @@ func readGuards(ctx context.Context, from store.Store, routes map[route]bool) (m
 // for room. Every commit with an event that the user is told about ends with putGuard. It also removes trusted browsers that
 // don't count any more.
 func (u *unit) putGuard(a *account, p *orgPolicy) {
-	u.tell(a.guard, p)
+	u.tell(a, p)
 	u.put(a.item, a.guard, time.Time{})
 	u.forget(a, p)
 }

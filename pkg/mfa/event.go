@@ -65,6 +65,7 @@ type pendingEvent struct {
 	Topic string // what the user is told; empty if the user is told nothing
 	To    []recipient
 
+	moved  string  // the topic of the notice, if an address or a number has changed
 	former profile // the profile before, if the event is that the address has changed
 	judged bool    // it has been decided whether the user is told
 }

@@ -57,7 +57,7 @@ func fullGuard() *guard {
 		TextsSent:   slices.Repeat([]int64{at.UnixMicro()}, sendsInDay),
 		NoticesSent: slices.Repeat([]int64{at.UnixMilli()}, noticesInDay),
 		// The address that changes in this very call waits beside the new one, above those that may wait after the next.
-		NoticesWaiting: slices.Repeat([]waiting{{recipient{Address: email, Name: text(200), Language: "fr", Client: text(64)}, items}}, mostWaiting+2),
+		NoticesWaiting: slices.Repeat([]waiting{{recipient{Address: email, Name: text(200), Language: "fr", Client: text(64), Channel: channelSMS, Cap: 1_000_000}, items}}, mostWaiting+2),
 		MFATime:        at, Handle: randomBytes(32), RosterVersion: store.NewVersion(),
 	}
 }

@@ -7,12 +7,14 @@ import (
 	"countersign/pkg/message"
 )
 
-// A user is told by email what happened to the account. A notice is planned by the commit that makes it true, and stored with
-// the event. It goes to the address, to the name and in the language of that moment, whatever they are when it is sent.
+// A user is told by email what happened to the account. A user without an address is told by SMS, at the numbers that they
+// have enrolled. Of a change of an address or a number, the user is told by email and by SMS. A notice is planned by the commit
+// that makes it true, and stored with the event. It goes to the address, to the name and in the language of that moment,
+// whatever they are when it is sent.
 //
 // Notices have a budget of their own, in the guard. What is over it waits there, and comes as one notice that sums up: with
 // the next commit of the user's guard for which there is room, or by the sweep. An erasure removes the guard, and with it
-// what waits.
+// what waits. The notices by SMS of all users of an org have a budget too, because each of them costs money.
 
 const (
 	noticesInDay = 20
@@ -27,23 +29,33 @@ type topic struct {
 	event  string                   // the type of the event that brings it
 	about  func(*pendingEvent) bool // whether this event does; nil if each of the type does
 	always bool                     // it never waits for room, and needs none
+	widely func(*pendingEvent) bool // whether the user is told by every channel; nil if never
 }
 
 // withoutCause reports whether no other event of the same commit is the cause of e. If one is, the user is told about that
 // one.
 func withoutCause(e *pendingEvent) bool { return e.Data["cause"] == nil }
 
+// ofNumber reports whether an event is about a factor that codes are sent to by SMS.
+func ofNumber(e *pendingEvent) bool {
+	kind, _ := e.Data["kind"].(Kind)
+	return kind.row().channel == channelSMS
+}
+
+func each(*pendingEvent) bool { return true }
+
 var topics = []topic{
-	{message.Lock, ChallengeLocked, func(e *pendingEvent) bool { return e.Data["recovery"] == nil }, false},
-	{message.RecoveryLock, ChallengeLocked, func(e *pendingEvent) bool { return e.Data["recovery"] != nil }, false},
-	{message.Unlocked, UserUnlocked, nil, false},
-	{message.Theft, BrowserTheft, nil, false},
-	{message.Enrolled, FactorEnrolled, nil, false},
-	{message.Removed, FactorRemoved, withoutCause, false},
-	{message.RecoveryUsed, RecoveryUsed, nil, false},
-	{message.RecoveryMade, RecoveryMade, nil, false},
-	{message.Disabled, UserDisabled, withoutCause, false},
-	{message.Moved, UserUpdated, func(e *pendingEvent) bool { return e.former.Email != "" }, true},
+	{message.Lock, ChallengeLocked, func(e *pendingEvent) bool { return e.Data["recovery"] == nil }, false, nil},
+	{message.RecoveryLock, ChallengeLocked, func(e *pendingEvent) bool { return e.Data["recovery"] != nil }, false, nil},
+	{message.Unlocked, UserUnlocked, nil, false, nil},
+	{message.Theft, BrowserTheft, nil, false, nil},
+	{message.Enrolled, FactorEnrolled, nil, false, ofNumber},
+	{message.Removed, FactorRemoved, withoutCause, false, ofNumber},
+	{message.RecoveryUsed, RecoveryUsed, nil, false, func(e *pendingEvent) bool { return e.Data["effect"] != EffectSignIn }},
+	{message.RecoveryMade, RecoveryMade, nil, false, nil},
+	{message.Disabled, UserDisabled, withoutCause, false, nil},
+	{message.Moved, UserUpdated, func(e *pendingEvent) bool { return e.moved == message.Moved }, true, each},
+	{message.MovedPhone, UserUpdated, func(e *pendingEvent) bool { return e.moved == message.MovedPhone }, true, each},
 }
 
 // topic returns what an event tells its user, or nil if the user isn't told.
@@ -62,6 +74,10 @@ type recipient struct {
 	Name     string `json:"name" record:"2"`
 	Language string `json:"language" record:"3"`
 	Client   string `json:"client" record:"4"` // the name of the client whose call caused it; empty if the client has none
+
+	// For a notice by SMS only:
+	Channel string `json:"channel" record:"7"`
+	Cap     int    `json:"cap" record:"8"` // how many notices by SMS the org's users get in a day
 }
 
 // A waiting is all that waits to be told to one recipient.
@@ -85,14 +101,37 @@ type sum struct {
 	Items []waited `json:"items" record:"6"`
 }
 
-// recipients are the user as they are and, if the address has changed, as they were.
-func (g *guard) recipients(p *orgPolicy, former profile, client string) (to []recipient) {
-	for _, of := range []profile{g.Profile, former} {
-		if of.Email != "" {
-			to = append(to, recipient{of.Email, of.Name, p.language(of.Locale), client})
+// recipients are those who are told about an event: the user at the address that they have and, if it has changed, at the
+// former one; and, where that is not enough, at the numbers that they have enrolled.
+func (u *unit) recipients(a *account, p *orgPolicy, t *topic, e *pendingEvent) (to []recipient) {
+	now, client := a.guard.Profile, u.client
+	if now.Email != "" {
+		to = append(to, recipient{Address: now.Email, Name: now.Name, Language: p.language(now.Locale), Client: client})
+	}
+	if was := e.former; was.Email != "" && was.Email != now.Email {
+		to = append(to, recipient{Address: was.Email, Name: was.Name, Language: p.language(was.Locale), Client: client})
+	}
+	if len(to) > 0 && (t.widely == nil || !t.widely(e)) {
+		return to
+	}
+	mailed := len(to) > 0
+	for _, f := range a.factorRecords {
+		if f.Kind.row().channel != channelSMS || !p.reaches(f) || a.guard.enrolled(f.ID) == nil && !u.removes(f) {
+			continue
+		}
+		// Who has just enrolled the number has it at hand, so it is told only if nobody else can be.
+		if enrolled := e.Type == FactorEnrolled && e.Data["factor"] == f.ID; !enrolled || !mailed {
+			to = append(to, recipient{
+				Address: f.Contact, Name: now.Name, Language: p.language(now.Locale), Client: client, Channel: channelSMS, Cap: p.SMS.DailyCap,
+			})
 		}
 	}
 	return to
+}
+
+// removes reports whether u removes a factor.
+func (u *unit) removes(f *factorRecord) bool {
+	return slices.ContainsFunc(u.events, func(e pendingEvent) bool { return e.Type == FactorRemoved && e.Data["factor"] == f.ID })
 }
 
 // mayTell returns when there is room for the user's next notice. Zero means now.
@@ -111,7 +150,8 @@ func (g *guard) countNotice(now time.Time) {
 }
 
 // tell plans the notices about the events that are planned so far. The guard has to be put after it.
-func (u *unit) tell(g *guard, p *orgPolicy) {
+func (u *unit) tell(a *account, p *orgPolicy) {
+	g := a.guard
 	u.sumUp(g)
 	for i := range u.events {
 		e := &u.events[i]
@@ -120,7 +160,7 @@ func (u *unit) tell(g *guard, p *orgPolicy) {
 			continue
 		}
 		e.judged = true
-		to := g.recipients(p, e.former, u.client)
+		to := u.recipients(a, p, t, e)
 		switch room := g.mayTell(u.now); {
 		case len(to) == 0:
 		case t.always:

@@ -1,6 +1,7 @@
 package mfa
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -44,25 +45,38 @@ func (n *addressed) claimKey() store.Key {
 	return store.Key{Partition: "notice#" + n.about.ID + "#" + base64.RawURLEncoding.EncodeToString(sum[:16]), Sort: "claim"}
 }
 
-// notify sends a notice unless it was sent already. If the provider surely didn't take it, or if it was tried twice, it is
-// recorded as delivery.failed and not tried again. So one bad address doesn't hold up what comes after it.
+// notify sends a notice unless it was sent already. If the provider surely didn't take it, or if it was tried as often as it
+// may be, it is recorded as delivery.failed and not tried again. So one bad address doesn't hold up what comes after it.
 func (s *Service) notify(ctx context.Context, n *addressed) error {
-	m, err := s.notice(n)
+	give, err := s.notice(n)
 	if err != nil {
 		return err
 	}
 	for {
-		c, err := s.claim(ctx, n.claimKey())
+		c, err := s.openClaim(ctx, n)
 		if err != nil || c == nil {
 			return err
 		}
-		err = s.Mail.SendMail(ctx, m)
+		if n.Channel == channelSMS {
+			full, err := s.countNotice(ctx, n)
+			if err != nil {
+				return err
+			}
+			if full != "" {
+				return s.recordUndelivered(ctx, n, c, DeliveryBlocked, map[string]any{"budget": full})
+			}
+		}
+		ours, err := s.claim(ctx, c)
+		if err != nil || !ours {
+			return err
+		}
+		err = give(ctx)
 		if err != nil {
 			s.log().WarnContext(ctx, "a notice was not handed over", "event", n.about.ID, "error", err)
-			if !errors.Is(err, ErrNotTaken) && c.Tries < noticeTries {
+			if !errors.Is(err, ErrNotTaken) && c.Tries < n.tries() {
 				continue
 			}
-			return s.recordUndelivered(ctx, n, c)
+			return s.recordUndelivered(ctx, n, c, DeliveryFailure, map[string]any{})
 		}
 		c.Done = true
 		u := &unit{s: s, ctx: ctx}
@@ -76,9 +90,18 @@ func (s *Service) notify(ctx context.Context, n *addressed) error {
 	}
 }
 
-// claim takes the next try at sending a notice. It returns nil if none is left, or another process has it.
-func (s *Service) claim(ctx context.Context, key store.Key) (*claim, error) {
-	item, err := store.GetOne(ctx, s.Store, key)
+// tries returns how often a notice may be handed over. A text message costs money, so one that may have been taken is not
+// handed over a second time.
+func (n *addressed) tries() int {
+	if n.Channel == channelSMS {
+		return 1
+	}
+	return noticeTries
+}
+
+// openClaim reads the claim of a notice. It returns nil if no try at sending the notice is left.
+func (s *Service) openClaim(ctx context.Context, n *addressed) (*claim, error) {
+	item, err := store.GetOne(ctx, s.Store, n.claimKey())
 	if err != nil {
 		return nil, err
 	}
@@ -88,27 +111,33 @@ func (s *Service) claim(ctx context.Context, key store.Key) (*claim, error) {
 			return nil, err
 		}
 	}
-	if c.Done || c.Tries >= noticeTries {
+	if c.Done || c.Tries >= n.tries() {
 		return nil, nil
 	}
+	return c, nil
+}
+
+// claim takes the next try at sending a notice. It reports false if another process has it.
+func (s *Service) claim(ctx context.Context, c *claim) (ours bool, err error) {
 	c.Tries++
 	u := &unit{s: s, ctx: ctx}
 	u.begin(nil)
 	u.put(c.Item, c, u.now.Add(claimedFor))
 	switch err := u.commit(ctx); {
 	case isConflict(err):
-		return nil, nil
+		return false, nil
 	case err != nil:
-		return nil, err
+		return false, err
 	}
 	c.Item.Version = u.version
-	return c, nil
+	return true, nil
 }
 
-// recordUndelivered records on the user's guard that a notice was not delivered. If the user was erased meanwhile, there is
-// no event.
-func (s *Service) recordUndelivered(ctx context.Context, n *addressed, c *claim) error {
+// recordUndelivered records on the user's guard that a notice was not delivered, by an event with that data. If the user was
+// erased meanwhile, there is no event.
+func (s *Service) recordUndelivered(ctx context.Context, n *addressed, c *claim, event string, data map[string]any) error {
 	c.Done = true
+	data["channel"], data["about"] = cmp.Or(n.Channel, channelEmail), n.about.ID
 	return s.alone(ctx, func(u *unit) error {
 		a := &account{route: routeOf(n.about.Org, n.about.User)}
 		if err := readAll(ctx, s.Store, a.readGuard()); err != nil {
@@ -116,22 +145,22 @@ func (s *Service) recordUndelivered(ctx context.Context, n *addressed, c *claim)
 		}
 		if a.exists() && a.guard.life() == n.life {
 			u.put(a.item, a.guard, time.Time{})
-			u.event(a.guard.event(DeliveryFailure, n.about.PolicyVersion, map[string]any{"channel": channelEmail, "about": n.about.ID}).by(serviceActor))
+			u.event(a.guard.event(event, n.about.PolicyVersion, data).by(serviceActor))
 		}
 		u.put(c.Item, c, u.now.Add(claimedFor))
 		return nil
 	})
 }
 
-// notice makes the message of a notice.
-func (s *Service) notice(a *addressed) (message.Message, error) {
+// notice makes the message of a notice, and returns what hands it over.
+func (s *Service) notice(a *addressed) (give func(context.Context) error, err error) {
 	to := message.Addressee{Sender: s.sender(a.Client), Address: a.Address, Name: a.Name, Language: a.Language}
 	if len(a.sum) > 0 {
 		var items []message.Item
 		for _, w := range a.sum {
 			items = append(items, message.Item{Topic: w.Topic, Kind: string(w.Kind), Times: w.Times, Last: w.Last})
 		}
-		return message.Sum(to, items), nil
+		return s.giving(a, message.Sum(to, items), message.SumText(to)), nil
 	}
 	var f message.Facts
 	f.Kind, _ = a.about.Data["kind"].(string)
@@ -144,9 +173,17 @@ func (s *Service) notice(a *addressed) (message.Message, error) {
 	}
 	m, ok := message.About(a.topic, to, f)
 	if !ok {
-		return m, fmt.Errorf("no message about %q", a.topic)
+		return nil, fmt.Errorf("no message about %q", a.topic)
 	}
-	return m, nil
+	return s.giving(a, m, message.AboutText(a.topic, to)), nil
+}
+
+// giving returns what hands over a notice by the channel that it goes by.
+func (s *Service) giving(a *addressed, mail message.Message, text message.Text) func(context.Context) error {
+	if a.Channel == channelSMS {
+		return func(ctx context.Context) error { return s.sendText(ctx, text) }
+	}
+	return func(ctx context.Context) error { return s.Mail.SendMail(ctx, mail) }
 }
 
 // noticeMargin is how much the clocks of two functions may differ. Nothing is put into an hour that a sweep with a clock so

@@ -147,6 +147,11 @@ func (p *Policy) method(k Kind) string {
 	return NotAllowed
 }
 
+// reaches reports whether p allows text messages to the number of a factor.
+func (p *Policy) reaches(f *factorRecord) bool {
+	return p.method(f.Kind) != NotAllowed && p.texts(f.Country)
+}
+
 // texts reports whether p allows text messages to the numbers of a country.
 func (p *Policy) texts(country string) bool { return slices.Contains(p.SMS.Countries, country) }
 

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"strings"
 	"unicode/utf8"
+
+	"countersign/pkg/message"
 )
 
 // An Optional is a JSON field that can be absent (its value stays as it is), null (it is cleared) or a value (it is set).
@@ -170,8 +172,12 @@ func (u *unit) applyProfile(a *account, p *orgPolicy, org string, said Person) p
 	changed := a.guard.Profile.differs(c.before.Profile)
 	if !c.met && len(changed) > 0 {
 		e := u.event(a.event(UserUpdated, p, map[string]any{"changed": changed}))
-		if a.guard.Profile.Email != c.before.Profile.Email {
-			e.former = c.before.Profile
+		e.former = c.before.Profile
+		switch now := a.guard.Profile; {
+		case e.former.Email != "" && now.Email != e.former.Email:
+			e.moved = message.Moved
+		case e.former.Phone != "" && now.Phone != e.former.Phone:
+			e.moved = message.MovedPhone
 		}
 	}
 	for _, field := range bad {

@@ -30,6 +30,9 @@ const (
 	numberInDay  = 10
 )
 
+// noticesToNumber is how many notices by SMS a number gets from an org in a day.
+const noticesToNumber = 10
+
 // prefixDigits is how many digits of a number, from the country calling code on, say to which prefix it belongs.
 const prefixDigits = 7
 
@@ -79,8 +82,7 @@ func (q *question) sharedBudgets() *sharedBudgets {
 		return int64(size)
 	}
 	hour, day := now.Truncate(time.Hour), now.Truncate(24*time.Hour)
-	sum := sha256.Sum256(seal.Join(string(r.org()), "number", q.f.Contact))
-	number := base64.RawURLEncoding.EncodeToString(sum[:16])
+	number := numberWord(r, q.f.Contact)
 	of := []sharedBudget{
 		{name: budgetOfNumber, partition: countPartition(r, "number#"+number, hour), size: share(numberInHour), ends: hour.Add(time.Hour), conversion: never},
 		{name: budgetOfNumber, partition: countPartition(r, "number#"+number+"#day", day), size: share(numberInDay), ends: day.Add(24 * time.Hour), conversion: never},
@@ -91,6 +93,31 @@ func (q *question) sharedBudgets() *sharedBudgets {
 		of[2].size, of[2].conversion = boundless, never
 	}
 	return &sharedBudgets{store: q.u.s.Store, of: of}
+}
+
+// numberWord stands for a number in the keys of an org's counts.
+func numberWord(r route, number string) string {
+	sum := sha256.Sum256(seal.Join(string(r.org()), "number", number))
+	return base64.RawURLEncoding.EncodeToString(sum[:16])
+}
+
+// countNotice counts a notice by SMS, in budgets that notices have for themselves. It returns the name of one that is full, or
+// an empty name. A notice that is not sent after all stays counted.
+func (s *Service) countNotice(ctx context.Context, n *addressed) (full string, err error) {
+	r, day := routeOf(n.about.Org, n.about.User), s.Now().UTC().Truncate(24*time.Hour)
+	for _, of := range []sharedBudget{
+		{name: budgetOfNumber, partition: countPartition(r, "notices#"+numberWord(r, n.Address), day), size: noticesToNumber},
+		{name: budgetOfOrg, partition: countPartition(r, "notices", day), size: int64(n.Cap)},
+	} {
+		of.ends = day.Add(24 * time.Hour)
+		switch _, err := s.Store.Count(ctx, store.Key{Partition: of.partition, Sort: sortSent}, 1, of.size, of.kept()); {
+		case errors.Is(err, store.ErrFull):
+			return of.name, nil
+		case err != nil:
+			return "", err
+		}
+	}
+	return "", nil
 }
 
 // prefixPartition is where the messages to the prefix of a number are counted in the hour of sent.
