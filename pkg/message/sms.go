@@ -53,14 +53,14 @@ func noticeText(to Addressee, w *words, subject string) Text {
 	}
 	before, after, _ := strings.Cut(subject, "{sender}")
 	room := oneSegment - width(before+after+". "+w.textNotYou)
-	return Text{To: to.Address, Text: gsm(before) + cutTo(shortSender(to.Sender), room) + gsm(after+". "+w.textNotYou)}
+	return Text{To: to.Address, Text: gsm(before) + strings.TrimRight(cutTo(shortSender(to.Sender), room), " ") + gsm(after+". "+w.textNotYou)}
 }
 
 // fitted puts the sender before what a text says and last, its last line, after it. It cuts the sender off where there is no
 // room.
 func fitted(sender, says, last string) string {
 	says = gsm(says)
-	sender = cutTo(shortSender(sender), oneSegment-width(says+last)-len(": "))
+	sender = strings.TrimRight(cutTo(shortSender(sender), oneSegment-width(says+last)-len(": ")), " ")
 	if sender == "" {
 		return says + last
 	}

@@ -58,7 +58,8 @@ func stepUpBySMS(t *testing.T, w *mfatest.World) mfa.Call {
 	t.Helper()
 	w.Clock.Advance(time.Hour)
 	ch := started(t, w, mfa.StartRequest{Org: org, User: mfa.Person{ID: user}, Purpose: mfa.StepUp})
-	verified, err := verify(t, w, ch.ID, w.Outbox.Code(t, number), false)
+	texts := w.Outbox.Texts("")
+	verified, err := verify(t, w, ch.ID, texts[len(texts)-1].Code, false)
 	if err != nil {
 		t.Fatal(err)
 	}
