@@ -84,8 +84,8 @@ func (q *question) sharedBudgets() *sharedBudgets {
 	hour, day := now.Truncate(time.Hour), now.Truncate(24*time.Hour)
 	number := numberWord(r, q.f.Contact)
 	of := []sharedBudget{
-		{name: budgetOfNumber, partition: countPartition(r, "number#"+number, hour), size: share(numberInHour), ends: hour.Add(time.Hour), conversion: never},
-		{name: budgetOfNumber, partition: countPartition(r, "number#"+number+"#day", day), size: share(numberInDay), ends: day.Add(24 * time.Hour), conversion: never},
+		{name: budgetOfNumber, partition: countPartition(r, "hour-of-number#"+number, hour), size: share(numberInHour), ends: hour.Add(time.Hour), conversion: never},
+		{name: budgetOfNumber, partition: countPartition(r, "day-of-number#"+number, day), size: share(numberInDay), ends: day.Add(24 * time.Hour), conversion: never},
 		{name: budgetOfPrefix, partition: prefixPartition(r, q.f.Contact, now), size: share(p.SMS.HourlyPrefixCap), ends: hour.Add(time.Hour), conversion: int64(p.SMS.MinConversion)},
 		{name: budgetOfOrg, partition: countPartition(r, "day", day), size: share(p.SMS.DailyCap), ends: day.Add(24 * time.Hour), conversion: never},
 	}
@@ -106,7 +106,7 @@ func numberWord(r route, number string) string {
 func (s *Service) countNotice(ctx context.Context, n *addressed) (full string, err error) {
 	r, day := routeOf(n.about.Org, n.about.User), s.Now().UTC().Truncate(24*time.Hour)
 	for _, of := range []sharedBudget{
-		{name: budgetOfNumber, partition: countPartition(r, "notices#"+numberWord(r, n.Address), day), size: noticesToNumber},
+		{name: budgetOfNumber, partition: countPartition(r, "notices-of-number#"+numberWord(r, n.Address), day), size: noticesToNumber},
 		{name: budgetOfOrg, partition: countPartition(r, "notices", day), size: int64(n.Cap)},
 	} {
 		of.ends = day.Add(24 * time.Hour)
@@ -123,7 +123,7 @@ func (s *Service) countNotice(ctx context.Context, n *addressed) (full string, e
 // prefixPartition is where the messages to the prefix of a number are counted in the hour of sent.
 func prefixPartition(r route, number string, sent time.Time) string {
 	digits := strings.TrimPrefix(number, "+")
-	return countPartition(r, "prefix#"+digits[:min(prefixDigits, len(digits))], sent.Truncate(time.Hour))
+	return countPartition(r, "hour-of-prefix#"+digits[:min(prefixDigits, len(digits))], sent.Truncate(time.Hour))
 }
 
 // look reads what the budgets are judged by, before anything is counted.

@@ -1,8 +1,10 @@
 package walk
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"math/bits"
 	"slices"
 	"strings"
@@ -44,7 +46,9 @@ type call struct {
 	saw    []store.Item
 	tokens []store.Version
 	tries  int // of the present commit
-	cancel context.CancelFunc
+
+	numbers []string // what it has heard of those that it waited for
+	cancel  context.CancelFunc
 
 	sent   seal.Secret // the code that it mailed
 	dead   bool        // its process is gone
@@ -180,9 +184,47 @@ func (a *actor) Commit(_ context.Context, token store.Version, writes ...store.W
 	return a.await(c, "commits", f, func() error { return a.land(f) })
 }
 
-// Count implements store.Store.
-func (a *actor) Count(context.Context, store.Key, int64, int64, time.Time) (int64, error) {
-	return 0, errors.New("no stage counts")
+// Count implements store.Store. Only what the calls of the stage count together waits: the order of all else changes nothing.
+func (a *actor) Count(_ context.Context, key store.Key, n, cap int64, expires time.Time) (number int64, err error) {
+	c := a.call()
+	ask := func() error {
+		number, err = a.model.Count(context.Background(), key, n, cap, expires)
+		return err
+	}
+	if !strings.Contains(key.Partition, cmp.Or(a.stage.counts, "nothing")) {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if a.over || c.dead {
+			return 0, errOver
+		}
+		return number, ask()
+	}
+	what := fmt.Sprint("counts ", n, " ", key.Sort)
+	err = a.await(c, what, nil, func() error {
+		err := ask()
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.numbers[key] = true
+		c.numbers = append(c.numbers, fmt.Sprint(what, ": ", number, " ", err))
+		return err
+	})
+	return number, err
+}
+
+// SendText takes a text message.
+func (a *actor) SendText(_ context.Context, m message.Text) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.over || a.call().dead {
+		return errOver
+	}
+	if a.stage.refused {
+		return mfa.ErrNotTaken
+	}
+	a.texts = append(a.texts, m)
+	a.call().sent = m.Code
+	a.chance = a.chance || a.props.typed[m.Code.Reveal()]
+	return nil
 }
 
 // SendMail takes a message.

@@ -35,6 +35,8 @@
 //	I3   Nothing succeeds that begins or is recorded after the answer that ended it: a lock, an end, a revocation, a reset, a
 //	     removal, a new set of recovery codes, or another enrolment. No browser that was trusted before is trusted after it.
 //	I4   Nothing crosses a user or a challenge.
+//	I9   No more messages are handed over than a budget of the org has room for, and each of them is counted. A message that
+//	     was not handed over is not counted, if no commit was lost.
 //	I10  A call that is tried again, by itself or by its caller, is told the truth. It is charged for once, unless another
 //	     answer to the same challenge was recorded in between. The recovery codes that it was shown are those that work.
 //

@@ -37,7 +37,6 @@ var (
 	onBehalf     = unmet("the enrolment that an administrator begins is finished before the calls")
 	ofChallenges = unmet("only the slot of a challenge has it")
 	waits        = unmet("no stage has more to tell a user than a day has room for")
-	texts        = unmet("no stage sends a text message")
 	ofFinish     = unmet("it is known when the enrolment is finished, and kept in the record of the factor only")
 )
 
@@ -76,7 +75,7 @@ var fields = map[string]fieldTable{
 	"guard": together(fieldTable{
 		"format": kept, "org": kept, "user": kept, "epoch": word, "trust_epoch": word, "known_word": word, "activity_key": word,
 		"profile.email":  kept,
-		"profile.phone":  texts,
+		"profile.phone":  unmet("the client says it, and no code is sent there before it is enrolled"),
 		"profile.name":   unmet("it is only shown"),
 		"profile.locale": unmet("it only chooses the words of a message"),
 		"enabled":        kept,
@@ -88,7 +87,7 @@ var fields = map[string]fieldTable{
 		"recovery_codes_due": kept,
 		"evicted_until":      moment,
 		"emails_sent":        moment, "last_uncounted": moment, "notices_sent": moment, "mfa_time": moment, "roster_version": word,
-		"texts_sent": texts, "handle": word,
+		"texts_sent": moment, "handle": word,
 	},
 		under("slots", slotFields), under("enrolment_slot", enrolmentSlotFields), under("notices_waiting", noticeFields),
 		under("wrong_codes", wrongAnswersFields), under("wrong_recovery_codes", wrongAnswersFields),
@@ -137,12 +136,12 @@ var (
 	}
 	factorFields = fieldTable{
 		"format": kept, "id": word, "kind": kept, "label": unmet("it is only shown"), "created": moment, "contact": kept, "secret": word,
-		"country": texts,
+		"country": kept,
 	}
 	attemptsFields     = fieldTable{"at": moment, "locks": kept, "until": moment}
 	wrongAnswersFields = together(attemptsFields, fieldTable{"in_a_row": kept}, under("known_browsers", attemptsFields))
 	noticeFields       = fieldTable{
-		"address": waits, "name": waits, "language": waits, "client": waits,
+		"address": waits, "name": waits, "language": waits, "client": waits, "channel": waits, "cap": waits,
 		"items.topic": waits, "items.kind": waits, "items.times": waits, "items.last": waits,
 	}
 )

@@ -22,7 +22,8 @@ type stage struct {
 	resend  bool            // challenges are written to, so the moment at which they are read counts
 	profile string          // kls if empty
 	torn    bool            // the guard may be read at another moment than the facts beside it, as it may in DynamoDB
-	refused bool            // the mail provider takes no message
+	refused bool            // the provider of mail and of text messages takes no message
+	counts  string          // part of the key of what the calls count together; empty: nothing
 	policy  func(*mfa.Policy)
 	set     func(*props)
 }
@@ -90,7 +91,7 @@ func (p *props) call(script func(*actor)) { p.scripts = append(p.scripts, script
 
 func stages() []stage {
 	return slices.Concat(answerStages(), endStages(), trustStages(), replayStages(),
-		appStages(), keyStages(), keyChangeStages(), recoveryStages(), enrolmentStages(), changeStages())
+		appStages(), textStages(), keyStages(), keyChangeStages(), recoveryStages(), enrolmentStages(), changeStages())
 }
 
 // byDefault is the default policy with few recovery codes, of that effect.

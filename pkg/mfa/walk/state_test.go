@@ -2,11 +2,14 @@ package walk
 
 import (
 	"bytes"
+	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -32,6 +35,9 @@ func (s *schedule) state() state {
 	var mails []string
 	for _, m := range s.mails {
 		mails = append(mails, m.To+m.Subject)
+	}
+	for _, m := range s.texts {
+		mails = append(mails, m.To)
 	}
 	s.props.inOrder(&b, mails)
 	for _, m := range s.waiting {
@@ -106,12 +112,24 @@ func (s *schedule) write(b *bytes.Buffer) {
 		}
 	}
 	s.props.inOrder(b, items)
+	for _, key := range slices.SortedFunc(maps.Keys(s.numbers), func(x, y store.Key) int {
+		return cmp.Or(cmp.Compare(x.Partition, y.Partition), cmp.Compare(x.Sort, y.Sort))
+	}) {
+		fmt.Fprintln(b, key.Sort, s.number(key))
+	}
+}
+
+// number is what is counted under a key.
+func (s *schedule) number(key store.Key) int64 {
+	n, err := s.model.Count(context.Background(), key, 0, 0, s.clock.Now())
+	s.blame(err)
+	return n
 }
 
 // known writes what a call that waits will go by: what it has read and wants to commit, unless that is sure to be
 // refused.
 func (s *schedule) known(b *bytes.Buffer, m *move) {
-	fmt.Fprintln(b, "waits", m.call.bit, m.name)
+	fmt.Fprintln(b, "waits", m.call.bit, m.name, m.call.numbers)
 	if s.doomed(m.made) {
 		return
 	}
