@@ -5,12 +5,13 @@ import (
 	"countersign/pkg/cloud"
 	"countersign/pkg/cloud/email"
 	"countersign/pkg/cloud/eventbus"
+	"countersign/pkg/cloud/textmessage"
 )
 
 func main() {
 	cloud.Stream("publish", func(d *cloud.Deployment) cloud.Deliver {
 		s := d.Service()
-		s.Mail, s.Bus = email.Of(d), eventbus.Of(d)
+		s.Mail, s.Text, s.Bus = email.Of(d), textmessage.Of(d), eventbus.Of(d)
 		return s.Publish
 	})
 }

@@ -22,8 +22,8 @@ var burdens = []burden{
 	{"github.com/aws/aws-sdk-go-v2/service/kms", []string{"account", "admin", "challenge", "enrol", "policy", "recover", "sweep", "verify"}},
 	{"github.com/aws/aws-sdk-go-v2/service/sesv2", []string{"challenge", "enrol", "publish"}},
 	{"github.com/aws/aws-sdk-go-v2/service/eventbridge", []string{"publish"}},
-	{"github.com/aws/aws-sdk-go-v2/service/sns", []string{"challenge", "enrol"}},
-	{"github.com/aws/aws-sdk-go-v2/service/pinpointsmsvoicev2", []string{"challenge", "enrol"}},
+	{"github.com/aws/aws-sdk-go-v2/service/sns", []string{"challenge", "enrol", "publish"}},
+	{"github.com/aws/aws-sdk-go-v2/service/pinpointsmsvoicev2", []string{"challenge", "enrol", "publish"}},
 	{"github.com/aws/aws-sdk-go-v2/config", nil}, // it would read files, the environment and the metadata service
 }
 
