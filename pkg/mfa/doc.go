@@ -369,9 +369,10 @@
 // A user is told by email about every lock, and about every change of how the account is protected. The notice goes to the
 // person, the address and the language of the moment when it happened, and after a change of the address to the earlier
 // address too. A user without an address is told by SMS, at every number that they have enrolled. Of a reset by a recovery
-// code, and of a change of the address, the phone or an enrolled number, the user is told by email and by SMS; who has just
-// enrolled a number is not told there. An SMS costs money. So a number gets 10 such notices from an org in a day, all users
-// of an org get as many as the policy allows codes, and a notice by SMS that may have been taken is never sent again.
+// code, and of a change of the address, the phone or an enrolled number, the user is told by email and by SMS. A user who has
+// just enrolled a number is not told at that number. An SMS costs money. So a number gets 10 such notices from an org in a
+// day, all users of an org together get as many as sms.daily_cap allows codes, and a notice by SMS that may have been taken is
+// never sent again.
 // Notices have a budget of their own, 20 in a day. More than that wait in the guard. When there is room they come as one
 // notice that sums up, with the next commit of the user's guard or by the sweep. A change of the address or the phone never
 // waits. A notice is claimed before it is sent, so a record that is handed on twice sends it once. If the answer of the

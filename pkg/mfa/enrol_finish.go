@@ -33,7 +33,8 @@ func (a FinishAnswer) WithoutShownOnce() any {
 
 // FinishEnrolment checks the first answer with a factor. If it is right, the factor counts from then on. Wrong answers count
 // against the enrolment and the user as at Verify. If a code is right for a clock that is off, the refusal says by how much.
-// The code is spent: it is not accepted at a sign-in.
+// The code is spent: it is not accepted at a sign-in. A security key or a passkey that is enrolled already, for this user or
+// another one, is AlreadyExists.
 //
 // A user's first factor turns 2FA on and brings recovery codes, if the policy has any. After a recovery whose effect is
 // reenrol, the new factor takes the place of all earlier factors, trust and codes.

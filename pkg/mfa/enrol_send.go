@@ -2,8 +2,9 @@ package mfa
 
 import "context"
 
-// SendEnrolment sends a new code of an enrolment by email. Every earlier code of it is dead. It returns EnrolmentInvalid,
-// NothingToSend for a kind that has no codes to send, TooManySends, Locked, and DeliveryFailed.
+// SendEnrolment sends a new code of an enrolment. Every earlier code of it is dead. For a security key or a passkey it begins a
+// new ceremony in place of the earlier one, and sends nothing. It returns EnrolmentInvalid, NothingToSend for a
+// kind that has no codes to send, CountryForbidden, TooManySends, Locked, and DeliveryFailed.
 func (s *Service) SendEnrolment(ctx context.Context, call Call, id string) (SendAnswer, error) {
 	var v enrolmentView
 	st := enrolmentStep[SendAnswer](s, call, id, &v)

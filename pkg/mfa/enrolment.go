@@ -244,7 +244,7 @@ type enrolment struct {
 	Code      *sentCode       `json:"code" record:"11"`   // nil if no code was sent
 	Factor    factorRecord    `json:"factor" record:"12"`
 
-	// Of webauthn:
+	// These four are set if the factor is a security key or a passkey.
 	Variant  Variant   `json:"variant" record:"13"`
 	Handle   []byte    `json:"handle" record:"14,word"` // the user handle
 	Origins  []string  `json:"origins" record:"15"`     // the origins that the client has registered

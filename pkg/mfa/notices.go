@@ -42,7 +42,8 @@ func ofNumber(e *pendingEvent) bool {
 	return kind.row().channel == channelSMS
 }
 
-func each(*pendingEvent) bool { return true }
+// anyEvent reports that a topic's users are told by every channel, whatever the event says.
+func anyEvent(*pendingEvent) bool { return true }
 
 var topics = []topic{
 	{message.Lock, ChallengeLocked, func(e *pendingEvent) bool { return e.Data["recovery"] == nil }, false, nil},
@@ -54,8 +55,8 @@ var topics = []topic{
 	{message.RecoveryUsed, RecoveryUsed, nil, false, func(e *pendingEvent) bool { return e.Data["effect"] != EffectSignIn }},
 	{message.RecoveryMade, RecoveryMade, nil, false, nil},
 	{message.Disabled, UserDisabled, withoutCause, false, nil},
-	{message.Moved, UserUpdated, func(e *pendingEvent) bool { return e.moved == message.Moved }, true, each},
-	{message.MovedPhone, UserUpdated, func(e *pendingEvent) bool { return e.moved == message.MovedPhone }, true, each},
+	{message.Moved, UserUpdated, func(e *pendingEvent) bool { return e.moved == message.Moved }, true, anyEvent},
+	{message.MovedPhone, UserUpdated, func(e *pendingEvent) bool { return e.moved == message.MovedPhone }, true, anyEvent},
 }
 
 // topic returns what an event tells its user, or nil if the user isn't told.

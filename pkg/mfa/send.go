@@ -14,7 +14,8 @@ type SendRequest struct {
 	Factor    string `json:"factor"` // the id of one; if empty, the one that a code was last sent for, or else the default
 }
 
-// A SendAnswer says what was sent. If Sent is nil, this is a repeated answer, and SendError is DeliveryUnknown.
+// A SendAnswer says what was sent, or has the options of a new WebAuthn ceremony. If it has neither, it is a repeated answer,
+// and SendError is DeliveryUnknown.
 type SendAnswer struct {
 	Sent      *Sent           `json:"sent"`
 	SendError ErrorCode       `json:"send_error,omitempty"`
@@ -24,7 +25,8 @@ type SendAnswer struct {
 // unsent returns the answer that doesn't say that the code was sent, but gives the reason.
 func (SendAnswer) unsent(why *Error) SendAnswer { return SendAnswer{SendError: why.Code} }
 
-// SendCode makes a new code for an open challenge and sends it. Every earlier code of the challenge is dead.
+// SendCode makes a new code for an open challenge and sends it. Every earlier code of the challenge is dead. For a security key
+// or a passkey it begins a new ceremony in place of the earlier one, and sends nothing.
 //
 // It returns TooManySends if a limit is reached, Locked if no code would be checked, NothingToSend for a factor that has no
 // codes to send, and DeliveryFailed if the provider didn't take the message or may not have taken it. The next code needn't

@@ -15,7 +15,8 @@ import (
 )
 
 // This file keeps the budgets of text messages that users of an org share, so that nobody can run up the org's bill. They are
-// asked after the user's own budget, which is in the guard, was committed: who has one password can't use up an org's budget.
+// asked after the user's own budget, which is in the guard, was committed. So somebody who has one password can't use up an
+// org's budget.
 //
 // Each budget is a number in the store, which store.Count raises by one before a message is handed over, and not beyond the
 // budget. What was counted and then not sent can't be taken out of such a number again. It is counted in a second number,
