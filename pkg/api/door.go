@@ -23,6 +23,8 @@ type Options struct {
 	Timeout time.Duration    // of one call; zero means 10 seconds
 	Now     func() time.Time // measures how long a call took; if it is nil, that isn't logged
 	Log     *slog.Logger     // gets one line for each call, and the causes of failures; if it is nil, nothing is logged
+
+	Admit func(*http.Request) *mfa.Error // refuses requests before anything else is looked at; if it is nil, none is refused
 }
 
 // Handlers are the routes of one step, with a handler for each of them.
@@ -49,7 +51,6 @@ func New(o Options, steps ...Handlers) http.Handler {
 
 type door struct {
 	Options
-	admit  func(*http.Request) *mfa.Error // refuses requests before anything else; nil means that it refuses none
 	routes []boundRoute
 }
 
@@ -127,8 +128,8 @@ func (d *door) answer(x *exchange) (a answer) {
 			a = problemAnswer(&mfa.Error{Code: mfa.Unavailable}, x.id)
 		}
 	}()
-	if d.admit != nil {
-		if refused := d.admit(x.r); refused != nil {
+	if d.Admit != nil {
+		if refused := d.Admit(x.r); refused != nil {
 			return problemAnswer(refused, x.id)
 		}
 	}

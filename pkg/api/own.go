@@ -4,8 +4,6 @@ import (
 	"context"
 	"io"
 	"net/http"
-
-	"countersign/pkg/mfa"
 )
 
 // An OwnCall is a call that a program has beside the API, such as those of the local server. It has the same problems, JSON
@@ -61,11 +59,9 @@ func Own[Req any](method, path string, rules OwnRules, do func(ctx context.Conte
 	}}
 }
 
-// NewOwn makes the HTTP handler for calls that a program has beside the API. For each request, it first calls admit. If that
-// returns an error, the request is refused with it.
-func NewOwn(o Options, admit func(*http.Request) *mfa.Error, calls ...OwnCall) http.Handler {
+// NewOwn makes the HTTP handler for calls that a program has beside the API.
+func NewOwn(o Options, calls ...OwnCall) http.Handler {
 	d := newDoor(o)
-	d.admit = admit
 	for i := range calls {
 		d.add(&calls[i].route, calls[i].handle)
 	}

@@ -23,7 +23,7 @@ type said struct {
 // ownDoor has calls that a program could have beside the API.
 func ownDoor(admit func(*http.Request) *mfa.Error) http.Handler {
 	type none struct{}
-	return api.NewOwn(api.Options{}, admit,
+	return api.NewOwn(api.Options{Admit: admit},
 		api.Own("POST", "/own/names", api.OwnRules{Body: true, Query: []string{"of"}, Nullable: []string{"note"}, Words: []string{"name"}},
 			func(_ context.Context, query map[string]string, q said) (any, error) {
 				if q.Name == nil {

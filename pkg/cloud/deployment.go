@@ -43,6 +43,8 @@ const (
 //	COUNTERSIGN_SENDER_NAME           name that messages come from; else Countersign
 //	COUNTERSIGN_RP_ID                 the RP ID of security keys and passkeys: the domain of the pages that use
 //	                                  them, or a domain above it. Without it they aren't offered
+//	COUNTERSIGN_EDGE_DIGESTS          SHA-256 digests in hexadecimal, separated by a comma, of the one or two secrets by
+//	                                  which the edge shows itself. Without them every caller is let in
 //	COUNTERSIGN_RELATED_ORIGINS       origins on other domains where the passkeys of the RP ID can be used, separated by
 //	                                  commas (RelatedOrigins)
 //
@@ -131,7 +133,7 @@ func (d *Deployment) Now() time.Time { return d.now() }
 
 // Door is how the function's HTTP door behaves.
 func (d *Deployment) Door() api.Options {
-	return api.Options{Timeout: callTime, Now: d.now, Log: d.log}
+	return api.Options{Timeout: callTime, Now: d.now, Log: d.log, Admit: d.edge()}
 }
 
 // Service makes the domain on the table of this deployment. Its Keys, Mail and Bus are not set. A function that needs them sets

@@ -130,6 +130,7 @@ func TestAMalformedSettingIsRefused(t *testing.T) {
 		"COUNTERSIGN_SMS_CONFIGURATION_SET":     {"my set"},
 		"COUNTERSIGN_SMS_PROTECT_CONFIGURATION": {"my protection"},
 		"COUNTERSIGN_EVENTBRIDGE_ENDPOINT":      {"https://[2001:db8::1]"},
+		"COUNTERSIGN_EDGE_DIGESTS":              {"the secret itself", strings.Repeat("A", 64), strings.Repeat("a", 63), strings.Repeat("a", 64) + ",", strings.Repeat(strings.Repeat("a", 64)+",", 2) + strings.Repeat("b", 64)},
 	} {
 		for _, value := range values {
 			w := newWorld(t)

@@ -78,6 +78,9 @@ func plain(n *yaml.Node) error {
 		n.Tag = "!!str"
 	case (name == "Ref" || name == "GetAtt") && n.Kind == yaml.ScalarNode:
 		n.Tag, n.Value = "!!str", "${"+n.Value+"}"
+	case name == "Condition" && n.Kind == yaml.ScalarNode:
+		inner := yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: n.Value}
+		*n = yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Content: []*yaml.Node{{Kind: yaml.ScalarNode, Tag: "!!str", Value: "Condition"}, &inner}}
 	case n.Kind == yaml.SequenceNode:
 		inner := *n
 		inner.Tag = "!!seq"

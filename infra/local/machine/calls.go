@@ -88,7 +88,7 @@ const longestCall = time.Hour
 
 func (c *Calls) open() {
 	optional := []string{"org", "name"}
-	c.own = api.NewOwn(api.Options{Timeout: longestCall, Log: c.Log}, fromHere,
+	c.own = api.NewOwn(api.Options{Timeout: longestCall, Log: c.Log, Admit: fromHere},
 		api.Own("DELETE", "/local/outbox", api.OwnRules{}, c.clearOutbox),
 		api.Own("GET", "/local/outbox", api.OwnRules{Query: []string{"to"}}, c.getOutbox),
 		api.Own("GET", "/local/events", api.OwnRules{}, c.getEvents),

@@ -1,0 +1,52 @@
+package cloud
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"net/http"
+	"strings"
+
+	"countersign/pkg/mfa"
+)
+
+// edgeHeader is the header in which the edge, which is a CloudFront distribution with a WAF in front of the API (infra/edge),
+// sends its secret. CloudFront replaces such a header of a viewer.
+// https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/add-origin-custom-headers.html
+const edgeHeader = "Countersign-Edge"
+
+// mostEdges is how many secrets of the edge can be good at the same time: the old and the new one while it is replaced.
+const mostEdges = 2
+
+// edge returns what refuses calls that went around the edge. It is nil if the deployment has none. The API's own domain can't be
+// closed to all but CloudFront, so the edge shows a secret. The environment has digests only, which tell nobody the secret.
+func (d *Deployment) edge() func(*http.Request) *mfa.Error {
+	list := d.Optional("COUNTERSIGN_EDGE_DIGESTS", "one or two SHA-256 digests of 64 hexadecimal digits in lower case, separated by a comma", edgeDigests)
+	if list == "" || !edgeDigests(list) { // malformed digests are a fault, with which every call is answered as unavailable
+		return nil
+	}
+	digests := strings.Split(list, ",")
+	return func(r *http.Request) *mfa.Error {
+		sum := sha256.Sum256([]byte(r.Header.Get(edgeHeader)))
+		r.Header.Del(edgeHeader) // nothing behind here needs it
+		shown, good := []byte(hex.EncodeToString(sum[:])), 0
+		for _, digest := range digests {
+			good |= subtle.ConstantTimeCompare(shown, []byte(digest))
+		}
+		if good == 0 {
+			return &mfa.Error{Code: mfa.Forbidden, Detail: "This deployment can be called at its own domain only."}
+		}
+		return nil
+	}
+}
+
+// edgeDigests reports whether v is a list of digests that edge takes.
+func edgeDigests(v string) bool {
+	list := strings.Split(v, ",")
+	for _, digest := range list {
+		if len(digest) != hex.EncodedLen(sha256.Size) || strings.Trim(digest, "0123456789abcdef") != "" {
+			return false
+		}
+	}
+	return len(list) <= mostEdges
+}
