@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"countersign/pkg/message"
 )
 
 // An attribute is what the template says in one place. In is a resource, a type of resources, or another section of the
@@ -146,6 +148,7 @@ var attributes = []attribute{
 	{"AWS::Serverless::Function", "Environment.Variables.COUNTERSIGN_SES_CONFIGURATION_SET", "${SesConfigurationSet}", "bounces would not be seen"},
 	{"AWS::Serverless::Function", "Environment.Variables.COUNTERSIGN_SES_ENDPOINT", "", "a deployed function would refuse to work"},
 	{"AWS::Serverless::Function", "Environment.Variables.COUNTERSIGN_SMS_PROVIDER", "${SmsProvider}", "the parameter would do nothing"},
+	{"AWS::Serverless::Function", "Environment.Variables.COUNTERSIGN_SMS_CODE_DOMAIN", "${SmsCodeDomain}", "phones would offer codes on pages where nobody types them"},
 	{"AWS::Serverless::Function", "Environment.Variables.COUNTERSIGN_SMS_SENDER_ID", "${SmsSenderId}", "the parameter would do nothing"},
 	{"AWS::Serverless::Function", "Environment.Variables.COUNTERSIGN_SMS_ORIGINATION_NUMBER", "${SmsOriginationNumber}", "the parameter would do nothing"},
 	{"AWS::Serverless::Function", "Environment.Variables.COUNTERSIGN_SMS_ORIGINATION_ARN", "${SmsOriginationArn}", "End User Messaging would be asked to send from what the role may not use"},
@@ -268,6 +271,8 @@ var attributes = []attribute{
 	{"Parameters", "BrowserOrigins.Default", "", "pages of somebody's could call an API whose owner allowed none"},
 	{"Parameters", "SmsProvider.Default", "none", "functions that nobody asked to send text messages could spend the owner's money"},
 	{"Parameters", "SmsProvider.AllowedValues.*", judged{}, "TestAParameterTakesWhatFunctionsTake"},
+	{"Parameters", "SmsCodeDomain.Default", "", "phones would offer codes on pages that the owner didn't name"},
+	{"Parameters", "SmsCodeDomain.MaxLength", message.LongestHost, "functions could be deployed that find the domain too long"},
 	{"Parameters", "SmsSenderId.Default", "", "SNS would show a sender that the owner didn't choose"},
 	{"Parameters", "SmsOriginationNumber.Default", "", "SNS would refuse a number that the account doesn't have"},
 	{"Parameters", "SmsOriginationArn.Default", "", "the rule that asks for one would do nothing"},

@@ -170,6 +170,8 @@ func TestAParameterTakesWhatFunctionsTake(t *testing.T) {
 			[]string{"http://mfa.example.com", "https://mfa.example.com/", "https://MFA.example.com", "https://a:b@example.com", "https://example", "mfa.example.com", "https://mfa.example.com?x"}},
 		{"RpId", []string{"", "acme.example", "localhost", "a-b.xn--p1ai"}, []string{"https://acme.example", "acme.example:443", "Acme.example", "-a.example", "a..example", "acme.example/"}},
 		{"SmsProvider", []string{"none", "sns", "end-user-messaging"}, []string{"", "SNS", "twilio"}},
+		{"SmsCodeDomain", []string{"", "acme.example", "login.xn--p1ai", "localhost", strings.Repeat("a", 56) + ".example"},
+			[]string{"https://acme.example", "acme.example:443", "Acme.example", "acme..example", "acme.example/", "acme example", strings.Repeat("a", 57) + ".example"}},
 		{"SmsSenderId", []string{"", "ACME", "A-1", "1a"}, []string{"123456", "Acme & Sons", "ABCDEFGHIJKLMNOPQRSTUV", "-"}},
 		{"SmsOriginationNumber", []string{"", "+18005550100"}, []string{"8005550100", "+0123456789", "+1 800 555 0100"}},
 		{"SmsOriginationArn", []string{"", originationArn, "arn:aws-us-gov:sms-voice:us-gov-west-1:123456789012:sender-id/ACME/GB"},
@@ -193,6 +195,9 @@ func TestAParameterTakesWhatFunctionsTake(t *testing.T) {
 	} {
 		takes := func(value string) bool {
 			said := deployed.Parameters[c.parameter]
+			if most, ok := said["MaxLength"].(int); ok && len(value) > most {
+				return false
+			}
 			if pattern, ok := said["AllowedPattern"].(string); ok {
 				return regexp.MustCompile(`\A(?:` + pattern + `)\z`).MatchString(value)
 			}

@@ -16,7 +16,8 @@ import (
 func main() {
 	cloud.Serve("enrol", func(d *cloud.Deployment) http.Handler {
 		s := d.Service()
-		s.Keys, s.Mail, s.Text = keyring.Of(d), email.Of(d), textmessage.Of(d)
+		s.Keys, s.Mail = keyring.Of(d), email.Of(d)
+		s.Text, s.CodeDomain = textmessage.Of(d), textmessage.CodeDomain(d)
 		s.Numbers, s.Passkeys = phone.Numbers{}, d.Passkeys(passkey.New)
 		return api.New(d.Door(), api.Enrol(s))
 	})

@@ -11,20 +11,26 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/pinpointsmsvoicev2"
 	voice "github.com/aws/aws-sdk-go-v2/service/pinpointsmsvoicev2/types"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
+
+	"countersign/pkg/cloud"
+	"countersign/pkg/message"
 )
 
 // texting has what the stack of a deployment says of text messages.
 type texting struct {
 	SMS            string `name:"sms" enum:"none,sns,end-user-messaging" default:"none" placeholder:"PROVIDER" help:"What sends text messages: the parameter SmsProvider of the stack (none, sns or end-user-messaging)."`
 	SMSOrigination string `name:"sms-origination" placeholder:"NUMBER|ARN" help:"What text messages are sent from: the parameter SmsOriginationNumber or SmsOriginationArn of the stack."`
+	SMSCodeDomain  string `name:"sms-code-domain" placeholder:"DOMAIN" help:"The domain of the pages on which users type codes: the parameter SmsCodeDomain of the stack."`
 	SMSSenderID    string `name:"sms-sender-id" placeholder:"ID" help:"The sender ID of text messages: the parameter SmsSenderId of the stack."`
 }
 
 // check reports what is wrong with the flags.
 func (t texting) check() error {
 	switch {
-	case t.SMS == "none" && (t.SMSOrigination != "" || t.SMSSenderID != ""):
-		return wrongCall("--sms-origination and --sms-sender-id need --sms, the parameter SmsProvider of the stack")
+	case t.SMS == "none" && (t.SMSOrigination != "" || t.SMSSenderID != "" || t.SMSCodeDomain != ""):
+		return wrongCall("--sms-origination, --sms-sender-id and --sms-code-domain need --sms, the parameter SmsProvider of the stack")
+	case t.SMSCodeDomain != "" && !(len(t.SMSCodeDomain) <= message.LongestHost && cloud.Domain(t.SMSCodeDomain)):
+		return wrongCall("--sms-code-domain must be a domain in lower case, of at most " + strconv.Itoa(message.LongestHost) + " characters: the parameter SmsCodeDomain of the stack")
 	case t.SMS == "end-user-messaging" && !strings.HasPrefix(t.SMSOrigination, "arn:"):
 		return wrongCall("--sms end-user-messaging needs --sms-origination, the parameter SmsOriginationArn of the stack")
 	case t.SMS == "sns" && t.SMSOrigination != "" && !strings.HasPrefix(t.SMSOrigination, "+"):
@@ -58,6 +64,7 @@ func (d *textDoctor) look(ctx context.Context) {
 	if d.SMSSenderID != "" {
 		d.lookAtSenderID(ctx, d.SMSSenderID)
 	}
+	d.lookAtCodeDomain()
 }
 
 func (d *textDoctor) console() string {
@@ -95,6 +102,17 @@ func (d *textDoctor) optedOut(first int, more bool) {
 	default:
 		d.ok(about, "There are %d, which get no messages.", first)
 	}
+}
+
+// lookAtCodeDomain tells on which pages phones offer to fill in codes.
+func (d *textDoctor) lookAtCodeDomain() {
+	const about = "SMS code domain"
+	if d.SMSCodeDomain == "" {
+		d.unseen(about, "None is set, so phones offer to fill in codes only on pages of the deployment's own host.",
+			"If users type codes on pages of another domain, set the parameter SmsCodeDomain of the stack to it, and give it to doctor as --sms-code-domain.")
+		return
+	}
+	d.ok(about, "Phones offer to fill in codes on pages of %s.", d.SMSCodeDomain)
 }
 
 // https://docs.aws.amazon.com/sns/latest/api/API_GetSMSSandboxAccountStatus.html, API_GetSMSAttributes.html,

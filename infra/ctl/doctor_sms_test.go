@@ -90,6 +90,8 @@ func TestDoctorFindsNothingWrongWithTextMessagesWhereNothingIs(t *testing.T) {
 		"a phone":      {byPhone, []string{"ok      SMS account: ", "ok      SMS spend limit: It is 50 USD", "ok      SMS sender: phone-number/phone-0123 is active.", "ok      opted-out numbers: There are none."}},
 		"a pool":       {byPool, []string{"ok      SMS sender: pool/pool-0123 is active."}},
 		"a sender ID":  {bySender, []string{"ok      SMS sender ID: ACME is registered in GB."}},
+		"own domain":   {append(bySNS, "--sms-code-domain", "acme.example"), []string{"ok      SMS code domain: Phones offer to fill in codes on pages of acme.example."}},
+		"own host":     {bySNS, []string{"unseen  SMS code domain: None is set"}},
 		"none":         {nil, []string{"off     text messages: ", "off     security keys and passkeys: "}},
 		"with an RpId": {[]string{"--rp-id", "acme.example"}, []string{"ok      security keys and passkeys: They are offered on pages of acme.example"}},
 	} {
@@ -176,6 +178,7 @@ func TestDoctorRefusesFlagsThatDoNotGoTogether(t *testing.T) {
 	for _, flags := range [][]string{
 		{"--sms-origination", number}, {"--sms-sender-id", "ACME"}, {"--sms", "end-user-messaging"}, {"--sms", "end-user-messaging", "--sms-origination", number},
 		{"--sms", "sns", "--sms-origination", poolARN}, {"--sms", "twilio"},
+		{"--sms-code-domain", "acme.example"}, append(bySNS, "--sms-code-domain", "https://acme.example"), append(bySNS, "--sms-code-domain", strings.Repeat("a", 57)+".example"),
 	} {
 		if code := p.doctorOf(t, flags...); code != 2 {
 			t.Errorf("%v: got %d and %s%s, want 2", flags, code, p.said, p.told)

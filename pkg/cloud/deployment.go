@@ -54,6 +54,8 @@ const (
 //	COUNTERSIGN_SENDER                address that messages come from (email)
 //	COUNTERSIGN_SES_CONFIGURATION_SET SES configuration set; may be missing (email)
 //	COUNTERSIGN_SMS_PROVIDER          none, sns or end-user-messaging; missing is none (textmessage, as the next)
+//	COUNTERSIGN_SMS_CODE_DOMAIN       domain of the pages on which users type the codes of text messages, of at most 64
+//	                                  characters; if it is missing, it is the host of the issuer
 //	COUNTERSIGN_SMS_SENDER_ID         sender id, for SNS; may be missing
 //	COUNTERSIGN_SMS_ORIGINATION_NUMBER
 //	                                  number that SNS sends from; may be missing
@@ -143,7 +145,7 @@ func (d *Deployment) Service() *mfa.Service {
 		Store:  d.Store(),
 		Filter: d.filter(),
 		Now:    d.now,
-		Issuer: d.Setting("COUNTERSIGN_ISSUER", "an https URL without a slash at its end", issuerURL),
+		Issuer: d.Issuer(),
 		Sender: d.Optional("COUNTERSIGN_SENDER_NAME", "one line of text", Line),
 		Log:    d.log,
 
@@ -151,9 +153,14 @@ func (d *Deployment) Service() *mfa.Service {
 	}
 }
 
+// Issuer reads the base URL of the deployment.
+func (d *Deployment) Issuer() string {
+	return d.Setting("COUNTERSIGN_ISSUER", "an https URL without a slash at its end", issuerURL)
+}
+
 // relyingParty is what authenticators know the deployment as.
 func (d *Deployment) relyingParty() mfa.RelyingParty {
-	id := d.Optional("COUNTERSIGN_RP_ID", "a domain such as acme.example", domain)
+	id := d.Optional("COUNTERSIGN_RP_ID", "a domain such as acme.example", Domain)
 	return mfa.RelyingParty{ID: id, Name: cmp.Or(d.environment("COUNTERSIGN_SENDER_NAME"), "Countersign")}
 }
 

@@ -142,8 +142,8 @@ func Word(more string) func(string) bool {
 	}
 }
 
-// domain reports whether v is a domain in lower case.
-func domain(v string) bool {
+// Domain reports whether a value is a domain in lower case.
+func Domain(v string) bool {
 	for _, label := range strings.Split(v, ".") {
 		if label == "" || len(label) > 63 || strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" || strings.Trim(label, "-") != label {
 			return false
@@ -158,7 +158,7 @@ func relatedOrigins(v string) bool {
 	names := map[string]bool{}
 	for _, origin := range strings.Split(v, ",") {
 		u, err := url.Parse(origin)
-		if err != nil || u.Scheme != "https" || !bare(u) || u.Path != "" || !domain(u.Hostname()) {
+		if err != nil || u.Scheme != "https" || !bare(u) || u.Path != "" || !Domain(u.Hostname()) {
 			return false
 		}
 		site, err := publicsuffix.EffectiveTLDPlusOne(u.Hostname())

@@ -19,6 +19,7 @@ import (
 	"countersign/pkg/cloud/eventbus"
 	"countersign/pkg/cloud/keyring"
 	"countersign/pkg/cloud/textmessage"
+	"countersign/pkg/message"
 	"countersign/pkg/store"
 )
 
@@ -45,7 +46,8 @@ func verify(d *cloud.Deployment) http.Handler {
 // challenge builds the function, as its main does but for keys.
 func challenge(d *cloud.Deployment) http.Handler {
 	s := d.Service()
-	s.Keys, s.Mail, s.Text = keyring.Of(d), email.Of(d), textmessage.Of(d)
+	s.Keys, s.Mail = keyring.Of(d), email.Of(d)
+	s.Text, s.CodeDomain = textmessage.Of(d), textmessage.CodeDomain(d)
 	return api.New(d.Door(), api.Challenge(s))
 }
 
@@ -123,6 +125,7 @@ func TestAMalformedSettingIsRefused(t *testing.T) {
 		"COUNTERSIGN_SNS_ENDPOINT":              {"https://example.com"},
 		"COUNTERSIGN_SMS_VOICE_ENDPOINT":        {"https://example.com"},
 		"COUNTERSIGN_SMS_PROVIDER":              {"twilio", "SNS", "sns "},
+		"COUNTERSIGN_SMS_CODE_DOMAIN":           {"https://acme.example", "acme.example:443", "Acme.example", "acme.example #1", "é.example", domainOf(message.LongestHost + 1)},
 		"COUNTERSIGN_SMS_SENDER_ID":             {"Acme & Sons", "123456", "A23456789012", "-", "é"},
 		"COUNTERSIGN_SMS_ORIGINATION_NUMBER":    {"4155550100", "+0123456789", "+1 800 555 0100", "arn:aws:sms-voice:eu-west-1:123456789012:pool/pool-1"},
 		"COUNTERSIGN_SMS_ORIGINATION_ARN":       {"+18005550100", "pool-1", "arn:aws:sns:eu-west-1:123456789012:topic", "arn:aws:sms-voice:eu-west-1:123456789012:opt-out-list/Default", "arn:aws:sms-voice:eu-west-1:123456789012:pool/*"},
@@ -149,6 +152,41 @@ func TestAMalformedSettingIsRefused(t *testing.T) {
 			if d.Broken(); strings.Contains(w.Log.String(), strings.Trim(value, `"`)) && len(value) > 4 {
 				t.Errorf("%s=%q: the log has the value", name, value)
 			}
+		}
+	}
+}
+
+// domainOf is a domain with a number of characters, at least 10 and at most 71.
+func domainOf(length int) string { return strings.Repeat("a", length-len(".example")) + ".example" }
+
+func TestM8CodesAreBoundToTheConfiguredDomainOrToTheHostOfTheIssuer(t *testing.T) {
+	for name, c := range map[string]struct {
+		provider, domain, issuer string
+		want                     string
+		fault                    bool
+	}{
+		"a domain":                          {"sns", "login.acme.example", "https://mfa.example.com", "login.acme.example", false},
+		"no domain":                         {"end-user-messaging", "", "https://mfa.example.com:8443/path", "mfa.example.com", false},
+		"the longest domain":                {"sns", domainOf(message.LongestHost), "https://mfa.example.com", domainOf(message.LongestHost), false},
+		"the longest issuer":                {"sns", "", "https://" + domainOf(message.LongestHost), domainOf(message.LongestHost), false},
+		"an issuer that is too long":        {"sns", "", "https://" + domainOf(message.LongestHost+1), "", true},
+		"a domain for such an issuer":       {"sns", "acme.example", "https://" + domainOf(message.LongestHost+1), "acme.example", false},
+		"such an issuer, and no messages":   {"none", "", "https://" + domainOf(message.LongestHost+1), "", false},
+		"such an issuer, and no provider":   {"", "", "https://" + domainOf(message.LongestHost+1), "", false},
+		"a domain, where nothing is texted": {"none", "acme.example", "https://mfa.example.com", "", false},
+	} {
+		w := newWorld(t)
+		w.Env["COUNTERSIGN_SMS_PROVIDER"], w.Env["COUNTERSIGN_SMS_CODE_DOMAIN"], w.Env["COUNTERSIGN_ISSUER"] = c.provider, c.domain, c.issuer
+		d := w.open()
+		if got := textmessage.CodeDomain(d); got != c.want {
+			t.Errorf("%s: got %q, want %q", name, got, c.want)
+		}
+		var faults []string
+		if c.fault {
+			faults = []string{"COUNTERSIGN_SMS_CODE_DOMAIN"}
+		}
+		if got := d.FaultNames(); !slices.Equal(got, faults) {
+			t.Errorf("%s: got faults of %v, want of %v", name, got, faults)
 		}
 	}
 }

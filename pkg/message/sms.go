@@ -18,9 +18,13 @@ type Text struct {
 	ValidFor time.Duration // how long the code is valid; zero if the message has none. It is of no use to deliver the message later
 }
 
+// LongestHost is how many characters the host of OfCodeText can have at most, so that the message fits into one segment in every
+// language. A host that long leaves no room for the name of the sender.
+const LongestHost = 64
+
 // OfCodeText writes the text message that carries a code. As in an email, the warning stands before the code. The last line
 // binds the code to host, the domain of the pages that the user types it into: browsers offer to fill it in there, and
-// nowhere else (https://wicg.github.io/sms-one-time-codes/).
+// nowhere else (https://wicg.github.io/sms-one-time-codes/). The host is in ASCII, and has at most LongestHost characters.
 func OfCodeText(to Addressee, c Code, host string) Text {
 	_, w := wordsIn(to.Language)
 	valid := w.codeTextUnderAMinute

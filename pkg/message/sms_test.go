@@ -33,7 +33,7 @@ func codeText(sender, language, host string, valid time.Duration) Text {
 }
 
 func TestM8ATextMessageIsOneSegmentThatEndsWithTheSite(t *testing.T) {
-	hosts := []string{"a.fr", "app.acme.example", "abcdefghij.execute-api.ap-southeast-1.amazonaws.com", strings.Repeat("a", 60) + ".com"}
+	hosts := []string{"a.fr", "app.acme.example", "abcdefghij.execute-api.ap-southeast-1.amazonaws.com", strings.Repeat("a", LongestHost-len(".com")) + ".com"}
 	for _, language := range Languages() {
 		for _, host := range hosts {
 			for _, valid := range []time.Duration{time.Second, time.Minute, 10 * time.Minute} {

@@ -28,7 +28,10 @@ type Service struct {
 	Numbers      Numbers      // nil where no numbers are enrolled: beginning to enrol one is Unavailable
 
 	Issuer string // the deployment's base URL, which is the iss of tokens
-	Sender string // the name under which messages are sent for clients without one of their own; if empty, Countersign
+	// CodeDomain is the domain of the pages on which users type codes that come by SMS. Text messages bind codes to it. If it is
+	// empty, it is the host of Issuer. It has at most message.LongestHost characters, so that a message is one segment.
+	CodeDomain string
+	Sender     string // the name under which messages are sent for clients without one of their own; if empty, Countersign
 
 	Log *slog.Logger // if nil, nothing is logged
 

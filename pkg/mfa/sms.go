@@ -134,8 +134,11 @@ func (s *Service) sendText(ctx context.Context, m message.Text) error {
 	return s.Text.SendText(ctx, m)
 }
 
-// codeHost returns the domain that text messages bind codes to: that of the deployment's own pages.
+// codeHost returns the domain that text messages bind codes to. No request has a say in it.
 func (s *Service) codeHost() string {
+	if s.CodeDomain != "" {
+		return s.CodeDomain
+	}
 	issuer, err := url.Parse(s.Issuer)
 	if err != nil {
 		return ""

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -39,15 +40,42 @@ var _ mfa.Texter = (*sender)(nil)
 // Of makes what sends the text messages of a deployment, by the provider that the setting COUNTERSIGN_SMS_PROVIDER names. It is
 // nil if that is none, or is missing. The other settings that it reads are listed at cloud.Deployment.
 func Of(d *cloud.Deployment) mfa.Texter {
-	known := []string{none, bySNS, byEndUserMessaging}
-	provider := d.Optional("COUNTERSIGN_SMS_PROVIDER", "none, sns or end-user-messaging", func(v string) bool { return slices.Contains(known, v) })
-	switch provider {
+	switch providerOf(d) {
 	case bySNS:
 		return newSNS(d)
 	case byEndUserMessaging:
 		return newEndUserMessaging(d)
 	}
 	return nil
+}
+
+// CodeDomain reads the domain that the text messages of a deployment bind codes to. It is empty if the deployment sends no text
+// messages. It is read only by functions that send codes, because the others have no use for it.
+func CodeDomain(d *cloud.Deployment) string {
+	if provider := providerOf(d); provider != bySNS && provider != byEndUserMessaging {
+		return ""
+	}
+	const name = "COUNTERSIGN_SMS_CODE_DOMAIN"
+	if set := d.Optional(name, fmt.Sprintf("a domain such as acme.example, of at most %d characters", message.LongestHost), fits); set != "" {
+		return set
+	}
+	issuer, err := url.Parse(d.Issuer())
+	if err != nil {
+		return "" // the issuer is refused for that
+	}
+	if host := issuer.Hostname(); len(host) <= message.LongestHost {
+		return host
+	}
+	return d.Setting(name, "set, because the host of COUNTERSIGN_ISSUER is too long for a text message", fits)
+}
+
+// fits reports whether v is a domain that text messages have room for.
+func fits(v string) bool { return len(v) <= message.LongestHost && cloud.Domain(v) }
+
+// providerOf reads which provider sends the text messages of a deployment.
+func providerOf(d *cloud.Deployment) string {
+	known := []string{none, bySNS, byEndUserMessaging}
+	return d.Optional("COUNTERSIGN_SMS_PROVIDER", "none, sns or end-user-messaging", func(v string) bool { return slices.Contains(known, v) })
 }
 
 // errNumber is the error for a number with which the provider isn't asked.
