@@ -109,6 +109,8 @@ type Factor struct {
 	Created  time.Time  `json:"created"`
 	LastUsed *time.Time `json:"last_used"` // null if it was never used
 
+	Restricted bool `json:"restricted"` // factors of this kind are restricted (NIST SP 800-63B-4 section 3.2.9)
+
 	*PasskeyFacts // nil for a factor that is no security key or passkey
 }
 
@@ -120,7 +122,7 @@ type PasskeyFacts struct {
 }
 
 func (r *factorRecord) shown(enrolled *enrolledFactor) Factor {
-	shown := Factor{ID: r.ID, Kind: r.Kind, Label: r.Label, Hint: r.hint(), Created: r.Created}
+	shown := Factor{ID: r.ID, Kind: r.Kind, Label: r.Label, Hint: r.hint(), Created: r.Created, Restricted: r.Kind.row().restricted}
 	if !enrolled.Used.IsZero() {
 		shown.LastUsed = &enrolled.Used
 	}

@@ -25,7 +25,7 @@ const (
 var kinds = []kindRow{
 	{kind: WebAuthn, authenticator: keys{}, acr: "aal2", amr: []string{"mfa"}, proof: 3, variants: []Variant{AnyPasskey, SecurityKey}},
 	{kind: TOTP, authenticator: app{}, acr: "aal2", amr: []string{"otp", "mfa"}, proof: 3, guessable: true, enrolleeHoldsSecret: true},
-	{kind: SMS, authenticator: phone{}, acr: "aal2", amr: []string{"sms", "mfa"}, proof: 2, guessable: true, channel: channelSMS},
+	{kind: SMS, authenticator: phone{}, acr: "aal2", amr: []string{"sms", "mfa"}, proof: 2, guessable: true, restricted: true, channel: channelSMS},
 	{kind: Email, authenticator: mailbox{}, acr: "aal1", amr: []string{"otp"}, proof: 1, guessable: true, channel: channelEmail, provesAddress: true},
 }
 
@@ -44,6 +44,7 @@ type kindRow struct {
 	proof int
 
 	guessable           bool   // an attacker can guess its answers: wrong ones count in the user's budget, and a lock refuses them all
+	restricted          bool   // NIST SP 800-63B-4 restricts it (section 3.2.9): its users need to be told of the risk, and to be offered another kind
 	enrolleeHoldsSecret bool   // the person who enrols such a factor has been shown its secret, so a first answer is not a guess
 	channel             string // the channel that its codes are sent by; empty if nothing is sent
 	provesAddress       bool   // enrolling such a factor proves the account's email address

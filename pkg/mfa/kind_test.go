@@ -31,6 +31,8 @@ type device struct {
 	amr     []any
 	acr     string
 	refusal mfa.ErrorCode // what a wrong answer gets
+
+	restricted bool // by NIST SP 800-63B-4
 }
 
 // devices has one for each kind that can be enrolled.
@@ -79,7 +81,7 @@ func devices() map[mfa.Kind]device {
 			enrols: func(t *testing.T, w *mfatest.World, _ mfa.EnrolAnswer) func(*mfa.ChallengeToAnswer) mfa.Answer {
 				return func(*mfa.ChallengeToAnswer) mfa.Answer { return mfa.Answer{Code: w.Outbox.Code(t, number)} }
 			},
-			noForms: noCodes, wrong: code("000000"), amr: []any{"sms", "mfa"}, acr: "aal2", refusal: mfa.WrongCode,
+			noForms: noCodes, wrong: code("000000"), amr: []any{"sms", "mfa"}, acr: "aal2", refusal: mfa.WrongCode, restricted: true,
 		},
 	}
 }
@@ -127,6 +129,9 @@ func TestEveryKindIsEnrolledAndAnswersOnce(t *testing.T) {
 			ch := started(t, w, q)
 			if len(ch.Methods) != 1 || ch.Methods[0].Kind != kind {
 				t.Fatalf("got the methods %+v, want the one that was enrolled", ch.Methods)
+			}
+			if f := shown(t, w).Factors; f[0].Restricted != d.restricted || ch.Methods[0].Restricted != d.restricted {
+				t.Errorf("got the factor %+v and the method %+v, want both marked as restricted: %v", f[0], ch.Methods[0], d.restricted)
 			}
 			answer := func(ch *mfa.ChallengeToAnswer, a mfa.Answer) (mfa.VerifyAnswer, error) {
 				return w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Answer: a})

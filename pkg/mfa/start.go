@@ -109,6 +109,8 @@ type Method struct {
 	Kind   Kind   `json:"kind"`
 	Label  string `json:"label"`
 	Hint   string `json:"hint"`
+
+	Restricted bool `json:"restricted"` // factors of this kind are restricted (NIST SP 800-63B-4 section 3.2.9)
 }
 
 // A TrustOffer says that the browser may be trusted, and for how long.
@@ -211,7 +213,7 @@ func (u *unit) challenge(answer *StartAnswer, q *StartRequest, a *account, p *or
 		ID: ch.ID, Token: &bearer, Expires: ch.Expires, Methods: []Method{}, Recovery: ch.OnlyKind == "" && a.guard.recoverable(p, v.knownBrowser, u.now),
 	}
 	for _, f := range v.factors {
-		shown.Methods = append(shown.Methods, Method{Factor: f.ID, Kind: f.Kind, Label: f.Label, Hint: f.hint()})
+		shown.Methods = append(shown.Methods, Method{Factor: f.ID, Kind: f.Kind, Label: f.Label, Hint: f.hint(), Restricted: f.Kind.row().restricted})
 	}
 	if q.Purpose == SignIn && p.Trust.Days > 0 {
 		shown.Trust = &TrustOffer{Days: p.Trust.Days}
