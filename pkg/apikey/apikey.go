@@ -1,12 +1,14 @@
 // Package apikey is the registry of API keys. A [Registry] makes, lists and revokes them, and a [Grant] says what a key may do.
 //
 // An API key is a bearer token (package seal). Only its hash is stored, in two items that one Commit writes and one Commit
-// deletes. The first item is found by the hash of the key, and every call reads it. The second is an entry in the list of all
-// keys. The token itself also carries what the key may do, protected by a MAC. So a call that the key doesn't allow is refused
-// before anything is read. The token and the first item must agree.
+// deletes. The first item is found by the hash of the key, and every call reads it. Because one key can make more calls than a
+// partition of the table can answer, there are copies of this item ([store.Copies]), and each call reads one of them. The
+// second item is an entry in the list of all keys. The token itself also carries what the key may do, protected by a MAC. So a
+// call that the key doesn't allow is refused before anything is read. The token and the first item must agree.
 //
 // The package guarantees that a revoked key is of no use in any process once its revocation has been answered, because no
-// process caches keys. The text of a key is returned by Create, and is stored nowhere.
+// process caches keys, and because one Commit deletes all copies. The text of a key is returned by Create, and is stored
+// nowhere.
 //
 // The package doesn't decide who makes a call. Package mfa does that: it reads the key together with everything else that the
 // call needs.
@@ -50,14 +52,14 @@ type Key struct {
 	Created time.Time
 }
 
-// keyRecord is the body of the two items of a key.
+// keyRecord is the body of all items of a key.
 type keyRecord struct {
 	record.Head
 	Grant
 	Created time.Time `json:"created" record:"6"`
 }
 
-// Read decodes the item that the store has at [At]. The result has no ID.
+// Read decodes the item that the store has at [AnyCopy]. The result has no ID.
 func Read(item store.Item) (Key, error) {
 	var r keyRecord
 	if err := record.Decode(item, &r); err != nil {
@@ -72,8 +74,12 @@ func (g *Grant) Has(scope Scope) bool { return slices.Contains(g.Scopes, scope) 
 // Covers reports whether the key is valid for the org.
 func (g *Grant) Covers(org string) bool { return g.Org == "" || g.Org == org }
 
-// At returns where the store has the API key whose text has this hash (see [seal.HashBearer]).
-func At(hash string) store.Key { return store.Key{Partition: keyPartition + hash, Sort: "key"} }
+// AnyCopy returns where the store has one of the copies of the API key whose text has this hash (see [seal.HashBearer]). It
+// returns another one each time, at random.
+func AnyCopy(hash string) store.Key { return store.AnyCopy(at(hash)) }
+
+// at returns where the first copy of an API key is.
+func at(hash string) store.Key { return store.Key{Partition: keyPartition + hash, Sort: "key"} }
 
 const (
 	idPrefix = "ak_"

@@ -44,7 +44,7 @@ const (
 func lineAt(hash string) store.Key { return store.Key{Partition: keysPartition, Sort: hash} }
 
 func revokedAt(hash string) store.Key {
-	return store.Key{Partition: At(hash).Partition, Sort: "revoked"}
+	return store.Key{Partition: at(hash).Partition, Sort: "revoked"}
 }
 
 // revoked is stored when an API key is revoked. It is empty. If the answer of the commit was lost, this item shows that the
@@ -68,8 +68,8 @@ func (r *Registry) Create(ctx context.Context, g Grant) (seal.Secret, error) {
 	carried := g.Carries()
 	key := filter.NewBearer(seal.APIKey, carried[:])
 	hash := seal.HashBearer(key.Reveal())
-	err = store.Settle(ctx, r.Store, nil, store.NewVersion(), store.Write{Key: At(hash), Body: body}, store.Write{Key: lineAt(hash), Body: body})
-	if err != nil {
+	writes := append(store.CopyWrites(store.Write{Key: at(hash), Body: body}), store.Write{Key: lineAt(hash), Body: body})
+	if err := store.Settle(ctx, r.Store, nil, store.NewVersion(), writes...); err != nil {
 		return seal.Secret{}, fmt.Errorf("make an API key: %w", err)
 	}
 	return key, nil
@@ -129,7 +129,7 @@ func (r *Registry) revoke(ctx context.Context, prefix string) (Key, error) {
 		return Key{}, err
 	}
 	hash := line.Key.Sort
-	item, err := store.GetOne(ctx, r.Store, At(hash))
+	copies, err := r.Store.Get(ctx, store.CopyKeys(at(hash))...)
 	if err != nil {
 		return Key{}, fmt.Errorf("revoke an API key: %w", err)
 	}
@@ -141,8 +141,10 @@ func (r *Registry) revoke(ctx context.Context, prefix string) (Key, error) {
 		{Key: revokedAt(hash), Body: body, Expires: r.now().Add(revokedFor)},
 		{Key: line.Key, Expect: line.Version, Delete: true},
 	}
-	if !item.Absent() {
-		writes = append(writes, store.Write{Key: item.Key, Expect: item.Version, Delete: true})
+	for _, item := range copies { // each of those that there are, so that a key can be revoked whatever happened to some of its copies
+		if !item.Absent() {
+			writes = append(writes, store.Write{Key: item.Key, Expect: item.Version, Delete: true})
+		}
 	}
 	if err := store.Settle(ctx, r.Store, nil, store.NewVersion(), writes...); err != nil {
 		return Key{}, fmt.Errorf("revoke an API key: %w", err)

@@ -1,6 +1,7 @@
 package apikey_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -60,14 +61,23 @@ func (w *world) list(t *testing.T) []apikey.Key {
 	return keys
 }
 
-// item is what the store has of a key.
+// item is what the store has of a key, which must be the same in every copy.
 func (w *world) item(t *testing.T, key seal.Secret) store.Item {
 	t.Helper()
-	item, err := store.GetOne(t.Context(), w.db, apikey.At(seal.HashBearer(key.Reveal())))
+	copies, err := w.db.Get(t.Context(), store.CopyKeys(firstCopy(key))...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return item
+	for _, item := range copies {
+		if item.Version != copies[0].Version || !bytes.Equal(item.Body, copies[0].Body) {
+			t.Fatalf("got %+v, want all copies to be the same", copies)
+		}
+	}
+	return copies[0]
+}
+
+func firstCopy(key seal.Secret) store.Key {
+	return store.Key{Partition: "key#" + seal.HashBearer(key.Reveal()), Sort: "key"}
 }
 
 // wantInvalid expects an InvalidError about param.
@@ -166,6 +176,41 @@ func TestARevokedKeyIsGoneWithItsLine(t *testing.T) {
 	}
 	if _, err = w.Revoke(t.Context(), got.ID); !errors.Is(err, apikey.ErrNotFound) {
 		t.Errorf("again: got %v, want ErrNotFound", err)
+	}
+}
+
+func TestAKeyIsFoundInEachOfItsCopiesUntilItIsRevoked(t *testing.T) {
+	w := newWorld(t)
+	read := func(want bool) {
+		t.Helper()
+		for range 100 { // with 8 copies, one would be left out once in 80,000 times
+			item, err := store.GetOne(t.Context(), w.db, apikey.AnyCopy(seal.HashBearer(w.key.Reveal())))
+			if err != nil || item.Absent() == want {
+				t.Fatalf("%s: got %+v, %v, want that it is there: %v", item.Key.Partition, item, err, want)
+			}
+		}
+	}
+	read(true)
+	if _, err := w.Revoke(t.Context(), apikey.ID(w.key)); err != nil {
+		t.Fatal(err)
+	}
+	read(false)
+}
+
+func TestARevocationEndsEveryCopyWhateverHappenedToSomeOfThem(t *testing.T) {
+	w := newWorld(t)
+	copies := store.CopyKeys(firstCopy(w.key))
+	item := w.item(t, w.key)
+	err := w.db.Commit(t.Context(), store.NewVersion(),
+		store.Write{Key: copies[2], Expect: item.Version, Body: item.Body}, store.Write{Key: copies[5], Expect: item.Version, Delete: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Revoke(t.Context(), apikey.ID(w.key)); err != nil {
+		t.Fatal(err)
+	}
+	if !w.item(t, w.key).Absent() {
+		t.Error("the key is still there")
 	}
 }
 

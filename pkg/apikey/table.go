@@ -7,7 +7,7 @@ import (
 	"countersign/pkg/store/record"
 )
 
-const keyPartition = "key#" // the hash of the key follows
+const keyPartition = "key#" // the hash of the key follows, and then the number of the copy
 
 // RecordAt returns an empty record of the kind that this package keeps at a key. It is nil if the package keeps nothing there.
 func RecordAt(key store.Key) record.Record {
@@ -17,7 +17,7 @@ func RecordAt(key store.Key) record.Record {
 		return &filterRecord{}
 	case ofKey && key == revokedAt(hash):
 		return &revoked{}
-	case ofKey && key == At(hash), key.Partition == keysPartition:
+	case ofKey && key == at(hash), key.Partition == keysPartition:
 		return &keyRecord{}
 	}
 	return nil

@@ -75,7 +75,7 @@ func (c *caller) readKey() read {
 	if c.carried == nil {
 		return read{}
 	}
-	return readItem(apikey.At(c.hash), &c.item)
+	return readItem(apikey.AnyCopy(c.hash), &c.item)
 }
 
 // check refuses an API key that is not good, once it was read. The step judges any other bearer.

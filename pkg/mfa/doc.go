@@ -197,6 +197,7 @@
 //	                                   it belongs to
 //	org#O              policy          the policy in force, with what earlier versions did   never            policy                      all that read u#U but
 //	                                   to trust                                                                                           publish; policy
+//	org#O#copy         policy          the same in seven more copies, 1 to 7                 never            with the policy             the same
 //	org#O              policy#version  the policy of that version                            never            policy                      nobody yet
 //	roster#O#shard     rest of U       roster entry of a user: facts, and no status          never            challenge, enrol, recover,  policy
 //	                                                                                                          account
@@ -220,6 +221,7 @@
 //	                                   said of a user is encrypted
 //	key#hash           key             API key: client, name, scopes, org, origins           never            ctl, local server           all that serve the API but
 //	                                                                                                                                      pages
+//	key#hash#copy      key             the same in seven more copies, 1 to 7                 never            with the key                the same
 //	key#hash           revoked         nothing; it stands where an API key was               1 hour           ctl                         ctl
 //	keys               hash            entry of an API key: the same, and no secret          never            with each key               ctl
 //	ring               ring            key ring, wrapped by KMS, and the format in which     never            the first function that     all functions but pages and
@@ -232,6 +234,11 @@
 // The rows of act belong to package activity, which says how pages are chained, how a user belongs to a shard, and what an
 // erasure leaves of them. The items under count#… hold a number each, which store.Count adds to. One place is kept free for a
 // part that is still to come: org#O with the sort key cutoff#version, for the moments at which policies signed users out.
+//
+// Very many calls need the same API key or the same policy, more than one partition of DynamoDB can answer. So there are eight
+// copies of each, in partitions of their own, which one commit writes. A call reads one of them at random. Because all are
+// written at once, the copies are equal, and a key that was revoked or a policy that was saved is so in all of them when the
+// answer leaves.
 //
 // # Bearers of strangers
 //

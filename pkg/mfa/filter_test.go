@@ -115,7 +115,7 @@ func TestAKeyWhoseItemSaysSomethingElseThanItCarriesIsRefused(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := w.Store.Commit(t.Context(), store.NewVersion(), store.Write{Key: at, Expect: item.Version, Body: body}); err != nil {
+		if err := w.Store.Commit(t.Context(), store.NewVersion(), store.CopyWrites(store.Write{Key: at, Expect: item.Version, Body: body})...); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := w.Decide(t.Context(), call, ana()); mfa.AsError(err).Code != mfa.Unauthenticated {

@@ -48,7 +48,7 @@ func (s *Service) PutPolicy(ctx context.Context, call Call, org string, change P
 			from := p.Policy
 			p.Version, p.Updated, p.Policy = p.Version+1, u.now, change.Policy
 			p.tighten(&from)
-			u.put(p.Item, p, time.Time{})
+			u.putCopies(policyKey(r), p.Item.Version, p)
 			past := *p
 			u.put(store.Item{Key: policyVersionKey(r, p.Version)}, &past, time.Time{})
 			changed, err := changedSettings(&from, &p.Policy)

@@ -83,6 +83,7 @@ func enrolmentKey(r route) store.Key {
 
 func challengeKey(id string) store.Key { return store.Key{Partition: id, Sort: "challenge"} }
 
+// policyKey is where the first copy of an org's policy is. See store.Copies.
 func policyKey(r route) store.Key { return store.Key{Partition: orgPartition(r), Sort: "policy"} }
 
 func policyVersionKey(r route, version int) store.Key {

@@ -56,11 +56,21 @@ func (u *unit) begin(ring *seal.Ring) {
 
 // put plans to write r over item. A zero expires means that the item never expires.
 func (u *unit) put(item store.Item, r record.Record, expires time.Time) {
+	u.writes = append(u.writes, store.Write{Key: item.Key, Expect: item.Version, Body: u.encode(r), Expires: expires})
+}
+
+// putCopies plans to write r over every copy of the item whose first copy is at key. It never expires. The copies have the same
+// version, because one commit wrote them all.
+func (u *unit) putCopies(key store.Key, version store.Version, r record.Record) {
+	u.writes = append(u.writes, store.CopyWrites(store.Write{Key: key, Expect: version, Body: u.encode(r)})...)
+}
+
+func (u *unit) encode(r record.Record) []byte {
 	body, err := record.EncodeIn(u.recordFormat(), r)
 	if err != nil {
 		u.err = errors.Join(u.err, err)
 	}
-	u.writes = append(u.writes, store.Write{Key: item.Key, Expect: item.Version, Body: body, Expires: expires})
+	return body
 }
 
 // recordFormat returns the format that the key ring says for records. Work of the service's own has no ring; it writes the
