@@ -24,6 +24,16 @@ func (w *world) toEnrol(t *testing.T, p person) (id, token string) {
 	return a.text("id"), a.text("enrolment", "token")
 }
 
+// provesAddress gives the code that goes to the known address of somebody who is led to an enrolment.
+func (w *world) provesAddress(t *testing.T, p person, token string) {
+	t.Helper()
+	asked := w.do(t, call{method: "POST", path: "/v1/enrolments", bearer: token, body: doc{"kind": "totp"}}).want(t, 201, "")
+	if asked.at("prove") == nil || asked.at("totp") != nil {
+		t.Fatalf("got %s, want a code to the known address and nothing else", asked.raw)
+	}
+	w.do(t, call{method: "POST", path: "/v1/enrolments/prove", bearer: token, body: doc{"code": w.code(t, p.email)}}).want(t, 200, "")
+}
+
 func TestC2WhereTheOrgAsksEnrolmentIsPartOfTheFirstSignIn(t *testing.T) {
 	karbonWorld(t, func(t *testing.T, w *world) {
 		started := w.start(t, ana, doc{"nonce": "n-1"}).want(t, 201, "")
@@ -35,6 +45,7 @@ func TestC2WhereTheOrgAsksEnrolmentIsPartOfTheFirstSignIn(t *testing.T) {
 		if pending.text("state") != "pending" {
 			t.Errorf("got %s", pending.raw)
 		}
+		w.provesAddress(t, ana, token)
 		begun := w.do(t, call{method: "POST", path: "/v1/enrolments", bearer: token, body: doc{"kind": "totp"}}).want(t, 201, "")
 		key, err := otp.NewKeyFromURL(begun.text("totp", "uri"))
 		if err != nil || key.Type() != "totp" || key.Algorithm() != otp.AlgorithmSHA1 || key.Digits() != otp.DigitsSix || key.Period() != 30 ||
@@ -64,6 +75,7 @@ func TestC2WhereTheOrgAsksEnrolmentIsPartOfTheFirstSignIn(t *testing.T) {
 func TestC3TheFirstCodeMustBeRightBeforeTheFactorCounts(t *testing.T) {
 	karbonWorld(t, func(t *testing.T, w *world) {
 		_, token := w.toEnrol(t, ana)
+		w.provesAddress(t, ana, token)
 		begun := w.do(t, call{method: "POST", path: "/v1/enrolments", bearer: token, body: doc{"kind": "totp"}}).want(t, 201, "")
 		a := app{secret: begun.text("totp", "secret")}
 		if got := w.finish(t, token, begun.text("id"), wrong(a.code(t, w))).want(t, 422, "wrong_code"); got.number("attempts_left") != 4 {

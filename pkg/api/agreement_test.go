@@ -248,7 +248,7 @@ func TestNullIsTakenWhereTheDocumentHasItAndNowhereElse(t *testing.T) {
 			"methods":   {"totp", "webauthn", "sms", "email"},
 			"challenge": {"window_s", "email_code_s", "sms_code_s", "attempts", "sends", "resend_after_s"},
 			"trust":     {"days", "cap", "rotate"}, "recovery": {"count", "effect"}, "webauthn": {"user_verification"},
-			"totp": {"skew"}, "sms": {"countries", "daily_cap", "user_daily_cap", "hourly_prefix_cap", "min_conversion"}, "reset": {"reason", "second_approver", "hold_s"},
+			"totp": {"skew"}, "sms": {"countries", "daily_cap", "user_daily_cap", "hourly_prefix_cap", "min_conversion"}, "reset": {"reason", "second_approver", "hold_s"}, "risk": {"high"},
 		}},
 	} {
 		for group, fields := range c.within {

@@ -122,7 +122,7 @@ func TestAnEmptyTextIsNoneOfTheWordsThatAFieldTakes(t *testing.T) {
 		}
 	}
 	for _, want := range []string{
-		"decide purpose", "decide first_factor.kind", "decide method", "startChallenge purpose", "startChallenge first_factor.kind", "startChallenge method",
+		"decide purpose", "decide first_factor.kind", "decide context.risk", "decide method", "startChallenge purpose", "startChallenge first_factor.kind", "startChallenge context.risk", "startChallenge method",
 		"beginEnrolment kind", "reportEvent kind", "putPolicy methods.email", "putPolicy recovery.effect", "putPolicy profile", "previewPolicy require",
 	} {
 		if !slices.Contains(tried, want) {

@@ -140,7 +140,7 @@ func TestASettingThatIsNotYetSupportedIsNotAcceptedAndIgnored(t *testing.T) {
 	for body, param := range map[string]string{
 		`{"grace_until":"2027-01-01T00:00:00Z"}`: "grace_until",
 		`{"max_skips":3}`:                        "max_skips",
-		`{"sso_amr":[]}`:                         "sso_amr",
+		`{"effect":"sign_out_now"}`:              "effect",
 	} {
 		w.refused(body, w.do("PUT", policy, body, at("0")), 400, mfa.InvalidRequest, param)
 	}

@@ -21,7 +21,11 @@ func (u *unit) newChallenge(q *StartRequest, a *account, p *orgPolicy, v *verdic
 	if q.Purpose == StepUp && q.Method != nil {
 		ch.OnlyKind = *q.Method
 	}
-	u.event(ch.event(ChallengeStarted, map[string]any{"reason": v.Reason, "ip": q.Context.IP, "user_agent": cut(q.Context.UserAgent, 256)}))
+	from := map[string]any{"reason": v.Reason, "ip": q.Context.IP, "user_agent": cut(q.Context.UserAgent, 256)}
+	if q.Context.Risk != "" {
+		from["risk"] = q.Context.Risk
+	}
+	u.event(ch.event(ChallengeStarted, from))
 	return ch
 }
 

@@ -25,6 +25,7 @@ const (
 	NewBrowser     = "new_browser"     // the browser is not trusted
 	TrustExpired   = "trust_expired"   // the time of trust in the browser is over
 	StepUpDemanded = "step_up"         // the client asks for a step-up
+	Risky          = "risk"            // the browser is trusted, and the client says that the risk is high
 )
 
 // A Decision says whether the user is asked for a second factor, and why.
@@ -65,7 +66,7 @@ func (u *unit) decide(q *StartRequest, a *account, p *orgPolicy) (verdict, error
 		v.Decision.Decision, v.Reason = Allow, NotRequired
 		return v, nil
 	}
-	if q.FirstFactor.Kind == "sso" && p.SSO == Bypass {
+	if q.FirstFactor.sparedBy(&p.Policy, u.now) {
 		v.Decision.Decision, v.Reason = Allow, SSO
 		return v, nil
 	}
@@ -79,8 +80,11 @@ func (u *unit) decide(q *StartRequest, a *account, p *orgPolicy) (verdict, error
 		}
 		v.knownBrowser = v.knownBrowser && v.trust != trustStolen // a thief of the one token may have the other one too
 	}
+	trusted := v.trust == trustGood || v.trust == trustEarlier
 	switch {
-	case v.trust == trustGood || v.trust == trustEarlier:
+	case trusted && q.Context.Risk == HighRisk && p.Risk.High == "ask":
+		v.Reason = Risky
+	case trusted:
 		v.Decision.Decision, v.Reason = Allow, BrowserTrust
 		return v, nil
 	case v.trust == trustExpired:

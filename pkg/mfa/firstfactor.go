@@ -2,6 +2,7 @@ package mfa
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 	"unicode/utf8"
 )
@@ -42,13 +43,40 @@ func (f *FirstFactor) check() error {
 	return nil
 }
 
-// A Context says where the user is signing in from, on the client's word. The activity keeps it, and it decides nothing.
+// sparedBy reports whether the policy lets in a user who has signed in like this without asking for a second factor. With
+// proven, the identity provider must have said that it asked for one itself, by a value of amr or acr that the policy names,
+// and not longer ago than the policy allows.
+func (f *FirstFactor) sparedBy(p *Policy, now time.Time) bool {
+	switch {
+	case f.Kind != "sso":
+		return false
+	case p.SSO == Bypass:
+		return true
+	case p.SSO != Proven || f.At == nil:
+		return false
+	}
+	if age := now.Sub(*f.At); age > time.Duration(p.SSOMaxAgeS)*time.Second || age < -clockSkew {
+		return false
+	}
+	return f.ACR != nil && slices.Contains(p.SSOACR, *f.ACR) ||
+		slices.ContainsFunc(f.AMR, func(method string) bool { return slices.Contains(p.SSOAMR, method) })
+}
+
+// HighRisk is what the client says of a sign-in that looks as if it might not be the user's. Under a policy whose risk.high is
+// ask, the user is asked although the browser is trusted.
+const HighRisk = "high"
+
+// A Context says where the user is signing in from, on the client's word. The activity keeps it. Only Risk decides anything.
 type Context struct {
 	IP        string `json:"ip"`
 	UserAgent string `json:"user_agent"`
+	Risk      string `json:"risk"` // low or high; empty if the client doesn't judge it
 }
 
 func (c *Context) check() error {
+	if c.Risk != "" && c.Risk != "low" && c.Risk != HighRisk {
+		return invalid("context.risk", "The risk must be low or high.")
+	}
 	if c.IP != "" {
 		if addr, err := netip.ParseAddr(c.IP); err != nil || addr.Zone() != "" {
 			return invalid("context.ip", "The value must be an IPv4 or IPv6 address without a zone.")

@@ -21,6 +21,7 @@ const (
 	Everyone   = "everyone"
 	Nobody     = "nobody"
 	Bypass     = "bypass"
+	Proven     = "proven" // the identity provider has to say that it asked for a second factor
 )
 
 // A Policy is what an org demands. It is data: nothing in this module asks which profile it came from. Settings whose names
@@ -80,6 +81,9 @@ type Policy struct {
 		HoldS          int    `json:"hold_s" record:"3"`
 	} `json:"reset" record:"18"`
 	Locale string `json:"locale" record:"19"`
+	Risk   struct {
+		High string `json:"high" record:"1"`
+	} `json:"risk" record:"20"`
 }
 
 //go:embed profiles/*.json
@@ -167,10 +171,11 @@ func (p *Policy) check() error {
 		{"require", p.Require, []string{Nobody, Everyone}},
 		{"effect", p.Effect, []string{"next_sign_in", "sign_out_now"}},
 		{"recovery.effect", p.Recovery.Effect, []string{"sign_in", "reset", "reenrol"}},
-		{"sso", p.SSO, []string{Bypass, "ask", "proven"}},
+		{"sso", p.SSO, []string{Bypass, "ask", Proven}},
 		{"enrolment_proof", p.EnrolmentProof, []string{"email", "none"}},
 		{"webauthn.user_verification", p.WebAuthn.UserVerification, []string{"discouraged", "preferred", verificationRequired}},
 		{"reset.reason", p.Reset.Reason, []string{"required"}},
+		{"risk.high", p.Risk.High, []string{"ask", "ignore"}},
 		{"locale", p.Locale, message.Languages()},
 	}
 	for _, row := range kinds {
@@ -251,14 +256,6 @@ func (p *Policy) supported() error {
 		return notYet("grace_until")
 	case p.MaxSkips != nil:
 		return notYet("max_skips")
-	case p.SSO == "proven":
-		return notYet("sso")
-	case !slices.Equal(p.SSOAMR, standard.SSOAMR):
-		return notYet("sso_amr")
-	case !slices.Equal(p.SSOACR, standard.SSOACR):
-		return notYet("sso_acr")
-	case p.SSOMaxAgeS != standard.SSOMaxAgeS:
-		return notYet("sso_max_age_s")
 	case p.Reset != standard.Reset:
 		return notYet("reset")
 	}

@@ -40,21 +40,38 @@ func TestTheProfilesAreThoseOfTheProduct(t *testing.T) {
 	want.EnrolmentProof, want.WebAuthn.UserVerification, want.TOTP.Skew = "email", "discouraged", 1
 	want.SMS.Countries, want.SMS.DailyCap, want.SMS.UserDailyCap = []string{}, 500, 10
 	want.SMS.HourlyPrefixCap, want.SMS.MinConversion = 20, 20
-	want.Reset.Reason, want.Locale = "required", "en"
+	want.Reset.Reason, want.Risk.High, want.Locale = "required", "ask", "en"
 	if got := mfa.DefaultPolicy(); !reflect.DeepEqual(got, want) {
 		t.Errorf("default: got %+v, want %+v", got, want)
 	}
-	want.Methods.TOTP, want.Methods.WebAuthn, want.Methods.SMS, want.Methods.Email = "forbidden", "forbidden", "forbidden", "implicit"
-	want.EmailBackup, want.Require, want.Challenge.EmailCodeS, want.Recovery.Count = "forbidden", "everyone", 900, 0
-	want.EnrolmentProof = "none"
-	got := profile(t, "kls")
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("kls: got %+v, want %+v", got, want)
-	}
-	for _, name := range []string{"default", "kls"} {
-		if p := profile(t, name); p.Check() != nil {
-			t.Errorf("%s: %v", name, p.Check())
+	standard := want
+	for _, row := range []struct {
+		name                                           string
+		totp, webauthn, sms, email, backup, require    string
+		emailCodeS, trustDays, recoveryCount           int
+		recoveryEffect, sso, proof, verificationOfUser string
+	}{
+		{"kls", "forbidden", "forbidden", "forbidden", "implicit", "forbidden", "everyone", 900, 30, 0, "sign_in", "bypass", "none", "discouraged"},
+		{"salto", "allowed", "forbidden", "allowed", "enrolled", "pinned", "nobody", 600, 0, 1, "reset", "ask", "none", "discouraged"},
+		{"karbon", "allowed", "forbidden", "forbidden", "forbidden", "forbidden", "nobody", 600, 0, 10, "sign_in", "ask", "email", "discouraged"},
+		{"helpdesk", "allowed", "forbidden", "forbidden", "enrolled", "allowed", "nobody", 600, 0, 10, "sign_in", "ask", "email", "discouraged"},
+		{"nist", "allowed", "allowed", "allowed", "forbidden", "forbidden", "nobody", 600, 1, 10, "sign_in", "proven", "email", "required"},
+	} {
+		want := standard
+		want.Methods.TOTP, want.Methods.WebAuthn, want.Methods.SMS, want.Methods.Email = row.totp, row.webauthn, row.sms, row.email
+		want.EmailBackup, want.Require, want.Challenge.EmailCodeS, want.Trust.Days = row.backup, row.require, row.emailCodeS, row.trustDays
+		want.Recovery.Count, want.Recovery.Effect, want.SSO = row.recoveryCount, row.recoveryEffect, row.sso
+		want.EnrolmentProof, want.WebAuthn.UserVerification = row.proof, row.verificationOfUser
+		got := profile(t, row.name)
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: got %+v, want %+v", row.name, got, want)
 		}
+		if err := got.Check(); err != nil {
+			t.Errorf("%s: %v", row.name, err)
+		}
+	}
+	if err := standard.Check(); err != nil {
+		t.Errorf("default: %v", err)
 	}
 	for _, name := range []string{"", "none", "../profiles/kls", "KLS", "kls.json", "."} {
 		_, err := mfa.ProfilePolicy(name)
@@ -107,10 +124,11 @@ func TestEverySettingKeepsToItsRange(t *testing.T) {
 		{path: "trust.rotate", good: []string{`true`, `false`}},
 		{path: "recovery.count", good: []string{`0`, `20`}, bad: []string{`-1`, `21`}},
 		{path: "recovery.effect", good: []string{`"sign_in"`, `"reset"`, `"reenrol"`}, bad: []string{`"sign-in"`}},
-		{path: "sso", good: []string{`"bypass"`, `"ask"`}, notYet: []string{`"proven"`}, bad: []string{`"never"`}},
-		{path: "sso_amr", good: []string{`["mfa"]`}, notYet: []string{`[]`, `["mfa","hwk"]`}, bad: []string{`[""]`, `["a\u0000"]`}},
-		{path: "sso_acr", good: []string{`[]`}, notYet: []string{`["aal2"]`}, bad: []string{`[""]`}},
-		{path: "sso_max_age_s", good: []string{`43200`}, notYet: []string{`60`, `86400`}, bad: []string{`59`, `86401`}},
+		{path: "sso", good: []string{`"bypass"`, `"ask"`, `"proven"`}, bad: []string{`"never"`}},
+		{path: "sso_amr", good: []string{`["mfa"]`, `[]`, `["mfa","hwk"]`}, bad: []string{`[""]`, `["a\u0000"]`}},
+		{path: "sso_acr", good: []string{`[]`, `["aal2"]`}, bad: []string{`[""]`}},
+		{path: "sso_max_age_s", good: []string{`60`, `86400`}, bad: []string{`59`, `86401`}},
+		{path: "risk.high", good: []string{`"ask"`, `"ignore"`}, bad: []string{`"deny"`, `""`}},
 		{path: "enrolment_proof", good: []string{`"email"`, `"none"`}, bad: []string{`"sms"`}},
 		{path: "webauthn.user_verification", good: []string{`"discouraged"`, `"preferred"`, `"required"`}, bad: []string{`"no"`}},
 		{path: "totp.skew", good: []string{`0`, `1`}, bad: []string{`-1`, `2`}},

@@ -14,13 +14,15 @@ func TestOfSeveralReasonsTheFirstIsSaid(t *testing.T) {
 	type setting = func(*mfa.Policy)
 	required := func(p *mfa.Policy) { p.Require = mfa.Everyone }
 	ssoAsked := func(p *mfa.Policy) { p.SSO = "ask" }
+	ssoProven := func(p *mfa.Policy) { p.SSO = mfa.Proven }
+	riskIgnored := func(p *mfa.Policy) { p.Risk.High = "ignore" }
 	noTrust := func(p *mfa.Policy) { p.Trust.Days = 0 }
 	noApps := func(p *mfa.Policy) { p.Methods.TOTP = mfa.NotAllowed }
 	for name, c := range map[string]struct {
 		app, off, trusted bool // the user has an app, has turned 2FA off, comes with a good trust token
 		policy            []setting
 		first             mfa.FirstFactor
-		purpose           string
+		purpose, risk     string
 		decision, reason  string
 		offer             bool
 	}{
@@ -29,6 +31,14 @@ func TestOfSeveralReasonsTheFirstIsSaid(t *testing.T) {
 		"2FA is on, and it is SSO":                        {app: true, first: sso, decision: mfa.Allow, reason: mfa.SSO},
 		"2FA is on, SSO in a trusted browser":             {app: true, trusted: true, first: sso, decision: mfa.Allow, reason: mfa.SSO},
 		"2FA is on, SSO that is asked, a trusted browser": {app: true, trusted: true, policy: []setting{ssoAsked}, first: sso, decision: mfa.Allow, reason: mfa.BrowserTrust},
+		"2FA is on, SSO that has to be proven":            {app: true, trusted: true, policy: []setting{ssoProven, noTrust}, first: sso, decision: mfa.Challenge, reason: mfa.EnabledByUser},
+		"a trusted browser, high risk":                    {app: true, trusted: true, first: password, risk: mfa.HighRisk, decision: mfa.Challenge, reason: mfa.Risky},
+		"a trusted browser, low risk":                     {app: true, trusted: true, first: password, risk: "low", decision: mfa.Allow, reason: mfa.BrowserTrust},
+		"a trusted browser, high risk that is ignored":    {app: true, trusted: true, policy: []setting{riskIgnored}, first: password, risk: mfa.HighRisk, decision: mfa.Allow, reason: mfa.BrowserTrust},
+		"a new browser, high risk":                        {app: true, first: password, risk: mfa.HighRisk, decision: mfa.Challenge, reason: mfa.NewBrowser},
+		"SSO in a trusted browser, high risk":             {app: true, trusted: true, first: sso, risk: mfa.HighRisk, decision: mfa.Allow, reason: mfa.SSO},
+		"nobody is asked, high risk":                      {first: password, risk: mfa.HighRisk, decision: mfa.Allow, reason: mfa.NotRequired, offer: true},
+		"a step-up in a trusted browser, high risk":       {app: true, trusted: true, first: password, risk: mfa.HighRisk, purpose: mfa.StepUp, decision: mfa.Challenge, reason: mfa.StepUpDemanded},
 		"2FA was turned off":                              {app: true, off: true, first: password, decision: mfa.Allow, reason: mfa.NotRequired},
 		"2FA was turned off, and it is SSO":               {app: true, off: true, first: sso, decision: mfa.Allow, reason: mfa.NotRequired},
 		"2FA is on, the only factor forbidden":            {app: true, policy: []setting{noApps}, first: password, decision: mfa.Allow, reason: mfa.NotRequired},
@@ -66,7 +76,7 @@ func TestOfSeveralReasonsTheFirstIsSaid(t *testing.T) {
 					set(p)
 				}
 			})
-			q.FirstFactor, q.Purpose = c.first, c.purpose
+			q.FirstFactor, q.Purpose, q.Context.Risk = c.first, c.purpose, c.risk
 			decided, err := w.Decide(t.Context(), w.Client, q)
 			if err != nil || decided.Decision != c.decision || decided.Reason != c.reason {
 				t.Errorf("a decision: got %+v, %v, want %s, %s", decided, err, c.decision, c.reason)
