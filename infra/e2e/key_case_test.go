@@ -8,46 +8,20 @@ import (
 	"countersign/pkg/passkey/passkeytest"
 )
 
-// manyKinds is what ana has: a key, an app, a number and an address.
-type manyKinds struct {
-	key     *passkeytest.Authenticator
-	app     app
-	factors map[string]string // the id of each factor, by its kind
-	codes   []any             // recovery codes
-}
-
-const anasNumber = "+33612345678"
-
 // enrolManyKinds enrols a factor of each kind for ana, under a policy that allows all of them.
 func (w *world) enrolManyKinds(t *testing.T) manyKinds {
 	t.Helper()
 	w.policy(t, "acme", doc{"methods": doc{"sms": "allowed"}, "sms": doc{"countries": []string{"FR"}}, "trust": doc{"days": 0}})
-	a, done := w.enrolApp(t, ana, "")
-	p := manyKinds{key: &passkeytest.Authenticator{}, app: a, factors: map[string]string{"totp": a.factor}, codes: done.list("recovery_codes")}
-	proof := w.stepUp(t, ana, a, nil)
-	p.factors["email"] = w.enrolMail(t, ana, proof).text("factor", "id")
-	body := ana.signIn(doc{"kind": "sms", "phone": anasNumber})
-	begun := w.do(t, call{method: "POST", path: "/v1/enrolments", body: body, header: w.fresh(t, proof)}).want(t, 201, "")
-	p.factors["sms"] = w.finish(t, "", begun.text("id"), w.code(t, anasNumber)).want(t, 201, "").text("factor", "id")
+	p, proof := w.enrolThreeKinds(t)
+	p.key = &passkeytest.Authenticator{}
 	p.factors["webauthn"] = w.enrolKey(t, ana, p.key, proof).text("factor", "id")
 	return p
-}
-
-// codesToAna counts the codes that went to ana.
-func (w *world) codesToAna(t *testing.T) (n int) {
-	t.Helper()
-	for _, m := range slices.Concat(w.messages(t, ana.email), w.messages(t, anasNumber)) {
-		if m.text("code") != "" {
-			n++
-		}
-	}
-	return n
 }
 
 // refusesWeaker fails the test unless a challenge refuses each weaker factor, and loses and sends nothing by that.
 func (w *world) refusesWeaker(t *testing.T, p manyKinds, asked answer) {
 	t.Helper()
-	id, before := asked.text("challenge", "id"), w.codesToAna(t)
+	id, before := asked.text("challenge", "id"), len(w.codes(t, ""))
 	if !slices.Equal(kindsOf(asked), []string{"webauthn"}) || asked.at("challenge", "sent") != nil {
 		t.Fatalf("got %s, want the key asked for and nothing sent", asked.raw)
 	}
@@ -60,7 +34,7 @@ func (w *world) refusesWeaker(t *testing.T, p manyKinds, asked answer) {
 		}
 	}
 	w.verify(t, id, doc{"code": code}).want(t, 400, "invalid_request") // the default is the key, which a code is no answer for
-	if n := w.codesToAna(t) - before; n != 0 {
+	if n := len(w.codes(t, "")) - before; n != 0 {
 		t.Errorf("%d codes were sent", n)
 	}
 	if failed := w.events(t, ana.id, "challenge.failed"); len(failed) != 0 {

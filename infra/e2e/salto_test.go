@@ -1,136 +1,255 @@
 package e2e
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pquerna/otp"
 )
+
+// salto returns the settings of the profile salto with text messages to France and Great Britain. The fields of more replace
+// its fields.
+func salto(more doc) doc {
+	return doc{"profile": "salto", "sms": doc{"countries": []string{"FR", "GB"}}}.with(more)
+}
 
 func saltoWorld(t *testing.T, story func(t *testing.T, w *world)) {
 	everywhere(t, func(t *testing.T, w *world) {
-		w.policy(t, "acme", doc{"profile": "salto"})
+		w.policy(t, "acme", salto(nil))
 		story(t, w)
 	})
 }
 
 func TestS1TurningItOnAndOffNeedsAFreshPassword(t *testing.T) {
 	saltoWorld(t, func(t *testing.T, w *world) {
-		w.do(t, call{method: "PUT", path: ana.path(""), body: doc{"email": ana.email}}).want(t, 200, "")
-		turn := func(on bool, header map[string]string) answer {
-			return w.do(t, call{method: "PATCH", path: ana.path(""), body: doc{"enabled": on}, header: header})
-		}
+		w.do(t, call{method: "PUT", path: ana.path(""), body: doc{"email": ana.email, "phone": anasNumber}}).want(t, 200, "")
 		stale := map[string]string{"Countersign-Reauthenticated-At": w.now(t).Add(-10*time.Minute - 2*time.Second).Format(time.RFC3339)}
 		early := map[string]string{"Countersign-Reauthenticated-At": w.now(t).Add(2 * time.Minute).Format(time.RFC3339)}
 		for _, header := range []map[string]string{nil, stale, early, {"Countersign-Reauthenticated-At": "just now"}} {
-			turn(true, header).want(t, 403, "reauthentication_required")
-			w.do(t, call{method: "POST", path: "/v1/enrolments", body: ana.signIn(doc{"kind": "totp"}), header: header}).want(t, 403, "reauthentication_required")
+			w.turn(t, true, header).want(t, 403, "reauthentication_required")
+			for _, kind := range codeKinds() {
+				begin := call{method: "POST", path: "/v1/enrolments", body: ana.signIn(doc{"kind": kind}), header: header}
+				w.do(t, begin).want(t, 403, "reauthentication_required")
+			}
+		}
+		if sent := w.messages(t, ""); len(sent) != 0 {
+			t.Errorf("got the messages %v, want none without a fresh password", sent)
 		}
 		w.start(t, ana, nil).want(t, 200, "")
-		a, _ := w.enrolApp(t, ana, "")
+		p, proof := w.enrolThreeKinds(t)
 		if got := w.account(t, ana); got.at("enabled") != true || got.text("status") != "protected" {
 			t.Fatalf("enrolled: got %s", got.raw)
 		}
-		turn(false, w.fresh(t, "")).want(t, 403, "step_up_required")
-		turn(false, w.fresh(t, w.stepUp(t, ana, a, nil))).want(t, 200, "")
+		w.turn(t, false, map[string]string{"Countersign-Proof": proof}).want(t, 403, "reauthentication_required")
+		w.turn(t, false, w.fresh(t, "")).want(t, 403, "step_up_required")
+		for _, weaker := range []string{"email", "sms"} { // neither a mailbox nor a number turns off what an app protects
+			up := w.answerBy(t, p, weaker, w.asked(t, ana, doc{"purpose": "step_up", "method": weaker}))
+			w.turn(t, false, w.fresh(t, up.text("token"))).want(t, 403, "step_up_required")
+		}
+		w.turn(t, false, w.fresh(t, w.stepUp(t, ana, p.app, nil))).want(t, 200, "")
 		w.start(t, ana, nil).want(t, 200, "")
-		turn(true, nil).want(t, 403, "reauthentication_required")
-		if got := turn(true, w.fresh(t, "")).want(t, 200, ""); got.at("enabled") != true {
+		w.turn(t, true, nil).want(t, 403, "reauthentication_required")
+		w.turn(t, true, stale).want(t, 403, "reauthentication_required")
+		if got := w.turn(t, true, w.fresh(t, "")).want(t, 200, ""); got.at("enabled") != true {
 			t.Errorf("got %s", got.raw)
 		}
 		w.asked(t, ana, nil)
 	})
 }
 
-func TestS2TheUserPicksAmongTheirFactors(t *testing.T) {
+func TestS1WhoHasANumberOnlyTurnsItOffByStepUp(t *testing.T) {
 	saltoWorld(t, func(t *testing.T, w *world) {
-		a, first := w.enrolApp(t, ana, "")
-		second := w.enrolMail(t, ana, w.stepUp(t, ana, a, nil)).text("factor", "id")
-		if kinds := first.list("offer", "kinds"); len(kinds) != 1 || kinds[0] != "email" {
-			t.Errorf("offered after the first factor: got %s", first.raw)
-		}
-		asked := w.asked(t, ana, nil)
-		methods := asked.list("challenge", "methods")
-		if len(methods) != 2 || doc(methods[0].(map[string]any)).text("kind") != "totp" || doc(methods[1].(map[string]any)).text("hint") != "a***@acme.example" {
-			t.Fatalf("methods: got %s", asked.raw)
-		}
-		if asked.text("challenge", "default") != a.factor || asked.at("challenge", "sent") != nil {
-			t.Errorf("the strongest comes first, and nothing is sent for it: got %s", asked.raw)
-		}
-		id := asked.text("challenge", "id")
-		send := func(factor string) answer {
-			return w.do(t, call{method: "POST", path: "/v1/challenges/" + id + "/send", body: doc{"factor": factor}})
-		}
-		send(a.factor).want(t, 409, "nothing_to_send")
-		if got := send(second).want(t, 200, ""); got.text("sent", "factor") != second {
-			t.Errorf("got %s", got.raw)
-		}
-		// A request that names no factor is for the factor that a code was last sent for.
-		claims := w.claims(t, w.verify(t, id, doc{"code": w.code(t, ana.email)}).want(t, 200, "").text("token"))
-		if claims["acr"] != "aal1" {
-			t.Errorf("by email: got %v", claims)
-		}
-		preferred := w.asked(t, ana, doc{"method": "email"})
-		if preferred.text("challenge", "default") != second || preferred.text("challenge", "sent", "kind") != "email" {
-			t.Errorf("email preferred: got %s", preferred.raw)
-		}
-		id = preferred.text("challenge", "id")
-		claims = w.claims(t, w.verify(t, id, doc{"factor": a.factor, "code": a.next(t, w)}).want(t, 200, "").text("token"))
-		if claims["acr"] != "aal2" {
-			t.Errorf("by app: got %v", claims)
+		w.enrolNumber(t, ana, anasNumber, "")
+		w.turn(t, false, w.fresh(t, "")).want(t, 403, "step_up_required")
+		signIn := w.asked(t, ana, nil)
+		signedIn := w.verify(t, signIn.text("challenge", "id"), doc{"code": w.code(t, anasNumber)}).want(t, 200, "").text("token")
+		w.turn(t, false, w.fresh(t, signedIn)).want(t, 403, "step_up_required") // a sign-in is no step-up
+		up := w.asked(t, ana, doc{"purpose": "step_up"})
+		proof := w.verify(t, up.text("challenge", "id"), doc{"code": w.code(t, anasNumber)}).want(t, 200, "").text("token")
+		w.turn(t, false, w.fresh(t, proof)).want(t, 200, "")
+		w.turn(t, true, w.fresh(t, "")).want(t, 200, "")
+		if asked := w.asked(t, ana, nil); asked.text("challenge", "sent", "kind") != "sms" {
+			t.Errorf("on again: got %s", asked.raw)
 		}
 	})
 }
 
-func TestS3TheAddressIsAFactorOnlyOnceItIsProven(t *testing.T) {
+func TestS2TheUserPicksAmongTheirFactors(t *testing.T) {
 	saltoWorld(t, func(t *testing.T, w *world) {
-		begun := w.begin(t, ana, "email", "").want(t, 201, "")
-		if got := w.account(t, ana); len(got.list("factors")) != 0 || got.text("status") != "unprotected" {
-			t.Errorf("before: got %s", got.raw)
+		p, _ := w.enrolThreeKinds(t)
+		asked := w.asked(t, ana, nil)
+		if kinds := kindsOf(asked); !slices.Equal(kinds, codeKinds()) {
+			t.Fatalf("methods: got %v, want all, the strongest first", kinds)
 		}
-		w.start(t, ana, nil).want(t, 200, "")
-		code := w.code(t, ana.email)
-		w.finish(t, "", begun.text("id"), wrong(code)).want(t, 422, "wrong_code")
-		done := w.finish(t, "", begun.text("id"), code).want(t, 201, "")
-		if done.text("factor", "kind") != "email" || done.text("factor", "hint") != "a***@acme.example" {
-			t.Errorf("got %s", done.raw)
+		for i, hint := range []string{"", "•••• 78", "a***@acme.example"} {
+			if got := doc(asked.list("challenge", "methods")[i].(map[string]any)).text("hint"); got != hint {
+				t.Errorf("method %d: got the hint %q, want %q", i+1, got, hint)
+			}
 		}
-		w.finish(t, "", begun.text("id"), code).want(t, 404, "enrolment_invalid")
-		if asked := w.asked(t, ana, nil); asked.text("reason") != "enabled" || asked.text("challenge", "sent", "kind") != "email" {
-			t.Errorf("got %s", asked.raw)
+		if asked.text("challenge", "default") != p.factors["totp"] || asked.at("challenge", "sent") != nil {
+			t.Errorf("the strongest comes first, and nothing is sent for it: got %s", asked.raw)
 		}
-		w.do(t, call{method: "POST", path: "/v1/enrolments", body: person{"acme", "u-9", ""}.bare(doc{"kind": "email"}), header: w.fresh(t, "")}).want(t, 409, "nothing_to_send")
+		id := asked.text("challenge", "id")
+		w.send(t, "challenges", id, p.factors["totp"]).want(t, 409, "nothing_to_send")
+		before := len(w.codes(t, ana.email))
+		if got := w.send(t, "challenges", id, p.factors["sms"]).want(t, 200, ""); got.text("sent", "factor") != p.factors["sms"] {
+			t.Errorf("got %s", got.raw)
+		}
+		if len(w.codes(t, ana.email)) != before {
+			t.Error("the code for the number went to the address, too")
+		}
+		// A request that names no factor is for the factor that a code was last sent for.
+		claims := w.claims(t, w.verify(t, id, doc{"code": w.code(t, anasNumber)}).want(t, 200, "").text("token"))
+		if claims["acr"] != "aal2" {
+			t.Errorf("by the number: got %v", claims)
+		}
+		w.advance(t, time.Hour) // a number gets five codes in an hour
+		for kind, want := range map[string]string{
+			"totp": "aal2 [pwd otp mfa]", "sms": "aal2 [pwd sms mfa]", "email": "aal1 [pwd otp]",
+		} {
+			for _, purpose := range []string{"sign_in", "step_up"} {
+				asked := w.asked(t, ana, doc{"purpose": purpose, "method": kind})
+				if asked.text("challenge", "default") != p.factors[kind] || asked.text("challenge", "sent", "kind") != map[string]string{"sms": "sms", "email": "email"}[kind] {
+					t.Errorf("%s preferred: got %s", kind, asked.raw)
+				}
+				claims := w.claims(t, w.answerBy(t, p, kind, asked).text("token"))
+				if got := fmt.Sprint(claims["acr"], " ", claims["amr"]); got != want || claims["purpose"] != purpose {
+					t.Errorf("%s by %s: got %s for %v, want %s", purpose, kind, got, claims["purpose"], want)
+				}
+			}
+			// Whatever was sent first, the user can pick another one.
+			other := map[string]string{"totp": "sms", "sms": "email", "email": "totp"}[kind]
+			w.answerBy(t, p, other, w.asked(t, ana, doc{"method": kind}))
+		}
+	})
+}
+
+func TestS2AnAppIsSetUpByQRCodeOrByTheTypedKey(t *testing.T) {
+	saltoWorld(t, func(t *testing.T, w *world) {
+		begun := w.begin(t, ana, "totp", "").want(t, 201, "")
+		read, err := otp.NewKeyFromURL(scanned(t, begun.text("totp", "qr_svg")))
+		if err != nil || read.String() != begun.text("totp", "uri") {
+			t.Fatalf("the picture holds another URI than the one beside it: %v", err)
+		}
+		first := app{secret: read.Secret()}
+		first.factor = w.finish(t, "", begun.text("id"), first.code(t, w)).want(t, 201, "").text("factor", "id")
+		begun = w.begin(t, ana, "totp", w.stepUp(t, ana, first, nil)).want(t, 201, "")
+		second := app{secret: begun.text("totp", "secret")}
+		second.factor = w.finish(t, "", begun.text("id"), second.code(t, w)).want(t, 201, "").text("factor", "id")
+		for _, a := range []app{first, second} { // several factors of one kind can be active
+			w.verify(t, w.asked(t, ana, nil).text("challenge", "id"), doc{"factor": a.factor, "code": a.next(t, w)}).want(t, 200, "")
+		}
+	})
+}
+
+func TestS3ANumberOrAnAddressIsAFactorOnlyOnceItIsProven(t *testing.T) {
+	saltoWorld(t, func(t *testing.T, w *world) {
+		for i, kind := range []string{"sms", "email"} {
+			p := person{"acme", "u-" + kind, kind + "@acme.example"}
+			contact, hint := p.email, kind[:1]+"***@acme.example"
+			body := p.signIn(doc{"kind": kind})
+			if kind == "sms" {
+				contact, hint = anasNumber, "•••• 78"
+				body["phone"] = "+33 6 12 34 56 78"
+			}
+			w.do(t, call{method: "POST", path: "/v1/enrolments", body: person{p.org, fmt.Sprint("u-", i), ""}.bare(doc{"kind": kind}), header: w.fresh(t, "")}).
+				want(t, map[string]int{"sms": 400, "email": 409}[kind], map[string]string{"sms": "invalid_request", "email": "nothing_to_send"}[kind])
+			begun := w.do(t, call{method: "POST", path: "/v1/enrolments", body: body, header: w.fresh(t, "")}).want(t, 201, "")
+			if begun.text("sent", "hint") != hint || begun.text("sent", "kind") != kind || begun.text("sent", "sequence") != "A" {
+				t.Errorf("%s: got %s", kind, begun.raw)
+			}
+			if got := w.account(t, p); len(got.list("factors")) != 0 || got.text("status") != "unprotected" {
+				t.Errorf("%s, before: got %s", kind, got.raw)
+			}
+			if got := w.start(t, p, nil).want(t, 200, ""); got.text("reason") != "not_required" {
+				t.Errorf("%s, before: got %s", kind, got.raw)
+			}
+			if got := w.start(t, p, doc{"purpose": "step_up"}).want(t, 201, ""); got.text("decision") != "enrol" {
+				t.Errorf("%s, a step-up before: got %s", kind, got.raw)
+			}
+			code := w.code(t, contact)
+			for _, typed := range []string{code[:5], code + "0", code[:3] + " " + code[3:], "１２３４５６"} {
+				w.finish(t, "", begun.text("id"), typed).want(t, 400, "invalid_request")
+			}
+			if got := w.finish(t, "", begun.text("id"), wrong(code)).want(t, 422, "wrong_code"); got.number("attempts_left") != 4 {
+				t.Errorf("%s: got %s", kind, got.raw)
+			}
+			done := w.finish(t, "", begun.text("id"), code).want(t, 201, "")
+			if done.text("factor", "kind") != kind || done.text("factor", "hint") != hint {
+				t.Errorf("got %s", done.raw)
+			}
+			w.finish(t, "", begun.text("id"), code).want(t, 404, "enrolment_invalid")
+			asked := w.asked(t, p, nil)
+			if asked.text("reason") != "enabled" || asked.text("challenge", "sent", "kind") != kind {
+				t.Errorf("got %s", asked.raw)
+			}
+			if now := w.code(t, contact); now != code { // what has enrolled the factor doesn't sign in
+				w.verify(t, asked.text("challenge", "id"), doc{"code": code}).want(t, 422, "wrong_code")
+				w.verify(t, asked.text("challenge", "id"), doc{"code": now}).want(t, 200, "")
+			}
+			if raw := string(w.account(t, p).raw); kind == "sms" && strings.Contains(raw, "12345678") {
+				t.Errorf("the whole number is shown: %s", raw)
+			}
+		}
 	})
 }
 
 // bare returns a body that has only the id of a person. The fields of more are added.
-func (p person) bare(more doc) doc {
-	body := doc{"org": p.org, "user": doc{"id": p.id}}
-	for name, value := range more {
-		body[name] = value
-	}
-	return body
-}
+func (p person) bare(more doc) doc { return doc{"org": p.org, "user": doc{"id": p.id}}.with(more) }
 
 func TestS4EmailAsTheBackupCantBeRemovedOnItsOwn(t *testing.T) {
 	saltoWorld(t, func(t *testing.T, w *world) {
-		a, _ := w.enrolApp(t, ana, "")
-		backup := w.enrolMail(t, ana, w.stepUp(t, ana, a, nil)).text("factor", "id")
-		proof := w.stepUp(t, ana, a, nil)
-		remove := func(factor, proof string) answer {
-			return w.do(t, call{method: "DELETE", path: ana.path("/factors/" + factor), header: w.fresh(t, proof)})
+		for i, kind := range []string{"totp", "sms"} { // email is offered after a first factor of each other kind
+			p := person{"acme", "u-" + kind, kind + "@acme.example"}
+			var first answer
+			if kind == "totp" {
+				_, first = w.enrolApp(t, p, "")
+			} else {
+				first = w.enrolNumber(t, p, fmt.Sprint("+3361234999", i), "")
+			}
+			if kinds := first.list("offer", "kinds"); !slices.Equal(kinds, []any{"email"}) {
+				t.Errorf("offered after %s: got %s", kind, first.raw)
+			}
 		}
-		remove(backup, proof).want(t, 409, "email_pinned")
-		w.do(t, call{method: "PATCH", path: ana.path(""), body: doc{"enabled": false}, header: w.fresh(t, proof)}).want(t, 200, "")
-		remove(backup, "").want(t, 409, "email_pinned")
-		remove(a.factor, "").want(t, 204, "")
-		if got := w.account(t, ana).list("factors"); len(got) != 1 {
-			t.Errorf("got %v", got)
+		p, proof := w.enrolThreeKinds(t)
+		if got := w.remove(t, p.factors["email"], proof).want(t, 409, "email_pinned"); got.text("detail") == "" {
+			t.Errorf("got %s", got.raw)
 		}
+		w.remove(t, p.factors["sms"], proof).want(t, 204, "")
+		w.remove(t, p.factors["email"], proof).want(t, 409, "email_pinned")
+		w.turn(t, false, w.fresh(t, proof)).want(t, 200, "")
+		w.remove(t, p.factors["email"], "").want(t, 409, "email_pinned")
+		w.remove(t, p.factors["totp"], "").want(t, 204, "")
+		w.remove(t, p.factors["email"], "").want(t, 409, "email_pinned")
+		w.wantKinds(t, "email")
+		w.turn(t, true, w.fresh(t, "")).want(t, 200, "")
+		asked := w.asked(t, ana, nil)
+		if asked.text("challenge", "sent", "kind") != "email" {
+			t.Errorf("email alone: got %s", asked.raw)
+		}
+		// A reset takes it with everything else.
+		w.recoverBy(t, asked.text("challenge", "id"), p.codes[0].(string)).want(t, 200, "")
+		w.wantKinds(t)
 	})
 }
 
 func TestS5TheRecoveryCodeIsShownOnce(t *testing.T) {
 	saltoWorld(t, func(t *testing.T, w *world) {
+		for i, kind := range []string{"sms", "email"} { // whatever the first factor is
+			p := person{"acme", "u-" + kind, kind + "@acme.example"}
+			var first answer
+			if kind == "sms" {
+				first = w.enrolNumber(t, p, fmt.Sprint("+3361234999", i), "")
+			} else {
+				first = w.enrolMail(t, p, "")
+			}
+			if codes := first.list("recovery_codes"); len(codes) != 1 {
+				t.Errorf("%s: got %s, want one code", kind, first.raw)
+			}
+		}
 		a, done := w.enrolApp(t, ana, "")
 		codes := done.list("recovery_codes")
 		if len(codes) != 1 {
@@ -145,9 +264,10 @@ func TestS5TheRecoveryCodeIsShownOnce(t *testing.T) {
 			t.Errorf("got %s", account.raw)
 		}
 		proof := w.stepUp(t, ana, a, nil)
-		second := w.enrolMail(t, ana, proof)
-		if second.at("recovery_codes") != nil {
-			t.Errorf("a second factor brought codes: %s", second.raw)
+		for _, more := range []answer{w.enrolMail(t, ana, proof), w.enrolNumber(t, ana, anasNumber, proof)} {
+			if more.at("recovery_codes") != nil {
+				t.Errorf("a further factor brought codes: %s", more.raw)
+			}
 		}
 		fresh := w.do(t, call{method: "POST", path: ana.path("/recovery-codes"), header: w.fresh(t, proof)}).want(t, 201, "").list("recovery_codes")
 		if len(fresh) != 1 || fresh[0] == codes[0] {
@@ -155,94 +275,6 @@ func TestS5TheRecoveryCodeIsShownOnce(t *testing.T) {
 		}
 		id := w.asked(t, ana, nil).text("challenge", "id")
 		w.recoverBy(t, id, codes[0].(string)).want(t, 422, "wrong_code")
-	})
-}
-
-func TestS6AResentCodeKillsTheOneBefore(t *testing.T) {
-	saltoWorld(t, func(t *testing.T, w *world) {
-		begun := w.begin(t, ana, "email", "").want(t, 201, "")
-		old := w.code(t, ana.email)
-		again := call{method: "POST", path: "/v1/enrolments/" + begun.text("id") + "/send", body: doc{}}
-		w.do(t, again).want(t, 429, "too_many_sends")
-		w.advance(t, 30*time.Second)
-		if got := w.do(t, again).want(t, 200, ""); got.text("sent", "sequence") != "B" {
-			t.Errorf("got %s", got.raw)
-		}
-		code := w.code(t, ana.email)
-		if old != code {
-			w.finish(t, "", begun.text("id"), old).want(t, 422, "wrong_code")
-		}
-		w.finish(t, "", begun.text("id"), code).want(t, 201, "")
-	})
-}
-
-func TestS7ARecoveryCodeSignsInAndResets(t *testing.T) {
-	saltoWorld(t, func(t *testing.T, w *world) {
-		_, done := w.enrolApp(t, ana, "")
-		code := done.list("recovery_codes")[0].(string)
-		asked := w.asked(t, ana, nil)
-		if asked.at("challenge", "recovery") != true {
-			t.Errorf("got %s", asked.raw)
-		}
-		typed := strings.ToLower(strings.ReplaceAll(strings.ReplaceAll(code, "-", "  "), "0", "o"))
-		got := w.recoverBy(t, asked.text("challenge", "id"), typed).want(t, 200, "")
-		if got.text("effect") != "reset" || got.number("codes_left") != 0 || got.at("enrolment") != nil {
-			t.Errorf("got %s", got.raw)
-		}
-		claims := w.claims(t, got.text("token"))
-		if claims["verified"] != true || claims["acr"] != "aal1" {
-			t.Errorf("claims: got %v", claims)
-		}
-		outcome := w.do(t, call{method: "GET", path: "/v1/challenges/" + asked.text("challenge", "id")}).want(t, 200, "")
-		if outcome.text("state") != "verified" || outcome.text("outcome", "effect") != "reset" {
-			t.Errorf("outcome: got %s", outcome.raw)
-		}
-		account := w.account(t, ana)
-		if len(account.list("factors")) != 0 || account.at("enabled") != false || account.number("recovery", "codes_left") != 0 {
-			t.Errorf("after: got %s", account.raw)
-		}
-		w.start(t, ana, nil).want(t, 200, "")
-		if _, again := w.enrolApp(t, ana, ""); len(again.list("recovery_codes")) != 1 || again.list("recovery_codes")[0] == code {
-			t.Errorf("set up again: got %s, want a new code", again.raw)
-		}
-	})
-}
-
-func TestS8OneFactorCanBeRemovedAndOffKeepsTheRest(t *testing.T) {
-	saltoWorld(t, func(t *testing.T, w *world) {
-		first, _ := w.enrolApp(t, ana, "")
-		second, _ := w.enrolApp(t, ana, w.stepUp(t, ana, first, nil))
-		proof := w.stepUp(t, ana, second, nil)
-		w.do(t, call{method: "PATCH", path: ana.path("/factors/" + second.factor), body: doc{"label": "Tablet"}}).want(t, 200, "")
-		w.do(t, call{method: "DELETE", path: ana.path("/factors/" + first.factor), header: w.fresh(t, "")}).want(t, 403, "step_up_required")
-		w.do(t, call{method: "DELETE", path: ana.path("/factors/" + first.factor), header: w.fresh(t, proof)}).want(t, 204, "")
-		id := w.asked(t, ana, nil).text("challenge", "id")
-		w.verify(t, id, doc{"factor": first.factor, "code": first.next(t, w)}).want(t, 404, "not_found")
-		w.verify(t, id, doc{"code": second.code(t, w)}).want(t, 200, "")
-		turn := func(on bool) answer {
-			return w.do(t, call{method: "PATCH", path: ana.path(""), body: doc{"enabled": on}, header: w.fresh(t, proof)}).want(t, 200, "")
-		}
-		if off := turn(false); len(off.list("factors")) != 1 || doc(off.list("factors")[0].(map[string]any)).text("label") != "Tablet" {
-			t.Errorf("off: got %s", off.raw)
-		}
-		w.start(t, ana, nil).want(t, 200, "")
-		turn(true)
-		w.verify(t, w.asked(t, ana, nil).text("challenge", "id"), doc{"code": second.next(t, w)}).want(t, 200, "")
-	})
-}
-
-func TestS9WhileItIsOnItIsAskedAtEverySignIn(t *testing.T) {
-	saltoWorld(t, func(t *testing.T, w *world) {
-		a, _ := w.enrolApp(t, ana, "")
-		for range 3 {
-			asked := w.asked(t, ana, nil)
-			if asked.text("reason") != "enabled" || asked.at("challenge", "trust") != nil {
-				t.Errorf("got %s", asked.raw)
-			}
-			answer := w.verify(t, asked.text("challenge", "id"), doc{"code": a.next(t, w), "trust": doc{"name": "Firefox"}}).want(t, 200, "")
-			if answer.at("trust_token") != nil {
-				t.Errorf("trust was granted: %s", answer.raw)
-			}
-		}
+		w.recoverBy(t, id, fresh[0].(string)).want(t, 200, "")
 	})
 }
