@@ -272,7 +272,11 @@ func (e *ending) good(c *call) bool {
 	switch c.kind {
 	case recovers:
 		return e.winner(c) == nil && !e.changed(c)
-	case finishes, proves:
+	case finishes:
+		return !slices.ContainsFunc(e.calls, func(x *call) bool {
+			return x.kind == sends && x.challenge == c.challenge && x.code == c.code && x.landed > 0
+		})
+	case proves:
 		return true
 	case verifies:
 		if c.signs {

@@ -123,7 +123,8 @@ func (e *ending) truthful(c *call) error {
 		return fmt.Errorf("law 2: an unlock without a commit")
 	}
 	if c.budget() == "" {
-		if c.landed > 0 && code != "" && c.kind != starts && c.kind != sends && !e.renewed(c) {
+		full := c.kind == begins && code == mfa.TooManySends // it was done, and then a budget of the org had no room for its message
+		if c.landed > 0 && code != "" && c.kind != starts && c.kind != sends && !full && !e.renewed(c) {
 			return fmt.Errorf("I10: it was done and doesn't hear so")
 		}
 		return nil
@@ -185,7 +186,7 @@ func (e *ending) closed(by *call) error {
 		case e.shut(by, c):
 			shut = true
 		case by.kind == sends:
-			shut = c.kind == verifies && c.code == by.code && c.challenge == by.challenge
+			shut = (c.kind == verifies || c.kind == finishes) && c.code == by.code && c.challenge == by.challenge
 		}
 		after := c.began
 		if c.kind != starts && !(by.kind == sends && by.signs) {

@@ -28,6 +28,7 @@ type guardView struct {
 	WrongRecoveryCodes wrongAnswersView `json:"wrong_recovery_codes"`
 	EvictedUntil       time.Time        `json:"evicted_until"`
 	EmailsSent         []int64          `json:"emails_sent"`
+	TextsSent          []int64          `json:"texts_sent"`
 
 	digests string // of the recovery codes that are left, of which ctl show says only how long they are
 

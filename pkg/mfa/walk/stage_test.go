@@ -91,7 +91,7 @@ func (p *props) call(script func(*actor)) { p.scripts = append(p.scripts, script
 
 func stages() []stage {
 	return slices.Concat(answerStages(), endStages(), trustStages(), replayStages(),
-		appStages(), textStages(), keyStages(), keyChangeStages(), recoveryStages(), enrolmentStages(), changeStages())
+		appStages(), smsStages(), textStages(), keyStages(), keyChangeStages(), recoveryStages(), enrolmentStages(), changeStages())
 }
 
 // byDefault is the default policy with few recovery codes, of that effect.
