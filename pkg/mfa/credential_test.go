@@ -60,6 +60,47 @@ func TestR9AndI1OneResponseManyTimesAtOnceIsOneSuccess(t *testing.T) {
 	})
 }
 
+// A key and its copies answer three challenges, two of them with the counter 7 and one with 3. The 3 is good only before a 7.
+func TestR9OfManyResponsesWithOneCounterAtOnceOneIsTaken(t *testing.T) {
+	onBothStores(t, func(t *testing.T, w *mfatest.World) {
+		w.SetPolicy(t, org, "default", nil)
+		key := &passkeytest.Authenticator{}
+		w.EnrolKey(t, w.Fresh(), org, ana().User, key)
+		touch := func(count uint32) (id string, response mfa.Answer) {
+			ch := started(t, w, ana())
+			key.Misbehaviour.Count = func(uint32) uint32 { return count }
+			return ch.ID, w.Touch(t, key, ch)
+		}
+		counts := []uint32{7, 7, 3}
+		ids, responses := make([]string, len(counts)), make([]mfa.Answer, len(counts))
+		for i, count := range counts {
+			ids[i], responses[i] = touch(count)
+		}
+		services := twice(w)
+		heard := make([]tally, len(counts))
+		atOnce(63, func(i int) {
+			which := i % len(counts)
+			_, err := services[i/len(counts)%2].Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ids[which], Answer: responses[which]})
+			heard[which].add(err)
+		})
+		for i := range heard {
+			heard[i].wantOnly(t, "", mfa.WrongCredential, mfa.ChallengeInvalid, mfa.Busy)
+		}
+		if taken := heard[0].heard[""] + heard[1].heard[""]; taken != 1 || heard[2].heard[""] > 1 {
+			t.Errorf("got %v, %v heard for the counter 7 and %v for 3, want one success for 7", heard[0].heard, heard[1].heard, heard[2].heard)
+		}
+		for _, late := range []struct {
+			count uint32
+			right bool
+		}{{3, false}, {7, false}, {8, true}} {
+			id, response := touch(late.count)
+			if _, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: id, Answer: response}); (err == nil) != late.right {
+				t.Errorf("the counter %d after 7: got %v", late.count, err)
+			}
+		}
+	})
+}
+
 // Two users finish with one credential id at the same time, as with a key that somebody has made to misbehave.
 func TestR9OneCredentialIDOfTwoUsersAtOnceIsOneFactor(t *testing.T) {
 	onBothStores(t, func(t *testing.T, w *mfatest.World) {

@@ -5,14 +5,9 @@ import (
 	"testing"
 	"time"
 
-	"countersign/infra/dynamolocal/dynamolocaltest"
 	"countersign/pkg/mfa"
 	"countersign/pkg/mfa/mfatest"
 	"countersign/pkg/seal"
-	"countersign/pkg/store"
-	"countersign/pkg/store/dynamo"
-	"countersign/pkg/store/dynamo/stream"
-	"countersign/pkg/store/storetest"
 )
 
 // onBothStores runs a race: once over bolt, or with COUNTERSIGN_ROUNDS=full 200 times and 50 times over DynamoDB Local.
@@ -29,16 +24,8 @@ func onBothStores(t *testing.T, race func(t *testing.T, w *mfatest.World)) {
 		}
 	})
 	t.Run("DynamoDB", func(t *testing.T) {
-		endpoint := dynamolocaltest.Endpoint(t)
-		client := dynamo.LocalClient(endpoint)
 		for range 50 {
-			clock := storetest.NewClock(time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC))
-			name := "mfa-" + string(store.NewVersion())
-			if err := dynamo.CreateTable(t.Context(), client, name); err != nil {
-				t.Fatal(err)
-			}
-			table := dynamo.New(dynamo.Options{Client: client, Table: name, Now: clock.Now})
-			race(t, mfatest.Over(t, table, stream.New(stream.Options{Client: stream.LocalClient(endpoint), Table: name}), clock))
+			race(t, newTable(t).world(t))
 		}
 	})
 }

@@ -15,13 +15,19 @@ const number = "+33612345678"
 func texting(t *testing.T, change func(*mfa.Policy)) *mfatest.World {
 	t.Helper()
 	w := mfatest.New(t)
+	allowsTexts(t, w, change)
+	return w
+}
+
+// allowsTexts puts a policy in force that allows codes by SMS to two countries.
+func allowsTexts(t *testing.T, w *mfatest.World, change func(*mfa.Policy)) {
+	t.Helper()
 	w.SetPolicy(t, org, "salto", func(p *mfa.Policy) {
 		p.SMS.Countries = []string{"FR", "GB"}
 		if change != nil {
 			change(p)
 		}
 	})
-	return w
 }
 
 func TestS3ANumberIsAFactorOnlyOnceItIsProven(t *testing.T) {

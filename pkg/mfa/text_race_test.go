@@ -2,15 +2,18 @@ package mfa_test
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
 	"countersign/pkg/mfa"
+	"countersign/pkg/mfa/mfatest"
+	"countersign/pkg/seal"
 )
 
 func TestM1ManyAtOnceExceedNoBudget(t *testing.T) {
-	for range rounds() {
-		w := texting(t, nil)
+	onBothStores(t, func(t *testing.T, w *mfatest.World) {
+		allowsTexts(t, w, nil)
 		services := twice(w)
 		begin := func(p func(int) phoning) (sent int) {
 			var c tally
@@ -43,12 +46,12 @@ func TestM1ManyAtOnceExceedNoBudget(t *testing.T) {
 		if sent := begin(func(i int) phoning { return neighbour(100 + i) }); sent != 10 {
 			t.Errorf("the next hour: got %d codes, want 10: nothing of before may stay counted", sent)
 		}
-	}
+	})
 }
 
 func TestM1ManySignInsAtOnceKeepToTheOrgsDayAndTheNumbersHour(t *testing.T) {
-	for range rounds() {
-		w := texting(t, func(p *mfa.Policy) { p.SMS.DailyCap = 20 })
+	onBothStores(t, func(t *testing.T, w *mfatest.World) {
+		allowsTexts(t, w, func(p *mfa.Policy) { p.SMS.DailyCap = 20 })
 		services := twice(w)
 		for n := range 32 {
 			british(n).proves(t, w, org)
@@ -72,26 +75,62 @@ func TestM1ManySignInsAtOnceKeepToTheOrgsDayAndTheNumbersHour(t *testing.T) {
 		if got := len(w.Outbox.Texts("")); got != 20 {
 			t.Errorf("got %d messages in a day, want 20", got)
 		}
-	}
+	})
 }
 
 func TestI1OneCodeBySMSManyTimesAtOnceIsOneSuccess(t *testing.T) {
-	w := texting(t, nil)
-	services := twice(w)
-	p := british(1)
-	p.proves(t, w, org)
-	for range rounds() {
-		w.Clock.Advance(24 * time.Hour)
+	onBothStores(t, func(t *testing.T, w *mfatest.World) {
+		allowsTexts(t, w, nil)
+		services := twice(w)
+		p := british(1)
+		p.proves(t, w, org)
 		ch := p.signsIn(t, w, org)
 		code := w.Outbox.Code(t, p.number)
 		var c tally
 		atOnce(64, func(i int) {
-			_, err := services[i%2].Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Answer: mfa.Answer{Code: code}})
+			call := []mfa.Call{w.Client, {Bearer: ch.Token.Reveal()}}[i/2%2]
+			_, err := services[i%2].Verify(t.Context(), call, mfa.VerifyRequest{Challenge: ch.ID, Answer: mfa.Answer{Code: code}})
 			c.add(err)
 		})
 		c.wantOnly(t, "", mfa.ChallengeInvalid, mfa.Busy)
 		if c.heard[""] != 1 {
 			t.Errorf("got %d successes, want 1", c.heard[""])
 		}
-	}
+		_, err := verify(t, w, ch.ID, code, false)
+		wantCode(t, err, mfa.ChallengeInvalid)
+	})
+}
+
+func TestR8ManyFinishesWithOneCodeBySMSAtOnceAreOneFactor(t *testing.T) {
+	onBothStores(t, func(t *testing.T, w *mfatest.World) {
+		allowsTexts(t, w, nil)
+		p := british(1)
+		id, err := p.enrols(t, w.Service, w.Fresh(), org)
+		if err != nil {
+			t.Fatal(err)
+		}
+		code, services := w.Outbox.Code(t, p.number), twice(w)
+		var c tally
+		var one sync.Mutex
+		var codes []seal.Secret
+		atOnce(64, func(i int) {
+			done, err := services[i%2].FinishEnrolment(t.Context(), w.Fresh(), mfa.FinishRequest{Enrolment: id, Answer: mfa.Answer{Code: code}})
+			if c.add(err); err == nil {
+				one.Lock()
+				defer one.Unlock()
+				codes = append(codes, done.RecoveryCodes...)
+			}
+		})
+		c.wantOnly(t, "", mfa.EnrolmentInvalid, mfa.Busy)
+		u, err := w.GetUser(t.Context(), w.Client, org, p.id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.heard[""] != 1 || len(u.Factors) != 1 || len(codes) != u.Recovery.CodesLeft {
+			t.Errorf("got %v heard, %d codes, %+v, want one factor", c.heard, len(codes), u)
+		}
+		if got := len(events(t, w, mfa.FactorEnrolled)); got != 1 {
+			t.Errorf("got %d factor.enrolled, want 1", got)
+		}
+	})
 }
