@@ -28,8 +28,7 @@ import (
 const (
 	mostBody  = 10 << 20 // bytes in a body
 	mostHead  = 10240    // bytes in the request line and the headers
-	longest   = 30 * time.Second
-	mostEvent = 6 << 20 // bytes in an event, which is a limit of Lambda
+	mostEvent = 6 << 20  // bytes in an event, which is a limit of Lambda
 )
 
 // A front answers HTTP requests as an HTTP API of API Gateway does. It gives the functions events of payload format 2.0.
@@ -66,9 +65,10 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		say(w, http.StatusRequestEntityTooLarge, "Request Entity Too Large")
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), longest)
+	to := f.pools[route.step]
+	ctx, cancel := context.WithTimeout(r.Context(), to.f.wait)
 	defer cancel()
-	answer, err := f.pools[route.step].invoke(ctx, event)
+	answer, err := to.invoke(ctx, event)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		say(w, http.StatusServiceUnavailable, "Service Unavailable")

@@ -19,6 +19,7 @@ import (
 type function struct {
 	step        string        // the name of its folder in functions
 	timeout     time.Duration // how long one invocation may take
+	wait        time.Duration // how long the API waits for its answer
 	environment []string      // NAME=value
 	events      any           // the events of the template that invoke it
 	routes      []string      // the routes of the API that lead to it: "METHOD /path"
@@ -51,7 +52,7 @@ func readFunctions(root string, values map[string]string) (map[string]*function,
 	}
 	found := map[string]*function{}
 	for step, said := range all {
-		f := &function{step: step, timeout: said.Timeout, events: said.Properties["Events"], routes: said.Routes}
+		f := &function{step: step, timeout: said.Timeout, wait: said.Wait, events: said.Properties["Events"], routes: said.Routes}
 		if f.environment, err = said.Variables(values); err != nil {
 			return nil, err
 		}

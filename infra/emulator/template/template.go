@@ -168,12 +168,17 @@ type Function struct {
 	Role        string
 	Routes      []string // "METHOD /path"
 	Timeout     time.Duration
-	Memory      int    // in MB
-	Environment Object // its own variables, and those of all functions
+	Wait        time.Duration // how long the API waits for its answer: the TimeoutInMillis of its integration
+	Memory      int           // in MB
+	Environment Object        // its own variables, and those of all functions
 	Properties  Object
 
 	defaults map[string]string // of the parameters of the template
 }
+
+// longestWait is how long an HTTP API waits for a function if the template doesn't say it.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
+const longestWait = 30 * time.Second
 
 // Functions returns the functions of the template, by step.
 func (t *Template) Functions() (map[string]*Function, error) {
@@ -210,6 +215,10 @@ func (t *Template) Functions() (map[string]*Function, error) {
 		for _, f := range found {
 			if strings.HasSuffix(uri, "/functions/${"+f.Resource+".Arn}/invocations") {
 				f.Routes = append(f.Routes, fmt.Sprint(route["RouteKey"]))
+				f.Wait = longestWait
+				if ms, ok := t.Resources[integration].Properties["TimeoutInMillis"].(int); ok {
+					f.Wait = time.Duration(ms) * time.Millisecond
+				}
 			}
 		}
 	}
