@@ -76,7 +76,7 @@ func TestEveryFunctionHasAFolderAnEventAndAPartOfTheTemplate(t *testing.T) {
 	deployed := slices.Collect(maps.Keys(functions))
 	same(t, "template.yaml", deployed, "functions/*/main.go", matching(t, "*/main.go", func(path string) string { return filepath.Dir(path) }))
 	same(t, "template.yaml", deployed, "events/*.json", matching(t, "../events/*", func(path string) string {
-		return strings.TrimSuffix(filepath.Base(path), ".json")
+		return stepOf(eventName(path))
 	}))
 	for _, s := range api.Steps {
 		if !slices.Contains(deployed, s.Name) {

@@ -76,12 +76,12 @@ func (l *laptop) typed(begin string) []string {
 	return nil
 }
 
-// invoke runs "sam local invoke" with the event of a step that is in folder.
-func (l *laptop) invoke(resource, folder, step string, into any) {
+// invoke runs "sam local invoke" with an event that is in folder.
+func (l *laptop) invoke(resource, folder, event string, into any) {
 	l.t.Helper()
 	args := l.typed("sam local invoke")
 	args[slices.Index(args, "PagesFunction")] = resource
-	args[slices.Index(args, "events/pages.json")] = filepath.Join(folder, step+".json")
+	args[slices.Index(args, "events/pages.json")] = filepath.Join(folder, event+".json")
 	command := undocked(l.t, l.t.Context(), l.root, args...)
 	var said bytes.Buffer
 	command.Stderr = &said
@@ -111,11 +111,10 @@ func (l laptop) runEveryEvent(t *testing.T) {
 	copies := filepath.Join(l.data, "events")
 	for _, c := range answersToEvents {
 		var answer events.APIGatewayV2HTTPResponse
-		l.invoke(functions[c.step].Resource, copies, c.step, &answer)
+		l.invoke(functions[stepOf(c.event)].Resource, copies, c.event, &answer)
 		if answer.StatusCode != c.status || !strings.Contains(answer.Body, c.want) {
-			t.Errorf("%s: got %d %s, want %d and %s", c.step, answer.StatusCode, answer.Body, c.status, c.want)
+			t.Errorf("%s: got %d %s, want %d and %s", c.event, answer.StatusCode, answer.Body, c.status, c.want)
 		}
-		delete(functions, c.step)
 	}
 	var nothing any
 	if l.invoke(functions["sweep"].Resource, copies, "sweep", &nothing); nothing != nil {
@@ -124,11 +123,6 @@ func (l laptop) runEveryEvent(t *testing.T) {
 	var said events.DynamoDBEventResponse
 	if l.invoke(functions["publish"].Resource, copies, "publish", &said); len(said.BatchItemFailures) > 0 {
 		t.Errorf("publish gives back %v", said.BatchItemFailures)
-	}
-	delete(functions, "sweep")
-	delete(functions, "publish")
-	for step := range functions {
-		t.Errorf("%s: its event isn't tried here", step)
 	}
 	if got := l.local("events", "events"); len(got) == 0 {
 		t.Error("nothing is on the bus")
