@@ -1,6 +1,8 @@
 package mfa_test
 
 import (
+	"encoding/json"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -9,8 +11,18 @@ import (
 	"countersign/pkg/mfa/mfatest"
 )
 
-// everyKind is a policy that allows every kind.
-func everyKind(p *mfa.Policy) { p.Methods.WebAuthn, p.Methods.SMS = mfa.Allowed, mfa.Allowed }
+// everyKind allows every kind.
+func everyKind(p *mfa.Policy) {
+	for _, kind := range mfa.Kinds() {
+		word := mfa.Allowed
+		if kind == mfa.Email {
+			word = mfa.Enrolled
+		}
+		if err := json.Unmarshal(fmt.Appendf(nil, `{"methods":{%q:%q}}`, kind, word), p); err != nil {
+			panic(err)
+		}
+	}
+}
 
 // withKinds is a world in which ana has a factor of each of some kinds, and the id of the first.
 func withKinds(t *testing.T, change func(*mfa.Policy), kinds ...mfa.Kind) (w *mfatest.World, factor string) {
