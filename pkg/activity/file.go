@@ -3,7 +3,10 @@ package activity
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"countersign/pkg/store"
 	"countersign/pkg/store/record"
@@ -29,30 +32,47 @@ func eventsOf(filings []Filing) []Event {
 	return events
 }
 
-// File adds events to the activity of their orgs, in this order. If it fails, some of them may have been filed. What an event says
-// may have values of the types bool, float64, int, int64, string, []any and map[string]any, and nil.
+// orgsAtOnce is how many orgs File works on at the same time. One after the other, a batch with events of a hundred orgs would take a
+// hundred times as long as a batch of one org, and a busy deployment would bring more batches than that.
+const orgsAtOnce = 8
+
+// File adds events to the activity of their orgs, those of each org in this order. If it fails, some of them may have been filed.
+// What an event says may have values of the types bool, float64, int, int64, string, []any and map[string]any, and nil.
 func (l *Log) File(ctx context.Context, events []Filing) error {
-	type dayOfOrg struct {
-		org  Route
-		name string
-	}
-	var order []dayOfOrg
-	batches := map[dayOfOrg][]Filing{}
+	var order []Route
+	days := map[Route][]*filing{}
 	for _, e := range events {
-		at := dayOfOrg{e.Route.org(), dayOf(e.Time)}
-		if batches[at] == nil {
-			order = append(order, at)
+		org, day := e.Route.org(), dayOf(e.Time)
+		if days[org] == nil {
+			order = append(order, org)
 		}
-		batches[at] = append(batches[at], e)
-	}
-	deflate := &deflater{}
-	for _, at := range order {
-		f := &filing{l: l, deflate: deflate, org: at.org, day: at.name, rest: batches[at]}
-		if err := f.run(ctx); err != nil {
-			return fmt.Errorf("file activity of %s: %w", at.name, err)
+		at := slices.IndexFunc(days[org], func(f *filing) bool { return f.day == day })
+		if at < 0 {
+			at = len(days[org])
+			days[org] = append(days[org], &filing{l: l, org: org, day: day})
 		}
+		days[org][at].rest = append(days[org][at].rest, e)
 	}
-	return nil
+	free := make(chan *deflater, orgsAtOnce)
+	for range cap(free) {
+		free <- &deflater{}
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(orgsAtOnce)
+	for _, org := range order {
+		g.Go(func() error {
+			deflate := <-free
+			defer func() { free <- deflate }()
+			for _, f := range days[org] {
+				f.deflate = deflate
+				if err := f.run(ctx); err != nil {
+					return fmt.Errorf("file activity of %s: %w", f.day, err)
+				}
+			}
+			return nil
+		})
+	}
+	return g.Wait()
 }
 
 // A filing puts events on pages of one day of an org.

@@ -233,7 +233,8 @@ func (c coder) id(text string) []byte {
 	return nil
 }
 
-// A deflater shortens one text after the other. It needs almost a megabyte of memory, which all events of a batch share.
+// A deflater shortens one text after the other. It needs almost a megabyte of memory, which the orgs of a batch share that are not filed at
+// the same time.
 type deflater struct{ w *flate.Writer }
 
 // flateEnd is what a flate.Writer writes at the end of everything.
