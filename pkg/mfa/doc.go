@@ -238,7 +238,7 @@
 // Very many calls need the same API key or the same policy, more than one partition of DynamoDB can answer. So there are eight
 // copies of each, in partitions of their own, which one commit writes. A call reads one of them at random. Because all are
 // written at once, the copies are equal, and a key that was revoked or a policy that was saved is so in all of them when the
-// answer leaves.
+// answer leaves. The page .github/docs/scale.md says what else has a limit.
 //
 // # Bearers of strangers
 //

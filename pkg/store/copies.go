@@ -9,7 +9,7 @@ import (
 // 3,000 strongly consistent reads of up to 4 KB in a second, so eight copies in partitions of their own give 24,000. An HTTP API
 // takes 10,000 calls a second unless Amazon raises that, so there is room for copies that have to share a partition. One Commit
 // can write all eight of them with 17 other items.
-// https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html
+// https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/warm-throughput-scenarios.html
 //
 // The number can't change in a deployment that has such items: those that exist would have fewer or more copies.
 const Copies = 8
