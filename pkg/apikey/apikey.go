@@ -50,6 +50,15 @@ type Key struct {
 	ID string // "ak_" and the beginning of the hash of the key's text
 	Grant
 	Created time.Time
+
+	// Epoch is the epoch of the deployment in which the key was last confirmed (see [seal.Ring.Epoch]); 0 if it never was.
+	Epoch int64
+}
+
+// Confirmed reports whether the key is good in this epoch of the deployment: it was made since the data was restored from a
+// backup, or confirmed since. Otherwise it may be a key that was revoked, and that the backup brought back.
+func (k *Key) Confirmed(deployment int64) bool {
+	return k.Epoch >= deployment || k.Created.Unix() >= deployment
 }
 
 // keyRecord is the body of all items of a key.
@@ -57,6 +66,7 @@ type keyRecord struct {
 	record.Head
 	Grant
 	Created time.Time `json:"created" record:"6"`
+	Epoch   int64     `json:"epoch,omitempty" record:"7"`
 }
 
 // Read decodes the item that the store has at [AnyCopy]. The result has no ID.
@@ -65,7 +75,7 @@ func Read(item store.Item) (Key, error) {
 	if err := record.Decode(item, &r); err != nil {
 		return Key{}, err
 	}
-	return Key{Grant: r.Grant, Created: r.Created}, nil
+	return Key{Grant: r.Grant, Created: r.Created, Epoch: r.Epoch}, nil
 }
 
 // Has reports whether the key has the scope.

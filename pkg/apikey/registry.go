@@ -12,7 +12,7 @@ import (
 	"countersign/pkg/store/record"
 )
 
-// A Registry makes, lists and revokes the API keys of a deployment. It is safe for concurrent use.
+// A Registry makes, lists, confirms and revokes the API keys of a deployment. It is safe for concurrent use.
 type Registry struct {
 	Store store.Store
 	Now   func() time.Time
@@ -21,7 +21,7 @@ type Registry struct {
 // errNotFound means that there is no API key with this id. It may have been revoked.
 var errNotFound = errors.New("there is no API key with this id")
 
-// errBusy means that an API key could not be revoked because its items kept changing. The caller can try again.
+// errBusy means that an API key could not be revoked or confirmed because its items kept changing. The caller can try again.
 var errBusy = errors.New("there were too many calls at once for this API key")
 
 // An InvalidError means that an argument of a call is not valid.
@@ -34,7 +34,7 @@ type InvalidError struct {
 func (e *InvalidError) Error() string { return e.Param + ": " + e.Detail }
 
 const (
-	revokeTries = 12        // how often a revocation is tried when other calls change the key
+	changeTries = 12        // how often a revocation or a confirmation is tried when other calls change the key
 	revokedFor  = time.Hour // for how long the item stays that shows that a key was revoked
 
 	// keysPartition has an entry for each API key. Without it the keys couldn't be listed, because they are stored by their hash.
@@ -96,12 +96,48 @@ func (r *Registry) List(ctx context.Context) ([]Key, error) {
 // started with it can still be answered with their own tokens. Revoke fails if there is no such key, with an
 // InvalidError if id isn't the id of an API key, and if other calls keep changing the key's items; it can then be called again.
 func (r *Registry) Revoke(ctx context.Context, id string) (Key, error) {
+	return r.change(ctx, id, r.revoke)
+}
+
+// Confirm says that the API key with this id is good in an epoch of the deployment, and returns what it is. A key that was made
+// before the data was restored from a backup needs that, because it may have been revoked since the backup was made. Confirm
+// fails as Revoke does.
+func (r *Registry) Confirm(ctx context.Context, id string, epoch int64) (Key, error) {
+	return r.change(ctx, id, func(ctx context.Context, line store.Item, key Key) error {
+		copies, err := r.Store.Get(ctx, store.CopyKeys(at(line.Key.Sort))...)
+		if err != nil {
+			return fmt.Errorf("confirm an API key: %w", err)
+		}
+		if key.Confirmed(epoch) {
+			return nil
+		}
+		body, err := record.Encode(&keyRecord{Grant: key.Grant, Created: key.Created, Epoch: epoch})
+		if err != nil {
+			return err
+		}
+		writes := []store.Write{{Key: line.Key, Expect: line.Version, Body: body}}
+		for _, item := range copies {
+			if item.Absent() {
+				return store.ErrConflict // it has been revoked since its entry was read
+			}
+			writes = append(writes, store.Write{Key: item.Key, Expect: item.Version, Body: body})
+		}
+		err = store.Settle(ctx, r.Store, nil, store.NewVersion(), writes...)
+		if err != nil {
+			return fmt.Errorf("confirm an API key: %w", err)
+		}
+		return nil
+	})
+}
+
+// change finds the entry of the API key with this id, and does something to it, again and again while other calls change it.
+func (r *Registry) change(ctx context.Context, id string, do func(context.Context, store.Item, Key) error) (Key, error) {
 	prefix, ok := strings.CutPrefix(id, idPrefix)
 	if !ok || len(prefix) != idHash {
 		return Key{}, invalid("id", fmt.Sprintf("The id of an API key must be %s and %d characters, as in the list of keys.", idPrefix, idHash))
 	}
-	for try := 1; try <= revokeTries; try++ {
-		key, err := r.revoke(ctx, prefix)
+	for try := 1; try <= changeTries; try++ {
+		key, err := r.once(ctx, prefix, do)
 		if !errors.Is(err, store.ErrConflict) {
 			return key, err
 		}
@@ -112,8 +148,8 @@ func (r *Registry) Revoke(ctx context.Context, id string) (Key, error) {
 	return Key{}, errBusy
 }
 
-// revoke tries to revoke a key once. It fails with store.ErrConflict if another call has changed the key.
-func (r *Registry) revoke(ctx context.Context, prefix string) (Key, error) {
+// once tries a change once. It fails with store.ErrConflict if another call has changed the key.
+func (r *Registry) once(ctx context.Context, prefix string, do func(context.Context, store.Item, Key) error) (Key, error) {
 	found, err := r.lines(ctx, prefix)
 	switch {
 	case err != nil:
@@ -123,19 +159,26 @@ func (r *Registry) revoke(ctx context.Context, prefix string) (Key, error) {
 	case len(found) > 1: // two keys have the same id with a probability of 1 in 2^72
 		return Key{}, invalid("id", "Several API keys have this id.")
 	}
-	line := found[0]
-	key, err := readLine(line)
+	key, err := readLine(found[0])
 	if err != nil {
 		return Key{}, err
 	}
+	if err := do(ctx, found[0], key); err != nil {
+		return Key{}, err
+	}
+	return key, nil
+}
+
+// revoke ends the API key that has this entry.
+func (r *Registry) revoke(ctx context.Context, line store.Item, _ Key) error {
 	hash := line.Key.Sort
 	copies, err := r.Store.Get(ctx, store.CopyKeys(at(hash))...)
 	if err != nil {
-		return Key{}, fmt.Errorf("revoke an API key: %w", err)
+		return fmt.Errorf("revoke an API key: %w", err)
 	}
 	body, err := record.Encode(&revoked{})
 	if err != nil {
-		return Key{}, err
+		return err
 	}
 	writes := []store.Write{
 		{Key: revokedAt(hash), Body: body, Expires: r.now().Add(revokedFor)},
@@ -147,9 +190,9 @@ func (r *Registry) revoke(ctx context.Context, prefix string) (Key, error) {
 		}
 	}
 	if err := store.Settle(ctx, r.Store, nil, store.NewVersion(), writes...); err != nil {
-		return Key{}, fmt.Errorf("revoke an API key: %w", err)
+		return fmt.Errorf("revoke an API key: %w", err)
 	}
-	return key, nil
+	return nil
 }
 
 // lines reads the entries of the keys whose hash begins with prefix.

@@ -395,3 +395,43 @@ func TestOriginsOfAKeyAreOriginsAndNothingMore(t *testing.T) {
 		}
 	}
 }
+
+func TestAKeyThatIsConfirmedIsOtherwiseAsItWas(t *testing.T) {
+	w := newWorld(t)
+	grant := apikey.Grant{Client: "shop", Name: "The Shop", Scopes: []apikey.Scope{apikey.SignIn}, Org: "acme", Origins: []string{"https://shop.example"}}
+	key := w.create(t, grant)
+	epoch := w.clock.Advance(time.Hour).Unix()
+	if _, err := w.Confirm(t.Context(), apikey.ID(key), epoch); err != nil {
+		t.Fatal(err)
+	}
+	held, err := apikey.Read(w.item(t, key))
+	if err != nil || !reflect.DeepEqual(held.Grant, grant) || !held.Confirmed(epoch) || held.Confirmed(epoch+1) {
+		t.Errorf("got %+v, %v, want the same grant, confirmed", held, err)
+	}
+	for _, listed := range w.list(t) {
+		if mine := listed.ID == apikey.ID(key); listed.Confirmed(epoch) != mine {
+			t.Errorf("%s: got confirmed %v, want %v", listed.ID, listed.Confirmed(epoch), mine)
+		}
+	}
+	was := w.item(t, key).Version
+	if _, err := w.Confirm(t.Context(), apikey.ID(key), epoch); err != nil || w.item(t, key).Version != was {
+		t.Errorf("once more: got %v, want nothing written", err)
+	}
+}
+
+func TestARevokedKeyIsNotConfirmed(t *testing.T) {
+	w := newWorld(t)
+	id := apikey.ID(w.key)
+	w.faults.Inject(fault.Commit, 1, fault.Conflict()) // one that comes between is tried again
+	if _, err := w.Confirm(t.Context(), id, w.clock.Advance(time.Hour).Unix()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Revoke(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Confirm(t.Context(), id, w.clock.Now().Unix()+1); !errors.Is(err, apikey.ErrNotFound) {
+		t.Errorf("got %v, want ErrNotFound", err)
+	}
+	_, err := w.Confirm(t.Context(), "ak_", 1)
+	wantInvalid(t, "no id", err, "id")
+}

@@ -20,12 +20,14 @@ type account struct {
 	browserEpoch  string          // the guard's, as it was read
 	factorRecords []*factorRecord // those that the guard doesn't list don't count
 	relyingParty  string          // the deployment's RP ID; empty if it has none
+	deployment    int64           // the deployment's epoch, once the account follows it
 	enrolment     enrolment       // the enrolment that is under way; if there is none, only the key of its item is set
 }
 
 // readAccount reads all that the store holds about the user of a route.
 func (s *Service) readAccount(r route, into **account) read {
-	return read{fetch: func(ctx context.Context) error {
+	follow := func(deployment int64) error { return (*into).follow(deployment) }
+	return read{follow: follow, fetch: func(ctx context.Context) error {
 		a := &account{route: r, item: store.Item{Key: guardKey(r)}, relyingParty: s.RelyingParty.ID}
 		a.enrolment.Item.Key = enrolmentKey(r)
 		q := store.Query{Partition: userPartition(r)}
@@ -46,7 +48,22 @@ func (s *Service) readAccount(r route, into **account) read {
 	}}
 }
 
-// readGuard reads only the guard of a's user.
+// follow brings the account to the epoch of the deployment. A step does that with every account that it reads, before it
+// decides. What is not followed decides nothing that depends on the guard's epoch; it can be written all the same, because it
+// is still of the epoch that it was read with.
+func (a *account) follow(deployment int64) error {
+	a.deployment = deployment
+	if a.guard == nil {
+		return nil
+	}
+	if err := a.guard.follow(deployment); err != nil {
+		return err
+	}
+	a.browserEpoch = a.guard.browserEpoch()
+	return nil
+}
+
+// readGuard reads only the guard of a's user, and doesn't follow the deployment's epoch.
 func (a *account) readGuard() read {
 	return read{key: guardKey(a.route), take: func(item store.Item) error {
 		if item.Absent() {
@@ -87,7 +104,7 @@ func (a *account) exists() bool { return a.guard != nil }
 
 // meet makes the guard of a user who is seen for the first time.
 func (a *account) meet(org, user string) {
-	a.guard = &guard{Org: org, User: user, Epoch: newEpoch(), ActivityKey: activity.NewKey()}
+	a.guard = &guard{Org: org, User: user, Epoch: newEpoch(), ActivityKey: activity.NewKey(), DeploymentEpoch: a.deployment}
 }
 
 // event makes an event about the user that belongs to no challenge.

@@ -78,8 +78,9 @@ func (c *caller) readKey() read {
 	return readItem(apikey.AnyCopy(c.hash), &c.item)
 }
 
-// check refuses an API key that is not good, once it was read. The step judges any other bearer.
-func (c *caller) check() error {
+// check refuses an API key that is not good in this epoch of the deployment, once it was read. The step judges any other
+// bearer.
+func (c *caller) check(deployment int64) error {
 	if c.carried == nil {
 		return nil
 	}
@@ -90,7 +91,7 @@ func (c *caller) check() error {
 	if err != nil {
 		return AsError(err)
 	}
-	if key.Carries() != *c.carried {
+	if key.Carries() != *c.carried || !key.Confirmed(deployment) {
 		return unauthenticated()
 	}
 	c.key = &key

@@ -140,6 +140,7 @@
 //	    sweep.go           Sweep: announces what has ended by itself
 //	    sweep_status.go    StatusOfSweep
 //	    published.go       the public half of the key ring
+//	    restored.go        Repeat: does again what an event tells of, after the data was restored
 //
 // # The guard
 //
@@ -150,6 +151,8 @@
 //   - Challenges, enrolments, proofs, trusted browsers and the expiry entries of these carry the guard's epoch. A new epoch
 //     kills them all in one write, and a user who is erased and made again inherits nothing. If only trust ends and the rest
 //     stays, the guard gets a trust word, which trusted browsers then carry in place of the epoch.
+//   - A guard also carries the epoch of the deployment in which it was written, which the key ring says: the moment when the
+//     data was last restored from a backup. See "After a restore" below.
 //   - A factor counts if the guard lists it. A TOTP code is good if its time step is later than the one that the guard has, and
 //     the response of a key if its signature counter is higher.
 //   - A code is good only while the guard holds its sequence number. So a verify that read the challenge before another code
@@ -281,6 +284,18 @@
 // Adding or renaming a factor ends nothing. A later, looser policy brings nothing back: no trust, and no recovery codes of
 // sets that were made before a policy without recovery codes. A request that begins after the call that ended trust has
 // answered is always asked.
+//
+// # After a restore
+//
+// A backup brings back what was ended since: trust, challenges, used recovery codes, revoked API keys. So whoever restores a
+// deployment gives it a new epoch, which is the moment at which that is done, in Unix seconds. The ring says it. A step brings
+// each guard that it reads to that epoch before it decides. A guard of an earlier one gets a new epoch of its own, by a hash, so
+// that each process comes to the same one until the guard is written. Its challenges, enrolments, proofs, trust and known tokens
+// are dead with that, and so are its recovery codes: the next right answer with a factor brings a new set. Factors, wrong
+// answers and locks stay as the backup has them. An API key that was made before the epoch is good once an operator has
+// confirmed it. Whatever ends a session for a moment can use the epoch as that moment, for all users. A process
+// whose ring is older than a guard that it reads, reads the ring again. Repeat does erasures, removals of factors and
+// deprovisionings again, from events that were handed on.
 //
 // # What an erasure leaves
 //

@@ -31,13 +31,7 @@ func (s *Service) RemoveFactor(ctx context.Context, call Call, org, user, id str
 		tried = true
 		u.remove(a, f, p, "")
 		u.endTrust(a, p, "factor_removed")
-		if len(g.Factors) == 0 {
-			g.Recovery, g.RecoveryCodesDue = nil, false
-			if g.Enabled {
-				g.Enabled = false
-				u.event(a.event(UserDisabled, p, map[string]any{"cause": "factor_removed"}))
-			}
-		}
+		u.turnOffWithoutFactors(a, p)
 		u.putRosterEntry(a)
 		u.putGuard(a, p)
 		return none, nil
@@ -56,6 +50,18 @@ func (u *unit) remove(a *account, f *factorRecord, p *orgPolicy, cause string) {
 	}
 	u.event(a.event(FactorRemoved, p, data))
 	a.guard.Factors = a.without(f.ID).guard.Factors
+}
+
+// turnOffWithoutFactors turns 2FA off, and ends recovery codes, if no factor is left.
+func (u *unit) turnOffWithoutFactors(a *account, p *orgPolicy) {
+	if len(a.guard.Factors) > 0 {
+		return
+	}
+	a.guard.Recovery, a.guard.RecoveryCodesDue = nil, false
+	if a.guard.Enabled {
+		a.guard.Enabled = false
+		u.event(a.event(UserDisabled, p, map[string]any{"cause": "factor_removed"}))
+	}
 }
 
 // removeAll takes every factor, the recovery codes and all trust from the user, and turns 2FA off. Locks and counts of wrong

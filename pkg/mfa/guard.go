@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
+	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"countersign/pkg/activity"
@@ -25,9 +27,31 @@ func (g *guard) life() string {
 
 // renew gives the guard a new epoch. Everything that carries the old one is dead with that write: challenges, enrolments,
 // trust, proofs and known tokens. Limits, locks and factors stay.
-func (g *guard) renew() {
-	g.Epoch, g.TrustEpoch, g.KnownWord = newEpoch(), "", ""
+func (g *guard) renew() { g.renewTo(newEpoch()) }
+
+func (g *guard) renewTo(epoch string) {
+	g.Epoch, g.TrustEpoch, g.KnownWord = epoch, "", ""
 	g.Slots, g.EvictedUntil, g.EnrolmentSlot = nil, time.Time{}, nil
+}
+
+// follow brings a guard that was read to the epoch of the deployment. If the guard was written before the data was restored
+// from a backup, it gets a new epoch, and its recovery codes are dead: the next verify makes others. Until the guard is
+// written, each process that reads it has to come to the same new epoch. So that is a hash, and it says to nobody what it was
+// made from. A guard that is of a later epoch than the key ring says fails with seal.ErrUnknownKey, because the ring is old.
+func (g *guard) follow(deployment int64) error {
+	switch {
+	case g.DeploymentEpoch == deployment:
+		return nil
+	case g.DeploymentEpoch > deployment:
+		return fmt.Errorf("the guard is of a later epoch of the deployment than the key ring: %w", seal.ErrUnknownKey)
+	}
+	sum := sha256.Sum256(seal.Join("epoch after a restore", g.Epoch, strconv.FormatInt(deployment, 10)))
+	g.renewTo(base64.RawURLEncoding.EncodeToString(sum[:16]))
+	if g.Recovery != nil {
+		g.Recovery, g.RecoveryCodesDue = nil, true
+	}
+	g.DeploymentEpoch = deployment
+	return nil
 }
 
 // browserEpoch returns the word that a trusted browser must carry to count.
@@ -127,4 +151,6 @@ type guard struct {
 	TextsSent []int64 `json:"texts_sent" record:"25"` // marks of the codes by SMS, as in EmailsSent
 
 	Handle []byte `json:"handle" record:"26,word"` // the user handle of the user's passkeys: 32 random bytes, or empty if the user has never had one
+
+	DeploymentEpoch int64 `json:"deployment_epoch" record:"27"` // of the deployment, when the guard was written: see seal.Ring.Epoch
 }

@@ -58,7 +58,7 @@ func fullGuard() *guard {
 		NoticesSent: slices.Repeat([]int64{at.UnixMilli()}, noticesInDay),
 		// The address that changes in this very call waits beside the new one, above those that may wait after the next.
 		NoticesWaiting: slices.Repeat([]waiting{{recipient{Address: email, Name: text(200), Language: "fr", Client: text(64), Channel: channelSMS, Cap: 1_000_000}, items}}, mostWaiting+2),
-		MFATime:        at, Handle: randomBytes(32), RosterVersion: store.NewVersion(),
+		MFATime:        at, Handle: randomBytes(32), RosterVersion: store.NewVersion(), DeploymentEpoch: at.Unix(),
 	}
 }
 

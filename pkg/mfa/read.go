@@ -18,6 +18,9 @@ type read struct {
 
 	// What makes requests itself, instead of a single item.
 	fetch func(context.Context) error
+
+	// What brings it to the epoch of the deployment, once all was read; nil if it doesn't depend on that.
+	follow func(deployment int64) error
 }
 
 // readAll makes all reads at the same time. Their single items come with one request, or with one for each store.MaxKeys of

@@ -100,8 +100,18 @@ func once[T any](ctx context.Context, u *unit, call Call, st step[T]) (T, error)
 	if err := readAll(ctx, u.s.Store, reads...); err != nil {
 		return none, AsError(err)
 	}
-	if err := who.check(); err != nil {
+	if err := who.check(u.ring.Epoch()); err != nil {
 		return none, err
+	}
+	for _, r := range reads {
+		if r.follow == nil {
+			continue
+		}
+		if err := r.follow(u.ring.Epoch()); errors.Is(err, seal.ErrUnknownKey) {
+			return none, err
+		} else if err != nil {
+			return none, AsError(err)
+		}
 	}
 	if who.key != nil {
 		u.client = who.key.Name

@@ -16,6 +16,7 @@ const ringFormat = 1
 type ringRecord struct {
 	Format  int            `json:"format"`            // of this record
 	Records int            `json:"records,omitempty"` // the format of the deployment's records
+	Epoch   int64          `json:"epoch,omitempty"`   // of the deployment
 	Secrets []secretRecord `json:"secrets"`
 	Signers []signerRecord `json:"signers"`
 }
@@ -35,7 +36,7 @@ type signerRecord struct {
 // Marshal returns the whole ring as JSON with a format number. The keys in it are in the clear, so a Keeper in the cloud encrypts
 // it before it is stored.
 func (r *Ring) Marshal() Secret {
-	record := ringRecord{Format: ringFormat, Records: r.format}
+	record := ringRecord{Format: ringFormat, Records: r.format, Epoch: r.epoch}
 	for _, k := range r.secrets {
 		record.Secrets = append(record.Secrets, secretRecord{k.id, k.created, encode(k.master)})
 	}
@@ -70,7 +71,10 @@ func Unmarshal(plain Secret) (*Ring, error) {
 	if record.Records < 0 {
 		return nil, errors.New("seal: read the key ring: its format of records is negative")
 	}
-	held := &keys{format: record.Records}
+	if record.Epoch < 0 {
+		return nil, errors.New("seal: read the key ring: its epoch is negative")
+	}
+	held := &keys{format: record.Records, epoch: record.Epoch}
 	seen := map[string]bool{}
 	for i, s := range record.Secrets {
 		key, ok := s.key()

@@ -43,6 +43,7 @@ type keys struct {
 	secrets []*secretKey // the oldest first, the newest last
 	signers []*signer    // the oldest first
 	format  int          // see RecordFormat
+	epoch   int64        // see Epoch
 }
 
 // NewRing makes a ring with one secret and one signing key. Both are in use from now on.
@@ -64,11 +65,10 @@ func (r *Ring) Rotate(now time.Time) (*Ring, error) {
 			len(rotated.secrets), len(rotated.signers), maxKeys)
 	}
 	now = whole(now)
-	return &Ring{&keys{
-		secrets: append(slices.Clip(rotated.secrets), freshSecret(now)),
-		signers: append(slices.Clip(rotated.signers), freshSigner(now.Add(Published))),
-		format:  r.format,
-	}}, nil
+	return rotated.with(func(k *keys) {
+		k.secrets = append(slices.Clip(k.secrets), freshSecret(now))
+		k.signers = append(slices.Clip(k.signers), freshSigner(now.Add(Published)))
+	}), nil
 }
 
 // Drop returns a ring without the signing keys that last signed more than SignerKept ago.
@@ -81,7 +81,7 @@ func (r *Ring) Drop(now time.Time) *Ring {
 		}
 		signers = append(signers, s)
 	}
-	return &Ring{&keys{secrets: r.secrets, signers: signers, format: r.format}}
+	return r.with(func(k *keys) { k.signers = signers })
 }
 
 // Forget returns a ring without the secret that has this key id. What is still sealed or digested under that secret is then lost
@@ -99,7 +99,7 @@ func (r *Ring) Forget(keyID string, now time.Time) (*Ring, error) {
 	if now.Before(until) {
 		return nil, fmt.Errorf("seal: forget: the secret must be kept until %s", until.Format(time.RFC3339))
 	}
-	return &Ring{&keys{secrets: slices.Delete(slices.Clone(r.secrets), i, i+1), signers: r.signers, format: r.format}}, nil
+	return r.with(func(k *keys) { k.secrets = slices.Delete(slices.Clone(k.secrets), i, i+1) }), nil
 }
 
 // RecordFormat returns the format in which the deployment's records are to be written. It is 0 if nobody has said one. Package
@@ -108,7 +108,24 @@ func (r *Ring) RecordFormat() int { return r.format }
 
 // WithRecordFormat returns a ring with the same keys, which says that records are to be written in this format.
 func (r *Ring) WithRecordFormat(format int) *Ring {
-	return &Ring{&keys{secrets: r.secrets, signers: r.signers, format: format}}
+	return r.with(func(k *keys) { k.format = format })
+}
+
+// Epoch returns the epoch of the deployment: the moment when its data was last restored from a backup, in Unix seconds. It is
+// 0 if that has never happened. What was given before that moment is good for nothing any more. Package mfa says what that
+// means. The ring says it for the same reason as RecordFormat.
+func (r *Ring) Epoch() int64 { return r.epoch }
+
+// WithEpoch returns a ring with the same keys and another epoch of the deployment.
+func (r *Ring) WithEpoch(epoch int64) *Ring {
+	return r.with(func(k *keys) { k.epoch = epoch })
+}
+
+// with returns a copy of the ring that differs by what change does.
+func (r *Ring) with(change func(*keys)) *Ring {
+	k := *r.keys
+	change(&k)
+	return &Ring{&k}
 }
 
 // Newest returns the id of the newest secret, which seals and digests.

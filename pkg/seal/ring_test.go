@@ -409,13 +409,13 @@ func many[K any](fresh func() K) (keys []K) {
 	return keys
 }
 
-func TestARingKeepsTheFormatOfRecordsWhateverHappensToItsKeys(t *testing.T) {
+func TestARingKeepsTheFormatOfRecordsAndTheEpochWhateverHappensToItsKeys(t *testing.T) {
 	ring := NewRing(start)
-	if got := ring.RecordFormat(); got != 0 {
-		t.Errorf("a new ring says format %d, want none", got)
+	if format, epoch := ring.RecordFormat(), ring.Epoch(); format != 0 || epoch != 0 {
+		t.Errorf("a new ring says format %d and epoch %d, want none", format, epoch)
 	}
-	second := ring.WithRecordFormat(2)
-	if ring.RecordFormat() != 0 || second.Newest() != ring.Newest() {
+	second := ring.WithRecordFormat(2).WithEpoch(7)
+	if ring.RecordFormat() != 0 || ring.Epoch() != 0 || second.Newest() != ring.Newest() {
 		t.Error("the ring itself has changed, or the other one has other keys")
 	}
 	late := start.Add(100 * 24 * time.Hour)
@@ -429,11 +429,13 @@ func TestARingKeepsTheFormatOfRecordsWhateverHappensToItsKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, r := range map[string]*Ring{"rotated": rotated, "dropped": rotated.Drop(late), "forgotten": forgotten, "read again": read} {
-		if got := r.RecordFormat(); got != 2 {
-			t.Errorf("%s: got format %d, want 2", name, got)
+		if format, epoch := r.RecordFormat(), r.Epoch(); format != 2 || epoch != 7 {
+			t.Errorf("%s: got format %d and epoch %d, want 2 and 7", name, format, epoch)
 		}
 	}
-	if _, err := Unmarshal(ring.WithRecordFormat(-1).Marshal()); err == nil {
-		t.Error("a negative format is read")
+	for name, bad := range map[string]*Ring{"format": ring.WithRecordFormat(-1), "epoch": ring.WithEpoch(-1)} {
+		if _, err := Unmarshal(bad.Marshal()); err == nil {
+			t.Errorf("a negative %s is read", name)
+		}
 	}
 }

@@ -86,6 +86,8 @@ type ringItem struct {
 	Rotated time.Time `json:"rotated" record:"3"`  // when the newest keys came
 	Retired bool      `json:"retired" record:"4"`  // the signing key before the newest has been dropped, or there is none
 	Writes  int       `json:"writes" record:"5"`   // the format in which records are to be written; 0 if nobody has said one
+	Epoch   int64     `json:"epoch" record:"6"`    // of the deployment; 0 if its data was never restored
+	Wanted  bool      `json:"wanted" record:"7"`   // an operator wants newer keys at the next run of the sweep
 
 	version store.Version
 }
@@ -120,8 +122,9 @@ func (k *Keeper) Rotate(ctx context.Context) error {
 	return k.rotate(ctx)
 }
 
-// Tend does what the ring needs by now: new keys every 30 days, and some hours later the end of the signing key before
-// them; and its public half, should another than this ring's be published. It asks KMS only when it has something to do.
+// Tend does what the ring needs by now: new keys every 30 days or when an operator wants them (WantKeys), and some hours
+// later the end of the signing key before them; and its public half, should another than this ring's be published. It asks
+// KMS only when it has something to do.
 func (k *Keeper) Tend(ctx context.Context) (changed bool, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -134,7 +137,7 @@ func (k *Keeper) Tend(ctx context.Context) (changed bool, err error) {
 		return false, err
 	}
 	age := k.now().Sub(item.Rotated)
-	if item.version != "" && published == item.version && age < rotateEvery && (item.Retired || age < retireAfter) {
+	if item.version != "" && published == item.version && age < rotateEvery && !item.Wanted && (item.Retired || age < retireAfter) {
 		return false, nil
 	}
 	made := item.version == ""
@@ -144,16 +147,16 @@ func (k *Keeper) Tend(ctx context.Context) (changed bool, err error) {
 	}
 	age = k.now().Sub(k.item.Rotated) // another process may have tended it since
 	switch {
-	case age >= rotateEvery:
+	case age >= rotateEvery, k.item.Wanted:
 		return true, k.rotate(ctx)
 	case !k.item.Retired && age >= retireAfter:
-		return true, k.write(ctx, ring.Drop(k.now()), k.item.Rotated, true)
+		return true, k.write(ctx, ring.Drop(k.now()), ringItem{Rotated: k.item.Rotated, Retired: true})
 	}
 	// What was read first may have been changed since by the same commit as the ring.
 	if published, err = k.published(ctx); err != nil || published == k.item.version {
 		return false, err
 	}
-	return true, k.write(ctx, ring, k.item.Rotated, k.item.Retired)
+	return true, k.write(ctx, ring, ringItem{Rotated: k.item.Rotated, Retired: k.item.Retired})
 }
 
 func (k *Keeper) rotate(ctx context.Context) error {
@@ -162,7 +165,7 @@ func (k *Keeper) rotate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return k.write(ctx, next, now, false)
+	return k.write(ctx, next, ringItem{Rotated: now})
 }
 
 // mayReload takes one of the reloads that there is room for.
@@ -191,7 +194,7 @@ func (k *Keeper) load(ctx context.Context) (*seal.Ring, error) {
 			return nil, errors.New("the key ring is gone from the table: restore its item ring/ring")
 		}
 		now := k.now().UTC()
-		err := k.write(ctx, seal.NewRing(now), now, true)
+		err := k.write(ctx, seal.NewRing(now), ringItem{Rotated: now, Retired: true})
 		return k.ring, err
 	}
 	if k.ring == nil || item.version != k.item.version {
@@ -230,10 +233,12 @@ func (k *Keeper) published(ctx context.Context) (store.Version, error) {
 	return found.Version, nil
 }
 
-// write puts ring in the place of the one that was read last. Of several at once one wins, and the others get its ring.
-func (k *Keeper) write(ctx context.Context, ring *seal.Ring, rotated time.Time, retired bool) error {
+// write puts ring in the place of the one that was read last, in an item that says of its keys what next does. Of several at
+// once one wins, and the others get its ring.
+func (k *Keeper) write(ctx context.Context, ring *seal.Ring, next ringItem) error {
 	began := k.now()
-	next := ringItem{Rotated: rotated.Truncate(time.Second), Retired: retired, Writes: k.item.Writes, version: store.NewVersion()}
+	next.Rotated, next.version = next.Rotated.Truncate(time.Second), store.NewVersion()
+	next.Writes, next.Epoch = k.item.Writes, k.item.Epoch
 	if err := k.wrap(ctx, &next, ring); err != nil {
 		return err
 	}

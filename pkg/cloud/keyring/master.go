@@ -87,11 +87,11 @@ func (k *Keeper) unwrap(ctx context.Context, item *ringItem) (*seal.Ring, error)
 	if err != nil {
 		return nil, err
 	}
-	return ring.WithRecordFormat(item.Writes), nil
+	return ring.WithRecordFormat(item.Writes).WithEpoch(item.Epoch), nil
 }
 
-// bound returns what of an item is in the clear, and must not be changed. The format of records isn't part of it, because an
-// operator sets it without KMS. Nor is the item's own format, which changes when a later build writes the item again.
+// bound returns what of an item is in the clear, and must not be changed. What an operator sets isn't part of it, because
+// that needs no KMS: see change. Nor is the item's own format, which changes when a later build writes the item again.
 func (i *ringItem) bound() []byte {
 	return seal.Join("countersign ring", string(i.DataKey), i.Rotated.UTC().Format(time.RFC3339), strconv.FormatBool(i.Retired))
 }

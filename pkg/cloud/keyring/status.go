@@ -15,7 +15,8 @@ type Status struct {
 	Late      bool      // the sweep should have rotated it by now
 	Published bool      // the public half that is published is this ring's
 
-	RecordFormat int // the format in which records are to be written; 0 if nobody has said one
+	Epoch        int64 // the deployment's: see seal.Ring.Epoch
+	RecordFormat int   // the format in which records are to be written; 0 if nobody has said one
 }
 
 // StatusOf looks at the key ring of the deployment whose table is from. It fails with record.ErrUnreadable where no
@@ -30,7 +31,7 @@ func StatusOf(ctx context.Context, from store.Store, now time.Time) (Status, err
 	if err != nil {
 		return Status{}, err
 	}
-	return Status{Rotated: item.Rotated, Late: now.Sub(item.Rotated) > lateAfter, Published: published == item.version, RecordFormat: item.Writes}, nil
+	return Status{Rotated: item.Rotated, Late: now.Sub(item.Rotated) > lateAfter, Published: published == item.version, Epoch: item.Epoch, RecordFormat: item.Writes}, nil
 }
 
 // ShowItem gives what an item of a deployment's table holds as a JSON object, without what is secret: see mfa.ShowItem. The

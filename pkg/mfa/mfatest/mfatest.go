@@ -138,6 +138,13 @@ func (k *Keys) Fail(err error) {
 	k.err = err
 }
 
+// SetEpoch makes the ring say another epoch of the deployment.
+func (k *Keys) SetEpoch(epoch int64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.ring = k.ring.WithEpoch(epoch)
+}
+
 // Ring returns the ring.
 func (k *Keys) Ring(context.Context) (*seal.Ring, error) {
 	k.mu.Lock()

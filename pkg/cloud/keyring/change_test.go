@@ -1,6 +1,7 @@
 package keyring
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -72,5 +73,65 @@ func TestSettingTheFormatDoesNotHideThatThePublishedKeysAreOld(t *testing.T) {
 	}
 	if changed, err := w.open().Tend(t.Context()); !changed || err != nil {
 		t.Errorf("got %t, %v from the sweep, want that it publishes this ring's keys", changed, err)
+	}
+}
+
+func TestTheEpochIsSetWithoutKMSMovesForwardOnlyAndIsKeptByRotations(t *testing.T) {
+	w := newWorld(t)
+	table := w.table()
+	if err := SetEpoch(t.Context(), table, 1); !errors.Is(err, ErrNoRing) {
+		t.Errorf("without a ring: got %v, want ErrNoRing", err)
+	}
+	keys := w.open()
+	before := ringOf(t, keys)
+	w.Break(amazon.KMS, true)
+	for _, step := range []struct {
+		epoch int64
+		taken bool
+	}{{0, false}, {5, true}, {5, false}, {4, false}, {9, true}} {
+		if err := SetEpoch(t.Context(), table, step.epoch); (err == nil) != step.taken {
+			t.Errorf("epoch %d: got %v, want it taken: %t", step.epoch, err, step.taken)
+		}
+	}
+	w.Break(amazon.KMS, false)
+	if got := ringOf(t, keys).Epoch(); got != 0 {
+		t.Errorf("the ring that a process has changed to epoch %d", got)
+	}
+	for _, do := range []func(*Keeper) error{
+		func(*Keeper) error { return nil },
+		func(k *Keeper) error { return k.Rotate(t.Context()) },
+		func(k *Keeper) error { w.At = w.At.Add(retireAfter); _, err := k.Tend(t.Context()); return err },
+	} {
+		if err := do(w.open()); err != nil {
+			t.Fatal(err)
+		}
+		if ring := ringOf(t, w.open()); ring.Epoch() != 9 || ring.KeyIDs()[0] != before.Newest() {
+			t.Errorf("got epoch %d under the keys %v, want 9 and the same first key", ring.Epoch(), ring.KeyIDs())
+		}
+	}
+	if status, err := StatusOf(t.Context(), table, w.At); err != nil || status.Epoch != 9 || !status.Published {
+		t.Errorf("got %+v, %v, want the epoch", status, err)
+	}
+}
+
+func TestKeysThatAnOperatorWantsComeWithTheNextRunOfTheSweepAndOnce(t *testing.T) {
+	w := newWorld(t)
+	table := w.table()
+	if err := WantKeys(t.Context(), table); !errors.Is(err, ErrNoRing) {
+		t.Errorf("without a ring: got %v, want ErrNoRing", err)
+	}
+	ringOf(t, w.open())
+	for range 2 { // the wish of a second operator is the same wish
+		if err := WantKeys(t.Context(), table); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, want := range []bool{true, false} {
+		if changed, err := w.open().Tend(t.Context()); changed != want || err != nil {
+			t.Errorf("got changed %v, %v, want %v", changed, err, want)
+		}
+	}
+	if got := len(ringOf(t, w.open()).KeyIDs()); got != 2 {
+		t.Errorf("got %d secrets, want one more", got)
 	}
 }

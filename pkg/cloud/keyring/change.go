@@ -14,24 +14,56 @@ import (
 // SetRecordFormat makes the key ring of the deployment whose table is in say in which format records are to be written. Running
 // processes learn that when they read the ring again, which takes up to seal.RingAge. What a format means, and when it may be
 // set, is in the package comment of record. SetRecordFormat fails if this build doesn't have that format, or if there is no ring
-// yet. It doesn't need KMS, because the item has the format beside what is sealed.
+// yet.
 func SetRecordFormat(ctx context.Context, in store.Store, format int) error {
 	if format < record.Format || format > record.Latest {
 		return fmt.Errorf("this build has the formats from %d to %d", record.Format, record.Latest)
 	}
+	return change(ctx, in, func(item *ringItem) error {
+		item.Writes = format
+		return nil
+	})
+}
+
+// SetEpoch makes the key ring of the deployment whose table is in say a new epoch: see seal.Ring.Epoch. Running processes learn
+// that when they read the ring again, which takes up to seal.RingAge. SetEpoch fails if the epoch is not later than the one that
+// the ring says, or if there is no ring.
+func SetEpoch(ctx context.Context, in store.Store, epoch int64) error {
+	return change(ctx, in, func(item *ringItem) error {
+		if epoch <= item.Epoch {
+			return errors.New("the key ring says that epoch already, or a later one")
+		}
+		item.Epoch = epoch
+		return nil
+	})
+}
+
+// WantKeys makes the next run of the sweep rotate the key ring of the deployment whose table is in, however old its keys are. It
+// fails if there is no ring yet.
+func WantKeys(ctx context.Context, in store.Store) error {
+	return change(ctx, in, func(item *ringItem) error {
+		item.Wanted = true
+		return nil
+	})
+}
+
+// change changes what the ring's item has beside what is sealed. That needs no KMS, which operators may not use.
+func change(ctx context.Context, in store.Store, do func(*ringItem) error) error {
 	k := &Keeper{store: in, now: func() time.Time { return time.Time{} }}
 	item, err := k.read(ctx)
 	if err != nil {
 		return err
 	}
 	if item.version == "" {
-		return errors.New("there is no key ring yet; the first function that needs it makes it")
+		return ErrNoRing
 	}
 	published, err := store.GetOne(ctx, in, mfa.PublishedKeysAt)
 	if err != nil {
 		return fmt.Errorf("read the published keys: %w", err)
 	}
-	item.Writes = format
+	if err := do(&item); err != nil {
+		return err
+	}
 	body, err := record.Encode(&item)
 	if err != nil {
 		return fmt.Errorf("write the key ring: %w", err)
@@ -49,3 +81,6 @@ func SetRecordFormat(ctx context.Context, in store.Store, format int) error {
 	}
 	return nil
 }
+
+// ErrNoRing means that a deployment has no key ring yet.
+var ErrNoRing = errors.New("there is no key ring yet; the first function that needs it makes it")
