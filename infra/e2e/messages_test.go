@@ -259,7 +259,7 @@ func TestM9ANumberIsTakenInOneSpellingOrRefused(t *testing.T) {
 		for why, typed := range map[string]string{
 			"nothing": "", "no country": "0612345678", "no plus": "33612345678", "an extension": "+33612345678 ext. 5", "an extension as in a URI": "+33612345678;ext=5",
 			"an extension after a pause": "+33612345678,5", "a URI": "tel:+33612345678", "letters": "+1800FLOWERS", "full-width digits": "+３３６１２３４５６７８", "a full-width plus": "＋33612345678",
-			"Arabic digits": "+٣٣٦١٢٣٤٥٦٧٨", "two plus signs": "++33612345678", "both prefixes": "+0033612345678", "a digit too much": "+336123456789", "a digit too few": "+3361234567",
+			"Arabic digits": "+٣٣٦١٢٣٤٥٦٧٨", "two plus signs": "++33612345678", "both prefixes": "+0033612345678", "a digit too much": "+336123456789", "the prefix dialled within": "+330612345678", "a digit too few": "+3361234567",
 			"a premium rate": "+33891234567", "a British premium rate": "+449012345678", "a short number": "+33 36 08", "an emergency number": "112", "a fixed line": "+33123456789",
 			"a toll-free number": "+33805123456", "a satellite phone": "+870773111632", "a second line": "+33612345678\n@evil.example #1", "two numbers": "+33612345678,+33612345679",
 		} {
