@@ -123,8 +123,8 @@ func (w *world) codes(t *testing.T, to string) (codes []string) {
 	return codes
 }
 
-// texts counts the codes that went out by SMS, to whatever number.
-func (w *world) texts(t *testing.T) (n int) {
+// textsSent counts the codes that went out by SMS, to whatever number.
+func (w *world) textsSent(t *testing.T) (n int) {
 	t.Helper()
 	for _, m := range w.messages(t, "") {
 		if m.text("channel") == "sms" && m.text("code") != "" {

@@ -253,7 +253,7 @@ func TestM9ANumberIsTakenInOneSpellingOrRefused(t *testing.T) {
 				t.Errorf("%q: got %d codes to %s, want one", typed, got, want)
 			}
 		}
-		before := w.texts(t)
+		before := w.textsSent(t)
 		p := person{"acme", "u-20", ""}
 		token := w.do(t, call{method: "POST", path: "/v1/challenges", body: p.bare(nil)}).want(t, 201, "").text("enrolment", "token")
 		for why, typed := range map[string]string{
@@ -270,7 +270,7 @@ func TestM9ANumberIsTakenInOneSpellingOrRefused(t *testing.T) {
 				t.Errorf("%s: got %s and %s", why, byKey.raw, byToken.raw)
 			}
 		}
-		if got := w.texts(t) - before; got != 0 {
+		if got := w.textsSent(t) - before; got != 0 {
 			t.Errorf("got %d messages to what is no number", got)
 		}
 	})
@@ -326,7 +326,7 @@ func TestM9TheNumberInAProfileIsInOneSpelling(t *testing.T) {
 				t.Errorf("%s: got %s", phone, got.raw)
 			}
 		}
-		if got := w.texts(t); got != 1 {
+		if got := w.textsSent(t); got != 1 {
 			t.Errorf("got %d messages, want one", got)
 		}
 	})

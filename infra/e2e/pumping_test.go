@@ -81,7 +81,7 @@ func TestM1NumbersNextToEachOtherKeepToTheCapOfTheirPrefix(t *testing.T) {
 			}
 			begins = append(begins, call{method: "POST", path: "/v1/enrolments", bearer: asked.text("enrolment", "token"), body: doc{"kind": "sms"}})
 		}
-		before := w.texts(t) // no start has sent anything
+		before := w.textsSent(t) // no start has sent anything
 		answers := w.atOnce(t, attempts, func(i int) call { return begins[i] })
 		if len(answers[201]) != 3 || len(answers[429]) != attempts-3 {
 			t.Fatalf("got %v, want half of the cap of the prefix for enrolments", answers)
@@ -91,7 +91,7 @@ func TestM1NumbersNextToEachOtherKeepToTheCapOfTheirPrefix(t *testing.T) {
 				t.Errorf("got %s, want a wait until the hour is over", refused.raw)
 			}
 		}
-		if got := w.texts(t) - before; before != 1 || got != 3 {
+		if got := w.textsSent(t) - before; before != 1 || got != 3 {
 			t.Errorf("got %d messages, %d of them before, want 3 and 1", got, before)
 		}
 		w.wantBlocked(t, attempts-3, "prefix", users...)
@@ -114,7 +114,7 @@ func TestM1NothingIsSentToACountryThatIsNotOpen(t *testing.T) {
 		w.policy(t, "acme", texting(nil).with(doc{"require": "everyone"}))
 		british, number := w.proven(t, "u-1", "+447400123456")
 		german := doc{"kind": "sms", "phone": "+4915123456789"}
-		before := w.texts(t)
+		before := w.textsSent(t)
 		refused := func() {
 			t.Helper()
 			stranger := person{"acme", "u-2", ""}
@@ -129,7 +129,7 @@ func TestM1NothingIsSentToACountryThatIsNotOpen(t *testing.T) {
 		w.byNumber(t, british, "sign_in", "")
 		pending := w.beginNumber(t, person{"acme", "u-4", ""}, "+447400123457", "").want(t, 201, "")
 		open := w.byNumber(t, british, "step_up", "").text("challenge", "id")
-		if got := w.texts(t) - before; got != 3 {
+		if got := w.textsSent(t) - before; got != 3 {
 			t.Fatalf("got %d messages, want 3 to the country that is open", got)
 		}
 		// A country can be closed later. Nothing goes there any more, but who has a number there is still asked.
@@ -143,7 +143,7 @@ func TestM1NothingIsSentToACountryThatIsNotOpen(t *testing.T) {
 		}
 		w.policy(t, "acme", salto(doc{"sms": doc{"countries": []string{}}, "require": "everyone"}))
 		refused()
-		if got := w.texts(t) - before; got != 3 {
+		if got := w.textsSent(t) - before; got != 3 {
 			t.Errorf("got %d messages, want none to a closed country", got-3)
 		}
 		w.verify(t, open, doc{"code": w.code(t, number)}).want(t, 200, "") // what was sent before it was closed
@@ -173,7 +173,7 @@ func TestM1TheDayOfAnOrgEndsAtItsCap(t *testing.T) {
 		w.advance(t, time.Minute)
 		w.send(t, "challenges", id, "").want(t, 429, "too_many_sends")
 		w.wantBlocked(t, 4, "organisation", a.id, b.id, "u-5")
-		if got := w.texts(t); got != 2+4 {
+		if got := w.textsSent(t); got != 2+4 {
 			t.Errorf("got %d messages, want 2 of the day before and the 4 of the cap", got)
 		}
 		w.beginNumber(t, person{"other", a.id, ""}, number, "").want(t, 201, "")
