@@ -57,6 +57,11 @@ func TestM1ManyEnrolmentsAtOncePassNoBudgetOfTheirPrefix(t *testing.T) {
 		}
 		before := w.texts(t, calls)
 		answers := w.atOnce(t, len(calls), func(i int) call { return calls[i] })
+		for status, some := range answers {
+			if status != 201 && status != 429 {
+				t.Fatalf("%d answers of %d, such as %s", len(some), status, some[0].raw)
+			}
+		}
 		if len(answers[201]) != half || len(answers[429]) != len(calls)-half {
 			t.Fatalf("%d enrolments were begun and %d refused, want %d and %d", len(answers[201]), len(answers[429]), half, len(calls)-half)
 		}
