@@ -11,7 +11,7 @@ import (
 func main() {
 	cloud.Stream("publish", func(d *cloud.Deployment) cloud.Deliver {
 		s := d.Service()
-		s.Mail, s.Text, s.Bus = email.Of(d), textmessage.Of(d), eventbus.Of(d)
+		s.Mail, s.Text, s.Bus = email.Of(d), textmessage.Of(d), cloud.Counting(eventbus.Of(d))
 		return s.Publish
 	})
 }

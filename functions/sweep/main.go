@@ -10,6 +10,6 @@ func main() {
 	cloud.Schedule("sweep", func(d *cloud.Deployment) cloud.Job {
 		s, keys := d.Service(), keyring.Of(d)
 		s.Keys = keys
-		return d.Sweep(s, keys.Tend)
+		return d.Sweep(s, keys)
 	})
 }

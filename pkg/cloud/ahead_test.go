@@ -98,7 +98,7 @@ func TestAMessageIsNeverHandedOverOnAConnectionThatWasOpenedAhead(t *testing.T) 
 	d := w.open()
 	d.ConnectAhead(at, 1)
 	early := waiting(d, at)
-	if got := ask(t, d.Courier("COUNTERSIGN_SES_ENDPOINT", nil).Amazon.HTTPClient, at); slices.Contains(early, got) {
+	if got := ask(t, d.Courier("email", "COUNTERSIGN_SES_ENDPOINT", nil).Amazon.HTTPClient, at); slices.Contains(early, got) {
 		t.Errorf("asked from %s, which was opened ahead", got)
 	}
 }

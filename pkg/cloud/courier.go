@@ -22,16 +22,17 @@ type Courier struct {
 	failed  func(reason string)
 }
 
-// Courier makes a Courier. endpoint names the environment variable with the URL of a stand-in for the service. reasons has
-// words for the codes with which the service refuses a message. There are few words, because each is a metric of its own.
-func (d *Deployment) Courier(endpoint string, reasons map[string]string) *Courier {
+// Courier makes a Courier. channel is the word for what it hands over, such as email. endpoint names the environment variable
+// with the URL of a stand-in for the service. reasons has words for the codes with which the service refuses a message. There are
+// few words, because each is a metric of its own.
+func (d *Deployment) Courier(channel, endpoint string, reasons map[string]string) *Courier {
 	c := &Courier{Amazon: d.Amazon(endpoint), reasons: reasons}
 	// A connection that went stale while the process was frozen would lose an answer, which can't be asked for again.
 	fresh := newTransport(d.opener.connector)
 	fresh.DisableKeepAlives = true
 	c.Amazon.HTTPClient = &http.Client{Transport: fresh, Timeout: messageTime, CheckRedirect: stay}
 	c.Amazon.Retryer = func() aws.Retryer { return aws.NopRetryer{} }
-	c.failed = func(reason string) { d.out.countUndelivered(d.wall(), d.step, reason) }
+	c.failed = func(reason string) { d.countUndelivered(channel, reason) }
 	return c
 }
 

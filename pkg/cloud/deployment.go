@@ -38,6 +38,7 @@ const (
 //	AWS_REGION                        set by Lambda, as are AWS_ACCESS_KEY_ID,
 //	                                  AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN
 //	AWS_USE_FIPS_ENDPOINT             if true, Amazon is called at its endpoints with FIPS 140 cryptography
+//	COUNTERSIGN_STAGE                 name of the deployment, which its metrics have; may be missing
 //	COUNTERSIGN_TABLE                 name of the table
 //	COUNTERSIGN_ISSUER                base URL of the deployment, without a slash at its end
 //	COUNTERSIGN_SENDER_NAME           name that messages come from; else Countersign
@@ -80,6 +81,7 @@ const (
 // they are given.
 type Deployment struct {
 	step        string
+	stage       string
 	environment func(string) string
 	out         *output
 	log         *slog.Logger
@@ -122,6 +124,7 @@ func Open(p Process) *Deployment {
 		// Without the monotonic reading, which stands still while Lambda keeps the process frozen.
 		d.now = func() time.Time { return d.wall().Round(0).Add(offset) }
 	}
+	d.stage = d.Optional("COUNTERSIGN_STAGE", "letters and digits", Word(""))
 	d.region = d.Setting("AWS_REGION", "a region such as eu-central-1", Word("-"))
 	d.signer = d.credentials()
 	d.fips = d.Optional("AWS_USE_FIPS_ENDPOINT", "true or false", Truth) == "true"

@@ -14,7 +14,7 @@
 //	func main() {
 //		cloud.Stream("publish", func(d *cloud.Deployment) cloud.Deliver {
 //			s := d.Service()
-//			s.Mail, s.Bus = email.Of(d), eventbus.Of(d)
+//			s.Mail, s.Bus = email.Of(d), cloud.Counting(eventbus.Of(d))
 //			return s.Publish
 //		})
 //	}
@@ -23,7 +23,7 @@
 //		cloud.Schedule("sweep", func(d *cloud.Deployment) cloud.Job {
 //			s, keys := d.Service(), keyring.Of(d)
 //			s.Keys = keys
-//			return d.Sweep(s, keys.Tend)
+//			return d.Sweep(s, keys)
 //		})
 //	}
 //

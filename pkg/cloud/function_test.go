@@ -358,7 +358,7 @@ func TestARunSweepsAndTendsTheRingAndOneFailingLeavesTheOther(t *testing.T) {
 	broken := func(d *cloud.Deployment) cloud.Job {
 		s, keys := d.Service(), keyring.Of(d)
 		s.Store, s.Keys = &fixed{body: []byte("{}")}, keys
-		return d.Sweep(s, keys.Tend)
+		return d.Sweep(s, keys)
 	}
 	if _, err := w.open().Scheduling(broken).Invoke(t.Context(), nil); err == nil {
 		t.Error("a sweep that reads nonsense did not fail")

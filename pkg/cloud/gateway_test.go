@@ -311,7 +311,7 @@ func TestABodyThatIsTooLargeIsRefusedByTheDoorBehindTheGateway(t *testing.T) {
 	}
 }
 
-func TestAProblemIsCountedByStepAndCodeAndNothingElse(t *testing.T) {
+func TestAProblemIsCountedByItsCodeAndNothingElse(t *testing.T) {
 	w := newWorld(t)
 	d := w.open()
 	h := d.serve(func(d *Deployment) http.Handler {
@@ -335,7 +335,7 @@ func TestAProblemIsCountedByStepAndCodeAndNothingElse(t *testing.T) {
 		}
 		got = append(got, m["code"].(string))
 		about, _ := json.Marshal(m["_aws"].(map[string]any)["CloudWatchMetrics"])
-		if want := `[{"Dimensions":[["step","code"]],"Metrics":[{"Name":"Problems","Unit":"Count"}],"Namespace":"Countersign"}]`; string(about) != want {
+		if want := `[{"Dimensions":[["code"]],"Metrics":[{"Name":"Problems","Unit":"Count"}],"Namespace":"Countersign"}]`; string(about) != want {
 			t.Errorf("got %s, want %s", about, want)
 		}
 		delete(m, "_aws")

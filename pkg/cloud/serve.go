@@ -49,7 +49,7 @@ func (d *Deployment) serve(build func(*Deployment) http.Handler) lambda.Handler 
 	}
 	return &gateway{handler, func(w *recorder) {
 		if code := w.problemCode(); code != "" {
-			d.out.countProblem(d.wall(), d.step, code)
+			d.countProblem(code)
 		}
 	}}
 }
@@ -88,7 +88,7 @@ func (d *Deployment) stream(build func(*Deployment) Deliver) lambda.Handler {
 	if err := d.broken(); err != nil {
 		deliver = func(context.Context, []store.Record) error { return err }
 	}
-	return &feed{deliver, d.log}
+	return &feed{d.tallied(deliver), d.log}
 }
 
 func (d *Deployment) schedule(build func(*Deployment) Job) lambda.Handler {

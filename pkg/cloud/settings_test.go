@@ -54,7 +54,7 @@ func challenge(d *cloud.Deployment) http.Handler {
 // publish builds the function, as its main does.
 func publish(d *cloud.Deployment) cloud.Deliver {
 	s := d.Service()
-	s.Mail, s.Bus = email.Of(d), eventbus.Of(d)
+	s.Mail, s.Bus = email.Of(d), cloud.Counting(eventbus.Of(d))
 	return s.Publish
 }
 
@@ -62,7 +62,7 @@ func publish(d *cloud.Deployment) cloud.Deliver {
 func sweep(d *cloud.Deployment) cloud.Job {
 	s, keys := d.Service(), keyring.Of(d)
 	s.Keys = keys
-	return d.Sweep(s, keys.Tend)
+	return d.Sweep(s, keys)
 }
 
 func decodeJSON(t testing.TB, b []byte, into any) {

@@ -12,22 +12,36 @@ import (
 // sweepMargin is how long before its end a run begins no more work: less than that a batch of it never takes.
 const sweepMargin = 5 * time.Second
 
+// A KeyTender looks after the key ring of a deployment.
+type KeyTender interface {
+	// Tend does what the ring needs by now, and reports whether it has changed the ring.
+	Tend(ctx context.Context) (changed bool, err error)
+	// Rotated returns when the ring got its newest keys. It is zero if there is no ring yet.
+	Rotated(ctx context.Context) (time.Time, error)
+}
+
 // Sweep makes the job of the function sweep. It runs the sweep of s for as long as there is more to do and time to do it, and
-// then tend, which does what the key ring needs. If one of them fails, the other is done all the same.
-func (d *Deployment) Sweep(s *mfa.Service, tend func(context.Context) (changed bool, err error)) Job {
+// then lets keys do what the key ring needs. If one of them fails, the other is done all the same. A run that has swept counts
+// as one in the metrics, and each run tells how old the ring's newest keys are.
+func (d *Deployment) Sweep(s *mfa.Service, keys KeyTender) Job {
 	return func(ctx context.Context) error {
 		swept := d.sweep(ctx, s)
 		if swept != nil {
 			swept = fmt.Errorf("sweep: %w", swept)
 		}
-		changed, err := tend(ctx)
+		changed, err := keys.Tend(ctx)
 		if err != nil {
 			err = fmt.Errorf("tend the key ring: %w", err)
 		}
 		if changed {
 			d.log.InfoContext(ctx, "the key ring was changed")
 		}
-		return errors.Join(swept, err)
+		rotated, unread := keys.Rotated(ctx)
+		if unread != nil {
+			unread = fmt.Errorf("look at the key ring: %w", unread)
+		}
+		d.countRun(swept == nil, rotated)
+		return errors.Join(swept, err, unread)
 	}
 }
 

@@ -44,7 +44,7 @@ func reasons() map[string]string {
 // Of makes what sends the email of a deployment. It reads the settings COUNTERSIGN_SENDER, COUNTERSIGN_SENDER_NAME and
 // COUNTERSIGN_SES_CONFIGURATION_SET.
 func Of(d *cloud.Deployment) *Sender {
-	courier := d.Courier("COUNTERSIGN_SES_ENDPOINT", reasons())
+	courier := d.Courier("email", "COUNTERSIGN_SES_ENDPOINT", reasons())
 	s := &Sender{
 		courier: courier,
 		client:  sesv2.NewFromConfig(courier.Amazon),

@@ -72,7 +72,7 @@ func TestAMessageThatMayHaveBeenTakenIsNotSentAgain(t *testing.T) {
 		if got := len(w.Requests()); got != test.sends {
 			t.Errorf("%s: got %d requests, want %d", name, got, test.sends)
 		}
-		want := `"step":"verify","reason":"` + test.reason + `","DeliveryFailures":1}`
+		want := `"channel":"email","reason":"` + test.reason + `","step":"verify"}`
 		if counted := w.Log.String(); strings.Contains(counted, "DeliveryFailures") != (err != nil) || err != nil && !strings.Contains(counted, want) {
 			t.Errorf("%s: got %s counted, want %s", name, counted, want)
 		}

@@ -159,6 +159,12 @@ func (k *Keeper) Tend(ctx context.Context) (changed bool, err error) {
 	return true, k.write(ctx, ring, ringItem{Rotated: k.item.Rotated, Retired: k.item.Retired})
 }
 
+// Rotated returns when the ring that the table has got its newest keys. It is zero if there is no ring yet. It doesn't need KMS.
+func (k *Keeper) Rotated(ctx context.Context) (time.Time, error) {
+	item, err := k.read(ctx)
+	return item.Rotated, err
+}
+
 func (k *Keeper) rotate(ctx context.Context) error {
 	now := k.now().UTC()
 	next, err := k.ring.Rotate(now)

@@ -19,7 +19,7 @@ const shortestLife = 5 * time.Second
 // newEndUserMessaging makes a sender by AWS End User Messaging (the API SMS and Voice V2). A message with a code is not delivered
 // after its code has ended.
 func newEndUserMessaging(d *cloud.Deployment) *sender {
-	courier := d.Courier("COUNTERSIGN_SMS_VOICE_ENDPOINT", messagingReasons())
+	courier := d.Courier(channel, "COUNTERSIGN_SMS_VOICE_ENDPOINT", messagingReasons())
 	client := pinpointsmsvoicev2.NewFromConfig(courier.Amazon)
 	arn := regexp.MustCompile(`^arn:[a-z-]+:sms-voice:[a-z0-9-]+:[0-9]{12}:(phone-number|sender-id|pool)/[A-Za-z0-9_/-]+$`)
 	origination := d.Setting("COUNTERSIGN_SMS_ORIGINATION_ARN", "the ARN of a phone number, a sender id or a pool of End User Messaging", arn.MatchString)

@@ -14,7 +14,7 @@ import (
 
 // newSNS makes a sender by SNS. SNS takes no time to live, so it may deliver a message after its code has ended.
 func newSNS(d *cloud.Deployment) *sender {
-	courier := d.Courier("COUNTERSIGN_SNS_ENDPOINT", snsReasons())
+	courier := d.Courier(channel, "COUNTERSIGN_SNS_ENDPOINT", snsReasons())
 	client := sns.NewFromConfig(courier.Amazon)
 	attributes := map[string]types.MessageAttributeValue{"AWS.SNS.SMS.SMSType": attribute("String", "Transactional")}
 	senderID := regexp.MustCompile(`^[A-Za-z0-9-]{0,10}[A-Za-z][A-Za-z0-9-]{0,10}$`)

@@ -28,6 +28,9 @@ const (
 	byEndUserMessaging = "end-user-messaging"
 )
 
+// channel is the word for text messages in metrics.
+const channel = "sms"
+
 // A sender hands text messages over to a provider. It is an mfa.Texter.
 type sender struct {
 	provider string

@@ -103,7 +103,7 @@ func TestATextThatMayHaveBeenTakenIsNotSentAgain(t *testing.T) {
 			if got := len(w.Requests()); got != test.sends {
 				t.Errorf("%s, %s: got %d requests, want %d", provider, name, got, test.sends)
 			}
-			want := `"step":"challenge","reason":"` + test.reason + `","DeliveryFailures":1}`
+			want := `"channel":"sms","reason":"` + test.reason + `","step":"challenge"}`
 			if counted := w.Log.String(); strings.Contains(counted, "DeliveryFailures") != (err != nil) || err != nil && !strings.Contains(counted, want) {
 				t.Errorf("%s, %s: got %s counted, want %s", provider, name, counted, want)
 			}
