@@ -48,6 +48,10 @@ func inItsName(properties object) (done []use) {
 		group := template.Reference(template.Of(properties, "LoggingConfig", "LogGroup"))
 		done = append(done, use{action: action, resource: "${" + group + ".Arn}"})
 	}
+	// https://docs.aws.amazon.com/lambda/latest/dg/services-xray.html
+	for _, action := range []string{"xray:PutTraceSegments", "xray:PutTelemetryRecords"} {
+		done = append(done, use{action: action, resource: "*"})
+	}
 	sources, _ := properties["Events"].(object)
 	failures := []any{template.Of(properties, "EventInvokeConfig", "DestinationConfig", "OnFailure")}
 	for _, source := range sources {

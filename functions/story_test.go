@@ -85,7 +85,7 @@ func (d *deployment) store() store.Store {
 func (d *deployment) environment(f *template.Function) []string {
 	d.t.Helper()
 	all, err := f.Variables(map[string]string{
-		"Table": d.account.name, "Key.Arn": amazon.KeyARN, "Bus": amazon.Bus, "Issuer": "https://countersign.example",
+		"Stage": "test", "Table": d.account.name, "Key.Arn": amazon.KeyARN, "Bus": amazon.Bus, "Issuer": "https://countersign.example",
 		"SenderAddress": amazon.Sender, "SenderName": "Countersign", "RpId": "countersign.example", "RelatedOrigins": "https://app.co.example",
 		"SesConfigurationSet": configurationSet, "SmsProvider": cmp.Or(d.smsProvider, "none"), "SmsOriginationArn": originationArn, "RoutineEvents": "true",
 	})

@@ -129,7 +129,7 @@ func TestTheAccessLogHasNoIdsOrAddresses(t *testing.T) {
 	// https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-logging-variables.html
 	may := []string{
 		"$context.requestId", "$context.routeKey", "$context.status", "$context.responseLatency", "$context.integrationLatency",
-		"$context.error.responseType",
+		"$context.error.responseType", "$context.integrationErrorMessage",
 	}
 	same(t, "the access log", regexp.MustCompile(`\$[A-Za-z.]+`).FindAllString(format, -1), "what may be in it", may)
 	if strings.Contains(strings.TrimSpace(format), "\n") {
@@ -191,6 +191,8 @@ func TestAParameterTakesWhatFunctionsTake(t *testing.T) {
 		{"RoutineEvents", []string{"true", "false"}, []string{"yes", "True", ""}},
 		{"DefaultEndpoint", []string{"enabled", "disabled"}, []string{"true", ""}},
 		{"ReserveConcurrency", []string{"yes", "no"}, []string{"true", ""}},
+		{"AlarmAddress", []string{"", "on-call@example.com"}, []string{"on-call", "On Call <on-call@example.com>", "a@b.example,c@d.example", "é@example.com"}},
+		{"Tracing", []string{"Active", "PassThrough"}, []string{"", "true", "active"}},
 		{"Architecture", []string{"arm64", "x86_64"}, []string{"amd64", ""}},
 	} {
 		takes := func(value string) bool {

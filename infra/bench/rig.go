@@ -140,7 +140,7 @@ func goBuild(ctx context.Context, dir string, environment []string, args ...stri
 // environment returns the environment of a function: what the template says, and the addresses of the stand-ins.
 func (r *rig) environment(step string) ([]string, error) {
 	all, err := r.deployed[step].Variables(map[string]string{
-		"Table": r.table, "Key.Arn": amazon.KeyARN, "Bus": amazon.Bus, "Issuer": issuer, "SenderAddress": amazon.Sender, "SenderName": "Countersign",
+		"Stage": "bench", "Table": r.table, "Key.Arn": amazon.KeyARN, "Bus": amazon.Bus, "Issuer": issuer, "SenderAddress": amazon.Sender, "SenderName": "Countersign",
 	})
 	return append(all,
 		"AWS_SAM_LOCAL=true", "AWS_REGION="+amazon.Region, "AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local",
@@ -261,7 +261,7 @@ var idInPath = regexp.MustCompile(`(ch|en)_[A-Za-z0-9_-]+`)
 func (r *rig) accessLine(method, path string) string {
 	return strings.NewReplacer("$context.requestId", "JKJaXmPLvHcESHA=", "$context.requestTime", "30/Nov/2026:10:00:00 +0000",
 		"$context.routeKey", method+" "+idInPath.ReplaceAllString(path, "{id}"), "$context.status", "200", "$context.responseLatency", "25",
-		"$context.integrationLatency", "22", "$context.integrationStatus", "200", "$context.responseLength", "950", "$context.error.responseType", "-",
+		"$context.integrationLatency", "22", "$context.integrationStatus", "200", "$context.responseLength", "950", "$context.error.responseType", "-", "$context.integrationErrorMessage", "-",
 	).Replace(r.accessLog)
 }
 

@@ -69,6 +69,9 @@ type Options struct {
 	Log *slog.Logger
 }
 
+// stage is the name of the deployment, which its metrics have.
+const stage = "local"
+
 // bucketFolder is the folder in the data folder that stands for S3.
 const bucketFolder = "buckets"
 
@@ -164,7 +167,7 @@ func (e *Emulator) prepare(ctx context.Context) (err error) {
 		}
 	}
 	e.functions, err = readFunctions(e.o.Root, map[string]string{
-		"Table": e.table, "Key.Arn": amazon.KeyARN, "Bus": amazon.Bus, "Issuer": e.Issuer(), "SenderAddress": amazon.Sender,
+		"Stage": stage, "Table": e.table, "Key.Arn": amazon.KeyARN, "Bus": amazon.Bus, "Issuer": e.Issuer(), "SenderAddress": amazon.Sender,
 		"SenderName": "Countersign", "RpId": machine.RelyingParty().ID, "RelatedOrigins": "", "SmsProvider": "sns", "RoutineEvents": "true",
 	})
 	if err != nil {

@@ -83,10 +83,16 @@ func (m *mapping) wants(r record) bool {
 	return json.Unmarshal(r.whole, &whole) == nil && slices.ContainsFunc(m.filters, func(f any) bool { return fits(f, whole, true) })
 }
 
+// Fits reports whether an event fits the event pattern of a rule of EventBridge. It knows those patterns that fits knows.
+func Fits(pattern, event any) bool { return fits(pattern, event, true) }
+
 // fits reports whether a value fits a pattern. A pattern is an object of patterns, or a list of values and {"exists":…}, of
-// which one has to fit. Any other pattern fits nothing.
+// which one has to fit. Any other pattern fits nothing. Of a list of values, one has to fit.
 // https://docs.aws.amazon.com/lambda/latest/dg/invocation-eventfiltering.html
 func fits(pattern, value any, there bool) bool {
+	if list, ok := value.([]any); ok {
+		return slices.ContainsFunc(list, func(one any) bool { return fits(pattern, one, true) })
+	}
 	switch pattern := pattern.(type) {
 	case object:
 		inside, _ := value.(object)
