@@ -33,7 +33,7 @@ func below(least, most int) func(any) bool {
 
 // attributes are all attributes of the template, except those that only people read.
 var attributes = []attribute{
-	{"Table", "DeletionPolicy", "Retain", "deleting the stack would delete all users with their factors"},
+	{"Table", "DeletionPolicy", "RetainExceptOnCreate", "deleting the stack would delete all users with their factors"},
 	{"Table", "UpdateReplacePolicy", "Retain", "a change that replaces the table would delete all users with their factors"},
 	{"Table", "DeletionProtectionEnabled", true, "one call, by anybody who may make it, would delete all users"},
 	{"Table", "PointInTimeRecoverySpecification.PointInTimeRecoveryEnabled", true, "nothing could be restored after a bad write"},
@@ -45,7 +45,7 @@ var attributes = []attribute{
 	{"Table", "AttributeDefinitions.*", judged{}, "TestTheTemplatesTableIsTheStores"},
 	{"Table", "KeySchema.*", judged{}, "TestTheTemplatesTableIsTheStores"},
 
-	{"Key", "DeletionPolicy", "Retain", "deleting the stack would make all sealed secrets unreadable"},
+	{"Key", "DeletionPolicy", "RetainExceptOnCreate", "deleting the stack would make all sealed secrets unreadable"},
 	{"Key", "UpdateReplacePolicy", "Retain", "a change that replaces the key would make all sealed secrets unreadable"},
 	{"Key", "EnableKeyRotation", true, "the key's material would be the same for ever"},
 	{"Key", "PendingWindowInDays", 30, "there would be less time to take back the deletion of the key"},
@@ -209,7 +209,7 @@ var attributes = []attribute{
 	{"PublishFunction", "Events.Stream.Properties.MaximumRetryAttempts", below(2, 21), "a short outage would lose events, or one bad record hold up its shard for a day"},
 	{"PublishFunction", "Events.Stream.Properties.DestinationConfig.OnFailure.Type", "S3", "a queue would get only where the records were, which the stream forgets in a day"},
 	{"PublishFunction", "Events.Stream.Properties.DestinationConfig.OnFailure.Destination", "${PublishFailures.Arn}", "events that were given up would be lost"},
-	{"PublishFailures", "DeletionPolicy", "Retain", "events that were given up would be lost with the stack"},
+	{"PublishFailures", "DeletionPolicy", "RetainExceptOnCreate", "events that were given up would be lost with the stack"},
 	{"PublishFailures", "UpdateReplacePolicy", "Retain", "events that were given up would be lost"},
 	{"PublishFailures", "BucketEncryption.ServerSideEncryptionConfiguration.0.ServerSideEncryptionByDefault.SSEAlgorithm", "AES256", "items of the table would be there without encryption"},
 	{"PublishFailures", "NotificationConfiguration.EventBridgeConfiguration.EventBridgeEnabled", true, "nobody would learn of records that were given up"},

@@ -3,8 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 
-	"countersign/infra/local/folder"
 	"countersign/pkg/cloud/keyring"
 	"countersign/pkg/seal"
 	"countersign/pkg/store/record"
@@ -48,18 +48,11 @@ func (c *setFormat) ofDeployment(ctx context.Context, p *program, where place) (
 
 // ofFolder is ofDeployment for the key file of a local server. The server may be running.
 func (c *setFormat) ofFolder(ctx context.Context, p *program, where place) (int, error) {
-	f, err := folder.Open(where.Local, p.now)
-	if err != nil {
-		return 0, err
+	var change func(*seal.Ring, time.Time) (*seal.Ring, error)
+	if c.Format != 0 {
+		change = func(r *seal.Ring, _ time.Time) (*seal.Ring, error) { return r.WithRecordFormat(c.Format), nil }
 	}
-	keys, err := f.OpenKeys(false)
-	if err != nil {
-		return 0, err
-	}
-	ring, err := keys.Ring(ctx)
-	if err == nil && c.Format != 0 {
-		ring, err = keys.Update(ctx, func(r *seal.Ring) (*seal.Ring, error) { return r.WithRecordFormat(c.Format), nil })
-	}
+	ring, err := changeFolderRing(ctx, p, where, change)
 	if err != nil {
 		return 0, err
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -13,6 +14,8 @@ import (
 
 	"countersign/infra/local/shell"
 	"countersign/pkg/apikey"
+	"countersign/pkg/cloud/keyring"
+	"countersign/pkg/seal"
 )
 
 type createKey struct {
@@ -82,17 +85,76 @@ func (listKeys) Run(ctx context.Context, p *program, where place) error {
 			fmt.Fprintln(p.errs, "There is no API key. To make one: keys create")
 			return nil
 		}
-		slices.SortFunc(lines, func(a, b apikey.Key) int {
-			return cmp.Or(a.Created.Compare(b.Created), strings.Compare(a.ID, b.ID))
-		})
-		table := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(table, "ID\tCLIENT\tSCOPES\tORG\tCREATED\tORIGINS\tNAME")
-		for _, l := range lines {
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", l.ID, l.Client, scopeNames(l.Scopes, ","), cmp.Or(l.Org, "every"),
-				l.Created.UTC().Format(time.RFC3339), cmp.Or(strings.Join(l.Origins, ","), "none"), cmp.Or(l.Name, "none"))
+		slices.SortFunc(lines, byCreation)
+		epoch, err := epochOf(ctx, p, where, s)
+		if err != nil && !errors.Is(err, keyring.ErrNoRing) {
+			return err
 		}
-		return table.Flush()
+		return printKeys(p, lines, epoch)
 	}))
+}
+
+func byCreation(a, b apikey.Key) int {
+	return cmp.Or(a.Created.Compare(b.Created), strings.Compare(a.ID, b.ID))
+}
+
+// printKeys prints a table of API keys. It says which of them have to be confirmed in this epoch of the deployment.
+func printKeys(p *program, keys []apikey.Key, epoch int64) error {
+	table := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "ID\tCLIENT\tSCOPES\tORG\tCREATED\tORIGINS\tNAME")
+	for _, k := range keys {
+		name := cmp.Or(k.Name, "none")
+		if !k.Confirmed(epoch) {
+			name += "\t(not confirmed since the restore: see keys confirm)"
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, k.Client, scopeNames(k.Scopes, ","), cmp.Or(k.Org, "every"),
+			k.Created.UTC().Format(time.RFC3339), cmp.Or(strings.Join(k.Origins, ","), "none"), name)
+	}
+	return table.Flush()
+}
+
+type confirmKeys struct {
+	IDs []string `arg:"" name:"id" placeholder:"ID" help:"The ids of the keys, as the command keys list shows them: ak_…"`
+}
+
+// Run confirms the keys.
+func (c *confirmKeys) Run(ctx context.Context, p *program, where place) error {
+	return stopFirst(where.use(p, func(s *site) error {
+		epoch, err := epochOf(ctx, p, where, s)
+		if err != nil {
+			return err
+		}
+		for _, id := range c.IDs {
+			key, err := s.keys.Confirm(ctx, id, epoch)
+			if err != nil {
+				return fmt.Errorf("%s: %w", id, err)
+			}
+			if _, err := fmt.Fprintf(p.out, "The key %s of %s is confirmed.\n", key.ID, key.Client); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+}
+
+type rotateKeys struct{}
+
+// Run has the key ring rotated. In a deployment the sweep does that, because an operator may not use the KMS key.
+func (rotateKeys) Run(ctx context.Context, p *program, where place) error {
+	if where.Local != "" {
+		if _, err := changeFolderRing(ctx, p, where, func(r *seal.Ring, now time.Time) (*seal.Ring, error) { return r.Rotate(now) }); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintln(p.out, "The key ring has new keys.")
+		return err
+	}
+	return where.use(p, func(s *site) error {
+		if err := keyring.WantKeys(ctx, s.store); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintln(p.out, "The next run of the sweep makes new keys. It runs every 15 minutes.")
+		return err
+	})
 }
 
 type revokeKey struct {

@@ -1,10 +1,17 @@
-// Command ctl is the operator's tool for a deployment, or for the data of a local server. Its verb keys makes, lists and revokes
-// the API keys with which applications call. Its verb show prints items of the table. Its verb format says in which format
+// Command ctl is the operator's tool for a deployment, or for the data of a local server. Its verb keys makes, lists, confirms and
+// revokes the API keys with which applications call, and has the key ring rotated. Its verb restored is for data that was restored
+// from a backup: it ends what the backup has brought back. Its verb replay hands what the function publish has given up to it
+// again. Its verb adopt prepares what brings the table and the key of a deleted stack under a new one. Its verb show prints items of the table. Its verb format says in which format
 // records are written, or sets it. Its verb doctor says what is wrong with a deployment, and what to do.
 //
 //	go run ./infra/ctl keys create --table NAME --region REGION --client my-app --name "My App" --scope sign_in --scope manage
 //	go run ./infra/ctl keys list   --table NAME --region REGION
 //	go run ./infra/ctl keys revoke --table NAME --region REGION ak_…
+//	go run ./infra/ctl keys confirm --table NAME --region REGION ak_… ak_…
+//	go run ./infra/ctl keys rotate --table NAME --region REGION
+//	go run ./infra/ctl restored    --table NAME --region REGION --moment 2026-11-22T10:20:00Z --events FILE
+//	go run ./infra/ctl replay      --table NAME --region REGION --function PUBLISH FOLDER
+//	go run ./infra/ctl adopt       --table NAME --region REGION --key KEY --bucket BUCKET --stack STACK FOLDER
 //	go run ./infra/ctl show        --table NAME --region REGION PARTITION [SORT]
 //	go run ./infra/ctl format      --table NAME --region REGION [NUMBER]
 //	go run ./infra/ctl doctor      --table NAME --region REGION --sender sign-in@example.com [--sms sns] [--rp-id DOMAIN]
@@ -67,13 +74,18 @@ type commands struct {
 	place
 
 	Keys struct {
-		Create createKey `cmd:"" help:"Make an API key and print it once."`
-		List   listKeys  `cmd:"" help:"List the API keys with their id, client, scopes, org, time of creation, origins and name. The keys themselves are not stored."`
-		Revoke revokeKey `cmd:"" help:"Revoke an API key. It stops working at once, and for ever."`
-	} `cmd:"" help:"Make, list and revoke the API keys with which applications call."`
-	Show   showItems `cmd:"" help:"Print items of the table as JSON, with the events that were committed with them, and without what is secret. This changes nothing."`
-	Format setFormat `cmd:"" help:"Print the format in which records are written, or set it. A release that brings a new format says when to set it."`
-	Doctor doctor    `cmd:"" help:"Say what is wrong with a deployment, and what to do. This changes nothing."`
+		Create  createKey   `cmd:"" help:"Make an API key and print it once."`
+		List    listKeys    `cmd:"" help:"List the API keys with their id, client, scopes, org, time of creation, origins and name. The keys themselves are not stored."`
+		Revoke  revokeKey   `cmd:"" help:"Revoke an API key. It stops working at once, and for ever."`
+		Confirm confirmKeys `cmd:"" help:"Confirm API keys after the data was restored from a backup. Until then they are good for nothing, because they may have been revoked since the backup."`
+		Rotate  rotateKeys  `cmd:"" help:"Have the key ring rotated: new keys seal and sign from then on, and the old ones still open and verify. The sweep does it at its next run, and every 30 days in any case."`
+	} `cmd:"" help:"Make, list, confirm and revoke the API keys with which applications call, and have the key ring rotated."`
+	Restored restoredData  `cmd:"" help:"Say that the data was restored from a backup, before anybody uses it. Everything that was pending or trusted is dead then, and so are recovery codes and API keys that you don't confirm. With the events since then, it also repeats erasures and removals."`
+	Replay   replayRecords `cmd:"" help:"Hand records that the function publish has given up to it again, each once."`
+	Adopt    adoptTable    `cmd:"" help:"Write the files with which CloudFormation brings the table, the KMS key and the bucket of a deleted stack under a new one. This changes nothing in the account."`
+	Show     showItems     `cmd:"" help:"Print items of the table as JSON, with the events that were committed with them, and without what is secret. This changes nothing."`
+	Format   setFormat     `cmd:"" help:"Print the format in which records are written, or set it. A release that brings a new format says when to set it."`
+	Doctor   doctor        `cmd:"" help:"Say what is wrong with a deployment, and what to do. This changes nothing."`
 }
 
 // A wrongCall says that the command was called in a way that makes no sense.

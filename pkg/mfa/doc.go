@@ -140,6 +140,7 @@
 //	    sweep.go           Sweep: announces what has ended by itself
 //	    sweep_status.go    StatusOfSweep
 //	    published.go       the public half of the key ring
+//	    replayed.go        notes which records an operator has handed on again
 //	    restored.go        Repeat: does again what an event tells of, after the data was restored
 //
 // # The guard
@@ -209,6 +210,8 @@
 //	due#hour#shard     U#notices       expiry entry of a user: something waits to be told,   due + 30 days    publish                     sweep
 //	                                   and there is room in that hour
 //	notice#ev_…#hash   claim           a notice to one recipient, claimed before it is sent  31 days          publish                     publish
+//	replayed#hash      done            records that publish had given up were handed to it   31 days          ctl                         ctl
+//	                                   again
 //	sweep              mark            the cursor of the sweep: hour, shard, place in it     never            sweep                       sweep, ctl
 //	count#O#of#time    sent            how many codes by SMS were counted for a number, a    hour or day + 2  challenge, enrol            challenge, enrol
 //	                                   prefix or the org, from that time on for an hour or   hours

@@ -39,6 +39,8 @@ func recordAt(key store.Key) record.Record {
 		return &credentialOwner{}
 	case partition == "idem" && kind == "answer":
 		return &remembered{}
+	case partition == "replayed":
+		return &replayed{}
 	case key == sweepCursorKey:
 		return &sweepCursor{}
 	case key == PublishedKeysAt:

@@ -1,0 +1,237 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"time"
+
+	"countersign/infra/local/folder"
+	"countersign/pkg/activity"
+	"countersign/pkg/apikey"
+	"countersign/pkg/cloud/keyring"
+	"countersign/pkg/mfa"
+	"countersign/pkg/seal"
+)
+
+type restoredData struct {
+	Moment time.Time `required:"" placeholder:"TIME" help:"The moment to which the data was restored, such as 2026-11-22T10:20:00Z."`
+	Events []string  `sep:"none" type:"existingfile" placeholder:"FILE" help:"A file with the events that were put on the bus since then: JSON objects, as they were on the bus or as EventBridge wraps them. Give the flag once for each file. Erasures, removals of factors and deprovisionings are repeated from it."`
+	InUse  bool      `help:"Go on although the sweep has run here since that moment."`
+}
+
+// eventMargin is how much earlier than the moment of the restore an event may be for what it tells of to be missing: its time is
+// taken before its commit.
+const eventMargin = time.Minute
+
+// Run gives the restored data a new epoch, names the API keys that have to be confirmed, and repeats what the events say.
+func (c *restoredData) Run(ctx context.Context, p *program, where place) error {
+	events, err := c.read()
+	if err != nil {
+		return err
+	}
+	return stopFirst(where.use(p, func(s *site) error {
+		epoch, err := c.renew(ctx, p, where, s)
+		if err != nil {
+			return err
+		}
+		if err := nameUnconfirmed(ctx, p, s, epoch); err != nil {
+			return err
+		}
+		return c.repeat(ctx, p, &mfa.Service{Store: s.store, Now: s.keys.Now}, events, epoch)
+	}))
+}
+
+// renew gives the data a new epoch, unless that was done since the restore. It returns the epoch.
+func (c *restoredData) renew(ctx context.Context, p *program, where place, s *site) (int64, error) {
+	now := s.keys.Now()
+	if c.Moment.After(now) {
+		return 0, wrongCall("--moment must not be in the future")
+	}
+	epoch, err := epochOf(ctx, p, where, s)
+	switch {
+	case err != nil:
+		return 0, err
+	case epoch > c.Moment.Unix():
+		_, err := fmt.Fprintf(p.out, "The data has had a new epoch since %s, which is after that moment. It gets no other one.\n", second(epoch))
+		return epoch, err
+	}
+	swept, err := mfa.StatusOfSweep(ctx, s.store, now)
+	if err != nil {
+		return 0, err
+	}
+	if swept.Hour.After(c.Moment) && !c.InUse {
+		return 0, fmt.Errorf("the sweep has run on this data at %s, so the data is in use, or was not restored to %s. Compare the name and the moment. To go on all the same, give --in-use",
+			swept.Hour.UTC().Format(time.RFC3339), c.Moment.UTC().Format(time.RFC3339))
+	}
+	keys, err := s.keys.List(ctx)
+	if err != nil {
+		return 0, err
+	}
+	epoch = max(epoch+1, now.Unix())
+	for _, k := range keys {
+		epoch = max(epoch, k.Created.Unix()+1) // so that no clock makes a key of before count as one of since
+	}
+	if err := setEpoch(ctx, p, where, s, epoch); err != nil {
+		return 0, err
+	}
+	_, err = fmt.Fprintf(p.out, "The data has a new epoch, %s. Trusted browsers, known browsers, challenges, enrolments, proofs and recovery codes of before are dead.\n", second(epoch))
+	return epoch, err
+}
+
+// epochOf returns the epoch that the key ring of a place says. The ring of a local server is in a file of its own.
+func epochOf(ctx context.Context, p *program, where place, s *site) (int64, error) {
+	if where.Local == "" {
+		status, err := keyring.StatusOf(ctx, s.store, p.now())
+		if err == nil && status.Rotated.IsZero() {
+			err = keyring.ErrNoRing
+		}
+		return status.Epoch, err
+	}
+	ring, err := changeFolderRing(ctx, p, where, nil)
+	if err != nil {
+		return 0, err
+	}
+	return ring.Epoch(), nil
+}
+
+func setEpoch(ctx context.Context, p *program, where place, s *site, epoch int64) error {
+	if where.Local == "" {
+		return keyring.SetEpoch(ctx, s.store, epoch)
+	}
+	_, err := changeFolderRing(ctx, p, where, func(r *seal.Ring, _ time.Time) (*seal.Ring, error) { return r.WithEpoch(epoch), nil })
+	return err
+}
+
+// changeFolderRing changes the key file of a local server, by its clock, and returns its ring. A nil change only reads it.
+func changeFolderRing(ctx context.Context, p *program, where place, change func(*seal.Ring, time.Time) (*seal.Ring, error)) (*seal.Ring, error) {
+	f, err := folder.Open(where.Local, p.now)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := f.OpenKeys(false)
+	if err != nil {
+		return nil, err
+	}
+	if change == nil {
+		return keys.Ring(ctx)
+	}
+	return keys.Update(ctx, func(r *seal.Ring) (*seal.Ring, error) { return change(r, f.Now()) })
+}
+
+// nameUnconfirmed says which API keys are good for nothing until they are confirmed.
+func nameUnconfirmed(ctx context.Context, p *program, s *site, epoch int64) error {
+	keys, err := s.keys.List(ctx)
+	if err != nil {
+		return err
+	}
+	keys = slices.DeleteFunc(keys, func(k apikey.Key) bool { return k.Confirmed(epoch) })
+	if len(keys) == 0 {
+		return nil
+	}
+	fmt.Fprintln(p.out, "These API keys are good for nothing until you confirm them. Some of them may have been revoked since the backup:")
+	slices.SortFunc(keys, byCreation)
+	return printKeys(p, keys, epoch)
+}
+
+// repeat does again what the events say was done since the restore.
+func (c *restoredData) repeat(ctx context.Context, p *program, s *mfa.Service, events []activity.Event, epoch int64) error {
+	if len(c.Events) == 0 {
+		_, err := fmt.Fprintln(p.out, "No events were given, so nothing was repeated that was erased, removed or deprovisioned since.")
+		return err
+	}
+	left := map[string]map[string]bool{} // by type: the users or orgs for whom something is left to do
+	for _, e := range events {
+		came, err := s.Repeat(ctx, e, epoch)
+		if err != nil {
+			return fmt.Errorf("event %s: %w", e.ID, err)
+		}
+		about := jsonText(e.Org)
+		if e.User != "" {
+			about += " " + jsonText(e.User)
+		}
+		switch {
+		case came == mfa.Repeated:
+			fmt.Fprintf(p.out, "%s was repeated for %s.\n", e.Type, about)
+		case came == mfa.UsedSince:
+			fmt.Fprintf(p.out, "%s was not repeated for %s, who was seen since the restore. Do it yourself if it is still wanted.\n", e.Type, about)
+		case yours[e.Type] != "":
+			if left[e.Type] == nil {
+				left[e.Type] = map[string]bool{}
+			}
+			left[e.Type][about] = true
+		}
+	}
+	for _, kind := range slices.Sorted(maps.Keys(left)) {
+		fmt.Fprintf(p.out, "%s: %s\n", kind, yours[kind])
+		for _, about := range slices.Sorted(maps.Keys(left[kind])) {
+			fmt.Fprintf(p.out, "  %s\n", about)
+		}
+	}
+	_, err := fmt.Fprintf(p.out, "%d events since the restore were looked at.\n", len(events))
+	return err
+}
+
+// yours says, by the type of an event that can't be repeated, what somebody has to do.
+var yours = map[string]string{
+	mfa.FactorEnrolled: "These users have lost a factor that they enrolled since, and have to enrol it again.",
+	mfa.UserEnabled:    "These users have turned 2FA on since. If it is off now, they have to turn it on again.",
+	mfa.UserUpdated:    "These users may have an earlier address or phone. The client has to put them again.",
+	mfa.PolicyChanged:  "These organisations have an earlier policy. Their administrators have to put it again.",
+}
+
+// read returns the events of all files that are not earlier than the restore, in the order of their times.
+func (c *restoredData) read() (events []activity.Event, err error) {
+	since := c.Moment.Add(-eventMargin)
+	seen := map[string]bool{} // a bus gets each event at least once
+	for _, name := range c.Events {
+		file, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		found, err := readEvents(file)
+		file.Close()
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		for _, e := range found {
+			if !e.Time.Before(since) && !seen[e.ID] {
+				seen[e.ID] = true
+				events = append(events, e)
+			}
+		}
+	}
+	slices.SortStableFunc(events, func(a, b activity.Event) int { return a.Time.Compare(b.Time) })
+	return events, nil
+}
+
+// readEvents reads JSON objects, each of which is an event or has one in its field detail. They may be on lines of their own or not.
+func readEvents(from io.Reader) (events []activity.Event, err error) {
+	decoder := json.NewDecoder(from)
+	for n := 1; ; n++ {
+		var wrapped struct {
+			activity.Event
+			Detail *activity.Event `json:"detail"`
+		}
+		err := decoder.Decode(&wrapped)
+		if errors.Is(err, io.EOF) {
+			return events, nil
+		}
+		e := wrapped.Event
+		if wrapped.Detail != nil {
+			e = *wrapped.Detail
+		}
+		if err != nil || e.ID == "" || e.Type == "" || e.Time.IsZero() || e.Org == "" {
+			return nil, fmt.Errorf("object %d is not an event of Countersign", n)
+		}
+		events = append(events, e)
+	}
+}
+
+// second writes an epoch as a time.
+func second(epoch int64) string { return time.Unix(epoch, 0).UTC().Format(time.RFC3339) }
