@@ -41,6 +41,9 @@ func (a *account) around(w http.ResponseWriter, asked *amazon.Call, answer http.
 		amazon.Refuse(w, asked.Request, http.StatusBadRequest, "ValidationException", "The path names no process of a function.")
 		return
 	}
+	if a.e.counts.refuse(w, asked) {
+		return
+	}
 	c := awsCall{Call: asked, step: p.f.step, place: at, target: targets[asked.Service]}
 	at.mu.Lock()
 	during := at.events
@@ -53,6 +56,13 @@ func (a *account) around(w http.ResponseWriter, asked *amazon.Call, answer http.
 		}
 		passOn := answer
 		answer = func(w http.ResponseWriter, r *http.Request) { a.table(w, r, c, passOn) }
+	}
+	if c.Service == amazon.SNS || c.Service == amazon.EndUserMessaging {
+		passOn := answer
+		answer = func(w http.ResponseWriter, r *http.Request) {
+			passOn(w, r)
+			a.e.counts.texted(c.Service)
+		}
 	}
 	a.befall(w, c, answer)
 }

@@ -32,7 +32,7 @@ func (e *Emulator) advance(seconds int64) error {
 		return machine.ErrTooFar
 	}
 	if seconds > 0 {
-		e.ahead.Add(seconds)
+		e.counts.moved(e.ahead.Add(seconds))
 		e.generation.Add(1)
 	}
 	return nil
@@ -69,7 +69,7 @@ func (e *Emulator) sweep(ctx context.Context) (announced int, err error) {
 // schedule runs the sweep as often as the template says, by the clock of this machine.
 func (e *Emulator) schedule(every time.Duration) {
 	for machine.Pause(e.ctx, every) {
-		if _, err := e.sweep(e.ctx); err != nil && e.ctx.Err() == nil {
+		if err := e.RunSweep(e.ctx); err != nil && e.ctx.Err() == nil {
 			e.log.Warn("the sweep failed, and will be run again", "error", err)
 		}
 	}

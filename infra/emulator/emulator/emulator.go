@@ -5,6 +5,9 @@
 // batching window. It runs the sweep by the schedule of the template. Records that publish never accepts are put into a folder
 // that stands for the bucket.
 //
+// It counts what Amazon's services would count, under their names, and reads the metrics in what the functions log, so that
+// package cloudwatch can evaluate the alarms of the template.
+//
 // It has the calls under /local/ of package machine. So a program that is written for the local server also runs on it.
 //
 // What it keeps:
@@ -36,6 +39,8 @@ import (
 	"time"
 
 	"countersign/infra/amazon"
+	"countersign/infra/emulator/cloudwatch"
+	"countersign/infra/emulator/template"
 	"countersign/infra/local/machine"
 	"countersign/pkg/api"
 	"countersign/pkg/apikey"
@@ -65,6 +70,8 @@ type Options struct {
 	RIE string
 	// Output gets what the functions write. It may be nil.
 	Output io.Writer
+	// Metrics gets what the functions measure, and what Amazon's services would count. It may be nil.
+	Metrics *cloudwatch.Metrics
 	// Log gets what goes wrong in the emulator. It may be nil.
 	Log *slog.Logger
 }
@@ -84,6 +91,7 @@ type Emulator struct {
 	account   *account
 	amazonURL string
 	trigger   *trigger
+	counts    *counts
 	calls     *machine.Calls
 	faults    faults
 	deaths    deaths
@@ -153,7 +161,7 @@ func Open(ctx context.Context, o Options) (_ *Emulator, err error) {
 	if err != nil {
 		return nil, err
 	}
-	e.calls = e.newCalls(access.Before(&front{pools: e.pools, routes: routesOf(e.functions), now: time.Now, log: e.log}))
+	e.calls = e.newCalls(access.Before(&front{pools: e.pools, routes: routesOf(e.functions), now: time.Now, counts: e.counts, log: e.log}))
 	e.running.Go(func() { machine.HandOn(e.ctx, e.trigger.wake, e.trigger.drain, e.log) })
 	e.running.Go(func() { e.schedule(every) })
 	return e, nil
@@ -173,6 +181,11 @@ func (e *Emulator) prepare(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	deployed, err := template.Read(e.o.Root)
+	if err != nil {
+		return err
+	}
+	e.counts = newCounts(e, deployed)
 	for _, s := range api.Steps {
 		if _, there := e.functions[s.Name]; !there {
 			return fmt.Errorf("template.yaml has no function %s", s.Name)
@@ -201,7 +214,7 @@ func (e *Emulator) startAmazon(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	mapping.dir, mapping.now, mapping.log = filepath.Join(e.o.Dir, bucketFolder), e.now, e.log
+	mapping.dir, mapping.now, mapping.log, mapping.created = filepath.Join(e.o.Dir, bucketFolder), e.now, e.log, e.counts.created
 	if err := os.RemoveAll(mapping.dir); err != nil {
 		return err
 	}
@@ -231,8 +244,13 @@ func (e *Emulator) start(ctx context.Context, f *function, name string) (process
 		environment = append(environment, "COUNTERSIGN_"+service+"_ENDPOINT="+e.amazonURL+"/"+name)
 	}
 	lines := &recentLines{copy: e.o.Output}
+	measures := &measured{counts: e.counts, fail: func(err error) { e.log.Warn("a metric can't be read", "step", f.step, "error", err) }}
+	lines.see = measures.see
 	if f.step == "sweep" {
-		lines.see = e.noteSwept
+		lines.see = func(text []byte) {
+			measures.see(text)
+			e.noteSwept(text)
+		}
 	}
 	path := filepath.Join(e.o.Functions, f.step)
 	if e.o.RIE != "" {

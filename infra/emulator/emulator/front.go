@@ -37,11 +37,29 @@ type front struct {
 	pools  map[string]*pool
 	routes []route
 	now    func() time.Time
+	counts *counts
 	log    *slog.Logger
 }
 
 // ServeHTTP implements http.Handler.
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	began, counted := time.Now(), &statusWriter{ResponseWriter: w, status: http.StatusOK}
+	f.serve(counted, r)
+	f.counts.answered(counted.status, time.Since(began))
+}
+
+// A statusWriter notes the status of an answer.
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *statusWriter) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (f *front) serve(w http.ResponseWriter, r *http.Request) {
 	id := rand.Text()[:15] + "="
 	w.Header().Set("Apigw-Requestid", id)
 	if headSize(r) > mostHead {
@@ -70,7 +88,7 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	answer, err := to.invoke(ctx, event)
 	switch {
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, errThrottled):
 		say(w, http.StatusServiceUnavailable, "Service Unavailable")
 	case err != nil:
 		f.log.Warn("a function gave no answer", "step", route.step, "error", err)
@@ -181,7 +199,7 @@ func payload(r *http.Request, id, route string, params map[string]string, body [
 		p.Body, p.IsBase64Encoded = base64.StdEncoding.EncodeToString(body), len(body) > 0
 	}
 	p.RequestContext = events.APIGatewayV2HTTPRequestContext{
-		RouteKey: route, AccountID: amazon.AccountID, Stage: "$default", RequestID: id, APIID: "emulator",
+		RouteKey: route, AccountID: amazon.AccountID, Stage: "$default", RequestID: id, APIID: apiID,
 		DomainName: r.Host, DomainPrefix: "emulator",
 		Time: now.UTC().Format("02/Jan/2006:15:04:05 -0700"), TimeEpoch: now.UnixMilli(),
 		HTTP: events.APIGatewayV2HTTPRequestContextHTTPDescription{

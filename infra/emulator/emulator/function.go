@@ -18,6 +18,7 @@ import (
 // A function is a function as template.yaml describes it.
 type function struct {
 	step        string        // the name of its folder in functions
+	resource    string        // its name in the template
 	timeout     time.Duration // how long one invocation may take
 	wait        time.Duration // how long the API waits for its answer
 	environment []string      // NAME=value
@@ -52,7 +53,7 @@ func readFunctions(root string, values map[string]string) (map[string]*function,
 	}
 	found := map[string]*function{}
 	for step, said := range all {
-		f := &function{step: step, timeout: said.Timeout, wait: said.Wait, events: said.Properties["Events"], routes: said.Routes}
+		f := &function{step: step, resource: said.Resource, timeout: said.Timeout, wait: said.Wait, events: said.Properties["Events"], routes: said.Routes}
 		if f.environment, err = said.Variables(values); err != nil {
 			return nil, err
 		}

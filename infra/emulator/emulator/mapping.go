@@ -28,6 +28,7 @@ type mapping struct {
 	id      string // a random id of the mapping
 	dir     string // the folder that stands for S3
 	now     func() time.Time
+	created func(bucket string) // is called for each object in a bucket; may be nil
 	log     *slog.Logger
 }
 
@@ -235,6 +236,9 @@ func (m *mapping) giveUp(b *batch, event []byte, stream string, failed bool) err
 	path := filepath.Join(m.dir, m.bucket, "aws", "lambda", m.id, b.shard, now.Format("2006/01/02"), now.Format("2006-01-02T15.04.05-")+newUUID())
 	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, content, 0o600)); err != nil {
 		return fmt.Errorf("put a batch into the bucket %s: %w", m.bucket, err)
+	}
+	if m.created != nil {
+		m.created(m.bucket)
 	}
 	return nil
 }

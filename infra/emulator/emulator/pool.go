@@ -41,6 +41,9 @@ func (e *Emulator) newPool(f *function, n int) *pool {
 
 // invoke gives one process an event, and returns its answer.
 func (p *pool) invoke(ctx context.Context, event []byte) ([]byte, error) {
+	if p.e.counts.throttle(p.f.step) {
+		return nil, errThrottled
+	}
 	var at *place
 	select {
 	case at = <-p.free:
@@ -68,7 +71,9 @@ func (p *pool) invoke(ctx context.Context, event []byte) ([]byte, error) {
 // startTime is how long a process may take until it asks for its first event.
 const startTime = 20 * time.Second
 
-func (p *pool) use(at *place, event []byte) ([]byte, error) {
+func (p *pool) use(at *place, event []byte) (_ []byte, err error) {
+	began := time.Now()
+	defer func() { p.e.counts.invoked(p.f.step, time.Since(began), err) }()
 	running, err := p.ensure(at)
 	if err != nil {
 		return nil, err

@@ -95,7 +95,10 @@ func (s *trigger) drain(ctx context.Context) error {
 }
 
 func (s *trigger) run(ctx context.Context, waiting *[]*batch) error {
-	return s.mapping.run(ctx, waiting, s.arn, s.e.pools["publish"].invoke)
+	return s.mapping.run(ctx, waiting, s.arn, func(ctx context.Context, event []byte) ([]byte, error) {
+		s.e.counts.delivered(event)
+		return s.e.pools["publish"].invoke(ctx, event)
+	})
 }
 
 // eachShard reads each shard to its end, and calls do with it. The parent of a shard comes before the shard.
@@ -128,6 +131,13 @@ func (e *Emulator) Hold() {
 	e.trigger.mu.Lock()
 	defer e.trigger.mu.Unlock()
 	e.trigger.held = true
+}
+
+// Release ends what Hold began.
+func (e *Emulator) Release() {
+	e.trigger.mu.Lock()
+	defer e.trigger.mu.Unlock()
+	e.trigger.held = false
 }
 
 // Deliver gives publish the records that wait since Hold, in the batches that arrange makes of them. It returns when publish
