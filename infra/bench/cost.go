@@ -158,7 +158,7 @@ func costs(ctx context.Context, out io.Writer, _ options) error {
 	}
 	fmt.Fprint(out, "\n| USD per million sign-ins | API | functions | reads | writes | bus, KMS, logs, answers | in all | target | | to keep their activity |\n"+
 		"|---|---|---|---|---|---|---|---|---|---|\n", bill.String())
-	idle, err := m.idle(ctx)
+	idle, watch, err := m.idle(ctx)
 	if err != nil {
 		return fmt.Errorf("idle: %w", err)
 	}
@@ -167,8 +167,8 @@ func costs(ctx context.Context, out io.Writer, _ options) error {
 		"The costs are those of calls of the HTTP API, of functions (at the price of arm64, for their time on this machine %s, where each invocation is rounded up to a ms), of the units of the table, "+
 		"of KMS, of the event bus, of logs with the access log of the API, and of answers to the internet. They include publish, which gets batches of %d seconds from each of %d shards. "+
 		"Lambda's reads of the stream are free. Sign-ins by email cost %.0f USD per million more, for the emails of SES. Activity is kept for %d days, with backups.\n\n"+
-		"A deployment that nobody uses costs %.2f USD a month for the KMS key, and %.4f USD for the sweep, which runs %d times an hour.\n",
-		perSecond*seconds, perSecond, pricesOf, how, window, shards, prices.email.usd*1e6, activityDays, prices.kmsKey.usd, idle, sweepsAnHour)
+		"A deployment that nobody uses costs %.2f USD a month for the KMS key, %.4f USD for the sweep, which runs %d times an hour, %s.\n",
+		perSecond*seconds, perSecond, pricesOf, how, window, shards, prices.email.usd*1e6, activityDays, prices.kmsKey.usd, idle, sweepsAnHour, watch)
 	return nil
 }
 
@@ -323,9 +323,10 @@ func (m *meter) batch(ctx context.Context, records []object) error {
 }
 
 // idle returns what the sweep costs in USD in a month in which nothing happens. In each hour, one run looks at the hour before,
-// and the other runs find that done.
-func (m *meter) idle(ctx context.Context) (float64, error) {
+// and the other runs find that done. It also returns what is paid for alarms and metrics.
+func (m *meter) idle(ctx context.Context) (float64, watching, error) {
 	var runs [3]usage // the first run has to catch up, so it doesn't count
+	var written []byte
 	m.rig.stop()
 	for i := range runs {
 		if i > 0 {
@@ -333,15 +334,17 @@ func (m *meter) idle(ctx context.Context) (float64, error) {
 		}
 		f, err := m.rig.function(ctx, "sweep")
 		if err != nil {
-			return 0, err
+			return 0, watching{}, err
 		}
 		m.take()
 		_, took, err := f.invoke(ctx, []byte("{}"))
 		runs[i] = m.take()
 		runs[i].invocations, runs[i].milliseconds, runs[i].logged = 1, int(took.Milliseconds())+1, f.said.bytes()
 		if err != nil {
-			return 0, err
+			return 0, watching{}, err
 		}
+		written = append(written, f.said.text()...)
 	}
-	return (runs[1].bill().sum() + (sweepsAnHour-1)*runs[2].bill().sum()) * monthHours, nil
+	watch, err := watched(m.rig.template, written)
+	return (runs[1].bill().sum() + (sweepsAnHour-1)*runs[2].bill().sum()) * monthHours, watch, err
 }

@@ -13,7 +13,7 @@ const pricesOf = "us-east-1 in 2026"
 
 // prices are Amazon's list prices, in USD.
 var prices = struct {
-	api, invocation, gigabyteSecond, read, write, kms, kmsKey, busEvent, logged, out, email, stored, backup price
+	api, invocation, gigabyteSecond, read, write, kms, kmsKey, busEvent, logged, metric, alarm, out, email, stored, backup price
 }{
 	api:            price{1.00 / 1e6, "call of an HTTP API, up to 512 KB", "https://aws.amazon.com/api-gateway/pricing/", "2025-12"},
 	invocation:     price{0.20 / 1e6, "invocation of a function", "https://aws.amazon.com/lambda/pricing/", "2026-05"},
@@ -24,6 +24,8 @@ var prices = struct {
 	kmsKey:         price{1.00, "KMS key, a month", "https://aws.amazon.com/kms/pricing/", "2026-06"},
 	busEvent:       price{1.00 / 1e6, "event put on a bus, up to 64 KB", "https://aws.amazon.com/eventbridge/pricing/", "2026-06"},
 	logged:         price{0.50 / 1e9, "byte logged", "https://aws.amazon.com/cloudwatch/pricing/", ""},
+	metric:         price{0.30, "metric of one's own, a month", "https://aws.amazon.com/cloudwatch/pricing/", ""},
+	alarm:          price{0.10, "metric that an alarm looks at, a month", "https://aws.amazon.com/cloudwatch/pricing/", ""},
 	out:            price{0.09 / 1e9, "byte answered to the internet", "https://aws.amazon.com/ec2/pricing/on-demand/", "2025-12"},
 	email:          price{0.10 / 1e3, "email by SES", "https://aws.amazon.com/ses/pricing/", ""},
 	stored:         price{0.25 / 1e9, "byte kept in the table, a month", "https://aws.amazon.com/dynamodb/pricing/on-demand/", ""},

@@ -31,6 +31,7 @@ type rig struct {
 	module      string // the folder of this project
 	table       string
 	apiKey      string
+	template    *template.Template
 	deployed    map[string]*template.Function
 	running     map[string]*function
 	in          *slot         // the slot in which call starts functions; may be nil
@@ -99,6 +100,7 @@ func (r *rig) build(ctx context.Context, programs ...string) error {
 	if err != nil {
 		return err
 	}
+	r.template = read
 	if r.deployed, err = read.Functions(); err != nil {
 		return err
 	}
