@@ -11,7 +11,7 @@ import (
 
 func TestTheFrontWaitsForAFunctionAsLongAsTheTemplateSays(t *testing.T) {
 	functions, err := readFunctions("../../..", map[string]string{
-		"Table": "t", "Key.Arn": "k", "Bus": "b", "Issuer": "http://localhost", "SenderAddress": "a@acme.example",
+		"Stage": "dev", "Table": "t", "Key.Arn": "k", "Bus": "b", "Issuer": "http://localhost", "SenderAddress": "a@acme.example",
 	})
 	if err != nil {
 		t.Fatal(err)
