@@ -52,7 +52,8 @@ func adoptedResources() []adopted {
 			"BucketEncryption": object{"ServerSideEncryptionConfiguration": []any{
 				object{"ServerSideEncryptionByDefault": object{"SSEAlgorithm": "AES256"}},
 			}},
-			"OwnershipControls": object{"Rules": []any{object{"ObjectOwnership": "BucketOwnerEnforced"}}},
+			"NotificationConfiguration": object{"EventBridgeConfiguration": object{"EventBridgeEnabled": true}},
+			"OwnershipControls":         object{"Rules": []any{object{"ObjectOwnership": "BucketOwnerEnforced"}}},
 			"PublicAccessBlockConfiguration": object{
 				"BlockPublicAcls": true, "BlockPublicPolicy": true, "IgnorePublicAcls": true, "RestrictPublicBuckets": true,
 			},

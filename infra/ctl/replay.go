@@ -154,7 +154,7 @@ func (c *replayRecords) invoke(ctx context.Context, p *program, a account, paylo
 	}
 	if res.StatusCode != http.StatusOK {
 		code, _, _ := strings.Cut(res.Header.Get("X-Amzn-ErrorType"), ":")
-		return fmt.Errorf("Lambda refused the call (%d %s)", res.StatusCode, code)
+		return fmt.Errorf("the call was refused by Lambda (%d %s)", res.StatusCode, code)
 	}
 	var taken struct {
 		Failures []json.RawMessage `json:"batchItemFailures"`

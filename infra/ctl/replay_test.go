@@ -155,7 +155,7 @@ func TestWhatIsNotTakenIsHandedOnByTheNextRun(t *testing.T) {
 	}{
 		{`{"errorMessage":"none of the batch was taken"}`, 0, "could not hand the records on"},
 		{`{"batchItemFailures":[{"itemIdentifier":"9999"}]}`, 200, "could not hand the records on"},
-		{`{"Message":"secret"}`, 403, "Lambda refused the call (403"},
+		{`{"Message":"secret"}`, 403, "the call was refused by Lambda (403"},
 		{`{`, 200, "could not hand the records on"},
 	} {
 		f.answer, f.status, f.calls = bad.answer, bad.status, 0

@@ -51,14 +51,13 @@ type Key struct {
 	Grant
 	Created time.Time
 
-	// Epoch is the epoch of the deployment in which the key was last confirmed (see [seal.Ring.Epoch]); 0 if it never was.
-	Epoch int64
+	epoch int64 // of the deployment, in which the key was last confirmed (see [seal.Ring.Epoch]); 0 if it never was
 }
 
 // Confirmed reports whether the key is good in this epoch of the deployment: it was made since the data was restored from a
 // backup, or confirmed since. Otherwise it may be a key that was revoked, and that the backup brought back.
 func (k *Key) Confirmed(deployment int64) bool {
-	return k.Epoch >= deployment || k.Created.Unix() >= deployment
+	return k.epoch >= deployment || k.Created.Unix() >= deployment
 }
 
 // keyRecord is the body of all items of a key.
@@ -75,7 +74,7 @@ func Read(item store.Item) (Key, error) {
 	if err := record.Decode(item, &r); err != nil {
 		return Key{}, err
 	}
-	return Key{Grant: r.Grant, Created: r.Created, Epoch: r.Epoch}, nil
+	return Key{Grant: r.Grant, Created: r.Created, epoch: r.Epoch}, nil
 }
 
 // Has reports whether the key has the scope.

@@ -82,7 +82,7 @@ func (u *unit) decide(q *StartRequest, a *account, p *orgPolicy) (verdict, error
 	}
 	trusted := v.trust == trustGood || v.trust == trustEarlier
 	switch {
-	case trusted && q.Context.Risk == HighRisk && p.Risk.High == "ask":
+	case trusted && q.Context.Risk == highRisk && p.Risk.High == "ask":
 		v.Reason = Risky
 	case trusted:
 		v.Decision.Decision, v.Reason = Allow, BrowserTrust

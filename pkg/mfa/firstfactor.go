@@ -62,9 +62,9 @@ func (f *FirstFactor) sparedBy(p *Policy, now time.Time) bool {
 		slices.ContainsFunc(f.AMR, func(method string) bool { return slices.Contains(p.SSOAMR, method) })
 }
 
-// HighRisk is what the client says of a sign-in that looks as if it might not be the user's. Under a policy whose risk.high is
+// highRisk is what the client says of a sign-in that looks as if it might not be the user's. Under a policy whose risk.high is
 // ask, the user is asked although the browser is trusted.
-const HighRisk = "high"
+const highRisk = "high"
 
 // A Context says where the user is signing in from, on the client's word. The activity keeps it. Only Risk decides anything.
 type Context struct {
@@ -74,7 +74,7 @@ type Context struct {
 }
 
 func (c *Context) check() error {
-	if c.Risk != "" && c.Risk != "low" && c.Risk != HighRisk {
+	if c.Risk != "" && c.Risk != "low" && c.Risk != highRisk {
 		return invalid("context.risk", "The risk must be low or high.")
 	}
 	if c.IP != "" {
