@@ -94,6 +94,7 @@ func (a *account) table(w http.ResponseWriter, r *http.Request, c awsCall, passO
 		die(c)
 	}
 	if c.commits() {
+		a.e.counts.committed(c.Body)
 		defer func() {
 			select {
 			case a.e.trigger.wake <- struct{}{}:

@@ -3,10 +3,10 @@ package emulator
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"sync"
 	"time"
 
@@ -38,19 +38,13 @@ type counts struct {
 	reads     int                // how many reads of the table are refused next
 	writes    int                // how many writes
 	noKMS     bool
-	moves     []move
-}
-
-// A move is a moment at which the clock of the functions was moved forward.
-type move struct {
-	at    time.Time // by the clock of this machine
-	ahead int64     // in seconds
+	commits   map[string]time.Time // when items of each version were written, which the stream tells in whole seconds only
 }
 
 func newCounts(e *Emulator, deployed *template.Template) *counts {
 	c := &counts{
 		metrics: e.o.Metrics, deployed: deployed, now: e.now, table: e.table,
-		queues: map[string]int{}, spent: map[string]float64{}, throttled: map[string]int{},
+		queues: map[string]int{}, spent: map[string]float64{}, throttled: map[string]int{}, commits: map[string]time.Time{},
 	}
 	for _, name := range deployed.Named("AWS::SQS::Queue") {
 		c.queues[name] = 0
@@ -144,28 +138,31 @@ func (c *counts) texted(service string) {
 
 // delivered counts how old the last record of an event for publish is.
 func (c *counts) delivered(event []byte) {
-	var said struct{ Records []record }
-	if json.Unmarshal(event, &said) != nil || len(said.Records) == 0 {
+	all := versionPattern.FindAllSubmatch(event, -1)
+	if len(all) == 0 {
 		return
 	}
-	arrived := time.UnixMilli(int64(said.Records[len(said.Records)-1].Change.Arrived * 1000))
 	c.mu.Lock()
-	ahead := int64(0)
-	for _, m := range c.moves {
-		if !m.at.After(arrived) {
-			ahead = m.ahead
-		}
-	}
+	written, there := c.commits[string(all[len(all)-1][1])]
 	c.mu.Unlock()
-	age := c.now().Sub(arrived.Add(time.Duration(ahead) * time.Second))
-	c.put("AWS/Lambda", "IteratorAge", float64(max(0, age).Milliseconds()), "FunctionName", "publish")
+	if there {
+		c.put("AWS/Lambda", "IteratorAge", float64(c.now().Sub(written).Milliseconds()), "FunctionName", "publish")
+	}
 }
 
-// moved notes that the clock of the functions was moved.
-func (c *counts) moved(ahead int64) {
+// versionPattern finds the versions of items in a request to DynamoDB, and in an event for publish.
+var versionPattern = regexp.MustCompile(`"v":\s*\{"S":\s*"([^"]+)"\}`)
+
+// committed notes when the items in a request to DynamoDB are written.
+func (c *counts) committed(request []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.moves = append(c.moves, move{time.Now(), ahead})
+	if c.metrics == nil {
+		return
+	}
+	for _, m := range versionPattern.FindAllSubmatch(request, -1) {
+		c.commits[string(m[1])] = c.now()
+	}
 }
 
 // created puts messages into the queues of those rules of the template that an object in a bucket fits, if the bucket tells
