@@ -18,7 +18,7 @@ var types = table{words: []string{
 	"browser.revoked", "browser.expired", "browser.theft_suspected", "factor.enrolled", "factor.removed", "factor.renamed",
 	"recovery.used", "recovery.regenerated", "policy.changed", "user.created", "user.updated", "user.enabled", "user.disabled",
 	"user.reported", "user.unlocked", "user.erased", "delivery.failed", "factor.counter_refused",
-	"delivery.blocked",
+	"delivery.blocked", "factor.undeliverable",
 }}
 
 // actors are the kinds of actor. If the actor is a user, the kind is left out.
@@ -40,6 +40,7 @@ var values = table{words: []string{
 	"trusted_browser", "sso", "factor_removed", "disabled", "recovery", "revoked", "email_changed", "phone_changed",
 	"password_changed", "signed_out",
 	"deprovisioned", "cap", "reenrolled", "sign_in", "reset", "reenrol", "others", "known", "all", "name", "phone", "locale",
+	"bounce", "complaint",
 }}
 
 // prefixes are the prefixes of ids. After its prefix, an id is the base64url of random bytes, some of them after the route of a user.

@@ -98,7 +98,7 @@ var problems = []explanation{
 		"The same thing was asked for too often. For example, an enrolment was begun more than 20 times with the enrolment tokens of one user.",
 		"Make fewer calls, and wait as long as retry_after_s says, where that field is given."},
 	{"delivery_failed", 502, "The message could not be handed over",
-		"The provider of email or SMS did not accept the message. The next one can be sent without a wait.",
+		"The provider of email or SMS did not accept the message, and the next one can be sent without a wait. Or messages to this address come back: then a user who asks is sent one code in a day.",
 		"Try again, or let the user choose another method."},
 	{"unavailable", 503, "The service can't answer right now",
 		"The store, the keys or something else that is needed for the answer can't be reached, or the answer took too long. Nobody is signed in because of this.",

@@ -93,6 +93,10 @@ type words struct {
 	movedPhoneWhat    string
 	movedPhoneFactor  string // says that codes go on being sent where they were
 
+	undeliverableSubject string
+	undeliverableWhat    string
+	undeliverableDo      string
+
 	sumSubject string
 	sumWhat    string
 	sumOnce    string // has {what} and {time}
@@ -179,6 +183,10 @@ var languages = map[string]*words{
 		movedPhoneSubject: "The phone number of your {sender} account has changed",
 		movedPhoneWhat:    "The phone number of your account was changed or removed.",
 		movedPhoneFactor:  "Codes by text message still go to the numbers that you have set up for them.",
+
+		undeliverableSubject: "Email for your {sender} account could not be delivered",
+		undeliverableWhat:    "A message that we sent to an email address of your account was returned or refused. For a day, a code is sent there only if you ask for one.",
+		undeliverableDo:      "If you no longer use that address, change it, or set up another way to sign in.",
 
 		sumSubject: "Several things have happened to your {sender} account",
 		sumWhat:    "More has happened to your account than we send separate messages about. This is what we have not told you yet:",
@@ -267,6 +275,10 @@ var languages = map[string]*words{
 		movedPhoneSubject: "Le numéro de téléphone de votre compte {sender} a changé",
 		movedPhoneWhat:    "Le numéro de téléphone de votre compte a été modifié ou supprimé.",
 		movedPhoneFactor:  "Les codes par SMS sont toujours envoyés aux numéros que vous avez configurés pour cela.",
+
+		undeliverableSubject: "Un e-mail de votre compte {sender} n’est pas arrivé à son adresse",
+		undeliverableWhat:    "Un message que nous avons envoyé à une adresse e-mail de votre compte a été renvoyé ou refusé. Pendant une journée, un code n’y est envoyé que si vous en demandez un.",
+		undeliverableDo:      "Si vous n’utilisez plus cette adresse, changez-la, ou configurez une autre façon de vous connecter.",
 
 		sumSubject: "Plusieurs événements concernent votre compte {sender}",
 		sumWhat:    "Votre compte a connu plus d’événements que nous n’envoyons de messages séparés. Voici ce que nous ne vous avons pas encore dit\u00a0:",

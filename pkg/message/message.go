@@ -32,6 +32,16 @@ type Message struct {
 	Text    string // lines end with a line feed
 	HTML    string
 	Code    seal.Secret // the code in the message, which the local server's outbox shows; it isn't sent beside the text
+
+	Reference Reference // goes with the message to the provider, and isn't shown to its reader
+}
+
+// A Reference is what a provider is given with a message and says again when the message comes back. It says nothing of the
+// person. Its texts have ASCII letters, digits, _ and - only, and at most 256 of them.
+type Reference struct {
+	User    string // where the user is kept
+	Factor  string // the id of the factor that the message has a code for, or a word for a message without a code
+	Address string // a hash of the address that the message goes to, which can be checked only with what is kept of the user
 }
 
 // An Addressee is the person who gets a message, and how the message is addressed.

@@ -8,17 +8,18 @@ import (
 
 // The topics of notices, by the names that records use. A name must never be used for another topic.
 const (
-	Lock         = "lock"
-	RecoveryLock = "recovery_lock"
-	Unlocked     = "unlocked"
-	Theft        = "theft"
-	Enrolled     = "enrolled"
-	Removed      = "removed"
-	RecoveryUsed = "recovery_used"
-	RecoveryMade = "recovery_made"
-	Disabled     = "disabled"
-	Moved        = "moved"
-	MovedPhone   = "moved_phone"
+	Lock          = "lock"
+	RecoveryLock  = "recovery_lock"
+	Unlocked      = "unlocked"
+	Theft         = "theft"
+	Enrolled      = "enrolled"
+	Removed       = "removed"
+	RecoveryUsed  = "recovery_used"
+	RecoveryMade  = "recovery_made"
+	Disabled      = "disabled"
+	Moved         = "moved"
+	MovedPhone    = "moved_phone"
+	Undeliverable = "undeliverable"
 )
 
 // The browsers in which a lock stops codes, by the names that records use.
@@ -80,6 +81,9 @@ var topics = map[string]func(w *words, f Facts) []string{
 	},
 	MovedPhone: func(w *words, _ Facts) []string {
 		return []string{w.movedPhoneSubject, w.movedPhoneWhat, w.movedPhoneFactor, w.removedTrust, w.changeNotYou}
+	},
+	Undeliverable: func(w *words, _ Facts) []string {
+		return []string{w.undeliverableSubject, w.undeliverableWhat, w.undeliverableDo}
 	},
 }
 

@@ -184,6 +184,7 @@ func (ch *challenge) notHanded(r route, out *outgoing) func(*unit, undelivered) 
 			u.put(now.Item, now, now.Expires.Add(shownFor))
 		}
 		if lost.notTaken && a.exists() && a.guard.uncountSend(out.channel, out.mark) {
+			a.guard.notSentAgain(out.again)
 			u.put(a.item, a.guard, time.Time{})
 		}
 		lost.data["sequence"] = letter(sequence)

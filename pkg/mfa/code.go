@@ -98,18 +98,27 @@ func (q *question) send(by carrier) (*SendAnswer, error) {
 	if err := q.v.checkLock(q.u.now); err != nil {
 		return nil, err
 	}
+	g := q.v.a.guard
+	if err := g.maySendTo(q.f.Contact, !q.unasked, q.u.now); err != nil {
+		return nil, err
+	}
 	code, err := q.newCode(by)
 	if err != nil {
 		return nil, err
 	}
+	q.u.out.again = g.sendAgain(q.f.Contact, q.u.now)
 	q.in.sent(q.u, q.f, code)
 	return &SendAnswer{Sent: code.shown(q.f, q.v.p)}, nil
 }
 
-// wasSent reports whether an answer is the code that was sent last. It notes nothing, because a code is dead once the
-// challenge or enrolment that it is bound to has been answered.
+// wasSent reports whether an answer is the code that was sent last. It notes nothing of the code, because a code is dead once
+// the challenge or enrolment that it is bound to has been answered. It notes that the message has arrived.
 func (q *question) wasSent(given Answer) (bool, error) {
-	return q.in.binding().matches(q.u, q.v.a.guard, q.f, given.Code)
+	right, err := q.in.binding().matches(q.u, q.v.a.guard, q.f, given.Code)
+	if right {
+		q.v.a.guard.arrived(q.f.Contact, q.u.now)
+	}
+	return right, err
 }
 
 // newCode makes a code and plans all that goes with sending it: the digest, the count against the user's limit, and the

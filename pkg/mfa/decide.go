@@ -125,16 +125,20 @@ func (v *verdict) askable(q *StartRequest, a *account, p *orgPolicy) error {
 	return refuse(MethodForbidden, "The user has no factor, and the policy allows none that the user could enrol.")
 }
 
-// preferred returns the factor to ask for first.
-func (v *verdict) preferred(q *StartRequest) factor {
+// preferred returns the factor to ask for first. It is none to which messages come back, unless they do to all of them.
+func (v *verdict) preferred(q *StartRequest, g *guard, now time.Time) factor {
+	factors := slices.DeleteFunc(slices.Clone(v.factors), func(f factor) bool { return g.comesBack(f.Contact, now) })
+	if len(factors) == 0 {
+		factors = v.factors
+	}
 	if q.Method != nil {
-		for _, f := range v.factors {
+		for _, f := range factors {
 			if f.Kind == *q.Method {
 				return f
 			}
 		}
 	}
-	return v.factors[0]
+	return factors[0]
 }
 
 // Decide returns the decision that StartChallenge would make on the same request. It changes nothing.

@@ -17,7 +17,7 @@
 //
 // SendCode sends another code, and Recover takes a recovery code instead. With enrol, the calls are BeginEnrolment and
 // FinishEnrolment. The other calls manage users, factors, browsers, policies and the activity. Publish and Sweep are called
-// by the deployment itself: Publish for what was committed, Sweep every 15 minutes. A call that doesn't succeed returns an
+// by the deployment itself: Publish for what was committed, Sweep every 15 minutes, TakeFeedback for a message that came back. A call that doesn't succeed returns an
 // error in which [AsError] finds an [Error] with one of the codes in error.go. A call that is repeated with the same
 // Idempotency-Key returns a [Remembered] instead, which is an error too.
 //
@@ -137,6 +137,7 @@
 //	What the deployment calls
 //	    publish.go         Publish: hands on what was committed
 //	    notify.go          sends the notices of what is handed on, each once
+//	    feedback.go        TakeFeedback: what a provider says of a message that came back, and what follows from that
 //	    sweep.go           Sweep: announces what has ended by itself
 //	    sweep_status.go    StatusOfSweep
 //	    published.go       the public half of the key ring
@@ -179,10 +180,10 @@
 //	partition          sort            item                                                  gone after       written by                  read by
 //	u#U                guard           guard: epoch, profile, 2FA on or off, enforcement;    never            challenge, verify, enrol,   these
 //	                                   slots; wrong answers and locks; codes and notices                      recover, account, admin,
-//	                                   sent, what waits to be told; factors that count,                       sweep, publish
+//	                                   sent, what waits to be told; factors that count,                       sweep, publish, feedback
 //	                                   with the last time step of an app; digests of
-//	                                   recovery codes; the key of what the activity says of
-//	                                   the user
+//	                                   recovery codes; addresses that messages came back
+//	                                   from; the key of what the activity says of the user
 //	u#U                browser#tb_…    trusted browser: epoch, name, kind that earned it,    end + 30 days    verify; challenge           challenge, verify, enrol,
 //	                                   fixed end, newest generation of its token                              (rotation)                  recover, account, admin,
 //	                                                                                                                                      sweep
@@ -408,6 +409,18 @@
 // the client's API key has none. What is sent for a challenge gives the name under which the challenge was begun, whether
 // its token or an API key goes on with it. A notice that sums up what clients of several names have caused gives the
 // deployment's name.
+//
+// # Messages that come back
+//
+// The provider may say of a message that it came back: a mail server refused it for good, or its reader complained about it.
+// This is recorded as factor.undeliverable, and the user is told by SMS, if they have enrolled a number. For 24 hours
+// nothing is sent to the address by itself. A start asks for another factor first. If the address is all that the user has,
+// the answer has no code and says delivery_failed. The user can ask for one code there all the same, at a sign-in, a step-up or
+// an enrolment. If that comes back too, the 24 hours begin again. They end early if a code that was sent there comes back as
+// an answer, or if the account gets another address. Notices still go to the address, and to the user's numbers too.
+//
+// A message carries the route of its user, the id of its factor and a hash of its address, which the provider says again. So
+// what comes back late or several times, or from an address that is none of the user's any more, changes nothing.
 //
 // # What it refuses to do
 //

@@ -52,6 +52,7 @@ func (mailbox) limits(*question) []sendLimit {
 // outgoing implements carrier.
 func (mailbox) outgoing(q *question, to message.Addressee, c message.Code) *outgoing {
 	u, m := q.u, message.OfCode(to, c)
+	m.Reference = reference(q.v.a.route, q.f.ID, q.v.a.guard.life(), to.Address)
 	return &outgoing{channel: channelEmail, give: func() error { return u.s.Mail.SendMail(u.ctx, m) }}
 }
 

@@ -191,6 +191,9 @@ func (v *enrolmentView) notHanded(out *outgoing) func(*unit, undelivered) error 
 		}
 		en := &a.enrolment
 		given := lost.notTaken && a.guard.uncountSend(out.channel, out.mark)
+		if given {
+			a.guard.notSentAgain(out.again)
+		}
 		if en.ID == id {
 			if en.Code != nil && en.Code.Sequence == sequence {
 				en.Code.ResendAfter = u.now

@@ -40,7 +40,7 @@ const (
 	IdempotencyMismatch     ErrorCode = "idempotency_mismatch"      // the Idempotency-Key was used with another body
 	Locked                  ErrorCode = "locked"                    // there were too many wrong answers, so no answer is compared
 	TooManySends            ErrorCode = "too_many_sends"            // no further code can be sent yet, or none for this challenge
-	DeliveryFailed          ErrorCode = "delivery_failed"           // the provider didn't take the code, or may not have taken it
+	DeliveryFailed          ErrorCode = "delivery_failed"           // the provider didn't take the code, or may not have taken it; or messages to that address come back
 	Unavailable             ErrorCode = "unavailable"               // something that the call needs failed
 )
 

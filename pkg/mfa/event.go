@@ -23,6 +23,7 @@ const (
 	FactorRemoved     = "factor.removed"
 	FactorRenamed     = "factor.renamed"
 	CounterRefused    = "factor.counter_refused"
+	FactorReturned    = "factor.undeliverable"
 	RecoveryUsed      = "recovery.used"
 	RecoveryMade      = "recovery.regenerated"
 	BrowserTrusted    = "browser.trusted"

@@ -153,4 +153,6 @@ type guard struct {
 	Handle []byte `json:"handle" record:"26,word"` // the user handle of the user's passkeys: 32 random bytes, or empty if the user has never had one
 
 	DeploymentEpoch int64 `json:"deployment_epoch" record:"27"` // of the deployment, when the guard was written: see seal.Ring.Epoch
+
+	Returned []returned `json:"returned" record:"28"` // what is known of messages that came back in the last 24 hours, the oldest first
 }

@@ -54,6 +54,7 @@ func fullGuard() *guard {
 		RecoveryCodesDue: true, Slots: slices.Repeat([]slot{slotOf}, mostSlots), EvictedUntil: at, EnrolmentSlot: &slotOf,
 		WrongCodes: wrong(codeBudget()), WrongRecoveryCodes: wrong(recoveryBudget()),
 		EmailsSent: slices.Repeat([]int64{at.UnixMicro()}, sendsInDay), LastUncounted: at.UnixMicro(),
+		Returned:    slices.Repeat([]returned{{Address: make([]byte, addressLen), At: at, State: sentAgain}}, mostReturned),
 		TextsSent:   slices.Repeat([]int64{at.UnixMicro()}, sendsInDay),
 		NoticesSent: slices.Repeat([]int64{at.UnixMilli()}, noticesInDay),
 		// The address that changes in this very call waits beside the new one, above those that may wait after the next.

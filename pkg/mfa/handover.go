@@ -11,6 +11,7 @@ type outgoing struct {
 	give    func() error   // hands the message over, as a Mailer or a Texter does
 	mark    int64          // the guard counts the code by it
 	budgets *sharedBudgets // that the message is held to; nil if there are none
+	again   []byte         // the hash of an address that messages come back from, if the user has asked for this one all the same
 
 	// notHanded plans what it brings that the code was not handed over: an event, no wait for the next code and, if the
 	// provider surely didn't take the message, that the code isn't counted.

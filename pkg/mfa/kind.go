@@ -110,6 +110,7 @@ type question struct {
 	enrolled *enrolledFactor // what the guard holds of the factor; nil if it is not enrolled
 	asked    *EnrolRequest   // while begin runs: what begins the enrolment
 	first    bool            // it asks for the first answer, which enrols the factor
+	unasked  bool            // a code would be sent by itself, because of a start; nobody has asked for it
 	replaces bool            // the new factor takes the place of all earlier ones
 
 	// What check notes of a right answer, besides what it changes.

@@ -8,7 +8,7 @@ import (
 )
 
 // A user is told by email what happened to the account. A user without an address is told by SMS, at the numbers that they
-// have enrolled. Of a change of an address or a number, the user is told by email and by SMS. A notice is planned by the commit
+// have enrolled. So is a user to whose address a message has just come back, who is told by email all the same. Of a change of an address or a number, the user is told by email and by SMS. A notice is planned by the commit
 // that makes it true, and stored with the event. It goes to the address, to the name and in the language of that moment,
 // whatever they are when it is sent.
 //
@@ -56,6 +56,7 @@ var topics = []topic{
 	{message.RecoveryMade, RecoveryMade, nil, false, nil},
 	{message.Disabled, UserDisabled, withoutCause, false, nil},
 	{message.Moved, UserUpdated, func(e *pendingEvent) bool { return e.moved == message.Moved }, true, anyEvent},
+	{message.Undeliverable, FactorReturned, nil, false, anyEvent},
 	{message.MovedPhone, UserUpdated, func(e *pendingEvent) bool { return e.moved == message.MovedPhone }, true, anyEvent},
 }
 
@@ -103,19 +104,21 @@ type sum struct {
 }
 
 // recipients are those who are told about an event: the user at the address that they have and, if it has changed, at the
-// former one; and, where that is not enough, at the numbers that they have enrolled.
+// former one; and, where that is not enough, at the numbers that they have enrolled. That a message came back is not told at
+// the address that it came back from.
 func (u *unit) recipients(a *account, p *orgPolicy, t *topic, e *pendingEvent) (to []recipient) {
 	now, client := a.guard.Profile, u.client
-	if now.Email != "" {
+	comesBack := a.guard.comesBack(now.Email, u.now)
+	if now.Email != "" && !(comesBack && e.Type == FactorReturned) {
 		to = append(to, recipient{Address: now.Email, Name: now.Name, Language: p.language(now.Locale), Client: client})
 	}
 	if was := e.former; was.Email != "" && was.Email != now.Email {
 		to = append(to, recipient{Address: was.Email, Name: was.Name, Language: p.language(was.Locale), Client: client})
 	}
-	if len(to) > 0 && (t.widely == nil || !t.widely(e)) {
+	mailed := len(to) > 0 && !comesBack
+	if mailed && (t.widely == nil || !t.widely(e)) {
 		return to
 	}
-	mailed := len(to) > 0
 	for _, f := range a.factorRecords {
 		if f.Kind.row().channel != channelSMS || !p.reaches(f) || a.guard.enrolled(f.ID) == nil && !u.removes(f) {
 			continue

@@ -183,6 +183,7 @@ func (s *Service) giving(a *addressed, mail message.Message, text message.Text) 
 	if a.Channel == channelSMS {
 		return func(ctx context.Context) error { return s.sendText(ctx, text) }
 	}
+	mail.Reference = reference(routeOf(a.about.Org, a.about.User), noticeReference, a.life, a.Address)
 	return func(ctx context.Context) error { return s.Mail.SendMail(ctx, mail) }
 }
 

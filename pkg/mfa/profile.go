@@ -167,6 +167,9 @@ func (u *unit) applyProfile(a *account, p *orgPolicy, org string, said Person) p
 	c.before = *a.guard
 	bad := a.guard.Profile.update(said)
 	if cause := a.guard.Profile.moved(c.before.Profile); cause != "" {
+		if a.guard.Profile.Email != c.before.Profile.Email {
+			a.guard.forgetReturned(c.before.Profile.Email)
+		}
 		u.endAll(a, p, cause)
 	}
 	changed := a.guard.Profile.differs(c.before.Profile)

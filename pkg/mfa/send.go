@@ -30,7 +30,7 @@ func (SendAnswer) unsent(why *Error) SendAnswer { return SendAnswer{SendError: w
 //
 // It returns TooManySends if a limit is reached, Locked if no code would be checked, NothingToSend for a factor that has no
 // codes to send, and DeliveryFailed if the provider didn't take the message or may not have taken it. The next code needn't
-// wait then.
+// wait then. It is DeliveryFailed, too, if messages to that address come back and the user has asked for a code since.
 func (s *Service) SendCode(ctx context.Context, call Call, q SendRequest) (SendAnswer, error) {
 	var v challengeView
 	return run(ctx, s, call, step[SendAnswer]{

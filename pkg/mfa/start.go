@@ -220,10 +220,12 @@ func (u *unit) challenge(answer *StartAnswer, q *StartRequest, a *account, p *or
 	}
 	answer.Challenge = shown
 	if len(v.factors) > 0 {
-		f := v.preferred(q)
+		f := v.preferred(q, a.guard, u.now)
 		ch.Default, shown.Default = f.ID, &f.ID
 		view := &challengeView{a: a, p: p, ch: ch}
-		asked, err := f.Kind.row().ask(view.question(u, f))
+		question := view.question(u, f)
+		question.unasked = true
+		asked, err := f.Kind.row().ask(question)
 		switch {
 		case err != nil:
 			refused := AsError(err)

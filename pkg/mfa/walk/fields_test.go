@@ -89,6 +89,7 @@ var fields = map[string]fieldTable{
 		"emails_sent":        moment, "last_uncounted": moment, "notices_sent": moment, "mfa_time": moment, "roster_version": word,
 		"texts_sent": moment, "handle": word,
 	},
+		under("returned", all(unmet("feedback is given by the provider, in no call of a user"), fieldTable{"address": word, "at": moment, "state": kept})),
 		under("slots", slotFields), under("enrolment_slot", enrolmentSlotFields), under("notices_waiting", noticeFields),
 		under("wrong_codes", wrongAnswersFields), under("wrong_recovery_codes", wrongAnswersFields),
 	),
