@@ -219,10 +219,15 @@ func (a *account) ses(function string, said object) {
 	keys := map[string][]string{"ses:FromAddress": {address}}
 	a.note(function, use{action: "ses:SendEmail", resource: arn + "identity/countersign.example", keys: keys})
 	if set, ok := said["ConfigurationSetName"].(string); ok {
-		if set == configurationSet {
-			set = "${SesConfigurationSet}"
+		if set != configurationSet {
+			a.note(function, use{action: "ses:SendEmail", resource: arn + "configuration-set/" + set, keys: keys})
+			return
 		}
-		a.note(function, use{action: "ses:SendEmail", resource: arn + "configuration-set/" + set, keys: keys})
+		// It is one of these two. The roles are read as if they allowed both: see
+		// TestARoleAllowsTheConfigurationSetThatMessagesAreSentWith.
+		for _, set := range []string{"${SesConfigurationSet}", "${MailSet}"} {
+			a.note(function, use{action: "ses:SendEmail", resource: arn + "configuration-set/" + set, keys: keys})
+		}
 	}
 }
 

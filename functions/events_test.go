@@ -122,7 +122,7 @@ var answersToEvents = []struct {
 func TestEveryEventIsAnsweredByItsFunction(t *testing.T) {
 	_, functions := readTemplate(t)
 	d := deploy(t, functions)
-	tried := map[string]bool{"sweep": true, "publish": true}
+	tried := map[string]bool{"sweep": true, "publish": true, "feedback": true}
 	for _, c := range answersToEvents {
 		var response events.APIGatewayV2HTTPResponse
 		d.invoke(stepOf(c.event), d.withBearer(c.event), &response)
@@ -144,6 +144,7 @@ func TestEveryEventIsAnsweredByItsFunction(t *testing.T) {
 	if want := []string{"policy.changed", "challenge.verified", "browser.trusted"}; !slices.Equal(put, want) {
 		t.Errorf("on the bus: got %q, want %q", put, want)
 	}
+	d.invoke("feedback", eventFile(t, "feedback"), nil)
 	for _, name := range matching(t, "../events/*.json", eventName) {
 		if !tried[name] {
 			t.Errorf("%s: it isn't tried here", name)

@@ -124,6 +124,9 @@ func (l laptop) runEveryEvent(t *testing.T) {
 	if l.invoke(functions["publish"].Resource, copies, "publish", &said); len(said.BatchItemFailures) > 0 {
 		t.Errorf("publish gives back %v", said.BatchItemFailures)
 	}
+	if l.invoke(functions["feedback"].Resource, copies, "feedback", &nothing); nothing != nil {
+		t.Errorf("feedback: got %v, want null", nothing)
+	}
 	if got := l.local("events", "events"); len(got) == 0 {
 		t.Error("nothing is on the bus")
 	}

@@ -421,6 +421,7 @@ func (d *deployment) story() {
 	d.publish()
 
 	d.notices()
+	d.comeBack()
 
 	// A month later the keys are changed.
 	d.remove("sweep", "mark") // otherwise the sweep would look at every hour of the month

@@ -166,6 +166,7 @@ func TestAParameterTakesWhatFunctionsTake(t *testing.T) {
 			[]string{"", "change-me", "example.com", "Bob <bob@example.com>", "a@b.example,c@d.example", "a@b.example\nBcc: c@d.example", "a@example", "é@example.com"}},
 		{"SenderName", []string{"Countersign", "A & B's bank - 2."}, []string{"", " x", "two\nlines", "<b>", "é", strings.Repeat("x", 65)}},
 		{"SesConfigurationSet", []string{"", "mfa_set-1"}, []string{"a b", "a/b", strings.Repeat("x", 65)}},
+		{"MakeSesConfigurationSet", []string{"yes", "no"}, []string{"true", ""}},
 		{"Issuer", []string{"", "https://mfa.example.com", "https://mfa.example.com:8443"},
 			[]string{"http://mfa.example.com", "https://mfa.example.com/", "https://MFA.example.com", "https://a:b@example.com", "https://example", "mfa.example.com", "https://mfa.example.com?x"}},
 		{"RpId", []string{"", "acme.example", "localhost", "a-b.xn--p1ai"}, []string{"https://acme.example", "acme.example:443", "Acme.example", "-a.example", "a..example", "acme.example/"}},

@@ -55,6 +55,9 @@ type Account struct {
 	// Around is called for each well-formed request, in place of the answer. It can look at the request, change its body, call
 	// answer, or answer in another way. If Around is nil, each request is answered.
 	Around func(w http.ResponseWriter, c *Call, answer http.HandlerFunc)
+	// Returned is called with each event of SES that a message came back, which is so for those to Amazon's mailbox simulator. It
+	// may be nil.
+	Returned func(event []byte)
 	// Refused is called for each request that is not well formed, with the reason. It may be nil.
 	Refused func(r *http.Request, why error)
 	// Now returns the time that messages are kept with. If it is nil, that is time.Now.

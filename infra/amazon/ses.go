@@ -10,13 +10,18 @@ import (
 
 // A Message is a message that SES has accepted.
 type Message struct {
+	ID               string
 	At               time.Time
 	FromName         string // the display name that the message gives for Sender
 	To               string
 	Subject          string
 	Text, HTML       string
 	ConfigurationSet string // empty if the message names none
+	Tags             map[string]string
 }
+
+// messageTag matches the name and the value of a tag. https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_MessageTag.html
+var messageTag = regexp.MustCompile(`^[A-Za-z0-9_-]{1,256}$`)
 
 var sixDigits = regexp.MustCompile(`(?m)^[0-9]{6}$`)
 
@@ -37,6 +42,7 @@ func (a *Account) sendEmail(c *Call) (object, error) {
 	var said struct {
 		FromEmailAddress     string
 		ConfigurationSetName *string
+		EmailTags            []struct{ Name, Value string }
 		Destination          struct{ ToAddresses []string }
 		Content              struct {
 			Simple struct {
@@ -68,16 +74,25 @@ func (a *Account) sendEmail(c *Call) (object, error) {
 			return nil, refused("BadRequestException", "The message must have a subject, a text and HTML, all of them in UTF-8.")
 		}
 	}
-	m := Message{At: a.now(), FromName: from.Name, To: to[0], Subject: sent.Subject.Data, Text: sent.Body.Text.Data, HTML: sent.Body.HTML.Data}
+	m := Message{ID: rand.Text(), Tags: map[string]string{}, At: a.now(), FromName: from.Name, To: to[0], Subject: sent.Subject.Data, Text: sent.Body.Text.Data, HTML: sent.Body.HTML.Data}
 	if said.ConfigurationSetName != nil {
 		if m.ConfigurationSet = *said.ConfigurationSetName; m.ConfigurationSet == "" {
 			return nil, refused("BadRequestException", "The configuration set has no name.")
 		}
 	}
+	for _, tag := range said.EmailTags {
+		if _, there := m.Tags[tag.Name]; there || !messageTag.MatchString(tag.Name) || !messageTag.MatchString(tag.Value) {
+			return nil, refused("BadRequestException", "The tag %q can't have the value %q, or is there twice.", tag.Name, tag.Value)
+		}
+		m.Tags[tag.Name] = tag.Value
+	}
 	a.mu.Lock()
-	defer a.mu.Unlock()
 	a.messages = append(a.messages, m)
-	return object{"MessageId": rand.Text()}, nil
+	a.mu.Unlock()
+	if event := m.simulated(); event != nil && a.Returned != nil {
+		a.Returned(event)
+	}
+	return object{"MessageId": m.ID}, nil
 }
 
 func (a *Account) now() time.Time {

@@ -77,8 +77,8 @@ const (
 //	COUNTERSIGN_CLOCK_OFFSET          seconds by which the service's clock is ahead; refused unless the
 //	                                  table is at such an address
 //
-// A setting is read when something is made that needs it. Serve, Stream and Schedule make a Deployment for the function that
-// they are given.
+// A setting is read when something is made that needs it. Serve, Stream, Schedule and Feedback make a Deployment for the
+// function that they are given.
 type Deployment struct {
 	step        string
 	stage       string
@@ -114,8 +114,8 @@ type Process struct {
 	Now         func() time.Time         // the clock of the service; if nil, that of this machine with COUNTERSIGN_CLOCK_OFFSET
 }
 
-// Open reads the settings that every function needs. It doesn't fail if one is wrong: Serve, Stream and Schedule, which call
-// it themselves, say so when the function starts, and answer every call as unavailable.
+// Open reads the settings that every function needs. It doesn't fail if one is wrong: Serve, Stream, Schedule and Feedback, which
+// call it themselves, say so when the function starts, and answer every call as unavailable.
 func Open(p Process) *Deployment {
 	d := &Deployment{step: p.Step, environment: p.Environment, out: &output{w: p.Output}, wall: time.Now, now: p.Now}
 	d.log = newLog(d.out).With("step", d.step)
@@ -216,7 +216,7 @@ func (d *Deployment) filter() *apikey.FilterKeeper {
 // Store returns the table of the deployment.
 func (d *Deployment) Store() store.Store {
 	if d.table == nil {
-		name := d.Setting("COUNTERSIGN_TABLE", "the name of a table", Word("_.-"))
+		name := d.tableName()
 		client := dynamodb.NewFromConfig(d.Amazon("COUNTERSIGN_DYNAMODB_ENDPOINT"))
 		o := client.Options()
 		at, err := o.EndpointResolverV2.ResolveEndpoint(context.Background(), dynamodb.EndpointParameters{

@@ -27,6 +27,10 @@
 //		})
 //	}
 //
+//	func main() {
+//		cloud.Feedback("feedback", func(d *cloud.Deployment) cloud.Hear { return d.Service().TakeFeedback })
+//	}
+//
 // What a function doesn't ask for is not required of its environment, and not linked into it. That is why each client of the SDK
 // has a package of its own below this one:
 //
@@ -38,7 +42,7 @@
 // What it keeps:
 //
 //   - A function that isn't configured says so when it starts, by the names of the settings, and lets nobody in: each call
-//     is answered as unavailable, each batch and each run fails.
+//     is answered as unavailable, each batch, each run and each event fails.
 //   - Where a request came from is read from what API Gateway says of it, never from a header.
 //   - A connection is trusted if Amazon's roots or else the system's vouch for its host. One of both, in full, always does.
 //   - A message that a provider may have taken is not handed over again: see [Courier].

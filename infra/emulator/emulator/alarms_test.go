@@ -210,7 +210,7 @@ func quiet(d time.Duration) func(*watch) { return func(w *watch) { w.pass(d) } }
 func stories() []story {
 	return []story{
 		{
-			[]string{"ChallengeErrors", "VerifyErrors", "EnrolErrors", "RecoverErrors", "AccountErrors", "PolicyErrors", "AdminErrors", "PagesErrors", "SweepErrors", "PublishErrors"},
+			[]string{"ChallengeErrors", "VerifyErrors", "EnrolErrors", "RecoverErrors", "AccountErrors", "PolicyErrors", "AdminErrors", "PagesErrors", "SweepErrors", "PublishErrors", "FeedbackErrors"},
 			func(w *watch) {
 				w.noSweeps = true // so that the runs of the sweep that fail are those of this story
 				for range 2 {
@@ -227,6 +227,7 @@ func stories() []story {
 					w.call("GET", "/health", nil)
 					w.call("POST", "/local/sweep", nil)
 					w.Invoke(w.t.Context(), "publish", []byte(`{"Records":[]}`))
+					w.Invoke(w.t.Context(), "feedback", []byte(`{"source":"aws.ses"}`))
 					w.pass(6 * time.Minute)
 				}
 			},
@@ -297,6 +298,15 @@ func stories() []story {
 			w.pass(5 * time.Minute)
 		}, func(w *watch) {
 			w.Purge("SweepFailures")
+			w.pass(2 * time.Hour)
+		}},
+		{[]string{"FeedbackFailed"}, func(w *watch) {
+			w.Throttle("feedback", 3) // the event, and its repetitions
+			user := doc{"id": w.user(), "email": "bounce@simulator.amazonses.com"}
+			w.call("POST", "/v1/challenges", doc{"org": "acme", "user": user}).want(w.t, 201, `"sent":{`)
+			w.pass(5 * time.Minute)
+		}, func(w *watch) {
+			w.Purge("FeedbackFailures")
 			w.pass(2 * time.Hour)
 		}},
 		{[]string{"SweepLate"}, func(w *watch) {

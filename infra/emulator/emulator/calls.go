@@ -21,9 +21,28 @@ func (e *Emulator) ServeHTTP(w http.ResponseWriter, r *http.Request) { e.calls.S
 func (e *Emulator) newCalls(api http.Handler) *machine.Calls {
 	sent := outbox{e.account.Account}
 	return &machine.Calls{
-		API: api, Drain: e.trigger.drain, Outbox: sent.messages, ClearOutbox: sent.clear, Events: sent.events,
+		API: api, Drain: e.drain, Outbox: sent.messages, ClearOutbox: sent.clear, Events: sent.events,
 		Now: e.now, Advance: e.advance, Sweep: e.sweep, SetFault: e.setFault, Keys: e.apiKeys, Origins: e.origins, Log: e.log,
 	}
+}
+
+// handOver hands an event of SES over to the function feedback, as EventBridge and Lambda do.
+func (e *Emulator) handOver(event []byte) {
+	e.returned.Go(func() {
+		err := e.repeated(e.ctx, "feedback", func() error {
+			_, err := e.pools["feedback"].invoke(e.ctx, event)
+			return err
+		})
+		if err != nil && e.ctx.Err() == nil {
+			e.log.Warn("an event of SES could not be handed over", "error", err)
+		}
+	})
+}
+
+// drain waits until everything is handed on that was there before.
+func (e *Emulator) drain(ctx context.Context) error {
+	e.returned.Wait()
+	return e.trigger.drain(ctx)
 }
 
 // advance moves the clock of the functions forward. A function reads its offset when it starts, so every process is replaced.

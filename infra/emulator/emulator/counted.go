@@ -254,11 +254,20 @@ func (e *Emulator) CountQueues(at time.Time) {
 
 // RunSweep runs the sweep as its schedule does. A run that fails is repeated as often as the template says. If it then still
 // fails, a message is put into the queue of failures, and RunSweep returns the error of the last run.
-func (e *Emulator) RunSweep(ctx context.Context) (err error) {
-	said := template.Of(e.counts.deployed.Resources[e.functions["sweep"].resource].Properties, "EventInvokeConfig")
+func (e *Emulator) RunSweep(ctx context.Context) error {
+	return e.repeated(ctx, "sweep", func() error {
+		_, err := e.sweep(ctx)
+		return err
+	})
+}
+
+// repeated carries out an asynchronous invocation of a function. If it fails, it is repeated as often as the template says. If
+// it then still fails, a message is put into the function's queue of failures.
+func (e *Emulator) repeated(ctx context.Context, step string, invoke func() error) (err error) {
+	said := template.Of(e.counts.deployed.Resources[e.functions[step].resource].Properties, "EventInvokeConfig")
 	retries, _ := template.Of(said, "MaximumRetryAttempts").(int)
 	for range 1 + retries {
-		if _, err = e.sweep(ctx); err == nil || ctx.Err() != nil {
+		if err = invoke(); err == nil || ctx.Err() != nil {
 			return err
 		}
 	}

@@ -107,6 +107,8 @@ type Emulator struct {
 	sweeping sync.Mutex   // held while the sweep runs
 	sweeps   atomic.Int64 // how many ends of trust all runs have announced
 
+	returned sync.WaitGroup // the events of SES that are being handed over
+
 	ctx      context.Context
 	running  sync.WaitGroup
 	closings []func()

@@ -212,7 +212,7 @@ func TestEveryBootstrapAnswersItsEventUnderTheRealInterfaceEmulator(t *testing.T
 	}
 	w := open(t, emulator.Options{RIE: rie})
 	want := map[string]string{
-		"pages": `"statusCode":200`, "publish": `{"batchItemFailures":[]}`, "sweep": "",
+		"pages": `"statusCode":200`, "publish": `{"batchItemFailures":[]}`, "sweep": "", "feedback": "null",
 		"challenge": `"statusCode":401`, "verify": `"statusCode":401`, "enrol": `"statusCode":401`,
 		"recover": `"statusCode":401`, "account": `"statusCode":401`, "policy": `"statusCode":401`,
 		"admin": `"statusCode":401`,

@@ -9,7 +9,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/mail"
+	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sesv2"
@@ -27,6 +29,8 @@ type Sender struct {
 	address       string
 	name          string  // beside the address, where a message doesn't say another one
 	configuration *string // nil: none
+
+	tags func(message.Reference) map[string]string
 }
 
 var _ mfa.Mailer = (*Sender)(nil)
@@ -50,6 +54,7 @@ func Of(d *cloud.Deployment) *Sender {
 		client:  sesv2.NewFromConfig(courier.Amazon),
 		address: d.Setting("COUNTERSIGN_SENDER", "an email address", emailAddress),
 		name:    cmp.Or(d.Optional("COUNTERSIGN_SENDER_NAME", "one line of text", cloud.Line), "Countersign"),
+		tags:    d.FeedbackTags(),
 	}
 	if set := d.Optional("COUNTERSIGN_SES_CONFIGURATION_SET", "the name of an SES configuration set", cloud.Word("_-")); set != "" {
 		s.configuration = &set
@@ -81,6 +86,10 @@ func (s *Sender) send(ctx context.Context, m message.Message) error {
 		Content: &types.EmailContent{Simple: &types.Message{
 			Subject: utf8(m.Subject), Body: &types.Body{Text: utf8(m.Text), Html: utf8(m.HTML)},
 		}},
+	}
+	tags := s.tags(m.Reference)
+	for _, name := range slices.Sorted(maps.Keys(tags)) {
+		in.EmailTags = append(in.EmailTags, types.MessageTag{Name: aws.String(name), Value: aws.String(tags[name])})
 	}
 	return s.courier.HandOver(ctx, func(ctx context.Context) error {
 		_, err := s.client.SendEmail(ctx, in)

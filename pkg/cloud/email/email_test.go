@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"net/mail"
 	"strings"
@@ -160,6 +161,21 @@ func TestAMessageGoesOutUnderItsOwnNameFromTheOneAddress(t *testing.T) {
 		if err != nil || len(all) != 1 || all[0].Address != amazon.Sender || all[0].Name != cmp.Or(name, "House") {
 			t.Errorf("%q: got %q, which is read as %v, %v", name, from, all, err)
 		}
+	}
+}
+
+func TestAMessageCarriesTheTagsByWhichItIsFoundAgain(t *testing.T) {
+	w := amazontest.New(t)
+	m := anyMessage
+	m.Reference = message.Reference{User: "b3Jn", Factor: "fa_C4JpwfI11D49iChwCqPFBw", Address: "aGFzaA"}
+	if err := open(w).SendMail(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{
+		"countersign-table": "countersign", "countersign-route": "b3Jn", "countersign-factor": "fa_C4JpwfI11D49iChwCqPFBw", "countersign-address": "aGFzaA",
+	}
+	if got := w.Messages(); len(got) != 1 || !maps.Equal(got[0].Tags, want) {
+		t.Errorf("got %+v, want the tags %v", got, want)
 	}
 }
 
