@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"maps"
@@ -41,6 +42,8 @@ type operator struct {
 	out    io.Writer // takes the standard output; if nil, said does
 	said   string    // on standard output
 	told   string    // on standard error
+
+	lookUpTXT func(ctx context.Context, name string) ([]string, error)
 }
 
 func newOperator() *operator {
@@ -52,7 +55,7 @@ func newOperator() *operator {
 func (o *operator) run(t *testing.T, args ...string) int {
 	t.Helper()
 	var out, errs bytes.Buffer
-	p := &program{out: &out, errs: &errs, environment: func(name string) string { return o.env[name] }, now: o.now, amazon: o.amazon}
+	p := &program{out: &out, errs: &errs, environment: func(name string) string { return o.env[name] }, now: o.now, amazon: o.amazon, lookUpTXT: o.lookUpTXT}
 	if o.out != nil {
 		p.out = o.out
 	}

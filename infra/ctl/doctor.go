@@ -13,6 +13,7 @@ import (
 
 type doctor struct {
 	Sender string `placeholder:"ADDRESS" help:"The address from which the deployment sends: the parameter SenderAddress of its stack. It is required, except with --local and --endpoint."`
+	Set    string `name:"ses-configuration-set" placeholder:"NAME" help:"The SES configuration set that messages are sent with: the parameter SesConfigurationSet of the stack or, if the stack makes its own, countersign- and the stage. By default, it is that of the sender's identity."`
 	RpID   string `name:"rp-id" placeholder:"DOMAIN" help:"The RP ID of security keys and passkeys: the parameter RpId of the stack."`
 	texting
 }
@@ -25,8 +26,8 @@ func (d *doctor) Run(ctx context.Context, p *program, where place) error {
 		return wrongCall("--sender must be the address that the deployment sends from: the parameter SenderAddress of its stack")
 	case !amazon && d.Sender != "":
 		return wrongCall("--sender is only for a deployment at Amazon, because nothing else sends messages")
-	case !amazon && (d.RpID != "" || d.SMS != "none"):
-		return wrongCall("--rp-id and --sms are only for a deployment at Amazon, because they say what its stack does")
+	case !amazon && (d.RpID != "" || d.SMS != "none" || d.Set != ""):
+		return wrongCall("--rp-id, --sms and --ses-configuration-set are only for a deployment at Amazon, because they say what its stack does")
 	}
 	if where.Local != "" {
 		return lookAtFolder(ctx, where.Local, p.now).tell(p)
@@ -134,7 +135,9 @@ func lookAtDeployment(ctx context.Context, p *program, where place, d *doctor) (
 	if err != nil {
 		return nil, err
 	}
-	m := &mailDoctor{client: sesv2.NewFromConfig(account.config(p)), account: account, sender: d.Sender, findings: c.findings}
+	m := &mailDoctor{
+		client: sesv2.NewFromConfig(account.config(p)), account: account, sender: d.Sender, set: d.Set, lookUpTXT: p.lookUpTXT, findings: c.findings,
+	}
 	m.look(ctx)
 	texts := &textDoctor{
 		sns: sns.NewFromConfig(account.config(p)), voice: pinpointsmsvoicev2.NewFromConfig(account.config(p)), account: account,

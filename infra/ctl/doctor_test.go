@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -104,6 +105,14 @@ func newPatient(t *testing.T) *patient {
 	p.protect(t, true)
 	a.tell("GET /v2/email/account", 200, sesAccount(true, true, "HEALTHY"))
 	a.tell("GET /v2/email/identities/example.com", 200, identity(true))
+	a.tell("GET /v2/email/configuration-sets/countersign-dev", 200, "{}")
+	a.tell("GET /v2/email/configuration-sets/countersign-dev/event-destinations", 200, destination("BOUNCE", "COMPLAINT"))
+	o.lookUpTXT = func(_ context.Context, name string) ([]string, error) {
+		if name == "_dmarc.example.com" {
+			return []string{"another", "v=DMARC1; p=none"}, nil
+		}
+		return nil, &net.DNSError{IsNotFound: true}
+	}
 	putRing(t, p.db, someday)
 	o.must(t, "keys", "create", "--client", "app", "--scope", "sign_in", "--table", a.table, "--region", "eu-west-1")
 	sweep(t, p.db, someday)
@@ -119,10 +128,18 @@ func expiry(status, attribute string) string {
 }
 
 func sesAccount(production, sending bool, enforcement string) string {
-	return fmt.Sprintf(`{"ProductionAccessEnabled":%t,"SendingEnabled":%t,"EnforcementStatus":%q}`, production, sending, enforcement)
+	return fmt.Sprintf(`{"ProductionAccessEnabled":%t,"SendingEnabled":%t,"EnforcementStatus":%q,"SendQuota":{"Max24HourSend":50000,"SentLast24Hours":12,"MaxSendRate":14}}`, production, sending, enforcement)
 }
 
-func identity(verified bool) string { return fmt.Sprintf(`{"VerifiedForSendingStatus":%t}`, verified) }
+func identity(verified bool) string {
+	return fmt.Sprintf(`{"VerifiedForSendingStatus":%t,"ConfigurationSetName":"countersign-dev","DkimAttributes":{"SigningEnabled":true,"Status":"SUCCESS"},
+		"MailFromAttributes":{"MailFromDomain":"bounce.example.com","MailFromDomainStatus":"SUCCESS","BehaviorOnMxFailure":"USE_DEFAULT_VALUE"}}`, verified)
+}
+
+// destination is a configuration set's destination for events of these types, which is EventBridge.
+func destination(events ...string) string {
+	return fmt.Sprintf(`{"EventDestinations":[{"Name":"feedback","Enabled":true,"MatchingEventTypes":["%s"],"EventBridgeDestination":{"EventBusArn":"arn:aws:events:eu-west-1:123456789012:event-bus/default"}}]}`, strings.Join(events, `","`))
+}
 
 func (p *patient) protect(t *testing.T, on bool) {
 	t.Helper()
@@ -153,10 +170,43 @@ func TestDoctorFindsNothingWrongWhereNothingIs(t *testing.T) {
 	if code := p.doctor(t); code != 0 || strings.Contains(p.said, "unseen") || !strings.HasSuffix(p.said, "\nNo problem was found.\n") {
 		t.Fatalf("got %d and\n%s%s, want 0", code, p.said, p.told)
 	}
-	for _, about := range []string{"table", "key schema", "stream", "expiry", "recovery", "deletion protection", "key ring", "published keys", "API keys", "sweep", "SES account", "sender"} {
+	for _, about := range []string{"table", "key schema", "stream", "expiry", "recovery", "deletion protection", "key ring", "published keys", "API keys", "sweep", "SES account", "SES quota", "sender", "DKIM", "MAIL FROM", "DMARC", "SES configuration set"} {
 		if !strings.Contains("\n"+p.said, "\nok      "+about+": ") {
 			t.Errorf("nothing is said of %s:\n%s", about, p.said)
 		}
+	}
+}
+
+const mailSet = "SES configuration set"
+
+func TestDoctorSaysWhatMailDoesWithout(t *testing.T) {
+	p := newPatient(t)
+	p.tell("GET /v2/email/account", 200, strings.Replace(sesAccount(true, true, "HEALTHY"), "50000", "-1", 1))
+	p.tell("GET /v2/email/identities/example.com", 200, `{"VerifiedForSendingStatus":true,"DkimAttributes":{"SigningEnabled":true,"Status":"SUCCESS"}}`)
+	p.lookUpTXT = func(context.Context, string) ([]string, error) { return nil, &net.DNSError{IsNotFound: true} }
+	if code := p.doctor(t); code != 0 {
+		t.Errorf("got %d, want 0", code)
+	}
+	for _, about := range []string{"MAIL FROM", "DMARC", mailSet} {
+		if !strings.Contains(p.said, "\noff     "+about+": ") {
+			t.Errorf("got\n%s, want that the deployment does without %s", p.said, about)
+		}
+	}
+	if !strings.Contains(p.said, "there is no limit") {
+		t.Errorf("got\n%s, want that there is no quota", p.said)
+	}
+	p.lookUpTXT = func(context.Context, string) ([]string, error) { return nil, &net.DNSError{IsTimeout: true} }
+	if code := p.doctor(t); code != 0 || !strings.Contains(p.said, "\nunseen  DMARC: ") {
+		t.Errorf("got %d and\n%s, want that the policy can't be seen", code, p.said)
+	}
+}
+
+func TestDoctorLooksAtTheSetThatItIsGiven(t *testing.T) {
+	p := newPatient(t)
+	p.tell("GET /v2/email/identities/example.com", 200, strings.Replace(identity(true), "countersign-dev", "the-default", 1))
+	code := p.run(t, "doctor", "--table", p.table, "--region", "eu-west-1", "--sender", "codes@mail.example.com", "--ses-configuration-set", "countersign-dev")
+	if code != 0 || !strings.Contains(p.said, "\nok      "+mailSet+": countersign-dev tells") {
+		t.Errorf("got %d and\n%s", code, p.said)
 	}
 }
 
@@ -236,6 +286,51 @@ func TestDoctorFindsWhatIsWrongAndNothingElse(t *testing.T) {
 		"identities unknown": {func(t *testing.T, p *patient) {
 			p.tell("GET /v2/email/identities/mail.example.com", 403, denied)
 		}, "sender", "administrator"},
+		"a quota that is nearly used up": {func(t *testing.T, p *patient) {
+			p.tell("GET /v2/email/account", 200, strings.Replace(sesAccount(true, true, "HEALTHY"), `"SentLast24Hours":12`, `"SentLast24Hours":40001`, 1))
+		}, "SES quota", "40001 of at most 50000"},
+		"no signature": {func(t *testing.T, p *patient) {
+			p.tell("GET /v2/email/identities/example.com", 200, strings.Replace(identity(true), `"Status":"SUCCESS"`, `"Status":"PENDING"`, 1))
+		}, "DKIM", "'mail.example.com'"},
+		"a signature that is off": {func(t *testing.T, p *patient) {
+			p.tell("GET /v2/email/identities/example.com", 200, strings.Replace(identity(true), `"SigningEnabled":true`, `"SigningEnabled":false`, 1))
+		}, "DKIM", "DMARC"},
+		"no MX record": {func(t *testing.T, p *patient) {
+			p.tell("GET /v2/email/identities/example.com", 200, strings.Replace(identity(true), `"MailFromDomainStatus":"SUCCESS"`, `"MailFromDomainStatus":"FAILED"`, 1))
+		}, "MAIL FROM", "bounce.example.com"},
+		"no such set": {func(t *testing.T, p *patient) {
+			p.tell("GET /v2/email/configuration-sets/countersign-dev", 404, `{"__type":"NotFoundException"}`)
+		}, mailSet, "no set countersign-dev"},
+		"a set that is unknown": {func(t *testing.T, p *patient) {
+			p.tell("GET /v2/email/configuration-sets/countersign-dev", 403, denied)
+		}, mailSet, "administrator"},
+		"destinations that are unknown": {func(t *testing.T, p *patient) {
+			p.tell("GET /v2/email/configuration-sets/countersign-dev/event-destinations", 403, denied)
+		}, mailSet, "administrator"},
+		"a set that is paused": {func(t *testing.T, p *patient) {
+			p.tell("GET /v2/email/configuration-sets/countersign-dev", 200, `{"SendingOptions":{"SendingEnabled":false}}`)
+		}, mailSet, "paused"},
+		"opens are tracked": {func(t *testing.T, p *patient) {
+			p.tell("GET /v2/email/configuration-sets/countersign-dev/event-destinations", 200, destination("BOUNCE", "COMPLAINT", "OPEN"))
+		}, mailSet, "tracked"},
+		"clicks are tracked": {func(t *testing.T, p *patient) {
+			p.tell("GET /v2/email/configuration-sets/countersign-dev/event-destinations", 200, destination("BOUNCE", "COMPLAINT", "CLICK"))
+		}, mailSet, "tracked"},
+		"engagement is tracked in the account": {func(t *testing.T, p *patient) {
+			p.tell("GET /v2/email/account", 200, strings.TrimSuffix(sesAccount(true, true, "HEALTHY"), "}")+`,"VdmAttributes":{"VdmEnabled":"ENABLED","DashboardAttributes":{"EngagementMetrics":"ENABLED"}}}`)
+		}, mailSet, "tracked"},
+		"engagement is tracked by the set": {func(t *testing.T, p *patient) {
+			p.tell("GET /v2/email/configuration-sets/countersign-dev", 200, `{"VdmOptions":{"DashboardOptions":{"EngagementMetrics":"ENABLED"}}}`)
+		}, mailSet, "tracked"},
+		"complaints are not told": {func(t *testing.T, p *patient) {
+			p.tell("GET /v2/email/configuration-sets/countersign-dev/event-destinations", 200, destination("BOUNCE"))
+		}, mailSet, "default event bus"},
+		"nothing is told": {func(t *testing.T, p *patient) {
+			p.tell("GET /v2/email/configuration-sets/countersign-dev/event-destinations", 200, "{}")
+		}, mailSet, "default event bus"},
+		"nothing is told while the destination is disabled": {func(t *testing.T, p *patient) {
+			p.tell("GET /v2/email/configuration-sets/countersign-dev/event-destinations", 200, strings.Replace(destination("BOUNCE", "COMPLAINT"), "true", "false", 1))
+		}, mailSet, "default event bus"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPatient(t)

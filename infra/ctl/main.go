@@ -38,6 +38,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -53,7 +54,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // so that a second signal ends the command at once
-	p := &program{out: os.Stdout, errs: os.Stderr, environment: os.Getenv, now: time.Now}
+	p := &program{out: os.Stdout, errs: os.Stderr, environment: os.Getenv, now: time.Now, lookUpTXT: net.DefaultResolver.LookupTXT}
 	code := p.run(ctx, os.Args[1:])
 	stop()
 	os.Exit(code)
@@ -65,6 +66,8 @@ type program struct {
 	environment func(string) string
 	now         func() time.Time
 	amazon      *http.Client // makes the calls to Amazon; nil stands for the SDK's own client
+
+	lookUpTXT func(ctx context.Context, name string) ([]string, error) // looks up the TXT records of a name in the DNS
 }
 
 // longest is how long a verb may take.
