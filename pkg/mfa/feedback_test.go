@@ -222,6 +222,12 @@ func TestEnrollingAnAddressThatMessagesComeBackFromTriesItOnceADay(t *testing.T)
 	wantReturned(t, w, "bounce") // it is not enrolled yet, but it is the account's address
 	said := ana().User
 	w.Clock.Advance(time.Minute)
+	w.Outbox.Fail(errRefused, false) // which doesn't use up the try
+	_, refused := w.BeginEnrolment(t.Context(), w.Fresh(), mfa.EnrolRequest{Org: org, User: &said, Kind: mfa.Email})
+	w.Outbox.Fail(nil, false)
+	if refused != nil && mfa.AsError(refused).Code != mfa.DeliveryFailed {
+		t.Fatal(refused)
+	}
 	begin(t, w, w.Fresh(), mfa.Email)
 	w.Clock.Advance(time.Minute)
 	_, err := w.BeginEnrolment(t.Context(), w.Fresh(), mfa.EnrolRequest{Org: org, User: &said, Kind: mfa.Email})
