@@ -88,6 +88,7 @@ var fields = map[string]fieldTable{
 		"evicted_until":      moment,
 		"emails_sent":        moment, "last_uncounted": moment, "notices_sent": moment, "mfa_time": moment, "roster_version": word,
 		"texts_sent": moment, "handle": word,
+		"deployment_epoch": unmet("no stage restores the data from a backup"),
 	},
 		under("returned", all(unmet("feedback is given by the provider, in no call of a user"), fieldTable{"address": word, "at": moment, "state": kept})),
 		under("slots", slotFields), under("enrolment_slot", enrolmentSlotFields), under("notices_waiting", noticeFields),
@@ -153,6 +154,7 @@ var unwalked = map[string]string{
 	"eventBatch":    "it rides on an item of a commit, and is read when the commit is published, which follows it",
 	"sweepCursor":   "only the sweep has it, which is no call of a user",
 	"claim":         "publishing follows a commit, and lets nobody in",
+	"replayed":      "an operator writes it who hands on what publish gave up, and it decides about no user",
 	"publishedKeys": "it is a copy of the ring's public half",
 }
 
