@@ -23,10 +23,11 @@ func TestTheFrontWaitsForAFunctionAsLongAsTheTemplateSays(t *testing.T) {
 	}
 	verify := functions["verify"]
 	verify.wait = time.Millisecond
-	busy := map[string]*pool{"verify": {f: verify}} // no place of this pool is ever free
+	counted := &counts{now: time.Now}
+	busy := map[string]*pool{"verify": {e: &Emulator{counts: counted}, f: verify}} // no place of this pool is ever free
 	answer := httptest.NewRecorder()
 	began := time.Now()
-	(&front{pools: busy, routes: routesOf(functions), now: time.Now, log: slog.New(slog.DiscardHandler)}).
+	(&front{pools: busy, routes: routesOf(functions), now: time.Now, counts: counted, log: slog.New(slog.DiscardHandler)}).
 		ServeHTTP(answer, httptest.NewRequest("POST", "/v1/challenges/ch_x/verify", strings.NewReader("{}")))
 	if took := time.Since(began); answer.Code != http.StatusServiceUnavailable || took > 10*time.Second {
 		t.Errorf("got %d after %s, want 503 as soon as the wait is over", answer.Code, took)
