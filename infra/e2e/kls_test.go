@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -157,6 +158,18 @@ func TestK4TrustIsAChoiceOnTheCodeStep(t *testing.T) {
 		stepUp := w.asked(t, ana, doc{"purpose": "step_up", "action": "pay", "trust_token": token})
 		if stepUp.text("reason") != "step_up" || stepUp.at("challenge", "trust") != nil {
 			t.Errorf("a step-up: got %s", stepUp.raw)
+		}
+		// A step-up can say what it confirms, where the user reads the code, and in the token.
+		pay := doc{"name": "pay", "lines": []any{"Pay 1,250.00 EUR", "to Bob"}}
+		w.advance(t, time.Minute)
+		stepUp = w.asked(t, ana, doc{"purpose": "step_up", "action": pay})
+		messages := w.messages(t, ana.email)
+		if last := messages[len(messages)-1].text("text"); !strings.Contains(last, "\nPay 1,250.00 EUR\n") || !strings.Contains(last, "\nto Bob\n") {
+			t.Errorf("the message: got %q, want what is confirmed", last)
+		}
+		answered := w.verify(t, stepUp.text("challenge", "id"), doc{"code": w.code(t, ana.email)}).want(t, 200, "")
+		if claims := w.claims(t, answered.text("token")); claims["action"] != "pay" || fmt.Sprint(claims["action_lines"]) != fmt.Sprint(pay["lines"]) {
+			t.Errorf("the token: got %v, %v, want what was confirmed", claims["action"], claims["action_lines"])
 		}
 	})
 }

@@ -20,10 +20,20 @@ func decode(body []byte, into any, nullable, words []string) error {
 	if jsontext.NewDecoder(bytes.NewReader(body)).PeekKind() != '{' {
 		return invalid("", "The body must be a JSON object.")
 	}
-	if err := json.Unmarshal(body, into, json.RejectUnknownMembers(true)); err != nil {
+	forms := json.WithUnmarshalers(json.UnmarshalFromFunc(readAction))
+	if err := json.Unmarshal(body, into, json.RejectUnknownMembers(true), forms); err != nil {
 		return misread(err)
 	}
 	return misplaced(body, nullable, words)
+}
+
+// readAction reads an action that is a text, which is its name. It leaves an object to the decoder.
+func readAction(d *jsontext.Decoder, a *mfa.Action) error {
+	if d.PeekKind() != '"' {
+		return errors.ErrUnsupported
+	}
+	*a = mfa.Action{}
+	return json.UnmarshalDecode(d, &a.Name)
 }
 
 // misread says which field of a body is wrong, and what is wrong about it. It never repeats the value.

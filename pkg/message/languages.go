@@ -29,6 +29,7 @@ type words struct {
 
 	codeSubject  string
 	codeWarning  string
+	codeConfirms string // the lines of what is confirmed come after it
 	codeIs       string // the six digits come after it
 	underAMinute string
 	oneMinute    string
@@ -41,6 +42,7 @@ type words struct {
 	codeText             string // has {sequence} and {valid}, and the six digits come after it
 	codeTextUnderAMinute string
 	codeTextMinutes      string // has {minutes}
+	codeTextConfirms     string // the lines of what is confirmed come after it
 	textNotYou           string
 
 	lockSubject string
@@ -121,6 +123,7 @@ var languages = map[string]*words{
 
 		codeSubject:  "Your {sender} security code (code {sequence})",
 		codeWarning:  "Nobody from {sender} will ever ask for this code. Never give it to anyone, by phone, by message or in any other way.",
+		codeConfirms: "Check that this is what you want to confirm. If it isn’t, don’t use the code:",
 		codeIs:       "Here is your security code (code {sequence}):",
 		underAMinute: "It is valid for less than a minute.",
 		oneMinute:    "It is valid for 1 minute.",
@@ -132,6 +135,7 @@ var languages = map[string]*words{
 		codeText:             "never give this code to anyone, not even to us. Code {sequence}, valid for {valid}: ",
 		codeTextUnderAMinute: "under 1 min",
 		codeTextMinutes:      "{minutes} min",
+		codeTextConfirms:     "To confirm: ",
 		textNotYou:           "If it wasn’t you, change your password.",
 
 		lockSubject: "Too many wrong codes for your {sender} account",
@@ -213,6 +217,7 @@ var languages = map[string]*words{
 
 		codeSubject:  "Votre code de sécurité {sender} (code\u00a0{sequence})",
 		codeWarning:  "Personne chez {sender} ne vous demandera jamais ce code. Ne le communiquez à personne, ni par téléphone, ni par message, ni autrement.",
+		codeConfirms: "Vérifiez que c’est bien ce que vous voulez confirmer. Sinon, n’utilisez pas le code\u00a0:",
 		codeIs:       "Voici votre code de sécurité (code\u00a0{sequence})\u00a0:",
 		underAMinute: "Il est valable moins d’une minute.",
 		oneMinute:    "Il est valable 1\u00a0minute.",
@@ -224,6 +229,7 @@ var languages = map[string]*words{
 		codeText:             "ne donnez ce code à personne, nous y compris. Code\u00a0{sequence}, valable {valid}\u00a0: ",
 		codeTextUnderAMinute: "moins d’1\u00a0min",
 		codeTextMinutes:      "{minutes}\u00a0min",
+		codeTextConfirms:     "Pour confirmer\u00a0: ",
 		textNotYou:           "Si ce n’était pas vous, changez votre mot de passe.",
 
 		lockSubject: "Trop de codes erronés pour votre compte {sender}",

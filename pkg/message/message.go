@@ -57,15 +57,23 @@ type Code struct {
 	Code     seal.Secret
 	Sequence string // a letter by which the user can tell several codes apart
 	ValidFor time.Duration
+	Confirms []string // what the user confirms with the code, a line each; there may be none
 }
 
 // OfCode writes the message that carries a code. The warning stands before the code, so that a lock screen, which shows the
-// beginning of a message, doesn't show the code.
+// beginning of a message, doesn't show the code. So do the lines that are confirmed, because they have to be read first.
 func OfCode(to Addressee, c Code) Message {
 	d := begin(to)
 	minutes := int(c.ValidFor / time.Minute)
 	d.fillWith("{sequence}", c.Sequence, "{minutes}", strconv.Itoa(minutes))
-	d.say(d.words.codeWarning, d.words.codeIs)
+	d.say(d.words.codeWarning)
+	if len(c.Confirms) > 0 {
+		d.say(d.words.codeConfirms)
+		for _, line := range c.Confirms {
+			d.passages = append(d.passages, text.Line(line))
+		}
+	}
+	d.say(d.words.codeIs)
 	d.digits = len(d.passages)
 	d.passages = append(d.passages, c.Code.Reveal())
 	switch {

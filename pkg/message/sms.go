@@ -25,6 +25,8 @@ const LongestHost = 64
 // OfCodeText writes the text message that carries a code. As in an email, the warning stands before the code. The last line
 // binds the code to host, the domain of the pages that the user types it into: browsers offer to fill it in there, and
 // nowhere else (https://wicg.github.io/sms-one-time-codes/). The host is in ASCII, and has at most LongestHost characters.
+// What the code confirms stands before the last line if all of it can be written and fits into the segment. Otherwise it is left
+// out, because a part of it would mislead.
 func OfCodeText(to Addressee, c Code, host string) Text {
 	_, w := wordsIn(to.Language)
 	valid := w.codeTextUnderAMinute
@@ -33,9 +35,22 @@ func OfCodeText(to Addressee, c Code, host string) Text {
 	}
 	digits := c.Code.Reveal()
 	says := strings.NewReplacer("{sequence}", c.Sequence, "{valid}", valid).Replace(w.codeText) + digits
-	return Text{
-		To: to.Address, Text: fitted(to.Sender, says, "\n@"+host+" #"+digits), Code: c.Code, ValidFor: c.ValidFor,
+	last := "\n@" + host + " #" + digits
+	if what := confirmed(c.Confirms); what != "" && strings.Count(gsm(what), "?") == strings.Count(what, "?") {
+		if whole := says + "\n" + w.codeTextConfirms + what; width(whole+last) <= oneSegment {
+			says = whole
+		}
 	}
+	return Text{To: to.Address, Text: fitted(to.Sender, says, last), Code: c.Code, ValidFor: c.ValidFor}
+}
+
+// confirmed writes on one line what is confirmed.
+func confirmed(lines []string) string {
+	shown := make([]string, len(lines))
+	for i, line := range lines {
+		shown[i] = text.Line(line)
+	}
+	return strings.Join(shown, "; ")
 }
 
 // AboutText writes the notice about one of the topics as a text message, which has room for no more than what happened.

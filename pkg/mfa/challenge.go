@@ -14,7 +14,7 @@ import (
 func (u *unit) newChallenge(q *StartRequest, a *account, p *orgPolicy, v *verdict) *challenge {
 	ch := &challenge{
 		ID: seal.ID("ch_", []byte(a.route)), Epoch: a.guard.Epoch, Life: a.guard.life(), Org: q.Org, User: q.User.ID,
-		Client: u.caller.key.Client, Sender: u.caller.key.Name, Purpose: q.Purpose, Action: q.Action, Nonce: q.Nonce, Reason: v.Reason, PolicyVersion: p.Version,
+		Client: u.caller.key.Client, Sender: u.caller.key.Name, Purpose: q.Purpose, Action: q.Action.named(), ActionLines: q.Action.lines(), Nonce: q.Nonce, Reason: v.Reason, PolicyVersion: p.Version,
 		Origins: u.originsFor(p), KnownBrowser: v.knownBrowser, FirstFactor: q.FirstFactor, Begun: u.now, Expires: u.now.Add(time.Duration(p.Challenge.WindowS) * time.Second),
 	}
 	ch.Item.Key = challengeKey(ch.ID)
@@ -24,6 +24,9 @@ func (u *unit) newChallenge(q *StartRequest, a *account, p *orgPolicy, v *verdic
 	from := map[string]any{"reason": v.Reason, "ip": q.Context.IP, "user_agent": cut(q.Context.UserAgent, 256)}
 	if q.Context.Risk != "" {
 		from["risk"] = q.Context.Risk
+	}
+	if len(ch.ActionLines) > 0 {
+		from["action"], from["action_digest"] = q.Action.Name, q.Action.digest()
 	}
 	u.event(ch.event(ChallengeStarted, from))
 	return ch
@@ -268,7 +271,7 @@ func (v *challengeView) signToken(u *unit, s *slot) (seal.Secret, error) {
 	ch := v.ch
 	c := claims{
 		Audience: ch.Client, Org: ch.Org, User: ch.User, ID: ch.ID, Verified: true, Kind: s.Kind, AMR: s.AMR, Recovered: s.Effect != "", Answered: s.EndedAt,
-		Purpose: ch.Purpose, Action: ch.Action, Nonce: ch.Nonce, Decision: Challenge, Reason: ch.Reason, Epoch: ch.Epoch,
+		Purpose: ch.Purpose, Action: ch.Action, ActionLines: ch.ActionLines, Nonce: ch.Nonce, Decision: Challenge, Reason: ch.Reason, Epoch: ch.Epoch,
 		FirstFactor: ch.FirstFactor, AuthTime: ch.Begun, MFATime: s.EndedAt, PolicyVersion: ch.PolicyVersion,
 	}
 	if s.Factor != "" {
@@ -296,7 +299,7 @@ func (ch *challenge) binding() binding {
 	if ch.Enrolment != "" {
 		purpose = proving
 	}
-	return binding{id: ch.ID, purpose: purpose, expires: ch.Expires, last: ch.Code}
+	return binding{id: ch.ID, purpose: purpose, expires: ch.Expires, last: ch.Code, confirms: ch.ActionLines}
 }
 
 // A challenge is one sign-in or step-up that waits for an answer: facts about it, and the digest of the code that was sent
@@ -331,4 +334,6 @@ type challenge struct {
 	// These two are set if the challenge can be answered with a security key or a passkey.
 	Origins  []string  `json:"origins" record:"22"`  // the origins that the client has registered
 	Ceremony *ceremony `json:"ceremony" record:"23"` // the newest one
+
+	ActionLines []string `json:"action_lines" record:"24"` // what a step-up confirms, as the user is shown it; there may be none
 }

@@ -111,7 +111,7 @@ func TestATokenSaysWhatWasAskedForByWhateverWayItWasReached(t *testing.T) {
 			}
 			q := ana()
 			nonce, action, at := "n-7", "pay 12 EUR", w.Clock.Now().Add(-time.Minute)
-			q.Nonce, q.Action, q.FirstFactor.At = &nonce, &action, &at
+			q.Nonce, q.Action, q.FirstFactor.At = &nonce, &mfa.Action{Name: action}, &at
 			got := c.reach(t, w, a, done, q)
 			want := map[string]any{
 				"iss": "https://countersign.example", "aud": "app", "sub": user, "org": org, "nonce": nonce, "action": action, "purpose": "sign_in",

@@ -41,6 +41,8 @@ type binding struct {
 	purpose string    // sign_in, step_up, enrol or prove
 	expires time.Time // when the challenge or enrolment ends
 	last    *sentCode // the code that was sent last; nil if none was sent yet
+
+	confirms []string // the lines of what the code confirms, which its message shows; there may be none
 }
 
 // codeFields returns what a code's digest is computed from. It binds the digest to one challenge or enrolment, one factor,
@@ -152,7 +154,7 @@ func (q *question) newCode(by carrier) (*sentCode, error) {
 	}
 	u.out = by.outgoing(q,
 		message.Addressee{Sender: u.s.sender(u.client), Address: f.Contact, Name: g.Profile.Name, Language: p.language(g.Profile.Locale)},
-		message.Code{Code: code, Sequence: letter(sequence), ValidFor: expires.Sub(u.now)},
+		message.Code{Code: code, Sequence: letter(sequence), ValidFor: expires.Sub(u.now), Confirms: b.confirms},
 	)
 	u.out.mark = g.countSend(channel, u.now)
 	return sent, nil

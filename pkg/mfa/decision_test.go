@@ -65,7 +65,7 @@ func TestAStartThatSaysNonsenseIsRefusedWithItsParam(t *testing.T) {
 	long, control, utf := strings.Repeat("a", 257), "a\nb", "\xff"
 	for param, changes := range map[string][]func(*mfa.StartRequest){
 		"purpose":           {func(q *mfa.StartRequest) { q.Purpose = "recover" }, func(q *mfa.StartRequest) { q.Purpose = "SIGN_IN" }},
-		"action":            {func(q *mfa.StartRequest) { q.Action = &long }, func(q *mfa.StartRequest) { q.Action = &control }, func(q *mfa.StartRequest) { q.Action = &utf }},
+		"action":            {func(q *mfa.StartRequest) { q.Action = &mfa.Action{Name: long} }, func(q *mfa.StartRequest) { q.Action = &mfa.Action{Name: control} }, func(q *mfa.StartRequest) { q.Action = &mfa.Action{Name: utf} }},
 		"nonce":             {func(q *mfa.StartRequest) { q.Nonce = &long }, func(q *mfa.StartRequest) { q.Nonce = &control }},
 		"first_factor.kind": {func(q *mfa.StartRequest) { q.FirstFactor.Kind = "SSO" }, func(q *mfa.StartRequest) { q.FirstFactor.Kind = "saml" }},
 		"first_factor.amr": {func(q *mfa.StartRequest) { q.FirstFactor.AMR = make([]string, 17) }, func(q *mfa.StartRequest) { q.FirstFactor.AMR = []string{control} },
@@ -95,7 +95,7 @@ func TestTheLargestStartIsTaken(t *testing.T) {
 	w := kls(t, nil)
 	q := ana()
 	wide, id := strings.Repeat("<", 256), strings.Repeat("<", 128)
-	q.Org, q.User.ID, q.Action, q.Nonce = id, id, &wide, &wide
+	q.Org, q.User.ID, q.Action, q.Nonce = id, id, &mfa.Action{Name: wide}, &wide
 	w.SetPolicy(t, id, "kls", nil)
 	q.FirstFactor.IdP, q.FirstFactor.ACR = &wide, &wide
 	for range 16 {

@@ -13,7 +13,7 @@ import (
 
 // recoveredStepUp has ana answer a step-up by a recovery code, and gives the fresh call that it is proof for. Bound to an
 // action if that isn't nil.
-func recoveredStepUp(t *testing.T, w *mfatest.World, code seal.Secret, action *string) (mfa.Call, *mfa.ChallengeToAnswer) {
+func recoveredStepUp(t *testing.T, w *mfatest.World, code seal.Secret, action *mfa.Action) (mfa.Call, *mfa.ChallengeToAnswer) {
 	t.Helper()
 	q := ana()
 	q.Purpose, q.Action = mfa.StepUp, action
@@ -63,7 +63,7 @@ func TestB6AStepUpByARecoveryCodeIsProofForTenMinutesForTheAccountOnly(t *testin
 		_, err := w.BeginEnrolment(t.Context(), call, mfa.EnrolRequest{Org: org, User: &mfa.Person{ID: user}, Kind: mfa.TOTP})
 		return err
 	}
-	pay, account := "pay", "account"
+	pay, account := mfa.Action{Name: "pay"}, mfa.Action{Name: "account"}
 	call, _ := recoveredStepUp(t, w, done.RecoveryCodes[0], &pay)
 	wantCode(t, begin(call), mfa.StepUpNeeded)
 	call, _ = recoveredStepUp(t, w, done.RecoveryCodes[1], &account)

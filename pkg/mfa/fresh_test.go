@@ -40,7 +40,7 @@ func wantRefused(t *testing.T, w *mfatest.World, factor, name string, call mfa.C
 }
 
 // steppedUp gives the token of a step-up of a user by app, for a client and bound to action.
-func steppedUp(t *testing.T, w *mfatest.World, call mfa.Call, org, user string, a *mfatest.Authenticator, action *string) seal.Secret {
+func steppedUp(t *testing.T, w *mfatest.World, call mfa.Call, org, user string, a *mfatest.Authenticator, action *mfa.Action) seal.Secret {
 	t.Helper()
 	answer, err := w.StartChallenge(t.Context(), call, mfa.StartRequest{Org: org, User: mfa.Person{ID: user}, Purpose: mfa.StepUp, Action: action})
 	if err != nil {
@@ -59,7 +59,7 @@ func TestB6NothingIsChangedWithoutAFreshProofOfThisUserForThisClient(t *testing.
 	bobs, _ := w.EnrolTOTP(t, w.Fresh(), org, bob)
 	away, _ := w.EnrolTOTP(t, w.Fresh(), "globex", ana().User)
 	portal := w.NewClient(t, apikey.Grant{Client: "portal", Scopes: apikey.Scopes()})
-	pay, account := "pay", "account"
+	pay, account := mfa.Action{Name: "pay"}, mfa.Action{Name: "account"}
 
 	tokens := map[string]seal.Secret{
 		"no proof":              {},

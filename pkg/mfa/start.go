@@ -15,7 +15,7 @@ type StartRequest struct {
 	User        Person      `json:"user"`
 	FirstFactor FirstFactor `json:"first_factor"`
 	Purpose     string      `json:"purpose"` // sign_in or step_up; empty means sign_in
-	Action      *string     `json:"action"`  // what a step-up confirms
+	Action      *Action     `json:"action"`  // what a step-up confirms
 	Nonce       *string     `json:"nonce"`   // the token says it again
 	Method      *Kind       `json:"method"`  // the kind to ask for first at a sign-in, and the only kind at a step-up
 	TrustToken  seal.Secret `json:"trust_token"`
@@ -42,11 +42,11 @@ func (q *StartRequest) check() error {
 	if q.Method != nil && !q.Method.exists() {
 		return invalid("method", "The method must be %s.", namesOfKinds())
 	}
-	for param, text := range map[string]*string{"action": q.Action, "nonce": q.Nonce} {
-		if text == nil {
-			continue
-		}
-		if err := checkText(param, *text, 256); err != nil {
+	if err := q.Action.check(q.Purpose); err != nil {
+		return err
+	}
+	if q.Nonce != nil {
+		if err := checkText("nonce", *q.Nonce, 256); err != nil {
 			return err
 		}
 	}
@@ -101,6 +101,8 @@ type ChallengeToAnswer struct {
 	RetryAfterS int             `json:"retry_after_s,omitempty"`
 	Recovery    bool            `json:"recovery"`
 	Trust       *TrustOffer     `json:"trust"`
+	Action      *string         `json:"action"`       // the name of what a step-up confirms
+	ActionLines []string        `json:"action_lines"` // what the user confirms, to be shown where the user answers; never nil
 }
 
 // A Method is a factor that the challenge can be answered with.
@@ -183,7 +185,7 @@ func (a StartAnswer) unsent(why *Error) StartAnswer {
 func (u *unit) allow(answer *StartAnswer, q *StartRequest, a *account, p *orgPolicy, v *verdict) error {
 	c := claims{
 		Audience: u.caller.key.Client, Org: q.Org, User: q.User.ID, ID: seal.ID("dc_", nil),
-		Purpose: SignIn, Action: q.Action, Nonce: q.Nonce, Decision: Allow, Reason: v.Reason,
+		Purpose: SignIn, Action: q.Action.named(), Nonce: q.Nonce, Decision: Allow, Reason: v.Reason,
 		FirstFactor: q.FirstFactor, AuthTime: u.now, MFATime: a.guard.MFATime, PolicyVersion: p.Version,
 	}
 	if v.browser != nil {
@@ -210,7 +212,7 @@ func (u *unit) challenge(answer *StartAnswer, q *StartRequest, a *account, p *or
 	bearer := u.newToken(seal.ChallengeToken, ch.ID)
 	ch.Bearer = seal.HashBearer(bearer.Reveal())
 	shown := &ChallengeToAnswer{
-		ID: ch.ID, Token: &bearer, Expires: ch.Expires, Methods: []Method{}, Recovery: ch.OnlyKind == "" && a.guard.recoverable(p, v.knownBrowser, u.now),
+		ID: ch.ID, Token: &bearer, Expires: ch.Expires, Methods: []Method{}, Action: ch.Action, ActionLines: orNone(ch.ActionLines), Recovery: ch.OnlyKind == "" && a.guard.recoverable(p, v.knownBrowser, u.now),
 	}
 	for _, f := range v.factors {
 		shown.Methods = append(shown.Methods, Method{Factor: f.ID, Kind: f.Kind, Label: f.Label, Hint: f.hint(), Restricted: f.Kind.row().restricted})

@@ -14,6 +14,7 @@ type claims struct {
 	Audience, Org, User, ID   string
 	Purpose, Decision, Reason string
 	Action, Nonce             *string
+	ActionLines               []string
 	Verified                  bool     // the user has answered a challenge
 	Kind                      Kind     // of the factor that was given, if Verified; empty for a recovery code
 	AMR                       []string // what the answer adds to the amr
@@ -38,6 +39,7 @@ type tokenClaims struct {
 	Nonce         *string  `json:"nonce"`
 	Purpose       string   `json:"purpose"`
 	Action        *string  `json:"action"`
+	ActionLines   []string `json:"action_lines"` // never nil
 	Decision      string   `json:"decision"`
 	Reason        string   `json:"reason"`
 	AMR           []string `json:"amr"`
@@ -59,7 +61,7 @@ func (u *unit) sign(c claims) (seal.Secret, error) {
 	t := tokenClaims{
 		Issuer: u.s.Issuer, Audience: c.Audience, Subject: c.User, Org: c.Org, Verified: c.Verified,
 		IssuedAt: u.now.Unix(), Expires: u.now.Add(tokenLife).Unix(), ID: c.ID, Nonce: c.Nonce, Purpose: c.Purpose,
-		Action: c.Action, Decision: c.Decision, Reason: c.Reason, AMR: c.amr(), ACR: "aal1",
+		Action: c.Action, ActionLines: orNone(c.ActionLines), Decision: c.Decision, Reason: c.Reason, AMR: c.amr(), ACR: "aal1",
 		AuthTime: c.AuthTime.Unix(), PolicyVersion: c.PolicyVersion,
 		Kind: c.Kind, Recovered: c.Recovered, Epoch: epochClaim(c.Epoch),
 	}

@@ -43,7 +43,7 @@ func TestATokenOfAVerifySaysWhatWasGiven(t *testing.T) {
 	w := kls(t, nil)
 	q := ana()
 	nonce, action, at := "n-1", "pay", w.Clock.Now().Add(-time.Minute)
-	q.Nonce, q.Action, q.FirstFactor.At = &nonce, &action, &at
+	q.Nonce, q.Action, q.FirstFactor.At = &nonce, &mfa.Action{Name: action}, &at
 	ch := started(t, w, q)
 	w.Clock.Advance(time.Minute)
 	answer, err := verify(t, w, ch.ID, w.Outbox.Code(t, mail), false)

@@ -14,7 +14,7 @@ import (
 )
 
 const claims = `{"iss":"http://localhost:8080","aud":"portal","sub":"u-17","org":"acme","verified":true,"iat":1,"exp":121,"jti":"ch_a",` +
-	`"nonce":null,"purpose":"sign_in","action":null,"decision":"challenge","reason":"enabled","amr":["pwd","otp"],"acr":"aal1",` +
+	`"nonce":null,"purpose":"sign_in","action":null,"action_lines":[],"decision":"challenge","reason":"enabled","amr":["pwd","otp"],"acr":"aal1",` +
 	`"auth_time":1,"mfa_time":null,"policy_version":3}`
 
 const tokenHeader = `{"alg":"ES256","typ":"countersign+jwt","kid":"k"}`

@@ -96,7 +96,7 @@ var fields = map[string]fieldTable{
 	),
 	"challenge": together(fieldTable{
 		"format": kept, "epoch": word, "life": word, "org": kept, "user": kept, "client": kept, "sender": copied, "bearer": word, "purpose": kept,
-		"action": copied, "nonce": copied, "reason": kept, "policy_version": kept, "begun": moment, "expires": moment,
+		"action": copied, "action_lines": unmet("it is copied into what is answered or sent, and decides nothing"), "nonce": copied, "reason": kept, "policy_version": kept, "begun": moment, "expires": moment,
 		"default": word, "only_kind": kept, "known_browser": kept, "enrolment": word, "recovered": kept, "origins": kept,
 	}, under("ceremony", ceremonyFields), under("first_factor", fieldTable{"kind": kept, "at": copied, "idp": copied, "amr": copied, "acr": copied}), under("code", codeFields)),
 	"enrolment": together(fieldTable{
