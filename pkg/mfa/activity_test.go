@@ -18,7 +18,7 @@ import (
 	"countersign/pkg/store/storetest"
 )
 
-// listActivity gives all of a listing, page by page.
+// listActivity returns all events of a listing, which it reads page by page.
 func listActivity(t *testing.T, w *mfatest.World, q mfa.ActivityQuery) (all []activity.Event) {
 	t.Helper()
 	for {
@@ -40,7 +40,7 @@ func listActivity(t *testing.T, w *mfatest.World, q mfa.ActivityQuery) (all []ac
 	}
 }
 
-// busy makes n wrong answers, spread over users and hours, and hands on what came of them.
+// busy begins n sign-ins of several users, each at a later hour, and publishes their events.
 func busy(t *testing.T, w *mfatest.World, n int) {
 	t.Helper()
 	for i := range n {
@@ -93,10 +93,10 @@ func TestABatchThatComesTwiceIsShownOnce(t *testing.T) {
 			return errors.New("the answer was lost")
 		})
 	}
-	w.Clock.Advance(24 * time.Hour) // and once more, a day late
+	w.Clock.Advance(24 * time.Hour) // the batch comes once more, a day late
 	w.Drain(t)
 	after := listActivity(t, w, mfa.ActivityQuery{Org: org})
-	if len(batch) == 0 || len(after) != 2*len(before)-2 { // the first had the policy's change and the user's first sight besides
+	if len(batch) == 0 || len(after) != 2*len(before)-2 { // only the first batch also had the change of the policy and the new user
 		t.Errorf("got %d events, then %d", len(before), len(after))
 	}
 	if _, err := w.CheckActivity(t.Context(), org); err != nil {

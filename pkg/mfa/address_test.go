@@ -9,15 +9,15 @@ import (
 	"countersign/pkg/mfa/mfatest"
 )
 
-// An address is one factor, whether it was enrolled, is the account's, or both. An enrolled one keeps the address that it
-// was proven with.
+// An address is one factor, whether the user enrolled it, the account has it, or both. An enrolled factor keeps the address
+// that was proven.
 func TestAnAddressIsOneFactorHoweverItCameToBeOne(t *testing.T) {
 	const moved = "ana@other.example"
 	for name, c := range map[string]struct {
 		email   string
 		moves   bool
-		methods []string      // the addresses, the one asked for first
-		enrol   mfa.ErrorCode // what the account's address is refused with; empty: it may be enrolled
+		methods []string      // the addresses that are offered, beginning with the one that is asked for
+		enrol   mfa.ErrorCode // the refusal of an enrolment of the account's address; empty if it may be enrolled
 	}{
 		"enrolled":                           {mfa.Enrolled, false, []string{mail}, mfa.AlreadyExists},
 		"enrolled, and the account moved":    {mfa.Enrolled, true, []string{mail}, ""},

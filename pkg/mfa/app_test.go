@@ -9,7 +9,7 @@ import (
 	"countersign/pkg/seal"
 )
 
-// typed is an app that has taken the secret of an enrolment that was begun.
+// typed returns an app into which the secret of an enrolment was typed.
 func typed(t *testing.T, begun mfa.EnrolAnswer) *mfatest.Authenticator {
 	t.Helper()
 	a, err := mfatest.TypedAuthenticator(begun.TOTP.Secret.Reveal())
@@ -19,10 +19,10 @@ func typed(t *testing.T, begun mfa.EnrolAnswer) *mfatest.Authenticator {
 	return a
 }
 
-// stepUp has ana step up with her app, so that the client can prove it.
+// stepUp lets ana step up with her app, and returns a fresh call with the proof.
 func stepUp(t *testing.T, w *mfatest.World, a *mfatest.Authenticator) mfa.Call {
 	t.Helper()
-	w.Clock.Advance(mfatest.Step) // past the step of a code that was used just before
+	w.Clock.Advance(mfatest.Step) // the code of the present step may have been used already
 	return w.StepUp(t, org, user, a)
 }
 
@@ -32,13 +32,13 @@ func enrolApp(t *testing.T, w *mfatest.World, call mfa.Call) (*mfatest.Authentic
 	return w.EnrolTOTP(t, call, org, ana().User)
 }
 
-// enrolMail enrols ana's address.
+// enrolMail enrols ana's email address.
 func enrolMail(t *testing.T, w *mfatest.World, call mfa.Call) mfa.FinishAnswer {
 	t.Helper()
 	return w.EnrolEmail(t, call, org, ana().User, mail)
 }
 
-// protected is a world in which ana has an app, under the default policy as change leaves it.
+// protected makes a world in which ana has an app, under the default policy as changed by change.
 func protected(t *testing.T, change func(*mfa.Policy)) (*mfatest.World, *mfatest.Authenticator) {
 	t.Helper()
 	w := mfatest.New(t)
@@ -47,7 +47,7 @@ func protected(t *testing.T, change func(*mfa.Policy)) (*mfatest.World, *mfatest
 	return w, a
 }
 
-// trustedByApp signs ana in with her app and trusts her browser.
+// trustedByApp signs ana in with her app, trusts her browser, and returns the trust token.
 func trustedByApp(t *testing.T, w *mfatest.World, a *mfatest.Authenticator) seal.Secret {
 	t.Helper()
 	ch := started(t, w, ana())

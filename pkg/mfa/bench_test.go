@@ -10,7 +10,7 @@ import (
 	"countersign/pkg/seal"
 )
 
-// BenchmarkVerify answers challenges rightly, 64 at a time, each by a user of its own, on the durable store.
+// BenchmarkVerify answers challenges with right codes, 64 at a time and each by a different user, on the durable store.
 func BenchmarkVerify(b *testing.B) {
 	w := mfatest.New(b)
 	w.SetPolicy(b, org, "kls", nil)

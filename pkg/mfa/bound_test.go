@@ -6,8 +6,9 @@ import (
 	"countersign/pkg/seal"
 )
 
-// A code is good for what it was sent for and nothing else: its digest is made of all that names that. Most of it is
-// looked at before the digest is, too, so that only here can be shown that the digest alone would be enough.
+// A code can be used only for the purpose that it was sent for, because its digest covers everything that names this
+// purpose. The service also checks most of these values before it compares the digest, so only this test shows that the
+// digest alone would be enough.
 func TestTheDigestOfACodeIsOfAllThatTheCodeWasSentFor(t *testing.T) {
 	ring := seal.NewRing(morning)
 	digest := func(change func(g *guard, e *binding, f *factor, sequence *int, code *string)) string {
@@ -51,7 +52,7 @@ func TestTheDigestOfACodeIsOfAllThatTheCodeWasSentFor(t *testing.T) {
 	}
 }
 
-// Everything that carries an epoch dies with it, and renew leaves nothing that could be mistaken for what comes after.
+// A new epoch ends everything that carries the old one, and renew leaves nothing that could be mistaken for something newer.
 func TestARenewedGuardKeepsNothingThatWasOpen(t *testing.T) {
 	g := &guard{Epoch: "old", TrustEpoch: "trust", Slots: []slot{{ID: "a"}}, EvictedUntil: morning, EnrolmentSlot: &slot{ID: "b"}}
 	g.renew()

@@ -12,21 +12,21 @@ import (
 	"countersign/pkg/seal"
 )
 
-// from is ana's sign-in in a browser that holds a known token.
+// from returns the start of ana's sign-in in a browser that holds a known token.
 func from(known seal.Secret) mfa.StartRequest {
 	q := ana()
 	q.KnownToken = known
 	return q
 }
 
-// knows is a world in which ana has an app and her browser a known token.
+// knows makes a world in which ana has an app, and her browser holds a known token.
 func knows(t *testing.T, change func(*mfa.Policy)) (*mfatest.World, *mfatest.Authenticator, seal.Secret) {
 	t.Helper()
 	w, a, _ := withApp(t, change)
 	return w, a, answerIn(t, w, a, seal.Secret{})
 }
 
-// answerIn has ana sign in with her app, in a browser with that token, and gives the known token that comes of it.
+// answerIn lets ana sign in with her app in a browser that holds the token, and returns the known token of the answer.
 func answerIn(t *testing.T, w *mfatest.World, a *mfatest.Authenticator, token seal.Secret) seal.Secret {
 	t.Helper()
 	answer, err := verify(t, w, started(t, w, from(token)).ID, w.Code(a), false)
@@ -40,7 +40,7 @@ func answerIn(t *testing.T, w *mfatest.World, a *mfatest.Authenticator, token se
 	return *answer.KnownToken
 }
 
-// guess gives wrong codes in the browser of q until it hears anything else, and says how many were wrong.
+// guess answers with wrong codes in the browser of q until codes are locked there, and returns how many it gave.
 func guess(t *testing.T, w *mfatest.World, a *mfatest.Authenticator, q mfa.StartRequest) (n int) {
 	t.Helper()
 	for n < 100 {
@@ -63,7 +63,7 @@ func guess(t *testing.T, w *mfatest.World, a *mfatest.Authenticator, q mfa.Start
 	return n
 }
 
-// locked reports whether no code is looked at in the browser of q.
+// locked reports whether codes are locked in the browser of q.
 func locked(t *testing.T, w *mfatest.World, q mfa.StartRequest) bool {
 	t.Helper()
 	answer, err := w.StartChallenge(t.Context(), w.Client, q)
@@ -132,7 +132,7 @@ func TestG2TheGuessesOfBothBudgetsAtOnceAreBounded(t *testing.T) {
 		var c tally
 		atOnce(64, func(i int) { c.add(guess(i)) })
 		c.wantOnly(t, mfa.WrongCode, mfa.ChallengeInvalid, mfa.Locked, mfa.Busy)
-		for i := range 64 { // whoever was busy comes back
+		for i := range 64 { // calls that were answered with busy may be made again
 			guess(i)
 		}
 		if got := len(events(t, w, mfa.ChallengeFailed)); got != 20 {
@@ -168,7 +168,7 @@ func TestAHundredWrongAnswersInARowLockBothBudgetsWhereverTheyCame(t *testing.T)
 	}
 }
 
-// A right answer in the one browser ends the row, but no lock of the other.
+// A right answer in a known browser ends the row of wrong answers, but not the lock of other browsers.
 func TestALockOfKnownBrowsersIsNoneOfOthers(t *testing.T) {
 	w, a, token := knows(t, noRecovery)
 	guess(t, w, a, from(token))
@@ -212,7 +212,7 @@ func TestAnAdministratorEndsALockOfKnownBrowsersToo(t *testing.T) {
 	}
 }
 
-// What is left, and how long the next lock lasts, is told of the budget that an answer counts in.
+// The attempts left and the length of the next lock depend on the budget in which the answer counts.
 func TestARightAnswerEndsWhatItsOwnBudgetHasComeTo(t *testing.T) {
 	w, a, token := knows(t, func(p *mfa.Policy) { manyAttempts(p); noRecovery(p) })
 	ch := started(t, w, from(token))
@@ -254,7 +254,7 @@ func TestRecoveryCodesHaveTwoBudgetsToo(t *testing.T) {
 		}
 	}
 
-	// A right one lifts locks of its own budget, and no others: the second lasts for longer than its window is full.
+	// A right recovery code lifts locks of its own budget only. The second lock lasts longer than its window.
 	guess(t, w, a, ana())
 	guess(t, w, a, from(token))
 	w.Clock.Advance(24 * time.Hour)
@@ -307,7 +307,7 @@ func TestWhatIsTriedInAnEnrolmentCountsWhereItsChallengeWasBegun(t *testing.T) {
 		t.Error("ten wrong answers in a known browser locked others, too")
 	}
 
-	// An API key is no browser, known or not.
+	// A call with an API key doesn't come from a browser, so it counts in the budget of unknown browsers.
 	other := begin(t, w, w.Fresh(), mfa.TOTP)
 	app = typed(t, other)
 	for left := 9; left >= 0; left-- {
@@ -328,5 +328,5 @@ func TestAKnownTokenSparesNoQuestionAndDecidesNothingElse(t *testing.T) {
 			t.Errorf("got %+v, want the same question", ch)
 		}
 	}
-	wantReason(t, w, token, mfa.NewBrowser) // nor is it a trust token
+	wantReason(t, w, token, mfa.NewBrowser) // a known token isn't a trust token
 }

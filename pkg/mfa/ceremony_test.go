@@ -11,14 +11,14 @@ import (
 	"countersign/pkg/store"
 )
 
-// lenient finds every response to a sign-in right.
+// lenient accepts every response to a sign-in.
 type lenient struct{ mfa.Passkeys }
 
 func (lenient) Get(mfa.Ceremony, []byte, mfa.Passkey, json.RawMessage, time.Time) (mfa.PasskeyUse, error) {
 	return mfa.PasskeyUse{SignCount: 100}, nil
 }
 
-// The port judges a response. Whether there is a ceremony at all, and whether it has ended, must not hang on the port alone.
+// The port checks responses. But the service itself must check whether a ceremony was begun and whether it is still open.
 func TestR9ACeremonyThatIsOverOrNeverBeganIsNotLeftToThePort(t *testing.T) {
 	key := &passkeytest.Authenticator{}
 	w, a, _ := withApp(t, nil)
@@ -105,7 +105,7 @@ func TestACeremonyOfTheHostedPagesIsOverOnceTheirOriginIsAnotherOne(t *testing.T
 	}
 }
 
-// mistaken says that a new passkey has another credential id than the response has.
+// mistaken reports a new passkey with another credential id than the one in the response.
 type mistaken struct{ mfa.Passkeys }
 
 func (m mistaken) Create(c mfa.Ceremony, handle []byte, response json.RawMessage, now time.Time) (mfa.CreatedPasskey, error) {
@@ -123,7 +123,8 @@ func TestACredentialIDIsNotClaimedUnlessItsOwnOwnerWasRead(t *testing.T) {
 	wantCode(t, err, mfa.Unavailable)
 }
 
-// A reader may find the record of a factor that is gone already: the store reads an account's items one after the other.
+// The store reads the items of an account one after the other, so a reader may find the record of a factor that was just
+// removed.
 func TestAKeyThatTheGuardDoesNotListCountsForNothing(t *testing.T) {
 	key := &passkeytest.Authenticator{}
 	w, a, _ := withApp(t, nil)

@@ -12,7 +12,7 @@ import (
 	"countersign/pkg/seal"
 )
 
-// TestTB2EveryCauseEndsTrustAndSaysSo is the table of the package comment, a row each.
+// TestTB2EveryCauseEndsTrustAndSaysSo has one row for each row of the table in the package comment.
 func TestTB2EveryCauseEndsTrustAndSaysSo(t *testing.T) {
 	report := func(kind string) func(*testing.T, *mfatest.World, *mfatest.Authenticator) {
 		return func(t *testing.T, w *mfatest.World, _ *mfatest.Authenticator) {
@@ -31,8 +31,8 @@ func TestTB2EveryCauseEndsTrustAndSaysSo(t *testing.T) {
 		}
 	}
 	for _, row := range []struct {
-		cause  string // as the event says; empty: a policy, which says so itself
-		reason string // of what is then decided; empty: new_browser
+		cause  string // the cause in the event; empty for a change of the policy, which has an event of its own
+		reason string // the reason of the next decision; empty for new_browser
 		end    func(*testing.T, *mfatest.World, *mfatest.Authenticator)
 	}{
 		{cause: "factor_removed", end: func(t *testing.T, w *mfatest.World, a *mfatest.Authenticator) {
@@ -140,7 +140,7 @@ func TestTB2EveryCauseEndsTrustAndSaysSo(t *testing.T) {
 	}
 }
 
-// recoverBy answers a sign-in with one of ana's recovery codes, under a policy of that effect.
+// recoverBy answers a sign-in with one of ana's recovery codes, under a policy that gives recovery codes this effect.
 func recoverBy(t *testing.T, w *mfatest.World, a *mfatest.Authenticator, effect string) mfa.RecoverAnswer {
 	t.Helper()
 	codes, err := w.NewRecoveryCodes(t.Context(), stepUp(t, w, a), org, user)
@@ -383,7 +383,7 @@ func TestI6TheUserIsToldOfEveryChangeInTheirLanguage(t *testing.T) {
 func TestG11AnEnrolmentTokenIsNoWayAroundAFactorThatTheUserHasSince(t *testing.T) {
 	w := mfatest.New(t)
 	w.SetPolicy(t, org, "default", func(p *mfa.Policy) { p.Require, p.EnrolmentProof = mfa.Everyone, "none" })
-	var calls [2]mfa.Call // of two sign-ins that were begun while there was no factor
+	var calls [2]mfa.Call // of two sign-ins that ana began before she had a factor
 	for i := range calls {
 		answer, err := w.StartChallenge(t.Context(), w.Client, ana())
 		if err != nil || answer.Decision.Decision != mfa.Enrol {

@@ -31,12 +31,12 @@ func TestARenamingIsToldWhereSomethingWasRenamed(t *testing.T) {
 	}
 }
 
-// Who must have a factor keeps one that can be used: one that the policy forbids is none.
+// A user who must have a factor keeps at least one that the policy allows. A forbidden factor doesn't count.
 func TestTheLastFactorIsTheLastThatThePolicyAllows(t *testing.T) {
 	for name, c := range map[string]struct {
 		email   string
 		require string
-		app     mfa.ErrorCode // removing the app is refused with; empty: it is removed
+		app     mfa.ErrorCode // the refusal of removing the app; empty if it is removed
 	}{
 		"the address may be used":               {mfa.Enrolled, mfa.Everyone, ""},
 		"the address is a factor as it is":      {mfa.Implicit, mfa.Everyone, ""},
@@ -60,8 +60,8 @@ func TestTheLastFactorIsTheLastThatThePolicyAllows(t *testing.T) {
 	}
 }
 
-// The codes that an administrator's enrolment owes come once, with the next verify of whichever purpose; where there were
-// none to owe, none come later.
+// If an administrator's enrolment owes recovery codes, they come once, with the next verify of any purpose. If it owes none,
+// no codes come later.
 func TestCodesThatAreOwedComeWithTheNextVerifyOnce(t *testing.T) {
 	for _, c := range []struct {
 		purpose     string
@@ -121,7 +121,7 @@ func TestADeprovisionedUserStaysSoWhateverIsReportedNext(t *testing.T) {
 	}
 }
 
-// What was refused for want of a header is tried anew when the header comes, under the same Idempotency-Key.
+// A call that was refused because it lacked a header is tried again once it has the header, under the same Idempotency-Key.
 func TestACallThatLackedProofIsTriedAnewWithIt(t *testing.T) {
 	for name, act := range map[string]func(w *mfatest.World, call mfa.Call) error{
 		"new recovery codes": func(w *mfatest.World, call mfa.Call) error {
@@ -147,7 +147,7 @@ func TestACallThatLackedProofIsTriedAnewWithIt(t *testing.T) {
 	}
 }
 
-// An erasure is of the user it was asked for, not of one who is made under the same id while it goes on.
+// An erasure ends only the user for whom it was asked. It leaves a user who is created with the same id meanwhile.
 func TestAUserMadeWhileAnErasureGoesOnStays(t *testing.T) {
 	w, _ := protected(t, nil)
 	w.Faults.Inject(fault.Query, 1, fault.Fault{})
@@ -166,7 +166,7 @@ func TestAUserMadeWhileAnErasureGoesOnStays(t *testing.T) {
 	}
 }
 
-// With its first commit already an erasure that is then cut off has taken from the activity what it said of the user.
+// The first commit of an erasure already removes what the activity says about the user, even if the erasure is then cut off.
 func TestAnErasureThatIsCutOffHasEmptiedTheActivity(t *testing.T) {
 	w, a := protected(t, func(p *mfa.Policy) { p.Trust.Cap = 50 })
 	for range 30 {

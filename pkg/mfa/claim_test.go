@@ -16,7 +16,7 @@ import (
 	"countersign/pkg/store/fault"
 )
 
-// publish hands records on as often as said.
+// publish publishes the same records several times.
 func publish(t *testing.T, w *mfatest.World, batch []store.Record, times int) {
 	t.Helper()
 	for range times {
@@ -26,7 +26,7 @@ func publish(t *testing.T, w *mfatest.World, batch []store.Record, times int) {
 	}
 }
 
-// asked counts the messages that a mailer is asked to take.
+// asked records to which addresses a mailer was asked to send.
 type asked struct {
 	mfa.Mailer
 	mu sync.Mutex
@@ -45,8 +45,8 @@ func TestARecordThatIsHandedOnTenTimesSendsItsNoticesOnce(t *testing.T) {
 	remake()
 	w.Drain(t)
 	w.Clock.Advance(24 * time.Hour)
-	sweep(t, w)        // one that sums up
-	remakeByMail(t, w) // one of a topic
+	sweep(t, w)        // sends a notice that sums up several events
+	remakeByMail(t, w) // sends a notice about a single topic
 	put(t, w, mfa.Person{ID: user, Email: mfa.Some("new@other.example")})
 	publish(t, w, records(t, w), 10)
 	wantNotices(t, w, "the earlier address", mail, 20, aboutSeveral, aboutRecoveryMade, aboutMove)
@@ -174,7 +174,7 @@ func TestARefusedNoticeIsNotRecordedOfAnotherLife(t *testing.T) {
 	}
 }
 
-// pickyMail refuses ana's address.
+// pickyMail refuses messages to ana's address.
 type pickyMail struct{ *mfatest.Outbox }
 
 func (m pickyMail) SendMail(ctx context.Context, message message.Message) error {
@@ -197,7 +197,7 @@ func TestANoticeIsSentOnceThoughThatItWasCouldNotBeRecorded(t *testing.T) {
 	}
 }
 
-// spied is a store that notes what is asked of it.
+// spied is a store that records the reads and writes that are asked of it.
 type spied struct {
 	store.Store
 	mu      sync.Mutex
@@ -275,7 +275,7 @@ func TestPublishReadsNoAccountAndNeedsNoRingAndAClaimOutlivesTheStreamWithoutAnA
 
 func TestTheRecipientOfAClaimCannotBeFoundOutOnceTheUserIsErased(t *testing.T) {
 	partitions := map[string]bool{}
-	for range 2 { // one event's id and address, in two lives
+	for range 2 { // the same event id and address, for a user who is erased and created again
 		w := kls(t, nil)
 		lock(t, w)
 		batch := records(t, w)

@@ -10,14 +10,13 @@ import (
 	"countersign/pkg/seal"
 )
 
-// reached is how a start was answered in the end, with its token.
+// reached says which challenge a start led to, and which token it gave in the end.
 type reached struct {
-	challenge string // empty: there was none to answer
+	challenge string // empty if there was no challenge
 	token     seal.Secret
 }
 
-// What the client asked for comes back in the token, by whichever way the token was reached, and again in what the
-// challenge is asked for afterwards.
+// The token repeats what the client asked for, however the token was reached. So does the outcome of the challenge.
 func TestATokenSaysWhatWasAskedForByWhateverWayItWasReached(t *testing.T) {
 	required := func(p *mfa.Policy) { p.Require, p.EnrolmentProof = mfa.Everyone, "none" }
 	start := func(t *testing.T, w *mfatest.World, q mfa.StartRequest) mfa.StartAnswer {
@@ -176,8 +175,8 @@ func TestAnAllowByATrustedBrowserNamesTheProofThatItRestsOn(t *testing.T) {
 	}
 }
 
-// An offer is of what can be enrolled, and where nothing can, none is made: to a user who isn't asked as to one who has
-// just enrolled.
+// An offer names the kinds that the user can enrol. Without such a kind there is no offer, neither to a user who isn't asked
+// for a factor nor to one who has just enrolled one.
 func TestAnOfferNamesWhatCanBeEnrolled(t *testing.T) {
 	for _, c := range []struct {
 		totp, email, backup string

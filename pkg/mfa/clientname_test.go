@@ -14,16 +14,17 @@ import (
 	"countersign/pkg/mfa/mfatest"
 )
 
-// house is the name of the deployment, which messages say for a client that has none.
+// house is the name of the deployment. Messages use it for a client without a name.
 const house = "House"
 
-// A named is a world as the client knows it that users know by that name.
+// A named is a world, together with the name that users see for its client.
 type named struct {
 	*mfatest.World
-	name string // what is said: its own, or house
+	name string // the name that messages use: the client's own, or house
 }
 
-// clientsOf gives three clients of a world, two with names of their own and one without, so turned that each can be last.
+// clientsOf returns three clients of a world, two with names of their own and one without. turn rotates them, so that each
+// can be the last.
 func clientsOf(t *testing.T, w *mfatest.World, turn int) []named {
 	t.Helper()
 	w.Sender = house
@@ -40,8 +41,8 @@ func clientsOf(t *testing.T, w *mfatest.World, turn int) []named {
 	return slices.Concat(all[turn:], all[:turn])
 }
 
-// wantName fails the test unless what was sent to ana since the first so many messages is so many, each under that name and
-// no other. It gives how many there are in all.
+// wantName fails the test unless ana got want messages after the first since messages, each with this client's name and no
+// other. It returns how many messages she has got in all.
 func (as named) wantName(t *testing.T, what, language string, since, want int) int {
 	t.Helper()
 	as.Drain(t)
@@ -64,7 +65,7 @@ func (as named) wantName(t *testing.T, what, language string, since, want int) i
 	return len(sent)
 }
 
-// wantIssuer fails the test unless an app lists what was shown under the client's name.
+// wantIssuer fails the test unless the authenticator app lists the factor under the client's name.
 func (as named) wantIssuer(t *testing.T, what string, begun mfa.EnrolAnswer) *mfatest.Authenticator {
 	t.Helper()
 	a := appOf(t, begun)
@@ -77,7 +78,7 @@ func (as named) wantIssuer(t *testing.T, what string, begun mfa.EnrolAnswer) *mf
 	return a
 }
 
-// eachTurn runs a test in each language, with each of the three clients as the last to come to the user.
+// eachTurn runs a test in each language, with each of the three clients as the last one that the user meets.
 func eachTurn(t *testing.T, policy func(*mfa.Policy), test func(*testing.T, string, mfa.StartRequest, []named)) {
 	t.Helper()
 	for _, language := range []string{"en", "fr"} {
@@ -195,7 +196,7 @@ func TestEveryCodeOfAnAddressThatIsEnrolledByTokenSaysTheNameOfTheClient(t *test
 
 func TestWhatIsSummedUpSaysTheClientsNameOrWhereThereAreSeveralTheDeployments(t *testing.T) {
 	for what, c := range map[string]struct {
-		by   []int // places of the clients that enrol, in their order
+		by   []int // indexes of the clients that enrol, in this order
 		want int
 	}{
 		"one client":                  {[]int{0, 0}, 0},

@@ -49,7 +49,7 @@ func TestACodeOfNoMomentAroundSaysNothingOfAClock(t *testing.T) {
 	w := mfatest.New(t)
 	begun := begin(t, w, w.Fresh(), mfa.TOTP)
 	a := appOf(t, begun)
-	other := appOf(t, begin(t, w, w.Fresh(), mfa.TOTP)) // another secret; what was begun before it is over
+	other := appOf(t, begin(t, w, w.Fresh(), mfa.TOTP)) // has another secret, and its beginning ends the enrolment before it
 	_, err := finish(t, w, w.Client, begun.ID, a.Code(w.Clock.Now().Add(5*time.Minute)))
 	if got := wantCode(t, err, mfa.EnrolmentInvalid); got.ClockOff != 0 {
 		t.Errorf("over: got %v", got.ClockOff)
@@ -114,7 +114,7 @@ func TestARetryWhoseAnswerWasLostSaysHowFarTheClockIsOff(t *testing.T) {
 	begun := begin(t, w, w.Fresh(), mfa.TOTP)
 	code := appOf(t, begun).Code(w.Clock.Now().Add(-5 * time.Minute))
 	w.Faults.Inject(fault.Commit, 1, fault.Fault{After: func(context.Context) error {
-		put(t, w, mfa.Person{ID: user, Name: mfa.Some("Anna")}) // so that the commit can't be found again by its token
+		put(t, w, mfa.Person{ID: user, Name: mfa.Some("Anna")}) // another write, so that the store no longer shows that the commit took effect
 		return fault.Err
 	}})
 	_, err := finish(t, w, w.Client, begun.ID, code)

@@ -12,7 +12,7 @@ import (
 	"countersign/pkg/seal"
 )
 
-// wantUnspent fails the test unless nothing was counted against the challenge: its next wrong answer is its first.
+// wantUnspent fails the test unless the challenge has counted no wrong answer yet.
 func wantUnspent(t *testing.T, w *mfatest.World, id string, code seal.Secret) {
 	t.Helper()
 	_, err := verify(t, w, id, mfatest.Wrong(code), false)
@@ -153,7 +153,7 @@ func TestR11ADigestThatIsMovedToAnotherChallengeMatchesNothing(t *testing.T) {
 	}
 }
 
-// rawID is what a challenge's id holds.
+// rawID decodes the id of a challenge.
 func rawID(t *testing.T, id string) []byte {
 	t.Helper()
 	raw, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(id, "ch_"))
@@ -259,7 +259,7 @@ func TestAChangedContactKillsOpenChallenges(t *testing.T) {
 		if _, err := send(t, w, ch.ID); mfa.AsError(err).Code != mfa.ChallengeInvalid {
 			t.Errorf("%s, send: got %v, want challenge_invalid", name, err)
 		}
-		if _, err := w.PutUser(t.Context(), w.Client, org, q.User); err != nil { // back
+		if _, err := w.PutUser(t.Context(), w.Client, org, q.User); err != nil { // the profile is put back as it was
 			t.Fatal(err)
 		}
 		if _, err := verify(t, w, ch.ID, code, false); mfa.AsError(err).Code != mfa.ChallengeInvalid {
@@ -349,7 +349,7 @@ func TestB4AStepUpAsksForTheKindItNames(t *testing.T) {
 	preference := mfa.TOTP
 	signIn := ana()
 	signIn.Method = &preference
-	started(t, w, signIn) // at sign-in it is a preference only
+	started(t, w, signIn) // at a sign-in the method is only a preference
 }
 
 func TestTheOutcomeIsThereForTenMinutes(t *testing.T) {

@@ -16,7 +16,7 @@ import (
 	"countersign/pkg/store/fault"
 )
 
-// wantPolicyCopies expects every copy of the org's policy to be that version, and all of them to be the same.
+// wantPolicyCopies fails the test unless all copies of the org's policy are equal and have this version.
 func wantPolicyCopies(t *testing.T, w *mfatest.World, version int) {
 	t.Helper()
 	first := store.Key{Partition: "org#" + base64.RawURLEncoding.EncodeToString([]byte(seal.Route(org))), Sort: "policy"}
@@ -32,7 +32,7 @@ func wantPolicyCopies(t *testing.T, w *mfatest.World, version int) {
 	}
 }
 
-// save puts a policy in the place of that version, with as many days of trust.
+// save replaces the policy of that version with one that has so many days of trust.
 func save(t *testing.T, w *mfatest.World, version, days int) error {
 	p := profile(t, "kls")
 	p.Trust.Days = days
@@ -53,14 +53,14 @@ func TestASavedPolicyIsInEveryCopy(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantPolicyCopies(t, w, 4)
-	w.Faults.Inject(fault.Commit, 3, fault.Fail(nil)) // as often as a commit is tried
+	w.Faults.Inject(fault.Commit, 3, fault.Fail(nil)) // a commit is tried three times
 	if err := save(t, w, 4, 8); mfa.AsError(err).Code != mfa.Unavailable {
 		t.Errorf("got %v, want that the store failed", err)
 	}
 	wantPolicyCopies(t, w, 4)
 }
 
-// One save of many wins in every copy, and not each of them in some.
+// Of many concurrent saves exactly one wins, and it wins in every copy.
 func TestOfManySavesOfOneVersionOneIsInEveryCopy(t *testing.T) {
 	w := mfatest.New(t)
 	for version := range 5 {
@@ -84,7 +84,7 @@ func TestOfManySavesOfOneVersionOneIsInEveryCopy(t *testing.T) {
 	}
 }
 
-// Whoever begins after a save was answered reads that version or a later one, whichever copy it reads.
+// A call that begins after a save was answered reads that version or a later one, whichever copy it reads.
 func TestNobodyReadsAnEarlierPolicyOnceASaveIsAnswered(t *testing.T) {
 	w := mfatest.New(t)
 	var answered atomic.Int64 // the latest version whose save was answered
@@ -123,7 +123,7 @@ func TestAKeyIsOfNoUseOnceItsRevocationIsAnswered(t *testing.T) {
 	var callers sync.WaitGroup
 	for range 4 {
 		callers.Go(func() {
-			for refused := 0; refused < 50; { // each of them reads a copy at random
+			for refused := 0; refused < 50; { // each call reads a random copy
 				over := revoked.Load()
 				_, err := w.GetPolicy(t.Context(), call, org)
 				var known *mfa.Error

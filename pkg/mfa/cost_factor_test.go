@@ -9,7 +9,8 @@ import (
 	"countersign/pkg/mfa/mfatest"
 )
 
-// costedFactorSteps are those about enrolled factors and recovery codes, of a user whom the default policy leaves the choice.
+// costedFactorSteps are the steps about enrolled factors and recovery codes, for a user who needn't have a factor by the
+// default policy.
 func costedFactorSteps() map[string]costed {
 	ctx := context.Background()
 	said := ana().User
@@ -36,7 +37,7 @@ func costedFactorSteps() map[string]costed {
 			return err
 		}
 	}
-	// recovering answers a sign-in with a code of a new set, under a policy of that effect.
+	// recovering answers a sign-in with a new recovery code, under a policy that gives it this effect.
 	recovering := func(effect, require string) func(*testing.T, *mfatest.World) func() error {
 		return func(t *testing.T, w *mfatest.World) func() error {
 			w.SetPolicy(t, org, "default", func(p *mfa.Policy) { p.Recovery.Effect, p.Require = effect, require })
@@ -69,7 +70,8 @@ func costedFactorSteps() map[string]costed {
 			}
 		}
 	}
-	// managing changes an account that is brought to where change applies by an app, in whose name the call is.
+	// managing makes a change to the account of a user who has an app and a trusted browser, with a call that the app has
+	// proven.
 	managing := func(change func(w *mfatest.World, call mfa.Call, a *mfatest.Authenticator) error) func(*testing.T, *mfatest.World) func() error {
 		return func(t *testing.T, w *mfatest.World) func() error {
 			a, _ := enrolApp(t, w, w.Fresh())

@@ -11,7 +11,7 @@ import (
 	"countersign/pkg/store"
 )
 
-// costedKeySteps are those about security keys and passkeys, of a user whom the default policy leaves the choice.
+// costedKeySteps are the steps about security keys and passkeys, for a user who needn't have a factor by the default policy.
 func costedKeySteps() map[string]costed {
 	ctx := context.Background()
 	finishing := func(t *testing.T, w *mfatest.World, key *passkeytest.Authenticator) func() error {
@@ -72,8 +72,7 @@ func costedKeySteps() map[string]costed {
 	}
 }
 
-// abandoned returns a credential id that belongs to a factor which its owner, who was erased and made again, doesn't have any
-// more.
+// abandoned returns a credential id whose stored owner was erased and created again, and no longer has the factor.
 func abandoned(t *testing.T, w *mfatest.World) []byte {
 	t.Helper()
 	key := &passkeytest.Authenticator{}

@@ -13,7 +13,7 @@ import (
 	"countersign/pkg/store/fault"
 )
 
-// costed brings a world to where a step is next, and gives the step.
+// costed prepares a world for a step, and returns the step.
 type costed func(t *testing.T, w *mfatest.World) func() error
 
 func TestAStepCostsWhatTheTableSays(t *testing.T) {
@@ -43,7 +43,7 @@ func TestAStepCostsWhatTheTableSays(t *testing.T) {
 	}
 }
 
-// costedSteps are those under the policy of kls.
+// costedSteps are the steps under the policy of kls.
 func costedSteps() map[string]costed {
 	starting := func(t *testing.T, w *mfatest.World, q mfa.StartRequest) func() error {
 		return func() error {
@@ -222,20 +222,21 @@ func wantCost(t *testing.T, want mfatest.Cost, world func() *mfatest.World, prep
 		t.Fatal(err)
 	}
 	asked := w.Faults.Counts()
-	reads := want.Rounds - asked.Commit // rounds of them
+	reads := want.Rounds - asked.Commit // rounds of reads
 	if want.Counts > 0 {
-		reads-- // the budgets are one round
+		reads-- // all budgets are counted in one round
 	}
 	if asked.Get > reads || asked.Query > 1 {
 		t.Errorf("got %d requests for single items and %d for partitions, want %d and 1 at most", asked.Get, asked.Query, reads)
 	}
 
-	// Again, with every read of the first round held until all of them have begun: reads that wait for each other never end.
+	// The step is made again, and each read of the first round is held until all of them have begun. If one read waited for
+	// another, this would never end.
 	w = world()
 	step = prepare(t, w)
 	gets := asked.Get - max(0, reads-1)
 	meet(w, gets, asked.Query)
-	if want.Counts > 0 { // the budgets are read beside the commit, and counted together
+	if want.Counts > 0 { // the budgets are read at the same time as the commit, and then counted together
 		together(w, map[fault.Method]int{fault.Commit: asked.Commit, fault.Count: asked.Count - budgets})
 		together(w, map[fault.Method]int{fault.Count: budgets})
 	}
@@ -253,17 +254,17 @@ func wantCost(t *testing.T, want mfatest.Cost, world func() *mfatest.World, prep
 	}
 }
 
-// budgets is how many budgets that users share a code by SMS is counted in.
+// budgets is the number of shared budgets that count a code by SMS.
 const budgets = 4
 
-// meet holds each of the next reads until all of them have begun: so many requests for single items, and so many for
-// partitions.
+// meet holds each of the next reads until all of them have begun. gets counts requests for single items, and queries counts
+// requests for partitions.
 func meet(w *mfatest.World, gets, queries int) {
 	together(w, map[fault.Method]int{fault.Get: gets, fault.Query: queries})
 }
 
-// together holds each of the next calls of those methods until all of them have begun, or for so long that they can't be side
-// by side.
+// together holds each of the next calls of those methods until all of them have begun. It fails them after ten seconds,
+// because then they aren't made at the same time.
 func together(w *mfatest.World, calls map[fault.Method]int) {
 	var all sync.WaitGroup
 	for _, n := range calls {
@@ -304,7 +305,8 @@ func TestALargeAccountIsReadInOneRoundTrip(t *testing.T) {
 	}
 }
 
-// The single items that a step reads beside the account: its API key, the policy, the challenge, the remembered answer.
+// The single items that a step reads beside the account are its API key, the policy, the challenge and the remembered
+// answer.
 func TestTheSingleItemsOfAStepAreOneRequest(t *testing.T) {
 	w := kls(t, nil)
 	wants := func(what string, keys int, step func() error) {

@@ -9,7 +9,7 @@ import (
 	"countersign/pkg/store/fault"
 )
 
-// costedTextSteps are those about codes by SMS.
+// costedTextSteps are the steps about codes by SMS.
 func costedTextSteps() map[string]costed {
 	p := british(1)
 	starting := func(t *testing.T, w *mfatest.World) func() error {
@@ -63,10 +63,11 @@ func TestACodeThatASharedBudgetRefusesTakesFiveRoundTripsAtMost(t *testing.T) {
 	for range 5 {
 		p.signsIn(t, w, org)
 	}
-	w.Faults.Inject(fault.Any, 100, fault.Delay(20*time.Millisecond)) // so that what is asked at the same time overlaps
+	w.Faults.Inject(fault.Any, 100, fault.Delay(20*time.Millisecond)) // requests that are made at the same time must overlap
 	w.Faults.Reset()
 	wantSent(t, p.signsIn(t, w, org), mfa.TooManySends)
-	// The reads; the commit; the budgets; then the reads and the commit that correct it, while three budgets are given back.
+	// These are the reads, the commit, the budgets, and then the reads and the commit that correct the first one, while
+	// three budgets are given back.
 	if got := w.Faults.Counts(); got.Rounds > 5 || got.Items != 4 || got.Count != 4+4+3 {
 		t.Errorf("got %+v", got)
 	}

@@ -60,7 +60,8 @@ func TestR9AndI1OneResponseManyTimesAtOnceIsOneSuccess(t *testing.T) {
 	})
 }
 
-// A key and its copies answer three challenges, two of them with the counter 7 and one with 3. The 3 is good only before a 7.
+// A key and its copies answer three challenges, two with the counter 7 and one with the counter 3, which is accepted only
+// before a 7.
 func TestR9OfManyResponsesWithOneCounterAtOnceOneIsTaken(t *testing.T) {
 	onBothStores(t, func(t *testing.T, w *mfatest.World) {
 		w.SetPolicy(t, org, "default", nil)
@@ -101,7 +102,7 @@ func TestR9OfManyResponsesWithOneCounterAtOnceOneIsTaken(t *testing.T) {
 	})
 }
 
-// Two users finish with one credential id at the same time, as with a key that somebody has made to misbehave.
+// Two users finish their enrolments with the same credential id at the same time, which only a manipulated key does.
 func TestR9OneCredentialIDOfTwoUsersAtOnceIsOneFactor(t *testing.T) {
 	onBothStores(t, func(t *testing.T, w *mfatest.World) {
 		w.SetPolicy(t, org, "default", nil)
@@ -137,7 +138,7 @@ func TestR9OneCredentialIDOfTwoUsersAtOnceIsOneFactor(t *testing.T) {
 	})
 }
 
-// copyOf makes a response for the credential id that key has made for the first options.
+// copyOf makes a response with the credential id of the first earlier response, or with a new one if there is none.
 func copyOf(t *testing.T, key *passkeytest.Authenticator, options json.RawMessage, earlier []json.RawMessage) json.RawMessage {
 	t.Helper()
 	if len(earlier) > 0 {
@@ -211,7 +212,7 @@ func TestAReenrolmentTakesAKeyThatIsAmongWhatItReplaces(t *testing.T) {
 	}
 }
 
-// owners counts the items that say to whom a credential id belongs.
+// owners counts the items that store the owner of a credential id.
 func owners(t *testing.T, w *mfatest.World, id []byte) int {
 	t.Helper()
 	item, err := store.GetOne(t.Context(), w.Store, mfa.CredentialKey(id))

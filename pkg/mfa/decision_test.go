@@ -90,7 +90,7 @@ func TestAStartThatSaysNonsenseIsRefusedWithItsParam(t *testing.T) {
 	}
 }
 
-// The largest start there can be is still an item of the store.
+// Even the largest start that is possible fits into an item of the store.
 func TestTheLargestStartIsTaken(t *testing.T) {
 	w := kls(t, nil)
 	q := ana()
