@@ -8,7 +8,7 @@ import (
 	"countersign/pkg/mfa/mfatest"
 )
 
-// A program that follows the events knows of each user whether 2FA is on, whatever turned it on or off.
+// A program that reads the events knows for each user whether 2FA is on, whatever turned it on or off.
 func TestEveryTurnOf2FAIsToldOnce(t *testing.T) {
 	remove := func(t *testing.T, w *mfatest.World, call mfa.Call, id string) {
 		if err := w.RemoveFactor(t.Context(), call, org, user, id); err != nil {
@@ -68,7 +68,7 @@ func TestEveryTurnOf2FAIsToldOnce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w, a := protected(t, nil)
 			c.do(t, w, a)
-			want := append([]string{mfa.UserEnabled}, c.want...) // by the first factor
+			want := append([]string{mfa.UserEnabled}, c.want...) // the first factor turned 2FA on
 			if got := turns(t, w); !slices.Equal(got, want) {
 				t.Errorf("got %v, want %v", got, want)
 			}
@@ -79,7 +79,7 @@ func TestEveryTurnOf2FAIsToldOnce(t *testing.T) {
 	}
 }
 
-// turns are the events that say that 2FA went on or off.
+// turns returns the types of the events that say that 2FA was turned on or off.
 func turns(t *testing.T, w *mfatest.World) []string {
 	t.Helper()
 	w.Drain(t)

@@ -12,7 +12,7 @@ import (
 	"countersign/pkg/seal"
 )
 
-// steppedUpByMail has ana step up with the code that goes to her address.
+// steppedUpByMail lets ana step up with a code that goes to her address, and returns a fresh call with the proof.
 func steppedUpByMail(t *testing.T, w *mfatest.World) mfa.Call {
 	t.Helper()
 	q := ana()
@@ -49,7 +49,7 @@ func TestAnAddressIsEnrolledByItsCode(t *testing.T) {
 	w.Clock.Advance(time.Minute)
 	ch := started(t, w, ana())
 	_, err = verify(t, w, ch.ID, code, false)
-	wantCode(t, err, mfa.WrongCode) // R7: what enrolled is no good at a sign-in
+	wantCode(t, err, mfa.WrongCode) // R7: the code of an enrolment isn't accepted at a sign-in
 	if _, err := verify(t, w, ch.ID, w.Outbox.Code(t, mail), false); err != nil {
 		t.Error(err)
 	}
@@ -73,7 +73,7 @@ func TestR12ACodeOfAnEnrolmentIsDeadOnceAnotherWasSent(t *testing.T) {
 	if err != nil || again.Sent.Sequence != "B" || again.Sent.SendsLeft != 3 || !again.Sent.Expires.Equal(*begun.Expires) {
 		t.Fatalf("got %+v, %v, want code B that ends with the enrolment", again.Sent, err)
 	}
-	if !w.Outbox.Code(t, mail).Equal(old) { // once in a million times it is the same
+	if !w.Outbox.Code(t, mail).Equal(old) { // by chance, one code in a million is the same as the one before
 		_, err = finish(t, w, w.Client, begun.ID, old)
 		if left := *wantCode(t, err, mfa.WrongCode).AttemptsLeft; left != 3 {
 			t.Errorf("got %d attempts left, want 3: a resend forgives none", left)
@@ -101,7 +101,7 @@ func TestR11ACodeIsGoodForItsOwnEnrolmentOnly(t *testing.T) {
 	call := w.StepUp(t, org, user, a)
 	first := begin(t, w, call, mfa.Email)
 	code := w.Outbox.Code(t, mail)
-	second := begin(t, w, call, mfa.Email) // beginning again: the first is dead, and so is its code
+	second := begin(t, w, call, mfa.Email) // a new beginning ends the first enrolment and its code
 	for w.Outbox.Code(t, mail).Equal(code) {
 		second = begin(t, w, call, mfa.Email)
 	}
@@ -135,7 +135,7 @@ func TestAnEnrolmentsEmailsCountAndItsFailedDeliveryIsTold(t *testing.T) {
 		t.Fatalf("again under the same key: %v, want it done anew", err)
 	}
 	w.Clock.Advance(30 * time.Second)
-	w.Outbox.Fail(errProvider, true) // taken all the same
+	w.Outbox.Fail(errProvider, true) // the provider takes the message and fails afterwards
 	_, err = w.SendEnrolment(t.Context(), w.Client, begun.ID)
 	wantCode(t, err, mfa.DeliveryFailed)
 	w.Outbox.Fail(nil, false)
@@ -186,7 +186,7 @@ func TestAPolicysKindsAreTheOnesThatCanBeEnrolled(t *testing.T) {
 		w.SetPolicy(t, org, "default", forbid)
 		code := seal.NewSecret("000000")
 		_, err := finish(t, w, w.Client, begun.ID, code)
-		wantCode(t, err, mfa.MethodForbidden) // forbidden since it was begun
+		wantCode(t, err, mfa.MethodForbidden) // the policy has forbidden the kind since the enrolment began
 		if got := len(events(t, w, mfa.ChallengeFailed)); got != 0 {
 			t.Errorf("%s: got %d wrong answers counted, want none", kind, got)
 		}
@@ -284,7 +284,7 @@ func TestH6AnAdministratorEnrolsAndTheUserGetsTheCodesAtTheNextVerify(t *testing
 	if _, err := w.Recover(t.Context(), w.Client, mfa.RecoverRequest{Challenge: started(t, w, ana()).ID, Code: answer.RecoveryCodes[0]}); err != nil {
 		t.Errorf("one of them: %v", err)
 	}
-	// For a user who has a set, nothing is owed.
+	// A user who has a set of recovery codes is owed none.
 	begun, err = w.BeginEnrolment(t.Context(), admin, q)
 	if err != nil {
 		t.Fatal(err)
@@ -317,6 +317,6 @@ func TestG11AnEnrolmentBegunBeforeTheLockGetsNoCodeDuringIt(t *testing.T) {
 	wantCode(t, err, mfa.Locked)
 	_, err = finish(t, w, w.Client, begun.ID, w.Outbox.Code(t, mail))
 	wantCode(t, err, mfa.Locked)
-	w.Clock.Advance(14 * time.Minute) // the enrolment is over too by then
+	w.Clock.Advance(14 * time.Minute) // by then the enrolment is over too
 	w.EnrolEmail(t, w.Fresh(), org, ana().User, mail)
 }

@@ -14,16 +14,16 @@ import (
 	"countersign/pkg/store/fault"
 )
 
-// An outcome is what a call told its caller that must be true afterwards.
+// An outcome is what a call told its caller. It must be true afterwards.
 type outcome struct {
 	err    error
-	in     bool          // somebody was let in, or got what lets them in
+	in     bool          // the caller was let in, or got something that lets them in
 	codes  []seal.Secret // recovery codes that were shown
 	enrol  *seal.Secret  // an enrolment token
-	factor string        // that counts now
+	factor string        // the id of a factor that is enrolled now
 }
 
-// enrolSteps are the calls of enrolments and recovery, each with what brings a world to where it is next.
+// enrolSteps are the calls of enrolments and recovery. Each prepares a world for its call, and returns the call.
 func enrolSteps() map[string]func(t *testing.T, w *mfatest.World) func() outcome {
 	said := ana().User
 	finishing := func(change func(seal.Secret) seal.Secret) func(t *testing.T, w *mfatest.World) func() outcome {
@@ -132,7 +132,7 @@ func enrolSteps() map[string]func(t *testing.T, w *mfatest.World) func() outcome
 
 func wrongStep(name string) bool { return strings.Contains(name, "wrong") }
 
-// wantTold fails the test unless the call did what it is for, and what it told is true.
+// wantTold fails the test unless the call did its work and told the truth about it.
 func wantTold(t *testing.T, w *mfatest.World, name string, said outcome) {
 	t.Helper()
 	if wrongStep(name) {
@@ -156,7 +156,7 @@ func wantTold(t *testing.T, w *mfatest.World, name string, said outcome) {
 			t.Errorf("%s: its enrolment token: %v", name, err)
 		}
 	}
-	w.Clock.Advance(time.Hour) // for what has been sent meanwhile
+	w.Clock.Advance(time.Hour) // until the limits of sending no longer apply
 	for i, code := range said.codes {
 		if _, err := recovering(t, w, code); err != nil {
 			t.Errorf("%s: the recovery code %d: %v", name, i, err)
@@ -181,7 +181,7 @@ func TestI7WhereTheStoreFailsNothingIsEnrolledAndTheNextTryWorks(t *testing.T) {
 				said := step()
 				w.Faults.Clear()
 				if said.err == nil || wrongStep(name) && mfa.AsError(said.err).Code == mfa.WrongCode {
-					break // it made no more calls of this method
+					break // the step makes no further calls of this method
 				}
 				failed++
 				if wantCode(t, said.err, mfa.Unavailable); said.in || said.codes != nil || said.enrol != nil || !errors.Is(said.err, fault.Err) {
@@ -203,7 +203,7 @@ func TestI10AnEnrolmentsLostAnswerIsToldTheTruth(t *testing.T) {
 		for how, lose := range map[string]fault.Fault{
 			"lost":                  fault.Lose(nil),
 			"lost the race":         fault.Conflict(),
-			"lost and written over": {}, // by what needs the world, below
+			"lost and written over": {}, // the fault is made below, because it needs the world
 		} {
 			w := plain(t, nil)
 			step := prepare(t, w)
@@ -214,7 +214,7 @@ func TestI10AnEnrolmentsLostAnswerIsToldTheTruth(t *testing.T) {
 				}
 			}
 			if (name == "send" || name == "begin, to prove") && strings.Contains(how, "over") {
-				continue // as at SendCode: the code is sent, and who asks again has to wait
+				continue // the code was sent, and a repeated call has to wait, as with SendCode
 			}
 			w.Faults.Inject(fault.Commit, 1, lose)
 			said := step()

@@ -14,7 +14,8 @@ import (
 
 func everyone(p *mfa.Policy) { p.Require = mfa.Everyone }
 
-// mustEnrol begins a sign-in that only an enrolment answers, and gives it with the call that enrols.
+// mustEnrol begins a sign-in that only an enrolment can answer. It returns the answer, and the call with which the user
+// enrols.
 func mustEnrol(t *testing.T, w *mfatest.World, q mfa.StartRequest) (mfa.StartAnswer, mfa.Call) {
 	t.Helper()
 	answer, err := w.StartChallenge(t.Context(), w.Client, q)
@@ -27,7 +28,7 @@ func mustEnrol(t *testing.T, w *mfatest.World, q mfa.StartRequest) (mfa.StartAns
 	return answer, mfa.Call{Bearer: answer.Enrolment.Token.Reveal()}
 }
 
-// proving begins an enrolment that must first prove the address.
+// proving begins an enrolment for which the user must first prove the address.
 func proving(t *testing.T, w *mfatest.World, call mfa.Call) *mfa.Sent {
 	t.Helper()
 	answer, err := w.BeginEnrolment(t.Context(), call, mfa.EnrolRequest{Kind: mfa.TOTP})
@@ -152,14 +153,14 @@ func TestOnlyTheNewestProofCodeOfThisSignInProves(t *testing.T) {
 	w := plain(t, func(p *mfa.Policy) { everyone(p); manyAttempts(p) })
 	_, call := mustEnrol(t, w, ana())
 	_, err := prove(t, w, call, seal.NewSecret("000000"))
-	wantCode(t, err, mfa.WrongCode) // none was sent
+	wantCode(t, err, mfa.WrongCode) // no code was sent yet
 	proving(t, w, call)
 	old := w.Outbox.Code(t, mail)
 	_, err = w.BeginEnrolment(t.Context(), call, mfa.EnrolRequest{Kind: mfa.TOTP})
 	if e := wantCode(t, err, mfa.TooManySends); e.RetryAfter != 30*time.Second {
 		t.Errorf("got a wait of %v, want 30s", e.RetryAfter)
 	}
-	_, other := mustEnrol(t, w, ana()) // another sign-in of hers
+	_, other := mustEnrol(t, w, ana()) // another sign-in of the same user
 	bob := mfa.StartRequest{Org: org, User: mfa.Person{ID: "u-18", Email: mfa.Some("bob@acme.example")}}
 	_, bobs := mustEnrol(t, w, bob)
 	proving(t, w, other)
@@ -174,7 +175,7 @@ func TestOnlyTheNewestProofCodeOfThisSignInProves(t *testing.T) {
 	}
 	for name, wrong := range foreign {
 		if wrong.Equal(code) {
-			continue // once in a million times
+			continue // by chance, one code in a million is equal
 		}
 		if _, err := prove(t, w, call, wrong); mfa.AsError(err).Code != mfa.WrongCode {
 			t.Errorf("%s: got %v, want wrong_code", name, err)
@@ -198,7 +199,7 @@ func TestOnlyTheNewestProofCodeOfThisSignInProves(t *testing.T) {
 		t.Fatalf("proven: got %+v, %v", begun, err)
 	}
 	_, err = finish(t, w, call, begun.ID, code)
-	wantCode(t, err, mfa.WrongCode) // what proved the address is no code of the app
+	wantCode(t, err, mfa.WrongCode) // the code that proved the address isn't accepted as a code of the app
 }
 
 func TestAProofCodeEndsWithItsTime(t *testing.T) {
@@ -271,7 +272,7 @@ func TestR12AProofCodeReadBeforeAnotherWasSentIsNotTakenAfterIt(t *testing.T) {
 	proving(t, w, call)
 	old := w.Outbox.Code(t, mail)
 	w.Clock.Advance(30 * time.Second)
-	read := make(chan struct{}) // closed once the policy and the challenge were
+	read := make(chan struct{}) // closed once the policy and the challenge were read
 	w.Faults.Inject(fault.Get, 1, fault.Fault{After: func(context.Context) error {
 		close(read)
 		return nil
@@ -283,7 +284,7 @@ func TestR12AProofCodeReadBeforeAnotherWasSentIsNotTakenAfterIt(t *testing.T) {
 	}})
 	_, err := prove(t, w, call, old)
 	if w.Outbox.Code(t, mail).Equal(old) {
-		return // once in a million times
+		return // by chance, one code in a million is equal
 	}
 	wantCode(t, err, mfa.WrongCode)
 	if _, err := prove(t, w, call, w.Outbox.Code(t, mail)); err != nil {
@@ -350,7 +351,7 @@ func TestB1AnEnrolmentTokenIsGoodForNothingElse(t *testing.T) {
 			t.Errorf("%s: got %v, want unauthenticated", name, err)
 		}
 	}
-	// And the challenge is answered by nothing but an enrolment.
+	// Only an enrolment answers this challenge, even if the client makes the call.
 	for name, do := range map[string]func() error{
 		"send":   func() error { _, err := send(t, w, start.ID); return err },
 		"verify": func() error { _, err := verify(t, w, start.ID, code, false); return err },
@@ -368,7 +369,7 @@ func TestB1AnEnrolmentTokenIsGoodForNothingElse(t *testing.T) {
 	}
 }
 
-// wantDead fails the test unless an enrolment token is good for nothing.
+// wantDead fails the test unless every call with the enrolment token is refused.
 func wantDead(t *testing.T, w *mfatest.World, name string, call mfa.Call, begun mfa.EnrolAnswer) {
 	t.Helper()
 	for what, do := range map[string]func() error{
@@ -444,7 +445,7 @@ func TestAnEnrolmentTokenAlteredOrMadeUpIsRefused(t *testing.T) {
 	start, call := mustEnrol(t, w, ana())
 	raw := rawID(t, start.ID)
 	altered := []byte(call.Bearer)
-	if last := &altered[len(altered)-2]; *last == 'A' { // one that is still base64url
+	if last := &altered[len(altered)-2]; *last == 'A' { // another letter, so that the token is still base64url
 		*last = 'B'
 	} else {
 		*last = 'A'

@@ -10,7 +10,7 @@ import (
 	"countersign/pkg/passkey/passkeytest"
 )
 
-// created is what an authenticator answers to the options for a new key.
+// created returns an authenticator's response to the options for a new key.
 func created(t *testing.T, options json.RawMessage) mfa.Answer {
 	t.Helper()
 	return mfa.Answer{Credential: must((&passkeytest.Authenticator{}).Create(options, mfatest.Origin))(t)}
@@ -48,14 +48,14 @@ func TestR8ANewKeyIsTakenForTheNewestOptionsAndForTheirTime(t *testing.T) {
 	}
 }
 
-// anyKey takes every response for a new key.
+// anyKey accepts every response for a new key.
 type anyKey struct{ mfa.Passkeys }
 
 func (anyKey) Create(mfa.Ceremony, []byte, json.RawMessage, time.Time) (mfa.CreatedPasskey, error) {
 	return mfa.CreatedPasskey{Passkey: mfa.Passkey{ID: []byte("any")}}, nil
 }
 
-// That a ceremony has ended must not hang on the port alone, at an enrolment as at a challenge.
+// The service itself must check that a ceremony has ended, at an enrolment as at a challenge.
 func TestR8ANewKeyAfterItsTimeIsNotLeftToThePort(t *testing.T) {
 	w := plain(t, nil)
 	begun := begin(t, w, w.Fresh(), mfa.WebAuthn)
@@ -81,9 +81,9 @@ func TestAnEnrolmentBeginsThirtyCeremoniesAndNoMore(t *testing.T) {
 
 func TestWrongNewKeysEndTheEnrolmentAndLockNoCodes(t *testing.T) {
 	w := plain(t, nil)
-	for range 3 { // more wrong answers together than a user may give codes
+	for range 3 { // more wrong answers in all than the number of wrong codes that locks a user
 		begun := begin(t, w, w.Fresh(), mfa.WebAuthn)
-		other := begin(t, w, w.Fresh(), mfa.WebAuthn) // which replaces the one before
+		other := begin(t, w, w.Fresh(), mfa.WebAuthn) // replaces the enrolment before it
 		wrong := created(t, begun.WebAuthn)
 		for left := 4; left >= 0; left-- {
 			wantWrongCredential(t, finishKey(t, w, other.ID, wrong), left)

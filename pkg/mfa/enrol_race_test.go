@@ -10,8 +10,8 @@ import (
 	"countersign/pkg/seal"
 )
 
-// onBothStores runs a race: once over bolt, or with COUNTERSIGN_ROUNDS=full 200 times and 50 times over DynamoDB Local.
-// Each round has a world of its own.
+// onBothStores runs a race once over bolt. With COUNTERSIGN_ROUNDS=full it runs the race 200 times over bolt and 50 times
+// over DynamoDB Local. Each round has a world of its own.
 func onBothStores(t *testing.T, race func(t *testing.T, w *mfatest.World)) {
 	t.Helper()
 	if !mfatest.EveryRound() {
@@ -78,7 +78,7 @@ func TestR10AnAppsCodeAmongManyWrongOnesKeepsToTheCap(t *testing.T) {
 		if looked := len(events(t, w, mfa.ChallengeFailed)); c.heard[""] > 1 || looked > 5 || c.heard[mfa.WrongCode] != looked {
 			t.Errorf("got %v heard and %d wrong answers looked at, want at most 1 success and 5", c.heard, looked)
 		}
-		for range 5 { // whoever was busy comes back
+		for range 5 { // calls that were answered with busy may be made again
 			if _, err := verify(t, w, ch.ID, mfatest.Wrong(code), false); err == nil {
 				t.Error("a wrong code was taken")
 			}
@@ -130,7 +130,7 @@ func TestR8ManyFinishesAtOnceAreOneFactor(t *testing.T) {
 					t.Errorf("got %d factor.enrolled, want 1", got)
 				}
 				_, err = signIn(t, w, code)
-				wantCode(t, err, mfa.WrongCode) // R7
+				wantCode(t, err, mfa.WrongCode) // R7: the code that enrolled the factor isn't accepted at a sign-in
 				if _, err := recovering(t, w, codes[0]); err != nil {
 					t.Errorf("a recovery code: %v", err)
 				}
@@ -186,7 +186,7 @@ func TestG5GuessesOfEverySortAtOnceShareOneBudget(t *testing.T) {
 			c.add(err)
 		})
 		c.wantOnly(t, mfa.WrongCode, mfa.ChallengeInvalid, mfa.EnrolmentInvalid, mfa.Locked, mfa.Busy)
-		for range 20 { // whoever was busy comes back
+		for range 20 { // calls that were answered with busy may be made again
 			verify(t, w, ch.ID, mfatest.Wrong(byApp), false)
 			finish(t, w, w.Client, begun.ID, mfatest.Wrong(byMail))
 		}

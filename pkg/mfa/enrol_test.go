@@ -16,7 +16,7 @@ import (
 	"countersign/pkg/store/storetest"
 )
 
-// plain is a world in which org has the default policy, changed by change if that isn't nil, and nobody has a factor.
+// plain makes a world in which org has the default policy, as changed by change unless it is nil, and nobody has a factor.
 func plain(t *testing.T, change func(*mfa.Policy)) *mfatest.World {
 	t.Helper()
 	w := mfatest.New(t)
@@ -24,7 +24,7 @@ func plain(t *testing.T, change func(*mfa.Policy)) *mfatest.World {
 	return w
 }
 
-// begin begins an enrolment of ana's with an API key.
+// begin begins an enrolment for ana with an API key.
 func begin(t *testing.T, w *mfatest.World, call mfa.Call, kind mfa.Kind) mfa.EnrolAnswer {
 	t.Helper()
 	said := ana().User
@@ -35,7 +35,7 @@ func begin(t *testing.T, w *mfatest.World, call mfa.Call, kind mfa.Kind) mfa.Enr
 	return begun
 }
 
-// appOf sets an app up by what was shown.
+// appOf sets up an app with the secret that was shown.
 func appOf(t *testing.T, begun mfa.EnrolAnswer) *mfatest.Authenticator {
 	t.Helper()
 	a, err := mfatest.NewAuthenticator(begun.TOTP.URI.Reveal())
@@ -179,7 +179,7 @@ func text(t *testing.T, v any) string {
 	return string(b)
 }
 
-// sayEnrol writes what a door writes of an enrolment, secrets included.
+// sayEnrol encodes an answer of an enrolment as the HTTP interface does, with its secrets.
 func sayEnrol(answer any, err *mfa.Error) []byte {
 	a := answered{Said: map[string]string{}}
 	if err != nil {
@@ -203,7 +203,7 @@ func sayEnrol(answer any, err *mfa.Error) []byte {
 	return body
 }
 
-// enrolKeyed is a call of an enrolment with an Idempotency-Key.
+// enrolKeyed adds an Idempotency-Key to a call of an enrolment.
 func enrolKeyed(call mfa.Call, path string) mfa.Call {
 	call.Replay = &mfa.Replay{Method: "POST", Path: path, Key: "k", Body: []byte("{}"),
 		Encode: func(answer any, err *mfa.Error) (full, later []byte, _ error) {
@@ -291,7 +291,7 @@ func TestE12AnEnrolmentIsFinishedByWhoBeganIt(t *testing.T) {
 	}
 }
 
-// keeping is a world whose store keeps what has expired: its clock stands still.
+// keeping makes a world whose store keeps expired items, because the store's own clock stands still.
 func keeping(t *testing.T) *mfatest.World {
 	t.Helper()
 	clock := storetest.NewClock(time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC))

@@ -17,24 +17,24 @@ import (
 	"countersign/pkg/store/storetest"
 )
 
-// erin is a user of whom every kind of thing is known, each of them found nowhere else.
+// erin is a user about whom everything is known that can be known. None of these texts is found anywhere else.
 var erin = struct{ id, mail, phone, name, browser, label, agent, ip, reason string }{
 	"erin-4711", "erin.osei@mail.example", "+447700900123", "Erin Osei", "Erin's laptop", "Erin's telephone", "Erinbrowser/9.7", "203.0.113.77",
 	"Erin lost everything",
 }
 
-// traces are the ways in which text could lie in an item.
+// traces returns the forms in which an item could hold a text.
 func traces(text string) []string {
 	found := []string{text, hex.EncodeToString([]byte(text))}
 	for shift := range 3 {
 		whole := base64.RawStdEncoding.EncodeToString([]byte("xyz"[:shift] + text))
-		whole = whole[(shift*8+5)/6 : len(whole)-1] // without what depends on its neighbours
+		whole = whole[(shift*8+5)/6 : len(whole)-1] // cut off the characters that depend on the neighbouring bytes
 		found = append(found, whole, strings.NewReplacer("+", "-", "/", "_").Replace(whole))
 	}
 	return found
 }
 
-// A whole store is one that a test can go through from end to end, with what rode on each item and stays in it.
+// A wholeStore is a store that a test can read from end to end, together with the events that each item still carries.
 type wholeStore struct {
 	*storetest.Model
 	rode map[store.Key]store.Record
@@ -50,7 +50,8 @@ func (s *wholeStore) Deliver(ctx context.Context, limit int, fn func(context.Con
 	})
 }
 
-// live is all there is that hasn't expired, a line an item. In DynamoDB an item keeps what rode on it until it is put again.
+// live returns each item that hasn't expired as a line of text. In DynamoDB an item keeps its events until it is written
+// again.
 func (s *wholeStore) live() map[store.Key]string {
 	all := map[store.Key]string{}
 	for _, item := range s.Items() {
@@ -62,7 +63,7 @@ func (s *wholeStore) live() map[store.Key]string {
 	return all
 }
 
-// orNull has erin leave all that a user can leave.
+// orNull makes erin leave everything in the store that a user can leave.
 func orNull(t *testing.T, w *mfatest.World) {
 	t.Helper()
 	must := func(err error) {
@@ -108,10 +109,10 @@ func orNull(t *testing.T, w *mfatest.World) {
 		must(err)
 		w.Clock.Advance(10 * 24 * time.Hour)
 	}
-	if n := sweep(t, w); n != 1 { // the first of the three has ended
+	if n := sweep(t, w); n != 1 { // the first of the three trusted browsers has ended
 		t.Fatalf("got %d ends announced, want 1", n)
 	}
-	// What is open when she is erased.
+	// These attempts and enrolments are still open when she is erased.
 	for range 3 {
 		_, err = verify(t, w, started(t, w, q).ID, mfatest.Wrong(w.Code(a)), false)
 		wantCode(t, err, mfa.WrongCode)
@@ -129,7 +130,7 @@ func orNull(t *testing.T, w *mfatest.World) {
 }
 
 func TestAnErasureLeavesNoTraceInTheWholeStore(t *testing.T) {
-	for _, early := range []bool{true, false} { // her events are published before she is erased, or after
+	for _, early := range []bool{true, false} { // whether her events are published before she is erased or after
 		clock := storetest.NewClock(time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC))
 		db := &wholeStore{storetest.NewModel(clock.Now), map[store.Key]store.Record{}}
 		w := mfatest.Over(t, db, db, clock)
@@ -183,7 +184,7 @@ func TestAnErasureLeavesNoTraceInTheWholeStore(t *testing.T) {
 	}
 }
 
-// listings are an org's activity, and that of one user in it.
+// listings returns an org's activity, and the activity of one user in it.
 func listings(t *testing.T, w *mfatest.World, id string) (ofOrg, ofUser []activity.Event) {
 	t.Helper()
 	ofOrg, ofUser = listActivity(t, w, mfa.ActivityQuery{Org: org}), listActivity(t, w, mfa.ActivityQuery{Org: org, User: id})
@@ -194,7 +195,7 @@ func listings(t *testing.T, w *mfatest.World, id string) (ofOrg, ofUser []activi
 	return ofOrg, ofUser
 }
 
-// wantNameless fails the test unless e says no more than that something happened.
+// wantNameless fails the test unless e says only that something happened.
 func wantNameless(t *testing.T, e activity.Event) {
 	t.Helper()
 	if e.ID == "" || e.Type == "" || e.Time.IsZero() || e.Org != org || e.PolicyVersion == 0 {
@@ -305,7 +306,7 @@ func TestWhatIsPublishedAfterAnErasureIsFiledWithoutTheUser(t *testing.T) {
 		if err := w.EraseUser(t.Context(), w.Client, org, user); err != nil {
 			t.Fatal(err)
 		}
-		if again { // at the same moment: time doesn't tell the two apart
+		if again { // at the same moment, so that the time doesn't tell the two users apart
 			put(t, w, mfa.Person{ID: user, Email: mfa.Some(mail)})
 			put(t, w, mfa.Person{ID: user, Name: mfa.Some("Ana")})
 		}

@@ -8,7 +8,7 @@ import (
 	"countersign/pkg/mfa/mfatest"
 )
 
-// With sso: proven, the word of the identity provider spares the question only if it says enough, and said it not long ago.
+// With sso: proven, the identity provider's evidence replaces the second factor only if it is strong enough and recent.
 func TestSSOSparesTheQuestionIfItIsProven(t *testing.T) {
 	now := func(age time.Duration) func(time.Time) *time.Time {
 		return func(now time.Time) *time.Time { at := now.Add(-age); return &at }

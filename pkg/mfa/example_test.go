@@ -15,13 +15,13 @@ import (
 	"countersign/pkg/store/bolt"
 )
 
-// keys has one key ring, which it has made itself.
+// keys is a keeper of one key ring, which it has made itself.
 type keys struct{ ring *seal.Ring }
 
 func (k keys) Ring(context.Context) (*seal.Ring, error)   { return k.ring, nil }
 func (k keys) Reload(context.Context) (*seal.Ring, error) { return k.ring, nil }
 
-// inbox takes email, and shows the code of the last one.
+// inbox takes email, and keeps the code of the last message.
 type inbox struct{ code seal.Secret }
 
 func (i *inbox) SendMail(_ context.Context, m message.Message) error {
@@ -29,12 +29,12 @@ func (i *inbox) SendMail(_ context.Context, m message.Message) error {
 	return nil
 }
 
-// nowhere takes events and drops them.
+// nowhere drops all events.
 type nowhere struct{}
 
 func (nowhere) PutEvents(context.Context, []activity.Event) error { return nil }
 
-// A sign-in: the client has checked the password of the user ana, and asks whether that is enough.
+// The client has checked ana's password, and asks at her sign-in whether that is enough.
 func Example() {
 	if err := signInOnce(context.Background()); err != nil {
 		fmt.Println(err)

@@ -14,7 +14,7 @@ import (
 	"countersign/pkg/store/record"
 )
 
-// Kinds are all kinds of factor, the strongest first.
+// Kinds returns all kinds of factor, the strongest first.
 func Kinds() []Kind {
 	all := make([]Kind, len(kinds))
 	for i, row := range kinds {
@@ -23,10 +23,10 @@ func Kinds() []Kind {
 	return all
 }
 
-// Method is the policy's word on a kind.
+// Method returns what the policy says about a kind.
 func (p *Policy) Method(k Kind) string { return p.method(k) }
 
-// Check returns InvalidRequest for the first setting that can't be.
+// Check returns InvalidRequest for the first setting that has an invalid value.
 func (p *Policy) Check() error { return p.check() }
 
 // SweepAtMost is Sweep with other bounds on one run.
@@ -34,7 +34,7 @@ func (s *Service) SweepAtMost(ctx context.Context, items, hours int) (Swept, err
 	return s.sweep(ctx, items, hours)
 }
 
-// PutFactor gives a user who exists a factor of any kind, also of one that can't be enrolled yet, and turns 2FA on.
+// PutFactor gives an existing user a factor of any kind, even of one that can't be enrolled yet, and turns 2FA on.
 func (s *Service) PutFactor(ctx context.Context, org, user string, kind Kind, contact string) error {
 	var a *account
 	return s.alone(ctx, func(u *unit) error {
@@ -54,7 +54,7 @@ func (s *Service) PutFactor(ctx context.Context, org, user string, kind Kind, co
 	})
 }
 
-// AnswerWith ends an open challenge as a right answer with a factor of any kind ends it, also of one whose answers can't be
+// AnswerWith ends an open challenge as a right answer by a factor of any kind does, even of one whose answers can't be
 // checked yet.
 func (s *Service) AnswerWith(ctx context.Context, challenge string, kind Kind) error {
 	var v challengeView
@@ -71,7 +71,7 @@ func (s *Service) AnswerWith(ctx context.Context, challenge string, kind Kind) e
 	})
 }
 
-// Transplant is the body of an item with one field, by its name in JSON, as another item of the same kind has it.
+// Transplant returns the body of an item with one field taken from another item of the same kind. field is its name in JSON.
 func Transplant(into, from store.Item, field string) ([]byte, error) {
 	to, of := recordAt(into.Key), recordAt(from.Key)
 	if err := errors.Join(record.Decode(into, to), record.Decode(from, of)); err != nil {
@@ -87,7 +87,7 @@ func Transplant(into, from store.Item, field string) ([]byte, error) {
 	return nil, errors.New("no field " + field)
 }
 
-// Listing is the body of a guard that lists one factor more.
+// Listing returns the body of a guard with one more factor.
 func Listing(item store.Item, factor string, kind Kind) ([]byte, error) {
 	var g guard
 	if err := record.Decode(item, &g); err != nil {
@@ -97,7 +97,7 @@ func Listing(item store.Item, factor string, kind Kind) ([]byte, error) {
 	return record.Encode(&g)
 }
 
-// DueBody is the body of an expiry entry of a trusted browser of nobody's.
+// DueBody returns the body of an expiry entry of a trusted browser whose user doesn't exist.
 func DueBody(at time.Time) []byte {
 	body, err := record.Encode(&expiryEntry{Route: make([]byte, routeLen), Browser: seal.ID("tb_", nil), Epoch: newEpoch(), Due: at})
 	if err != nil {
@@ -106,7 +106,7 @@ func DueBody(at time.Time) []byte {
 	return body
 }
 
-// Padded is the body of a guard with a name of so many bytes.
+// Padded returns the body of a guard with a name of that many bytes.
 func Padded(item store.Item, bytes int) ([]byte, error) {
 	var g guard
 	if err := record.Decode(item, &g); err != nil {
@@ -116,7 +116,7 @@ func Padded(item store.Item, bytes int) ([]byte, error) {
 	return record.Encode(&g)
 }
 
-// NameEvents gives all events of a record one id.
+// NameEvents gives all events of a record the same id.
 func NameEvents(t testing.TB, r store.Record, id string) store.Record {
 	t.Helper()
 	b, err := decodeEventBatch(r)
@@ -135,8 +135,8 @@ func NameEvents(t testing.TB, r store.Record, id string) store.Record {
 	return r
 }
 
-// FactorKey is where the record of a user's factor stands.
+// FactorKey returns the key of the record of a user's factor.
 func FactorKey(org, user, id string) store.Key { return factorKey(routeOf(org, user), id) }
 
-// CredentialKey is where the owner of a credential id stands.
+// CredentialKey returns the key of the item that says who owns a credential id.
 func CredentialKey(id []byte) store.Key { return credentialKey(id) }

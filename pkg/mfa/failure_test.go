@@ -15,13 +15,13 @@ import (
 	"countersign/pkg/store/fault"
 )
 
-// failLater lets so many calls of a method pass and makes all after them fail.
+// failLater lets the first calls of a method pass, as many as pass says, and makes all later ones fail.
 func failLater(w *mfatest.World, method fault.Method, pass int) {
 	w.Faults.Inject(method, pass, fault.Fault{})
 	w.Faults.Inject(method, -1, fault.Fail(nil))
 }
 
-// steps are the calls of the service, each with what brings a world to where it is next. They say whether somebody
+// steps are the calls of the service. Each prepares a world for its call, and returns the call, which says whether the user
 // was let in.
 func steps() map[string]func(t *testing.T, w *mfatest.World) func() (in bool, err error) {
 	return map[string]func(t *testing.T, w *mfatest.World) func() (bool, error){
@@ -110,7 +110,7 @@ func TestI7WhereTheStoreFailsNobodyGetsInAndTheNextTryWorks(t *testing.T) {
 					in, err := step()
 					w.Faults.Clear()
 					if err == nil {
-						break // it made no more calls of this method
+						break // the step makes no further calls of this method
 					}
 					failed++
 					e := wantCode(t, err, mfa.Unavailable)
@@ -211,7 +211,7 @@ func TestG13AWrongAnswerThatCannotBeCountedIsNotJudged(t *testing.T) {
 	for range 20 {
 		for _, guess := range []seal.Secret{code, mfatest.Wrong(code)} {
 			_, err := verify(t, w, ch.ID, guess, false)
-			wantCode(t, err, mfa.Unavailable) // the same for both: nothing is learnt
+			wantCode(t, err, mfa.Unavailable) // the right and the wrong code get the same answer, so it reveals nothing
 		}
 	}
 	w.Faults.Clear()
@@ -228,7 +228,7 @@ func TestACallThatLosesEveryRaceIsBusyAndMayComeBack(t *testing.T) {
 		in, err := step()
 		w.Faults.Clear()
 		if w.Faults.Counts().Commit == 0 {
-			continue // it only reads
+			continue // the call only reads
 		}
 		if in || mfa.AsError(err).Code != mfa.Busy || w.Faults.Counts().Commit > 20 {
 			t.Errorf("%s: got in %v, %v after %d tries, want busy", name, in, err, w.Faults.Counts().Commit)
@@ -267,12 +267,12 @@ func TestI7WhereTheKeysFailNobodyGetsIn(t *testing.T) {
 	}
 }
 
-// staleKeys has a cached ring until it is asked to reload.
+// staleKeys keeps an old ring until it is asked to reload.
 type staleKeys struct {
 	mu      sync.Mutex
 	ring    *seal.Ring
 	source  *seal.Ring
-	failure error // of a reload
+	failure error // the error of a reload
 	reloads int
 }
 

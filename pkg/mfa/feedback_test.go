@@ -16,7 +16,7 @@ import (
 	"countersign/pkg/store/fault"
 )
 
-// lastMail is the last message that went to an address.
+// lastMail returns the last message to an address.
 func lastMail(t *testing.T, w *mfatest.World, address string) message.Message {
 	t.Helper()
 	all := w.Outbox.To(address)
@@ -26,7 +26,7 @@ func lastMail(t *testing.T, w *mfatest.World, address string) message.Message {
 	return all[len(all)-1]
 }
 
-// comesBack has the provider say that m, which it took just now, came back.
+// comesBack reports that m, which the provider has just taken, came back.
 func comesBack(t *testing.T, w *mfatest.World, m message.Message) mfa.Feedback {
 	t.Helper()
 	f := mfa.Feedback{Reference: m.Reference, Sent: w.Clock.Now()}
@@ -42,7 +42,8 @@ func take(t *testing.T, w *mfatest.World, f mfa.Feedback) {
 	}
 }
 
-// wantReturned checks the events that say that messages to a user came back, by their causes.
+// wantReturned fails the test unless the events say that messages came back for exactly these causes. It returns the last of
+// these events.
 func wantReturned(t *testing.T, w *mfatest.World, causes ...string) (last activity.Event) {
 	t.Helper()
 	w.Drain(t)
@@ -59,7 +60,7 @@ func wantReturned(t *testing.T, w *mfatest.World, causes ...string) (last activi
 	return last
 }
 
-// wantStarted starts a sign-in or a step-up, and checks whether a code went out by itself.
+// wantStarted starts a sign-in or a step-up, and checks whether a code was sent without being asked for.
 func wantStarted(t *testing.T, w *mfatest.World, q mfa.StartRequest, sent bool) *mfa.ChallengeToAnswer {
 	t.Helper()
 	before := len(w.Outbox.To(mail))
@@ -107,7 +108,7 @@ func TestNothingIsSentByItselfForADayToTheOnlyAddressThatMessagesComeBackFrom(t 
 				wantStarted(t, w, ana(), false)
 				w.Clock.Advance(time.Microsecond)
 				wantStarted(t, w, ana(), true)
-				take(t, w, f) // so late that it says nothing new
+				take(t, w, f) // too late to say anything new
 				w.Clock.Advance(time.Minute)
 				wantStarted(t, w, ana(), true)
 				comesBack(t, w, lastMail(t, w, mail))
@@ -126,7 +127,7 @@ func TestTheSameFeedbackAnyNumberOfTimesChangesNothingMore(t *testing.T) {
 	second := mfa.Feedback{Reference: lastMail(t, w, mail).Reference, Sent: w.Clock.Now()}
 	w.Clock.Advance(time.Second)
 	var all sync.WaitGroup
-	for i := range 20 { // in any order, at once
+	for i := range 20 { // in any order and at the same time
 		all.Go(func() {
 			f := first
 			if i%2 == 0 {
@@ -171,8 +172,8 @@ func TestAUserWhoAsksGetsOneCodeAtAnAddressThatMessagesComeBackFrom(t *testing.T
 	if _, err := verify(t, w, ch.ID, code, false); err != nil {
 		t.Fatal(err)
 	}
-	wantStarted(t, w, ana(), true) // the mailbox works
-	take(t, w, late)               // what was sent before doesn't matter any more
+	wantStarted(t, w, ana(), true) // the right answer has shown that the mailbox works
+	take(t, w, late)               // feedback about an earlier message no longer matters
 	take(t, w, f)
 	wantReturned(t, w, "bounce")
 	w.Clock.Advance(time.Minute)
@@ -190,7 +191,7 @@ func TestACodeThatWasAskedForAndComesBackTooStartsTheDayAgain(t *testing.T) {
 	}
 	f := comesBack(t, w, lastMail(t, w, mail))
 	take(t, w, f)
-	wantReturned(t, w, "bounce") // users are told once
+	wantReturned(t, w, "bounce") // the user is told only once
 	w.Clock.Advance(5 * time.Hour)
 	ch = wantStarted(t, w, ana(), false)
 	_, err := w.SendCode(t.Context(), w.Client, mfa.SendRequest{Challenge: ch.ID})
@@ -219,10 +220,10 @@ func TestEnrollingAnAddressThatMessagesComeBackFromTriesItOnceADay(t *testing.T)
 	w := plain(t, nil)
 	begin(t, w, w.Fresh(), mfa.Email)
 	comesBack(t, w, lastMail(t, w, mail))
-	wantReturned(t, w, "bounce") // it is not enrolled yet, but it is the account's address
+	wantReturned(t, w, "bounce") // the address isn't enrolled yet, but it is the account's
 	said := ana().User
 	w.Clock.Advance(time.Minute)
-	w.Outbox.Fail(errRefused, false) // which doesn't use up the try
+	w.Outbox.Fail(errRefused, false) // a refused message doesn't use up the try
 	_, refused := w.BeginEnrolment(t.Context(), w.Fresh(), mfa.EnrolRequest{Org: org, User: &said, Kind: mfa.Email})
 	w.Outbox.Fail(nil, false)
 	if refused != nil && mfa.AsError(refused).Code != mfa.DeliveryFailed {
@@ -270,13 +271,13 @@ func TestAnotherFactorIsAskedForBeforeAnAddressThatMessagesComeBackFrom(t *testi
 	if *ch.Default != a.Factor || ch.Sent != nil || ch.SendError != "" || len(ch.Methods) != 2 {
 		t.Errorf("got %+v, want the app asked for, and both offered", ch)
 	}
-	if ch = wantStarted(t, w, stepUpOf(byMail), false); len(ch.Methods) != 1 { // which takes nothing else
+	if ch = wantStarted(t, w, stepUpOf(byMail), false); len(ch.Methods) != 1 { // this step-up accepts only email
 		t.Errorf("got %+v, want only the address", ch.Methods)
 	}
 	if _, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: started(t, w, ana()).ID, Factor: a.Factor, Answer: mfa.Answer{Code: w.NextCode(a)}}); err != nil {
 		t.Error(err)
 	}
-	wantStarted(t, w, stepUpOf(byMail), false) // another factor says nothing of the address
+	wantStarted(t, w, stepUpOf(byMail), false) // an answer by another factor doesn't show that the address works
 }
 
 func TestAnotherAddressOfTheUserIsAskedForFirst(t *testing.T) {
@@ -371,7 +372,7 @@ func TestFeedbackThatDoesNotMatterAnyMoreDoesNothing(t *testing.T) {
 	}
 }
 
-// otherOrg puts the user of a reference into another org.
+// otherOrg changes the org in a reference to a user.
 func otherOrg(user string) string {
 	raw, _ := base64.RawURLEncoding.DecodeString(user)
 	raw[0] ^= 1
@@ -400,13 +401,13 @@ func TestAnotherAddressBeginsWithoutAMark(t *testing.T) {
 	if ch := started(t, w, moved); ch.Sent == nil {
 		t.Errorf("got %+v, want a code at the new address", ch)
 	}
-	wantStarted(t, w, ana(), true) // back at the old one, which counts as new
+	wantStarted(t, w, ana(), true) // the old address again, which counts as a new one
 }
 
 func TestANoticeThatComesBackMarksTheAddressToo(t *testing.T) {
 	w, a := protected(t, nil)
 	w.Drain(t)
-	comesBack(t, w, lastMail(t, w, mail)) // that an app was enrolled
+	comesBack(t, w, lastMail(t, w, mail)) // the notice that an app was enrolled
 	e := wantReturned(t, w, "bounce")
 	said := ana().User
 	begun := begin(t, w, stepUp(t, w, a), mfa.Email)

@@ -27,7 +27,7 @@ func TestWithoutTheFilterKeyNobodyGetsInAndNoKeyIsMade(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			body := []byte("\xa2\x00\x01\x01\x43\x00\x00\x00") // format 1, and a key of three bytes, which are AAAA in base64
+			body := []byte("\xa2\x00\x01\x01\x43\x00\x00\x00") // format 1, and a key of three zero bytes, which are AAAA in base64
 			if err := w.Store.Commit(t.Context(), store.NewVersion(), store.Write{Key: filterItem, Expect: item.Version, Body: body}); err != nil {
 				t.Fatal(err)
 			}
@@ -75,7 +75,7 @@ func TestAMadeUpBearerIsRefusedEvenWhileTheKeyRingIsAway(t *testing.T) {
 	}
 }
 
-// What a key carries was true when it was made. If its item says something else, somebody wrote it.
+// What a key carries was true when it was made. If its item says something else, somebody has changed the item.
 func TestAKeyWhoseItemSaysSomethingElseThanItCarriesIsRefused(t *testing.T) {
 	w := kls(t, nil)
 	key, err := w.APIKeys.Create(t.Context(), apikey.Grant{Client: "narrow", Scopes: []apikey.Scope{apikey.SignIn}, Org: org})

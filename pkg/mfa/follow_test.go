@@ -9,13 +9,13 @@ import (
 	"countersign/pkg/mfa/mfatest"
 )
 
-// everybodysNulls is a user as a JSON library writes one that has nothing but the id.
+// everybodysNulls is a user as a JSON library writes one that has only an id: all other fields are null.
 func everybodysNulls() mfa.Person {
 	null := mfa.Optional[string]{Set: true}
 	return mfa.Person{ID: user, Email: null, Phone: null, Name: null, Locale: null}
 }
 
-// full is a user with a whole profile.
+// full is a user with a complete profile.
 func full() mfa.Person {
 	return mfa.Person{ID: user, Email: mfa.Some(mail), Phone: mfa.Some("+33612345678"), Name: mfa.Some("Ana"), Locale: mfa.Some("fr")}
 }
@@ -61,7 +61,7 @@ func TestANullAtAnEnrolmentChangesNothing(t *testing.T) {
 
 func TestARefusedCallLeavesProfileAndTrustAsTheyWere(t *testing.T) {
 	other := full()
-	other.Email, other.Name = mfa.Some("ana@other.example"), mfa.Some("bad\nname") // one is followed, the other told
+	other.Email, other.Name = mfa.Some("ana@other.example"), mfa.Some("bad\nname") // a valid address, and a name that is invalid
 	start := func(t *testing.T, w *mfatest.World) error {
 		_, err := w.StartChallenge(t.Context(), w.Client, mfa.StartRequest{Org: org, User: other})
 		return err
@@ -112,7 +112,7 @@ func TestARefusedCallLeavesProfileAndTrustAsTheyWere(t *testing.T) {
 			if got := w.Faults.Counts().Commit; got != 0 {
 				t.Errorf("got %d commits, want nothing written", got)
 			}
-			w.Client = keyed(w.Client, "/path", "key", "body") // whose answer may be remembered, by a commit
+			w.Client = keyed(w.Client, "/path", "key", "body") // its answer may be remembered, which needs a commit
 			wantCode(t, c.call(t, w), c.want)
 			w.Drain(t)
 			if after := everything(t, w, org, user); after != before || len(w.Events.All()) != told {
@@ -177,7 +177,7 @@ func TestAnAllowedOrAskedStartAndAnEnrolmentFollowTheProfile(t *testing.T) {
 	}
 }
 
-// namesIn are the fields that an event says have changed.
+// namesIn returns the names of the fields that an event says have changed.
 func namesIn(e activity.Event) (names []string) {
 	all, _ := e.Data["changed"].([]any)
 	for _, name := range all {

@@ -11,7 +11,7 @@ import (
 	"countersign/pkg/store"
 )
 
-// storedBrowsers are the browsers that the store has of ana, dead or alive.
+// storedBrowsers returns the items of ana's browsers in the store, whether trust in them is still valid or not.
 func storedBrowsers(t *testing.T, w *mfatest.World) (found []store.Item) {
 	t.Helper()
 	q := store.Query{Partition: partition(org, user), Prefix: "browser#"}
@@ -26,7 +26,7 @@ func storedBrowsers(t *testing.T, w *mfatest.World) (found []store.Item) {
 	return found
 }
 
-// reason is why a sign-in with that trust token is asked, or isn't.
+// reason returns the reason of a decision about a sign-in with that trust token.
 func reason(t *testing.T, w *mfatest.World, trust seal.Secret) string {
 	t.Helper()
 	q := ana()

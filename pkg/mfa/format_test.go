@@ -12,7 +12,7 @@ import (
 	"countersign/pkg/store/storetest"
 )
 
-// saying is a keeper whose ring says a format of records.
+// saying is a keeper whose ring names the format of records that the test chooses.
 type saying struct {
 	*mfatest.Keys
 	format int

@@ -11,7 +11,7 @@ import (
 	"countersign/pkg/mfa/mfatest"
 )
 
-// everyKind allows every kind.
+// everyKind makes a policy allow every kind.
 func everyKind(p *mfa.Policy) {
 	for _, kind := range mfa.Kinds() {
 		word := mfa.Allowed
@@ -24,7 +24,7 @@ func everyKind(p *mfa.Policy) {
 	}
 }
 
-// withKinds is a world in which ana has a factor of each of some kinds, and the id of the first.
+// withKinds makes a world in which ana has one factor of each of these kinds. It returns the id of the first.
 func withKinds(t *testing.T, change func(*mfa.Policy), kinds ...mfa.Kind) (w *mfatest.World, factor string) {
 	t.Helper()
 	w = mfatest.New(t)
@@ -38,7 +38,7 @@ func withKinds(t *testing.T, change func(*mfa.Policy), kinds ...mfa.Kind) (w *mf
 	return w, shown(t, w).Factors[0].ID
 }
 
-// proofBy has ana step up with a factor of a kind, and gives the fresh call that proves it.
+// proofBy lets ana step up with a factor of a kind, and returns a fresh call with the proof.
 func proofBy(t *testing.T, w *mfatest.World, kind mfa.Kind) mfa.Call {
 	t.Helper()
 	q := ana()
@@ -56,12 +56,13 @@ func proofBy(t *testing.T, w *mfatest.World, kind mfa.Kind) mfa.Call {
 	return call
 }
 
-// wantProof fails the test unless every change of ana's account takes, or refuses, a proof by a factor of a kind.
+// wantProof fails the test unless every change of ana's account accepts a proof by a factor of a kind or, if good is false,
+// refuses it.
 func wantProof(t *testing.T, world func() (w *mfatest.World, factor string), kind mfa.Kind, good bool) {
 	t.Helper()
 	w, factor := world()
 	for what := range changes(nil, "") {
-		if good { // what one call does would stand in the way of the next
+		if good { // a change that succeeds would affect the next one
 			w, factor = world()
 		}
 		err := changes(w, factor)[what](t, proofBy(t, w, kind))
@@ -93,7 +94,7 @@ func TestB6AProofIsByAKindNoLowerThanTheStrongestUsableOneButThatAnAppIsEnoughBe
 	}
 }
 
-// What is strongest is judged when the proof is used, by the policy of that moment.
+// Which factor is the strongest is decided when the proof is used, by the policy of that moment.
 func TestB6OnlyAFactorThatThePolicyAllowsMakesAWeakerProofWorthless(t *testing.T) {
 	noKey := func(p *mfa.Policy) { p.Methods.WebAuthn, p.Methods.SMS = mfa.NotAllowed, mfa.Allowed }
 	for _, kind := range []mfa.Kind{mfa.SMS, mfa.Email} {
@@ -114,7 +115,7 @@ func TestB6AProofByNoKindOrAnUnknownOneIsNone(t *testing.T) {
 	}
 }
 
-// An email step-up, with the password and the mailbox, took over an account that has an app.
+// Without this rule, someone with the password and the mailbox could take over an account that has an app.
 func TestB6WhoHasThePasswordAndTheMailboxChangesNothingOfAnAccountWithAnApp(t *testing.T) {
 	w, a := protected(t, nil)
 	byMail := enrolMail(t, w, stepUp(t, w, a))
@@ -132,7 +133,8 @@ func TestB6WhoHasThePasswordAndTheMailboxChangesNothingOfAnAccountWithAnApp(t *t
 	wantRefused(t, w, byMail.Factor.ID, "a proof by email, for the email itself", call, mfa.StepUpNeeded)
 }
 
-// The client may fetch the token again for ten minutes: it is signed anew then, and proves nothing for longer.
+// The client may fetch the token again for ten minutes. It is signed anew each time, but this doesn't make it valid for
+// longer.
 func TestB6AProofThatIsSignedAnewEndsTenMinutesAfterTheAnswer(t *testing.T) {
 	w, a := protected(t, nil)
 	q := ana()

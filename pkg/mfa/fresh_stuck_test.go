@@ -11,8 +11,8 @@ import (
 	"countersign/pkg/seal"
 )
 
-// recoveredStepUp has ana answer a step-up by a recovery code, and gives the fresh call that it is proof for. Bound to an
-// action if that isn't nil.
+// recoveredStepUp lets ana answer a step-up with a recovery code, and returns a fresh call with the proof. The proof is
+// bound to action unless it is nil.
 func recoveredStepUp(t *testing.T, w *mfatest.World, code seal.Secret, action *mfa.Action) (mfa.Call, *mfa.ChallengeToAnswer) {
 	t.Helper()
 	q := ana()
@@ -76,7 +76,7 @@ func TestB6AStepUpByARecoveryCodeIsProofForTenMinutesForTheAccountOnly(t *testin
 	if err != nil {
 		t.Fatal(err)
 	}
-	again := *state.Outcome.(mfa.RecoverAnswer).Token // signed anew
+	again := *state.Outcome.(mfa.RecoverAnswer).Token // the token is signed anew
 	w.Clock.Advance(time.Second)
 	call.Reauthenticated, call.Proof = w.Fresh().Reauthenticated, again
 	if err := begin(call); err != nil {
@@ -92,7 +92,7 @@ func TestB6AStepUpByARecoveryCodeIsProofForTenMinutesForTheAccountOnly(t *testin
 	wantCode(t, begin(call), mfa.StepUpNeeded)
 }
 
-// The mailbox is all that this user has, so it is enough.
+// This user has only email, so a proof by email is enough.
 func TestWhoHasOnlyEmailChangesTheAccountByEmail(t *testing.T) {
 	w := mfatest.New(t)
 	w.SetPolicy(t, org, "default", nil)
@@ -107,13 +107,13 @@ func TestWhoHasOnlyEmailChangesTheAccountByEmail(t *testing.T) {
 	call := w.Fresh()
 	call.Proof = verified.Token
 	a, _ := enrolApp(t, w, call)
-	wantCode(t, w.RemoveFactor(t.Context(), call, org, user, byMail.Factor.ID), mfa.StepUpNeeded) // there is an app now
+	wantCode(t, w.RemoveFactor(t.Context(), call, org, user, byMail.Factor.ID), mfa.StepUpNeeded) // by now ana has an app
 	if err := w.RemoveFactor(t.Context(), stepUp(t, w, a), org, user, byMail.Factor.ID); err != nil {
 		t.Error(err)
 	}
 }
 
-// Who lost the app and has neither a recovery code nor anything but email signs in by email, and an administrator gives
+// A user who has lost the app, and has only email and no recovery code, can sign in by email. Then an administrator gives
 // them another app.
 func TestWhoLostTheAppAndHasEmailAsBackupOnlySignsInAndIsHelpedByAnAdministrator(t *testing.T) {
 	w, a := protected(t, noRecovery)
@@ -142,7 +142,7 @@ func TestWhoLostTheAppAndHasEmailAsBackupOnlySignsInAndIsHelpedByAnAdministrator
 	}
 }
 
-// forbidden is a world in which ana has an app, and the policy has forbidden apps since.
+// forbidden makes a world in which ana has an app, and the policy has forbidden apps since.
 func forbidden(t *testing.T, change func(*mfa.Policy)) (*mfatest.World, *mfatest.Authenticator) {
 	t.Helper()
 	w, a := protected(t, nil)
@@ -168,7 +168,7 @@ func TestWhileThePolicyForbidsEveryFactorOfAUserAPasswordAloneChangesNothing(t *
 	}
 }
 
-// A proof from before the policy changed is a proof: it is by the strongest of what the user has.
+// A proof from before the change of the policy is still accepted, because it is by the strongest factor that the user has.
 func TestAProofFromBeforeThePolicyForbadeItsKindIsGoodForTenMinutes(t *testing.T) {
 	w, a := protected(t, nil)
 	call := stepUp(t, w, a)

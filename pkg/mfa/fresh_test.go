@@ -10,7 +10,7 @@ import (
 	"countersign/pkg/seal"
 )
 
-// changes are calls that a client may make for a fresh user only.
+// changes are the calls that a client may make only for a user who has just proven who they are.
 func changes(w *mfatest.World, factor string) map[string]func(t *testing.T, call mfa.Call) error {
 	return map[string]func(t *testing.T, call mfa.Call) error{
 		"enrol": func(t *testing.T, call mfa.Call) error {
@@ -29,7 +29,7 @@ func changes(w *mfatest.World, factor string) map[string]func(t *testing.T, call
 	}
 }
 
-// wantRefused fails the test unless a client with such a call can change nothing of ana's.
+// wantRefused fails the test unless every change of ana's account is refused to a client with this call.
 func wantRefused(t *testing.T, w *mfatest.World, factor, name string, call mfa.Call, want mfa.ErrorCode) {
 	t.Helper()
 	for what, change := range changes(w, factor) {
@@ -39,7 +39,8 @@ func wantRefused(t *testing.T, w *mfatest.World, factor, name string, call mfa.C
 	}
 }
 
-// steppedUp gives the token of a step-up of a user by app, for a client and bound to action.
+// steppedUp lets a user step up by app, and returns the token. It is for the client of call, and bound to action unless it
+// is nil.
 func steppedUp(t *testing.T, w *mfatest.World, call mfa.Call, org, user string, a *mfatest.Authenticator, action *mfa.Action) seal.Secret {
 	t.Helper()
 	answer, err := w.StartChallenge(t.Context(), call, mfa.StartRequest{Org: org, User: mfa.Person{ID: user}, Purpose: mfa.StepUp, Action: action})
@@ -111,7 +112,7 @@ func TestB6NothingIsChangedWithoutAFreshProofOfThisUserForThisClient(t *testing.
 	}
 }
 
-// A proof names its user and org besides carrying the epoch, which no two users share.
+// A proof names its user and org, although it also carries the epoch, which no two users share.
 func TestB6AProofNamesItsUserAndOrg(t *testing.T) {
 	w, a, _ := withApp(t, nil)
 	bobs, _ := w.EnrolTOTP(t, w.Fresh(), org, mfa.Person{ID: "u-18"})
@@ -138,7 +139,7 @@ func TestB6AProofEndsTenMinutesAfterItWasGiven(t *testing.T) {
 	call.Reauthenticated = w.Fresh().Reauthenticated
 	wantRefused(t, w, a.Factor, "a proof 601 s old", call, mfa.StepUpNeeded)
 
-	// One clock may be ahead of another, by a minute.
+	// The clock of one process may be up to a minute ahead of another's.
 	call = w.StepUp(t, org, user, a)
 	w.Clock.Advance(-61 * time.Second)
 	call.Reauthenticated = w.Fresh().Reauthenticated
@@ -196,7 +197,7 @@ func TestB6AProofDiesWithARevocation(t *testing.T) {
 	}
 }
 
-// Whoever steps up by enrolling has proven a password only.
+// A user who answers a step-up by enrolling has only proven a password.
 func TestB6WhatAnEnrolmentGaveIsNoProof(t *testing.T) {
 	w := mfatest.New(t)
 	w.SetPolicy(t, org, "default", func(p *mfa.Policy) { p.EnrolmentProof = "none" })
@@ -213,7 +214,7 @@ func TestB6WhatAnEnrolmentGaveIsNoProof(t *testing.T) {
 	wantRefused(t, w, a.Factor, "an enrolment's", call, mfa.StepUpNeeded)
 }
 
-// Without 2FA, or with it turned off, there is nothing to step up with.
+// A user without 2FA, or who has turned it off, has nothing to step up with.
 func TestWithout2FAAPasswordCheckIsEnough(t *testing.T) {
 	w := mfatest.New(t)
 	a, _ := w.EnrolTOTP(t, w.Fresh(), org, ana().User)
@@ -226,5 +227,5 @@ func TestWithout2FAAPasswordCheckIsEnough(t *testing.T) {
 	wantRefused(t, w, a.Factor, "no password check", w.Client, mfa.ReauthenticationNeeded)
 	w.SetPolicy(t, org, "default", func(p *mfa.Policy) { p.Require = mfa.Everyone })
 	_, err := w.NewRecoveryCodes(t.Context(), w.Fresh(), org, user)
-	wantCode(t, err, mfa.StepUpNeeded) // turned off, and required all the same
+	wantCode(t, err, mfa.StepUpNeeded) // 2FA is turned off, but the policy requires it
 }

@@ -11,8 +11,8 @@ import (
 
 var morning = time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
 
-// However guesses and right answers fall into the two budgets, no window of either ever holds more of them than it allows,
-// and no row of both together is longer than it may be.
+// In whatever order guesses and right answers reach the two budgets, no window of a budget ever holds more guesses than it
+// allows, and no row of guesses in both budgets together is longer than it may be.
 func TestNoWindowEverHoldsMoreGuessesThanItAllows(t *testing.T) {
 	for seed := range uint64(200) {
 		chance := rand.New(rand.NewPCG(seed, 0))
@@ -23,14 +23,14 @@ func TestNoWindowEverHoldsMoreGuessesThanItAllows(t *testing.T) {
 			now = now.Add(time.Duration(chance.ExpFloat64() * float64([]time.Duration{time.Second, time.Minute, 20 * time.Minute, 3 * time.Hour}[chance.IntN(4)])))
 			known := chance.IntN(2) == 0
 			if seed%2 == 1 && chance.IntN(12) == 0 {
-				tried.right(codeBudget(), known, now) // by what a lock doesn't hold, where there is one
+				tried.right(codeBudget(), known, now) // if there is a lock, by something that it doesn't block
 				row = 0
 				continue
 			}
 			until, locked := tried.locked(known, now)
 			if locked {
 				if chance.IntN(3) > 0 && until.Before(forever) {
-					now = until // comes back the very moment it may
+					now = until // answers at the first moment at which the lock allows it
 				} else {
 					continue
 				}
@@ -44,7 +44,7 @@ func TestNoWindowEverHoldsMoreGuessesThanItAllows(t *testing.T) {
 				n int
 				d time.Duration
 			}{{codeBudget().inWindow, wrongWindow}, {codeBudget().inDay, wrongDay}} {
-				// Times are kept to the millisecond.
+				// The guard keeps times to the millisecond.
 				if n := len(at[known]); n > limit.n && now.Sub(at[known][n-1-limit.n]) < limit.d-time.Millisecond {
 					t.Fatalf("seed %d: %d guesses in %v", seed, limit.n+1, now.Sub(at[known][n-1-limit.n]))
 				}
@@ -92,7 +92,7 @@ func testedChallenge(i int) *challenge {
 	return &challenge{ID: seal.ID("ch_", make([]byte, routeLen)), Begun: begun, Expires: begun.Add(15 * time.Minute)}
 }
 
-// viewOf is what a step sees of a challenge that is the caller's own.
+// viewOf is what a step sees of a challenge, for a caller with the challenge's own token.
 func viewOf(g *guard, ch *challenge, now time.Time) (*challengeView, *unit) {
 	key := "hash of the token"
 	ch.Bearer, ch.Epoch = key, g.Epoch
@@ -120,7 +120,7 @@ func TestTheOldestChallengeOfTooManyIsDead(t *testing.T) {
 	}
 	early, late := testedChallenge(2), testedChallenge(3)
 	late.Begun = late.Begun.Add(time.Second)
-	for _, ch := range []*challenge{early, late} { // neither has a slot
+	for _, ch := range []*challenge{early, late} { // neither of them has a slot
 		v, u := viewOf(g, ch, now)
 		if _, err := v.checkOpen(u); (err == nil) != (ch == late) {
 			t.Errorf("without a slot, begun at %v: got %v", ch.Begun, err)

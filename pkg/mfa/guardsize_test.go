@@ -14,8 +14,8 @@ import (
 	"countersign/pkg/store/record"
 )
 
-// fullGuard is a guard in which everything is at its bound. A text of ampersands takes as much room as any in an encoding
-// that escapes, and every one of them may stand in an email address.
+// fullGuard returns a guard in which everything has its largest size. No other text takes more room than ampersands in an
+// encoding that escapes them, and an email address may consist of them.
 func fullGuard() *guard {
 	text := func(bytes int) string { return strings.Repeat("&", bytes) }
 	email := text(64) + "@" + strings.Repeat("a", 254-65)
@@ -57,13 +57,14 @@ func fullGuard() *guard {
 		Returned:    slices.Repeat([]returned{{Address: make([]byte, addressLen), At: at, State: sentAgain}}, mostReturned),
 		TextsSent:   slices.Repeat([]int64{at.UnixMicro()}, sendsInDay),
 		NoticesSent: slices.Repeat([]int64{at.UnixMilli()}, noticesInDay),
-		// The address that changes in this very call waits beside the new one, above those that may wait after the next.
+		// The address that changes in this call waits beside the new one. Both come in addition to those that may still wait
+		// after the next call.
 		NoticesWaiting: slices.Repeat([]waiting{{recipient{Address: email, Name: text(200), Language: "fr", Client: text(64), Channel: channelSMS, Cap: 1_000_000}, items}}, mostWaiting+2),
 		MFATime:        at, Handle: randomBytes(32), RosterVersion: store.NewVersion(), DeploymentEpoch: at.Unix(),
 	}
 }
 
-// unset lists the fields in v that are zero, by their path.
+// unset returns the paths of the fields in v that are zero.
 func unset(v reflect.Value, path string) (paths []string) {
 	switch v.Kind() {
 	case reflect.Pointer:
@@ -73,7 +74,7 @@ func unset(v reflect.Value, path string) (paths []string) {
 	case reflect.Slice:
 		if v.Len() > 0 && v.Type().Elem().Kind() == reflect.Struct {
 			paths = unset(v.Index(0), path)
-			for i := range v.Len() { // it is enough that one of them has a field
+			for i := range v.Len() { // a field is set if one element has it
 				rest := unset(v.Index(i), path)
 				paths = slices.DeleteFunc(paths, func(p string) bool { return !slices.Contains(rest, p) })
 			}

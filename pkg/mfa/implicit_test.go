@@ -8,8 +8,8 @@ import (
 	"countersign/pkg/mfa/mfatest"
 )
 
-// An enrolled address that is a factor as it is, under an implicit policy, stands once among the methods, and nothing that
-// was enrolled beside it is lost: in whichever order the store gives the factors.
+// An enrolled address that an implicit policy also makes a factor is listed once. The user's other factors are listed too,
+// in whichever order the store returns them.
 func TestAnEnrolledAddressThatIsImplicitHidesNoOtherFactor(t *testing.T) {
 	for range 12 { // the factors are read in the order of their random ids
 		w := mfatest.New(t)

@@ -21,21 +21,21 @@ import (
 	"countersign/pkg/passkey/passkeytest"
 )
 
-// A device is what a user has who enrols a factor of some kind.
+// A device is what a user needs to enrol a factor of some kind.
 type device struct {
 	policy  func(*mfa.Policy)
-	asks    func(*mfa.EnrolRequest)                                                                                       // what beginning to enrol it says more; may be nil
-	enrols  func(t *testing.T, w *mfatest.World, begun mfa.EnrolAnswer) (answers func(*mfa.ChallengeToAnswer) mfa.Answer) // to a challenge or, without one, the first answer
-	noForms []mfa.Answer                                                                                                  // what can't be an answer
+	asks    func(*mfa.EnrolRequest)                                                                                       // changes the request that begins the enrolment; may be nil
+	enrols  func(t *testing.T, w *mfatest.World, begun mfa.EnrolAnswer) (answers func(*mfa.ChallengeToAnswer) mfa.Answer) // answers returns the answer to a challenge, or the one that finishes the enrolment if the challenge is nil
+	noForms []mfa.Answer                                                                                                  // answers of an invalid form
 	wrong   mfa.Answer
 	amr     []any
 	acr     string
-	refusal mfa.ErrorCode // what a wrong answer gets
+	refusal mfa.ErrorCode // the error for a wrong answer
 
-	restricted bool // by NIST SP 800-63B-4
+	restricted bool // restricted by NIST SP 800-63B-4
 }
 
-// devices has one for each kind.
+// devices returns one device for each kind.
 func devices() map[mfa.Kind]device {
 	code, number := mfatest.CodeAnswer, "+33612345678"
 	noCodes := []mfa.Answer{code("12345"), code("1234567"), code("12 456"), code("١٢٣٤٥٦"), {Credential: json.RawMessage(`{}`)}, {}}
@@ -158,7 +158,8 @@ func TestEveryKindIsEnrolledAndAnswersOnce(t *testing.T) {
 	}
 }
 
-// wantUncounted fails the test unless what can't be an answer is refused and not counted, and a wrong answer is.
+// wantUncounted fails the test unless answers of an invalid form are refused without being counted, and a wrong answer is
+// counted.
 func (d device) wantUncounted(t *testing.T, answer func(mfa.Answer) error) {
 	t.Helper()
 	for _, a := range d.noForms {
@@ -277,7 +278,7 @@ func TestTheOpenAPIDocumentHasEveryKind(t *testing.T) {
 	}
 }
 
-// A kind that this build doesn't know is in the store if a later one was here before.
+// The store can hold a kind that this build doesn't know, if a later version was here before.
 func TestAFactorOfAnUnknownKindIsRefusedEverywhere(t *testing.T) {
 	w, voice := withKinds(t, nil, "voice")
 	answer, err := w.StartChallenge(t.Context(), w.Client, ana())
@@ -301,7 +302,7 @@ func TestAFactorOfAnUnknownKindIsRefusedEverywhere(t *testing.T) {
 	wantUnspent(t, w, ch.ID, w.Outbox.Code(t, mail))
 }
 
-// must returns what a call gave, for a test that fails if it gave an error.
+// must returns the result of a call, for a test that fails if the call returned an error.
 func must[T any](got T, err error) func(*testing.T) T {
 	return func(t *testing.T) T {
 		t.Helper()

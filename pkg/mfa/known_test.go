@@ -9,7 +9,7 @@ import (
 	"countersign/pkg/seal"
 )
 
-// anaKnown reports whether a token is a known token of ana's. In other browsers she must be locked.
+// anaKnown reports whether a token is a known token of ana's. She must be locked in other browsers.
 func anaKnown(t *testing.T, w *mfatest.World, token seal.Secret) bool {
 	t.Helper()
 	if _, err := w.Decide(t.Context(), w.Client, ana()); mfa.AsError(err).Code != mfa.Locked {
@@ -62,7 +62,7 @@ func TestTB1AndTB7AKnownTokenIsOneUsersInOneOrg(t *testing.T) {
 		org, user string
 		app       *mfatest.Authenticator
 	}{"another user's": {org, "u-18", bobs}, "another org's": {"globex", user, away}} {
-		transplant(t, w, storedAt(t, w, partition(c.org, c.user), "guard"), stored(t, w, user, "guard"), "epoch") // which no two users share
+		transplant(t, w, storedAt(t, w, partition(c.org, c.user), "guard"), stored(t, w, user, "guard"), "epoch") // otherwise no two users share an epoch
 		q := mfa.StartRequest{Org: c.org, User: mfa.Person{ID: c.user}}
 		answer, err := verify(t, w, started(t, w, q).ID, w.Code(c.app), false)
 		if err != nil {
@@ -83,7 +83,7 @@ func TestAnyRevocationResetOrTheftEndsKnownTokens(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		end  func(t *testing.T, w *mfatest.World, a *mfatest.Authenticator, codes []seal.Secret) error
-		good bool // the token is as good as it was
+		good bool // the token is still accepted
 	}{
 		"one browser is revoked": {end: func(t *testing.T, w *mfatest.World, a *mfatest.Authenticator, _ []seal.Secret) error {
 			_, id := trust(t, w, a)
@@ -149,7 +149,8 @@ func TestAnyRevocationResetOrTheftEndsKnownTokens(t *testing.T) {
 	}
 }
 
-// The challenge that a copied trust token begins counts in no known budget, whatever known token came with it.
+// The challenge that begins with a stolen trust token counts in the budget of unknown browsers, even if a known token came
+// with it.
 func TestATheftIsNoKnownBrowser(t *testing.T) {
 	w, a, _ := withApp(t, manyAttempts)
 	q := from(answerIn(t, w, a, seal.Secret{}))
