@@ -9,7 +9,7 @@ import (
 	"countersign/pkg/mfa/mfatest"
 )
 
-// A language tag is read without regard to case, by its first part (RFC 5646 section 2.1.1).
+// Only the first part of a language tag counts, in upper or lower case (RFC 5646 section 2.1.1).
 func TestAMessageIsInTheUsersLanguageElseInTheOrgs(t *testing.T) {
 	for _, c := range []struct{ said, org, want string }{
 		{"fr", "en", "fr"}, {"FR", "en", "fr"}, {"FR-fr", "en", "fr"}, {"fr-CA", "en", "fr"}, {"Fr-Latn-CH", "en", "fr"},
@@ -28,7 +28,7 @@ func TestAMessageIsInTheUsersLanguageElseInTheOrgs(t *testing.T) {
 	}
 }
 
-// languagesOf are the languages of the messages to ana so far, each once.
+// languagesOf returns the languages of all messages to ana so far, each once.
 func languagesOf(w *mfatest.World) string {
 	var all []string
 	for _, m := range w.Outbox.To(mail) {
@@ -41,7 +41,7 @@ func languagesOf(w *mfatest.World) string {
 	return strings.Join(all, " ")
 }
 
-// Every message that goes out is in that language, whatever it is sent for.
+// Every message is in the user's language, whatever it is sent for.
 func TestEveryMessageIsInTheUsersLanguage(t *testing.T) {
 	french := func(w *mfatest.World, t *testing.T) mfa.StartRequest {
 		q := ana()

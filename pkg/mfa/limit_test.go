@@ -13,7 +13,7 @@ import (
 	"countersign/pkg/seal"
 )
 
-// kls is a world in which org has the profile kls, changed by change if that isn't nil.
+// kls makes a world in which org has the policy of the profile kls, as changed by change unless it is nil.
 func kls(t *testing.T, change func(*mfa.Policy)) *mfatest.World {
 	t.Helper()
 	w := mfatest.New(t)
@@ -21,10 +21,10 @@ func kls(t *testing.T, change func(*mfa.Policy)) *mfatest.World {
 	return w
 }
 
-// manyAttempts makes the limits of the user bind before those of a challenge.
+// manyAttempts makes a user reach the limits of the user before those of a challenge.
 func manyAttempts(p *mfa.Policy) { p.Challenge.Attempts = 10 }
 
-// wrongs gives n wrong codes to a challenge, all of which must be heard as wrong.
+// wrongs answers a challenge with n wrong codes, and fails the test unless each of them is refused as wrong.
 func wrongs(t *testing.T, w *mfatest.World, id string, n int) {
 	t.Helper()
 	for range n {
@@ -33,7 +33,7 @@ func wrongs(t *testing.T, w *mfatest.World, id string, n int) {
 	}
 }
 
-// lock answers wrongly, in as many challenges as it takes, until ana is locked. It says how many answers were wrong.
+// lock answers as many challenges with wrong codes as it takes until ana is locked, and returns how many answers were wrong.
 func lock(t *testing.T, w *mfatest.World) (n int) {
 	t.Helper()
 	for n < 200 {
@@ -51,7 +51,7 @@ func lock(t *testing.T, w *mfatest.World) (n int) {
 	return n
 }
 
-// wait is how long a locked user has to wait.
+// wait returns how long a locked user has to wait.
 func wait(t *testing.T, w *mfatest.World) time.Duration {
 	t.Helper()
 	_, err := w.StartChallenge(t.Context(), w.Client, ana())
@@ -63,7 +63,7 @@ func send(t *testing.T, w *mfatest.World, id string) (mfa.SendAnswer, error) {
 	return w.SendCode(t.Context(), w.Client, mfa.SendRequest{Challenge: id})
 }
 
-// events gives those of one type that were committed so far.
+// events returns all events of one type so far.
 func events(t *testing.T, w *mfatest.World, kind string) []activity.Event {
 	t.Helper()
 	w.Drain(t)
@@ -320,7 +320,7 @@ func TestG1FiftyChallengesShareOneCount(t *testing.T) {
 			t.Errorf("in parallel %v: got %d guesses looked at, want 10", parallel, got)
 		}
 		if parallel {
-			lock(t, w) // whatever was left after a crowd of busy answers
+			lock(t, w) // gives the guesses that are left after many calls got the answer busy
 		}
 		if got := len(events(t, w, mfa.ChallengeFailed)); got != 10 {
 			t.Errorf("in parallel %v: got %d guesses looked at before the lock, want 10", parallel, got)
@@ -394,7 +394,7 @@ func TestG9OneUserIsOneCountHoweverCalled(t *testing.T) {
 	wait(t, w)
 	q := ana()
 	q.User.ID = "U-17"
-	started(t, w, q) // ids are opaque: another user
+	started(t, w, q) // ids are opaque, so this is another user
 }
 
 func TestG11AChallengeBegunBeforeTheLockIsRefusedDuringIt(t *testing.T) {

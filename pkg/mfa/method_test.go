@@ -9,7 +9,7 @@ import (
 	"countersign/pkg/mfa/mfatest"
 )
 
-// A method is a preference at a sign-in; at a step-up it binds whatever may answer the challenge.
+// At a sign-in, a method is only a preference. At a step-up, nothing but the method can answer the challenge.
 func TestAMethodIsPreferredAtASignInAndBindsAStepUp(t *testing.T) {
 	w, a, done := withApp(t, nil)
 	byMail := w.EnrolEmail(t, w.StepUp(t, org, user, a), org, ana().User, mail).Factor.ID
@@ -17,9 +17,9 @@ func TestAMethodIsPreferredAtASignInAndBindsAStepUp(t *testing.T) {
 	for _, c := range []struct {
 		purpose string
 		method  mfa.Kind
-		kinds   []mfa.Kind // that may answer; none: the start is refused
-		asked   mfa.Kind   // the default
-		any     bool       // a recovery code may answer, too
+		kinds   []mfa.Kind // the kinds that can answer; empty if the start is refused
+		asked   mfa.Kind   // the kind that is the default
+		any     bool       // a recovery code can answer too
 	}{
 		{mfa.SignIn, "", both, mfa.TOTP, true},
 		{mfa.SignIn, mfa.TOTP, both, mfa.TOTP, true},
@@ -31,7 +31,7 @@ func TestAMethodIsPreferredAtASignInAndBindsAStepUp(t *testing.T) {
 		{mfa.StepUp, mfa.SMS, nil, "", false},
 	} {
 		t.Run(c.purpose+" "+string(c.method), func(t *testing.T) {
-			w.Clock.Advance(time.Hour) // past the limit of emails
+			w.Clock.Advance(time.Hour) // past the limit on emails
 			q := ana()
 			if q.Purpose = c.purpose; c.method != "" {
 				q.Method = &c.method
@@ -95,7 +95,7 @@ func TestAMethodIsPreferredAtASignInAndBindsAStepUp(t *testing.T) {
 	}
 }
 
-// codeOf is the code of an error; empty: there is none.
+// codeOf returns the code of an error, and the empty code for nil.
 func codeOf(err error) mfa.ErrorCode {
 	if err == nil {
 		return ""
@@ -103,13 +103,13 @@ func codeOf(err error) mfa.ErrorCode {
 	return mfa.AsError(err).Code
 }
 
-// A user whose codes are locked is challenged where a recovery code would be looked at, and else hears that they are
-// locked, at a decision as at a start.
+// A user whose codes are locked gets a challenge if a recovery code could still answer it. Otherwise both a decision and a
+// start say that codes are locked.
 func TestALockedUserIsChallengedWhereSomethingWouldBeLookedAt(t *testing.T) {
 	app := mfa.TOTP
 	for name, c := range map[string]struct {
-		codes   bool // recovery codes are left
-		guessed bool // and locked, too
+		codes   bool // the user has recovery codes left
+		guessed bool // recovery codes are locked too
 		purpose string
 		method  *mfa.Kind
 		open    bool
@@ -159,7 +159,8 @@ func TestALockedUserIsChallengedWhereSomethingWouldBeLookedAt(t *testing.T) {
 	}
 }
 
-// A code without a factor answers the one that was last sent to, else the default; and a code is sent to it again.
+// A code that names no factor answers the factor to which a code was last sent, or else the default. A new code goes to the
+// same factor.
 func TestWithoutAFactorTheOneLastSentToIsMeant(t *testing.T) {
 	for name, named := range map[string]bool{"the default": false, "the one last sent to": true} {
 		t.Run(name, func(t *testing.T) {

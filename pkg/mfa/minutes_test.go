@@ -10,8 +10,8 @@ import (
 	"countersign/pkg/mfa/mfatest"
 )
 
-// A code lives as long as the policy says, and no longer than what it answers. The answer and the message agree on that,
-// whatever the code is sent for.
+// A code lasts as long as the policy says, but never longer than the challenge or enrolment that it answers. The answer to
+// the client and the message to the user say the same, whatever the code is sent for.
 func TestACodeSaysForHowLongItIsGood(t *testing.T) {
 	starting := func(t *testing.T, w *mfatest.World, wait time.Duration) *mfa.Sent {
 		t.Helper()

@@ -13,7 +13,7 @@ import (
 	"countersign/pkg/store/fault"
 )
 
-// notices are the messages to an address that carry no code, oldest first.
+// notices returns the messages to an address that carry no code, the oldest first.
 func notices(w *mfatest.World, address string) []message.Message {
 	return slices.DeleteFunc(w.Outbox.To(address), func(m message.Message) bool { return !m.Code.IsZero() })
 }
@@ -25,7 +25,7 @@ func subjects(messages []message.Message) (all []string) {
 	return all
 }
 
-// The subjects of notices.
+// These are the subjects of notices.
 const (
 	aboutLock         = "Too many wrong codes for your Countersign account"
 	aboutRecoveryLock = "Too many wrong recovery codes for your Countersign account"
@@ -34,7 +34,7 @@ const (
 	aboutSeveral      = "Several things have happened to your Countersign account"
 )
 
-// wantNotices drains, and fails the test unless the notices to an address since the first so many are about that.
+// wantNotices fails the test unless the notices to an address, after the first since notices, have exactly these subjects.
 func wantNotices(t *testing.T, w *mfatest.World, what, address string, since int, want ...string) {
 	t.Helper()
 	w.Drain(t)
@@ -43,13 +43,14 @@ func wantNotices(t *testing.T, w *mfatest.World, what, address string, since int
 	}
 }
 
-// noisy is a world in which ana has an app, and had as many notices as there is room for in a day. remake makes one more.
+// noisy makes a world in which ana has an app, and has already got as many notices as she may get in a day. remake causes
+// one more.
 func noisy(t *testing.T) (w *mfatest.World, remake func()) {
 	t.Helper()
 	return noisyAfter(t, 0)
 }
 
-// noisyAfter is noisy with the first of the notices so long after the beginning.
+// noisyAfter is noisy with the clock moved on by d before the first notice.
 func noisyAfter(t *testing.T, d time.Duration) (w *mfatest.World, remake func()) {
 	t.Helper()
 	w = plain(t, nil)
@@ -63,7 +64,7 @@ func noisyAfter(t *testing.T, d time.Duration) (w *mfatest.World, remake func())
 			t.Fatal(err)
 		}
 	}
-	for range 19 { // the app brought one
+	for range 19 { // the app's enrolment brought one notice
 		remake()
 	}
 	w.Drain(t)
@@ -120,7 +121,7 @@ func TestWhatThereWasNoRoomForComesAsOneThatSumsUp(t *testing.T) {
 		}
 		w.Faults.Reset()
 		sweep(t, w)
-		if got := w.Faults.Counts(); got.Items > 1 { // the mark
+		if got := w.Faults.Counts(); got.Items > 1 { // the mark, and nothing else
 			t.Errorf("%s: a sweep after it wrote %d items", name, got.Items)
 		}
 		w.Clock.Advance(time.Hour)
@@ -146,7 +147,7 @@ func TestANoticeThatSumsUpTakesRoomToo(t *testing.T) {
 	wantNotices(t, w, "19 more of that day, and one that waits", mail, 21, codes...)
 }
 
-// remakeByMail makes ana a new set of recovery codes, on the proof of her address.
+// remakeByMail makes a new set of recovery codes for ana, with a proof by email.
 func remakeByMail(t *testing.T, w *mfatest.World) {
 	t.Helper()
 	w.SetPolicy(t, org, "default", func(p *mfa.Policy) { p.Methods.TOTP, p.Methods.Email = mfa.NotAllowed, mfa.Implicit })
@@ -156,7 +157,7 @@ func remakeByMail(t *testing.T, w *mfatest.World) {
 	w.Clock.Advance(20 * time.Minute)
 }
 
-// enrolOnBehalf has an administrator enrol an app for ana, of which she is told.
+// enrolOnBehalf lets an administrator enrol an app for ana, which causes a notice to her.
 func enrolOnBehalf(t *testing.T, w *mfatest.World) {
 	t.Helper()
 	begun, err := w.BeginEnrolment(t.Context(), w.Client, mfa.EnrolRequest{
@@ -173,7 +174,7 @@ func enrolOnBehalf(t *testing.T, w *mfatest.World) {
 func TestWhereThereIsRoomForOneAddressOnlyTheOtherIsToldLater(t *testing.T) {
 	w := plain(t, func(p *mfa.Policy) { p.Methods.Email = mfa.Implicit })
 	put(t, w, ana().User)
-	for range 21 { // the first 20 of which there is room for, the last of which waits for a day after the first
+	for range 21 { // there is room for 20 notices in a day, so the last one waits until a day after the first
 		if _, err := w.NewRecoveryCodes(t.Context(), steppedUpByMail(t, w), org, user); err != nil {
 			t.Fatal(err)
 		}
@@ -187,7 +188,7 @@ func TestWhereThereIsRoomForOneAddressOnlyTheOtherIsToldLater(t *testing.T) {
 		sweep(t, w)
 		w.Drain(t)
 	}
-	for w.Clock.Now().Hour() != 11 { // when the sweep is done with the hour in which there was room for the first
+	for w.Clock.Now().Hour() != 11 { // until the sweep has finished the hour in which there was room for the first address
 		onTheHour()
 	}
 	wantNotices(t, w, "the first address that something waited for", mail, 20, aboutMove, aboutSeveral)
@@ -239,7 +240,7 @@ func TestAnErasureThatIsCutOffHasDroppedWhatWaits(t *testing.T) {
 	w, remake := noisy(t)
 	remake()
 	w.SetPolicy(t, org, "kls", func(p *mfa.Policy) { p.Trust.Cap = 50 })
-	for range 22 { // more than one commit removes
+	for range 22 { // more than one commit can remove
 		w.Clock.Advance(time.Hour)
 		trusted(t, w)
 	}
@@ -298,7 +299,7 @@ func TestAChangeOfAddressIsToldToTheEarlierAndTheNewOneAndNeverWaits(t *testing.
 		change(t, w, mfa.Some(other))
 		want := []string{aboutMove}
 		if strings.Contains(name, "refused") {
-			want = nil // it changed no address
+			want = nil // a refused call changes no address
 		}
 		wantNotices(t, w, name+", the earlier address", mail, 20, want...)
 		wantNotices(t, w, name+", the new address", other, 0, want...)
@@ -337,7 +338,7 @@ func TestEveryLockIsToldByItsOwnWords(t *testing.T) {
 		return false
 	}
 	for name, c := range map[string]struct {
-		until func(*testing.T) *mfatest.World // ana is locked
+		until func(*testing.T) *mfatest.World // makes a world in which ana is locked
 		want  string
 	}{
 		"at a sign-in": {func(t *testing.T) *mfatest.World {

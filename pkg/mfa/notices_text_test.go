@@ -13,7 +13,7 @@ import (
 	"countersign/pkg/store/fault"
 )
 
-// texted are the notices by SMS to a number, as far as their texts say what happened, the oldest first.
+// texted returns what the notices by SMS to a number say has happened, the oldest first.
 func texted(t *testing.T, w *mfatest.World, number string) (all []string) {
 	t.Helper()
 	w.Drain(t)
@@ -41,7 +41,7 @@ const (
 	aboutRecovery = "A recovery code of your Countersign account was used"
 )
 
-// phoned is a world in which a user has enrolled number. email is theirs, or empty.
+// phoned makes a world in which a user has enrolled number. email is their address, and may be empty.
 func phoned(t *testing.T, email string, change func(*mfa.Policy)) (*mfatest.World, mfa.FinishAnswer) {
 	t.Helper()
 	w := texting(t, change)
@@ -53,7 +53,7 @@ func phoned(t *testing.T, email string, change func(*mfa.Policy)) (*mfatest.Worl
 	return w, w.EnrolSMS(t, w.Fresh(), org, mfa.Person{ID: user}, number)
 }
 
-// stepUpBySMS lets the user step up with their number, and returns a fresh call with the proof of it.
+// stepUpBySMS lets the user step up with their number, and returns a fresh call with the proof.
 func stepUpBySMS(t *testing.T, w *mfatest.World) mfa.Call {
 	t.Helper()
 	w.Clock.Advance(time.Hour)
@@ -68,7 +68,7 @@ func stepUpBySMS(t *testing.T, w *mfatest.World) mfa.Call {
 	return call
 }
 
-// lockBySMS gives as many wrong codes as lock the user.
+// lockBySMS answers with as many wrong codes as it takes to lock the user.
 func lockBySMS(t *testing.T, w *mfatest.World) {
 	t.Helper()
 	for range 2 {
@@ -111,7 +111,7 @@ func TestE10TheFormerNumberIsToldOfAChangeOfNumbers(t *testing.T) {
 func TestE10EveryChannelIsToldOfAnotherAddressOrPhone(t *testing.T) {
 	w, _ := phoned(t, mail, nil)
 	put(t, w, mfa.Person{ID: user, Phone: mfa.Some("+33698765432")})
-	wantTexted(t, w, number) // the first one is no change
+	wantTexted(t, w, number) // adding a first phone number isn't a change that the user is told of
 	put(t, w, mfa.Person{ID: user, Phone: mfa.Some("+33698765433")})
 	wantTexted(t, w, number, aboutNumber)
 	wantNotices(t, w, "another phone", mail, 1, aboutNumber)
@@ -156,7 +156,7 @@ func TestNothingIsToldBySMSWhereThePolicyAllowsNone(t *testing.T) {
 	}
 }
 
-// rephone changes the user's phone, of which they are told at once, however often it was before.
+// rephone changes the user's phone n times. The notices about this never wait until there is room for them.
 func rephone(t *testing.T, w *mfatest.World, n int) {
 	t.Helper()
 	for i := range n {
@@ -184,7 +184,7 @@ func TestM1NoticesBySMSHaveABudgetOfTheirOwn(t *testing.T) {
 			t.Errorf("%s: got no event about it", name)
 		}
 		if c.cap > 100 {
-			wantSent(t, started(t, w, mfa.StartRequest{Org: org, User: mfa.Person{ID: user}}), "") // a code has another budget
+			wantSent(t, started(t, w, mfa.StartRequest{Org: org, User: mfa.Person{ID: user}}), "") // codes have another budget
 		}
 		w.Clock.Advance(24 * time.Hour)
 		rephone(t, w, 1)

@@ -81,7 +81,7 @@ func TestTheProfilesAreThoseOfTheProduct(t *testing.T) {
 	}
 }
 
-// changed is the kls policy with one setting, named by its path, at another value (JSON).
+// changed returns the kls policy with one setting changed. path names the setting, and value is in JSON.
 func changed(t *testing.T, path, value string) mfa.Policy {
 	t.Helper()
 	p := profile(t, "kls")
@@ -100,9 +100,9 @@ func TestEverySettingKeepsToItsRange(t *testing.T) {
 	for _, c := range []struct {
 		path   string
 		good   []string
-		notYet []string // in range, and refused until this version can do it
+		notYet []string // values in range that this version refuses because it can't apply them yet
 		bad    []string
-		says   string // the param that a refusal names, where it isn't the path
+		says   string // the param that a refusal names, if it isn't the path
 	}{
 		{path: "methods.totp", good: []string{`"allowed"`, `"forbidden"`}, bad: []string{`""`, `"enrolled"`, `"Allowed"`}},
 		{path: "methods.webauthn", good: []string{`"allowed"`, `"forbidden"`}, bad: []string{`"implicit"`}},

@@ -9,16 +9,16 @@ import (
 	"countersign/pkg/mfa/mfatest"
 )
 
-// A member is a user of an org, with what they can answer with.
+// A member is a user of an org, and what they can answer with.
 type member struct {
 	id      string
-	address bool // the client knows it
+	address bool // the client knows the user's address
 	app     bool
-	byMail  bool // the address is enrolled
-	off     bool // has turned 2FA off
+	byMail  bool // the user has enrolled the address
+	off     bool // the user has turned 2FA off
 }
 
-// kinds are how many kinds of factor a policy lets the member answer with.
+// kinds returns with how many kinds of factor a policy lets the member answer.
 func (who member) kinds(p *mfa.Policy) (n int) {
 	if who.app && p.Methods.TOTP == mfa.Allowed {
 		n++
@@ -44,7 +44,7 @@ func everybody() []member {
 	}
 }
 
-// settled has everybody set up what they have.
+// settled creates all members, and enrols the factors that each of them has.
 func settled(t *testing.T, w *mfatest.World) []member {
 	t.Helper()
 	w.SetPolicy(t, org, "default", nil)
@@ -77,8 +77,8 @@ func settled(t *testing.T, w *mfatest.World) []member {
 	return everybody()
 }
 
-// What a preview says is what then happens, whatever the policy was and becomes; and what nobody has seen a preview of
-// makes nobody answer or enrol who needn't before.
+// What a preview says comes true, whatever the policies before and after the change. A change that needs no acknowledgement
+// must not force anyone to answer or to enrol who didn't have to before.
 func TestWhatAPreviewSaysIsWhatThenHappens(t *testing.T) {
 	w := mfatest.New(t)
 	people := settled(t, w)
@@ -94,7 +94,7 @@ func TestWhatAPreviewSaysIsWhatThenHappens(t *testing.T) {
 			}
 		}
 	}
-	// stuck reports whether a member who is asked would have to enrol.
+	// stuck reports whether the member would have to enrol if they were asked.
 	stuck := func(who member) bool {
 		decided, err := w.Decide(t.Context(), w.Client, mfa.StartRequest{Org: org, User: mfa.Person{ID: who.id}})
 		return err != nil || decided.Decision == mfa.Enrol

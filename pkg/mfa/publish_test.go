@@ -19,7 +19,7 @@ import (
 	"countersign/pkg/store/fault"
 )
 
-// wantTypes drains, and compares the types of ana's events with want.
+// wantTypes publishes all events, and fails the test unless those about ana have exactly these types.
 func wantTypes(t *testing.T, w *mfatest.World, want ...string) {
 	t.Helper()
 	w.Drain(t)
@@ -84,7 +84,7 @@ func TestE3NoEventOrLogLineHoldsASecretOrAnAddress(t *testing.T) {
 	q.TrustToken = *step().TrustToken
 	step()
 	q.TrustToken = *answer.TrustToken
-	step() // theft
+	step() // the use of the superseded token is taken for a theft
 	w.Outbox.Fail(errors.New("the provider is away"), true)
 	step()
 	q.User.Email, q.User.Phone, q.User.Name = mfa.Some(other), mfa.Some("not a phone of "+name), mfa.Some("bad\n"+name)
@@ -119,7 +119,7 @@ func TestE3NoEventOrLogLineHoldsASecretOrAnAddress(t *testing.T) {
 	}
 }
 
-// records takes what the feed hands on without publishing it.
+// records takes all records from the feed without publishing them.
 func records(t *testing.T, w *mfatest.World) (all []store.Record) {
 	t.Helper()
 	err := w.Feed.Deliver(t.Context(), 100, func(_ context.Context, batch []store.Record) error {
@@ -178,7 +178,7 @@ func TestANoticeIsNotSentToWhoWasErased(t *testing.T) {
 	if err := w.EraseUser(t.Context(), w.Client, org, user); err != nil {
 		t.Fatal(err)
 	}
-	put(t, w, ana().User) // another life
+	put(t, w, ana().User) // the user is created again
 	w.Drain(t)
 	if got := notices(w, mail); len(got) != 0 {
 		t.Errorf("got %q, want nothing", subjects(got))

@@ -20,7 +20,7 @@ import (
 	"countersign/pkg/store/storetest"
 )
 
-// A table is one of a DynamoDB Local, which several processes can share.
+// A table is a table of DynamoDB Local, which several processes can share.
 type table struct{ Endpoint, Name string }
 
 func newTable(t *testing.T) table {
@@ -57,10 +57,10 @@ func (at place) world(t *testing.T) *mfatest.World {
 	return w
 }
 
-// pumpedPlace is the environment variable by which a process of a pump knows its place.
+// pumpedPlace is the environment variable that tells a process of a pump its place.
 const pumpedPlace = "COUNTERSIGN_MFA_TEST_PUMP"
 
-// pumpPlace returns nil in a process that is none of a pump.
+// pumpPlace returns nil in a process that isn't part of a pump.
 func pumpPlace() *place {
 	text := os.Getenv(pumpedPlace)
 	if text == "" {
@@ -73,7 +73,7 @@ func pumpPlace() *place {
 	return at
 }
 
-// pump makes the waves that it reads, and writes what they brought.
+// pump reads waves, makes their attempts, and writes the results.
 func (at place) pump(t *testing.T) {
 	w := at.world(t)
 	p := &pump{World: w, services: twice(w)}
@@ -92,7 +92,7 @@ func (at place) pump(t *testing.T) {
 	}
 }
 
-// pumpedByProcesses makes a world, and returns what makes a wave in so many processes at once.
+// pumpedByProcesses makes a world, and returns a function that makes a wave in n processes at once.
 func pumpedByProcesses(t *testing.T, n int) (*mfatest.World, func(wave) pumped) {
 	t.Helper()
 	at := place{newTable(t), filepath.Join(t.TempDir(), "ring")}

@@ -13,27 +13,28 @@ import (
 	"countersign/pkg/mfa/mfatest"
 )
 
-// A pump is an attacker who is paid for each message to numbers of some prefixes, and has as many accounts as they like.
-// Every attempt is by another user, with the next number of one of the prefixes: half of them sign in, and half enrol.
+// A pump is an attacker who is paid for each message to numbers with certain prefixes, and who has as many accounts as they
+// like. Each attempt is made by another user, with the next number of one of the prefixes. Half of the users sign in, and
+// half enrol.
 type pump struct {
 	*mfatest.World
 	services [2]*mfa.Service
 	seen     int // messages that were sent before the last wave
 }
 
-// A wave is the attempts of some time, by their numbers.
+// A wave is the attempts that are made at one time. They have the numbers from From up to To, without To itself.
 type wave struct {
 	Now      time.Time
 	From, To int
 	Prefixes int
 }
 
-// A pumped says what waves have brought.
+// A pumped is the result of waves.
 type pumped struct {
-	Begun   int      // enrolments
-	Refused int      // enrolments that no message was left for
-	Numbers []string // to which messages went
-	Wrong   string   // the first answer that there should not be
+	Begun   int      // enrolments that were begun
+	Refused int      // enrolments that were refused because no message was left for them
+	Numbers []string // the numbers that got messages
+	Wrong   string   // the first error that should not happen
 }
 
 func (p *pumped) add(more pumped) {
@@ -41,7 +42,7 @@ func (p *pumped) add(more pumped) {
 	p.Numbers = append(p.Numbers, more.Numbers...)
 }
 
-// make makes the attempts of a wave, some at a time.
+// make makes the attempts of a wave, several at a time.
 func (p *pump) make(ctx context.Context, w wave) pumped {
 	const clerks = 16
 	var next, begun, refused atomic.Int32
@@ -88,8 +89,8 @@ func (p *pump) attempt(ctx context.Context, i, prefixes int) (enrols bool, err e
 	return true, err
 }
 
-// By default the attacker makes 1,000 attempts at two services in this process. With COUNTERSIGN_ROUNDS=full there are 100,000
-// at services in four other processes, which have a table of DynamoDB Local in common.
+// By default the attacker makes 1,000 attempts at two services in this process. With COUNTERSIGN_ROUNDS=full there are
+// 100,000 attempts at services in four other processes, which share a table of DynamoDB Local.
 func TestM1APumpSendsNoMoreThanTheBudgetsAndStopsNoSignIn(t *testing.T) {
 	if at := pumpPlace(); at != nil {
 		at.pump(t)
@@ -109,7 +110,7 @@ func TestM1APumpSendsNoMoreThanTheBudgetsAndStopsNoSignIn(t *testing.T) {
 			return p.make(t.Context(), of)
 		}
 	}
-	neighbour := phoning{"neighbour", "+33612009999"} // of a prefix that is pumped
+	neighbour := phoning{"neighbour", "+33612009999"} // an honest user whose number has an attacked prefix
 	neighbour.proves(t, w, org)
 	for n := range 8 {
 		british(n).proves(t, w, org)
@@ -124,7 +125,7 @@ func TestM1APumpSendsNoMoreThanTheBudgetsAndStopsNoSignIn(t *testing.T) {
 		}
 		all.add(got)
 		t.Logf("hour %d: %d messages to the attacker's numbers, and %d enrolments refused", hour, len(got.Numbers), got.Refused)
-		if hour%2 == 0 { // a number gets ten codes in a day
+		if hour%2 == 0 { // a number gets at most ten codes in a day
 			wantSent(t, neighbour.signsIn(t, w, org), "")
 			honest++
 		}
@@ -134,7 +135,7 @@ func TestM1APumpSendsNoMoreThanTheBudgetsAndStopsNoSignIn(t *testing.T) {
 				signIns, honest = signIns+1, honest+1
 			}
 		}
-		room := len(all.Numbers)+honest < 250 // half of what the policy gives an org in a day
+		room := len(all.Numbers)+honest < 250 // half of what the policy allows an org in a day
 		_, err := british(1000+hour).enrols(t, w.Service, w.Fresh(), org)
 		if err == nil {
 			lastEnrolment, honest = hour, honest+1
@@ -144,7 +145,7 @@ func TestM1APumpSendsNoMoreThanTheBudgetsAndStopsNoSignIn(t *testing.T) {
 		}
 		w.Clock.Advance(time.Hour)
 	}
-	most := 0 // messages to the attacker's numbers
+	most := 0 // the most messages to one prefix in one hour
 	for _, n := range byPrefixAndHour {
 		most = max(most, n)
 	}

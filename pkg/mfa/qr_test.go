@@ -20,7 +20,7 @@ import (
 	"countersign/pkg/message"
 )
 
-// A drawing is what an SVG document of ours holds.
+// A drawing is the content of one of our SVG documents.
 type drawing struct {
 	XMLName xml.Name `xml:"http://www.w3.org/2000/svg svg"`
 	ViewBox string   `xml:"viewBox,attr"`
@@ -49,7 +49,7 @@ func parsed(t *testing.T, svg string) drawing {
 
 var bar = regexp.MustCompile(`^M(\d+) (\d+)h(\d+)v1h-(\d+)z`)
 
-// painted is the picture as a browser shows it, so many pixels a module.
+// painted draws the picture as a browser shows it. scale is the number of pixels for each module.
 func painted(t *testing.T, d drawing, scale int) *image.Gray {
 	t.Helper()
 	size := d.Rect.Width
@@ -119,8 +119,8 @@ func TestC2APhoneReadsTheURIInThePicture(t *testing.T) {
 		if got, err := scanned(picture); err != nil || got != uri {
 			t.Errorf("%s, %d characters: got %q, %v", name, len(uri), got, err)
 		}
-		// Dark modules never come nearer to the edge than the quiet zone, and come to all its borders.
-		margin := picture.Rect.Inset(scale * 4) // modules, as ISO/IEC 18004 asks
+		// The dark modules reach exactly to the quiet zone on all four sides.
+		margin := picture.Rect.Inset(scale * 4) // modules, as ISO/IEC 18004 requires
 		var border image.Rectangle
 		for i, shade := range picture.Pix {
 			if shade == 0 {

@@ -17,7 +17,7 @@ import (
 	"countersign/pkg/store/fault"
 )
 
-// rounds is how often a race is run: a handful of times, or 200 times with COUNTERSIGN_ROUNDS=full.
+// rounds returns how often a race is run: twice, or 200 times with COUNTERSIGN_ROUNDS=full.
 func rounds() int {
 	if mfatest.EveryRound() {
 		return 200
@@ -25,7 +25,7 @@ func rounds() int {
 	return 2
 }
 
-// A tally counts what callers heard; a success is heard as the empty code.
+// A tally counts the answers of calls by their error code. The empty code stands for success.
 type tally struct {
 	mu    sync.Mutex
 	heard map[mfa.ErrorCode]int
@@ -44,7 +44,7 @@ func (c *tally) add(err error) {
 	c.heard[code]++
 }
 
-// wantOnly fails the test if somebody heard anything else than codes.
+// wantOnly fails the test if a call had another answer than these codes.
 func (c *tally) wantOnly(t *testing.T, codes ...mfa.ErrorCode) {
 	t.Helper()
 	others := maps.Clone(c.heard)
@@ -56,8 +56,8 @@ func (c *tally) wantOnly(t *testing.T, codes ...mfa.ErrorCode) {
 	}
 }
 
-// twice is the same service in two processes: over one store, with nothing else in common but the keys. Both come back
-// sooner than they would by themselves after they lost a race, so that there are more of them.
+// twice returns the service as it runs in two processes, which share nothing but the store and the keys. Both try again
+// sooner than usual after a lost race, so that there are more races.
 func twice(w *mfatest.World) [2]*mfa.Service {
 	w.Pause = func(try int) time.Duration { return rand.N(time.Duration(try) * time.Millisecond) }
 	other := *w.Service
@@ -118,7 +118,8 @@ func TestG2AndR10ManyWrongCodesAndARightOneAtOnceKeepToTheCap(t *testing.T) {
 			if c.heard[""] > 1 || looked > attempts || c.heard[mfa.WrongCode] != looked {
 				t.Errorf("got %d successes, %d wrong answers looked at, %v heard; want at most 1 and %d", c.heard[""], looked, c.heard, attempts)
 			}
-			// Whoever was busy may come back: it is looked at as any other, and no further than the cap.
+			// A call that was answered with busy may be made again. Its answer is checked like any other, and counts towards
+			// the cap.
 			for range attempts {
 				if _, err := verify(t, w, ch.ID, mfatest.Wrong(code), false); err == nil {
 					t.Error("a wrong code was taken")
@@ -142,7 +143,7 @@ func TestAResendAndItsOldCodeAtOnceNeverBothWin(t *testing.T) {
 		old := w.Outbox.Code(t, mail)
 		w.Clock.Advance(30 * time.Second)
 		var verified, sent tally
-		var resent, late atomic.Int32 // late: taken although it began after a resend had returned
+		var resent, late atomic.Int32 // late counts the old codes that were accepted although the verify began after a resend had returned
 		atOnce(32, func(i int) {
 			if i%4 == 0 {
 				_, err := services[i%2].SendCode(t.Context(), w.Client, mfa.SendRequest{Challenge: ch.ID})
@@ -359,13 +360,13 @@ func TestOneUserUnderAttackLeavesOthersAlone(t *testing.T) {
 	})
 }
 
-// A verify reads the challenge, then a resend is answered, then the verify reads the guard: the old code is dead.
+// A verify reads the challenge, then a resend is answered, then the verify reads the guard. So the old code must be refused.
 func TestR12ACodeReadBeforeAResendIsNotTakenAfterIt(t *testing.T) {
 	w := kls(t, nil)
 	ch := started(t, w, ana())
 	old := w.Outbox.Code(t, mail)
 	w.Clock.Advance(30 * time.Second)
-	read := make(chan struct{}) // closed once the key, the policy and the challenge were
+	read := make(chan struct{}) // closed once the key, the policy and the challenge were read
 	w.Faults.Inject(fault.Get, 1, fault.Fault{After: func(context.Context) error {
 		close(read)
 		return nil

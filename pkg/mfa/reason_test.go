@@ -8,7 +8,7 @@ import (
 	"countersign/pkg/mfa/mfatest"
 )
 
-// Several reasons can apply to one sign-in. The first in the order of the contract is said, by a decision as by a start.
+// When several reasons apply to a sign-in, a decision and a start both give the first one in the order of the API contract.
 func TestOfSeveralReasonsTheFirstIsSaid(t *testing.T) {
 	password, sso := mfa.FirstFactor{Kind: "password"}, mfa.FirstFactor{Kind: "sso"}
 	type setting = func(*mfa.Policy)
@@ -19,7 +19,7 @@ func TestOfSeveralReasonsTheFirstIsSaid(t *testing.T) {
 	noTrust := func(p *mfa.Policy) { p.Trust.Days = 0 }
 	noApps := func(p *mfa.Policy) { p.Methods.TOTP = mfa.NotAllowed }
 	for name, c := range map[string]struct {
-		app, off, trusted bool // the user has an app, has turned 2FA off, comes with a good trust token
+		app, off, trusted bool // the user has an app; has turned 2FA off; comes with a valid trust token
 		policy            []setting
 		first             mfa.FirstFactor
 		purpose, risk     string
@@ -92,7 +92,7 @@ func TestOfSeveralReasonsTheFirstIsSaid(t *testing.T) {
 	}
 }
 
-// The activity says of every challenge that was begun where it came from, whatever answers it.
+// For every challenge, the activity says from which address and browser it was begun, whatever answers it.
 func TestAStartTellsWhereTheUserCameFrom(t *testing.T) {
 	for name, c := range map[string]struct {
 		policy  func(*mfa.Policy)

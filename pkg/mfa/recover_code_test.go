@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// A recovery code has 120 random bits: 24 letters, each of 32 as likely as any other. Among ten thousand codes a letter
-// comes 312 times in one place on average, with a deviation of 17; that one of the 768 counts is further off than six
-// deviations comes up once in half a million runs.
+// A recovery code has 120 random bits: 24 letters, each of which is equally likely to be any of 32. Among ten thousand
+// codes, a letter occurs in one place 312 times on average, with a standard deviation of 17. About once in half a million
+// runs, one of the 768 counts is more than six deviations from the average.
 func TestE4EveryLetterOfARecoveryCodeIsAsLikelyAsAnyOther(t *testing.T) {
 	const n = 10_000
 	seen := make(map[string]bool, n)

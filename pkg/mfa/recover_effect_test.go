@@ -12,12 +12,12 @@ import (
 	"countersign/pkg/store/fault"
 )
 
-// effect is a policy under which a recovery code has that effect.
+// effect changes a policy so that a recovery code has this effect.
 func effect(effect string, require string) func(*mfa.Policy) {
 	return func(p *mfa.Policy) { p.Recovery.Effect, p.Require = effect, require }
 }
 
-// wantGone fails the test if ana has anything left of what she had.
+// wantGone fails the test if ana still has a factor, a recovery code or a trusted browser.
 func wantGone(t *testing.T, w *mfatest.World, token seal.Secret) {
 	t.Helper()
 	if u := shown(t, w); len(u.Factors) != 0 || u.Enabled || u.Recovery.CodesLeft != 0 || len(u.TrustedBrowsers) != 0 {
@@ -81,7 +81,7 @@ func TestAResetOfWhoMustHaveAFactorGoesOnWithAnEnrolment(t *testing.T) {
 	wantGone(t, w, token)
 	wantPendingOnly(t, w, ch.ID, a, done.RecoveryCodes[1])
 	call := mfa.Call{Bearer: answer.Enrolment.Token.Reveal()}
-	b, finished := w.EnrolTOTP(t, call, "", mfa.Person{}) // a recovery code has proven more than the address
+	b, finished := w.EnrolTOTP(t, call, "", mfa.Person{}) // no code by email is needed, because a recovery code proves more than the address would
 	if finished.Token == nil || len(finished.RecoveryCodes) != 10 {
 		t.Fatalf("got %+v, want the token and a new set", finished)
 	}
@@ -91,7 +91,8 @@ func TestAResetOfWhoMustHaveAFactorGoesOnWithAnEnrolment(t *testing.T) {
 	}
 }
 
-// wantPendingOnly fails the test unless a recovered challenge waits for its enrolment and takes nothing else.
+// wantPendingOnly fails the test unless the challenge waits for an enrolment, and accepts neither a code nor a request to
+// send one.
 func wantPendingOnly(t *testing.T, w *mfatest.World, id string, a *mfatest.Authenticator, code seal.Secret) {
 	t.Helper()
 	if state, err := w.LookAtChallenge(t.Context(), w.Client, id); err != nil || state.State != "pending" || state.Outcome != nil {
@@ -125,7 +126,7 @@ func TestAReenrolmentReplacesEverythingWithItsFinishAndNothingBefore(t *testing.
 			t.Errorf("%s: the old app before the finish: %v", require, err)
 		}
 		call := mfa.Call{Bearer: answer.Enrolment.Token.Reveal()}
-		finished := w.EnrolEmail(t, call, "", mfa.Person{}, mail) // the address that is enrolled already, among what it replaces
+		finished := w.EnrolEmail(t, call, "", mfa.Person{}, mail) // the same address as before, which is among the factors that are replaced
 		if finished.Token == nil || len(finished.RecoveryCodes) != 10 {
 			t.Fatalf("%s: got %+v", require, finished)
 		}
@@ -181,12 +182,12 @@ func TestAnAbandonedReenrolmentEndsWithItsWindow(t *testing.T) {
 	}
 }
 
-// A verify reads the challenge, then a recovery code turns it into one that only an enrolment answers, then the verify
-// reads the guard.
+// A verify reads the challenge, then a recovery makes it a challenge that only an enrolment answers, then the verify reads
+// the guard.
 func TestACodeReadBeforeARecoveryIsNotTakenAfterIt(t *testing.T) {
 	w, a, done := withApp(t, effect(mfa.EffectReenrol, mfa.Nobody))
 	ch := started(t, w, ana())
-	read := make(chan struct{}) // closed once the key, the policy and the challenge were
+	read := make(chan struct{}) // closed once the key, the policy and the challenge were read
 	w.Faults.Inject(fault.Get, 1, fault.Fault{After: func(context.Context) error {
 		close(read)
 		return nil
@@ -258,7 +259,7 @@ func TestAnAddressEnrolledAfterARecoveryIsStillGuessedAtWithinTheLimits(t *testi
 	}
 }
 
-// Where the account's address is a factor as it is, a reset leaves it, and nobody has to set anything up to go on.
+// If the account's address is a factor by the policy, a reset leaves it. So the user needn't enrol anything to sign in.
 func TestAResetOfWhoMustHaveAFactorAndStillHasOneSignsIn(t *testing.T) {
 	w, a, done := withApp(t, nil)
 	w.SetPolicy(t, org, "default", func(p *mfa.Policy) {

@@ -93,7 +93,7 @@ func TestE7OfManyNewSetsAtOnceOneIsGood(t *testing.T) {
 		good := 0
 		for i, set := range sets {
 			if i%4 == 0 {
-				w.Clock.Advance(25 * time.Hour) // so that no limit is reached
+				w.Clock.Advance(25 * time.Hour) // later than every limit
 			}
 			switch _, err := recovering(t, w, set[i%10]); mfa.AsError(err).Code {
 			case mfa.WrongCode:

@@ -12,16 +12,17 @@ import (
 	"countersign/pkg/seal"
 )
 
-// recovering answers a new sign-in of ana's with a recovery code.
+// recovering begins a sign-in for ana and answers it with a recovery code.
 func recovering(t *testing.T, w *mfatest.World, code seal.Secret) (mfa.RecoverAnswer, error) {
 	t.Helper()
 	return w.Recover(t.Context(), w.Client, mfa.RecoverRequest{Challenge: started(t, w, ana()).ID, Code: code})
 }
 
-// wrongRecovery is a well-formed recovery code that is nobody's.
+// wrongRecovery returns a well-formed recovery code that no user has.
 func wrongRecovery() seal.Secret { return seal.NewSecret("0000-0000-0000-0000-0000-0000") }
 
-// wrongRecoveries gives so many wrong recovery codes, all of which must be heard as wrong.
+// wrongRecoveries answers a challenge with n wrong recovery codes, and fails the test unless each of them is refused as
+// wrong.
 func wrongRecoveries(t *testing.T, w *mfatest.World, id string, n int) (left int) {
 	t.Helper()
 	for range n {
@@ -69,7 +70,7 @@ func TestC4ARecoveryCodeSignsInOnceAndResetsNothing(t *testing.T) {
 	}
 }
 
-// trustedBy signs ana in with her app and trusts her browser.
+// trustedBy signs ana in with her app, trusts her browser, and returns the trust token.
 func trustedBy(t *testing.T, w *mfatest.World, a *mfatest.Authenticator) seal.Secret {
 	t.Helper()
 	answer, err := verify(t, w, started(t, w, ana()).ID, w.NextCode(a), true)
@@ -170,7 +171,7 @@ func TestRecoveryCodesHaveABudgetOfTheirOwn(t *testing.T) {
 	w, a, done := withApp(t, nil)
 	ch := started(t, w, ana())
 	wrongRecoveries(t, w, ch.ID, 3)
-	if left := wrongRecoveries(t, w, started(t, w, ana()).ID, 2); left != 0 { // G6: another sign-in goes on counting
+	if left := wrongRecoveries(t, w, started(t, w, ana()).ID, 2); left != 0 { // G6: wrong answers at another sign-in are added
 		t.Errorf("the fifth: got %d left, want 0", left)
 	}
 	_, err := w.Recover(t.Context(), w.Client, mfa.RecoverRequest{Challenge: ch.ID, Code: done.RecoveryCodes[0]})
@@ -222,7 +223,7 @@ func TestTenWrongRecoveryCodesInADayLockUntilTheFirstIsADayOld(t *testing.T) {
 	}
 }
 
-// lockApp answers wrongly until ana's app is looked at no more.
+// lockApp answers wrongly until the codes of ana's app are locked.
 func lockApp(t *testing.T, w *mfatest.World, a *mfatest.Authenticator) {
 	t.Helper()
 	for range 2 {

@@ -17,7 +17,7 @@ import (
 	"countersign/pkg/store/storetest"
 )
 
-// remembering is a store that knows how many items with remembered answers were put into it.
+// remembering is a store that records which items with remembered answers were written to it.
 type remembering struct {
 	store.Store
 	mu    sync.Mutex
@@ -36,7 +36,7 @@ func (r *remembering) Commit(ctx context.Context, token store.Version, writes ..
 	return err
 }
 
-// bounded is a world under the policy of a profile, and the count of the answers that are remembered in it.
+// bounded makes a world with a policy of this profile, whose store counts the remembered answers.
 func bounded(t *testing.T, profile string, change func(*mfa.Policy)) (*mfatest.World, *remembering) {
 	t.Helper()
 	clock := storetest.NewClock(time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC))
@@ -51,8 +51,8 @@ func bounded(t *testing.T, profile string, change func(*mfa.Policy)) (*mfatest.W
 	return w, counted
 }
 
-// flood makes each of some calls again and again for as long as a challenge can last, each time with another
-// Idempotency-Key, and answers how many answers were remembered.
+// flood makes the calls again and again for as long as a challenge can last, each time with another Idempotency-Key. It
+// returns how many answers were remembered.
 func flood(w *mfatest.World, answers *remembering, calls ...func(with func(mfa.Call) mfa.Call)) int {
 	before, n := len(answers.items), 0
 	for range 300 {
@@ -83,7 +83,7 @@ func TestWhatOneChallengesTokenCanHaveRememberedIsBounded(t *testing.T) {
 			w.Recover(t.Context(), with(own), mfa.RecoverRequest{Challenge: ch.ID, Code: seal.NewSecret(strings.Repeat("A", 24))})
 		},
 	)
-	again := profile(t, "kls").Challenge.Sends - 1 // the first was by the client
+	again := profile(t, "kls").Challenge.Sends - 1 // the client's own call sent the first code
 	if got != again {
 		t.Errorf("got %d remembered answers, want the %d sends", got, again)
 	}
@@ -98,7 +98,7 @@ func TestWhatAnEnrolmentTokenCanHaveRememberedIsBounded(t *testing.T) {
 		p.EnrolmentProof, p.Challenge.WindowS = "none", 900
 	})
 	_, first := mustEnrol(t, w, ana())
-	_, second := mustEnrol(t, w, ana()) // of another sign-in, so that one's begins take the place of the other's
+	_, second := mustEnrol(t, w, ana()) // belongs to another sign-in, so that the enrolments that it begins replace those of the first one
 	begins := map[mfa.ErrorCode]int{}
 	var id string
 	begin := func(call mfa.Call, kind mfa.Kind) func(func(mfa.Call) mfa.Call) {
@@ -122,7 +122,7 @@ func TestWhatAnEnrolmentTokenCanHaveRememberedIsBounded(t *testing.T) {
 			w.ProveAddress(t.Context(), with(first), mfa.ProveRequest{Code: seal.NewSecret("000000")})
 		},
 	)
-	// 20 begins, and 10 emails an hour.
+	// The limits are 20 beginnings, and 10 emails an hour.
 	if begins[""] != 20 || begins[mfa.TooManyRequests] == 0 || got < 20 || got > 30 {
 		t.Errorf("got %d remembered answers of begins %v, want 20 begins and at most 30 answers", got, begins)
 	}
@@ -146,7 +146,7 @@ func TestBeginningTooOftenEndsWithTheTokensThatDid(t *testing.T) {
 	if got := mfa.AsError(err).RetryAfter; got != 14*time.Minute {
 		t.Errorf("got a wait of %s, want until the token ends, in 14m", got)
 	}
-	w.Clock.Advance(13 * time.Minute) // the enrolment that was begun is over, but not the token
+	w.Clock.Advance(13 * time.Minute) // the enrolment is over, but not its token
 	_, err = w.BeginEnrolment(t.Context(), call, q)
 	wantCode(t, err, mfa.TooManyRequests)
 	if _, err := w.BeginEnrolment(t.Context(), w.Fresh(), mfa.EnrolRequest{Org: org, User: &mfa.Person{ID: user}, Kind: mfa.TOTP}); err != nil {
@@ -154,7 +154,7 @@ func TestBeginningTooOftenEndsWithTheTokensThatDid(t *testing.T) {
 	}
 	_, err = w.BeginEnrolment(t.Context(), call, q)
 	wantCode(t, err, mfa.TooManyRequests)
-	w.Clock.Advance(time.Minute + 10*time.Minute) // the last enrolment is over, too
+	w.Clock.Advance(time.Minute + 10*time.Minute) // the last enrolment is over too
 	_, again := mustEnrol(t, w, ana())
 	if _, err := w.BeginEnrolment(t.Context(), again, q); err != nil {
 		t.Errorf("in a later sign-in: got %v, want it begun", err)

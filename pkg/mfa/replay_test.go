@@ -20,7 +20,7 @@ import (
 	"countersign/pkg/store/storetest"
 )
 
-// An answered is what a door writes for an outcome: the answer with its secrets, or the code.
+// An answered is what the HTTP interface writes for an outcome: the answer with its secrets, or the error code.
 type answered struct {
 	Code  mfa.ErrorCode     `json:"code,omitempty"`
 	Param string            `json:"param,omitempty"`
@@ -84,7 +84,7 @@ func write(answer any, err *mfa.Error) []byte {
 	return body
 }
 
-// keyed is a call with an Idempotency-Key.
+// keyed adds an Idempotency-Key to a call.
 func keyed(call mfa.Call, path, key, body string) mfa.Call {
 	call.Replay = &mfa.Replay{Method: "POST", Path: path, Key: key, Body: []byte(body),
 		Encode: func(answer any, err *mfa.Error) (full, later []byte, _ error) {
@@ -97,7 +97,7 @@ func keyed(call mfa.Call, path, key, body string) mfa.Call {
 	return call
 }
 
-// heard is what a caller gets: the bytes that were remembered, or those of this answer.
+// heard returns what a caller gets: the remembered bytes if there are any, and otherwise those of this answer.
 func heard[T any](answer T, err error) answered {
 	body := []byte(nil)
 	var remembered *mfa.Remembered
@@ -356,7 +356,7 @@ func TestParallelCallsWithOneKeyDoTheirWorkOnce(t *testing.T) {
 	atOnce(len(answers), func(i int) { answers[i] = startKeyed(t, w, call, ana()) })
 	last := startKeyed(t, w, call, ana())
 	for _, a := range answers {
-		if a.Said["send_error"] == string(mfa.DeliveryUnknown) && a.Said["sequence"] == "" { // it came while the code was handed over
+		if a.Said["send_error"] == string(mfa.DeliveryUnknown) && a.Said["sequence"] == "" { // the call came before the code was handed over
 			a.Said["send_error"], a.Said["sequence"] = "", "A"
 		}
 		if !same(a, last) || a.Said["id"] == "" {
@@ -376,7 +376,7 @@ func TestParallelCallsWithOneKeyDoTheirWorkOnce(t *testing.T) {
 	}
 }
 
-// atOnce runs n calls, released together.
+// atOnce runs n calls that all begin at the same moment.
 func atOnce(n int, call func(i int)) {
 	var all sync.WaitGroup
 	barrier := make(chan struct{})

@@ -15,8 +15,8 @@ import (
 	"countersign/pkg/store/fault"
 )
 
-// restored gives the world's deployment a new epoch, as an operator does after the data was restored from a backup. It
-// confirms the world's own API key.
+// restored gives the world's deployment a new epoch, as an operator does after restoring the data from a backup. It confirms
+// the API key of the world's client.
 func restored(t *testing.T, w *mfatest.World) (epoch int64) {
 	t.Helper()
 	epoch = w.Clock.Advance(time.Second).Unix()
@@ -91,7 +91,7 @@ func TestARestoreEndsKnownTokensAndKeepsWrongAnswers(t *testing.T) {
 	}
 }
 
-// A known token is stored nowhere. So it must not come back to life with a guard that has had no word of it.
+// A known token isn't stored anywhere. So an old guard from a backup must not make it valid again.
 func TestWhatWasGivenAfterOneRestoreOfABackupIsDeadAfterAnother(t *testing.T) {
 	w, a, _ := withApp(t, noRecovery)
 	backup := stored(t, w, user, "guard")
@@ -161,7 +161,7 @@ func TestAnAPIKeyFromBeforeARestoreIsGoodOnceItIsConfirmed(t *testing.T) {
 	wantCode(t, ask(before), mfa.Unauthenticated)
 }
 
-// reloading has another ring than it had, once it is reloaded.
+// reloading returns an old ring until it is reloaded.
 type reloading struct {
 	old  *seal.Ring
 	keys *mfatest.Keys

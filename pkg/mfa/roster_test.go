@@ -13,7 +13,7 @@ import (
 	"countersign/pkg/store"
 )
 
-// inRoster is ana's line in her org's roster; empty: she has none.
+// inRoster returns ana's line in the roster of her org, and an empty string if she has none.
 func inRoster(t *testing.T, w *mfatest.World) string {
 	t.Helper()
 	sum := sha256.Sum256(seal.Join(org))
@@ -41,7 +41,7 @@ func rosterLine(address, on bool, kinds []mfa.Kind) string {
 	return fmt.Sprintf("address %v, on %v, %v", address, on, kinds)
 }
 
-// The line is written by every commit that changes one of its facts.
+// Every commit that changes one of the facts in the line also writes the line.
 func TestTheRosterSaysOfAUserWhatTheAccountSays(t *testing.T) {
 	w := mfatest.New(t)
 	w.SetPolicy(t, org, "default", nil)

@@ -142,7 +142,7 @@ func TestACodeThatCouldNotBeSentAtStartLeavesTheChallengeOpen(t *testing.T) {
 	_, err := send(t, w, ch.ID)
 	wantCode(t, err, mfa.DeliveryFailed)
 	w.Outbox.Fail(nil, false)
-	answer, err := send(t, w, ch.ID) // no wait: it was given back
+	answer, err := send(t, w, ch.ID) // the failed code doesn't count, so this one needn't wait
 	if err != nil || answer.Sent.Sequence != "C" || answer.Sent.SendsLeft != 2 {
 		t.Fatalf("got %+v, %v, want code C", answer.Sent, err)
 	}
@@ -193,7 +193,7 @@ func TestACodeWhoseHandoverLostItsAnswerWorks(t *testing.T) {
 	}
 }
 
-// slowMail fails the first message with err, after something else has happened.
+// slowMail runs meanwhile while the first message is being sent, and then fails this message with err.
 type slowMail struct {
 	*mfatest.Outbox
 	err       error

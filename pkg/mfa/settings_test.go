@@ -9,7 +9,7 @@ import (
 	"countersign/pkg/mfa/mfatest"
 )
 
-// Whoever follows the events learns of every setting that was changed, and of no other.
+// A program that reads the events learns exactly which settings were changed.
 func TestAChangeOfAPolicyNamesWhatWasChanged(t *testing.T) {
 	w := kls(t, nil)
 	var want []string
@@ -40,8 +40,8 @@ func TestAChangeOfAPolicyNamesWhatWasChanged(t *testing.T) {
 	}
 }
 
-// A preview and a decision do no work that could be done twice. An Idempotency-Key is taken and changes nothing: they say
-// what is true now, and leave nothing in the store.
+// A preview and a decision do no work that could be done twice. They accept an Idempotency-Key, but it changes nothing: they
+// always say what is true now, and store nothing.
 func TestWhatHasNoEffectIsNotRemembered(t *testing.T) {
 	w := mfatest.New(t)
 	preview := func() mfa.Preview {

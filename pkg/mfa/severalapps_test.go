@@ -9,7 +9,7 @@ import (
 	"countersign/pkg/mfa/mfatest"
 )
 
-// Of several apps the one that was used last comes first, and answers a code that names none.
+// The app that was used last is listed first, and a code that names no factor is compared with it.
 func TestOfSeveralAppsTheOneUsedLastIsAskedFor(t *testing.T) {
 	w, first, _ := withApp(t, nil)
 	second, _ := enrolApp(t, w, w.StepUp(t, org, user, first))

@@ -12,7 +12,8 @@ import (
 	"countersign/pkg/store"
 )
 
-// A partition takes a thousand writes a second: what an org or an hour may have very many of is spread over several.
+// A partition takes a thousand writes a second. So the many lines of an org's roster and the many ends in an hour are spread
+// over several partitions.
 func TestTheUsersOfAnOrgAndTheEndsOfAnHourAreSpreadOverTheirPartitions(t *testing.T) {
 	const users = 200
 	w := kls(t, nil)

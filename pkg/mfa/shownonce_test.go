@@ -10,8 +10,9 @@ import (
 	"countersign/pkg/seal"
 )
 
-// What is shown once is repeated for ten minutes and then left out: that is every secret of an answer but the result
-// token, which is good for two minutes anyway. An answer that gets another secret must say so here.
+// What is shown only once is repeated for ten minutes and then left out of remembered answers. This applies to every secret
+// of an answer except the result token, which is valid for only two minutes. A new secret of an answer must be left out too,
+// or be listed here.
 func TestALaterAnswerHoldsNothingThatIsShownOnce(t *testing.T) {
 	for _, c := range []struct {
 		answer interface{ WithoutShownOnce() any }
@@ -43,7 +44,7 @@ func TestALaterAnswerHoldsNothingThatIsShownOnce(t *testing.T) {
 
 var secretType = reflect.TypeFor[seal.Secret]()
 
-// filled puts something into every field, however deep.
+// filled sets every field, at every depth.
 func filled(v reflect.Value) {
 	switch {
 	case v.Type() == secretType:
@@ -67,7 +68,7 @@ func filled(v reflect.Value) {
 	}
 }
 
-// secretsIn are the paths of the fields that hold a secret.
+// secretsIn returns the paths of the fields that hold a secret.
 func secretsIn(v reflect.Value, path string) (paths []string) {
 	switch {
 	case v.Type() == secretType:

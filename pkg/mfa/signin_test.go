@@ -20,7 +20,7 @@ func ana() mfa.StartRequest {
 	return mfa.StartRequest{Org: org, User: mfa.Person{ID: user, Email: mfa.Some(mail), Name: mfa.Some("Ana")}}
 }
 
-// started begins a sign-in that must end in a challenge.
+// started begins a sign-in and returns its challenge. It fails the test if there is none.
 func started(t *testing.T, w *mfatest.World, q mfa.StartRequest) *mfa.ChallengeToAnswer {
 	t.Helper()
 	answer, err := w.StartChallenge(t.Context(), w.Client, q)

@@ -11,7 +11,7 @@ import (
 	"countersign/pkg/store"
 )
 
-// weighed notes what is written to a store, in bytes as DynamoDB charges for them.
+// weighed is a store that records the size of what is written to it, in bytes as DynamoDB charges for them.
 type weighed struct {
 	store.Store
 	puts []weighedPut
@@ -20,7 +20,7 @@ type weighed struct {
 type weighedPut struct {
 	key          store.Key
 	body, events int
-	whole        int // with names, key, version and expiry
+	whole        int // including attribute names, key, version and expiry
 }
 
 func (w *weighed) Commit(ctx context.Context, token store.Version, writes ...store.Write) error {
@@ -31,7 +31,7 @@ func (w *weighed) Commit(ctx context.Context, token store.Version, writes ...sto
 		p := weighedPut{key: one.Key, body: len(one.Body), events: len(one.Events)}
 		p.whole = len("pk"+"sk"+"v"+"b") + len(one.Key.Partition) + len(one.Key.Sort) + len(token) + p.body
 		if !one.Expires.IsZero() {
-			p.whole += len("x") + 6 // a number of ten digits
+			p.whole += len("x") + 6 // a number of ten digits takes six bytes
 		}
 		if p.events > 0 {
 			p.whole += len("e") + p.events
@@ -41,8 +41,9 @@ func (w *weighed) Commit(ctx context.Context, token store.Version, writes ...sto
 	return w.Store.Commit(ctx, token, writes...)
 }
 
-// What the second and the tenth sign-in of a day write of a user with a name, an id of 36 bytes, a browser's user agent and ten
-// recovery codes. Each item with its events takes one write unit. A commit of two items is a transaction, which takes twice that.
+// This test measures what the second to the tenth sign-in of a day write for a user with a name, an id of 36 bytes, a
+// browser's user agent and ten recovery codes. Each item with its events takes one write unit. A commit of two items is a
+// transaction, which takes twice as many.
 func TestASignInWritesLittle(t *testing.T) {
 	who := mfa.StartRequest{
 		Org: "4f6cbd1e-58a4-4f4c-9f0e-0d6a8f2d9c11",
@@ -84,9 +85,9 @@ func TestASignInWritesLittle(t *testing.T) {
 		}
 		signIn()
 		w.Clock.Advance(6 * time.Hour)
-		most := map[string]int{"challenge": 450, "guard": 480} // a guard says when the emails of the last day were sent
+		most := map[string]int{"challenge": 450, "guard": 480} // a guard holds the times at which emails were sent in the last day
 		if kind == mfa.TOTP {
-			most["guard"] = 700 // with ten recovery codes
+			most["guard"] = 700 // this guard holds ten recovery codes
 		}
 		scale := &weighed{Store: w.Store}
 		w.Store = scale

@@ -11,17 +11,18 @@ import (
 	"countersign/pkg/seal"
 )
 
-// A store may hand a partition out in pages of any size. Whatever is read by a Query is the same over pages of one item.
+// A store may return a partition in pages of any size. What the service reads with a Query must be the same when each page
+// has one item.
 func TestWhatIsReadOverSmallPagesIsWhole(t *testing.T) {
 	w, a := protected(t, nil)
-	sweep(t, w) // so that the next goes on from here
+	sweep(t, w) // the next sweep continues from here
 	enrolMail(t, w, stepUp(t, w, a))
 	var tokens []seal.Secret
-	for range 5 { // several of them end in one hour
+	for range 5 { // several browsers whose trust ends in the same hour
 		tokens = append(tokens, trustedByApp(t, w, a))
 		w.Clock.Advance(time.Minute)
 	}
-	for i := range 60 { // several on each shard of the roster
+	for i := range 60 { // several users on each shard of the roster
 		said := mfa.Person{ID: fmt.Sprintf("u-%03d", i)}
 		if i%2 == 0 {
 			said.Email = mfa.Some(said.ID + "@acme.example")

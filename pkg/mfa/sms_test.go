@@ -11,7 +11,8 @@ import (
 
 const number = "+33612345678"
 
-// texting is a world whose policy allows SMS to France and Great Britain, and more that change says.
+// texting makes a world whose policy allows codes by SMS to France and Great Britain, as further changed by change unless it
+// is nil.
 func texting(t *testing.T, change func(*mfa.Policy)) *mfatest.World {
 	t.Helper()
 	w := mfatest.New(t)
@@ -19,7 +20,7 @@ func texting(t *testing.T, change func(*mfa.Policy)) *mfatest.World {
 	return w
 }
 
-// allowsTexts puts a policy in force that allows codes by SMS to two countries.
+// allowsTexts sets a policy that allows codes by SMS to two countries, as further changed by change unless it is nil.
 func allowsTexts(t *testing.T, w *mfatest.World, change func(*mfa.Policy)) {
 	t.Helper()
 	w.SetPolicy(t, org, "salto", func(p *mfa.Policy) {

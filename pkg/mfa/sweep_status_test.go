@@ -13,7 +13,7 @@ import (
 )
 
 func TestTheStatusOfTheSweepSaysHowFarItHasCome(t *testing.T) {
-	w := mfatest.New(t) // it is 10:00
+	w := mfatest.New(t) // the clock is at 10:00
 	status := func(after time.Duration) mfa.SweepStatus {
 		t.Helper()
 		s, err := mfa.StatusOfSweep(t.Context(), w.Store, w.Clock.Now().Add(after))

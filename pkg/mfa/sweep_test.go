@@ -11,7 +11,7 @@ import (
 	"countersign/pkg/store/fault"
 )
 
-// sweep runs the sweep until there is no more, and says how many ends it announced.
+// sweep runs the sweep until nothing is left to do, and returns how many ends of trust it announced.
 func sweep(t *testing.T, w *mfatest.World) (announced int) {
 	t.Helper()
 	for {
@@ -26,7 +26,7 @@ func sweep(t *testing.T, w *mfatest.World) (announced int) {
 	}
 }
 
-// marked is the hour the sweep has come to.
+// marked returns the hour up to which the sweep has come.
 func marked(t *testing.T, w *mfatest.World) time.Time {
 	t.Helper()
 	item, err := store.GetOne(t.Context(), w.Store, store.Key{Partition: "sweep", Sort: "mark"})
@@ -264,7 +264,7 @@ func TestASweepBeforeAndAfterTheEndChangesNoSignIn(t *testing.T) {
 	wantReason(t, w, token, mfa.TrustExpired)
 }
 
-// sweepInParts runs the sweep, at most so many items a run, until there is no more.
+// sweepInParts runs the sweep until nothing is left to do, with at most this many items in each run.
 func sweepInParts(t *testing.T, w *mfatest.World, items int) (announced, runs int) {
 	t.Helper()
 	for more := true; more; runs++ {
@@ -280,7 +280,7 @@ func sweepInParts(t *testing.T, w *mfatest.World, items int) (announced, runs in
 	return announced, runs
 }
 
-// wantEachOnce fails the test unless the ends of so many browsers were announced, each once.
+// wantEachOnce fails the test unless exactly want browsers had the end of their trust announced, each of them once.
 func wantEachOnce(t *testing.T, w *mfatest.World, when string, want int) {
 	t.Helper()
 	seen := map[any]int{}
@@ -297,7 +297,7 @@ func wantEachOnce(t *testing.T, w *mfatest.World, when string, want int) {
 	}
 }
 
-// sleep moves the clock, and has all but the last two hours swept.
+// sleep moves the clock on by d, and runs the sweep two hours before that moment.
 func sleep(t *testing.T, w *mfatest.World, d time.Duration) {
 	t.Helper()
 	sweep(t, w)
@@ -306,7 +306,7 @@ func sleep(t *testing.T, w *mfatest.World, d time.Duration) {
 	w.Clock.Advance(2 * time.Hour)
 }
 
-// crowd trusts a browser for each of n users, a time apart.
+// crowd trusts a browser for each of n users, with a time between them.
 func crowd(t *testing.T, w *mfatest.World, n int, apart time.Duration) {
 	t.Helper()
 	for i := range n {
@@ -335,7 +335,7 @@ func TestARunLooksAtABoundedNumberOfItemsAndTheNextGoesOn(t *testing.T) {
 func TestTB5AnHourThatEndsWhileItIsGoneThroughIsGoneThroughAgain(t *testing.T) {
 	for items := 1; items < 12; items++ {
 		w := kls(t, nil)
-		crowd(t, w, 12, 5*time.Minute)     // 10:00 to 10:55
+		crowd(t, w, 12, 5*time.Minute)     // from 10:00 to 10:55
 		sleep(t, w, 30*day-35*time.Minute) // until 10:25
 		first, err := w.SweepAtMost(t.Context(), items, 100)
 		if err != nil {

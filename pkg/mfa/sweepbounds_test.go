@@ -14,10 +14,10 @@ import (
 	"countersign/pkg/store/fault"
 )
 
-// dueShards is over how many partitions the ends of an hour are spread.
+// expiryShards is the number of partitions over which the ends of an hour are spread.
 const expiryShards = 4
 
-// fallDue puts n ends of trust into the first shard of this hour, all due now, of users who aren't there any more.
+// fallDue writes n ends of trust into the first shard of this hour. They are all due now, and their users no longer exist.
 func fallDue(t *testing.T, w *mfatest.World, n int) {
 	t.Helper()
 	var writes []store.Write
@@ -35,7 +35,7 @@ func fallDue(t *testing.T, w *mfatest.World, n int) {
 	}
 }
 
-// wantRun runs the sweep once, and fails the test unless it asked so many queries and says whether there is more.
+// wantRun runs the sweep once, and fails the test unless it made that many queries and said whether more is left to do.
 func wantRun(t *testing.T, w *mfatest.World, when string, run func(context.Context) (mfa.Swept, error), queries int, more bool) {
 	t.Helper()
 	w.Faults.Reset()
@@ -50,7 +50,7 @@ func TestTheSweepLooksAtTwoThousandItemsInOneRunAPageAtATime(t *testing.T) {
 	sweep(t, w)
 	const due = 2100
 	fallDue(t, w, due)
-	// Two whole pages of the store; then the rest of that shard, and the other shards.
+	// The first run reads two whole pages of the store. The second reads the rest of that shard, and the other shards.
 	for run, queries := range []int{2, expiryShards} {
 		want := 2000
 		if run == 1 {
@@ -72,8 +72,8 @@ func TestTheSweepGoesThroughTwoHundredHoursInOneRun(t *testing.T) {
 	for _, c := range []struct {
 		when  string
 		run   func(context.Context) (mfa.Swept, error)
-		hours int // that it goes through
-		at    int // the hour that it comes to, from the beginning
+		hours int // how many hours the run goes through
+		at    int // the hour that it reaches, counted from the beginning
 		more  bool
 	}{
 		{"seven hours at most", seven, 7, 7, true},
@@ -97,7 +97,7 @@ func TestARunAsksNoMoreQueriesThanItMayLookAtItemsThoughNothingIsDue(t *testing.
 	for run := range 8 {
 		wantRun(t, w, fmt.Sprint("run ", run+1), five, 5, true)
 	}
-	wantRun(t, w, "the last", five, expiryShards, false) // ten hours and this one have 44 shards: 40 were gone through
+	wantRun(t, w, "the last", five, expiryShards, false) // these ten hours and the present one have 44 shards, and 40 of them are done
 	if got, want := marked(t, w), begin.Add(10*time.Hour); !got.Equal(want) {
 		t.Errorf("got the mark at %v, want %v", got, want)
 	}
@@ -133,13 +133,13 @@ func TestItemsAreLookedAtSixteenSideBySide(t *testing.T) {
 	sweep(t, w)
 	fallDue(t, w, 200)
 	var beside, most atomic.Int64
-	w.Faults.Inject(fault.Get, 1, fault.Fault{}) // of the mark
+	w.Faults.Inject(fault.Get, 1, fault.Fault{}) // the read of the mark
 	w.Faults.Inject(fault.Get, -1, fault.Fault{
 		Before: func(context.Context) error {
 			now := beside.Add(1)
 			for seen := most.Load(); now > seen && !most.CompareAndSwap(seen, now); seen = most.Load() {
 			}
-			for range 100 { // lets others come beside it
+			for range 100 { // lets other reads begin
 				runtime.Gosched()
 			}
 			return nil
@@ -156,7 +156,7 @@ func TestAnEndIsAnnouncedInItsHourAtWhateverMinuteTheFirstSweepRan(t *testing.T)
 	w := kls(t, nil) // at a full hour
 	w.Clock.Advance(5 * time.Minute)
 	trusted(t, w)
-	w.Clock.Advance(30*day - 20*time.Minute) // a quarter to the hour that it ends in
+	w.Clock.Advance(30*day - 20*time.Minute) // 15 minutes before the hour in which it ends
 	sweep(t, w)
 	w.Clock.Advance(30 * time.Minute)
 	if n := sweep(t, w); n != 1 {
@@ -166,14 +166,14 @@ func TestAnEndIsAnnouncedInItsHourAtWhateverMinuteTheFirstSweepRan(t *testing.T)
 
 func TestAnHourThatAClockAheadWentThroughInPartIsGoneThroughAgain(t *testing.T) {
 	w := kls(t, nil)
-	crowd(t, w, 12, 5*time.Minute)                                // 10:00 to 10:55, and it is 11:00
-	sleep(t, w, 30*day+2*time.Minute)                             // 11:02, which no run has seen
-	first, err := w.SweepAtMost(t.Context(), expiryShards+2, 100) // the hour before, and two items of this one
+	crowd(t, w, 12, 5*time.Minute)                                // from 10:00 to 10:55; then it is 11:00
+	sleep(t, w, 30*day+2*time.Minute)                             // 11:02, at which no run has been made yet
+	first, err := w.SweepAtMost(t.Context(), expiryShards+2, 100) // the hour before, and two items of the present hour
 	hour := w.Clock.Now().Truncate(time.Hour).Add(-time.Hour)
 	if got := marked(t, w); err != nil || !first.More || first.Announced == 0 || !got.Equal(hour) {
 		t.Fatalf("got %+v, %v and the mark at %v, want a part of %v", first, err, got, hour)
 	}
-	w.Clock.Advance(-42 * time.Minute) // 10:20 by another machine's clock
+	w.Clock.Advance(-42 * time.Minute) // another machine's clock says 10:20
 	sweepInParts(t, w, 100)
 	w.Clock.Advance(3 * time.Hour)
 	sweepInParts(t, w, 100)
