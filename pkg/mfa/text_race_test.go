@@ -28,8 +28,9 @@ func TestM1ManyAtOnceExceedNoBudget(t *testing.T) {
 			t.Errorf("neighbours: got %d codes and %d messages, want 10", sent, len(w.Outbox.Texts("")))
 		}
 		one := func(i int) phoning { return phoning{fmt.Sprint("one-", i), "+33698765432"} }
-		// Its hour and its day are asked side by side. Of many calls at once, one can be counted in the hour and another in the
-		// day, so that both are refused. What they were counted in is given back, so that the next call gets what is left.
+		// The hour and the day of a number are counted at the same time. Of many concurrent calls, one can be counted in the
+		// hour and another in the day, so that both are refused. Both counts are then given back, so that the next call gets
+		// what is left.
 		sent := begin(one)
 		for i := sent; i < 2; i++ {
 			if _, err := one(100+i).enrols(t, w.Service, w.Fresh(), org); err != nil {

@@ -10,7 +10,7 @@ import (
 	"countersign/pkg/store/fault"
 )
 
-// A phoning is a person with a number of their own.
+// A phoning is a person with a phone number.
 type phoning struct{ id, number string }
 
 // neighbour returns the n-th of many people whose numbers differ in the last four digits only.
@@ -21,7 +21,7 @@ func british(n int) phoning { return phoning{fmt.Sprint("gb-", n), fmt.Sprintf("
 
 func (p phoning) person() mfa.Person { return mfa.Person{ID: p.id} }
 
-// enrols begins to enrol the person's number.
+// enrols begins an enrolment of the person's number.
 func (p phoning) enrols(t *testing.T, s *mfa.Service, call mfa.Call, in string) (string, error) {
 	t.Helper()
 	said := p.person()
@@ -32,7 +32,7 @@ func (p phoning) enrols(t *testing.T, s *mfa.Service, call mfa.Call, in string) 
 	return begun.ID, err
 }
 
-// proves gives the person the number as a factor.
+// proves makes the number a factor of the person.
 func (p phoning) proves(t *testing.T, w *mfatest.World, in string) {
 	t.Helper()
 	if _, err := w.PutUser(t.Context(), w.Client, in, p.person()); err != nil {
@@ -43,13 +43,13 @@ func (p phoning) proves(t *testing.T, w *mfatest.World, in string) {
 	}
 }
 
-// signsIn starts a sign-in, which must be asked.
+// signsIn starts a sign-in, and returns its challenge.
 func (p phoning) signsIn(t *testing.T, w *mfatest.World, in string) *mfa.ChallengeToAnswer {
 	t.Helper()
 	return started(t, w, mfa.StartRequest{Org: in, User: p.person()})
 }
 
-// wantSent fails the test unless the sign-in was sent a code or, if why is not empty, was not for that reason.
+// wantSent fails the test unless the sign-in sent a code or, if why is not empty, sent none for that reason.
 func wantSent(t *testing.T, ch *mfa.ChallengeToAnswer, why mfa.ErrorCode) {
 	t.Helper()
 	if (ch.Sent != nil) != (why == "") || ch.SendError != why || ch.Default == nil {
@@ -57,7 +57,7 @@ func wantSent(t *testing.T, ch *mfa.ChallengeToAnswer, why mfa.ErrorCode) {
 	}
 }
 
-// blocked are the budgets that were full, by the events about that.
+// blocked returns how often each budget was full, by the events about a user.
 func blocked(t *testing.T, w *mfatest.World, of string) map[any]int {
 	t.Helper()
 	w.Drain(t)
@@ -308,7 +308,7 @@ func TestM1AUsersOwnBudgetComesFirstAndEnrolmentsGetHalfOfIt(t *testing.T) {
 func TestM1AUserGetsTenCodesInAnHourAndThirtyInADay(t *testing.T) {
 	w := texting(t, func(p *mfa.Policy) { p.SMS.UserDailyCap, p.Challenge.ResendAfterS = 1000, 10 })
 	p := phoning{"many", ""}
-	for n := range 7 { // so that none of the numbers reaches its own limit
+	for n := range 7 { // so that no number reaches its own limit
 		p.number = neighbour(n).number
 		p.proves(t, w, org)
 	}
@@ -330,7 +330,7 @@ func TestM1WhatWasNotSentIsInNoBudget(t *testing.T) {
 	p := british(1)
 	p.proves(t, w, org)
 	w.Outbox.Fail(errRefused, false)
-	for range 7 { // more than the number, and the day, have
+	for range 7 { // more than the limits of the number and of the day
 		wantSent(t, p.signsIn(t, w, org), mfa.DeliveryFailed)
 	}
 	w.Outbox.Fail(nil, false)
@@ -367,7 +367,7 @@ func TestM1WhatOneBudgetRefusesIsInNoOther(t *testing.T) {
 		if n < 5 {
 			why = ""
 		}
-		wantSent(t, p.signsIn(t, w, org), why) // the number is refused, 10 times
+		wantSent(t, p.signsIn(t, w, org), why) // the limit of the number refuses ten of these
 	}
 	q := british(2)
 	q.proves(t, w, org)
@@ -375,7 +375,7 @@ func TestM1WhatOneBudgetRefusesIsInNoOther(t *testing.T) {
 	if got := len(w.Outbox.Texts("")); got != 6 {
 		t.Errorf("got %d messages, want 5 and 1", got)
 	}
-	for n := range 6 { // the day has room for exactly those
+	for n := range 6 { // the org has room for exactly these in the day
 		r := british(10 + n)
 		r.proves(t, w, org)
 		wantSent(t, r.signsIn(t, w, org), "")
@@ -385,9 +385,9 @@ func TestM1WhatOneBudgetRefusesIsInNoOther(t *testing.T) {
 
 func TestI7NoMessageIsSentThatCouldNotBeCounted(t *testing.T) {
 	for name, c := range map[string]struct {
-		passes, befalls int // how many calls are left alone, and how many after them are not
+		passes, befalls int // how many calls succeed first, and how many calls after them get the fault
 		fault           fault.Fault
-		left            int // how many messages the number can be sent after that
+		left            int // how many messages the number can still get afterwards
 	}{
 		"one read fails":           {0, 1, fault.Fail(nil), 5},
 		"all reads fail":           {0, 4, fault.Fail(nil), 5},
@@ -422,7 +422,7 @@ func TestANumberThatSendsNothingLeavesNoTrace(t *testing.T) {
 	w := texting(t, nil)
 	p := british(1)
 	p.proves(t, w, org)
-	w.Service.Text = nil // as in a function that sends nothing
+	w.Service.Text = nil // as in a function that sends no text messages
 	wantSent(t, p.signsIn(t, w, org), mfa.DeliveryFailed)
 	w.Service.Text = w.Outbox
 	for range 5 {

@@ -8,7 +8,7 @@ import (
 	"countersign/pkg/seal"
 )
 
-// A policy that is tightened while something is open: what was given under the old one doesn't outlast it.
+// When a policy becomes stricter, the stricter limit also applies to challenges and enrolments that are already open.
 func TestFewerAttemptsCountForWhatIsOpenToo(t *testing.T) {
 	attempts := func(w *mfatest.World, n int) {
 		w.SetPolicy(t, org, "default", func(p *mfa.Policy) { p.Challenge.Attempts, p.Require = n, mfa.Everyone })
@@ -93,7 +93,7 @@ func TestRecoveryCodesThatAPolicyTookAwayStayDead(t *testing.T) {
 			w := mfatest.New(t)
 			count(w, 10)
 			a, done := enrolApp(t, w, w.Fresh())
-			count(w, 5) // fewer for new sets: takes nothing away
+			count(w, 5) // a smaller count applies to new sets only
 			if u := shown(t, w); u.Recovery.CodesLeft != 10 {
 				t.Errorf("with a smaller count: got %d codes, want the set as it was", u.Recovery.CodesLeft)
 			}

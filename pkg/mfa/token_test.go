@@ -11,7 +11,7 @@ import (
 	"countersign/pkg/seal"
 )
 
-// claims verifies a result token and gives what it says.
+// claims verifies a result token and returns its claims.
 func claims(t *testing.T, w *mfatest.World, token seal.Secret) map[string]any {
 	t.Helper()
 	ring, err := w.Keys.Ring(t.Context())
@@ -102,7 +102,7 @@ func TestATokenOfAStepUpSaysSo(t *testing.T) {
 	w := kls(t, nil)
 	q := ana()
 	q.Purpose = mfa.StepUp
-	q.FirstFactor.Kind = "sso" // never satisfies a step-up
+	q.FirstFactor.Kind = "sso" // SSO never satisfies a step-up
 	ch := started(t, w, q)
 	answer, err := verify(t, w, ch.ID, w.Outbox.Code(t, mail), true)
 	if err != nil || answer.TrustToken != nil {

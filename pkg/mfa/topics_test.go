@@ -103,7 +103,7 @@ func TestNoticesWaitForFiveAddressesAndThenTheFirstIsToldAtOnce(t *testing.T) {
 func TestNoticesThatGoOutWithoutRoomDontMakeTheGuardGrow(t *testing.T) {
 	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
 	g := &guard{}
-	for i := range 100 { // the address changes a hundred times in a day, and each time something is told
+	for i := range 100 { // the address changes a hundred times in a day, and something is told each time
 		now = now.Add(time.Minute)
 		if g.mayTell(now).IsZero() {
 			g.countNotice(now)

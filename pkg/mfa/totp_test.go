@@ -16,10 +16,10 @@ import (
 	"countersign/pkg/seal"
 )
 
-// rfcSecret is the shared secret of both RFCs' test values.
+// rfcSecret is the shared secret of the test values in RFC 4226 and RFC 6238.
 var rfcSecret = []byte("12345678901234567890")
 
-// stepAt gives the step that a code is found in, and fails the test if it can't be looked for.
+// stepAt returns the step of a code, or 0 if it is found in none. It fails the test if the search returns an error.
 func stepAt(t *testing.T, code string, now time.Time, skew int, last int64) int64 {
 	t.Helper()
 	step, err := totpStepOf(rfcSecret, seal.NewSecret(code), now, skew, last)
@@ -29,7 +29,8 @@ func stepAt(t *testing.T, code string, now time.Time, skew int, last int64) int6
 	return step
 }
 
-// RFC 4226 appendix D. Counter 0 is the step that stands for none, so that it is looked for one step late.
+// These are the values of RFC 4226 appendix D. Step 0 also means that a code was not found, so this test can't tell whether
+// the code of counter 0 is found.
 func TestTheValuesOfRFC4226AreFoundInTheirSteps(t *testing.T) {
 	values := []string{"755224", "287082", "359152", "969429", "338314", "254676", "287922", "162583", "399871", "520489"}
 	for counter, code := range values {
@@ -49,12 +50,12 @@ func TestTheValuesOfRFC4226AreFoundInTheirSteps(t *testing.T) {
 	}
 }
 
-// mangled is a code with its last digit changed.
+// mangled returns the code with its last digit changed.
 func mangled(code string) string {
 	return code[:5] + string('0'+(code[5]-'0'+1)%10)
 }
 
-// RFC 6238 appendix B, SHA-1: the last six digits of its eight, at its times to the second.
+// These are the SHA-1 values of RFC 6238 appendix B: the last six of their eight digits, at the times to the second.
 func TestTheValuesOfRFC6238AreFoundAtTheirTimes(t *testing.T) {
 	for at, code := range map[int64]string{
 		59: "94287082", 1111111109: "07081804", 1111111111: "14050471", 1234567890: "89005924", 2000000000: "69279037", 20000000000: "65353130",
@@ -72,7 +73,7 @@ func TestTheValuesOfRFC6238AreFoundAtTheirTimes(t *testing.T) {
 }
 
 func TestACodeIsGoodInItsOwnStepAndSkewStepsAround(t *testing.T) {
-	const step = 37037036 // of 1111111109 s, and 1111111080 is its beginning
+	const step = 37037036 // the step of 1111111109 s, which begins at 1111111080 s
 	const code = "081804"
 	begins := time.Unix(step*totpStep, 0)
 	for _, c := range []struct {
@@ -102,7 +103,8 @@ func TestNoCodeOfAStepThatWasAcceptedOrBeforeItIsFound(t *testing.T) {
 	}
 }
 
-// Once in a million steps two neighbours have one code. Then the later is spent, so that the code is good only once.
+// About once in a million steps, two neighbouring steps have the same code. Then the later step is spent, so that the code
+// is accepted only once.
 func TestOfTwoStepsWithOneCodeTheLaterIsFound(t *testing.T) {
 	const first, code = 910737, "911617"
 	for at := int64(first); at <= first+1; at++ {
@@ -120,7 +122,7 @@ func TestOfTwoStepsWithOneCodeTheLaterIsFound(t *testing.T) {
 }
 
 func TestE5AURIReadsBackEqualWhateverTheNamesAre(t *testing.T) {
-	long := strings.Repeat("é", 64) // 128 bytes, of three characters each in a URI
+	long := strings.Repeat("é", 64) // 128 bytes, which take three characters each in a URI
 	for _, c := range []struct{ issuer, account, wantIssuer, wantAccount string }{
 		{"Acme", "ana@acme.example", "Acme", "ana@acme.example"},
 		{"Acme: Sales", "a:b", "Acme Sales", "a:b"},
@@ -145,7 +147,7 @@ func TestE5AURIReadsBackEqualWhateverTheNamesAre(t *testing.T) {
 		if key.Issuer() != c.wantIssuer || key.AccountName() != c.wantAccount {
 			t.Errorf("got issuer %q and account %q, want %q and %q", key.Issuer(), key.AccountName(), c.wantIssuer, c.wantAccount)
 		}
-		// The one in the label, which older apps read.
+		// Older apps read the issuer in the label.
 		if label, want := strings.TrimPrefix(uri, "otpauth://totp/"), escaped(c.wantIssuer)+":"; !strings.HasPrefix(label, want) {
 			t.Errorf("got label %.60q, want it to begin with %q", label, want)
 		}
@@ -168,7 +170,7 @@ func TestE5AURIReadsBackEqualWhateverTheNamesAre(t *testing.T) {
 
 var unpadded = base32.StdEncoding.WithPadding(base32.NoPadding)
 
-// escaped is text as it stands in the path of a URI.
+// escaped returns a text as it is written in the path of a URI.
 func escaped(text string) string {
 	path := (&url.URL{Path: "/" + text}).EscapedPath()
 	return path[1:]
@@ -212,8 +214,8 @@ func TestTheAccountIsTheAddressOrElseTheID(t *testing.T) {
 	}
 }
 
-// RFC 4226 section 4, R6, recommends 160 bits. A hundred thousand secrets are 16 million bits: that the ones among them
-// are further than five deviations (2000 each) from half comes up once in two million runs.
+// RFC 4226 section 4, R6, recommends 160 bits. A hundred thousand secrets have 16 million bits. About once in two million
+// runs, the number of ones among them is more than five standard deviations (2000 each) from half.
 func TestE4SecretsHave160BitsAndNoneComesTwice(t *testing.T) {
 	const n = 100_000
 	seen := make(map[string]bool, n)
@@ -236,7 +238,7 @@ func TestE4SecretsHave160BitsAndNoneComesTwice(t *testing.T) {
 	if off := ones - n*totpSecret*8/2; max(off, -off) > 5*2000 {
 		t.Errorf("got %d ones of %d bits", ones, n*totpSecret*8)
 	}
-	for i, ones := range place { // a deviation of each byte's is 447
+	for i, ones := range place { // the standard deviation for each byte is 447
 		if off := ones - n*8/2; max(off, -off) > 6*447 {
 			t.Errorf("byte %d: got %d ones of %d bits", i, ones, n*8)
 		}
@@ -247,7 +249,7 @@ func TestOfTwoClocksThatShowOneCodeTheNearerIsTold(t *testing.T) {
 	now := time.Unix(2000000000, 0)
 	for try := range 100000 {
 		raw := fmt.Appendf(nil, "%020d", try)
-		seen := map[string]int{} // the nearest step that shows a code
+		seen := map[string]int{} // the nearest step that shows each code
 		for distance := 2; distance <= 20; distance++ {
 			for _, away := range []int{distance, -distance} {
 				code, err := hotp.GenerateCode(base32.StdEncoding.EncodeToString(raw), uint64(now.Unix()/totpStep+int64(away)))
@@ -260,7 +262,7 @@ func TestOfTwoClocksThatShowOneCodeTheNearerIsTold(t *testing.T) {
 					continue
 				}
 				if nearer == -away {
-					continue // neither is nearer
+					continue // both are equally near
 				}
 				got, err := clockOff(raw, seal.NewSecret(code), now)
 				if want := time.Duration(nearer) * totpStep * time.Second; err != nil || got != want {

@@ -14,8 +14,8 @@ import (
 	"countersign/pkg/store"
 )
 
-// withApp is a world in which ana has an app, under the default policy as change leaves it. The code that enrolled it is
-// of the step before this one.
+// withApp makes a world in which ana has an app, under the default policy as changed by change. The code that enrolled the
+// app is from the step before the present one.
 func withApp(t *testing.T, change func(*mfa.Policy)) (*mfatest.World, *mfatest.Authenticator, mfa.FinishAnswer) {
 	t.Helper()
 	w := mfatest.New(t)
@@ -25,7 +25,7 @@ func withApp(t *testing.T, change func(*mfa.Policy)) (*mfatest.World, *mfatest.A
 	return w, a, done
 }
 
-// signIn gives a code to a new sign-in of ana.
+// signIn begins a sign-in for ana and answers it with a code.
 func signIn(t *testing.T, w *mfatest.World, code seal.Secret) (mfa.VerifyAnswer, error) {
 	t.Helper()
 	return verify(t, w, started(t, w, ana()).ID, code, false)
@@ -66,7 +66,7 @@ func TestR1ACodeIsGoodForOneChallengeInEveryProcess(t *testing.T) {
 		if left := *wantCode(t, err, mfa.WrongCode).AttemptsLeft; left != 4 {
 			t.Errorf("process %d: got %d attempts left, want 4: it is a guess like any other", i, left)
 		}
-		w.Clock.Advance(20 * time.Second) // still within the steps around it
+		w.Clock.Advance(20 * time.Second) // the code is still within the accepted steps
 	}
 	if _, err := signIn(t, w, w.NextCode(a)); err != nil {
 		t.Errorf("the code of a later step: %v", err)
@@ -114,7 +114,7 @@ func TestR7TheCodeThatEnrolledIsNoGoodAtASignIn(t *testing.T) {
 	w := mfatest.New(t)
 	a, _ := w.EnrolTOTP(t, w.Fresh(), org, ana().User)
 	code := w.Code(a)
-	for range 2 { // in its step, and in the one after
+	for range 2 { // in the step of the code, and in the step after it
 		_, err := signIn(t, w, code)
 		wantCode(t, err, mfa.WrongCode)
 		w.Clock.Advance(mfatest.Step)
@@ -190,7 +190,7 @@ func TestR11ACodeSpentAtAStepUpIsSpentAtASignIn(t *testing.T) {
 	wantCode(t, err, mfa.WrongCode)
 }
 
-// stored reads an item of a user's of org.
+// stored returns an item of a user of org.
 func stored(t *testing.T, w *mfatest.World, user, sort string) store.Item {
 	t.Helper()
 	return storedAt(t, w, partition(org, user), sort)
@@ -205,7 +205,7 @@ func storedAt(t *testing.T, w *mfatest.World, partition, sort string) store.Item
 	return item
 }
 
-// transplant puts a field of one item, by the name that it is shown by, into another.
+// transplant copies a field of one item into another. field is the name under which the field is shown.
 func transplant(t *testing.T, w *mfatest.World, into, from store.Item, field string) {
 	t.Helper()
 	body, err := mfa.Transplant(into, from, field)
@@ -215,7 +215,7 @@ func transplant(t *testing.T, w *mfatest.World, into, from store.Item, field str
 	forge(t, w, into, body)
 }
 
-// forge writes a body over an item.
+// forge replaces the body of an item.
 func forge(t *testing.T, w *mfatest.World, item store.Item, body []byte) {
 	t.Helper()
 	write := store.Write{Key: item.Key, Expect: item.Version, Body: body, Expires: item.Expires}
@@ -224,12 +224,12 @@ func forge(t *testing.T, w *mfatest.World, item store.Item, body []byte) {
 	}
 }
 
-// laterFormat is a record as code of a later format writes it.
+// laterFormat returns a record as a later version of the code would write it.
 func laterFormat(body []byte) []byte {
 	return bytes.Replace(body, []byte{0, 1}, []byte{0, 2}, 1) // the first field is the format
 }
 
-// look decodes what an item holds, by the names that its fields are shown by.
+// look decodes an item, with its fields under the names under which they are shown.
 func look(t *testing.T, item store.Item, into any) {
 	t.Helper()
 	text, err := mfa.ShowItem(item)
@@ -241,7 +241,8 @@ func look(t *testing.T, item store.Item, into any) {
 	}
 }
 
-// Who can write to the table can give ana neither another's secret nor another factor's: it is bound to both.
+// An attacker who can write to the table can't give ana the secret of another user or of another factor, because a secret is
+// bound to both.
 func TestASecretThatIsMovedOpensForNobody(t *testing.T) {
 	w, a, _ := withApp(t, nil)
 	bobs, _ := w.EnrolTOTP(t, w.Fresh(), org, mfa.Person{ID: "u-18"})
@@ -366,7 +367,7 @@ func TestG5OneLockCountsGuessesOverEveryFactorAndEnrolment(t *testing.T) {
 	}
 }
 
-// partition is where a user's items are.
+// partition returns the partition of a user's items.
 func partition(org, user string) string {
 	o, u := sha256.Sum256(seal.Join(org)), sha256.Sum256(seal.Join(org, user))
 	return "u#" + base64.RawURLEncoding.EncodeToString(append(o[:16:16], u[:16]...))

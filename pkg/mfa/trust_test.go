@@ -13,7 +13,7 @@ import (
 
 const day = 24 * time.Hour
 
-// trusted signs ana in and trusts her browser.
+// trusted signs ana in, trusts her browser, and returns the trust token.
 func trusted(t *testing.T, w *mfatest.World) seal.Secret {
 	t.Helper()
 	answer, err := verify(t, w, started(t, w, ana()).ID, w.Outbox.Code(t, mail), true)
@@ -29,7 +29,7 @@ func with(token seal.Secret) mfa.StartRequest {
 	return q
 }
 
-// start signs in with a trust token, and gives the reason of the decision and the successor, if one came.
+// start signs in with a trust token. It returns the reason of the decision, and the successor of the token if there is one.
 func start(t *testing.T, w *mfatest.World, token seal.Secret) (reason string, successor *seal.Secret) {
 	t.Helper()
 	answer, err := w.StartChallenge(t.Context(), w.Client, with(token))
@@ -42,7 +42,7 @@ func start(t *testing.T, w *mfatest.World, token seal.Secret) (reason string, su
 	return answer.Reason, answer.TrustToken
 }
 
-// wantReason asks what would be decided, and has no effect.
+// wantReason fails the test unless a decision has this reason. A decision has no effect.
 func wantReason(t *testing.T, w *mfatest.World, token seal.Secret, want string) {
 	t.Helper()
 	got, err := w.Decide(t.Context(), w.Client, with(token))
@@ -51,7 +51,7 @@ func wantReason(t *testing.T, w *mfatest.World, token seal.Secret, want string) 
 	}
 }
 
-// used signs in with a trust token that must be good, and gives its successor.
+// used signs in with a trust token, which must be accepted, and returns its successor.
 func used(t *testing.T, w *mfatest.World, token seal.Secret) seal.Secret {
 	t.Helper()
 	reason, successor := start(t, w, token)
@@ -221,7 +221,7 @@ func TestASupersededTokenUsedAfterItsSuccessorWasKillsTheLine(t *testing.T) {
 	first := trusted(t, w)
 	second := used(t, w, first)
 	third := used(t, w, second)
-	other := trusted(t, w) // another browser of hers
+	other := trusted(t, w) // another browser of the same user
 	emails := len(w.Outbox.To(mail))
 	if reason, successor := start(t, w, first); reason != mfa.NewBrowser || successor != nil {
 		t.Fatalf("the stolen token: got %s, want new_browser", reason)
@@ -235,7 +235,7 @@ func TestASupersededTokenUsedAfterItsSuccessorWasKillsTheLine(t *testing.T) {
 	if len(thefts) != 1 || thefts[0].User != user || thefts[0].Actor.Kind != "service" {
 		t.Errorf("got %+v, want one browser.theft_suspected", thefts)
 	}
-	if got := len(w.Outbox.To(mail)); got != emails+5 { // four codes, one notice
+	if got := len(w.Outbox.To(mail)); got != emails+5 { // four codes and one notice
 		t.Errorf("got %d more emails, want 5", got-emails)
 	}
 	used(t, w, other)
@@ -249,7 +249,7 @@ func TestADecisionIsWithoutAnyEffectOnTrust(t *testing.T) {
 	wantReason(t, w, first, mfa.BrowserTrust)
 	third := used(t, w, second)
 	wantReason(t, w, first, mfa.NewBrowser)
-	used(t, w, third) // a decision tells of no theft
+	used(t, w, third) // a decision reports no theft
 	if got := events(t, w, mfa.BrowserTheft); len(got) != 0 {
 		t.Errorf("got %+v, want no theft", got)
 	}
@@ -269,7 +269,7 @@ func TestWithoutRotationATokenStaysTheSame(t *testing.T) {
 	}
 }
 
-// The oldest is the one that was trusted first, however lately it was used.
+// The oldest browser is the one that was trusted first, even if it was used last.
 func TestTheCapEndsTheOldestBrowser(t *testing.T) {
 	for name, c := range map[string]struct{ before, after, ended int }{
 		"one more than the cap": {before: 3, after: 3, ended: 1},
@@ -283,7 +283,7 @@ func TestTheCapEndsTheOldestBrowser(t *testing.T) {
 				tokens = append(tokens, trusted(t, w))
 				w.Clock.Advance(10 * time.Minute)
 			}
-			for i := range tokens { // the first was used last
+			for i := range tokens { // the browser that was trusted first is used last
 				at := len(tokens) - 1 - i
 				tokens[at] = used(t, w, tokens[at])
 				w.Clock.Advance(10 * time.Minute)
@@ -329,7 +329,7 @@ func TestFewerDaysShortenEveryEndAndMoreNeverRevive(t *testing.T) {
 	granted := w.Clock.Now()
 	token := trusted(t, w)
 	w.SetPolicy(t, org, "kls", func(p *mfa.Policy) { p.Trust.Days = 5 })
-	shortened := trusted(t, w) // granted under the shorter policy
+	shortened := trusted(t, w) // trusted under the shorter policy
 	for _, b := range browsers(t, w) {
 		if !b.Expires.Equal(granted.Add(5 * day)) {
 			t.Errorf("got an end at %v, want %v", b.Expires, granted.Add(5*day))
@@ -396,7 +396,7 @@ func TestForbiddingTheKindThatEarnedItEndsTrustForGood(t *testing.T) {
 	w := kls(t, nil)
 	token := trusted(t, w)
 	w.SetPolicy(t, org, "kls", func(p *mfa.Policy) { p.Methods.TOTP = mfa.Allowed })
-	w.SetPolicy(t, org, "kls", nil) // another kind forbidden again: nothing to this browser
+	w.SetPolicy(t, org, "kls", nil) // forbids another kind again, which doesn't affect this browser
 	wantReason(t, w, token, mfa.BrowserTrust)
 	w.SetPolicy(t, org, "kls", func(p *mfa.Policy) { p.Methods.Email, p.Require = mfa.NotAllowed, mfa.Nobody })
 	if got := browsers(t, w); len(got) != 0 {

@@ -8,8 +8,8 @@ import (
 	"countersign/pkg/mfa/mfatest"
 )
 
-// Where trust died alone, challenges and factors live on. What is granted after it is trust like any other: it spares the
-// question, counts for the cap, is announced when it ends, and dies of the next cause.
+// Here trust has ended, but challenges and factors haven't. A browser that is trusted afterwards is trusted like any other:
+// it isn't asked, it counts towards the cap, its end is announced, and the next cause ends its trust.
 func TestTrustThatIsGrantedAfterTrustDiedIsGood(t *testing.T) {
 	alone := map[string]func(*testing.T, *mfatest.World, *mfatest.Authenticator){
 		"2FA turned off and on": func(t *testing.T, w *mfatest.World, a *mfatest.Authenticator) {
@@ -65,7 +65,7 @@ func TestTrustThatIsGrantedAfterTrustDiedIsGood(t *testing.T) {
 	}
 }
 
-// A browser that ended by itself, or died, is remembered for a while, and counts for nothing meanwhile.
+// A browser whose trust has ended is still stored for a while, but it doesn't count towards the cap.
 func TestWhatHasEndedDoesNotCountForTheCap(t *testing.T) {
 	w, a := protected(t, func(p *mfa.Policy) { p.Trust.Cap = 2 })
 	trustedByApp(t, w, a)
@@ -82,7 +82,7 @@ func TestWhatHasEndedDoesNotCountForTheCap(t *testing.T) {
 	}
 }
 
-// A first address or number takes nobody's place: nothing was ever sent to an earlier one.
+// A first address or number replaces nobody's, so nothing was ever sent to an earlier one.
 func TestAFirstContactEndsNothing(t *testing.T) {
 	for name, said := range map[string]mfa.Person{
 		"email": {ID: user, Email: mfa.Some(mail)}, "phone": {ID: user, Phone: mfa.Some("+33612345678")},

@@ -13,16 +13,17 @@ import (
 	"countersign/pkg/store/fault"
 )
 
-// errRefused is what a mailer answers whose provider surely didn't take the message.
+// errRefused is the error of a mailer whose provider has certainly not taken the message.
 var errRefused = fmt.Errorf("the provider is closed: %w", mfa.ErrNotTaken)
 
-// A sending brings a world to where one code goes to ana, and says what came of it: nothing, or a code.
+// A sending makes a world, and tries to send ana a code in it. try returns the error code, which is empty if the code was
+// sent.
 type sending struct {
 	world func(*testing.T) *mfatest.World
 	try   func(*testing.T, *mfatest.World, *mfa.Service) mfa.ErrorCode
 }
 
-// sendings are all the ways in which a code goes out.
+// sendings are all the ways in which a code is sent.
 func sendings() map[string]sending {
 	signIn := func(t *testing.T) *mfatest.World { return kls(t, nil) }
 	free := func(t *testing.T) *mfatest.World { return plain(t, nil) }
@@ -71,7 +72,7 @@ func TestAnOutageOfTheProviderCostsTheUserNoCode(t *testing.T) {
 	for name, c := range sendings() {
 		w := c.world(t)
 		w.Outbox.Fail(errRefused, false)
-		for i := range 35 { // more than in a day
+		for i := range 35 { // more than the number of codes in a day
 			w.Clock.Advance(time.Second)
 			if got := c.try(t, w, w.Service); got != mfa.DeliveryFailed {
 				t.Fatalf("%s, refused for the %d. time: got %q, want delivery_failed", name, i+1, got)
@@ -116,11 +117,12 @@ func TestWhatTheProviderMayHaveTakenStaysCounted(t *testing.T) {
 	}
 }
 
-// fickleMail takes one message, loses the answer to the next, and refuses the one after it.
+// fickleMail takes the first of three messages, takes the second but loses the answer, and refuses the third. Then it begins
+// again.
 type fickleMail struct {
 	mu    sync.Mutex
 	asked int
-	may   int // messages that may have been taken
+	may   int // the number of messages that may have been taken
 }
 
 func (m *fickleMail) SendMail(context.Context, message.Message) error {
@@ -140,7 +142,7 @@ func (m *fickleMail) SendMail(context.Context, message.Message) error {
 
 func TestI9ManySendsAtOnceToAFickleProviderNeverPassTheCapOfWhatItMayHaveTaken(t *testing.T) {
 	for name, c := range sendings() {
-		if name == "a proof" { // its start is one more step, which the races of a start are about already
+		if name == "a proof" { // a proof also needs a start, whose races have tests of their own
 			continue
 		}
 		for range rounds() {
@@ -172,8 +174,8 @@ func TestI9ManySendsAtOnceToAFickleProviderNeverPassTheCapOfWhatItMayHaveTaken(t
 	}
 }
 
-// resendings are the ways in which a code goes out again for what is begun already: each begins it, which sends code A,
-// and gives what sends the next.
+// resendings are the ways in which a code is sent again. Each of them begins a sign-in or an enrolment, which sends code A,
+// and returns the function that sends the next code.
 func resendings(t *testing.T) map[string]func() (*mfatest.World, func() (*mfa.Sent, error)) {
 	again := func(answer mfa.SendAnswer, err error) (*mfa.Sent, error) { return answer.Sent, err }
 	return map[string]func() (*mfatest.World, func() (*mfa.Sent, error)){
@@ -206,7 +208,7 @@ func TestAFailedDeliveryGivesBackNothingOfALaterCode(t *testing.T) {
 	for name, begun := range resendings(t) {
 		w, again := begun()
 		w.Clock.Advance(30 * time.Second)
-		// While code B is at the provider, who will refuse it, 30 seconds pass and code C goes out.
+		// While the provider has code B, which it will refuse, 30 seconds pass and code C is sent.
 		w.Mail = &slowMail{Outbox: w.Outbox, err: errRefused, meanwhile: func() {
 			w.Clock.Advance(30 * time.Second)
 			if sent, err := again(); err != nil || sent.Sequence != "C" {
@@ -219,7 +221,7 @@ func TestAFailedDeliveryGivesBackNothingOfALaterCode(t *testing.T) {
 		if e := wantCode(t, err, mfa.TooManySends); e.RetryAfter != 30*time.Second {
 			t.Errorf("%s: got a wait of %v, want the 30s of code C", name, e.RetryAfter)
 		}
-		// Codes A and C are counted, at the moments when they went out.
+		// Codes A and C are counted at the moments at which they were sent.
 		w.Clock.Advance(30 * time.Second)
 		signIn := sendings()["a step-up"]
 		w.SetPolicy(t, org, "kls", nil)
@@ -228,7 +230,7 @@ func TestAFailedDeliveryGivesBackNothingOfALaterCode(t *testing.T) {
 				t.Errorf("%s: got %q, want eight more codes", name, got)
 			}
 		}
-		for _, frees := range []time.Duration{time.Hour - 90*time.Second, time.Minute} { // A's hour, then C's
+		for _, frees := range []time.Duration{time.Hour - 90*time.Second, time.Minute} { // one hour after A, and one hour after C
 			w.Clock.Advance(frees - time.Second)
 			if got := signIn.try(t, w, w.Service); got != mfa.TooManySends {
 				t.Errorf("%s, a second too early: got %q, want too_many_sends", name, got)
@@ -269,12 +271,12 @@ func TestWhatIsGivenBackIsGivenBackOnceThoughItsAnswerIsLost(t *testing.T) {
 		signIn := sendings()["a step-up"]
 		w.Clock.Advance(30 * time.Second)
 		for range 2 {
-			signIn.try(t, w, w.Service) // in the same moment as codes B and C
+			signIn.try(t, w, w.Service) // at the same moment as codes B and C
 		}
 		if name != "a sign-in" {
 			w.SetPolicy(t, org, "default", everyone)
 		}
-		// What is recorded of code B, which is refused, is committed and its answer lost; in that very moment code C goes out.
+		// The commit that records the refusal of code B takes effect, but its answer is lost. At that moment code C is sent.
 		w.Mail = &slowMail{Outbox: w.Outbox, err: errRefused, meanwhile: func() {
 			w.Faults.Inject(fault.Commit, 1, fault.Fault{After: func(context.Context) error {
 				if sent, err := again(); err != nil || sent.Sequence != "C" {

@@ -13,8 +13,8 @@ import (
 	"countersign/pkg/store/fault"
 )
 
-// repeatable are the calls that send a code, each with what brings a world to where it can be made, and made again under
-// the same Idempotency-Key.
+// repeatable are the calls that send a code. Each prepares a world for its call, and returns the call, which can be repeated
+// under the same Idempotency-Key.
 func repeatable() map[string]func(*testing.T) (*mfatest.World, func() answered) {
 	begin := func(t *testing.T, w *mfatest.World, call mfa.Call, q mfa.EnrolRequest) func() answered {
 		call = keyed(call, "/v1/enrolments", "k", "{}")
@@ -64,7 +64,7 @@ func repeatable() map[string]func(*testing.T) (*mfatest.World, func() answered) 
 	return calls
 }
 
-// wantUnknown fails the test unless the answer says that nothing is known of a code.
+// wantUnknown fails the test unless the answer says that it isn't known whether a code was sent.
 func wantUnknown(t *testing.T, name string, got answered) {
 	t.Helper()
 	if got.Code != "" || got.Said["sequence"] != "" || got.Said["send_error"] != string(mfa.DeliveryUnknown) {
@@ -72,7 +72,7 @@ func wantUnknown(t *testing.T, name string, got answered) {
 	}
 }
 
-// dyingMail is the mail of a process that dies before or after it has handed a message over.
+// dyingMail is the mailer of a process that dies before or after it has handed a message over.
 type dyingMail struct {
 	*mfatest.Outbox
 	taken bool
@@ -87,7 +87,7 @@ func (m dyingMail) SendMail(ctx context.Context, message message.Message) error 
 	panic(errDied)
 }
 
-// dying makes a call in a process that dies.
+// dying makes a call in a process that dies, and reports whether it died.
 func dying(call func() answered) (died bool) {
 	defer func() { died = recover() == errDied }()
 	call()
@@ -160,7 +160,7 @@ func TestARetryOfWhatTheProviderDidNotTakeIsToldSoAtAStartAndTriedAnewElsewhere(
 			w.Outbox.Fail(nil, false)
 			before := len(w.Outbox.To(mail))
 			again := call()
-			if first.Said["id"] != "" { // a start
+			if first.Said["id"] != "" { // the call is a start
 				if first.Said["send_error"] != string(mfa.DeliveryFailed) || !same(again, first) || len(w.Outbox.To(mail)) != before {
 					t.Errorf("%s: got %+v, then %+v, want delivery_failed both times", name, first, again)
 				}

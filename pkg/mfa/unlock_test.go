@@ -75,7 +75,7 @@ func TestAnUnlockTellsTheUserAndSaysWhoAndWhy(t *testing.T) {
 	lock(t, w)
 	w.Clock.Advance(time.Minute)
 	unlock(t, w)
-	unlock(t, w) // where nothing is locked, nothing changes
+	unlock(t, w) // changes nothing, because nothing is locked
 	told := events(t, w, mfa.UserUnlocked)
 	want := activity.Actor{Kind: "administrator", ID: called.Actor}
 	if len(told) != 1 || told[0].Actor != want || told[0].Data["reason"] != called.Reason {

@@ -26,7 +26,7 @@ func put(t *testing.T, w *mfatest.World, p mfa.Person) mfa.User {
 	return u
 }
 
-// said writes what is known of a user in one line.
+// said returns the facts about a user as one line of text.
 func said(u mfa.User) string {
 	text := []string{u.ID}
 	for _, v := range []*string{u.Email, u.Phone, u.Name, u.Locale} {
@@ -235,7 +235,7 @@ func TestL6IdsNeverRunIntoEachOther(t *testing.T) {
 	}
 }
 
-// everything reads all that the store holds of a user and of the org's roster.
+// everything returns all that the store holds about a user and in the roster of the org.
 func everything(t *testing.T, w *mfatest.World, org, user string) (text string) {
 	t.Helper()
 	o, u := sha256.Sum256(seal.Join(org)), sha256.Sum256(seal.Join(org, user))
@@ -267,7 +267,7 @@ func TestAnErasureLeavesNothingReadable(t *testing.T) {
 		trusted(t, w)
 		w.Clock.Advance(time.Hour)
 	}
-	asStored := func(text string) string { return string(byte(0x60+len(text))) + text } // RFC 8949 section 3: short text after its length
+	asStored := func(text string) string { return string(byte(0x60+len(text))) + text } // RFC 8949 section 3: a short text follows its length
 	secrets := []string{asStored(user), mail, asStored("Ana"), "Firefox", asStored(org)}
 	before := everything(t, w, org, user)
 	for _, s := range secrets {
@@ -278,7 +278,7 @@ func TestAnErasureLeavesNothingReadable(t *testing.T) {
 	if n := strings.Count(before, "browser#"); n != 45 {
 		t.Fatalf("got %d browsers, want 45", n)
 	}
-	for range 2 { // erasing nobody is done
+	for range 2 { // erasing a user who doesn't exist succeeds
 		if err := w.EraseUser(t.Context(), w.Client, org, user); err != nil {
 			t.Fatal(err)
 		}
@@ -467,7 +467,7 @@ func TestAChangeOfAUserNamesTheFieldsThatChanged(t *testing.T) {
 }
 
 func TestAContactIsAsLongAsItMayBeAndNoLonger(t *testing.T) {
-	host := strings.Repeat(strings.Repeat("d", 62)+".", 3) // 189
+	host := strings.Repeat(strings.Repeat("d", 62)+".", 3) // 189 bytes
 	for _, c := range []struct {
 		said mfa.Person
 		good bool

@@ -14,20 +14,20 @@ import (
 	"countersign/pkg/passkey/passkeytest"
 )
 
-// withKey is a world in which ana has that key, under the default policy as change leaves it.
+// withKey makes a world in which ana has this key, under the default policy as changed by change.
 func withKey(t *testing.T, key *passkeytest.Authenticator, change func(*mfa.Policy)) (*mfatest.World, mfa.FinishAnswer) {
 	t.Helper()
 	w := plain(t, change)
 	return w, w.EnrolKey(t, w.Fresh(), org, ana().User, key)
 }
 
-// give gives an answer to a challenge.
+// give answers a challenge.
 func give(t *testing.T, w *mfatest.World, ch *mfa.ChallengeToAnswer, a mfa.Answer) (mfa.VerifyAnswer, error) {
 	t.Helper()
 	return w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: ch.ID, Answer: a})
 }
 
-// wantWrongCredential fails the test unless an answer is wrong, and leaves so many.
+// wantWrongCredential fails the test unless err says that the credential is wrong and that so many attempts are left.
 func wantWrongCredential(t *testing.T, err error, left int) {
 	t.Helper()
 	if e := wantCode(t, err, mfa.WrongCredential); e.AttemptsLeft == nil || *e.AttemptsLeft != left {
@@ -232,7 +232,7 @@ func TestB11AUserWhoWasNotVerifiedIsRefusedWhereThatIsRequired(t *testing.T) {
 	}
 }
 
-// A ceremony that began under a policy is judged by what that policy required, and by what is required now.
+// A response is checked against what the policy required when the ceremony began, and against what it requires now.
 func TestB11ACeremonyKeepsTheUserVerificationThatItWasBegunWith(t *testing.T) {
 	key := &passkeytest.Authenticator{Verifies: true}
 	w, _ := withKey(t, key, nil)
@@ -337,7 +337,7 @@ func TestALockOfCodesNeverBlocksAKeyAndAWrongKeyLocksNothing(t *testing.T) {
 			t.Fatal("no lock after 20 wrong codes")
 		}
 	}
-	for range 20 { // as many wrong credentials as the budget of codes has room for in a day
+	for range 20 { // as many wrong credentials as the budget of codes allows wrong codes in a day
 		ch := started(t, w, ana())
 		if len(ch.Methods) != 1 || ch.Methods[0].Kind != mfa.WebAuthn {
 			t.Fatalf("got the methods %+v, want the key alone", ch.Methods)
@@ -379,7 +379,7 @@ func TestACeremonyOfAPageIsAnsweredFromThereOnly(t *testing.T) {
 	}
 	ch := answer.Challenge
 	for _, origin := range []string{mfatest.Origin, second} {
-		key.Misbehaviour.Signature = func([]byte) []byte { return nil } // so that the challenge stays open
+		key.Misbehaviour.Signature = func([]byte) []byte { return nil } // a wrong signature keeps the challenge open
 		if _, err := give(t, w, ch, mfa.Answer{Credential: must(key.Get(ch.WebAuthn, origin))(t)}); mfa.AsError(err).Code != mfa.WrongCredential {
 			t.Errorf("%s: got %v", origin, err)
 		}
