@@ -18,7 +18,7 @@ import (
 	"countersign/pkg/store"
 )
 
-// An actor makes calls one after another.
+// An actor is a caller that makes its calls one after another.
 type actor struct {
 	*schedule
 	service *mfa.Service
@@ -26,36 +26,36 @@ type actor struct {
 	calls   []*call
 }
 
-// A call is one call of the service, with what is needed to judge its answer.
+// A call is one call of the service, together with what is needed to check its answer.
 type call struct {
 	bit  uint64
 	what string
 	deed
 
-	began       uint64 // what had been answered when its first move was made
+	began       uint64 // the calls whose answer had said that something is closed, before its first move
 	moved       bool
-	landed      int       // commits of it that took effect
-	landedAfter uint64    // what had been answered when the last of them did
-	decided     time.Time // when the last of them was
-	lost        int       // commits of it whose answer was lost
-	overtaken   int       // by answers to the same challenge: theirs took effect after its own did
-	landedOver  uint64    // calls that close something, one commit of which had taken effect when the last of its own did
+	landed      int       // how many of its commits took effect
+	landedAfter uint64    // the same calls, before its last commit took effect
+	decided     time.Time // when its last commit was decided
+	lost        int       // how many of its commits had a lost answer
+	overtaken   int       // how many answers to the same challenge took effect after its own
+	landedOver  uint64    // the calls that close something and had taken effect before its last commit did
 	effects
 
 	now    time.Time // the moment of its present try
 	saw    []store.Item
 	tokens []store.Version
-	tries  int // of the present commit
+	tries  int // how often the present commit was tried
 
-	numbers []string // what it has heard of those that it waited for
+	numbers []string // the answers of Count that it has waited for
 	cancel  context.CancelFunc
 
-	sent   seal.Secret // the code that it mailed
-	dead   bool        // its process is gone
+	sent   seal.Secret // the code that it sent
+	dead   bool        // its process has died
 	over   bool
 	answer any
 	err    *mfa.Error
-	text   string   // all of the answer, or of the error
+	text   string   // the whole answer, or the whole error
 	bound  []string // see boundTo
 }
 
@@ -64,7 +64,7 @@ var (
 	errOver = errors.New("the schedule is over")
 )
 
-// do makes one call.
+// do makes one call, and returns it when it is over.
 func (a *actor) do(what string, d deed, work func(context.Context, *mfa.Service) (any, error)) *call {
 	c := &call{bit: 1 << (8*a.index + len(a.calls)), what: what, deed: d}
 	ctx, cancel := context.WithCancel(a.ctx)
@@ -100,17 +100,17 @@ func (a *actor) do(what string, d deed, work func(context.Context, *mfa.Service)
 		a.answered |= c.bit
 	}
 	if !c.success() {
-		c.began, c.landedAfter = 0, 0 // only of a success one asks what came before it
+		c.began, c.landedAfter = 0, 0 // only for a success does it matter what came before it
 	}
 	return c
 }
 
 func (a *actor) call() *call { return a.calls[len(a.calls)-1] }
 
-// actor is the index of the actor that made the call.
+// actor returns the index of the actor that made the call.
 func (c *call) actor() int { return bits.TrailingZeros64(c.bit) / 8 }
 
-// now is the service's clock. Asking for the time is how a call begins to decide anew.
+// now is the service's clock. A call asks for the time whenever it begins to decide anew.
 func (a *actor) now() time.Time {
 	c := a.call()
 	c.now, c.saw = a.clock.Now(), nil
@@ -137,7 +137,7 @@ func (a *actor) read(what, partition string, ask func() ([]store.Item, error)) e
 func (a *actor) Get(_ context.Context, keys ...store.Key) ([]store.Item, error) {
 	items := make([]store.Item, len(keys))
 	var reads errgroup.Group
-	for i, key := range keys { // each for itself, since a commit may come between any two
+	for i, key := range keys { // the keys are read separately, because a commit may come between any two reads
 		reads.Go(func() error {
 			return a.read("reads the "+key.Sort, key.Partition, func() (found []store.Item, err error) {
 				items[i], err = store.GetOne(context.Background(), a.model, key)
@@ -184,7 +184,8 @@ func (a *actor) Commit(_ context.Context, token store.Version, writes ...store.W
 	return a.await(c, "commits", f, func() error { return a.land(f) })
 }
 
-// Count implements store.Store. Only what the calls of the stage count together waits: the order of all else changes nothing.
+// Count implements store.Store. A call waits only if the stage follows this count, because the order of all other counts
+// makes no difference.
 func (a *actor) Count(_ context.Context, key store.Key, n, cap int64, expires time.Time) (number int64, err error) {
 	c := a.call()
 	ask := func() error {
@@ -211,7 +212,7 @@ func (a *actor) Count(_ context.Context, key store.Key, n, cap int64, expires ti
 	return number, err
 }
 
-// SendText takes a text message.
+// SendText records a text message, or refuses it if the stage says so.
 func (a *actor) SendText(_ context.Context, m message.Text) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -227,7 +228,7 @@ func (a *actor) SendText(_ context.Context, m message.Text) error {
 	return nil
 }
 
-// SendMail takes a message.
+// SendMail records a message, or refuses it if the stage says so.
 func (a *actor) SendMail(ctx context.Context, m message.Message) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -9,7 +9,7 @@ import (
 	"countersign/pkg/seal"
 )
 
-// told is an answer, or a refusal, with its secrets.
+// told returns an answer or a refusal as text, with its secrets.
 func told(answer any, err *mfa.Error) string {
 	if err != nil {
 		left := -1
@@ -68,7 +68,7 @@ func told(answer any, err *mfa.Error) string {
 	return fmt.Sprint(answer)
 }
 
-// options are those of a ceremony, if an answer has any.
+// options returns the options of a ceremony as text, and an empty text if there are none.
 func options(o json.RawMessage) string {
 	if o == nil {
 		return ""
@@ -76,7 +76,7 @@ func options(o json.RawMessage) string {
 	return " " + string(o)
 }
 
-// silent reports whether the caller learnt nothing: no answer, or that the service can't be asked.
+// silent reports whether the caller has learnt nothing, because there was no answer or the service was unavailable.
 func (c *call) silent() bool { return c.dead || c.err != nil && c.err.Code == mfa.Unavailable }
 
 func (c *call) refusal() mfa.ErrorCode {
@@ -86,7 +86,7 @@ func (c *call) refusal() mfa.ErrorCode {
 	return c.err.Code
 }
 
-// success reports whether something secret was accepted: a code, a trusted browser, or the proof that a change needs.
+// success reports whether the service accepted a secret: a code, a trust token, or the proof that a change needs.
 func (c *call) success() bool {
 	if c.dead || c.err != nil {
 		return false
@@ -112,18 +112,18 @@ func (c *call) closing() bool {
 	return false
 }
 
-// wrong reports whether the answer said that the code, or the credential, is wrong.
+// wrong reports whether the answer said that the code or the credential is wrong.
 func (c *call) wrong() bool {
 	return c.refusal() == mfa.WrongCode || c.refusal() == mfa.WrongCredential
 }
 
-// opened is the challenge that a start answered with.
+// opened returns the challenge in the answer of a start.
 func (c *call) opened() opened {
 	ch := c.answer.(mfa.StartAnswer).Challenge
 	return opened{user: c.user, id: ch.ID, bearer: mfa.Call{Bearer: ch.Token.Reveal()}, code: c.sent, until: ch.Sent.Expires}
 }
 
-// shown are the recovery codes of an answer.
+// shown returns the recovery codes in an answer.
 func (c *call) shown() []seal.Secret {
 	if c.err != nil {
 		return nil
@@ -139,7 +139,7 @@ func (c *call) shown() []seal.Secret {
 	return nil
 }
 
-// tokensAnswered are the trust token and the known token of an answer; nil where it has none.
+// tokensAnswered returns the trust token and the known token of an answer, each of which is nil if there is none.
 func (c *call) tokensAnswered() (trust, known *seal.Secret) {
 	switch a := c.answer.(type) {
 	case mfa.VerifyAnswer:

@@ -13,18 +13,18 @@ import (
 type userApp struct {
 	*mfatest.Authenticator
 	user, id string
-	set      time.Time // the moment of its step 0
+	set      time.Time // the beginning of step 0
 }
 
-// code is what the app shows n steps after set.
+// code returns what the app shows n steps after set.
 func (x *userApp) code(n int) seal.Secret { return x.Code(x.set.Add(time.Duration(n) * mfatest.Step)) }
 
-// stepOf is the number of a step (RFC 6238).
+// stepOf returns the number of the step n steps after set (RFC 6238).
 func (x *userApp) stepOf(n int) int64 {
 	return x.set.Add(time.Duration(n)*mfatest.Step).Unix() / int64(mfatest.Step/time.Second)
 }
 
-// wrong is a code that the app doesn't show within some steps of set.
+// wrong returns a code that the app doesn't show within three steps of set.
 func (x *userApp) wrong() seal.Secret {
 	code := mfatest.Wrong(x.code(0))
 	for n := -3; n <= 3; n++ {
@@ -35,7 +35,7 @@ func (x *userApp) wrong() seal.Secret {
 	return code
 }
 
-// clear reports whether the app's codes can be told apart, which chance may prevent.
+// clear reports whether the app's codes near set all differ. By chance, two can be equal.
 func (x *userApp) clear() bool {
 	shown := map[string]bool{}
 	for n := -3; n <= 3; n++ {
@@ -44,24 +44,24 @@ func (x *userApp) clear() bool {
 	return len(shown) == 7
 }
 
-// within reports whether a policy with a skew of one step takes the code of a step at that moment.
+// within reports whether a policy with a skew of one step accepts the code of a step at that moment.
 func within(at time.Time, step int64) bool {
 	now := at.Unix() / int64(mfatest.Step/time.Second)
 	return step >= now-1 && step <= now+1
 }
 
-// underWay is an enrolment that waits for its first code.
+// An underWay is an enrolment that waits for its first code.
 type underWay struct {
 	user, id  string
 	until     time.Time
 	by        mfa.Call
-	challenge string // that its finish answers
-	before    bool   // begun before the calls
+	challenge string // the challenge that its finish answers
+	before    bool   // it was begun before the calls
 	app       *userApp
-	replaces  bool // its finish takes the place of all that the user had
+	replaces  bool // its finish replaces all factors of the user
 }
 
-// app enrols an authenticator app before the calls, and moves the clock on to its next step.
+// app enrols an authenticator app before the calls, and moves the clock on to the app's next step.
 func (p *props) app(user string, call mfa.Call) *userApp {
 	p.Helper()
 	x, en := p.appUnderWay(user, call, mfa.EnrolRequest{Org: "acme", User: directory(user), Kind: mfa.TOTP})
@@ -69,7 +69,7 @@ func (p *props) app(user string, call mfa.Call) *userApp {
 	return x
 }
 
-// appUnderWay begins the enrolment of an app, before the calls.
+// appUnderWay begins the enrolment of an app before the calls.
 func (p *props) appUnderWay(user string, call mfa.Call, q mfa.EnrolRequest) (*userApp, underWay) {
 	p.Helper()
 	begun, err := p.BeginEnrolment(context.Background(), call, q)
@@ -87,7 +87,7 @@ func (p *props) appUnderWay(user string, call mfa.Call, q mfa.EnrolRequest) (*us
 	return x, underWay{user: user, id: begun.ID, until: *begun.Expires, by: p.Client, before: true, app: x}
 }
 
-// enrolled finishes the enrolment of an app before the calls, and moves the clock on to its next step.
+// enrolled finishes the enrolment of an app before the calls, and moves the clock on to the app's next step.
 func (p *props) enrolled(x *userApp, en underWay) {
 	p.Helper()
 	done, err := p.FinishEnrolment(context.Background(), p.Client, mfa.FinishRequest{Enrolment: en.id, Answer: mfa.Answer{Code: x.code(0)}})
@@ -103,7 +103,7 @@ func (p *props) enrolled(x *userApp, en underWay) {
 	p.apps = append(p.apps, x)
 }
 
-// answer answers rightly, before the calls, and moves the clock on to the app's next step.
+// answer answers a challenge with the right code before the calls, and moves the clock on to the app's next step.
 func (p *props) answer(o opened, x *userApp, trust *mfa.TrustChoice) mfa.VerifyAnswer {
 	p.Helper()
 	answer := p.answerNow(o, x, trust)
@@ -123,7 +123,8 @@ func (p *props) answerNow(o opened, x *userApp, trust *mfa.TrustChoice) mfa.Veri
 	return answer
 }
 
-// prove has the user step up with the app, and gives the call that proves it. It moves the clock on to the app's next step.
+// prove lets the user step up with the app, and returns a fresh call with the proof. It moves the clock on to the app's next
+// step.
 func (p *props) prove(x *userApp) mfa.Call {
 	p.Helper()
 	answer := p.answer(p.ask(x.user, mfa.StepUp), x, nil)
@@ -132,7 +133,7 @@ func (p *props) prove(x *userApp) mfa.Call {
 	return call
 }
 
-// trustBy lets a user in with the app, and gives the token of the browser that is trusted from then on.
+// trustBy signs a user in with the app, trusts the browser, and returns the trust token.
 func (p *props) trustBy(x *userApp) seal.Secret {
 	p.Helper()
 	token := *p.answer(p.ask(x.user, mfa.SignIn), x, &mfa.TrustChoice{Name: "Firefox"}).TrustToken
@@ -140,7 +141,7 @@ func (p *props) trustBy(x *userApp) seal.Secret {
 	return token
 }
 
-// mistake answers wrongly to challenges of their own, before the calls.
+// mistake gives wrong codes before the calls, each to a new challenge.
 func (p *props) mistake(x *userApp, times int) {
 	p.Helper()
 	p.mistakeIn(x, seal.Secret{}, times)

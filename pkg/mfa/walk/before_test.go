@@ -13,18 +13,18 @@ import (
 // opened is a challenge that waits for its answer.
 type opened struct {
 	user, id string
-	known    bool // begun in a known browser
-	learns   bool // the known token that its answer gives is looked at
-	answered bool // so that no code is right any more
+	known    bool // it was begun in a known browser
+	learns   bool // the known token of its answer is checked at the end
+	answered bool // it was answered already, so no code is right any more
 	bearer   mfa.Call
 	code     seal.Secret
-	options  json.RawMessage // of its ceremony, if a key is asked for
+	options  json.RawMessage // the options of its ceremony, if a key is asked for
 	until    time.Time       // when its code or its ceremony ends
 }
 
 func addressOf(user string) string { return user + "@acme.example" }
 
-// directory is what the client says of a user.
+// directory returns what the client says about a user.
 func directory(user string) *mfa.Person {
 	return &mfa.Person{ID: user, Email: mfa.Some(addressOf(user))}
 }
@@ -33,13 +33,13 @@ func signingIn(user string) mfa.StartRequest {
 	return mfa.StartRequest{Org: "acme", User: mfa.Person{ID: user, Email: mfa.Some(addressOf(user))}}
 }
 
-// knowing is the same sign-in in a browser that holds a known token.
+// knowing returns the same sign-in in a browser that holds a known token.
 func knowing(token seal.Secret, q mfa.StartRequest) mfa.StartRequest {
 	q.KnownToken = token
 	return q
 }
 
-// trusting is the same sign-in with a trusted browser.
+// trusting returns the same sign-in in a trusted browser.
 func trusting(token seal.Secret, q mfa.StartRequest) mfa.StartRequest {
 	q.TrustToken = token
 	return q
@@ -63,14 +63,14 @@ func (p *props) beginIn(user string, known seal.Secret) opened {
 		code: p.Outbox.Code(p, addressOf(user)), until: answer.Challenge.Sent.Expires,
 	}
 	if p.typed[o.code.Reveal()] {
-		return p.beginIn(user, known) // by chance; each code is to be right for one challenge only
+		return p.beginIn(user, known) // each code must be right for one challenge only, but chance may make two equal
 	}
 	p.typed[o.code.Reveal()], p.typed[mfatest.Wrong(o.code).Reveal()] = true, true
 	p.before[o.id] = true
 	return o
 }
 
-// ask begins a challenge to an app, before the calls.
+// ask begins a challenge to an app before the calls.
 func (p *props) ask(user, purpose string) opened {
 	p.Helper()
 	return p.askIn(user, purpose, seal.Secret{})
@@ -90,7 +90,7 @@ func (p *props) askIn(user, purpose string, known seal.Secret) opened {
 	return opened{known: !known.IsZero(), user: user, id: ch.ID, bearer: mfa.Call{Bearer: ch.Token.Reveal()}, until: ch.Expires}
 }
 
-// spend answers wrongly, before the calls.
+// spend gives wrong codes to a challenge before the calls.
 func (p *props) spend(o opened, times int) {
 	p.Helper()
 	for range times {
@@ -103,14 +103,14 @@ func (p *props) spend(o opened, times int) {
 	}
 }
 
-// spendElsewhere answers wrongly to other challenges of the user.
+// spendElsewhere gives wrong codes to other challenges of the user before the calls.
 func (p *props) spendElsewhere(user string, times int) {
 	for ; times > 0; times -= challengeAttempts {
 		p.spend(p.begin(user), min(times, challengeAttempts))
 	}
 }
 
-// know lets a user in and gives the known token of the browser.
+// know signs a user in, and returns the known token of the browser.
 func (p *props) know(user string) seal.Secret {
 	p.Helper()
 	o := p.begin(user)
@@ -123,7 +123,7 @@ func (p *props) know(user string) seal.Secret {
 	return *answer.KnownToken
 }
 
-// trust lets a user in and gives the token of the browser that is trusted from then on.
+// trust signs a user in, trusts the browser, and returns the trust token.
 func (p *props) trust(user string) seal.Secret {
 	p.Helper()
 	o := p.begin(user)
@@ -138,7 +138,7 @@ func (p *props) trust(user string) seal.Secret {
 	return *answer.TrustToken
 }
 
-// use signs in with a trusted browser and gives its next token.
+// use signs in with a trusted browser, and returns its next token.
 func (p *props) use(user string, token seal.Secret) seal.Secret {
 	p.Helper()
 	answer, err := p.StartChallenge(context.Background(), p.Client, trusting(token, signingIn(user)))
@@ -148,7 +148,7 @@ func (p *props) use(user string, token seal.Secret) seal.Secret {
 	return *answer.TrustToken
 }
 
-// proof is a user who must enrol, and was sent a code to the known address first.
+// proof makes a user who must enrol, and to whom a code was sent that proves the known address.
 func (p *props) proof(user string) (_ underWay, code seal.Secret) {
 	p.Helper()
 	started, err := p.StartChallenge(context.Background(), p.Client, signingIn(user))
@@ -162,10 +162,10 @@ func (p *props) proof(user string) (_ underWay, code seal.Secret) {
 	return en, p.Outbox.Code(p, addressOf(user))
 }
 
-// noCode has the form of a recovery code and is none.
+// noCode is well formed, but no user has it as a recovery code.
 var noCode = mfatest.NoRecoveryCode()
 
-// mistakeRecovery answers with wrong recovery codes, before the calls.
+// mistakeRecovery gives wrong recovery codes to a challenge before the calls.
 func (p *props) mistakeRecovery(o opened, times int) {
 	p.Helper()
 	for range times {

@@ -9,45 +9,45 @@ import (
 	"countersign/pkg/seal"
 )
 
-// A deed is what a call was for.
+// A deed is what a call does, and what is known about it in advance.
 type deed struct {
-	kind      string // one of those below
+	kind      string // one of the kinds below
 	user      string
 	challenge string
-	code      string    // that was typed
-	right     bool      // it is the one that was sent for this challenge before the calls began
-	until     time.Time // when that code, and a success with it, ends
-	replay    string    // Idempotency-Key
-	before    bool      // what it could succeed with was there before the calls
+	code      string    // the code that it gives
+	right     bool      // the code or the response is right, unless another call changes that
+	until     time.Time // when the code ends, and with it the right to a success
+	replay    string    // the Idempotency-Key
+	before    bool      // what it needs for a success existed before the calls
 	closes    bool      // an answer that isn't a refusal closes something
 
-	secret string   // what a success spends, of which there is to be one; empty: the challenge alone
-	factor string   // that the code is of, or that is removed
-	step   int64    // of that code
-	effect string   // of a recovery code
-	lets   string   // the challenge that an enrolment's finish answers
+	secret string   // what only one success may use, apart from the challenge; may be empty
+	factor string   // the factor of the code, or the factor that is removed
+	step   int64    // the step of the code
+	effect string   // the effect of a recovery code
+	lets   string   // the challenge that the finish of an enrolment answers
 	trusts bool     // a success trusts the browser
 	known  bool     // it answers a challenge that was begun in a known browser
-	learns bool     // the known token of a success is looked at when all is over
-	app    *userApp // that is being enrolled
+	learns bool     // the known token of a success is checked at the end
+	app    *userApp // the app that is being enrolled
 
-	signs      bool   // it is about a key: code is the WebAuthn challenge that its response signs, or that a send supersedes
-	count      uint32 // the signature counter of that response; 0: the key has none
+	signs      bool   // it is about a key: code is the WebAuthn challenge that the response signs, or that a send replaces
+	count      uint32 // the signature counter of the response; 0 if the key has none
 	credential string // the id of the credential that is being enrolled
-	from       *call  // that gave what it could succeed with; nil: as before says
+	from       *call  // the call whose answer it uses; if nil, before says whether it can succeed
 }
 
-// The kinds of deed.
+// These are the kinds of deed.
 const (
 	verifies = "verifies"
-	sends    = "sends" // supersedes code
+	sends    = "sends" // replaces the code
 	starts   = "starts"
 	erases   = "erases"
 	moves    = "moves" // to another address
 	looks    = "looks"
 
 	recovers    = "recovers"
-	begins      = "begins" // to enrol
+	begins      = "begins" // an enrolment
 	finishes    = "finishes"
 	proves      = "proves"  // the known address
 	revokes     = "revokes" // all browsers
@@ -69,7 +69,7 @@ func (a *actor) named(what string) string {
 	return fmt.Sprintf("%d%c %s", a.index+1, 'a'+len(a.calls), what)
 }
 
-// untilHeard makes a call again, a few times, for as long as the caller learns nothing.
+// untilHeard repeats a call up to three times, for as long as the caller has learnt nothing.
 func untilHeard(make func() *call) *call {
 	for range 3 {
 		if c := make(); !c.silent() {
@@ -79,7 +79,7 @@ func untilHeard(make func() *call) *call {
 	return make()
 }
 
-// withKey is a call with an Idempotency-Key, if that isn't empty.
+// withKey adds an Idempotency-Key to a call, unless the key is empty.
 func withKey(by mfa.Call, key, path string) mfa.Call {
 	if key != "" {
 		by.Replay = replayed(key, path)
@@ -101,7 +101,7 @@ func (a *actor) verify(o opened, code seal.Secret, trust bool, key string) *call
 		q.Trust = &mfa.TrustChoice{Name: "Firefox"}
 	}
 	by := o.bearer
-	if key != "" { // by the client: what a token of a browser's is refused is not remembered
+	if key != "" { // the client makes the call, because a refusal is not remembered for the token of a challenge
 		by = a.props.Client
 		by.Replay = replayed(key, "verify")
 	}
@@ -113,7 +113,7 @@ func (a *actor) verify(o opened, code seal.Secret, trust bool, key string) *call
 	return a.do(a.named(what), d, func(ctx context.Context, s *mfa.Service) (any, error) { return s.Verify(ctx, by, q) })
 }
 
-// verifyFresh answers with the code that c sent, if it did: it must be right.
+// verifyFresh answers with the code that c sent, if it sent one. This code must be right.
 func (a *actor) verifyFresh(o opened, c *call) {
 	if c.sent.IsZero() {
 		return
@@ -122,7 +122,7 @@ func (a *actor) verifyFresh(o opened, c *call) {
 	a.verify(o, o.code, false, "")
 }
 
-// show answers a challenge with what the app shows at a step; a wrong code where there is no such step.
+// show answers a challenge with the app's code of a step, or with a wrong code if step is nil.
 func (a *actor) show(o opened, x *userApp, step *int, trust bool) *call {
 	q := mfa.VerifyRequest{Challenge: o.id, Factor: x.id, Answer: mfa.Answer{Code: x.wrong()}}
 	d := deed{kind: verifies, user: o.user, challenge: o.id, factor: x.id, until: o.until, before: a.props.before[o.id], trusts: trust, known: o.known, learns: o.learns}
@@ -142,7 +142,7 @@ func (a *actor) show(o opened, x *userApp, step *int, trust bool) *call {
 
 func step(n int) *int { return &n }
 
-// send sends the code of a challenge again.
+// send sends another code for a challenge.
 func (a *actor) send(o opened) *call {
 	d := deed{kind: sends, closes: true, user: o.user, challenge: o.id, code: o.code.Reveal()}
 	return a.do(a.named("send"), d, func(ctx context.Context, s *mfa.Service) (any, error) {
@@ -162,7 +162,7 @@ func (a *actor) start(q mfa.StartRequest, key string) *call {
 	})
 }
 
-// startWith signs in with a trusted browser that from was given, or that was trusted before the calls.
+// startWith signs in with a trust token, which the call from was given or, if from is nil, was given before the calls.
 func (a *actor) startWith(user string, token seal.Secret, from *call) *call {
 	d := deed{kind: starts, user: user, before: from == nil, from: from}
 	q := trusting(token, signingIn(user))
@@ -171,15 +171,15 @@ func (a *actor) startWith(user string, token seal.Secret, from *call) *call {
 	})
 }
 
-// useTrust signs in with the token that c was given, if it was.
+// useTrust signs in with the trust token that c was given, if it was given one.
 func (a *actor) useTrust(c *call) {
 	if answer, ok := c.answer.(mfa.VerifyAnswer); ok && !c.dead && c.err == nil && answer.TrustToken != nil {
 		a.startWith(c.user, *answer.TrustToken, c)
 	}
 }
 
-// recover answers a challenge with a recovery code, which shown says is one; from is the call that showed it, nil if it
-// was shown before the calls.
+// recover answers a challenge with a recovery code, which is wrong only if it is noCode. from is the call that was shown the
+// code, or nil if it was shown before the calls.
 func (a *actor) recover(o opened, code seal.Secret, effect string, from *call, key string) *call {
 	d := deed{
 		kind: recovers, user: o.user, challenge: o.id, code: code.Reveal(), right: !code.Equal(noCode), until: o.until,
@@ -195,7 +195,7 @@ func (a *actor) recover(o opened, code seal.Secret, effect string, from *call, k
 	})
 }
 
-// begin begins an enrolment. What else the user had under way is dead then.
+// begin begins an enrolment, which ends any other enrolment of the user that isn't finished.
 func (a *actor) begin(user string, by mfa.Call, kind mfa.Kind) *call {
 	q := mfa.EnrolRequest{Org: "acme", User: directory(user), Kind: kind}
 	if user == "" {
@@ -222,7 +222,7 @@ func (a *actor) finish(en underWay, code seal.Secret, right bool, key string) *c
 	})
 }
 
-// finishMailed finishes what c began, with the code that c had mailed, if it did.
+// finishMailed finishes the enrolment that c began, if it did, with the code that c sent.
 func (a *actor) finishMailed(c *call, en underWay) *call {
 	answer, ok := c.answer.(mfa.EnrolAnswer)
 	if c.dead || c.err != nil || !ok {
@@ -232,7 +232,7 @@ func (a *actor) finishMailed(c *call, en underWay) *call {
 	return a.finish(en, c.sent, true, "")
 }
 
-// prove answers an enrolment's challenge with the code that went to the known address.
+// prove answers an enrolment's challenge with the code that was sent to the known address.
 func (a *actor) prove(en underWay, code seal.Secret, right bool) *call {
 	d := deed{kind: proves, user: en.user, challenge: en.challenge, code: code.Reveal(), right: right, until: en.until, before: true}
 	what := "prove with a wrong code"
@@ -276,7 +276,7 @@ func (a *actor) regenerate(user string, by mfa.Call, key string) *call {
 	})
 }
 
-// regenerateAfter makes new recovery codes with a proof that from was given.
+// regenerateAfter makes new recovery codes with a proof that the call from was given.
 func (a *actor) regenerateAfter(from *call, user string, by mfa.Call) *call {
 	return a.do(a.named("new recovery codes"), deed{kind: regenerates, closes: true, user: user, from: from}, func(ctx context.Context, s *mfa.Service) (any, error) {
 		return s.NewRecoveryCodes(ctx, by, "acme", user)

@@ -12,21 +12,21 @@ import (
 	"countersign/pkg/store"
 )
 
-// goodResponse reports whether nothing has made the right response of c worthless.
+// goodResponse reports whether the right response of c is still valid after what the other calls did.
 func (e *ending) goodResponse(c *call) bool {
 	return !e.changed(c) && !e.happened(sends, c) && !slices.ContainsFunc(e.calls, func(x *call) bool {
 		return x != c && x.factor == c.factor && x.won > 0 && x.count >= c.count && c.count > 0
 	})
 }
 
-// claimed reports whether the credential that c enrols is, or was, somebody else's.
+// claimed reports whether the credential that c enrols was also enrolled by someone else.
 func (e *ending) claimed(c *call) bool {
 	return e.props.taken[c.credential] || slices.ContainsFunc(e.calls, func(x *call) bool {
 		return x != c && x.kind == finishes && x.credential == c.credential && x.won > 0
 	})
 }
 
-// counters says what is wrong with the signature counters that a call has left in the guard that was before.
+// counters returns an error if a call has changed the signature counters wrongly, from those in before to those in after.
 func (c *call) counters(before, after *guardView, won bool) error {
 	was := map[string]uint32{}
 	for _, f := range before.Factors {
@@ -47,8 +47,8 @@ func (c *call) counters(before, after *guardView, won bool) error {
 	return nil
 }
 
-// credentials says what is wrong with the credential ids of the factors that guards list: each belongs to one of them at
-// most, and that one has claimed it.
+// credentials returns an error unless each credential id belongs to at most one of the factors that guards list, and that
+// factor has claimed it.
 func (s *schedule) credentials() error {
 	lists, claims, owners := map[string]bool{}, map[string]store.Item{}, map[string]string{}
 	var keys []store.Item
@@ -82,22 +82,22 @@ func (s *schedule) credentials() error {
 	return nil
 }
 
-// keyView is what a test reads of the record of a factor, or of who has claimed a credential id.
+// keyView is what the tests read from the record of a factor, or from the record of who has claimed a credential id.
 type keyView struct {
 	ID         string        `json:"id"`
 	Kind       mfa.Kind      `json:"kind"`
 	ClaimedBy  store.Version `json:"claimed_by"`
 	Owner      string        `json:"factor"`
-	Credential string        `json:"-"` // the id of the passkey, of which ctl show says only how long it is
+	Credential string        `json:"-"` // the id of the passkey, of which ctl show prints only the length
 }
 
-// The numbers under which the record of a factor keeps its passkey, and a passkey its id.
+// These are the numbers of the passkey in the record of a factor, and of the id in a passkey.
 const (
 	passkeyNumber      = 8
 	credentialIDNumber = 1
 )
 
-// read reads the credential id.
+// read reads the credential id from the body of the record.
 func (v *keyView) read(body []byte) error {
 	if v.Kind != mfa.WebAuthn {
 		return nil

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// A coverage is what the walks of all stages have come across. A stage, an event or a field that none comes across any more
-// would otherwise be lost without a word.
+// A coverage is what the walks of all stages have met. Without it, nobody would notice that no stage meets some fate, call
+// or field any more.
 type coverage struct {
 	mu     sync.Mutex
 	stages int
@@ -25,7 +25,7 @@ func (c *coverage) stage() {
 	c.stages++
 }
 
-// taken notes that something happened, to a call.
+// taken records the fate of an option, and the kind of its call if there is one.
 func (c *coverage) taken(o option) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -35,20 +35,20 @@ func (c *coverage) taken(o option) {
 	}
 }
 
-// field notes that a field of a record was not empty.
+// field records that a field of a record was not empty.
 func (c *coverage) field(name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.fields[name] = true
 }
 
-// complete checks that nothing is missing, if all stages were walked.
+// complete fails the test if something was never met although all stages were walked.
 func (c *coverage) complete(t *testing.T) {
 	t.Helper()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.stages < len(stages()) {
-		return // only some were asked for
+		return // only some stages were asked for
 	}
 	for f := passes; f <= jumps; f++ {
 		if !c.fates[f] {

@@ -8,19 +8,19 @@
 // it go on, so the walker decides what happens next. It tries:
 //
 //   - every order of reads and commits,
-//   - every commit carried out, or its answer lost, or the process dead while it waits for the answer; a commit whose answer
-//     is lost may still land at any later moment, or never,
+//   - for every commit, that it is carried out, that its answer is lost, or that the process dies while it waits for the
+//     answer; in the last two cases the commit may still land at any later moment, or never,
 //   - every moment for the clock to jump, where the stage says by how much,
-//   - on some stages the guard read at another moment than what is read with it, as DynamoDB may do it.
+//   - on some stages, that the guard is read at another moment than what is read with it, as DynamoDB may do.
 //
 // Two schedules that have led to the same state go on in the same way. So the walker turns back where it comes to a state
 // that it has seen, and a few thousand walks stand for millions of schedules. A state is all that can make a difference:
-// what the store holds, what the calls have read and want to write, and what was answered. Where it holds something made at
-// random, it counts where else the same stands. TestTurningBackMissesNoOutcome compares this walk with one that never turns
-// back.
+// what the store holds, what the calls have read and want to write, and what was answered. Of a random value, it matters only
+// in which places the same value stands. TestTurningBackMissesNoOutcome compares this walk with one that never turns back.
 //
-// The walk sees records as ctl show prints them. One table says what each field of each record means to it (fields), and a
-// field that isn't there fails the walk. So does a field, a fate of a commit or a sort of call that no walk comes across.
+// The walk sees records as ctl show prints them. A table (fields) says what each field of each record means to the walk,
+// which fails if it meets a field that isn't in the table. The tests also fail if no walk meets a field of the table, a fate
+// of a commit or a kind of call.
 //
 // # What must hold
 //
@@ -28,24 +28,25 @@
 //	     The step that enrolled an app is spent, and so is every step before one that was accepted. The signature counter
 //	     of a key never goes back, and moves only with a response that was accepted. A credential id belongs to at most one
 //	     of the factors that guards list, and that factor has claimed it.
-//	I2   Every answer that is looked at is counted. There are never more than the caps of a challenge and of a user allow,
-//	     for codes and for recovery codes apart. Wrong responses of keys count against their challenge alone: they lock no
-//	     codes, and a lock of codes refuses no key. No change of the account forgets a count. An unlock forgets them all, if
-//	     something is locked, and what begins after it was answered is not locked.
+//	I2   Every answer that is checked is counted. There are never more of them than the caps of a challenge and of a user
+//	     allow. Codes and recovery codes have separate caps. Wrong responses of keys count against their challenge alone:
+//	     they lock no codes, and a lock of codes refuses no key. No change of the account forgets a count. If something is
+//	     locked, an unlock forgets all counts, and a call that begins after its answer is not locked.
 //	I3   Nothing succeeds that begins or is recorded after the answer that ended it: a lock, an end, a revocation, a reset, a
 //	     removal, a new set of recovery codes, or another enrolment. No browser that was trusted before is trusted after it.
-//	I4   Nothing crosses a user or a challenge.
+//	I4   Nothing that belongs to one user or one challenge works for another.
 //	I9   No more messages are handed over than a budget of the org has room for, and each of them is counted. A message that
 //	     was not handed over is not counted, if no commit was lost.
-//	I10  A call that is tried again, by itself or by its caller, is told the truth. It is charged for once, unless another
+//	I10  A call that is tried again, by the service or by its caller, is told the truth. It is counted once, unless another
 //	     answer to the same challenge was recorded in between. The recovery codes that it was shown are those that work.
 //
-// Nothing is left of a user who was erased. What works in the end is asked of the service itself, on a copy of the store.
+// Nothing is left of a user who was erased. To find out what still works in the end, the walk asks the service itself, on a
+// copy of the store.
 //
 // Three things are allowed. What is decided in time may be answered after the end of a code or of trust. A sign-in in a
-// trusted browser writes no guard, so one that began before a revocation was answered may succeed after it. To begin another
-// WebAuthn ceremony writes no guard either, so a response to the one before may succeed after it if its call had begun before
-// the answer.
+// trusted browser writes no guard, so one that began before a revocation was answered may succeed after it. The beginning of
+// another WebAuthn ceremony writes no guard either, so a response to the earlier ceremony may succeed after it if the call
+// with this response began before the answer.
 //
 // # How to run it
 //
@@ -66,19 +67,19 @@
 //	before_test.go       what there can be before the calls
 //	app_test.go          a user's authenticator app
 //	key_test.go          a user's key, and the calls that it answers
-//	claims_test.go       who has a credential id, and what a key has counted
+//	claims_test.go       who owns a credential id, and the signature counters of keys
 //	calls_test.go        the calls
 //	answers_test.go      what was answered
 //	schedule_test.go     what can happen next, and what then happens
 //	actor_test.go        a caller, and the store as its calls see it
 //	walker_test.go       how all schedules are gone through
-//	state_test.go        when two states are one
+//	state_test.go        when two states are the same
 //	records_test.go      what is read of records
 //	fields_test.go       what their fields mean
-//	effects_test.go      what calls did, to the guard and to each other
+//	effects_test.go      what calls did to the guard and to each other
 //	invariants_test.go   what must hold for each call
 //	lasting_test.go      what must hold when all is over
 //	probe_test.go        what would still work then
-//	coverage_test.go     what the walks have come across
+//	coverage_test.go     what the walks have met
 //	progress_test.go     how far they have come
 package walk

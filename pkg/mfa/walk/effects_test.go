@@ -10,21 +10,21 @@ import (
 
 // Effects are what the commits of a call did to the guard.
 type effects struct {
-	wrongCodes         int      // wrong codes that they counted, in the budget of the call
-	wrongRecoveryCodes int      // wrong recovery codes that they counted, in the budget of the call
-	inOtherBudget      int      // wrong answers that they counted in the other one
-	rowIsOff           bool     // they made the row of wrong codes longer, or shorter, than their answer does
-	wrongCredentials   int      // wrong responses of keys that they counted, against the challenge alone
-	won                int      // of them that noted a right answer
-	sets               []string // of recovery codes that they made
-	lockIsOff          bool     // a right recovery code lifted a lock whose window was full, or left one whose wasn't
+	wrongCodes         int      // wrong codes that they counted in the budget of the call
+	wrongRecoveryCodes int      // wrong recovery codes that they counted in the budget of the call
+	inOtherBudget      int      // wrong answers that they counted in the other budget
+	rowIsOff           bool     // they changed the row of wrong codes in another way than their answer should
+	wrongCredentials   int      // wrong responses of keys that they counted against the challenge alone
+	won                int      // how many of them recorded a right answer
+	sets               []string // the sets of recovery codes that they made
+	lockIsOff          bool     // a right recovery code lifted a lock whose window was full, or kept one whose window wasn't
 
-	forgot forgotten // wrong answers that an unlock took out of the guard
-	partly bool      // that unlock left some, or nothing was locked
-	lifted bool      // an unlock had taken effect when the last of them did
+	forgot forgotten // wrong answers that an unlock removed from the guard
+	partly bool      // the unlock left some of them, or nothing was locked
+	lifted bool      // an unlock had taken effect before the last of them did
 }
 
-// guardOf is the guard that a commit writes over; nil: it writes none.
+// guardOf returns the guard that a commit replaces, or nil if the commit writes no guard.
 func (s *schedule) guardOf(f *flight) *guardView {
 	for _, w := range f.writes {
 		if w.Key.Sort == "guard" && !w.Delete {
@@ -35,7 +35,7 @@ func (s *schedule) guardOf(f *flight) *guardView {
 	return nil
 }
 
-// note adds what a commit has just done, to the guard that was before.
+// note records the effects of a commit that has just changed the guard before.
 func (s *schedule) note(f *flight, before *guardView) {
 	c := f.call
 	c.landedOver = 0
@@ -84,7 +84,7 @@ func (s *schedule) note(f *flight, before *guardView) {
 	}
 }
 
-// forget notes what an unlock has done to the guard that was before.
+// forget records what an unlock has changed in the guard before.
 func (c *call) forget(before, after *guardView, now time.Time) {
 	c.forgot = forgotten{map[bool]int{}, map[bool]int{}}
 	for _, known := range []bool{false, true} {
@@ -96,13 +96,14 @@ func (c *call) forget(before, after *guardView, now time.Time) {
 	c.partly = c.partly || !before.locked(now) || after.WrongCodes.InARow != 0 || after.WrongRecoveryCodes.InARow != 0
 }
 
-// Forgotten are the wrong answers that an unlock has taken out of the guard, by whether they were given in known browsers.
+// Forgotten are the wrong answers that unlocks have removed from the guard. The keys say whether they were given in known
+// browsers.
 type forgotten struct{ wrongCodes, wrongRecoveryCodes map[bool]int }
 
-// codes is how many wrong codes are forgotten, of both budgets.
+// codes returns how many wrong codes were forgotten in both budgets.
 func (f forgotten) codes() int { return f.wrongCodes[false] + f.wrongCodes[true] }
 
-// in is how many of them were taken out of the budget of a call.
+// in returns how many wrong answers were removed from the budget of a call.
 func (f forgotten) in(c *call) int {
 	if c.kind == recovers {
 		return f.wrongRecoveryCodes[c.known]
@@ -110,7 +111,7 @@ func (f forgotten) in(c *call) int {
 	return f.wrongCodes[c.known]
 }
 
-// forgotten is what the unlocks of a user have forgotten.
+// forgotten returns what the unlocks of a user have forgotten.
 func (e *ending) forgotten(user string) forgotten {
 	all := forgotten{map[bool]int{}, map[bool]int{}}
 	for _, c := range e.calls {
@@ -125,23 +126,23 @@ func (e *ending) forgotten(user string) forgotten {
 	return all
 }
 
-// sawLock reports whether a call has read, in its last try, that something was locked.
+// sawLock reports whether the last try of a call has read a guard in which something was locked.
 func (s *schedule) sawLock(c *call) bool {
 	return slices.ContainsFunc(c.saw, func(item store.Item) bool {
 		return item.Key.Sort == "guard" && s.show(item).guard.locked(c.now)
 	})
 }
 
-// The budgets of wrong answers.
+// These are the budgets of wrong answers.
 const (
 	codes         = "codes"
 	recoveryCodes = "recovery codes"
-	credentials   = "credentials" // which only their challenge or enrolment counts
+	credentials   = "credentials" // counted only by their challenge or enrolment
 )
 
 const recoveryAttempts = 5 // wrong recovery codes per user, within the time that any schedule takes
 
-// budget is that of which a wrong answer of the call is taken; empty: it gives none.
+// budget returns the budget in which a wrong answer of the call is counted. It is empty if the call gives no answer.
 func (c *call) budget() string {
 	where := ""
 	if c.known {
@@ -158,7 +159,8 @@ func (c *call) budget() string {
 	return ""
 }
 
-// most is how many wrong answers the budget has that a call is refused by. A start that is locked, is so by both.
+// most returns how many wrong answers fit into the budget that can refuse the call. A start is refused only if both budgets
+// are full.
 func (c *call) most() int {
 	if c.kind == recovers {
 		return recoveryAttempts
@@ -166,7 +168,7 @@ func (c *call) most() int {
 	return userAttempts
 }
 
-// counted is how many wrong answers of its own budget the call has recorded.
+// counted returns how many wrong answers the call has recorded in its own budget.
 func (c *call) counted() int {
 	switch {
 	case c.signs:
@@ -182,7 +184,7 @@ func (c *call) overtakes(by *call) bool {
 	return c.challenge == by.challenge && (c.kind == by.kind || c.budget() != "" && by.budget() != "")
 }
 
-// resets reports whether the call, if it took effect, has killed all that the user had open.
+// resets reports whether the call has taken effect and ended everything that the user had open.
 func (c *call) resets() bool {
 	switch c.kind {
 	case erases, moves, revokes:
@@ -193,7 +195,7 @@ func (c *call) resets() bool {
 	return false
 }
 
-// changes reports whether the call, if it took effect, has changed what the user can answer with.
+// changes reports whether the call has taken effect and changed what the user can answer with.
 func (c *call) changes() bool {
 	switch c.kind {
 	case regenerates, removes, disables, enables:
@@ -204,7 +206,7 @@ func (c *call) changes() bool {
 	return c.resets()
 }
 
-// spends names what a success of the call can only be had for once.
+// spends returns what a success of the call uses up, so that no other call can succeed with it.
 func (c *call) spends() []string {
 	if c.kind == proves {
 		return []string{c.secret}
@@ -219,14 +221,14 @@ func (c *call) spends() []string {
 	return all
 }
 
-// happened reports whether a deed of this kind took effect on what c is about.
+// happened reports whether a deed of this kind took effect for the user of c.
 func (e *ending) happened(kind string, c *call) bool {
 	return slices.ContainsFunc(e.calls, func(x *call) bool {
 		return x.kind == kind && x.user == c.user && x.landed > 0
 	})
 }
 
-// lost is how many commits were.
+// lost returns how many commits had a lost answer.
 func (e *ending) lost() (n int) {
 	for _, c := range e.calls {
 		n += c.lost
@@ -234,7 +236,7 @@ func (e *ending) lost() (n int) {
 	return n
 }
 
-// renewed reports whether another call has killed all that the user of c had open.
+// renewed reports whether another call has ended everything that the user of c had open.
 func (e *ending) renewed(c *call) bool {
 	return slices.ContainsFunc(e.calls, func(x *call) bool { return x != c && x.user == c.user && x.resets() })
 }
@@ -243,21 +245,21 @@ func (e *ending) changed(c *call) bool {
 	return slices.ContainsFunc(e.calls, func(x *call) bool { return x != c && x.user == c.user && x.changes() })
 }
 
-// turned reports whether a recovery code has made the challenge of c one that only an enrolment answers.
+// turned reports whether a recovery has made the challenge of c one that only an enrolment answers.
 func (e *ending) turned(c *call) bool {
 	return slices.ContainsFunc(e.calls, func(x *call) bool {
 		return x != c && x.kind == recovers && x.challenge == c.challenge && x.won > 0
 	})
 }
 
-// unlocked reports whether c began after it had been answered that its user isn't locked.
+// unlocked reports whether c began after an answer had said that its user is no longer locked.
 func (e *ending) unlocked(c *call) bool {
 	return slices.ContainsFunc(e.calls, func(x *call) bool {
 		return x.kind == unlocks && x.user == c.user && x.refusal() == "" && !x.silent() && c.began&x.bit != 0
 	})
 }
 
-// winner finds another call that has recorded a success with the same secret; nil: none has.
+// winner returns another call that has recorded a success with the same secret, or nil if there is none.
 func (e *ending) winner(c *call) *call {
 	for _, x := range e.calls {
 		if x != c && x.won > 0 && x.secret == c.secret {
@@ -267,7 +269,7 @@ func (e *ending) winner(c *call) *call {
 	return nil
 }
 
-// good reports whether nothing has made the right code of c worthless.
+// good reports whether the right code of c is still valid after what the other calls did.
 func (e *ending) good(c *call) bool {
 	switch c.kind {
 	case recovers:
@@ -289,7 +291,7 @@ func (e *ending) good(c *call) bool {
 	return false
 }
 
-// ended reports whether the guard says that what c answered has ended.
+// ended reports whether the guard says that the challenge or enrolment of c has ended.
 func (e *ending) ended(c *call) bool {
 	g := e.guards[c.user]
 	return slices.ContainsFunc(g.allSlots(), func(slot slotView) bool { return slot.isOf(c.challenge) && slot.State != "" })

@@ -17,19 +17,19 @@ import (
 	"time"
 )
 
-// A meaning is what the walk takes a field for. Two states are one if all their fields are alike.
+// A meaning is how the walk compares a field. Two states are the same if all their fields are alike.
 type meaning struct {
 	form string
-	why  string // of unmet
+	why  string // why no stage sets an unmet field
 }
 
 var (
-	kept   = meaning{form: "kept"}   // alike if they are equal
-	word   = meaning{form: "word"}   // made at random, or a digest: alike if it stands in the same places
-	moment = meaning{form: "moment"} // alike if they are equal, since the clock moves only where a stage says so
+	kept   = meaning{form: "kept"}   // alike if the values are equal
+	word   = meaning{form: "word"}   // a random value or a digest; alike if equal values stand in the same places
+	moment = meaning{form: "moment"} // a time; alike if the values are equal, because the clock moves only where a stage says so
 )
 
-// unmet is a field that no stage ever sets, and why none does. The day one does, the walk fails and asks what it means.
+// unmet is the meaning of a field that no stage sets, and says why. If a stage sets it some day, the walk fails.
 func unmet(why string) meaning { return meaning{form: "unmet", why: why} }
 
 var (
@@ -42,7 +42,7 @@ var (
 
 type fieldTable map[string]meaning
 
-// under is a table of the fields of a struct that is itself a field.
+// under returns the table of a struct that is a field of another, with the name of this field in front.
 func under(name string, inner fieldTable) fieldTable {
 	table := fieldTable{}
 	for path, m := range inner {
@@ -51,7 +51,7 @@ func under(name string, inner fieldTable) fieldTable {
 	return table
 }
 
-// all is a table in which every field of another table has one meaning.
+// all returns a table in which every field of another table has the same meaning.
 func all(m meaning, of fieldTable) fieldTable {
 	table := fieldTable{}
 	for path := range of {
@@ -68,9 +68,9 @@ func together(tables ...fieldTable) fieldTable {
 	return whole
 }
 
-// fields says of each field of each record that a walk comes across what it means. A record has the name of its struct in
-// package mfa, and a field the path by which ctl show prints it. TestEveryFieldOfARecordHasAMeaning finds what is missing
-// here, and so does a walk that meets it.
+// fields gives the meaning of each field of each record that a walk meets. A record has the name of its struct in package
+// mfa, and a field has the path under which ctl show prints it. TestEveryFieldOfARecordHasAMeaning finds fields that are
+// missing here, and so does a walk that meets one.
 var fields = map[string]fieldTable{
 	"guard": together(fieldTable{
 		"format": kept, "org": kept, "user": kept, "epoch": word, "trust_epoch": word, "known_word": word, "activity_key": word,
@@ -148,7 +148,7 @@ var (
 	}
 )
 
-// unwalked are the records that no walk comes across, and why.
+// unwalked are the records that no walk meets, and why.
 var unwalked = map[string]string{
 	"orgPolicy":     "it is written before the calls, and by none of them",
 	"eventBatch":    "it rides on an item of a commit, and is read when the commit is published, which follows it",
@@ -158,7 +158,7 @@ var unwalked = map[string]string{
 	"publishedKeys": "it is a copy of the ring's public half",
 }
 
-// meet checks what a record of this name holds, as ctl show prints it, against the table of its fields.
+// meet compares a record of this name, as ctl show prints it, with the table of its fields.
 func (p *props) meet(name string, shown []byte) error {
 	table, ok := fields[name]
 	if !ok {
@@ -256,7 +256,7 @@ func TestEveryFieldOfARecordHasAMeaning(t *testing.T) {
 	}
 }
 
-// TestWhatTheInvariantsReadOfAGuardIsThere fails where a field is renamed that they would then read as empty.
+// TestWhatTheInvariantsReadOfAGuardIsThere fails if a field was renamed that the invariants would then read as empty.
 func TestWhatTheInvariantsReadOfAGuardIsThere(t *testing.T) {
 	var check func(of reflect.Type, within string)
 	check = func(of reflect.Type, within string) {
@@ -284,8 +284,8 @@ func TestWhatTheInvariantsReadOfAGuardIsThere(t *testing.T) {
 	check(reflect.TypeFor[guardView](), "")
 }
 
-// declared lists what the records of package mfa have, as its source says: by the name of the struct, the path of each
-// field. A record is a struct that embeds record.Head.
+// declared returns the records that the source of package mfa declares: for the name of each struct, the paths of its
+// fields. A record is a struct that embeds record.Head.
 func declared(t *testing.T) map[string][]string {
 	t.Helper()
 	structs := map[string]*ast.StructType{}
@@ -324,7 +324,7 @@ func isHead(f *ast.Field) bool {
 	return ok && len(f.Names) == 0 && x.Sel.Name == "Head"
 }
 
-// pathsOf lists the fields of a struct, and of the structs in them, by the names of their json tags.
+// pathsOf returns the paths of the fields of a struct, and of the structs in it, by the names in their json tags.
 func pathsOf(structs map[string]*ast.StructType, s *ast.StructType, within string) (paths []string) {
 	for _, f := range s.Fields.List {
 		of := f.Type

@@ -9,7 +9,7 @@ import (
 	"countersign/pkg/mfa"
 )
 
-// An ending is how a schedule came out.
+// An ending is the result of a schedule.
 type ending struct {
 	*schedule
 	calls    []*call
@@ -28,13 +28,13 @@ func (s *schedule) ending() *ending {
 
 const (
 	challengeAttempts = 3  // per challenge, on every stage
-	commitTries       = 3  // of one commit, in one call
+	commitTries       = 3  // per commit, in one call
 	userAttempts      = 10 // per user, within the time that any schedule takes
 	wrongWindow       = 15 * time.Minute
-	slotsInGuard      = 32 // then the challenge that was begun first has to go
+	slotsInGuard      = 32 // with more slots than this, the challenge that was begun first is removed
 )
 
-// judge says which invariant does not hold at the end of a schedule.
+// judge returns the first invariant that doesn't hold at the end of a schedule.
 func (s *schedule) judge() error {
 	e := s.ending()
 	for _, c := range e.calls {
@@ -57,8 +57,8 @@ func (s *schedule) judge() error {
 	return s.props.check(e)
 }
 
-// honest checks one call: that its answer is true, that it was recorded, and that retries of its own have neither hidden
-// a success nor been charged for.
+// honest checks that the answer of a call is true and was recorded. The call's own retries must neither hide a success nor
+// be counted as further answers.
 func (e *ending) honest(c *call) error {
 	switch {
 	case !c.over:
@@ -97,8 +97,8 @@ func (e *ending) honest(c *call) error {
 	return nil
 }
 
-// truthful checks what honest leaves open: that each answer recorded is counted or a success, and that what a call hears of it
-// is true, whatever it was for.
+// truthful checks what honest leaves out. Each recorded answer must be counted as wrong or be a success, and what a call is
+// told must be true, whatever its kind.
 func (e *ending) truthful(c *call) error {
 	if wrong := c.wrongCodes + c.wrongRecoveryCodes + c.wrongCredentials; c.budget() != "" && c.landed != wrong+c.won {
 		return fmt.Errorf("I2: %d answers were recorded, %d counted as wrong and %d as right", c.landed, wrong, c.won)
@@ -123,7 +123,7 @@ func (e *ending) truthful(c *call) error {
 		return fmt.Errorf("law 2: an unlock without a commit")
 	}
 	if c.budget() == "" {
-		full := c.kind == begins && code == mfa.TooManySends // it was done, and then a budget of the org had no room for its message
+		full := c.kind == begins && code == mfa.TooManySends // the enrolment was begun, but then a budget of the org had no room for its message
 		if c.landed > 0 && code != "" && c.kind != starts && c.kind != sends && !full && !e.renewed(c) {
 			return fmt.Errorf("I10: it was done and doesn't hear so")
 		}
@@ -160,8 +160,8 @@ func (e *ending) truthful(c *call) error {
 	return nil
 }
 
-// closed checks I3 for the answer of one call: what it has closed stays closed to whatever begins, or is recorded, after
-// it. A call that had decided in time may be recorded after the end of a code or of trust: what counts is when it decided.
+// closed checks I3 for the answer of one call: what it closed stays closed to everything that begins or is recorded after
+// it. A call may be recorded after the end of a code or of trust if it was decided in time.
 func (e *ending) closed(by *call) error {
 	if by.silent() {
 		return nil
@@ -199,8 +199,8 @@ func (e *ending) closed(by *call) error {
 	return nil
 }
 
-// shut reports whether by, which was answered that it is done, has closed what c succeeded with. A browser that was
-// trusted by a call, not before all, is closed only by what took effect after that call did.
+// shut reports whether by, whose answer said that it is done, has closed what c succeeded with. If a call trusted a browser,
+// by has closed this only if it took effect after that call.
 func (e *ending) shut(by, c *call) bool {
 	before := c.before || c.from != nil && c.from.landed > 0 && c.from.landedOver&by.bit == 0
 	switch {
@@ -220,7 +220,7 @@ func (e *ending) shut(by, c *call) bool {
 	return false
 }
 
-// bounded checks I1 and I2: one success for each challenge, and no more answers looked at than may be.
+// bounded checks I1 and I2: each challenge has at most one success, and no more answers are checked than may be.
 func (e *ending) bounded() error {
 	for user, g := range e.guards {
 		for _, known := range []bool{false, true} {
@@ -268,9 +268,9 @@ func (e *ending) bounded() error {
 	return e.counted()
 }
 
-// counted checks that what was recorded is what was counted, for each challenge and for each user.
+// counted checks for each challenge and each user that as many answers are counted as were recorded.
 func (e *ending) counted() error {
-	answers := maps.Clone(e.props.spent) // recorded, by challenge and by user
+	answers := maps.Clone(e.props.spent) // the answers that were recorded, by challenge and by user
 	for _, c := range e.calls {
 		if c.kind == verifies {
 			answers[c.challenge] += c.landed

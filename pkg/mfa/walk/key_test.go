@@ -16,24 +16,24 @@ import (
 	"countersign/pkg/store"
 )
 
-// userKey is a user's security key, or a passkey.
+// userKey is a user's security key or passkey.
 type userKey struct {
-	user, id   string // id is that of the factor
+	user, id   string // id is the id of the factor
 	credential string
 
 	mu     sync.Mutex
 	device *passkeytest.Authenticator
 }
 
-// A response is what a key answers to the options of a ceremony.
+// A response is a key's response to the options of a ceremony.
 type response struct {
 	json   json.RawMessage
 	signed string // the WebAuthn challenge
 	count  uint32 // the signature counter
 }
 
-// touch makes a response with that signature counter, which says nothing of what the key has signed before. So a call that
-// is made again, in another schedule, gives the same.
+// touch makes a response with the given signature counter, whatever the key has signed before. So a call that is repeated in
+// another schedule gives the same response.
 func (k *userKey) touch(options json.RawMessage, count uint32, as passkeytest.Misbehaviour) (response, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -43,7 +43,7 @@ func (k *userKey) touch(options json.RawMessage, count uint32, as passkeytest.Mi
 	return response{given, challengeIn(options), count}, err
 }
 
-// challengeIn is the WebAuthn challenge of options.
+// challengeIn returns the WebAuthn challenge in options.
 func challengeIn(options json.RawMessage) string {
 	var said struct{ Challenge string }
 	if json.Unmarshal(options, &said) != nil {
@@ -52,7 +52,7 @@ func challengeIn(options json.RawMessage) string {
 	return said.Challenge
 }
 
-// credentialIn is the credential id of a response.
+// credentialIn returns the credential id in a response.
 func credentialIn(given json.RawMessage) string {
 	var said struct{ RawID string }
 	if json.Unmarshal(given, &said) != nil {
@@ -61,14 +61,14 @@ func credentialIn(given json.RawMessage) string {
 	return said.RawID
 }
 
-// claimKey is where the owner of a credential id stands.
+// claimKey returns the key of the item that says who owns a credential id.
 func claimKey(credential string) store.Key {
-	raw, _ := base64.RawURLEncoding.DecodeString(credential) // the checks fail if there is nothing at the key
+	raw, _ := base64.RawURLEncoding.DecodeString(credential) // an error is ignored, because the checks fail if there is no item at this key
 	sum := sha256.Sum256(raw)
 	return store.Key{Partition: "cred#" + base64.RawURLEncoding.EncodeToString(sum[:]), Sort: "owner"}
 }
 
-// key enrols a key before the calls. Its counter is at 1 then, if it has one.
+// key enrols a key before the calls. If the key has a signature counter, it is then at 1.
 func (p *props) key(user string, call mfa.Call, device *passkeytest.Authenticator) *userKey {
 	p.Helper()
 	en, given := p.keyUnderWay(user, call, device)
@@ -82,7 +82,7 @@ func (p *props) key(user string, call mfa.Call, device *passkeytest.Authenticato
 	return &userKey{user: user, id: done.Factor.ID, credential: credentialIn(given), device: device}
 }
 
-// keyUnderWay begins the enrolment of a key, before the calls, and gives the response that finishes it.
+// keyUnderWay begins the enrolment of a key before the calls, and returns the response that finishes it.
 func (p *props) keyUnderWay(user string, call mfa.Call, device *passkeytest.Authenticator) (underWay, json.RawMessage) {
 	p.Helper()
 	begun, err := p.BeginEnrolment(context.Background(), call, mfa.EnrolRequest{Org: "acme", User: directory(user), Kind: mfa.WebAuthn})
@@ -97,17 +97,17 @@ func (p *props) keyUnderWay(user string, call mfa.Call, device *passkeytest.Auth
 	return underWay{user: user, id: begun.ID, until: p.Clock.Now().Add(ceremonyLife), by: p.Client, before: true}, given
 }
 
-// ceremonyLife is how long a response is good.
+// ceremonyLife is how long a response is accepted.
 const ceremonyLife = 300 * time.Second
 
-// copying is a key that makes the same credential id as k has.
+// copying returns a key whose next credential id is that of k.
 func copying(k *userKey) *passkeytest.Authenticator {
-	raw, _ := base64.RawURLEncoding.DecodeString(k.credential) // an empty one makes a random id, which the checks find
+	raw, _ := base64.RawURLEncoding.DecodeString(k.credential) // an error gives an empty id, so the key makes a random one, which the checks find
 	return &passkeytest.Authenticator{NextID: raw}
 }
 
-// abandoned is a credential id that belongs to a factor which its owner has no more, as an erasure leaves it that has not
-// seen the factor. The owner was made again since.
+// abandoned makes a credential id whose owner no longer has the factor. Such an id remains if an erasure has not seen the
+// factor. The owner has been created again.
 func (p *props) abandoned(user string) *userKey {
 	p.Helper()
 	k := p.key(user, p.Fresh(), &passkeytest.Authenticator{})
@@ -128,7 +128,7 @@ func (p *props) abandoned(user string) *userKey {
 	return k
 }
 
-// askKey begins a challenge to a key, before the calls.
+// askKey begins a challenge to a key before the calls.
 func (p *props) askKey(user string, q mfa.StartRequest) opened {
 	p.Helper()
 	answer, err := p.StartChallenge(context.Background(), p.Client, q)
@@ -160,7 +160,7 @@ func (p *props) forge(o opened, k *userKey) response {
 	return r
 }
 
-// spendForged answers with wrong credentials, before the calls.
+// spendForged gives wrong responses to a challenge before the calls.
 func (p *props) spendForged(o opened, k *userKey, times int) {
 	p.Helper()
 	for range times {
@@ -172,7 +172,7 @@ func (p *props) spendForged(o opened, k *userKey, times int) {
 	}
 }
 
-// mistakeByApp is mistake for a user who also has a key: the answers name the app.
+// mistakeByApp is mistake for a user who also has a key, so the answers name the app.
 func (p *props) mistakeByApp(x *userApp, times int) {
 	p.Helper()
 	for range times {
@@ -186,7 +186,7 @@ func (p *props) mistakeByApp(x *userApp, times int) {
 	}
 }
 
-// finishForged finishes an enrolment with a wrong response, before the calls.
+// finishForged answers an enrolment with a wrong response before the calls.
 func (p *props) finishForged(en underWay, given json.RawMessage) {
 	p.Helper()
 	_, err := p.FinishEnrolment(context.Background(), p.Client, mfa.FinishRequest{Enrolment: en.id, Answer: mfa.Answer{Credential: given}})
@@ -195,7 +195,8 @@ func (p *props) finishForged(en underWay, given json.RawMessage) {
 	}
 }
 
-// answerByKey answers a challenge to a key. right says whether the response is, until something changes that.
+// answerByKey answers a challenge with the response of a key. right says whether the response is right, unless another call
+// changes that.
 func (a *actor) answerByKey(o opened, k *userKey, r response, right bool) *call {
 	d := deed{
 		kind: verifies, closes: true, signs: true, user: o.user, challenge: o.id, factor: k.id, code: r.signed, count: r.count,
@@ -212,7 +213,7 @@ func (a *actor) answerByKey(o opened, k *userKey, r response, right bool) *call 
 	return a.do(a.named(what), d, func(ctx context.Context, s *mfa.Service) (any, error) { return s.Verify(ctx, o.bearer, q) })
 }
 
-// sendKey begins a new ceremony in a challenge, for a page of the client. It ends the one before.
+// sendKey begins a new ceremony in a challenge, which ends the ceremony before. The call comes from a page of the client.
 func (a *actor) sendKey(o opened) *call {
 	d := deed{kind: sends, closes: true, signs: true, user: o.user, challenge: o.id, code: challengeIn(o.options)}
 	by := o.bearer
@@ -222,7 +223,7 @@ func (a *actor) sendKey(o opened) *call {
 	})
 }
 
-// answerSent answers the ceremony that c has begun, if it did.
+// answerSent answers the ceremony that c has begun, if it has begun one.
 func (a *actor) answerSent(o opened, k *userKey, c *call, count uint32) {
 	answer, ok := c.answer.(mfa.SendAnswer)
 	if c.dead || c.err != nil || !ok {
@@ -249,7 +250,8 @@ func (a *actor) finishByKey(en underWay, given json.RawMessage, right bool) *cal
 	})
 }
 
-// finishBegun finishes what c began, with a key of that credential id, if it did. A key without one has a random one.
+// finishBegun finishes the enrolment that c began, if it began one, with a key of this credential id. Without an id, the key
+// makes a random one.
 func (a *actor) finishBegun(c *call, en underWay, id []byte) *call {
 	answer, ok := c.answer.(mfa.EnrolAnswer)
 	if c.dead || c.err != nil || !ok {

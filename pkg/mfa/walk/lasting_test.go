@@ -9,8 +9,8 @@ import (
 	"countersign/pkg/seal"
 )
 
-// lasting checks what is left when all is over: no count of wrong answers was forgotten, and the recovery codes, codes of
-// apps and trusted browsers that are good are those that should be.
+// lasting checks what is left at the end. No count of wrong answers may be forgotten, and exactly the right recovery codes,
+// codes of apps and trusted browsers may still be accepted.
 func (e *ending) lasting() error {
 	for user, g := range e.guards {
 		if e.happened(erases, &call{deed: deed{user: user}}) {
@@ -34,7 +34,7 @@ func (e *ending) lasting() error {
 	return e.trusted()
 }
 
-// remembered checks that one of the user's two budgets holds what was counted in it, and nothing else.
+// remembered checks that one of the user's two budgets holds exactly what was counted in it.
 func (e *ending) remembered(user string, g guardView, known bool) error {
 	began, wrongRecoveryCodes, wrongCodes, forgotten := e.props.began[user], 0, 0, e.forgotten(user)
 	for _, c := range e.calls {
@@ -52,7 +52,7 @@ func (e *ending) remembered(user string, g guardView, known bool) error {
 	return nil
 }
 
-// knownBrowsers checks that a known token is good unless something has ended it since it was given.
+// knownBrowsers checks that a known token is still accepted unless something has ended it since it was given.
 func (e *ending) knownBrowsers() error {
 	for _, c := range e.calls {
 		answer, ok := c.answer.(mfa.VerifyAnswer)
@@ -76,10 +76,10 @@ func (e *ending) knownBrowsers() error {
 	return nil
 }
 
-// recoverable checks that of all recovery codes that were ever shown those of the newest set work, if nobody has used
-// them, and that the newest set was shown to whoever made it.
+// recoverable checks that the unused recovery codes of the newest set work, that all other codes that were ever shown don't,
+// and that the newest set was shown to the caller who made it.
 func (e *ending) recoverable(user string, g guardView) error {
-	on := len(g.Factors) > 0 // without any a challenge has nothing to be asked
+	on := len(g.Factors) > 0 // a user without a factor gets no challenge
 	check := func(shown []seal.Secret, newest bool, by string) error {
 		for _, code := range shown {
 			want := newest && on && !slices.ContainsFunc(e.calls, func(c *call) bool { return c.won > 0 && c.secret == code.Reveal() })
@@ -129,8 +129,8 @@ func (e *ending) replaced(user string, c *call) bool {
 	})
 }
 
-// apps checks that no code of an app that succeeded does so again, be it one that enrolled it, nor any before it, nor any of
-// an app that is gone.
+// apps checks that no code of an app succeeds after this code or a later one has succeeded, and that no code of a removed app
+// succeeds. The code that enrolled an app counts as a success.
 func (e *ending) apps() error {
 	for _, x := range e.props.apps {
 		last, gone := int64(0), false
@@ -177,7 +177,7 @@ func (e *ending) apps() error {
 	return nil
 }
 
-// trusted checks that a browser is trusted unless something has ended that since.
+// trusted checks that each trusted browser is still trusted unless something has ended this since.
 func (e *ending) trusted() error {
 	for _, token := range e.props.tokens {
 		if err := e.trusts("ana", token, nil); err != nil {
@@ -194,7 +194,7 @@ func (e *ending) trusted() error {
 	return nil
 }
 
-// trusts checks a browser that from has trusted, or that was trusted before the calls.
+// trusts checks a browser that was trusted by the call from or, if from is nil, before the calls.
 func (e *ending) trusts(user string, token seal.Secret, from *call) error {
 	ended, off, used := "", false, false
 	for _, c := range e.calls {

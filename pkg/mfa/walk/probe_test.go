@@ -12,7 +12,7 @@ import (
 	"countersign/pkg/store/storetest"
 )
 
-// aside is the service over a copy of the store, with a clock that is later by that much: it leaves no trace.
+// aside returns the service over a copy of the store, with a clock that is later by this much. So its calls leave no trace.
 func (e *ending) aside(later time.Duration) (*mfa.Service, *storetest.Model) {
 	clock := storetest.NewClock(e.clock.Now().Add(later))
 	model := e.model.Clone(clock.Now)
@@ -21,7 +21,7 @@ func (e *ending) aside(later time.Duration) (*mfa.Service, *storetest.Model) {
 	return &s, model
 }
 
-// A probe asks, when all is over, whether something would still let its user in.
+// A probe finds out at the end whether something would still let its user in.
 func (e *ending) probe(user string, later time.Duration, ask func(*mfa.Service, opened) (bool, error)) (in bool, err error) {
 	s, _ := e.aside(later)
 	started, err := s.StartChallenge(context.Background(), e.props.Client, signingIn(user))
@@ -31,7 +31,7 @@ func (e *ending) probe(user string, later time.Duration, ask func(*mfa.Service, 
 	return ask(s, opened{user: user, id: started.Challenge.ID})
 }
 
-// recovered asks for a recovery code, when every lock is over.
+// recovered reports whether a recovery code is still accepted, after the end of every lock.
 func (e *ending) recovered(user string, code seal.Secret) (in bool, err error) {
 	g := e.guards[user]
 	known := fmt.Sprint(user, code.Reveal(), g.Recovery, g.digests, len(g.Factors))
@@ -46,7 +46,7 @@ func (e *ending) recovered(user string, code seal.Secret) (in bool, err error) {
 	return in, err
 }
 
-// knows reports whether a sign-in with a token is one in a known browser.
+// knows reports whether a sign-in with a known token counts as one in a known browser.
 func (e *ending) knows(user string, token seal.Secret) (bool, error) {
 	s, model := e.aside(0)
 	started, err := s.StartChallenge(context.Background(), e.props.Client, knowing(token, signingIn(user)))

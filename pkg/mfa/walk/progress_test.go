@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// logEvery is how often a walk says how far it has come.
+// logEvery is how often a walk logs how far it has come.
 const logEvery = time.Minute
 
-// A progress is how far a walk has come. It is read from outside of the walk, where time goes by.
+// A progress is how far a walk has come. It is read outside of the walk, because time stands still inside.
 type progress struct {
 	mu            sync.Mutex
 	walks, states int
@@ -22,7 +22,7 @@ func (p *progress) at(walks, states int, done float64) {
 	p.walks, p.states, p.done = walks, states, done
 }
 
-// log tells t how far the walk has come, until the function that it gives is called.
+// log logs how far the walk has come, again and again until the returned function is called.
 func (p *progress) log(t *testing.T) (stop func()) {
 	began, over := time.Now(), make(chan struct{})
 	var logger sync.WaitGroup

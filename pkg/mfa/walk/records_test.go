@@ -16,7 +16,7 @@ import (
 	"countersign/pkg/store"
 )
 
-// guardView is what a test reads of a guard.
+// guardView is what the tests read from a guard.
 type guardView struct {
 	User               string           `json:"user"`
 	Epoch              string           `json:"epoch"`
@@ -30,7 +30,7 @@ type guardView struct {
 	EmailsSent         []int64          `json:"emails_sent"`
 	TextsSent          []int64          `json:"texts_sent"`
 
-	digests string // of the recovery codes that are left, of which ctl show says only how long they are
+	digests string // digests of the recovery codes that are left, of which ctl show prints only the length
 
 	Recovery struct {
 		ID    string   `json:"id"`
@@ -56,7 +56,7 @@ type slotView struct {
 	Proven    bool          `json:"proven"`
 }
 
-// wrongAnswersView are the wrong answers of one sort: those of browsers that aren't known, and Known.
+// wrongAnswersView are the wrong answers of one sort. Those in known browsers are in Known.
 type wrongAnswersView struct {
 	attemptsView
 	Known  attemptsView `json:"known_browsers"`
@@ -75,7 +75,7 @@ func (w wrongAnswersView) in(known bool) attemptsView {
 	return w.attemptsView
 }
 
-// all is how many are counted in both budgets.
+// all returns how many wrong answers are counted in both budgets.
 func (w wrongAnswersView) all() int { return len(w.At) + len(w.Known.At) }
 
 func (g guardView) attempts(c *call) attemptsView {
@@ -85,14 +85,14 @@ func (g guardView) attempts(c *call) attemptsView {
 	return g.WrongCodes.in(c.known)
 }
 
-// locked reports whether anything of the user's was locked at a moment. No stage has so many wrong answers in a row that
-// their number alone locks.
+// locked reports whether anything was locked for the user at a moment. No stage has so many wrong answers in a row that they
+// alone lock the user.
 func (g *guardView) locked(at time.Time) bool {
 	return slices.ContainsFunc([]attemptsView{g.WrongCodes.attemptsView, g.WrongCodes.Known, g.WrongRecoveryCodes.attemptsView, g.WrongRecoveryCodes.Known},
 		func(t attemptsView) bool { return at.Before(t.Until) })
 }
 
-// allSlots are the slots of challenges, and that of an enrolment.
+// allSlots returns the slots of challenges and the slot of an enrolment.
 func (g *guardView) allSlots() []slotView {
 	if g.EnrolmentSlot == nil {
 		return g.Slots
@@ -100,7 +100,7 @@ func (g *guardView) allSlots() []slotView {
 	return append(slices.Clip(g.Slots), *g.EnrolmentSlot)
 }
 
-// wrong is how many wrong answers a slot counts; 0: there is no such slot.
+// wrong returns how many wrong answers a slot counts, and 0 if there is no such slot.
 func (g *guardView) wrong(slot string) int {
 	for _, s := range g.allSlots() {
 		if s.ID == slot {
@@ -110,7 +110,7 @@ func (g *guardView) wrong(slot string) int {
 	return 0
 }
 
-// answered is how many right codes of challenges the slot holds.
+// answered returns how many right codes of challenges are recorded in the slot.
 func (s slotView) answered() int {
 	if s.State == "verified" && s.Effect == "" && s.Factor == "" {
 		return 1
@@ -118,7 +118,7 @@ func (s slotView) answered() int {
 	return 0
 }
 
-// evicted is how many right codes were in slots of before that were evicted since.
+// evicted returns how many right codes were recorded in slots of before that have since been removed to make room.
 func (g guardView) evicted(before guardView) (n int) {
 	for _, slot := range before.Slots {
 		left := slices.ContainsFunc(g.Slots, func(s slotView) bool { return s.ID == slot.ID })
@@ -129,20 +129,20 @@ func (g guardView) evicted(before guardView) (n int) {
 	return n
 }
 
-// A shown record is what an item holds, as the walk sees it.
+// A shownRecord is the record of an item, as the walk sees it.
 type shownRecord struct {
 	json  []byte // as ctl show prints it
-	text  string // all of it: two of the same text are alike
+	text  string // the whole record, so that records with the same text are alike
 	guard guardView
 	key   keyView
 }
 
-// recordOf is the name of the record that an item holds; empty: the walk doesn't look at it.
+// recordOf returns the name of the record in an item, or an empty name if the walk doesn't look at it.
 func recordOf(key store.Key) string {
 	of, _, _ := strings.Cut(key.Partition, "#")
 	sort, _, _ := strings.Cut(key.Sort, "#")
 	switch of {
-	case "key", "org", "filter": // no call changes them
+	case "key", "org", "filter": // no call changes these
 		return ""
 	case "roster":
 		return "rosterEntry"
@@ -159,18 +159,18 @@ func recordOf(key store.Key) string {
 	return sort
 }
 
-// isOf reports whether the slot is that of a challenge or an enrolment: it has the random part of its id.
+// isOf reports whether the slot belongs to the challenge or enrolment with this id. A slot holds the random part of the id.
 func (s slotView) isOf(id string) bool {
 	_, rest, _ := strings.Cut(id, "_")
 	raw, err := base64.RawURLEncoding.DecodeString(rest)
 	return err == nil && len(raw) >= seal.IDRandom && base64.RawURLEncoding.EncodeToString(raw[len(raw)-seal.IDRandom:]) == s.ID
 }
 
-// recoverySetNumber is the number under which a guard keeps its recovery codes.
+// recoverySetNumber is the number of the field in which a guard keeps its recovery codes.
 const recoverySetNumber = 12
 
-// hidden lists the byte strings of a record, of which ctl show says only how long they are: two records that differ in one
-// are two.
+// hidden returns the byte strings of a record, of which ctl show prints only the length. With them, records that differ only
+// in a byte string have different texts.
 func hidden(body []byte) string {
 	var all any
 	if cbor.Unmarshal(body, &all) != nil {
@@ -196,7 +196,7 @@ func hidden(body []byte) string {
 	return text.String()
 }
 
-// show shows the record of an item. What it has shown it remembers, since the same records are looked at over and over.
+// show returns the record of an item. It keeps the result, because the same records are needed again and again.
 func (s *schedule) show(item store.Item) *shownRecord {
 	if r, ok := s.props.records[string(item.Body)]; ok {
 		return r
@@ -225,7 +225,7 @@ func (s *schedule) show(item store.Item) *shownRecord {
 	return r
 }
 
-// guards reads all guards, and counts the browsers.
+// guards returns all guards by user, and the number of browsers.
 func (s *schedule) guards() (guards map[string]guardView, browsers int) {
 	guards = map[string]guardView{}
 	for _, item := range s.model.Items() {

@@ -17,9 +17,9 @@ import (
 	"countersign/pkg/store/storetest"
 )
 
-// A schedule is one way in which the calls of a stage can meet. The calls are the service's own, each actor in a goroutine
-// of its own; whatever they ask of the store waits until the walker lets it go. Reads of what nobody writes don't wait:
-// their order changes nothing.
+// A schedule is one order in which the calls of a stage can take place. The calls are made to the service itself, and each
+// actor has a goroutine of its own. Each request to the store waits until the walker lets it go on. Only reads of records
+// that no call writes don't wait, because their order makes no difference.
 type schedule struct {
 	stage  *stage
 	props  *props
@@ -27,37 +27,37 @@ type schedule struct {
 	clock  *storetest.Clock
 	actors []*actor
 	ctx    context.Context
-	naive  bool // leave out nothing that changes nothing
+	naive  bool // leave nothing out, not even what makes no difference
 
 	mu       sync.Mutex
 	waiting  []*move
 	air      []*flight
 	losses   int    // commits that may still be lost
-	jumps    int    // that the clock may still make
-	answered uint64 // calls, by their bit, whose answer said that something is closed
-	closed   uint64 // calls that close something, by their bit, one commit of which has taken effect
+	jumps    int    // how often the clock may still jump
+	answered uint64 // the bits of the calls whose answer said that something is closed
+	closed   uint64 // the bits of the calls that close something and have taken effect
 	lifted   bool   // an unlock has taken effect
 	mails    []message.Message
 	texts    []message.Text
-	numbers  map[store.Key]bool // that the calls wait for, see Count
+	numbers  map[store.Key]bool // the keys of the counts that calls wait for: see Count
 	over     bool
-	records  map[string]*shownRecord // that it has come across, by what items hold
-	faults   []error                 // what is wrong with the stage itself
+	records  map[string]*shownRecord // the records that it has met, by the bodies of their items
+	faults   []error                 // errors of the stage itself
 	broken   error                   // an invariant that a commit has broken
-	chance   bool                    // a code came up that somebody types as a wrong one: the schedule says nothing
+	chance   bool                    // a sent code is by chance one that somebody gives as a wrong code, so the schedule proves nothing
 }
 
-// A move is something that a call waits for.
+// A move is a step for which a call waits.
 type move struct {
 	call *call
 	name string
 	ask  func() error
-	made *flight // a commit's
+	made *flight // the commit, if the move is one
 	err  error
 	gate chan struct{}
 }
 
-// A flight is a commit on its way. It can land after its caller stopped waiting for the answer, or never.
+// A flight is a commit that is under way. It may land after its caller has stopped waiting for the answer, or never.
 type flight struct {
 	call   *call
 	token  store.Version
@@ -66,18 +66,18 @@ type flight struct {
 	text   string    // see commitText
 }
 
-// A fate is what becomes of a move.
+// A fate is what happens to a move.
 type fate int
 
 const (
 	passes      fate = iota
-	losesAnswer      // the answer is; the commit is in the air
-	dies             // the process does; the commit is in the air
-	lands            // a commit that was in the air
-	jumps            // of the clock
+	losesAnswer      // the answer is lost, and the commit may still land
+	dies             // the process dies, and the commit may still land
+	lands            // a lost commit takes effect
+	jumps            // the clock jumps
 )
 
-// An option is what can happen next.
+// An option is something that can happen next.
 type option struct {
 	fate   fate
 	move   *move
@@ -99,7 +99,7 @@ func (o option) String() string {
 	return o.move.call.what + ": " + o.move.name
 }
 
-// open sets the actors off. Each runs until it waits.
+// open starts the actors. Each of them runs until it waits.
 func (p *props) open(ctx context.Context, g *stage, losses int, naive bool) *schedule {
 	clock := storetest.NewClock(p.Clock.Now())
 	s := &schedule{stage: g, props: p, ctx: ctx, numbers: map[store.Key]bool{}, clock: clock, model: p.model.Clone(clock.Now), losses: losses, naive: naive, records: map[string]*shownRecord{}}
@@ -120,7 +120,7 @@ func (p *props) open(ctx context.Context, g *stage, losses int, naive bool) *sch
 	return s
 }
 
-// close lets everything that waits fail, so that all goroutines end.
+// close makes everything that waits fail, so that all goroutines end.
 func (s *schedule) close() {
 	s.mu.Lock()
 	s.over = true
@@ -142,8 +142,8 @@ func (s *schedule) close() {
 	}
 }
 
-// options are all that can happen next, in an order that is the same whenever the same has happened before. It is called
-// when everybody waits.
+// options returns all that can happen next. The order is always the same after the same history. It must be called when
+// every actor waits or has ended.
 func (s *schedule) options() []option {
 	slices.SortFunc(s.waiting, func(a, b *move) int {
 		return cmp.Or(cmp.Compare(a.call.bit, b.call.bit), cmp.Compare(a.name, b.name))
@@ -151,7 +151,7 @@ func (s *schedule) options() []option {
 	var all []option
 	for _, m := range s.waiting {
 		if s.doomed(m.made) && s.jumps == 0 {
-			// It changes nothing and hears so whenever it comes: no other order can tell anything new.
+			// This commit will be refused at any time and changes nothing, so another order of it would show nothing new.
 			return []option{{fate: passes, move: m}}
 		}
 		all = append(all, option{fate: passes, move: m})
@@ -173,7 +173,7 @@ func (s *schedule) options() []option {
 	return all
 }
 
-// take makes o happen, and waits until everybody waits again.
+// take makes o happen, and returns when every actor waits again or has ended.
 func (s *schedule) take(o option) {
 	switch o.fate {
 	case lands:
@@ -208,18 +208,18 @@ func (s *schedule) take(o option) {
 
 const (
 	fitsNow   = iota
-	fitsLater // something is in its place that may yet go
+	fitsLater // an item exists where the commit expects none, but it may still be deleted
 	fitsNever
 )
 
-// doomed reports whether a commit is sure to hear of a conflict, now and later.
+// doomed reports whether a commit will be refused with a conflict, now and at any later time.
 func (s *schedule) doomed(f *flight) bool {
 	return f != nil && !s.naive && s.fits(f) == fitsNever && !slices.ContainsFunc(f.writes, func(w store.Write) bool {
 		return s.item(w.Key).Version == f.token
 	})
 }
 
-// fits says whether a commit would take effect now.
+// fits says whether a commit would take effect now, may still do so later, or never will.
 func (s *schedule) fits(f *flight) int {
 	found := fitsNow
 	for _, w := range f.writes {
@@ -240,7 +240,7 @@ func (s *schedule) item(key store.Key) store.Item {
 	return item
 }
 
-// land carries a commit out.
+// land carries out a commit.
 func (s *schedule) land(f *flight) error {
 	effect := s.fits(f) == fitsNow
 	for _, w := range f.writes {
@@ -269,8 +269,8 @@ func (s *schedule) land(f *flight) error {
 	return err
 }
 
-// still reports whether nobody on this stage writes to a partition that exists. Where messages are counted, only the call that
-// has begun a challenge writes to it.
+// still reports whether no call of this stage writes to an existing item of a partition. If the stage counts messages, only
+// the call that has begun a challenge writes to it.
 func (s *schedule) still(partition string) bool {
 	return strings.HasPrefix(partition, "key#") || strings.HasPrefix(partition, "org#") ||
 		strings.HasPrefix(partition, "ch_") && !s.stage.resend
@@ -290,7 +290,7 @@ func (s *schedule) await(c *call, name string, made *flight, ask func() error) e
 	return m.err
 }
 
-// blame notes an error that is none of the service's.
+// blame records an error that isn't the service's fault.
 func (s *schedule) blame(err error) {
 	if err != nil {
 		s.faults = append(s.faults, err)

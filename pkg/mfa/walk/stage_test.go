@@ -13,47 +13,47 @@ import (
 	"countersign/pkg/store/storetest"
 )
 
-// A stage is a small world: what there is before anybody calls, who calls at once, and what must hold at the end besides
-// what must hold on every stage.
+// A stage is a small world: what there is before the calls, which calls are made at the same time, and what must hold at the
+// end in addition to what must hold on every stage.
 type stage struct {
 	name    string
-	lost    [3]int          // commits whose answer may be lost, or whose process may die, in one schedule: see losses
-	jumps   []time.Duration // by one of which the clock may move, once, at any moment
-	resend  bool            // challenges are written to, so the moment at which they are read counts
+	lost    [3]int          // how many commits may lose their answer or their process in one schedule: see losses
+	jumps   []time.Duration // the clock may move by one of these, once and at any moment
+	resend  bool            // challenges are written to, so it matters when they are read
 	profile string          // kls if empty
-	torn    bool            // the guard may be read at another moment than the facts beside it, as it may in DynamoDB
-	refused bool            // the provider of mail and of text messages takes no message
-	counts  string          // part of the key of what the calls count together; empty: nothing
+	torn    bool            // the guard may be read at another moment than the facts beside it, as DynamoDB allows
+	refused bool            // the provider refuses all emails and text messages
+	counts  string          // part of the key under which the calls count together; empty if they count nothing
 	policy  func(*mfa.Policy)
 	set     func(*props)
 }
 
-// Props are what a stage is set with.
+// Props are what a stage consists of before the calls.
 type props struct {
 	testing.TB
 	*mfatest.World
-	full    bool // with COUNTERSIGN_ROUNDS=full: more calls
+	full    bool // with COUNTERSIGN_ROUNDS=full there are more calls
 	model   *storetest.Model
 	scripts []func(*actor)
 	check   func(*ending) error
-	typed   map[string]bool // codes that somebody types
-	before  map[string]bool // challenges begun before the calls
+	typed   map[string]bool // codes that somebody gives
+	before  map[string]bool // challenges that were begun before the calls
 	spent   map[string]int  // answers before the calls, by challenge and by user
-	words   map[string]bool // in the store before the calls
-	taken   map[string]bool // credential ids that somebody has enrolled before the calls
-	stolen  seal.Secret     // a trust token whose use ends its line
+	words   map[string]bool // words that the store holds before the calls
+	taken   map[string]bool // credential ids that were enrolled before the calls
+	stolen  seal.Secret     // a superseded trust token, whose use ends all tokens of its browser
 
-	shown  []seal.Secret        // recovery codes before the calls
-	apps   []*userApp           // before the calls
-	tokens []seal.Secret        // of browsers that were trusted before the calls
+	shown  []seal.Secret        // recovery codes from before the calls
+	apps   []*userApp           // apps from before the calls
+	tokens []seal.Secret        // tokens of browsers that were trusted before the calls
 	began  map[string]guardView // guards before the calls, by user
-	tried  map[string]bool      // what probes found, by what decides it
+	tried  map[string]bool      // what probes found, by the facts that decide it
 
-	records  map[string]*shownRecord // before the calls, by what items hold
+	records  map[string]*shownRecord // the records before the calls, by the bodies of their items
 	coverage *coverage
 }
 
-// props sets the stage.
+// props makes what there is before the calls.
 func (g *stage) props(t testing.TB, full bool, c *coverage) *props {
 	clock := storetest.NewClock(time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC))
 	model := storetest.NewModel(clock.Now)
@@ -94,7 +94,7 @@ func stages() []stage {
 		appStages(), smsStages(), textStages(), keyStages(), keyChangeStages(), recoveryStages(), enrolmentStages(), changeStages())
 }
 
-// byDefault is the default policy with few recovery codes, of that effect.
+// byDefault returns a change of a policy, after which it has only two recovery codes, with this effect.
 func byDefault(effect string) func(*mfa.Policy) {
 	return func(p *mfa.Policy) { p.Recovery.Count, p.Recovery.Effect = 2, effect }
 }

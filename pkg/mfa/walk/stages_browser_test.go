@@ -8,7 +8,7 @@ import (
 
 // trustStages are about the tokens of a trusted browser.
 func trustStages() []stage {
-	// honest checks that only a token which really was superseded ends a line.
+	// honest checks that only a token that was superseded can end the trust in its browser.
 	honest := func(e *ending) error {
 		if e.browsers != 1 {
 			return fmt.Errorf("I10: %d trusted browsers are left, want 1", e.browsers)

@@ -61,7 +61,7 @@ func appStages() []stage {
 				first := p.ask("ana", mfa.SignIn)
 				first.answered = true
 				p.answer(first, x, nil)
-				y := p.app("ana", p.prove(x)) // answers the second
+				y := p.app("ana", p.prove(x)) // the second app answers the second challenge of each pair
 				x.set = p.Clock.Now()
 				for range (slotsInGuard - 2) / 2 {
 					one, two := p.ask("ana", mfa.SignIn), p.ask("ana", mfa.SignIn)

@@ -10,8 +10,8 @@ import (
 
 // replayStages are about calls with an Idempotency-Key.
 func replayStages() []stage {
-	// same checks that all who heard anything heard the same, and that the work was done at most once. That a code was sent
-	// is heard only where it was handed over; until that is recorded, what is heard is that it isn't known.
+	// same checks that all callers who got an answer got the same one, and that the work was done at most once. An answer
+	// says that a code was sent only if it was handed over. Until this is recorded, an answer says that it isn't known.
 	same := func(works func(*ending) int) func(*ending) error {
 		return func(e *ending) error {
 			heard := ""
@@ -50,7 +50,7 @@ func replayStages() []stage {
 			name: "one wrong answer is given twice", lost: [3]int{1, 2, 3},
 			set: func(p *props) {
 				ch := p.begin("ana")
-				ch.bearer = p.Client // nothing that a challenge token is refused is remembered
+				ch.bearer = p.Client // a refusal is remembered for an API key, but not for the token of a challenge
 				for range 2 {
 					p.call(func(a *actor) {
 						untilHeard(func() *call { return a.verify(ch, mfatest.Wrong(ch.code), false, "k") })
@@ -71,8 +71,8 @@ func replayStages() []stage {
 	}
 }
 
-// heardAlike checks that all who heard anything under one key heard the same, and that the recovery codes they were shown
-// are the newest.
+// heardAlike checks that all callers who got an answer under one key got the same one, and that the recovery codes in it
+// work.
 func heardAlike(e *ending) error {
 	var heard *call
 	var shown []seal.Secret

@@ -10,7 +10,7 @@ import (
 	"countersign/pkg/seal"
 )
 
-// smsStages are about codes by SMS: those that answer challenges, and those that enrol numbers.
+// smsStages are about codes by SMS, both those that answer challenges and those that enrol numbers.
 func smsStages() []stage {
 	return []stage{
 		{
@@ -140,7 +140,7 @@ func smsStages() []stage {
 				by := p.Fresh()
 				p.call(func(a *actor) { a.beginNumber("ana", by, anasNumber) })
 				p.call(func(a *actor) { a.beginNumber("bob", by, "+33612340002") })
-				p.check = func(e *ending) error { return e.kept(1, 1) } // half of the day
+				p.check = func(e *ending) error { return e.kept(1, 1) } // enrolments get half of the day's budget
 			},
 		},
 	}
@@ -148,7 +148,7 @@ func smsStages() []stage {
 
 const anasNumber = "+33612340001"
 
-// numberUnderWay begins to enrol a number, before the calls, and gives the code that finishes it.
+// numberUnderWay begins the enrolment of a number before the calls, and returns the code that finishes it.
 func (p *props) numberUnderWay(user, number string) (underWay, seal.Secret) {
 	p.Helper()
 	begun, err := p.BeginEnrolment(context.Background(), p.Fresh(), mfa.EnrolRequest{Org: "acme", User: directory(user), Kind: mfa.SMS, Phone: &number})
@@ -160,7 +160,7 @@ func (p *props) numberUnderWay(user, number string) (underWay, seal.Secret) {
 	return underWay{user: user, id: begun.ID, until: begun.Sent.Expires, by: p.Client, before: true}, code
 }
 
-// beginNumber begins to enrol a number.
+// beginNumber begins the enrolment of a number.
 func (a *actor) beginNumber(user string, by mfa.Call, number string) *call {
 	q := mfa.EnrolRequest{Org: "acme", User: directory(user), Kind: mfa.SMS, Phone: &number}
 	return a.do(a.named("begin to enrol a number"), deed{kind: begins, closes: true, user: user}, func(ctx context.Context, s *mfa.Service) (any, error) {
@@ -168,7 +168,7 @@ func (a *actor) beginNumber(user string, by mfa.Call, number string) *call {
 	})
 }
 
-// sendEnrolment sends the code of an enrolment again, in the place of the one before.
+// sendEnrolment sends another code for an enrolment, which replaces the one before.
 func (a *actor) sendEnrolment(en underWay, code seal.Secret) *call {
 	d := deed{kind: sends, closes: true, user: en.user, challenge: en.id, code: code.Reveal()}
 	return a.do(a.named("send"), d, func(ctx context.Context, s *mfa.Service) (any, error) {
@@ -176,7 +176,7 @@ func (a *actor) sendEnrolment(en underWay, code seal.Secret) *call {
 	})
 }
 
-// finishFresh finishes with the code that c sent, if it did: it must be right.
+// finishFresh finishes an enrolment with the code that c sent, if it sent one. This code must be right.
 func (a *actor) finishFresh(en underWay, c *call) {
 	answer, ok := c.answer.(mfa.SendAnswer)
 	if c.sent.IsZero() || !ok {
@@ -186,8 +186,8 @@ func (a *actor) finishFresh(en underWay, c *call) {
 	a.finish(en, c.sent, true, "")
 }
 
-// textsCounted checks that the calls sent a user no more than so many text messages, and that the guard counts each of them. It
-// may count a message more for each commit that was lost.
+// textsCounted checks that the calls sent a user at most this many text messages, and that the guard counts each of them. It
+// may count one more message for each commit that was lost.
 func textsCounted(user string, most int) func(*ending) error {
 	return func(e *ending) error {
 		sent, counted := len(e.texts), len(e.guards[user].TextsSent)-len(e.props.began[user].TextsSent)

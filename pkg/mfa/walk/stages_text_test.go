@@ -56,24 +56,24 @@ func textStages() []stage {
 	}
 }
 
-// countsOfDay is part of the key of what all messages of an org are counted under.
+// countsOfDay is part of the key under which all messages of an org in a day are counted.
 const countsOfDay = "#day#"
 
-// messagesADay is a policy that allows SMS to France, and so many messages in a day.
+// messagesADay changes a policy so that it allows SMS to France, and n messages in a day.
 func messagesADay(n int) func(*mfa.Policy) {
 	return func(p *mfa.Policy) {
 		p.SMS.Countries, p.SMS.DailyCap = []string{"FR"}, n
 	}
 }
 
-// phone enrols a number, before the calls, and moves the clock on by a day.
+// phone enrols a number before the calls, and moves the clock on by a day.
 func (p *props) phone(user, number string) {
 	p.Helper()
 	p.EnrolSMS(p, p.Fresh(), "acme", mfa.Person{ID: user}, number)
 	p.Clock.Advance(24 * time.Hour)
 }
 
-// startBySMS starts a sign-in of a user who has enrolled a number, before the calls.
+// startBySMS starts a sign-in before the calls, for a user who has enrolled a number.
 func (p *props) startBySMS(user string) *mfa.ChallengeToAnswer {
 	p.Helper()
 	answer, err := p.StartChallenge(context.Background(), p.Client, bySMS(user))
@@ -97,14 +97,14 @@ func (p *props) beginBySMS(user, number string) opened {
 	return o
 }
 
-// startBySMS begins a sign-in of a user who has enrolled a number.
+// startBySMS starts a sign-in for a user who has enrolled a number.
 func (a *actor) startBySMS(user string) *call {
 	return a.do(a.named("start by SMS"), deed{kind: starts, user: user}, func(ctx context.Context, s *mfa.Service) (any, error) {
 		return s.StartChallenge(ctx, a.props.Client, bySMS(user))
 	})
 }
 
-// countedOfDay is how many messages of now are in the org's budget.
+// countedOfDay returns how many of today's messages are counted in the org's budget.
 func (e *ending) countedOfDay() (n int64) {
 	for key := range e.numbers {
 		switch key.Sort {
@@ -117,8 +117,8 @@ func (e *ending) countedOfDay() (n int64) {
 	return n
 }
 
-// kept checks that no more messages were sent than a budget had room for, that each of them is counted, and that so many
-// were sent if no commit was lost.
+// kept checks that no more messages were sent than a budget had room for, and that each of them is counted. If no commit was
+// lost, at least least messages must have been sent.
 func (e *ending) kept(room, least int) error {
 	before := int64(0)
 	for key := range e.numbers {

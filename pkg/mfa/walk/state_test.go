@@ -18,9 +18,9 @@ import (
 	"countersign/pkg/store"
 )
 
-// A state is all that can make a difference from here on, digested: the store, the clock, what is in the air, how far
-// each call has come and what it knows, and what has been answered. What was made at random is called by the order in
-// which it appears, so that two states which differ in nothing else are one.
+// A state is a digest of everything that can still make a difference: the store, the clock, the commits under way, how far
+// each call has come and what it knows, and what has been answered. Each random value is named by the order in which it
+// appears, so that two states that differ only in random values are the same.
 type state [sha256.Size]byte
 
 func (s *schedule) state() state {
@@ -55,7 +55,7 @@ func (s *schedule) state() state {
 	return sha256.Sum256(s.props.renamed(b.Bytes()))
 }
 
-// outcome digests what a schedule came to.
+// outcome returns a digest of the result of a schedule.
 func (s *schedule) outcome() state {
 	var b bytes.Buffer
 	s.write(&b)
@@ -68,7 +68,7 @@ func (s *schedule) outcome() state {
 	return sha256.Sum256(s.props.renamed(b.Bytes()))
 }
 
-// writeFound writes those words that stand in b already. One that is nowhere to be found makes no difference.
+// writeFound writes the words that b already holds. A word that stands nowhere else makes no difference.
 func writeFound[T ~string](b *bytes.Buffer, words []T) {
 	for _, word := range words {
 		if word != "" && bytes.Contains(b.Bytes(), []byte(word)) {
@@ -77,9 +77,9 @@ func writeFound[T ~string](b *bytes.Buffer, words []T) {
 	}
 }
 
-// boundTo lists what the trust token and the known token of an answer are bound to, as far as it can change: words of the
-// guard, and the browser and its generation. The tokens themselves don't show it. Without it two states would be one in
-// which the same call holds a token that is good, and one that isn't.
+// boundTo returns what the trust token and the known token of an answer are bound to, as far as it can change: words of the
+// guard, and the browser and its generation. The tokens themselves don't show this. Without it, a state in which a call
+// holds a valid token would be the same as one in which the token is no longer valid.
 func (s *schedule) boundTo(c *call) (words []string) {
 	trust, known := c.tokensAnswered()
 	if trust == nil && known == nil {
@@ -103,7 +103,7 @@ func (s *schedule) boundTo(c *call) (words []string) {
 	return words
 }
 
-// write writes what the store holds, but for what no call changes.
+// write writes what the store holds, except for what no call changes.
 func (s *schedule) write(b *bytes.Buffer) {
 	var items []string
 	for _, item := range s.model.Items() {
@@ -119,15 +119,15 @@ func (s *schedule) write(b *bytes.Buffer) {
 	}
 }
 
-// number is what is counted under a key.
+// number returns what is counted under a key.
 func (s *schedule) number(key store.Key) int64 {
 	n, err := s.model.Count(context.Background(), key, 0, 0, s.clock.Now())
 	s.blame(err)
 	return n
 }
 
-// known writes what a call that waits will go by: what it has read and wants to commit, unless that is sure to be
-// refused.
+// known writes what determines how a waiting call goes on: what it has read and wants to commit, unless the commit is sure
+// to be refused.
 func (s *schedule) known(b *bytes.Buffer, m *move) {
 	fmt.Fprintln(b, "waits", m.call.bit, m.name, m.call.numbers)
 	if s.doomed(m.made) {
@@ -143,12 +143,12 @@ func (s *schedule) known(b *bytes.Buffer, m *move) {
 	}
 }
 
-// itemText is all of an item that makes a difference.
+// itemText returns everything about an item that makes a difference.
 func (s *schedule) itemText(item store.Item) string {
 	return fmt.Sprintf("%s %s %s %d %s", item.Key.Partition, item.Key.Sort, item.Version, item.Expires.Unix(), s.show(item).text)
 }
 
-// commitText is all of a commit that makes a difference.
+// commitText returns everything about a commit that makes a difference.
 func (s *schedule) commitText(f *flight) string {
 	if f.text == "" {
 		f.text = string(f.token)
@@ -159,7 +159,7 @@ func (s *schedule) commitText(f *flight) string {
 	return f.text
 }
 
-// inOrder writes lines in an order that doesn't hang on what is random in them.
+// inOrder writes lines in an order that doesn't depend on the random values in them.
 func (p *props) inOrder(b *bytes.Buffer, lines []string) {
 	if len(lines) > 1 {
 		blank := make(map[string]string, len(lines))
@@ -174,11 +174,11 @@ func (p *props) inOrder(b *bytes.Buffer, lines []string) {
 	}
 }
 
-// longWord is the length from which a word is taken for random: shorter than any id, and longer than any that isn't.
+// longWord is the length from which a word is taken for random. Every id is longer, and every other word is shorter.
 const longWord = 20
 
-// renamed puts a number in the place of each random word, the same for the same word. Those that were there before the
-// calls are the same in every schedule and stay.
+// renamed replaces each random word with a number, which is the same wherever the word stands. Words from before the calls
+// stay, because they are the same in every schedule.
 func (p *props) renamed(text []byte) []byte {
 	out := make([]byte, 0, len(text))
 	names := map[string]int{}
@@ -206,7 +206,7 @@ func (p *props) renamed(text []byte) []byte {
 	return out
 }
 
-// inWord says of each byte whether it can be part of a word.
+// inWord says for each byte whether it can be part of a word.
 var inWord = func() (in [256]bool) {
 	for _, c := range []byte("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_+/=") {
 		in[c] = true

@@ -30,8 +30,8 @@ func TestNoScheduleBreaksAnInvariant(t *testing.T) {
 	}
 }
 
-// losses is how many commits may be lost in one schedule: fewer with the race detector, under which a walk takes eight
-// times as long, and more with COUNTERSIGN_ROUNDS=full.
+// losses returns how many commits may be lost in one schedule. There are fewer with the race detector, with which a walk
+// takes eight times as long, and more with COUNTERSIGN_ROUNDS=full.
 func (g *stage) losses() int {
 	if mfatest.EveryRound() {
 		return g.lost[2]
@@ -43,7 +43,8 @@ func (g *stage) losses() int {
 	return g.lost[1]
 }
 
-// TestTurningBackMissesNoOutcome compares the walk with one that leaves nothing out, where that can still be done.
+// TestTurningBackMissesNoOutcome compares the walk with one that leaves nothing out, on stages that are small enough for
+// this.
 func TestTurningBackMissesNoOutcome(t *testing.T) {
 	losses := map[string]int{
 		"two tabs of a trusted browser": 1, "two send a code again": 0, "the code ends": 0,

@@ -7,26 +7,26 @@ import (
 	"testing"
 )
 
-// A walker goes through all schedules of a stage, depth first. It takes each from the start again: the calls are made
-// anew up to where the schedules part. Where it comes to a state that it has been in, all that can follow has been seen
-// and it turns back.
+// A walker goes through all schedules of a stage, depth first. It begins each schedule from the start, and makes the calls
+// anew up to the point where the schedules part. When it comes to a state that it has seen, it has also seen everything that
+// can follow, so it turns back.
 type walker struct {
 	testing.TB
 	stage  *stage
 	props  *props
 	losses int
-	naive  bool // turn back nowhere, and leave out nothing that changes nothing
+	naive  bool // never turn back, and leave nothing out
 
 	path  []fork
-	seen  map[state]float64 // states, and how many ways lead on from each
-	ends  map[state]bool    // what it came to: the store at the end, and the answers
-	all   float64           // schedules there are
-	walks int               // schedules that were walked, to the end or to a state that had been seen
+	seen  map[state]float64 // the states that were seen, and the number of ways that lead on from each
+	ends  map[state]bool    // the outcomes: the store at the end, and the answers
+	all   float64           // the number of schedules
+	walks int               // the schedules that were walked, to the end or to a state that had been seen
 
 	*progress
 }
 
-// A fork is a state on the path, and which of its options is being walked.
+// A fork is a state on the path, and the option that is being walked from there.
 type fork struct {
 	state
 	options, taken int
@@ -44,8 +44,8 @@ func (w *walker) walk(ctx context.Context) {
 	}
 }
 
-// done is how much of the tree of schedules lies behind, from 0 to 1, if all that follows a fork were the same wherever it
-// leads. Most of what lies behind was walked in full, and most of what lies ahead will be known, so there is less left.
+// done estimates from 0 to 1 how much of the tree of schedules was walked, as if all options of a fork led to equally much.
+// In fact less is left, because most of the states still to come will have been seen already.
 func (w *walker) done() (done float64) {
 	share := 1.0
 	for _, f := range w.path {
@@ -55,7 +55,7 @@ func (w *walker) done() (done float64) {
 	return done
 }
 
-// back moves on to the next option of the last fork that has one.
+// back moves on to the next option of the last fork that has one left.
 func (w *walker) back() bool {
 	for len(w.path) > 0 {
 		last := &w.path[len(w.path)-1]
@@ -73,7 +73,8 @@ func (w *walker) back() bool {
 	return false
 }
 
-// one walks the schedule of the path, and from there always takes the first option. It reports false if chance spoilt it.
+// one walks the schedule of the path, and from its end always takes the first option. It returns false if chance has spoilt
+// the schedule.
 func (w *walker) one(ctx context.Context) bool {
 	s := w.props.open(ctx, w.stage, w.losses, w.naive)
 	defer s.close()
@@ -102,7 +103,7 @@ func (w *walker) one(ctx context.Context) bool {
 	}
 }
 
-// undo forgets what was found since the path was known long.
+// undo forgets everything that was found since the path had this length.
 func (w *walker) undo(known int) {
 	for _, f := range w.path[known:] {
 		delete(w.seen, f.state)
@@ -110,7 +111,7 @@ func (w *walker) undo(known int) {
 	w.path = w.path[:known]
 }
 
-// enter adds a state to the path, or reports that there is nothing more to see.
+// enter adds a state to the path, and returns false if there is nothing more to see.
 func (w *walker) enter(s *schedule, options []option, story []string) bool {
 	here := s.state()
 	if len(s.faults) > 0 {
