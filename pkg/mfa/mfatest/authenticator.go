@@ -19,11 +19,11 @@ import (
 // Step is how long an Authenticator shows one code.
 const Step = 30 * time.Second
 
-// An Authenticator is a user's authenticator app. It computes codes as RFC 4226 section 5.3 and RFC 6238 say, without any
-// code that the service computes them with.
+// An Authenticator is a user's authenticator app. It computes codes as RFC 4226 section 5.3 and RFC 6238 say, and shares no
+// source code with the service for this.
 type Authenticator struct {
 	Issuer, Account string // the names under which the app lists the user
-	Factor          string // its id as a factor, if a World enrolled it
+	Factor          string // the id of the factor, if a World enrolled it
 	secret          []byte
 }
 
@@ -32,7 +32,7 @@ type Authenticator struct {
 func NewAuthenticator(uri string) (*Authenticator, error) {
 	u, err := url.Parse(uri)
 	if err != nil {
-		return nil, errors.New("mfatest: no URI") // err is left out, because it has the URI and so the secret
+		return nil, errors.New("mfatest: no URI") // err is left out, because it contains the URI and so the secret
 	}
 	said := u.Query()
 	issuer, account, ok := strings.Cut(strings.TrimPrefix(u.Path, "/"), ":")
@@ -61,7 +61,7 @@ func TypedAuthenticator(secret string) (*Authenticator, error) {
 	return &Authenticator{secret: raw}, nil
 }
 
-// Code returns what the app shows at a time.
+// Code returns the code that the app shows at a time.
 func (a *Authenticator) Code(at time.Time) seal.Secret {
 	return a.counter(uint64(at.Unix() / int64(Step/time.Second)))
 }
@@ -74,16 +74,16 @@ func (a *Authenticator) counter(n uint64) seal.Secret {
 	return seal.NewSecret(fmt.Sprintf("%06d", cut%1_000_000))
 }
 
-// CodeAnswer is the answer of a person who types text as a code.
+// CodeAnswer returns the answer of a person who types text as a code.
 func CodeAnswer(text string) mfa.Answer { return mfa.Answer{Code: seal.NewSecret(text)} }
 
-// Code returns what an app shows now.
+// Code returns the code that an app shows now.
 func (w *World) Code(a *Authenticator) seal.Secret { return a.Code(w.Clock.Now()) }
 
 // NextCode moves the clock on by a step, and returns the code that the app shows then.
 func (w *World) NextCode(a *Authenticator) seal.Secret { return a.Code(w.Clock.Advance(Step)) }
 
-// Fresh is Client's call for a user whose password it has just checked.
+// Fresh returns Client's call for a user whose password it has just checked.
 func (w *World) Fresh() mfa.Call {
 	call := w.Client
 	call.Reauthenticated = w.Clock.Now().Format(time.RFC3339)

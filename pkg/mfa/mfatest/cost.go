@@ -5,13 +5,13 @@ import "countersign/pkg/store"
 // A Cost is what a step asks of the store.
 type Cost struct {
 	Step   string
-	Rounds int // round trips in sequence; reads side by side are one
-	Items  int // that it writes
-	Counts int // calls of Count, which read what is counted for budgets that users share, or add to it
+	Rounds int // round trips in sequence; reads at the same time are one
+	Items  int // items that it writes
+	Counts int // calls of Count, which read the counts of shared budgets or add to them
 }
 
-// Costs is the table of what each step asks of the store. A test of package mfa counts every row, and fails when a step
-// grows and when it shrinks; the bench prints the rows in this order.
+// Costs is the table of what each step asks of the store. A test of package mfa counts every row, and fails when a step asks
+// for more or for less; the bench prints the rows in this order.
 func Costs() []Cost {
 	return []Cost{
 		{"start, not asked", 1, 0, 0},

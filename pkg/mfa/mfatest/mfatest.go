@@ -1,6 +1,6 @@
 // Package mfatest is a whole Countersign for tests: the real domain over a real embedded store, with a clock that the test
-// moves, an outbox and a bus that record, and faults that the test orders. New makes one. Nothing in it stands in for
-// something that runs here.
+// moves, an outbox and a bus that record, and faults that the test orders. New makes one. It replaces nothing that a test
+// can run for real.
 package mfatest
 
 import (
@@ -35,7 +35,7 @@ type World struct {
 	Events *Events
 	Client mfa.Call
 
-	APIKeys *apikey.Registry // over Faults too
+	APIKeys *apikey.Registry // its store is Faults too
 }
 
 // Origin is the origin that the client has registered. Its host is the deployment's RP ID.
@@ -116,7 +116,7 @@ func (w *World) SetPolicy(tb testing.TB, org, profile string, change func(*mfa.P
 	return put
 }
 
-// Drain publishes all that was committed.
+// Drain publishes everything that was committed.
 func (w *World) Drain(tb testing.TB) {
 	tb.Helper()
 	if err := w.Feed.Deliver(tb.Context(), 100, w.Service.Publish); err != nil {
@@ -124,7 +124,7 @@ func (w *World) Drain(tb testing.TB) {
 	}
 }
 
-// Keys is a keeper of the key ring that can be made to fail.
+// Keys is a keeper of the key ring that a test can make fail.
 type Keys struct {
 	mu   sync.Mutex
 	ring *seal.Ring
@@ -138,21 +138,21 @@ func (k *Keys) Fail(err error) {
 	k.err = err
 }
 
-// SetEpoch makes the ring say another epoch of the deployment.
+// SetEpoch makes the ring name another epoch of the deployment.
 func (k *Keys) SetEpoch(epoch int64) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.ring = k.ring.WithEpoch(epoch)
 }
 
-// Ring returns the ring.
+// Ring returns the ring, and the error of Fail if there is one.
 func (k *Keys) Ring(context.Context) (*seal.Ring, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.ring, k.err
 }
 
-// Reload returns the ring.
+// Reload does the same as Ring.
 func (k *Keys) Reload(ctx context.Context) (*seal.Ring, error) { return k.Ring(ctx) }
 
 // An Outbox records what would have been sent, by email and by SMS.
@@ -239,7 +239,7 @@ func (o *Outbox) Code(tb testing.TB, address string) (code seal.Secret) {
 	return code
 }
 
-// Events is a bus that records what it got.
+// Events is a bus that records the events that it gets.
 type Events struct {
 	mu     sync.Mutex
 	events []activity.Event
@@ -280,9 +280,9 @@ func Wrong(code seal.Secret) seal.Secret {
 	return seal.NewSecret(string(text))
 }
 
-// NoRecoveryCode has the form of a recovery code, and nobody was ever given it.
+// NoRecoveryCode returns a well-formed recovery code that was never given to anyone.
 func NoRecoveryCode() seal.Secret { return seal.NewSecret("AAAA-BBBB-CCCC-DDDD-EEEE-FFFF") }
 
-// EveryRound reports whether tests that repeat themselves do so as often as they were written for, which takes hours:
-// COUNTERSIGN_ROUNDS=full.
+// EveryRound reports whether COUNTERSIGN_ROUNDS is full. Then tests that repeat themselves do so as often as they were
+// written for, which takes hours.
 func EveryRound() bool { return os.Getenv("COUNTERSIGN_ROUNDS") == "full" }

@@ -22,7 +22,7 @@ func (w *World) EnrolKey(tb testing.TB, call mfa.Call, org string, who mfa.Perso
 	return done
 }
 
-// Touch is what a key answers to a challenge that asks for one, on a page of Origin.
+// Touch returns a key's answer to a challenge that asks for one, on a page of Origin.
 func (w *World) Touch(tb testing.TB, key *passkeytest.Authenticator, ch *mfa.ChallengeToAnswer) mfa.Answer {
 	tb.Helper()
 	response, err := key.Get(ch.WebAuthn, Origin)
