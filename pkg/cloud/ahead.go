@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// longestAhead bounds how long a connection that was opened ahead may wait for its first request. Lambda may freeze a process
-// between its start and its first call for so long that the service has closed the connection.
+// longestAhead is the longest time for which a connection that was opened ahead may wait for its first request. Lambda may freeze
+// a process between its start and its first call for so long that the service has closed the connection.
 const longestAhead = 3 * time.Second
 
 // An opener is a dialer that opens some connections before they are needed.

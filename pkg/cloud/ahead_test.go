@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// newLobby is a server on loopback that says from which address it is asked.
+// newLobby starts a server on loopback that answers each request with the address that the request came from.
 func newLobby(t *testing.T) url.URL {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.RemoteAddr) }))
 	t.Cleanup(s.Close)
@@ -21,7 +21,7 @@ func newLobby(t *testing.T) url.URL {
 	return *at
 }
 
-// waiting are the addresses of the connections to a server that were opened ahead, once they are open.
+// waiting returns the addresses of the connections to a server that were opened ahead, once they are open.
 func waiting(d *Deployment, at url.URL) (from []string) {
 	for _, e := range d.opener.ahead[at.Host] {
 		if <-e.opened; e.err == nil {
@@ -31,7 +31,8 @@ func waiting(d *Deployment, at url.URL) (from []string) {
 	return from
 }
 
-// ask gives from which address a client asks a server, on a connection that it hasn't used before.
+// ask sends a request to a server on a connection that the client hasn't used before, and returns the address from which it was
+// sent.
 func ask(t *testing.T, client interface {
 	Do(*http.Request) (*http.Response, error)
 }, at url.URL) (from string) {
@@ -91,7 +92,7 @@ func TestAConnectionThatCouldNotBeOpenedAheadIsOpenedWhenItIsNeeded(t *testing.T
 	}
 }
 
-// A message is handed over on a connection that nobody can have given up.
+// A message is handed over on a new connection, which the other end can't have closed already.
 func TestAMessageIsNeverHandedOverOnAConnectionThatWasOpenedAhead(t *testing.T) {
 	w, at := newWorld(t), newLobby(t)
 	w.Env["COUNTERSIGN_SES_ENDPOINT"] = at.String()

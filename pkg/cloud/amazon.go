@@ -37,10 +37,10 @@ func retryer() aws.Retryer {
 	})
 }
 
-// fips says whether services are called at their endpoints with FIPS 140 cryptography. It is a source of an aws.Config.
+// fips says whether services are called at their endpoints with FIPS 140 cryptography. It is one of the sources of an aws.Config.
 type fips bool
 
-// GetUseFIPSEndpoint is what the SDK's clients look for among the sources of an aws.Config.
+// GetUseFIPSEndpoint implements the interface by which the SDK's clients read this setting from a source of an aws.Config.
 func (f fips) GetUseFIPSEndpoint(context.Context) (state aws.FIPSEndpointState, found bool, err error) {
 	if f {
 		return aws.FIPSEndpointStateEnabled, true, nil
@@ -48,7 +48,8 @@ func (f fips) GetUseFIPSEndpoint(context.Context) (state aws.FIPSEndpointState, 
 	return aws.FIPSEndpointStateDisabled, true, nil
 }
 
-// Wait pauses before the attempt after this one. attempt is 1 for the first. Wait fails if ctx ends before.
+// Wait pauses before the next attempt. attempt is the number of the attempt that has just failed, and is 1 for the first. Wait
+// fails if ctx ends during the pause.
 func Wait(ctx context.Context, attempt int) error {
 	timer := time.NewTimer(pauseBefore(attempt))
 	defer timer.Stop()

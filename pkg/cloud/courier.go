@@ -12,8 +12,8 @@ import (
 )
 
 // A Courier hands messages over to one of Amazon's services that deliver them to people. Those services take no token by which
-// they would recognise a message that is handed over again. So a message that may have been taken is never handed over again.
-// There is a second attempt only if no connection was made, or if the service said that there were too many messages.
+// they would recognise a message that is handed over again. So a message that may have been taken is never handed over again. The
+// Courier makes a second attempt only if no connection was made, or if the service said that there were too many messages.
 type Courier struct {
 	// Amazon has the settings of the SDK client for the service. Such a client makes one attempt, on a connection of its own.
 	Amazon aws.Config
@@ -23,11 +23,12 @@ type Courier struct {
 }
 
 // Courier makes a Courier. channel is the word for what it hands over, such as email. endpoint names the environment variable
-// with the URL of a stand-in for the service. reasons has words for the codes with which the service refuses a message. There are
-// few words, because each is a metric of its own.
+// with the URL of a stand-in for the service. reasons gives a word for each code with which the service can refuse a message.
+// Only a few words are used, because each of them is a metric of its own.
 func (d *Deployment) Courier(channel, endpoint string, reasons map[string]string) *Courier {
 	c := &Courier{Amazon: d.Amazon(endpoint), reasons: reasons}
-	// A connection that went stale while the process was frozen would lose an answer, which can't be asked for again.
+	// A message needs a new connection. If Lambda froze the process and the other end closed an old connection meanwhile, the
+	// answer would be lost, and it can't be asked for again.
 	fresh := newTransport(d.opener.connector)
 	fresh.DisableKeepAlives = true
 	c.Amazon.HTTPClient = &http.Client{Transport: fresh, Timeout: messageTime, CheckRedirect: stay}
@@ -37,9 +38,9 @@ func (d *Deployment) Courier(channel, endpoint string, reasons map[string]string
 }
 
 // HandOver calls send, which hands a message over with a client that has the settings in Amazon. Its error has the code with
-// which the service refused the message, and nothing of the message. The error wraps mfa.ErrNotTaken if no connection was made
-// or the service refused the request. It doesn't if the service failed or its answer was lost. A message that was not handed
-// over is counted by the reason.
+// which the service refused the message, and nothing of the message. The error wraps mfa.ErrNotTaken if no connection was made or
+// the service refused the request. It doesn't wrap it if the service failed or its answer was lost. HandOver counts a message
+// that was not handed over, under the reason.
 func (c *Courier) HandOver(ctx context.Context, send func(context.Context) error) error {
 	err := Failure(send(ctx))
 	if tooEarly(err) && Wait(ctx, 1) == nil {
@@ -55,13 +56,14 @@ func (c *Courier) HandOver(ctx context.Context, send func(context.Context) error
 	return err
 }
 
-// Withhold counts a message that must not be handed over at all, by the reason. Its error says why, and wraps mfa.ErrNotTaken.
+// Withhold counts a message that must not be handed over at all, under the reason. It returns an error that says why, and that
+// wraps mfa.ErrNotTaken.
 func (c *Courier) Withhold(reason string, why error) error {
 	c.failed(reason)
 	return fmt.Errorf("%w: %w", mfa.ErrNotTaken, why)
 }
 
-// reason returns the word for why a message wasn't handed over.
+// reason returns the word that says why a message wasn't handed over.
 func (c *Courier) reason(err error) string {
 	if _, ok := errors.AsType[*unconnected](err); ok {
 		return "unconnected"
@@ -79,7 +81,7 @@ func (c *Courier) reason(err error) string {
 	return "refused"
 }
 
-// surelyNotTaken reports whether an error says that the service hasn't taken the message.
+// surelyNotTaken reports whether an error shows that the service has not taken the message.
 func surelyNotTaken(err error) bool {
 	if _, ok := errors.AsType[*unconnected](err); ok {
 		return true
@@ -88,7 +90,7 @@ func surelyNotTaken(err error) bool {
 	return ok && refused.status >= 400 && refused.status < 500
 }
 
-// tooEarly reports whether the service surely hasn't taken the message, and may take it a moment later.
+// tooEarly reports whether an error shows that the service has not taken the message, but may take it a moment later.
 func tooEarly(err error) bool {
 	refused, ok := errors.AsType[*refusal](err)
 	return surelyNotTaken(err) && (!ok || refused.throttled())

@@ -20,17 +20,18 @@ import (
 	"countersign/pkg/store/dynamo"
 )
 
-// Attempts is how many attempts there are at a request that may be repeated.
+// Attempts is the number of times that a request is sent, at most, if it may be repeated.
 const Attempts = 3
 
-// How long things may take. A function's own time-out must be longer than callTime; the template gives it functionTime.
+// These are the longest times that things may take. A function's own time-out must be longer than callTime; the template sets it
+// to functionTime.
 const (
 	functionTime = 10 * time.Second
-	callTime     = 8 * time.Second         // of one call at the door, whatever it waits for
-	attemptTime  = 1500 * time.Millisecond // of one attempt at a request that may be repeated
-	longestPause = 200 * time.Millisecond  // before another attempt
-	messageTime  = 4 * time.Second         // of one attempt at handing over a message
-	warmTime     = 3 * time.Second         // of what is made ready before the first call
+	callTime     = 8 * time.Second         // for one call of a function, including all that it waits for
+	attemptTime  = 1500 * time.Millisecond // for one attempt at a request that may be repeated
+	longestPause = 200 * time.Millisecond  // the longest pause before another attempt
+	messageTime  = 4 * time.Second         // for one attempt at handing over a message
+	warmTime     = 3 * time.Second         // for what is made ready before the first call
 )
 
 // A Deployment is what one function knows of where it runs, read from its environment:
@@ -38,14 +39,14 @@ const (
 //	AWS_REGION                        set by Lambda, as are AWS_ACCESS_KEY_ID,
 //	                                  AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN
 //	AWS_USE_FIPS_ENDPOINT             if true, Amazon is called at its endpoints with FIPS 140 cryptography
-//	COUNTERSIGN_STAGE                 name of the deployment, which its metrics have; may be missing
+//	COUNTERSIGN_STAGE                 name of the deployment, which is in its metrics; may be missing
 //	COUNTERSIGN_TABLE                 name of the table
 //	COUNTERSIGN_ISSUER                base URL of the deployment, without a slash at its end
 //	COUNTERSIGN_SENDER_NAME           name that messages come from; else Countersign
 //	COUNTERSIGN_RP_ID                 the RP ID of security keys and passkeys: the domain of the pages that use
 //	                                  them, or a domain above it. Without it they aren't offered
 //	COUNTERSIGN_EDGE_DIGESTS          SHA-256 digests in hexadecimal, separated by a comma, of the one or two secrets by
-//	                                  which the edge shows itself. Without them every caller is let in
+//	                                  which the edge identifies itself. Without them every caller is let in
 //	COUNTERSIGN_RELATED_ORIGINS       origins on other domains where the passkeys of the RP ID can be used, separated by
 //	                                  commas (RelatedOrigins)
 //
@@ -54,7 +55,7 @@ const (
 //	COUNTERSIGN_KMS_KEY               id or ARN of the KMS key that wraps the key ring (keyring)
 //	COUNTERSIGN_SENDER                address that messages come from (email)
 //	COUNTERSIGN_SES_CONFIGURATION_SET SES configuration set; may be missing (email)
-//	COUNTERSIGN_SMS_PROVIDER          none, sns or end-user-messaging; missing is none (textmessage, as the next)
+//	COUNTERSIGN_SMS_PROVIDER          none, sns or end-user-messaging; if it is missing, none (textmessage, as the next)
 //	COUNTERSIGN_SMS_CODE_DOMAIN       domain of the pages on which users type the codes of text messages, of at most 64
 //	                                  characters; if it is missing, it is the host of the issuer
 //	COUNTERSIGN_SMS_SENDER_ID         sender id, for SNS; may be missing
@@ -67,18 +68,18 @@ const (
 //	COUNTERSIGN_BUS                   name or ARN of the event bus (eventbus)
 //	COUNTERSIGN_ROUTINE_EVENTS        true: routine events go on the bus too (eventbus)
 //
-// and, for playing a deployment on one machine,
+// and, to run a deployment on one machine,
 //
 //	AWS_SAM_LOCAL                     true: set by the SAM command line on a developer's machine
 //	COUNTERSIGN_DYNAMODB_ENDPOINT, COUNTERSIGN_KMS_ENDPOINT, COUNTERSIGN_SES_ENDPOINT, COUNTERSIGN_SNS_ENDPOINT,
 //	COUNTERSIGN_SMS_VOICE_ENDPOINT, COUNTERSIGN_EVENTBRIDGE_ENDPOINT
-//	                                  where to find those instead of at Amazon: on this machine, or on the one
+//	                                  where these services are, instead of at Amazon: on this machine, or on the one
 //	                                  that this container runs on. A deployed function refuses them
 //	COUNTERSIGN_CLOCK_OFFSET          seconds by which the service's clock is ahead; refused unless the
 //	                                  table is at such an address
 //
-// A setting is read when something is made that needs it. Serve, Stream, Schedule and Feedback make a Deployment for the
-// function that they are given.
+// A setting is read when something that needs it is made. Serve, Stream, Schedule and Feedback make a Deployment for the function
+// that they are given.
 type Deployment struct {
 	step        string
 	stage       string
@@ -86,7 +87,7 @@ type Deployment struct {
 	out         *output
 	log         *slog.Logger
 	wall        func() time.Time // this machine's clock
-	now         func() time.Time // the service's
+	now         func() time.Time // the clock of the service
 
 	region string
 	signer aws.Credentials
@@ -95,12 +96,12 @@ type Deployment struct {
 	http   *http.Client // for requests that may be repeated
 	faults []fault
 
-	table   *dynamo.Table // nil until it is asked for, as are
+	table   *dynamo.Table // nil until it is asked for, as are the next fields
 	filters *apikey.FilterKeeper
 	ready   []readiness
 }
 
-// A readiness is something that Serve has ready before the first call.
+// A readiness is something that Serve makes ready before the first call.
 type readiness struct {
 	what string
 	get  func(context.Context) error
@@ -114,14 +115,15 @@ type Process struct {
 	Now         func() time.Time         // the clock of the service; if nil, that of this machine with COUNTERSIGN_CLOCK_OFFSET
 }
 
-// Open reads the settings that every function needs. It doesn't fail if one is wrong: Serve, Stream, Schedule and Feedback, which
-// call it themselves, say so when the function starts, and answer every call as unavailable.
+// Open reads the settings that every function needs. It doesn't fail if one of them is wrong. Serve, Stream, Schedule and
+// Feedback call Open themselves; if a setting is wrong, they log that when the function starts, and answer every call as
+// unavailable.
 func Open(p Process) *Deployment {
 	d := &Deployment{step: p.Step, environment: p.Environment, out: &output{w: p.Output}, wall: time.Now, now: p.Now}
 	d.log = newLog(d.out).With("step", d.step)
 	offset := d.clockOffset()
 	if d.now == nil {
-		// Without the monotonic reading, which stands still while Lambda keeps the process frozen.
+		// Round(0) drops the monotonic reading, which stands still while Lambda keeps the process frozen.
 		d.now = func() time.Time { return d.wall().Round(0).Add(offset) }
 	}
 	d.stage = d.Optional("COUNTERSIGN_STAGE", "letters and digits", Word(""))
@@ -136,13 +138,13 @@ func Open(p Process) *Deployment {
 // Now returns the time of the service.
 func (d *Deployment) Now() time.Time { return d.now() }
 
-// Door is how the function's HTTP door behaves.
+// Door returns the options of the function's HTTP handler.
 func (d *Deployment) Door() api.Options {
 	return api.Options{Timeout: callTime, Now: d.now, Log: d.log, Admit: d.edge()}
 }
 
-// Service makes the domain on the table of this deployment. Its Keys, Mail and Bus are not set. A function that needs them sets
-// them to what the packages keyring, email and eventbus make of the Deployment.
+// Service makes an mfa.Service that uses the table of this deployment. Its Keys, Mail and Bus are not set. A function that needs
+// them sets them to what keyring.Of, email.Of and eventbus.Of return.
 func (d *Deployment) Service() *mfa.Service {
 	return &mfa.Service{
 		Store:  d.Store(),
@@ -161,14 +163,14 @@ func (d *Deployment) Issuer() string {
 	return d.Setting("COUNTERSIGN_ISSUER", "an https URL without a slash at its end", issuerURL)
 }
 
-// relyingParty is what authenticators know the deployment as.
+// relyingParty describes the deployment to authenticators.
 func (d *Deployment) relyingParty() mfa.RelyingParty {
 	id := d.Optional("COUNTERSIGN_RP_ID", "a domain such as acme.example", Domain)
 	return mfa.RelyingParty{ID: id, Name: cmp.Or(d.environment("COUNTERSIGN_SENDER_NAME"), "Countersign")}
 }
 
-// Passkeys returns what carries out WebAuthn ceremonies, which is nil for a deployment without an RP ID. make is passkey.New:
-// a function that runs no ceremonies doesn't name it, and so doesn't link what it needs.
+// Passkeys returns the port that carries out WebAuthn ceremonies. It is nil for a deployment without an RP ID. make is
+// passkey.New. It is a parameter so that a function that carries out no ceremonies doesn't link that package.
 func (d *Deployment) Passkeys(make func(mfa.RelyingParty) (mfa.Passkeys, error)) mfa.Passkeys {
 	party := d.relyingParty()
 	if party.ID == "" {
@@ -182,13 +184,13 @@ func (d *Deployment) Passkeys(make func(mfa.RelyingParty) (mfa.Passkeys, error))
 	return ceremonies
 }
 
-// Prepare makes Serve call get before the first call of the function, side by side with all else that is prepared. An error of
-// get is logged with the name that what gives, and nothing else follows from it: the first call has to try again.
+// Prepare makes Serve call get before the first call of the function, at the same time as everything else that is prepared. If
+// get fails, its error is logged under the name in what, and the first call tries again.
 func (d *Deployment) Prepare(what string, get func(context.Context) error) {
 	d.ready = append(d.ready, readiness{what, get})
 }
 
-// RelatedOrigins are the origins on other domains where the passkeys of the RP ID can be used. There may be none.
+// RelatedOrigins returns the origins on other domains where the passkeys of the RP ID can be used. The list may be empty.
 func (d *Deployment) RelatedOrigins() []string {
 	list := d.Optional("COUNTERSIGN_RELATED_ORIGINS", "a list of https origins with at most five names of domains, separated by commas", relatedOrigins)
 	if list == "" {
@@ -197,14 +199,15 @@ func (d *Deployment) RelatedOrigins() []string {
 	return strings.Split(list, ",")
 }
 
-// PublishedKeys reads the public keys of the deployment, for api.Pages. It needs neither the key ring nor KMS.
+// PublishedKeys returns a function that reads the public keys of the deployment, for api.Pages. It needs neither the key ring nor
+// KMS.
 func (d *Deployment) PublishedKeys() func(context.Context) ([]byte, error) {
 	table := d.Store()
 	d.Prepare("published keys", func(ctx context.Context) error { _, err := mfa.PublishedKeys(ctx, table); return err })
 	return func(ctx context.Context) ([]byte, error) { return mfa.PublishedKeys(ctx, table) }
 }
 
-// filter is the keeper of the filter of the deployment's bearers. Serve has it ready before the first call, too.
+// filter returns what keeps the filter key of the deployment's bearers. Serve reads that key before the first call, too.
 func (d *Deployment) filter() *apikey.FilterKeeper {
 	if d.filters == nil {
 		d.filters = &apikey.FilterKeeper{Store: d.Store()}
@@ -230,7 +233,8 @@ func (d *Deployment) Store() store.Store {
 	return d.table
 }
 
-// broken tells of each setting that is missing or malformed, in the log, and answers what to say to whoever calls.
+// broken logs each setting that is missing or malformed, and returns the error with which every call is answered then. It returns
+// nil if there is no such setting.
 func (d *Deployment) broken() error {
 	if len(d.faults) == 0 {
 		return nil

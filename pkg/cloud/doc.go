@@ -1,7 +1,7 @@
-// Package cloud runs the service's parts as Lambda functions. This package and those below it are everything that speaks of
-// AWS, except the table.
+// Package cloud runs the service's parts as Lambda functions. Everything that is specific to AWS is in this package and those
+// below it, except the table.
 //
-// A function is a main of a few lines, which builds what it needs of a [Deployment]:
+// The main of a function has a few lines. It makes what the function needs from a [Deployment]:
 //
 //	func main() {
 //		cloud.Serve("challenge", func(d *cloud.Deployment) http.Handler {
@@ -31,23 +31,25 @@
 //		cloud.Feedback("feedback", func(d *cloud.Deployment) cloud.Hear { return d.Service().TakeFeedback })
 //	}
 //
-// What a function doesn't ask for is not required of its environment, and not linked into it. That is why each client of the SDK
-// has a package of its own below this one:
+// A function needs settings only for what it uses, and links only that. This is why each client of the SDK has a package of its
+// own below this one:
 //
 //	keyring      KMS, which wraps the key ring
 //	email        SES
 //	textmessage  SNS, and End User Messaging
 //	eventbus     EventBridge
 //
-// What it keeps:
+// What the package guarantees:
 //
-//   - A function that isn't configured says so when it starts, by the names of the settings, and lets nobody in: each call
-//     is answered as unavailable, each batch, each run and each event fails.
-//   - Where a request came from is read from what API Gateway says of it, never from a header.
-//   - A connection is trusted if Amazon's roots or else the system's vouch for its host. One of both, in full, always does.
+//   - If settings are missing or wrong, the function logs their names when it starts, and lets nobody in: each call is answered
+//     as unavailable, and each batch, each run and each event fails.
+//   - The address that a request came from is what API Gateway says it is. It is never read from a header.
+//   - A connection is trusted only if the certificate of its host is fully verified, either with Amazon's roots or with the
+//     system's.
 //   - A message that a provider may have taken is not handed over again: see [Courier].
-//   - The attempts of one call end before the function's time does, and nothing works on after the answer.
+//   - The attempts of one call end before the function's time ends, and no work goes on after the answer.
 //   - No log line, metric or error holds a secret, an address, an id of a user, or what a provider said in free text.
 //
-// Its settings are those of [Deployment]. It refuses to look for others: no files, no metadata service, no proxies.
+// The settings are those that are listed at [Deployment]. The package reads no others: it uses no files, no metadata service and
+// no proxies.
 package cloud

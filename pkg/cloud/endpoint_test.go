@@ -23,7 +23,7 @@ import (
 	"countersign/pkg/cloud"
 )
 
-// asked notes which host a request is for, and sends nothing.
+// asked notes the host that a request is for, and sends nothing.
 type asked struct{ url string }
 
 func (a *asked) Do(r *http.Request) (*http.Response, error) {
@@ -31,8 +31,8 @@ func (a *asked) Do(r *http.Request) (*http.Response, error) {
 	return nil, errors.New("nothing is sent")
 }
 
+// services returns a function for each of Amazon's services, which calls the service once. The hosts are documented at
 // https://docs.aws.amazon.com/general/latest/gr/rande.html and https://aws.amazon.com/compliance/fips/
-// services call each of the services once.
 func services(t *testing.T) []func(aws.Config) {
 	return []func(aws.Config){
 		func(c aws.Config) { dynamodb.NewFromConfig(c).ListTables(t.Context(), nil) },
@@ -49,7 +49,7 @@ func services(t *testing.T) []func(aws.Config) {
 func TestAServiceIsCalledWhereItsRegionHasItAndWithFIPSIfThatIsAsked(t *testing.T) {
 	for _, c := range []struct {
 		region, fips string
-		want         []string // in the order of the services
+		want         []string // in the order of services
 	}{
 		{"eu-central-1", "", []string{"dynamodb.eu-central-1.amazonaws.com", "kms.eu-central-1.amazonaws.com", "events.eu-central-1.amazonaws.com", "email.eu-central-1.amazonaws.com"}},
 		{"eu-central-1", "false", []string{"dynamodb.eu-central-1.amazonaws.com", "kms.eu-central-1.amazonaws.com", "events.eu-central-1.amazonaws.com", "email.eu-central-1.amazonaws.com"}},
@@ -66,7 +66,7 @@ func TestAServiceIsCalledWhereItsRegionHasItAndWithFIPSIfThatIsAsked(t *testing.
 	}
 }
 
-// hosts are where a deployed function calls the services.
+// hosts returns the URLs at which a deployed function calls the services.
 func hosts(t *testing.T, environment map[string]string) (urls []string) {
 	t.Helper()
 	w := newWorld(t)
@@ -92,7 +92,7 @@ func TestTheSDKsOwnSettingsPointAFunctionNowhere(t *testing.T) {
 		t.Setenv(name, "https://elsewhere.example")
 	}
 	t.Setenv("AWS_CONFIG_FILE", nowhere)
-	t.Setenv("AWS_USE_FIPS_ENDPOINT", "true") // of this process, and not of the function's
+	t.Setenv("AWS_USE_FIPS_ENDPOINT", "true") // the environment of this process, which isn't that of the function
 	if got := hosts(t, nil); !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
@@ -113,7 +113,7 @@ func TestARedirectIsNotFollowed(t *testing.T) {
 	}
 }
 
-// What the SDK makes an error of says more than may be told.
+// The text of the SDK's error says more than a log may say.
 func TestAFailureIsToldByItsCodeAndNothingElse(t *testing.T) {
 	for name, c := range map[string]struct {
 		status int

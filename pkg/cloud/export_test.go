@@ -9,7 +9,7 @@ import (
 	"countersign/pkg/apikey"
 )
 
-// What tests of whole functions look at, which need the packages below this one.
+// Tests of whole functions use these. Such tests need the packages below this one, so they are in a package of their own.
 var (
 	Payload      = payload
 	Edited       = edited
@@ -17,29 +17,29 @@ var (
 	ErrNoneTaken = errNoneTaken
 )
 
-// What they hold against the template and each other.
+// Tests compare these with the template and with each other.
 const (
 	SweepMargin = sweepMargin
 	AttemptTime = attemptTime
 )
 
-// A ProxyResponse is what a function answers.
+// A ProxyResponse is the answer of a function.
 type ProxyResponse = proxyResponse
 
-// Serving is what Serve hands events to.
+// Serving returns the handler to which Serve gives its events.
 func (d *Deployment) Serving(build func(*Deployment) http.Handler) lambda.Handler {
 	return d.serve(build)
 }
 
-// Streaming is what Stream hands events to.
+// Streaming returns the handler to which Stream gives its events.
 func (d *Deployment) Streaming(build func(*Deployment) Deliver) lambda.Handler {
 	return d.stream(build)
 }
 
-// Scheduling is what Schedule hands events to.
+// Scheduling returns the handler to which Schedule gives its events.
 func (d *Deployment) Scheduling(build func(*Deployment) Job) lambda.Handler { return d.schedule(build) }
 
-// FaultNames are the settings that are wrong.
+// FaultNames returns the names of the settings that are wrong.
 func (d *Deployment) FaultNames() (names []string) {
 	for _, f := range d.faults {
 		names = append(names, f.name)
@@ -47,13 +47,13 @@ func (d *Deployment) FaultNames() (names []string) {
 	return names
 }
 
-// Broken tells of them in the log.
+// Broken logs the settings that are wrong, and returns the error for a call.
 func (d *Deployment) Broken() error { return d.broken() }
 
-// HTTP is what asks services that may be asked again.
+// HTTP returns the client for requests that may be repeated.
 func (d *Deployment) HTTP() *http.Client { return d.http }
 
-// Filters is the keeper of the filter, which there is since Service was called.
+// Filters returns the keeper of the filter. It is nil until Service is called.
 func (d *Deployment) Filters() *apikey.FilterKeeper { return d.filters }
 
 // TimeLeft reports whether a run may begin more work.

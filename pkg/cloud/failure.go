@@ -11,11 +11,11 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// A refusal is the error that one of Amazon's services answered. It leaves out the text that the service wrote for people,
-// because that quotes from the request.
+// A refusal is the error with which one of Amazon's services answered. It leaves out the text that the service wrote for people,
+// because that text quotes from the request.
 type refusal struct {
-	status int    // of HTTP
-	code   string // out of the closed list of the service; empty if it gave none
+	status int    // the HTTP status
+	code   string // one of the service's closed list of codes; empty if the service gave none
 }
 
 func (r *refusal) Error() string {
@@ -33,12 +33,12 @@ func (r *refusal) throttled() bool {
 	return r.status == http.StatusTooManyRequests || strings.HasPrefix(r.code, "Throttl") || strings.HasPrefix(r.code, "TooManyRequests")
 }
 
-// errLost says that a request was sent, or may have been, and its answer didn't come.
+// errLost means that a request was sent, or may have been sent, and that no answer came.
 var errLost = errors.New("no answer")
 
-// Failure returns what may be told of an error of an SDK client, and nil for nil: the code and the status with which the
-// service refused the request, or that no answer came. The SDK's own error quotes URLs, requests, and text that the service
-// wrote for people.
+// Failure returns the part of an SDK client's error that may be logged: the code and the status with which the service refused
+// the request, or that no answer came. It returns nil for nil. The SDK's own error quotes URLs, requests, and text that the
+// service wrote for people.
 func Failure(err error) error {
 	if err == nil {
 		return nil
@@ -71,8 +71,8 @@ func status(err error) int {
 	return answered.HTTPStatusCode()
 }
 
-// code returns the code of an error if it looks like one, so that nothing else gets into a log. UnknownError is what the SDK
-// calls an error without a code.
+// code returns the code of an error if it looks like one, and an empty text otherwise, so that nothing else gets into a log.
+// UnknownError is what the SDK calls an error without a code.
 func code(said string) string {
 	if len(said) > 80 || !Word("")(said) || said == "UnknownError" {
 		return ""

@@ -12,7 +12,7 @@ import (
 	"countersign/pkg/mfa"
 )
 
-// A Hear takes what SES says of a message that came back. It is told each at least once.
+// A Hear takes what SES says about a message that came back. It is called at least once for each report.
 type Hear func(context.Context, mfa.Feedback) error
 
 // Feedback is the main of a function that EventBridge calls with the events of SES.
@@ -20,8 +20,8 @@ func Feedback(step string, build func(*Deployment) Hear) {
 	lambda.Start(process(step).feedback(build))
 }
 
-// The names of the tags that go with each message. SES says them again in its events. The rule in the template matches the
-// first one, so a deployment hears only of its own messages.
+// These are the names of the tags that go with each message. SES repeats them in its events. The rule in the template matches the
+// first one, so a deployment is told only about its own messages.
 const (
 	tagTable   = "countersign-table"
 	tagRoute   = "countersign-route"
@@ -29,9 +29,9 @@ const (
 	tagAddress = "countersign-address"
 )
 
-// FeedbackTags returns what makes the tags of a message, by their names. A tag consists of ASCII letters, digits, _ and -
-// (MessageTag in the SES API v2). What has another character has no tag: so a deployment whose table has a dot in its name
-// hears of no message.
+// FeedbackTags returns a function that makes the tags of a message, by their names. A tag consists of ASCII letters, digits, _
+// and - (MessageTag in the SES API v2). A value that has another character gets no tag. So a deployment whose table has a dot in
+// its name is told about no message.
 func (d *Deployment) FeedbackTags() func(message.Reference) map[string]string {
 	table := d.tableName()
 	return func(about message.Reference) map[string]string {
@@ -45,8 +45,8 @@ func (d *Deployment) FeedbackTags() func(message.Reference) map[string]string {
 	}
 }
 
-// A mailEvent is an event of SES on EventBridge, as far as it is used.
-// https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-contents.html says what the detail has.
+// A mailEvent has the fields that are used of an event that SES puts on EventBridge. The fields of the detail are documented at
+// https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-contents.html
 type mailEvent struct {
 	Source     string `json:"source"`
 	DetailType string `json:"detail-type"`
@@ -66,8 +66,8 @@ type mailEvent struct {
 
 var errMailEvent = errors.New("the payload is not an event of SES about a message") // a decoder's own error quotes it
 
-// readMailEvent reads an event of SES. matters is false for what is no reason to stop sending: a refusal that may be a passing
-// one, a reader who says that a message is no spam, and a message of another deployment.
+// readMailEvent reads an event of SES. matters is false if the event gives no reason to stop sending: if the refusal may be
+// temporary, if a reader says that a message is not spam, or if the message is of another deployment.
 func readMailEvent(payload []byte, table string) (f mfa.Feedback, matters bool, err error) {
 	var e mailEvent
 	if err := json.Unmarshal(payload, &e); err != nil || e.Source != "aws.ses" {
@@ -113,17 +113,17 @@ func (d *Deployment) feedback(build func(*Deployment) Hear) lambda.Handler {
 		}
 		if err != nil {
 			d.log.ErrorContext(ctx, "an event of SES could not be taken", "error", err)
-			// Lambda logs and passes on what a function fails with; the log has it.
+			// Lambda logs the error that a function returns, and passes it on. The details are in the function's own log only.
 			return errors.New("the event could not be taken; the log says why")
 		}
 		return nil
 	})
 }
 
-// A hearing takes one event.
+// A hearing handles one event.
 type hearing func(ctx context.Context, payload []byte) error
 
-// Invoke takes one event. Lambda repeats it if it fails.
+// Invoke handles one event. If it fails, Lambda calls it again with that event.
 func (h hearing) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	return []byte("null"), h(ctx, payload)
 }

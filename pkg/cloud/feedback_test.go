@@ -14,10 +14,10 @@ import (
 	"countersign/pkg/mfa"
 )
 
-// A heard is what a function was told.
+// A heard notes what a function was told.
 type heard struct {
 	all []mfa.Feedback
-	err error // what it answers
+	err error // what it returns
 }
 
 func (h *heard) build(*Deployment) Hear {
@@ -29,7 +29,7 @@ func (h *heard) build(*Deployment) Hear {
 
 var reference = message.Reference{User: "b3JnYW5pc2F0aW9uLi4udXNlcl9vZl90aGVfb3JnLi4", Factor: "fa_C4JpwfI11D49iChwCqPFBw", Address: "aGFzaF9vZl9hZGRyZXNz"}
 
-// returned is a message of the world, which SES has accepted.
+// returned is a message of this world that SES has accepted.
 func (w world) returned() amazon.Message {
 	return amazon.Message{
 		ID: "0102", At: w.Now(), FromName: "Acme", To: "bob@example.com", Subject: "Your code", Tags: w.open().FeedbackTags()(reference),
@@ -93,7 +93,7 @@ func TestTheExampleOfTheFunctionIsReadAsTheStandInOfSESWritesIt(t *testing.T) {
 	}
 }
 
-// names returns the paths of all fields of a JSON value, sorted as JSON sorts them.
+// names returns the paths of all fields of a JSON value, in the order in which JSON sorts them.
 func names(in any, path string) (all []string) {
 	object, ok := in.(map[string]any)
 	if !ok {

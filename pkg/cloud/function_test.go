@@ -26,10 +26,10 @@ import (
 	"countersign/pkg/store/dynamo/stream"
 )
 
-// newWorldWithTable has a table of its own on DynamoDB Local too.
+// newWorldWithTable makes a world that also has a table of its own on DynamoDB Local.
 func newWorldWithTable(t testing.TB) world { return world{amazontest.NewWithTable(t)} }
 
-// newKey makes an API key of every scope.
+// newKey makes an API key that has every scope.
 func (w world) newKey(t testing.TB) seal.Secret {
 	t.Helper()
 	d := w.open()
@@ -40,7 +40,7 @@ func (w world) newKey(t testing.TB) seal.Secret {
 	return key
 }
 
-// ringOf is the key ring that a keeper gives.
+// ringOf returns the key ring of a keeper.
 func ringOf(t testing.TB, keys *keyring.Keeper) *seal.Ring {
 	t.Helper()
 	ring, err := keys.Ring(t.Context())
@@ -50,14 +50,14 @@ func ringOf(t testing.TB, keys *keyring.Keeper) *seal.Ring {
 	return ring
 }
 
-// policy builds the function, as its main does.
+// policy builds the function policy in the same way as its main.
 func policy(d *cloud.Deployment) http.Handler {
 	s := d.Service()
 	s.Keys = keyring.Of(d)
 	return api.New(d.Door(), api.Policy(s))
 }
 
-// invoke calls a function as API Gateway would.
+// invoke calls a function as API Gateway would call it.
 func invoke(t testing.TB, h interface {
 	Invoke(context.Context, []byte) ([]byte, error)
 }, method, path, bearer, body string) cloud.ProxyResponse {
@@ -134,7 +134,7 @@ func TestASignInGoesThroughTheFunctionsAndItsEventsOntoTheBus(t *testing.T) {
 	}
 }
 
-// streamPayload is what Lambda would send of records.
+// streamPayload returns what Lambda would send for records.
 func streamPayload(records []store.Record) []byte {
 	type s struct{ S string }
 	var list []any
@@ -201,10 +201,10 @@ func TestPagesReadsThePublishedKeysAndNeitherTheRingNorKMS(t *testing.T) {
 	}
 }
 
-// meeting lets the first two requests to the table pass only once both have come.
+// meeting holds the first request to the table until the second one has come, and then lets both pass.
 type meeting struct {
 	tries
-	all chan struct{} // closed when they have
+	all chan struct{} // closed when both have come
 }
 
 func (m *meeting) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -236,7 +236,7 @@ func TestTheFilterKeyIsReadBesideTheRingAndAMadeUpBearerReadsNothing(t *testing.
 			t.Errorf("%s: the two were not read side by side", name)
 			continue
 		}
-		w.At = w.At.Add(seal.RingAge + time.Minute) // the ring is old, and would be read again
+		w.At = w.At.Add(seal.RingAge + time.Minute) // the ring is so old now that it would be read again
 		asked := met.n.Load()
 		for _, prefix := range []string{seal.APIKey, seal.ChallengeToken} {
 			bearer := seal.NewFilter().NewBearer(prefix, make([]byte, 48)).Reveal()
@@ -281,7 +281,7 @@ func TestAFunctionThatStartsWithoutItsTableLetsNobodyInUntilItIsBack(t *testing.
 	}
 }
 
-// tries counts the attempts that go through it.
+// tries counts the attempts that are made through it.
 type tries struct {
 	http.RoundTripper
 	n atomic.Int32
@@ -321,7 +321,7 @@ func TestARequestToTheTableIsTriedAFewTimesWithinBounds(t *testing.T) {
 	}
 }
 
-// fixed is a store that has one body under every key.
+// fixed is a store in which the item of every key has the same body.
 type fixed struct {
 	store.Store
 	body []byte

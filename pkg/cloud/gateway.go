@@ -14,13 +14,13 @@ import (
 	"unicode/utf8"
 )
 
-// A proxyRequest is what API Gateway's HTTP API sends a function (payload format 2.0), as far as it is used.
+// A proxyRequest has the fields that are used of what API Gateway's HTTP API sends to a function (payload format 2.0).
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
 type proxyRequest struct {
-	RawPath         string            `json:"rawPath"` // decoded already
+	RawPath         string            `json:"rawPath"` // API Gateway has already decoded it
 	RawQueryString  string            `json:"rawQueryString"`
 	Cookies         []string          `json:"cookies"`
-	Headers         map[string]string `json:"headers"` // values of one name joined by commas
+	Headers         map[string]string `json:"headers"` // several values of one name are joined by commas
 	Body            string            `json:"body"`
 	IsBase64Encoded bool              `json:"isBase64Encoded"`
 	RequestContext  struct {
@@ -34,7 +34,7 @@ type proxyRequest struct {
 	} `json:"requestContext"`
 }
 
-// A proxyResponse is what a function answers.
+// A proxyResponse is the answer of a function.
 type proxyResponse struct {
 	StatusCode      int               `json:"statusCode"`
 	Headers         map[string]string `json:"headers"`
@@ -43,13 +43,13 @@ type proxyResponse struct {
 	IsBase64Encoded bool              `json:"isBase64Encoded"`
 }
 
-// A gateway answers API Gateway's payloads by an HTTP handler.
+// A gateway answers the payloads of API Gateway with the help of an HTTP handler.
 type gateway struct {
 	handler http.Handler
-	tell    func(*recorder) // of each answer, before it leaves
+	tell    func(*recorder) // is called with each answer before it is sent
 }
 
-// Invoke answers one request. It fails only for a payload that isn't one of payload format 2.0.
+// Invoke answers one request. It fails only if the payload isn't one of payload format 2.0.
 func (g *gateway) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	var p proxyRequest
 	if err := json.Unmarshal(payload, &p); err != nil {
@@ -81,7 +81,7 @@ func (p *proxyRequest) request(ctx context.Context) (*http.Request, error) {
 	if !p.IsBase64Encoded {
 		body = unread(body, p.Headers["content-length"])
 	}
-	// The path goes in as it is: to parse it would decode it once more.
+	// The path is used as it is, because parsing it would decode it a second time.
 	r := (&http.Request{
 		Method: about.HTTP.Method, URL: &url.URL{Path: unstaged(p.RawPath, about.Stage), RawQuery: p.RawQueryString},
 		Proto: about.HTTP.Protocol, Header: http.Header{}, RemoteAddr: about.HTTP.SourceIP,
@@ -96,7 +96,7 @@ func (p *proxyRequest) request(ctx context.Context) (*http.Request, error) {
 		r.Header.Set(name, values)
 	}
 	r.Host = r.Header.Get("Host")
-	r.Header.Del("Host") // as net/http's server has it
+	r.Header.Del("Host") // net/http's server removes it, too
 	if len(p.Cookies) > 0 {
 		r.Header.Set("Cookie", strings.Join(p.Cookies, "; "))
 	}
@@ -106,9 +106,10 @@ func (p *proxyRequest) request(ctx context.Context) (*http.Request, error) {
 	return r, nil
 }
 
-// unread is a body that came as text. JSON can't hold bytes that aren't UTF-8, so whoever wrote the payload has put U+FFFD in
-// their place, and an id would be another id. The length that the caller declared tells of it. What was replaced is then put
-// back as bytes that aren't UTF-8 either, so that the door refuses the body as it does everywhere else.
+// unread restores a body that came as text. JSON can't contain bytes that aren't UTF-8, so the program that wrote the payload has
+// replaced them by U+FFFD, and an id would become another id. The length that the caller declared shows that this has happened.
+// unread then puts bytes that aren't UTF-8 in the place of what was replaced, so that this body is refused as it is everywhere
+// else.
 func unread(body []byte, declared string) []byte {
 	const replacement = "\uFFFD"
 	if declared == "" || declared == strconv.Itoa(len(body)) || !bytes.Contains(body, []byte(replacement)) {
@@ -117,7 +118,7 @@ func unread(body []byte, declared string) []byte {
 	return bytes.ReplaceAll(body, []byte(replacement), []byte{0xff})
 }
 
-// unstaged is a path without the name of the stage, which stands before it for every stage but $default.
+// unstaged returns a path without the name of the stage. Paths begin with that name in every stage but $default.
 func unstaged(path, stage string) string {
 	if rest, ok := strings.CutPrefix(path, "/"+stage); ok && stage != "" && stage != "$default" {
 		if rest == "" {
@@ -135,18 +136,18 @@ type readCloser struct{ *bytes.Reader }
 
 func (readCloser) Close() error { return nil }
 
-// A recorder keeps an answer until it is whole.
+// A recorder keeps an answer until it is complete.
 type recorder struct {
 	header http.Header
-	status int         // 0: not said yet
-	sent   http.Header // as they were when the status was said
+	status int         // 0 until it is set
+	sent   http.Header // the headers at the moment when the status was set
 	body   bytes.Buffer
 }
 
-// Header is what will be sent, until the status is said.
+// Header returns the headers of the answer. Changes to them count until the status is set.
 func (w *recorder) Header() http.Header { return w.header }
 
-// WriteHeader says the status. Only the first that isn't informational counts.
+// WriteHeader sets the status. Only the first call with a status that isn't informational (1xx) counts.
 func (w *recorder) WriteHeader(status int) {
 	if w.status != 0 || status < 200 {
 		return
@@ -154,7 +155,7 @@ func (w *recorder) WriteHeader(status int) {
 	w.status, w.sent = status, w.header.Clone()
 }
 
-// Write adds to the body; a status that can't have one gets none.
+// Write adds to the body. If the status allows no body, nothing is added.
 func (w *recorder) Write(b []byte) (int, error) {
 	if w.status == 0 {
 		if w.header.Get("Content-Type") == "" {

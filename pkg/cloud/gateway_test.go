@@ -21,7 +21,7 @@ import (
 	"countersign/pkg/api"
 )
 
-// payload is a request as API Gateway sends it, made by aws-lambda-go's own type.
+// payload returns a request in the form in which API Gateway sends it. It is made with aws-lambda-go's own type.
 func payload(t testing.TB, method, path string, headers map[string]string, body string) []byte {
 	t.Helper()
 	r := events.APIGatewayV2HTTPRequest{Version: "2.0", RawPath: path, Headers: headers, Body: body}
@@ -34,7 +34,7 @@ func payload(t testing.TB, method, path string, headers map[string]string, body 
 	return b
 }
 
-// through sends a payload through a gateway to handle, and reads the answer by aws-lambda-go's type.
+// through sends a payload through a gateway to handle, and reads the answer with aws-lambda-go's type.
 func through(t testing.TB, payload []byte, handle http.HandlerFunc) events.APIGatewayV2HTTPResponse {
 	t.Helper()
 	out, err := (&gateway{handle, func(*recorder) {}}).Invoke(t.Context(), payload)
@@ -50,7 +50,7 @@ func through(t testing.TB, payload []byte, handle http.HandlerFunc) events.APIGa
 	return res
 }
 
-// fixture reads a file of aws-lambda-go's own test data.
+// fixture reads a file of aws-lambda-go's test data.
 func fixture(t testing.TB, name string) []byte {
 	t.Helper()
 	dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/aws/aws-lambda-go").Output()
@@ -110,7 +110,7 @@ func TestARequestIsReadAsAWSLambdaGoReadsIt(t *testing.T) {
 	}
 }
 
-// edited is a plain request with some of its members replaced.
+// edited returns a plain request that change has changed.
 func edited(t testing.TB, change func(*events.APIGatewayV2HTTPRequest)) []byte {
 	t.Helper()
 	var r events.APIGatewayV2HTTPRequest
@@ -226,7 +226,7 @@ func TestBodiesComeThroughAsBytesBothWays(t *testing.T) {
 func TestABodyThatIsNotUTF8IsRefusedHoweverItComes(t *testing.T) {
 	w := newWorld(t)
 	h := w.open().serve(func(d *Deployment) http.Handler { return api.New(d.Door(), api.Challenge(d.Service())) })
-	const taken = 503 // by the door, before there is no table to ask
+	const taken = 503 // the handler has accepted the request, and then found no table
 	body := func(id string) string { return `{"org":"acme","user":{"id":"` + id + `"}}` }
 	broken, replaced := body("ana\xff"), body("ana\uFFFD")
 	for _, c := range []struct {

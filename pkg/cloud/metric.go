@@ -12,19 +12,20 @@ import (
 	"countersign/pkg/store"
 )
 
-// namespace is that of all metrics, with the name of the deployment after it, because an account can have several.
+// namespace is the first part of the namespace of all metrics. The name of the deployment follows, because an account can have
+// several deployments.
 const namespace = "Countersign"
 
-// A measurement is one line in CloudWatch's embedded metric format. Its dimensions are words of closed lists, because each
-// combination of them is a metric of its own, and paid for.
+// A measurement is one line in CloudWatch's embedded metric format. The values of its dimensions are from closed lists, because
+// each combination of them is a metric of its own, which costs money.
 // https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 type measurement struct {
-	words   map[string]string  // the dimensions, and what else the line says
-	values  map[string]float64 // the metrics
+	words   map[string]string  // the values of the dimensions, and other texts of the line
+	values  map[string]float64 // the values of the metrics
 	metrics []directive
 }
 
-// A directive says which of a measurement's members are metrics, and in which sets their dimensions are.
+// A directive says which members of a measurement are metrics, and by which sets of dimensions they are counted.
 type directive struct {
 	Namespace  string     `json:"Namespace"`
 	Dimensions [][]string `json:"Dimensions"`
@@ -51,13 +52,13 @@ func (m *measurement) add(name, in string, value float64, by ...[]string) {
 	m.metrics = append(m.metrics, directive{Dimensions: by, Metrics: []unit{{name, in}}})
 }
 
-// The units of metrics.
+// These are the units of metrics.
 const (
 	inCount = "Count"
 	inNone  = "None"
 )
 
-// measure writes a measurement, with the service's time.
+// measure writes a measurement, with the time of the service.
 func (d *Deployment) measure(m measurement) {
 	all := namespace
 	if d.stage != "" {
@@ -77,19 +78,19 @@ func (d *Deployment) measure(m measurement) {
 	if err != nil {
 		panic("cloud: a metric doesn't marshal: " + err.Error())
 	}
-	d.out.Write(append(text, '\n')) // a metric that can't be written can't be told of either
+	d.out.Write(append(text, '\n')) // if a metric can't be written, a log line about it can't be written either
 }
 
-// countProblem counts one answer that is a problem, by its code. The line also names the step. All answers of a function are in
-// Lambda's own metric Invocations.
+// countProblem counts one answer that is a problem, by its code. The line also names the function. All answers of a function are
+// in Lambda's own metric Invocations.
 func (d *Deployment) countProblem(code string) {
 	m := measurement{words: map[string]string{"code": code}}
 	m.add("Problems", inCount, 1, []string{"code"})
 	d.measure(m)
 }
 
-// countUndelivered counts one message that wasn't handed over, by its channel and by why. Unless the reason is the recipient's
-// address or number, it is counted among the failures that the owner of the deployment can end, too.
+// countUndelivered counts one message that wasn't handed over, by its channel and by the reason. Unless the reason lies with the
+// recipient's address or number, the message is also counted as a failure that the owner of the deployment can put right.
 func (d *Deployment) countUndelivered(channel, reason string) {
 	m := measurement{words: map[string]string{"channel": channel, "reason": reason}}
 	m.add("DeliveryFailures", inCount, 1, []string{"channel", "reason"})
@@ -99,7 +100,7 @@ func (d *Deployment) countUndelivered(channel, reason string) {
 	d.measure(m)
 }
 
-// The reasons for which a message isn't handed over that lie with its recipient.
+// These are the reasons that lie with the recipient of a message.
 const (
 	reasonAddress   = "address"
 	reasonRecipient = "recipient"
@@ -108,20 +109,20 @@ const (
 // A tally counts what the events of some records say about codes.
 type tally struct {
 	sent, verified map[string]int // by kind of factor
-	right, wrong   int            // answers of all kinds
+	right, wrong   int            // answers to the codes of all kinds
 	locks          int
 }
 
 type tallyKey struct{}
 
-// Counting returns a bus that passes events on to bus, and counts them for the metrics of the function: codes that were sent and
-// answered rightly, by kind, wrong answers, and locks. Stream writes the counts, for all records of a batch together, when the
-// batch was handed on. So a batch that is tried again is counted once.
+// Counting returns a bus that passes events on to bus, and counts them for the metrics of the function: codes that were sent,
+// codes that were answered rightly, by kind, wrong answers, and locks. Stream writes the counts of all records of a batch
+// together, after the batch was handed on. So a batch that is tried again is counted once.
 func Counting(bus mfa.Bus) mfa.Bus { return counting{bus} }
 
 type counting struct{ mfa.Bus }
 
-// PutEvents puts the events on the bus behind it, and counts them if the bus has taken them.
+// PutEvents passes the events on to the other bus, and counts them if that bus has taken them.
 func (c counting) PutEvents(ctx context.Context, events []activity.Event) error {
 	err := c.Bus.PutEvents(ctx, events)
 	if t, ok := ctx.Value(tallyKey{}).(*tally); ok && err == nil {
@@ -151,8 +152,9 @@ func (t *tally) count(e activity.Event) {
 	}
 }
 
-// tallied hands records on, and then writes what their events say, in one line for each kind of factor. It writes the answers to
-// the codes of a kind together with how many were sent, also if there were none, so that a ratio of both is never without data.
+// tallied returns a Deliver that hands records on to deliver, and then writes what their events say, in one line for each kind of
+// factor. It writes the number of answers together with the number of codes that were sent, even if there were no answers, so
+// that a ratio of both always has data.
 func (d *Deployment) tallied(deliver Deliver) Deliver {
 	return func(ctx context.Context, records []store.Record) error {
 		t := &tally{sent: map[string]int{}, verified: map[string]int{}}
@@ -194,8 +196,8 @@ func (t *tally) tell(measure func(measurement)) {
 	}
 }
 
-// countRun counts a run of the sweep that did all of its work, and tells how old the newest keys of the ring are. rotated is zero
-// if that isn't known, or if there is no ring yet.
+// countRun counts a run of the sweep that did all of its work, and measures how old the newest keys of the ring are. rotated is
+// zero if that isn't known, or if there is no ring yet.
 func (d *Deployment) countRun(swept bool, rotated time.Time) {
 	var m measurement
 	if swept {

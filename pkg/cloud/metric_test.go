@@ -18,7 +18,7 @@ import (
 	faulty "countersign/pkg/store/fault"
 )
 
-// measured returns the metrics that lines of a log have, as NAMESPACE NAME{DIMENSION=WORD}=VALUE, sorted.
+// measured returns the metrics in the lines of a log, as NAMESPACE NAME{DIMENSION=WORD}=VALUE, sorted.
 func measured(t testing.TB, log string) (found []string) {
 	t.Helper()
 	for line := range strings.Lines(log) {
@@ -48,7 +48,7 @@ func measured(t testing.TB, log string) (found []string) {
 	return found
 }
 
-// taker is a bus that takes everything, or nothing.
+// taker is a bus that takes all events, or none if it has an error.
 type taker struct{ err error }
 
 func (b taker) PutEvents(context.Context, []activity.Event) error { return b.err }
@@ -66,7 +66,7 @@ func TestABatchThatWasHandedOnIsCountedOnceByKind(t *testing.T) {
 		// The same answer enrols a factor and completes a sign-in.
 		{Type: mfa.FactorEnrolled, Data: map[string]any{"kind": "sms"}}, {Type: mfa.ChallengeVerified, Data: map[string]any{"kind": "sms", "enrolled": true}},
 	}
-	var after error // of what comes after the bus
+	var after error // the error of what comes after the bus
 	h := d.stream(func(*Deployment) Deliver {
 		return func(ctx context.Context, _ []store.Record) error {
 			return errors.Join(Counting(bus).PutEvents(ctx, said), after)
@@ -138,7 +138,7 @@ func TestAMessageThatWasRefusedIsCountedAmongTheOwnersFailuresUnlessItsRecipient
 	}
 }
 
-// tended is a ring with keys of an age, or one that can't be read.
+// tended is a key ring whose keys have some age, or one that can't be read.
 type tended struct {
 	rotated      time.Time
 	late, unread error

@@ -5,13 +5,13 @@ import (
 	"testing"
 )
 
-// A function answers once, where net/http's server writes as it goes: the recorder keeps to the same rules.
+// A function answers once, while net/http's server writes piece by piece. The recorder follows the rules of that server.
 func TestAnAnswerIsWhatNetHTTPWouldHaveSent(t *testing.T) {
 	for name, c := range map[string]struct {
 		write  func(http.ResponseWriter)
 		status int
 		body   string
-		header string // X-A
+		header string // the value of X-A
 	}{
 		"a status": {func(w http.ResponseWriter) { w.WriteHeader(422) }, 422, "", ""},
 		"two": {func(w http.ResponseWriter) {
@@ -40,7 +40,7 @@ func TestAnAnswerIsWhatNetHTTPWouldHaveSent(t *testing.T) {
 	} {
 		w := &recorder{header: http.Header{}}
 		c.write(w)
-		w.WriteHeader(http.StatusOK) // as the gateway does in the end
+		w.WriteHeader(http.StatusOK) // the gateway does this at the end
 		got := w.response()
 		if got.StatusCode != c.status || got.Body != c.body || got.Headers["X-A"] != c.header {
 			t.Errorf("%s: got %d, %q, X-A %q, want %d, %q, %q", name, got.StatusCode, got.Body, got.Headers["X-A"], c.status, c.body, c.header)

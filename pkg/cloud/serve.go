@@ -13,18 +13,19 @@ import (
 	"countersign/pkg/store"
 )
 
-// A Job is what a schedule runs. What it returns an error to is run again, as Lambda does for asynchronous calls.
+// A Job is the work that a schedule starts. If it returns an error, Lambda runs it again, as it does for asynchronous calls.
 type Job func(context.Context) error
 
-// A Deliver takes records off the table's stream, at least once each, and in order for each key.
+// A Deliver takes records from the table's stream. It gets each record at least once, and the records of one key in their order.
 type Deliver func(context.Context, []store.Record) error
 
-// Serve is the main of a function behind an HTTP API, until Lambda ends it: step is its name, and build makes its handler.
+// Serve is the main of a function behind an HTTP API. It runs until Lambda ends the process. step is the name of the function,
+// and build makes its handler.
 func Serve(step string, build func(*Deployment) http.Handler) {
 	lambda.Start(process(step).serve(build))
 }
 
-// Stream is the main of a function that gets the table's stream, in batches whose failures it tells apart
+// Stream is the main of a function that gets batches of the table's stream. It reports which records of a batch have failed
 // (ReportBatchItemFailures).
 func Stream(step string, build func(*Deployment) Deliver) {
 	lambda.Start(process(step).stream(build))
@@ -35,7 +36,7 @@ func Schedule(step string, build func(*Deployment) Job) {
 	lambda.Start(process(step).schedule(build))
 }
 
-// process opens the one that this is.
+// process opens the Deployment of this process.
 func process(step string) *Deployment {
 	return Open(Process{Step: step, Environment: os.Getenv, Output: os.Stdout})
 }
@@ -54,8 +55,8 @@ func (d *Deployment) serve(build func(*Deployment) http.Handler) lambda.Handler 
 	}}
 }
 
-// warm has ready what calls need, read side by side, and with that connections to the table, while Lambda gives a starting
-// function all of its processor. What fails here is tried again by the first call.
+// warm makes ready what calls need: it reads everything at the same time, which also opens connections to the table. A function
+// that starts has all of Lambda's processor for this. If something fails here, the first call tries it again.
 func (d *Deployment) warm() {
 	ctx, cancel := context.WithTimeout(context.Background(), warmTime)
 	defer cancel()
@@ -70,7 +71,7 @@ func (d *Deployment) warm() {
 	all.Wait()
 }
 
-// unavailable answers every call as the door does to one for keys that can't be had.
+// unavailable answers every call in the same way as the API does when it can't read its keys.
 func unavailable(o api.Options, why error) http.Handler {
 	door := api.New(o, api.Pages(func(context.Context) ([]byte, error) { return nil, why }))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -100,14 +101,14 @@ func (d *Deployment) schedule(build func(*Deployment) Job) lambda.Handler {
 		err := job(ctx)
 		if err != nil {
 			d.log.ErrorContext(ctx, "the run failed", "error", err)
-			// Lambda logs and passes on what a function fails with; the log has it.
+			// Lambda logs the error that a function returns, and passes it on. The details are in the function's own log only.
 			return errors.New("the run failed; the log says why")
 		}
 		return nil
 	})
 }
 
-// scheduled runs a job, whatever the payload.
+// scheduled runs a job, and ignores the payload.
 type scheduled Job
 
 // Invoke runs the job once.

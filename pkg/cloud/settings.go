@@ -11,8 +11,8 @@ import (
 	"golang.org/x/net/publicsuffix"
 )
 
-// Setting reads a setting that must not be missing, and for which good must be true. Otherwise the function says at its start
-// what the setting must be. It never says the value.
+// Setting reads a setting that must not be missing, and for which good must return true. Otherwise the function logs at its start
+// what the setting must be. It never logs the value.
 func (d *Deployment) Setting(name, mustBe string, good func(string) bool) string {
 	value := d.environment(name)
 	switch {
@@ -32,7 +32,7 @@ func (d *Deployment) Optional(name, mustBe string, good func(string) bool) strin
 	return d.Setting(name, mustBe, good)
 }
 
-// fault notes once what is wrong with a setting.
+// fault notes what is wrong with a setting. It notes only the first fault of each setting.
 func (d *Deployment) fault(name, what string) {
 	for _, f := range d.faults {
 		if f.name == name {
@@ -42,10 +42,10 @@ func (d *Deployment) fault(name, what string) {
 	d.faults = append(d.faults, fault{name, what})
 }
 
-// A fault is what is wrong with one setting.
+// A fault says what is wrong with one setting.
 type fault struct{ name, what string }
 
-// endpoint reads where a service is to be reached instead of at Amazon.
+// endpoint reads the URL of what is to be called in the place of one of Amazon's services.
 func (d *Deployment) endpoint(name string) string {
 	value := d.Optional(name, "an http or https URL of this machine, by its loopback address or as "+dockerHost, localURL)
 	if value != "" && !d.onDevelopersMachine() {
@@ -55,19 +55,20 @@ func (d *Deployment) endpoint(name string) string {
 	return strings.TrimSuffix(value, "/")
 }
 
-// onDevelopersMachine reports whether the function runs on a developer's machine, under the SAM command line or a program
-// that stands for it, and not in Lambda. SAM says so in a variable that whoever may configure a deployed function could set
-// too. But Lambda gives every function the name of a log stream, a variable that no configuration can change, and SAM gives
-// this one. https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime
+// onDevelopersMachine reports whether the function runs on a developer's machine, under the SAM command line or a program that
+// behaves like it, and not in Lambda. SAM sets a variable that says so. But anyone who may configure a deployed function could
+// set that variable too. So the name of the log stream is read as well. Lambda gives every process its own name, which no
+// configuration can change. SAM always gives the name $LATEST.
+// https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime
 func (d *Deployment) onDevelopersMachine() bool {
 	stream := d.environment("AWS_LAMBDA_LOG_STREAM_NAME")
 	return d.environment("AWS_SAM_LOCAL") == "true" && (stream == "" || stream == "$LATEST")
 }
 
-// dockerHost is the machine that a container runs on, by the name that Docker gives it there.
+// dockerHost is the name that Docker gives, inside a container, to the machine that the container runs on.
 const dockerHost = "host.docker.internal"
 
-// credentials reads what Lambda gives a function.
+// credentials reads the credentials that Lambda gives a function.
 func (d *Deployment) credentials() aws.Credentials {
 	return aws.Credentials{
 		AccessKeyID:     d.Setting("AWS_ACCESS_KEY_ID", "an access key id", Word("")),
@@ -76,8 +77,8 @@ func (d *Deployment) credentials() aws.Credentials {
 	}
 }
 
-// clockOffset reads how far the service's clock is from this machine's. Only where the table is a plaything may it be moved:
-// it would reopen what has expired.
+// clockOffset reads the difference between the service's clock and that of this machine. The clock may be moved only if the table
+// is on this machine, because moving it could make valid again what has expired.
 func (d *Deployment) clockOffset() time.Duration {
 	const name = "COUNTERSIGN_CLOCK_OFFSET"
 	value := d.Optional(name, "a whole number of seconds", func(v string) bool {
@@ -113,13 +114,14 @@ func serviceURL(v string) (u *url.URL, ok bool) {
 	return u, err == nil && (u.Scheme == "http" || u.Scheme == "https") && bare(u)
 }
 
-// loopback reports whether a URL's host is this machine. A name is not: it may be made to mean another machine.
+// loopback reports whether the host of a URL is a loopback address, which always means this machine. A host name is refused,
+// because it can be made to mean another machine.
 func loopback(u *url.URL) bool {
 	address, err := netip.ParseAddr(u.Hostname())
 	return err == nil && address.IsLoopback()
 }
 
-// issuerURL reports whether v can be a deployment's base URL: https, or http on the machine that calls it.
+// issuerURL reports whether v can be a deployment's base URL: it must be https, or http on the machine that calls it.
 func issuerURL(v string) bool {
 	u, err := url.Parse(v)
 	if err != nil || u.Host == "" || !bare(u) || strings.HasSuffix(v, "/") {
@@ -128,7 +130,7 @@ func issuerURL(v string) bool {
 	return u.Scheme == "https" || u.Scheme == "http" && (u.Hostname() == "localhost" || loopbackURL(v))
 }
 
-// bare reports whether a URL is no more than a scheme, a host and a path.
+// bare reports whether a URL consists only of a scheme, a host and a path.
 func bare(u *url.URL) bool {
 	return u.User == nil && u.RawQuery == "" && !u.ForceQuery && u.Fragment == "" && u.Opaque == ""
 }
@@ -152,8 +154,9 @@ func Domain(v string) bool {
 	return len(v) <= 253
 }
 
-// relatedOrigins reports whether v is a list of origins that browsers take as related ones. They take at most five names of
-// domains, without the suffix under which anybody can register one (Web Authentication Level 3, section 5.11.1).
+// relatedOrigins reports whether v is a list of origins that browsers accept as related ones. The domains of the list may have at
+// most five different names, where a name is the part before the suffix under which anybody can register a domain (Web
+// Authentication Level 3, section 5.11.1).
 func relatedOrigins(v string) bool {
 	names := map[string]bool{}
 	for _, origin := range strings.Split(v, ",") {

@@ -23,27 +23,27 @@ import (
 	"countersign/pkg/store"
 )
 
-// A world is what the processes of a deployment find.
+// A world has what the processes of a deployment find.
 type world struct{ *amazontest.World }
 
-// newWorld has everything but a table.
+// newWorld makes a world without a table.
 func newWorld(t testing.TB) world { return world{amazontest.New(t)} }
 
-// process is one that starts.
+// process returns a process that has just started.
 func (w world) process() cloud.Process {
 	return cloud.Process{Step: "verify", Environment: w.Getenv, Output: &w.Log, Now: w.Now}
 }
 
 func (w world) open() *cloud.Deployment { return cloud.Open(w.process()) }
 
-// verify builds the function, as its main does.
+// verify builds the function verify in the same way as its main.
 func verify(d *cloud.Deployment) http.Handler {
 	s := d.Service()
 	s.Keys = keyring.Of(d)
 	return api.New(d.Door(), api.Verify(s))
 }
 
-// challenge builds the function, as its main does but for keys.
+// challenge builds the function challenge in the same way as its main, but without keys.
 func challenge(d *cloud.Deployment) http.Handler {
 	s := d.Service()
 	s.Keys, s.Mail = keyring.Of(d), email.Of(d)
@@ -51,14 +51,14 @@ func challenge(d *cloud.Deployment) http.Handler {
 	return api.New(d.Door(), api.Challenge(s))
 }
 
-// publish builds the function, as its main does.
+// publish builds the function publish in the same way as its main.
 func publish(d *cloud.Deployment) cloud.Deliver {
 	s := d.Service()
 	s.Mail, s.Bus = email.Of(d), cloud.Counting(eventbus.Of(d))
 	return s.Publish
 }
 
-// sweep builds the function, as its main does.
+// sweep builds the function sweep in the same way as its main.
 func sweep(d *cloud.Deployment) cloud.Job {
 	s, keys := d.Service(), keyring.Of(d)
 	s.Keys = keys
@@ -156,7 +156,7 @@ func TestAMalformedSettingIsRefused(t *testing.T) {
 	}
 }
 
-// domainOf is a domain with a number of characters, at least 10 and at most 71.
+// domainOf returns a domain of length characters. length is at least 10 and at most 71.
 func domainOf(length int) string { return strings.Repeat("a", length-len(".example")) + ".example" }
 
 func TestM8CodesAreBoundToTheConfiguredDomainOrToTheHostOfTheIssuer(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 	"countersign/pkg/store/dynamo"
 )
 
-// A streamEvent is a batch of a DynamoDB stream, as far as it is used: the strings and the bytes of new images.
+// A streamEvent has the fields that are used of a batch of a DynamoDB stream: the strings and the bytes of new images.
 // https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html
 type streamEvent struct {
 	Records []struct {
@@ -27,8 +27,8 @@ type streamEvent struct {
 	} `json:"Records"`
 }
 
-// A batchResponse names the first record that wasn't taken; Lambda splits the batch there and sends what is left again.
-// Empty: all were taken.
+// A batchResponse names the first record that wasn't taken. Lambda splits the batch there, and sends the rest again. If the
+// response is empty, all records were taken.
 // https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html
 type batchResponse struct {
 	BatchItemFailures []batchItemFailure `json:"batchItemFailures"`
@@ -38,24 +38,25 @@ type batchItemFailure struct {
 	ItemIdentifier string `json:"itemIdentifier"` // a sequence number
 }
 
-// errNoneTaken has Lambda halve the batch. The log says why none was taken.
+// errNoneTaken makes Lambda split the batch into two halves. The log says why no record was taken.
 var errNoneTaken = errors.New("none of the batch was taken")
 
-// A feed hands batches of a stream on.
+// A feed hands on the batches of a stream.
 type feed struct {
 	deliver Deliver
 	log     *slog.Logger
 }
 
-// A streamed record is one that hands something on, and its place in the stream.
+// A streamed is a record that has something to hand on, with its place in the stream.
 type streamed struct {
 	sequence string
 	record   store.Record
 }
 
-// Invoke hands one batch on. Where the first of several records isn't taken, or the batch can't be read, it fails: then
-// Lambda halves the batch, so that a record that can't be handed on is alone when it is given up, and takes no other along.
-// There is nothing to split off in front of the first, and what Lambda does with its name isn't documented.
+// Invoke hands on one batch. If the batch has several records and the first of them isn't taken, or if the batch can't be read,
+// Invoke fails. Lambda then splits the batch into two halves, until a record that can't be handed on is alone in its batch, so
+// that no other record is given up with it. Naming the first record would not split the batch, and what Lambda does then isn't
+// documented.
 func (f *feed) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	batch, err := readBatch(payload)
 	if err != nil {
@@ -72,7 +73,7 @@ func (f *feed) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	return json.Marshal(res)
 }
 
-// readBatch leaves out removals and what hands nothing on.
+// readBatch leaves out removals, and records that have nothing to hand on.
 func readBatch(payload []byte) ([]streamed, error) {
 	var e streamEvent
 	if err := json.Unmarshal(payload, &e); err != nil {
@@ -98,8 +99,8 @@ func readBatch(payload []byte) ([]streamed, error) {
 	return batch, nil
 }
 
-// take hands a batch on whole, and if that fails by ever smaller parts, in order, until the one that fails is alone. It
-// answers how many were taken before that one.
+// take hands on a whole batch. If that fails, it tries ever smaller parts, in order, until the record that fails is alone. It
+// returns how many records before that one were taken.
 func (f *feed) take(ctx context.Context, batch []streamed) (taken int, err error) {
 	if len(batch) == 0 {
 		return 0, nil

@@ -15,7 +15,7 @@ import (
 	"countersign/pkg/store"
 )
 
-// batch is what Lambda sends of a stream: for each sequence number an item that hands on an event of the same name.
+// batch returns what Lambda sends of a stream. For each sequence number it has an item with an event of the same name.
 func batch(sequences ...string) []byte {
 	var records []string
 	for _, s := range sequences {
@@ -32,7 +32,7 @@ func versions(records []store.Record) (got []string) {
 	return got
 }
 
-// feedTo runs a batch, with a deliver, and reads the answer by aws-lambda-go's type.
+// feedTo hands a batch to deliver, and reads the answer with aws-lambda-go's type.
 func feedTo(t testing.TB, w world, payload []byte, deliver Deliver) []string {
 	t.Helper()
 	out, err := w.open().stream(func(*Deployment) Deliver { return deliver }).Invoke(t.Context(), payload)

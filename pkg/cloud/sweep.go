@@ -9,20 +9,20 @@ import (
 	"countersign/pkg/mfa"
 )
 
-// sweepMargin is how long before its end a run begins no more work: less than that a batch of it never takes.
+// sweepMargin is the time before the end of a run in which the run begins no more work. It is enough for one batch of the sweep.
 const sweepMargin = 5 * time.Second
 
 // A KeyTender looks after the key ring of a deployment.
 type KeyTender interface {
-	// Tend does what the ring needs by now, and reports whether it has changed the ring.
+	// Tend does what is due for the ring, and reports whether it has changed the ring.
 	Tend(ctx context.Context) (changed bool, err error)
 	// Rotated returns when the ring got its newest keys. It is zero if there is no ring yet.
 	Rotated(ctx context.Context) (time.Time, error)
 }
 
-// Sweep makes the job of the function sweep. It runs the sweep of s for as long as there is more to do and time to do it, and
-// then lets keys do what the key ring needs. If one of them fails, the other is done all the same. A run that has swept counts
-// as one in the metrics, and each run tells how old the ring's newest keys are.
+// Sweep makes the job of the function sweep. It runs the sweep of s for as long as there is more to do and time to do it. Then it
+// lets keys do what is due for the key ring. If one of the two fails, the other is done all the same. A run whose sweep didn't
+// fail is counted in the metrics, and each run measures how old the ring's newest keys are.
 func (d *Deployment) Sweep(s *mfa.Service, keys KeyTender) Job {
 	return func(ctx context.Context) error {
 		swept := d.sweep(ctx, s)

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// amazonRoots are the roots that Amazon's endpoints are certified under. To read five takes a hundredth of what it takes to
+// amazonRoots are the root certificates of Amazon's endpoints. Reading these five takes a hundredth of the time that it takes to
 // read all that a system trusts. https://www.amazontrust.com/repository/
 //
 //go:embed roots.pem
@@ -20,14 +20,14 @@ var amazonRoots []byte
 const (
 	connectTime = time.Second // for TCP, and again for TLS
 	idleTime    = 30 * time.Second
-	mostIdle    = 8        // connections kept, to one host
+	mostIdle    = 8        // how many connections are kept open to one host
 	mostHeaders = 64 << 10 // bytes
 )
 
-// newTransport makes what connects to Amazon. It heeds no proxy.
+// newTransport makes the HTTP transport for calls to Amazon. It uses no proxy.
 //
-// A connection that was idle for longer than idleTime, by this machine's clock, isn't used again: while Lambda kept the
-// process frozen, the other end gave it up.
+// A connection that was idle for longer than idleTime, by this machine's clock, isn't used again. The other end may have closed
+// it while Lambda kept the process frozen.
 func newTransport(by dialer) *http.Transport {
 	return &http.Transport{
 		DialContext:            by.plain,
@@ -47,8 +47,8 @@ type dialer interface {
 
 // A connector is a dialer that opens each connection when it is needed.
 type connector struct {
-	// roots are tried in this order; nil are the system's. Each time the other end is verified in full, by its chain and
-	// by its name: that one pool knows it is enough, that no pool does never is.
+	// The roots are tried in this order; nil means those of the system. Each time, the chain and the name of the other end are
+	// verified in full. One pool that accepts the certificate is enough. If none does, there is no connection.
 	roots []*x509.CertPool
 }
 
@@ -58,7 +58,7 @@ func newConnector() *connector {
 	return &connector{roots: []*x509.CertPool{roots, nil}}
 }
 
-// unconnected says that no connection came about, so that nothing was asked for on it.
+// unconnected means that no connection was made, so that no request was sent.
 type unconnected struct{ why error }
 
 func (u *unconnected) Error() string { return "not connected: " + u.why.Error() }
@@ -105,5 +105,5 @@ func (c *connector) handshake(ctx context.Context, network, address string, conf
 	return secured, nil
 }
 
-// stay follows no redirect: a signed request is for one host.
+// stay makes a client follow no redirect, because a signed request is for one host only.
 func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// As Amazon publishes them: https://www.amazontrust.com/repository/
+// Amazon publishes these: https://www.amazontrust.com/repository/
 var publishedRoots = map[string]string{
 	"Amazon Root CA 1": "8ecde6884f3d87b1125ba31ac3fcb13d7016de7f57cc904fe1cb97c6ae98196e",
 	"Amazon Root CA 2": "1ba5b2aa8c65401a82960118f80bec4f62304d83cec4713a19c39c011ea46db4",
@@ -53,7 +53,7 @@ func TestTheEmbeddedRootsAreTheFiveThatAmazonPublishesAndLastAWhile(t *testing.T
 	}
 }
 
-// secureServer is a TLS server on loopback, for example.com and 127.0.0.1, with the pool that knows its certificate.
+// secureServer starts a TLS server on loopback, for example.com and 127.0.0.1. It returns the pool that trusts its certificate.
 func secureServer(t *testing.T) (address string, pool *x509.CertPool, handshakes *atomic.Int32) {
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "hello") }))
 	handshakes = &atomic.Int32{}

@@ -9,18 +9,18 @@ import (
 	"countersign/pkg/api"
 )
 
-// A world is what the processes of a deployment find.
+// A world has what the processes of a deployment find.
 type world struct{ *amazontest.World }
 
-// newWorld has everything but a table.
+// newWorld makes a world without a table.
 func newWorld(t testing.TB) world { return world{amazontest.New(t)} }
 
-// open starts a function whose clock is the world's.
+// open starts a function whose clock is that of the world.
 func (w world) open() *Deployment {
 	return Open(Process{Step: "verify", Environment: w.Getenv, Output: &w.Log, Now: w.Now})
 }
 
-// verify is a function that gets no further than to what it has no keys for.
+// verify is a function without keys. A call gets only as far as the first use of a key.
 func verify(d *Deployment) http.Handler { return api.New(d.Door(), api.Verify(d.Service())) }
 
 func decodeJSON(t testing.TB, b []byte, into any) {

@@ -1,7 +1,7 @@
 // Package email sends a deployment's email by Amazon SES (API v2), through the SDK's client.
 //
-// What it keeps: a message that SES may have taken is not handed over again (see cloud.Courier); it goes to one address, from
-// the deployment's own address; and no error says anything of a message.
+// The package guarantees that a message that SES may have taken is not handed over again (see cloud.Courier), that it goes to one
+// address, from the deployment's own address, and that errors contain nothing of a message.
 package email
 
 import (
@@ -27,8 +27,8 @@ type Sender struct {
 	courier       *cloud.Courier
 	client        *sesv2.Client
 	address       string
-	name          string  // beside the address, where a message doesn't say another one
-	configuration *string // nil: none
+	name          string  // the sender's name, unless a message has another one
+	configuration *string // nil if there is none
 
 	tags func(message.Reference) map[string]string
 }
@@ -45,7 +45,7 @@ func reasons() map[string]string {
 	}
 }
 
-// Of makes what sends the email of a deployment. It reads the settings COUNTERSIGN_SENDER, COUNTERSIGN_SENDER_NAME and
+// Of returns the Sender of a deployment. It reads the settings COUNTERSIGN_SENDER, COUNTERSIGN_SENDER_NAME and
 // COUNTERSIGN_SES_CONFIGURATION_SET.
 func Of(d *cloud.Deployment) *Sender {
 	courier := d.Courier("email", "COUNTERSIGN_SES_ENDPOINT", reasons())
@@ -62,11 +62,11 @@ func Of(d *cloud.Deployment) *Sender {
 	return s
 }
 
-// errAddress is the error for a recipient with which SES isn't asked, because SES would read several addresses in one text.
+// errAddress refuses a recipient before SES is asked, because SES would read several addresses in one text.
 var errAddress = errors.New("the recipient is not one plain email address")
 
 // SendMail hands m over. Its error has the code with which SES refused m, and nothing of m. The error wraps mfa.ErrNotTaken if no
-// connection was made or SES refused the request. It doesn't if SES failed or its answer was lost.
+// connection was made or SES refused the request. It doesn't wrap it if SES failed or its answer was lost.
 func (s *Sender) SendMail(ctx context.Context, m message.Message) error {
 	if err := s.send(ctx, m); err != nil {
 		return fmt.Errorf("ses: %w", err)

@@ -19,7 +19,7 @@ import (
 	"countersign/pkg/mfa"
 )
 
-// open is what sends the email of a process that starts.
+// open makes the Sender of a process that has just started.
 func open(w *amazontest.World) *Sender {
 	return Of(cloud.Open(cloud.Process{Step: "verify", Environment: w.Getenv, Output: &w.Log, Now: w.Now}))
 }
@@ -31,8 +31,8 @@ func TestAMessageThatMayHaveBeenTakenIsNotSentAgain(t *testing.T) {
 	for name, test := range map[string]struct {
 		answer   amazontest.Answers
 		sends    int
-		reason   string // empty: it was taken
-		notTaken bool   // surely
+		reason   string // empty if the message was taken
+		notTaken bool   // whether the message was surely not taken
 	}{
 		"taken":                              {func(amazontest.Asked) (int, string) { return 200, `{"MessageId":"1"}` }, 1, "", false},
 		"answer lost":                        {func(amazontest.Asked) (int, string) { return amazontest.Lose, "" }, 1, "no_answer", false},
@@ -94,7 +94,7 @@ func checkNothingOfTheMessage(t *testing.T, name string, w *amazontest.World, er
 	}
 }
 
-// counting counts the attempts that go through it.
+// counting counts the attempts that are made through it.
 type counting struct {
 	http.RoundTripper
 	n atomic.Int32
@@ -187,7 +187,8 @@ func TestEachMessageGetsAConnectionOfItsOwn(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// One that was kept would be given up by the other end while the process is frozen, and an answer be lost on it.
+	// Lambda can freeze the process. The other end would close a connection that was kept open, and an answer would be lost on
+	// it.
 	seen := map[string]bool{}
 	for _, q := range w.Requests() {
 		seen[q.Request.RemoteAddr] = true

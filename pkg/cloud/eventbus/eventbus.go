@@ -1,8 +1,8 @@
-// Package eventbus puts a deployment's events on an Amazon EventBridge bus, through the SDK's client: source countersign,
-// detail-type the event's type, detail the event.
+// Package eventbus puts a deployment's events on an Amazon EventBridge bus, through the SDK's client. The source is countersign,
+// the detail-type is the type of the event, and the detail is the event.
 //
-// What it keeps: an event is put until the bus has taken it, so that it may be there twice, and is never passed over in
-// silence. What it refuses to do: cut an event that is too large for the bus.
+// The package puts an event again until the bus has taken it. So an event may be on the bus twice, but it is never dropped
+// without an error. The package doesn't shorten an event that is too large for the bus.
 package eventbus
 
 import (
@@ -20,14 +20,14 @@ import (
 	"countersign/pkg/mfa"
 )
 
-// What EventBridge takes in one request.
+// These are the limits of one request to EventBridge.
 // https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html
 const (
 	mostEntries = 10
-	mostBytes   = 256 << 10 // of all entries, as size counts them
+	mostBytes   = 256 << 10 // of all entries together, as size counts them
 )
 
-// source is that of all events on the bus.
+// source is the source of all events on the bus.
 const source = "countersign"
 
 // A Publisher puts events on a bus. It is an mfa.Bus.
@@ -39,9 +39,8 @@ type Publisher struct {
 
 var _ mfa.Bus = (*Publisher)(nil)
 
-// Of makes what puts the events of a deployment on its bus. It reads the settings COUNTERSIGN_BUS and
-// COUNTERSIGN_ROUTINE_EVENTS. The events of everyday sign-ins (challenge.started, sent and verified) are put on the bus only if
-// the latter is true.
+// Of returns the Publisher of a deployment. It reads the settings COUNTERSIGN_BUS and COUNTERSIGN_ROUTINE_EVENTS. The events of
+// everyday sign-ins (challenge.started, sent and verified) are put on the bus only if the latter is true.
 func Of(d *cloud.Deployment) *Publisher {
 	return &Publisher{
 		client:  eventbridge.NewFromConfig(d.Amazon("COUNTERSIGN_EVENTBRIDGE_ENDPOINT")),
@@ -50,8 +49,8 @@ func Of(d *cloud.Deployment) *Publisher {
 	}
 }
 
-// PutEvents puts events on the bus, those that the bus wants. What the bus doesn't take is put again, a few times; when
-// this answers nil all were taken.
+// PutEvents puts on the bus those of the events that belong there. It repeats a few times what the bus doesn't take. If it
+// returns nil, the bus has taken all of them.
 func (p *Publisher) PutEvents(ctx context.Context, events []activity.Event) error {
 	var entries []types.PutEventsRequestEntry
 	for _, e := range events {
@@ -85,7 +84,7 @@ func isRoutine(kind string) bool {
 	return strings.HasPrefix(kind, "challenge.") && kind != mfa.ChallengeFailed && kind != mfa.ChallengeLocked
 }
 
-// fitting is how many of the entries fit one request.
+// fitting returns how many of the entries, from the first one on, fit into one request.
 func fitting(entries []types.PutEventsRequestEntry) (n int) {
 	all := 0
 	for n < len(entries) && n < mostEntries {
@@ -97,13 +96,13 @@ func fitting(entries []types.PutEventsRequestEntry) (n int) {
 	return n
 }
 
-// size is what an entry counts for.
+// size returns the number of bytes that EventBridge counts for an entry.
 func size(e types.PutEventsRequestEntry) int {
 	const timeSize = 14
 	return timeSize + len(*e.Source) + len(*e.DetailType) + len(*e.Detail)
 }
 
-// put puts entries that fit one request, and again those that weren't taken.
+// put puts entries that fit into one request, and puts those again that weren't taken.
 func (p *Publisher) put(ctx context.Context, entries []types.PutEventsRequestEntry) error {
 	for attempt := 1; ; attempt++ {
 		answer, err := p.client.PutEvents(ctx, &eventbridge.PutEventsInput{Entries: entries})

@@ -13,7 +13,7 @@ import (
 	"countersign/pkg/mfa"
 )
 
-// open is what puts the events of a process that starts.
+// open makes the Publisher of a process that has just started.
 func open(w *amazontest.World) *Publisher {
 	return Of(cloud.Open(cloud.Process{Step: "publish", Environment: w.Getenv, Output: &w.Log, Now: w.Now}))
 }
@@ -25,7 +25,7 @@ func decode(t testing.TB, b []byte, into any) {
 	}
 }
 
-// puts are the ids of the events in each PutEvents request.
+// puts returns the ids of the events in each PutEvents request.
 func puts(t testing.TB, w *amazontest.World) (ids [][]string) {
 	t.Helper()
 	for _, q := range w.Requests() {
@@ -44,7 +44,7 @@ func puts(t testing.TB, w *amazontest.World) (ids [][]string) {
 	return ids
 }
 
-// takes answers PutEvents, with an error code for each entry that refuse says.
+// takes returns a function that answers PutEvents. The answer has an error code for each entry for which refuse returns one.
 func takes(refuse func(nth, entry int) bool) func(amazontest.Asked) (int, string) {
 	return func(q amazontest.Asked) (int, string) {
 		var in struct{ Entries []any }
@@ -69,7 +69,7 @@ func changes(n, size int) (events []activity.Event) {
 }
 
 func TestEventsGoInBatchesThatTheBusTakes(t *testing.T) {
-	// Four details of so much are all that the bus takes, without what else each event is counted with.
+	// Four details of this size already reach the limit of the bus, before the other bytes that are counted for each event.
 	detail, err := json.Marshal(changes(1, 0)[0])
 	if err != nil {
 		t.Fatal(err)

@@ -11,10 +11,10 @@ import (
 	"countersign/pkg/store/record"
 )
 
-// SetRecordFormat makes the key ring of the deployment whose table is in say in which format records are to be written. Running
-// processes learn that when they read the ring again, which takes up to seal.RingAge. What a format means, and when it may be
-// set, is in the package comment of record. SetRecordFormat fails if this build doesn't have that format, or if there is no ring
-// yet.
+// SetRecordFormat sets the format in which records are written. It notes the format in the key ring's item in the table in.
+// Running processes learn about it when they read the ring again, which takes up to seal.RingAge. What a format means, and when
+// it may be set, is in the package comment of record. SetRecordFormat fails if this build doesn't have that format, or if there
+// is no ring yet.
 func SetRecordFormat(ctx context.Context, in store.Store, format int) error {
 	if format < record.Format || format > record.Latest {
 		return fmt.Errorf("this build has the formats from %d to %d", record.Format, record.Latest)
@@ -25,9 +25,9 @@ func SetRecordFormat(ctx context.Context, in store.Store, format int) error {
 	})
 }
 
-// SetEpoch makes the key ring of the deployment whose table is in say a new epoch: see seal.Ring.Epoch. Running processes learn
-// that when they read the ring again, which takes up to seal.RingAge. SetEpoch fails if the epoch is not later than the one that
-// the ring says, or if there is no ring.
+// SetEpoch gives the deployment whose table is in a new epoch: see seal.Ring.Epoch. Running processes learn about it when they
+// read the ring again, which takes up to seal.RingAge. SetEpoch fails if the epoch is not later than the present one, or if there
+// is no ring.
 func SetEpoch(ctx context.Context, in store.Store, epoch int64) error {
 	return change(ctx, in, func(item *ringItem) error {
 		if epoch <= item.Epoch {
@@ -47,7 +47,7 @@ func WantKeys(ctx context.Context, in store.Store) error {
 	})
 }
 
-// change changes what the ring's item has beside what is sealed. That needs no KMS, which operators may not use.
+// change changes the fields of the ring's item that aren't sealed. It doesn't need KMS, which operators may not use.
 func change(ctx context.Context, in store.Store, do func(*ringItem) error) error {
 	k := &Keeper{store: in, now: func() time.Time { return time.Time{} }}
 	item, err := k.read(ctx)
@@ -69,7 +69,7 @@ func change(ctx context.Context, in store.Store, do func(*ringItem) error) error
 		return fmt.Errorf("write the key ring: %w", err)
 	}
 	writes := []store.Write{{Key: ringKey, Expect: item.version, Body: body}}
-	if published.Version == item.version { // they are the public half of this ring, and stay so
+	if published.Version == item.version { // the published keys are still the public half of this ring after the change
 		writes = append(writes, store.Write{Key: published.Key, Expect: published.Version, Body: published.Body})
 	}
 	err = store.Settle(ctx, in, nil, store.NewVersion(), writes...)

@@ -53,7 +53,7 @@ func TestTheFormatOfRecordsIsSetWithoutKMSAndKeptByRotations(t *testing.T) {
 	}
 }
 
-// What is published for another ring must not look as if it were for this one.
+// If the published keys are those of another ring, it must not look as if they were those of this ring.
 func TestSettingTheFormatDoesNotHideThatThePublishedKeysAreOld(t *testing.T) {
 	w := newWorld(t)
 	table := w.table()
@@ -121,7 +121,7 @@ func TestKeysThatAnOperatorWantsComeWithTheNextRunOfTheSweepAndOnce(t *testing.T
 		t.Errorf("without a ring: got %v, want ErrNoRing", err)
 	}
 	ringOf(t, w.open())
-	for range 2 { // the wish of a second operator is the same wish
+	for range 2 { // the second wish changes nothing
 		if err := WantKeys(t.Context(), table); err != nil {
 			t.Fatal(err)
 		}

@@ -1,13 +1,14 @@
 // Package keyring keeps a deployment's key ring in an item of its table, wrapped under a data key that KMS wraps.
 //
-// What it keeps:
+// What the package guarantees:
 //
-//   - Each commit that changes the ring publishes its public half, so both items have one version.
-//   - The first process of a deployment that asks for the ring makes it. Of several at once one does, and all get its ring.
+//   - Each commit that changes the ring also publishes its public half, so the items of both have the same version.
+//   - The first process of a deployment that asks for the ring makes it. If several do so at once, one of them makes it, and all
+//     get that ring.
 //   - KMS is asked once per process, and again when the ring was changed.
 //
-// What it refuses to do: make a ring in the place of one that is gone. A new ring would open nothing that was sealed under
-// the old one.
+// The package doesn't make a new ring in the place of one that is lost, because a new ring could open nothing that was sealed
+// under the old one.
 package keyring
 
 import (
@@ -28,21 +29,21 @@ import (
 )
 
 const (
-	// rotateEvery is how old a ring's newest keys become before the sweep adds newer ones. A ring has room for 100 secrets,
-	// which is eight years.
+	// rotateEvery is the age that a ring's newest keys reach before the sweep adds newer ones. A ring has room for 100 secrets,
+	// which lasts for eight years.
 	rotateEvery = 30 * 24 * time.Hour
-	// lateAfter is how old they are when something keeps the sweep from it.
+	// lateAfter is the age of the newest keys from which on the rotation is late: something keeps the sweep from doing it.
 	lateAfter = rotateEvery + 2*24*time.Hour
-	// retireAfter is when, after a rotation, the signing key before it may be dropped.
+	// retireAfter is the time after a rotation from which on the previous signing key may be dropped.
 	retireAfter = seal.Published + seal.SignerKept + time.Minute
 
-	// Anybody can cause reloads, by forged key ids. So many may follow each other, then one per reloadEvery; what is asked
-	// for beyond that gets the cached ring.
+	// Anybody can cause reloads, by sending forged key ids. So only reloadBurst reloads can follow each other at once, and then
+	// one in each reloadEvery. Whoever asks for more gets the cached ring.
 	reloadBurst = 5
 	reloadEvery = time.Second
 )
 
-// ringKey is where the table has the ring.
+// ringKey is the key of the ring's item in the table.
 var ringKey = store.Key{Partition: "ring", Sort: "ring"}
 
 // A Keeper keeps the key ring of a deployment. It is a seal.Keeper.
@@ -52,16 +53,16 @@ type Keeper struct {
 	now    func() time.Time
 
 	mu     sync.Mutex
-	ring   *seal.Ring // nil: none yet
-	item   ringItem   // that ring was in
-	loaded time.Time  // when the read that gave ring began
+	ring   *seal.Ring // nil if there is none yet
+	item   ringItem   // the item that ring was read from
+	loaded time.Time  // when the read of ring began
 
-	reloads time.Time // when the reloads so far will have been made up for
+	reloads time.Time // when all reloads are allowed again, if there are no more until then
 }
 
 var _ seal.Keeper = (*Keeper)(nil)
 
-// Of makes the keeper of a deployment's key ring. It reads the setting COUNTERSIGN_KMS_KEY. cloud.Serve gets the ring before the
+// Of makes the keeper of a deployment's key ring. It reads the setting COUNTERSIGN_KMS_KEY. cloud.Serve reads the ring before the
 // first call of the function.
 func Of(d *cloud.Deployment) *Keeper {
 	id := d.Setting("COUNTERSIGN_KMS_KEY", "the id or ARN of a KMS key", cloud.Word(":/_-"))
@@ -78,21 +79,21 @@ func Of(d *cloud.Deployment) *Keeper {
 	return k
 }
 
-// A ringItem is the body of the ring's item, and the version that it has.
+// A ringItem is the body of the ring's item, together with the version of the item.
 type ringItem struct {
 	record.Head
 	DataKey []byte    `json:"data_key" record:"1"` // as KMS wrapped it
 	Sealed  []byte    `json:"sealed" record:"2"`   // the ring, under the data key
-	Rotated time.Time `json:"rotated" record:"3"`  // when the newest keys came
-	Retired bool      `json:"retired" record:"4"`  // the signing key before the newest has been dropped, or there is none
-	Writes  int       `json:"writes" record:"5"`   // the format in which records are to be written; 0 if nobody has said one
-	Epoch   int64     `json:"epoch" record:"6"`    // of the deployment; 0 if its data was never restored
-	Wanted  bool      `json:"wanted" record:"7"`   // an operator wants newer keys at the next run of the sweep
+	Rotated time.Time `json:"rotated" record:"3"`  // when the newest keys were added
+	Retired bool      `json:"retired" record:"4"`  // whether the signing key before the newest has been dropped, or there was none
+	Writes  int       `json:"writes" record:"5"`   // the format in which records are to be written; 0 if it was never set
+	Epoch   int64     `json:"epoch" record:"6"`    // the epoch of the deployment; 0 if its data was never restored
+	Wanted  bool      `json:"wanted" record:"7"`   // whether an operator wants newer keys at the next run of the sweep
 
 	version store.Version
 }
 
-// Ring gives the cached ring, or reads the item if that one is older than seal.RingAge.
+// Ring returns the cached ring. If that is older than seal.RingAge, Ring reads the item.
 func (k *Keeper) Ring(ctx context.Context) (*seal.Ring, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -102,7 +103,7 @@ func (k *Keeper) Ring(ctx context.Context) (*seal.Ring, error) {
 	return k.load(ctx)
 }
 
-// Reload reads the item, and unwraps the ring if that changed. When it was called too often it gives the cached ring.
+// Reload reads the item, and unwraps the ring if it has changed. If Reload is called too often, it returns the cached ring.
 func (k *Keeper) Reload(ctx context.Context) (*seal.Ring, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -112,7 +113,7 @@ func (k *Keeper) Reload(ctx context.Context) (*seal.Ring, error) {
 	return k.load(ctx)
 }
 
-// Rotate adds new keys to the ring. Where another process does so at the same time, that one's are enough.
+// Rotate adds new keys to the ring. If another process does so at the same time, its keys are enough.
 func (k *Keeper) Rotate(ctx context.Context) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -122,9 +123,9 @@ func (k *Keeper) Rotate(ctx context.Context) error {
 	return k.rotate(ctx)
 }
 
-// Tend does what the ring needs by now: new keys every 30 days or when an operator wants them (WantKeys), and some hours
-// later the end of the signing key before them; and its public half, should another than this ring's be published. It asks
-// KMS only when it has something to do.
+// Tend does what is due for the ring. It adds new keys every 30 days, or when an operator wants them (WantKeys), and some hours
+// later it drops the signing key before them. It also publishes the ring's public half if that of another ring is published. It
+// asks KMS only when there is something to do.
 func (k *Keeper) Tend(ctx context.Context) (changed bool, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -145,21 +146,21 @@ func (k *Keeper) Tend(ctx context.Context) (changed bool, err error) {
 	if err != nil || made {
 		return err == nil, err
 	}
-	age = k.now().Sub(k.item.Rotated) // another process may have tended it since
+	age = k.now().Sub(k.item.Rotated) // another process may have rotated the ring since
 	switch {
 	case age >= rotateEvery, k.item.Wanted:
 		return true, k.rotate(ctx)
 	case !k.item.Retired && age >= retireAfter:
 		return true, k.write(ctx, ring.Drop(k.now()), ringItem{Rotated: k.item.Rotated, Retired: true})
 	}
-	// What was read first may have been changed since by the same commit as the ring.
+	// What was read first may be out of date: the commit that changed the ring has changed this item too.
 	if published, err = k.published(ctx); err != nil || published == k.item.version {
 		return false, err
 	}
 	return true, k.write(ctx, ring, ringItem{Rotated: k.item.Rotated, Retired: k.item.Retired})
 }
 
-// Rotated returns when the ring that the table has got its newest keys. It is zero if there is no ring yet. It doesn't need KMS.
+// Rotated returns when the ring in the table got its newest keys. It is zero if there is no ring yet. It doesn't need KMS.
 func (k *Keeper) Rotated(ctx context.Context) (time.Time, error) {
 	item, err := k.read(ctx)
 	return item.Rotated, err
@@ -174,11 +175,11 @@ func (k *Keeper) rotate(ctx context.Context) error {
 	return k.write(ctx, next, ringItem{Rotated: now})
 }
 
-// mayReload takes one of the reloads that there is room for.
+// mayReload reports whether another reload is allowed now, and counts it if so.
 func (k *Keeper) mayReload() bool {
 	now := k.now()
 	ahead := k.reloads.Sub(now)
-	if ahead < 0 || ahead > reloadBurst*reloadEvery { // the clock went back
+	if ahead < 0 || ahead > reloadBurst*reloadEvery { // the clock was moved back
 		ahead = 0
 	}
 	if ahead > (reloadBurst-1)*reloadEvery {
@@ -188,7 +189,7 @@ func (k *Keeper) mayReload() bool {
 	return true
 }
 
-// load has the ring that the table has. The caller holds the lock, here and below.
+// load returns the ring that the table has. The caller of this method and of those below must hold the lock.
 func (k *Keeper) load(ctx context.Context) (*seal.Ring, error) {
 	began := k.now()
 	item, err := k.read(ctx)
@@ -214,7 +215,7 @@ func (k *Keeper) load(ctx context.Context) (*seal.Ring, error) {
 	return k.ring, nil
 }
 
-// read reads the item. One that is absent has no version.
+// read reads the item. If it is absent, the version is empty.
 func (k *Keeper) read(ctx context.Context) (ringItem, error) {
 	found, err := store.GetOne(ctx, k.store, ringKey)
 	if err != nil {
@@ -230,7 +231,7 @@ func (k *Keeper) read(ctx context.Context) (ringItem, error) {
 	return item, nil
 }
 
-// published is the version of the public half that is published.
+// published returns the version of the public half that is published.
 func (k *Keeper) published(ctx context.Context) (store.Version, error) {
 	found, err := store.GetOne(ctx, k.store, mfa.PublishedKeysAt)
 	if err != nil {
@@ -239,8 +240,8 @@ func (k *Keeper) published(ctx context.Context) (store.Version, error) {
 	return found.Version, nil
 }
 
-// write puts ring in the place of the one that was read last, in an item that says of its keys what next does. Of several at
-// once one wins, and the others get its ring.
+// write replaces the ring that was read last by ring. next has the new item's facts about the keys. If several processes write at
+// once, one of them wins, and the others get its ring.
 func (k *Keeper) write(ctx context.Context, ring *seal.Ring, next ringItem) error {
 	began := k.now()
 	next.Rotated, next.version = next.Rotated.Truncate(time.Second), store.NewVersion()

@@ -19,20 +19,20 @@ import (
 	"countersign/pkg/store/record"
 )
 
-// A world is what the processes of a deployment find.
+// A world has what the processes of a deployment find.
 type world struct{ *amazontest.World }
 
 func newWorld(t *testing.T) world { return world{amazontest.NewWithTable(t)} }
 
-// deployment is that of a process that starts.
+// deployment returns the Deployment of a process that has just started.
 func (w world) deployment() *cloud.Deployment {
 	return cloud.Open(cloud.Process{Step: "verify", Environment: w.Getenv, Output: &w.Log, Now: w.Now})
 }
 
-// open is the keeper of a process that starts.
+// open returns the keeper of a process that has just started.
 func (w world) open() *Keeper { return Of(w.deployment()) }
 
-// table is the deployment's, beside its keepers.
+// table returns the deployment's table, which tests use without a keeper.
 func (w world) table() store.Store { return w.deployment().Store() }
 
 func TestTheFirstProcessMakesTheRingAndTheOthersGetIt(t *testing.T) {
@@ -72,13 +72,13 @@ func TestOfManyFirstProcessesAtOnceOneMakesTheRing(t *testing.T) {
 
 func TestAWarmProcessAsksNobodyUntilTheRingIsOld(t *testing.T) {
 	w := newWorld(t)
-	ringOf(t, w.open()) // the one that makes it isn't the one that is looked at
+	ringOf(t, w.open()) // the process that makes the ring isn't the one that the test looks at
 	keys := w.open()
 	first := ringOf(t, keys)
 	w.Break(amazon.KMS, true)
 	w.At = w.At.Add(seal.RingAge)
 	table := keys.store
-	keys.store = nil // to be asked would be a panic
+	keys.store = nil // a use of the store would panic
 	if ring := ringOf(t, keys); ring != first {
 		t.Error("got another ring while the first was fresh")
 	}
@@ -175,7 +175,7 @@ func TestForgedKeyIdsCauseAFewReadsASecond(t *testing.T) {
 		want  int
 	}{
 		{0, reloadBurst}, {0, 0}, {reloadEvery, 1}, {3 * reloadEvery, 3}, {time.Hour, reloadBurst},
-		{-2 * time.Hour, reloadBurst}, // a clock that goes back doesn't shut them off
+		{-2 * time.Hour, reloadBurst}, // a clock that is moved back doesn't stop reloads for good
 	} {
 		w.At = w.At.Add(step.after)
 		reads.gets = 0
@@ -194,8 +194,8 @@ func TestTheRingIsTendedWhenItIsDueAndKMSIsNotAskedBefore(t *testing.T) {
 		name    string
 		after   time.Duration
 		changed bool
-		keys    int // secrets then
-		signers int // in the JWKS then
+		keys    int // how many secrets the ring has then
+		signers int // how many keys the JWKS has then
 	}{
 		{"made", 0, true, 1, 1},
 		{"nothing to do", time.Minute, false, 1, 1},
@@ -208,7 +208,7 @@ func TestTheRingIsTendedWhenItIsDueAndKMSIsNotAskedBefore(t *testing.T) {
 		{"rotated again", rotateEvery, true, 3, 2},
 	} {
 		w.At = w.At.Add(step.after)
-		keys := w.open() // each run may be a new process
+		keys := w.open() // each run may be in a new process
 		keys.store = &together{keys.store, t}
 		asked := len(w.Requests())
 		changed, err := keys.Tend(t.Context())
@@ -231,7 +231,8 @@ func TestTheRingIsTendedWhenItIsDueAndKMSIsNotAskedBefore(t *testing.T) {
 	}
 }
 
-// together is a store that fails the test when the ring is written without what it publishes, or the other way around.
+// together is a store that fails the test if the ring is written without the item that publishes its keys, or the other way
+// around.
 type together struct {
 	store.Store
 	t *testing.T
@@ -289,7 +290,7 @@ func TestOfTwoRotationsAtOnceOneIsDone(t *testing.T) {
 	a, b := w.open(), w.open()
 	ringOf(t, a)
 	ringOf(t, b)
-	// b rotates after a has read the ring and before it writes.
+	// Keeper b rotates the ring after keeper a has read it, and before a writes it.
 	a.store = &before{Store: a.store, commit: func() error { return b.Rotate(t.Context()) }}
 	if err := a.Rotate(t.Context()); err != nil {
 		t.Fatal(err)
@@ -302,7 +303,7 @@ func TestOfTwoRotationsAtOnceOneIsDone(t *testing.T) {
 	}
 }
 
-// before does something once before a commit, and loses answers of commits.
+// before calls a function once before a commit, and can lose the answers of commits.
 type before struct {
 	store.Store
 	commit func() error
@@ -345,7 +346,7 @@ func TestARingThatIsGoneIsNotMadeAnew(t *testing.T) {
 	}
 }
 
-// absent is a store in which nothing is.
+// absent is a store without any item.
 type absent struct{ store.Store }
 
 func (a *absent) Get(_ context.Context, keys ...store.Key) (items []store.Item, err error) {
@@ -406,7 +407,7 @@ func TestARingItemThatWasTamperedWithIsRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		if name == "format" {
-			body = bytes.Replace(body, []byte{0, 1}, []byte{0, 2}, 1) // under the number 0
+			body = bytes.Replace(body, []byte{0, 1}, []byte{0, 2}, 1) // the same field under another number
 		}
 		keys := w.open()
 		keys.store = &fixed{body: body}
@@ -424,7 +425,7 @@ func TestARingItemThatWasTamperedWithIsRefused(t *testing.T) {
 	}
 }
 
-// fixed is a store that has one body under every key.
+// fixed is a store in which the item of every key has the same body.
 type fixed struct {
 	store.Store
 	body []byte

@@ -16,19 +16,19 @@ import (
 	"countersign/pkg/seal"
 )
 
-// A masterKey is a KMS key, which never leaves KMS.
+// A masterKey is a KMS key. It never leaves KMS.
 type masterKey struct {
 	client *kms.Client
 	id     string
 }
 
-// encryptionContext returns what is bound to everything that KMS wraps here. KMS shows it in its audit trail, and the policy of
-// the KMS key asks for it.
+// encryptionContext returns what is bound to everything that is wrapped here. KMS shows it in its audit trail, and the policy of
+// the KMS key requires it.
 func encryptionContext() map[string]string {
 	return map[string]string{"app": "countersign", "purpose": "ring"}
 }
 
-// newDataKey has KMS make a key, and wrap it. https://docs.aws.amazon.com/kms/latest/APIReference/API_GenerateDataKey.html
+// newDataKey lets KMS make a key and wrap it. https://docs.aws.amazon.com/kms/latest/APIReference/API_GenerateDataKey.html
 func (m *masterKey) newDataKey(ctx context.Context) (plain, blob []byte, err error) {
 	made, err := m.client.GenerateDataKey(ctx, &kms.GenerateDataKeyInput{
 		KeyId: &m.id, KeySpec: types.DataKeySpecAes256, EncryptionContext: encryptionContext(),
@@ -42,7 +42,7 @@ func (m *masterKey) newDataKey(ctx context.Context) (plain, blob []byte, err err
 	return made.Plaintext, made.CiphertextBlob, nil
 }
 
-// openDataKey has KMS unwrap a key. https://docs.aws.amazon.com/kms/latest/APIReference/API_Decrypt.html
+// openDataKey lets KMS unwrap a key. https://docs.aws.amazon.com/kms/latest/APIReference/API_Decrypt.html
 func (m *masterKey) openDataKey(ctx context.Context, blob []byte) ([]byte, error) {
 	opened, err := m.client.Decrypt(ctx, &kms.DecryptInput{KeyId: &m.id, CiphertextBlob: blob, EncryptionContext: encryptionContext()})
 	if err != nil {
@@ -54,7 +54,7 @@ func (m *masterKey) openDataKey(ctx context.Context, blob []byte) ([]byte, error
 	return opened.Plaintext, nil
 }
 
-// wrap seals ring into item, under a data key of its own.
+// wrap seals ring into item, under a data key that is made for it.
 func (k *Keeper) wrap(ctx context.Context, item *ringItem, ring *seal.Ring) error {
 	key, blob, err := k.master.newDataKey(ctx)
 	if err != nil {
@@ -90,13 +90,14 @@ func (k *Keeper) unwrap(ctx context.Context, item *ringItem) (*seal.Ring, error)
 	return ring.WithRecordFormat(item.Writes).WithEpoch(item.Epoch), nil
 }
 
-// bound returns what of an item is in the clear, and must not be changed. What an operator sets isn't part of it, because
-// that needs no KMS: see change. Nor is the item's own format, which changes when a later build writes the item again.
+// bound returns the fields of an item that aren't encrypted and that must not be changed. What an operator sets isn't among them,
+// because operators change it without KMS: see change. The item's own format isn't among them either, because it changes when a
+// later build writes the item again.
 func (i *ringItem) bound() []byte {
 	return seal.Join("countersign ring", string(i.DataKey), i.Rotated.UTC().Format(time.RFC3339), strconv.FormatBool(i.Retired))
 }
 
-// newAEAD is AES-256-GCM with a random nonce before what it seals.
+// newAEAD returns AES-256-GCM, which puts a random nonce before what it seals.
 func newAEAD(key []byte) (cipher.AEAD, error) {
 	block, err := aes.NewCipher(key)
 	if err != nil {

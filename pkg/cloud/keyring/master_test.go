@@ -40,7 +40,7 @@ func TestAnAnswerOfKMSThatIsNoKeyIsAnError(t *testing.T) {
 	const key = `"Plaintext":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="` // 32 bytes
 	for _, c := range []struct {
 		body         string
-		made, opened bool // good for
+		made, opened bool // whether each of the two answers can be used
 	}{
 		{`{}`, false, false}, {`{"Plaintext":"AAAA","CiphertextBlob":"AAAA"}`, false, false},
 		{`{` + key + `}`, false, true}, {`{` + key + `,"CiphertextBlob":"AAAA"}`, true, true},
@@ -70,5 +70,5 @@ func TestAConnectionToKMSIsOpenedBeforeItIsAsked(t *testing.T) {
 	w := amazontest.New(t)
 	w.Env["COUNTERSIGN_KMS_ENDPOINT"] = s.URL
 	Of(cloud.Open(cloud.Process{Step: "verify", Environment: w.Getenv, Output: &w.Log}))
-	<-opened // before the time for this test is over
+	<-opened // if no connection is opened, this waits until the time for the test is over
 }

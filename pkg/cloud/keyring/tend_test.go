@@ -9,7 +9,7 @@ import (
 	"countersign/pkg/store"
 )
 
-// between does something once, right after the first read of an item.
+// between calls a function once, right after the first read of an item.
 type between struct {
 	store.Store
 	do func() error
@@ -24,16 +24,16 @@ func (b *between) Get(ctx context.Context, keys ...store.Key) ([]store.Item, err
 	return items, err
 }
 
-// What a run found to be due may have been done, or overtaken, by another process when it comes to do it.
+// When a run comes to do what it has found to be due, another process may have done that already, or something newer.
 func TestARingThatIsTendedByTwoAtOnceIsTendedOnce(t *testing.T) {
 	for _, c := range []struct {
 		name    string
-		after   time.Duration // the making, or the first rotation
-		rotated bool          // there was a first rotation
+		after   time.Duration // since the ring was made, or since the first rotation
+		rotated bool          // whether there was a first rotation
 		beside  func(*Keeper, context.Context) error
 		secrets int
-		signers int // at once
-		later   int // once what was retired has been dropped
+		signers int // the number of signers right after the run
+		later   int // the number of signers once the retired ones have been dropped
 	}{
 		{"a rotation beside a rotation", rotateEvery, false, func(k *Keeper, ctx context.Context) error { return k.Rotate(ctx) }, 2, 2, 1},
 		{"a retirement beside a rotation", retireAfter, true, func(k *Keeper, ctx context.Context) error { return k.Rotate(ctx) }, 3, 2, 1},

@@ -13,11 +13,11 @@ import (
 	"countersign/pkg/message"
 )
 
-// shortestLife is the shortest time for which End User Messaging takes a message.
+// shortestLife is the shortest time to live that End User Messaging accepts for a message.
 const shortestLife = 5 * time.Second
 
-// newEndUserMessaging makes a sender by AWS End User Messaging (the API SMS and Voice V2). A message with a code is not delivered
-// after its code has ended.
+// newEndUserMessaging makes a sender that uses AWS End User Messaging (the API SMS and Voice V2). A message with a code is not
+// delivered after the code has expired.
 func newEndUserMessaging(d *cloud.Deployment) *sender {
 	courier := d.Courier(channel, "COUNTERSIGN_SMS_VOICE_ENDPOINT", messagingReasons())
 	client := pinpointsmsvoicev2.NewFromConfig(courier.Amazon)

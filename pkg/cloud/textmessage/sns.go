@@ -12,7 +12,7 @@ import (
 	"countersign/pkg/message"
 )
 
-// newSNS makes a sender by SNS. SNS takes no time to live, so it may deliver a message after its code has ended.
+// newSNS makes a sender that uses SNS. SNS accepts no time to live, so it may deliver a message after its code has expired.
 func newSNS(d *cloud.Deployment) *sender {
 	courier := d.Courier(channel, "COUNTERSIGN_SNS_ENDPOINT", snsReasons())
 	client := sns.NewFromConfig(courier.Amazon)

@@ -1,10 +1,10 @@
 // Package textmessage sends a deployment's text messages (SMS), by Amazon SNS or by AWS End User Messaging, through the SDK's
 // clients.
 //
-// What it keeps: a message that the provider may have taken is not handed over again (see cloud.Courier), because each one
-// costs money; it goes to one number in the format E.164; and no error says anything of a number or of a message.
+// The package guarantees that a message that the provider may have taken is not handed over again (see cloud.Courier), because
+// each one costs money, that it goes to one number in the format E.164, and that errors contain nothing of a number or a message.
 //
-// What it refuses to do: choose countries, count what is sent, or write messages. The domain does that.
+// The package doesn't choose countries, count what is sent, or write messages. Package mfa does that.
 package textmessage
 
 import (
@@ -21,7 +21,7 @@ import (
 	"countersign/pkg/mfa"
 )
 
-// The values of COUNTERSIGN_SMS_PROVIDER.
+// These are the values of COUNTERSIGN_SMS_PROVIDER.
 const (
 	none               = "none"
 	bySNS              = "sns"
@@ -40,8 +40,8 @@ type sender struct {
 
 var _ mfa.Texter = (*sender)(nil)
 
-// Of makes what sends the text messages of a deployment, by the provider that the setting COUNTERSIGN_SMS_PROVIDER names. It is
-// nil if that is none, or is missing. The other settings that it reads are listed at cloud.Deployment.
+// Of returns what sends the text messages of a deployment, through the provider that the setting COUNTERSIGN_SMS_PROVIDER names.
+// It is nil if the setting is none or missing. The other settings that it reads are listed at cloud.Deployment.
 func Of(d *cloud.Deployment) mfa.Texter {
 	switch providerOf(d) {
 	case bySNS:
@@ -52,8 +52,8 @@ func Of(d *cloud.Deployment) mfa.Texter {
 	return nil
 }
 
-// CodeDomain reads the domain that the text messages of a deployment bind codes to. It is empty if the deployment sends no text
-// messages. It is read only by functions that send codes, because the others have no use for it.
+// CodeDomain reads the domain to which the text messages of a deployment bind their codes. It is empty if the deployment sends no
+// text messages. Only functions that send codes read it.
 func CodeDomain(d *cloud.Deployment) string {
 	if provider := providerOf(d); provider != bySNS && provider != byEndUserMessaging {
 		return ""
@@ -64,7 +64,7 @@ func CodeDomain(d *cloud.Deployment) string {
 	}
 	issuer, err := url.Parse(d.Issuer())
 	if err != nil {
-		return "" // the issuer is refused for that
+		return "" // the issuer is refused already
 	}
 	if host := issuer.Hostname(); len(host) <= message.LongestHost {
 		return host
@@ -72,7 +72,7 @@ func CodeDomain(d *cloud.Deployment) string {
 	return d.Setting(name, "set, because the host of COUNTERSIGN_ISSUER is too long for a text message", fits)
 }
 
-// fits reports whether v is a domain that text messages have room for.
+// fits reports whether v is a domain that is short enough for a text message.
 func fits(v string) bool { return len(v) <= message.LongestHost && cloud.Domain(v) }
 
 // providerOf reads which provider sends the text messages of a deployment.
@@ -81,12 +81,12 @@ func providerOf(d *cloud.Deployment) string {
 	return d.Optional("COUNTERSIGN_SMS_PROVIDER", "none, sns or end-user-messaging", func(v string) bool { return slices.Contains(known, v) })
 }
 
-// errNumber is the error for a number with which the provider isn't asked.
+// errNumber refuses a recipient before the provider is asked.
 var errNumber = errors.New("the recipient is not a number in the format E.164")
 
 // SendText hands m over. Its error has the code with which the provider refused m, and nothing of m. The error wraps
-// mfa.ErrNotTaken if no connection was made or the provider refused the request. It doesn't if the provider failed or its answer
-// was lost.
+// mfa.ErrNotTaken if no connection was made or the provider refused the request. It doesn't wrap it if the provider failed or its
+// answer was lost.
 func (s *sender) SendText(ctx context.Context, m message.Text) error {
 	if !isE164(m.To) {
 		return fmt.Errorf("%s: %w", s.provider, s.courier.Withhold("address", errNumber))
@@ -112,7 +112,7 @@ func highestPrice(d *cloud.Deployment) *string {
 	return given(d.Optional("COUNTERSIGN_SMS_MAX_PRICE", "an amount of USD such as 0.25", decimal.MatchString))
 }
 
-// given returns nil for a setting that is missing.
+// given returns a pointer to a setting, or nil if the setting is missing.
 func given(setting string) *string {
 	if setting == "" {
 		return nil

@@ -18,12 +18,12 @@ import (
 	"countersign/pkg/mfa"
 )
 
-// pool is the ARN of what End User Messaging sends from.
+// pool is the ARN of the pool from which End User Messaging sends.
 const pool = "arn:aws:sms-voice:eu-west-1:123456789012:pool/pool-0123456789abcdef0123456789abcdef"
 
 var anyText = message.Text{To: "+447700900123", Text: "Acme: your code A is 123456\n@acme.example #123456", ValidFor: 10 * time.Minute}
 
-// newWorld is one whose text messages go by a provider.
+// newWorld makes a world whose text messages are sent by a provider.
 func newWorld(t *testing.T, provider string, more map[string]string) *amazontest.World {
 	w := amazontest.New(t)
 	w.Env["COUNTERSIGN_SMS_PROVIDER"] = provider
@@ -34,12 +34,12 @@ func newWorld(t *testing.T, provider string, more map[string]string) *amazontest
 	return w
 }
 
-// open makes what sends the text messages of a process that starts.
+// open makes what sends the text messages of a process that has just started.
 func open(w *amazontest.World) mfa.Texter {
 	return Of(cloud.Open(cloud.Process{Step: "challenge", Environment: w.Getenv, Output: &w.Log, Now: w.Now}))
 }
 
-// answers are how each provider says something.
+// answers are two answers that mean the same, one of each provider.
 type answers struct{ sns, messaging string }
 
 func (a answers) of(provider string) string {
@@ -49,7 +49,7 @@ func (a answers) of(provider string) string {
 	return a.messaging
 }
 
-// refusal is how a provider refuses a message, with a text that quotes from it.
+// refusal returns the answers with which the providers refuse a message. Their texts quote from it.
 func refusal(sns, messaging string) answers {
 	return answers{
 		sns: `<ErrorResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/"><Error><Type>Sender</Type><Code>` + sns +
@@ -69,10 +69,10 @@ func TestATextThatMayHaveBeenTakenIsNotSentAgain(t *testing.T) {
 		answers
 	}
 	for name, test := range map[string]struct {
-		said     []said // to each request; the last of them to all that follow
+		said     []said // the answer to each request; the last one answers all requests that follow
 		sends    int
-		reason   string // empty: it was taken
-		notTaken bool   // surely
+		reason   string // empty if the message was taken
+		notTaken bool   // whether the message was surely not taken
 	}{
 		"taken":                    {[]said{{200, taken}}, 1, "", false},
 		"answer lost":              {[]said{{amazontest.Lose, taken}}, 1, "no_answer", false},
@@ -203,7 +203,7 @@ func TestATextHasWhatTheConfigurationSays(t *testing.T) {
 	}
 }
 
-// A message that has no code has no end.
+// A message without a code has no time at which it expires.
 func TestATextLivesNoLongerThanItsCode(t *testing.T) {
 	for validFor, want := range map[time.Duration]time.Duration{
 		time.Minute: time.Minute, 90*time.Second + 999*time.Millisecond: 90 * time.Second, 600 * time.Second: 600 * time.Second, 0: 0,
@@ -220,7 +220,7 @@ func TestATextLivesNoLongerThanItsCode(t *testing.T) {
 	}
 }
 
-// What is sent is what the providers document, and nothing of the code beside the text.
+// A request has only the fields that the providers document, and the code is only in the text.
 func TestARequestHasNothingButTheMessage(t *testing.T) {
 	w := newWorld(t, bySNS, nil)
 	if err := open(w).SendText(t.Context(), anyText); err != nil {
