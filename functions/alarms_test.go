@@ -34,7 +34,7 @@ func alarmSections(t *testing.T) map[string]string {
 	return found
 }
 
-const noAlarms = "What else there is" // the section that is about no alarm
+const noAlarms = "What else there is" // no alarm belongs to this section
 
 // sectionOf returns the title of the section that a description names.
 func sectionOf(description any) string {

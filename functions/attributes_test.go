@@ -16,11 +16,11 @@ import (
 // template. A path that ends with a star stands for everything below it.
 type attribute struct {
 	in, path string
-	want     any    // a text, a number, a boolean, or a check of the value; judged if another test of this package checks it
+	want     any    // a text, a number, a boolean, or a check of the value; it is judged if another test of this package checks the value
 	why      string // what would go wrong with another value, or the name of the other test
 }
 
-// judged stands for a value that another test checks.
+// judged is the value of an attribute that another test checks.
 type judged struct{}
 
 // below returns a check that a value is a number greater than least and less than most.

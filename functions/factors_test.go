@@ -103,7 +103,7 @@ func (d *deployment) factors() {
 	d.account.beforeNextWrite("recover", func() { d.call("DELETE", path, nil).want(t, http.StatusNoContent) })
 	d.recovery(dora, codes[0]).want(t, http.StatusNotFound)
 
-	// A user who has to enrol proves the known address first.
+	// A user who has to enrol first proves that the known address is theirs.
 	d.call("PUT", path, dora).want(t, http.StatusOK)
 	d.setGlobex("2", object{"require": "everyone"}).want(t, http.StatusConflict)
 	d.setGlobex("2", object{"require": "everyone", "acknowledge": true}).want(t, http.StatusOK)

@@ -13,7 +13,7 @@ import (
 	"countersign/infra/emulator/template"
 )
 
-// comeBack is the part of the story in which messages come back.
+// comeBack is the part of the story in which messages come back undelivered.
 func (d *deployment) comeBack() {
 	t := d.t
 	ivy := person("ivy", "ivy@acme.example")
@@ -49,7 +49,7 @@ func (d *deployment) comeBack() {
 	}
 }
 
-// lastReturned is the last message to an address, which SES took at the time of the functions.
+// lastReturned returns the last message to an address. SES took it at the time of the functions.
 func (d *deployment) lastReturned(to string) amazon.Message {
 	m, there := d.account.LastMessage(to)
 	if !there {
@@ -59,8 +59,8 @@ func (d *deployment) lastReturned(to string) amazon.Message {
 	return m
 }
 
-// matches reports whether the pattern of a rule matches an event, as far as the template's patterns go: a list of texts matches
-// each of them, and a list in the event if it has one of them.
+// matches reports whether the pattern of a rule matches an event. It knows only the kinds of patterns that the template uses: a
+// list of texts matches each of its texts, and also a list that has one of them.
 // https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern-operators.html
 func matches(pattern, event any) bool {
 	switch pattern := pattern.(type) {
@@ -160,7 +160,7 @@ func TestARoleAllowsTheConfigurationSetThatMessagesAreSentWith(t *testing.T) {
 		if want := choice("${SesConfigurationSet}", "${MailSet}", ""); fmt.Sprint(used) != want {
 			t.Errorf("%s: got %v, want %s", step, used, want)
 		}
-		// Without a set, SES takes the default one of the sender's identity, whose name nobody knows here.
+		// Without a set, SES takes the default set of the sender's identity, whose name isn't known here.
 		if want := choice(arn+"${SesConfigurationSet}", arn+"${MailSet}", arn+"*"); fmt.Sprint(allowed) != want {
 			t.Errorf("%s: the role allows %v, want %s", step, allowed, want)
 		}

@@ -31,7 +31,7 @@ type statement struct {
 	in        string // the resource whose policy has it
 	sid       string
 	actions   []string
-	resources []string // those on which it allows the actions; empty if except has those on which it doesn't
+	resources []string // the resources on which it allows the actions; empty if except has those on which it doesn't allow them
 	except    []string
 	condition map[string]map[string][]string // values by operator and condition key
 }

@@ -7,7 +7,7 @@ import (
 	"countersign/pkg/passkey/passkeytest"
 )
 
-// keys is the part of the story in which a user of hooli loses a key in each of the ways in which that can happen.
+// keys is the part of the story in which a user of hooli loses a security key, in each way in which that can happen.
 func (d *deployment) keys() {
 	t := d.t
 	kim := person("kim", "kim@hooli.example")
@@ -37,7 +37,7 @@ func (d *deployment) keys() {
 	d.finish(begun.text("id"), d.shown(begun.text("totp", "secret"), 0), bearer...).want(t, http.StatusCreated)
 }
 
-// enrolKey enrols a key for a user of hooli.
+// enrolKey enrols a security key for a user of hooli.
 func (d *deployment) enrolKey(user object, key *passkeytest.Authenticator) answer {
 	d.t.Helper()
 	begun := d.call("POST", "/v1/enrolments", object{"org": "hooli", "user": user, "kind": "webauthn"}, d.fresh()...).want(d.t, http.StatusCreated)
@@ -45,7 +45,7 @@ func (d *deployment) enrolKey(user object, key *passkeytest.Authenticator) answe
 	return d.call("POST", "/v1/enrolments/"+begun.text("id")+"/finish", given).want(d.t, http.StatusCreated)
 }
 
-// touch is what a key answers on a page of the deployment's own.
+// touch returns what a security key answers on a page that belongs to the deployment.
 func (d *deployment) touch(options any, answers func(json.RawMessage, string) (json.RawMessage, error)) json.RawMessage {
 	d.t.Helper()
 	text, err := json.Marshal(options)

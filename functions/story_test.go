@@ -36,13 +36,13 @@ type deployment struct {
 	functions map[string]*template.Function
 	account   *account
 	endpoints map[string]string // the URL of the account for each function
-	admin     *dynamodb.Client  // with which the test uses the table itself
+	admin     *dynamodb.Client  // the test uses the table itself through this client
 	feed      store.Feed
 	key       string // an API key with every scope
 
 	mu          sync.Mutex
 	offset      time.Duration         // how far the functions' clocks are ahead
-	smsProvider string                // the parameter SmsProvider; empty stands for none
+	smsProvider string                // the parameter SmsProvider; empty means none
 	idle        map[string][]*runtime // processes that wait for an event, by function
 	ran         []*runtime            // all processes that were ever started
 }

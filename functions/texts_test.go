@@ -23,12 +23,12 @@ func (d *deployment) texts(provider, number string) {
 	d.finish(begun.text("id"), d.textCode(number)).want(t, http.StatusCreated)
 	id := d.begin(user, object{"org": "initech"}).want(t, http.StatusCreated).text("challenge", "id")
 	d.verify(id, d.textCode(number), nil).want(t, http.StatusOK)
-	// The user is told by SMS of another phone. The first one that the client knows is no change.
+	// The user is told by SMS about a change of the phone. The first phone that the client gives is not a change.
 	for _, phone := range []string{"+447400000001", "+447400000002"} {
 		d.call("PUT", "/v1/orgs/initech/users/gus-"+provider, object{"phone": phone}).want(t, http.StatusOK)
 	}
 	d.publish()
-	d.advance(time.Hour) // another hour has numbers of its own
+	d.advance(time.Hour) // the limits count the numbers of each hour
 	d.begin(user, object{"org": "initech"}).want(t, http.StatusCreated)
 	d.smsProvider = ""
 	d.restart()

@@ -1,4 +1,5 @@
-// Command feedback is the function that EventBridge calls when SES says that a message came back. It notes that at the user.
+// Command feedback is the function that EventBridge calls when SES says that a message came back. It notes that in the user's
+// records.
 package main
 
 import "countersign/pkg/cloud"

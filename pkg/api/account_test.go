@@ -87,7 +87,7 @@ func TestANewSetOfRecoveryCodesReplacesTheOneBefore(t *testing.T) {
 	}
 }
 
-// trusted signs Ana in and has the browser trusted, and answers the sign-in's outcome.
+// trusted signs Ana in, makes her browser trusted, and returns the answer.
 func (w *world) trusted(name string) reply {
 	w.t.Helper()
 	verify := "/v1/challenges/" + w.start().word("challenge.id") + "/verify"

@@ -157,7 +157,7 @@ func TestTheDefaultsOfAPolicyAreDocumented(t *testing.T) {
 	}
 }
 
-// documented is what this test reads of a schema.
+// documented has the parts of a schema that this test reads.
 type documented struct {
 	Description string
 	Ref         string `yaml:"$ref"`
@@ -195,7 +195,7 @@ func TestEveryTypeOfEventIsDocumented(t *testing.T) {
 	}
 }
 
-// Each code stands in the table of one place only, and each of the domain's has its place in it.
+// Each code has one place in the table, and each code of package mfa is in the table.
 func TestEveryCodeOfTheDomainIsInTheTableOnce(t *testing.T) {
 	seen := map[mfa.ErrorCode]bool{}
 	for _, p := range api.Problems {
@@ -221,7 +221,7 @@ func TestNullIsTakenWhereTheDocumentHasItAndNowhereElse(t *testing.T) {
 	w.asks()
 	verify := "/v1/challenges/" + w.start().word("challenge.id") + "/verify"
 	for _, c := range []struct {
-		method, path, body string // with %s where a field can be added
+		method, path, body string // with %s where the test can add a field
 		within             map[string][]string
 	}{
 		{"POST", "/v1/decisions", `{"org":"acme","user":{"id":"u"%s}}`, map[string][]string{"": {"email", "phone", "name", "locale"}}},

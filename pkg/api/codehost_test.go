@@ -11,7 +11,7 @@ import (
 	"countersign/pkg/phone"
 )
 
-// A phonebox takes every text message.
+// A phonebox is a provider that keeps every text message.
 type phonebox struct{ texts []message.Text }
 
 func (p *phonebox) SendText(_ context.Context, m message.Text) error {

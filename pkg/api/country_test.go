@@ -11,7 +11,7 @@ import (
 	"countersign/pkg/phone"
 )
 
-// SendText takes every text message.
+// SendText keeps every text message.
 func (p *postbox) SendText(_ context.Context, m message.Text) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -11,7 +11,7 @@ import (
 	"countersign/pkg/store/storetest"
 )
 
-// A store that never answers keeps a caller for as long as a call may take, and no longer.
+// If the store never answers, a call still ends after the longest time that a call may take.
 func TestACallEndsWithItsTimeWhateverTheStoreDoes(t *testing.T) {
 	clock := storetest.NewClock(time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC))
 	db := fault.New(storetest.NewModel(clock.Now))
@@ -22,7 +22,7 @@ func TestACallEndsWithItsTimeWhateverTheStoreDoes(t *testing.T) {
 	w.refused("a policy", w.do("GET", "/v1/orgs/acme/policy", ""), 503, mfa.Unavailable, "")
 }
 
-// What isn't declared to be JSON isn't looked at, whether there is a body or not.
+// A body that isn't declared as JSON isn't read, whether it is empty or not.
 func TestABodyThatIsNotDeclaredIsUnsupportedEvenWhereItIsEmpty(t *testing.T) {
 	w := newWorld(t)
 	for _, body := range []string{ana, "{}", ""} {

@@ -6,9 +6,9 @@
 //
 //   - A handler runs only for a path that is written exactly as its route, and only with the route's method. Paths are never
 //     cleaned, changed to lower case or redirected.
-//   - The domain gets only requests whose bearer token, headers and body have the form that the OpenAPI document describes.
-//     A request with an unknown field, a name that stands twice, a wrong type, or a null where null has no meaning is
-//     refused. Nothing that was sent is ignored.
+//   - The domain gets only requests whose bearer token, headers and body have the form that the OpenAPI document describes. A
+//     request is refused if it has an unknown field, a name twice, a wrong type, or a null where null has no meaning. Nothing
+//     that was sent is ignored.
 //   - Every error is answered with a problem document (RFC 9457) whose code is in one closed table. A problem never contains
 //     the cause of a failure or a value that was sent. If a handler panics, the caller gets the problem "unavailable", and
 //     the process goes on.

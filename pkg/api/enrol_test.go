@@ -15,19 +15,19 @@ import (
 
 const anasApp = `{"org":"acme","user":{"id":"u-17","email":"ana@acme.example"},"kind":"totp","label":"My phone"}`
 
-// onBehalf is an enrolment that an administrator begins.
+// onBehalf returns the body of an enrolment that an administrator begins for a user.
 func onBehalf(body string) string {
 	return strings.Replace(body, `"kind"`, `"on_behalf":{"actor":"u-2","reason":"New colleague"},"kind"`, 1)
 }
 
-// reauthenticated says that the password was checked now.
+// reauthenticated adds to a request that the user's password was checked just now.
 func (w *world) reauthenticated() alteration {
 	return with("Countersign-Reauthenticated-At", w.clock.Now().Format(time.RFC3339))
 }
 
 func proof(token string) alteration { return with("Countersign-Proof", token) }
 
-// shown is what an authenticator app shows now.
+// shown returns the code that an authenticator app shows now.
 func (w *world) shown(secret string) string {
 	w.t.Helper()
 	code, err := totp.GenerateCode(secret, w.clock.Now())
@@ -37,7 +37,7 @@ func (w *world) shown(secret string) string {
 	return `{"code":"` + code + `"}`
 }
 
-// notShown is a code that the app doesn't show, nor around now.
+// notShown returns a code that the app shows neither now nor in the time steps around now.
 func (w *world) notShown(secret string) string {
 	w.t.Helper()
 	for _, wrong := range []string{"000000", "000001", "000002", "000003"} {
@@ -50,17 +50,17 @@ func (w *world) notShown(secret string) string {
 	panic("four codes of five steps")
 }
 
-// enrolled gives Ana an authenticator app, and answers its secret and the enrolment's finish.
+// enrolled enrols an authenticator app for Ana. It returns the app's secret and the answer to the last call.
 func (w *world) enrolled() (secret string, finished reply) {
 	w.t.Helper()
 	begun := w.wants("begin", w.do("POST", "/v1/enrolments", anasApp, w.reauthenticated()), 201)
 	secret = begun.word("totp.secret")
 	finished = w.wants("finish", w.do("POST", "/v1/enrolments/"+begun.word("id")+"/finish", w.shown(secret)), 201)
-	w.clock.Advance(30 * time.Second) // that code is spent
+	w.clock.Advance(30 * time.Second) // the code of this time step is used up
 	return secret, finished
 }
 
-// steppedUp is the token of a step-up that Ana has just answered with her app.
+// steppedUp returns the token of a step-up that Ana has just answered with her app.
 func (w *world) steppedUp(secret, action string) string {
 	w.t.Helper()
 	begun := w.wants("step up", w.do("POST", "/v1/challenges",
@@ -154,7 +154,7 @@ func TestAUserEnrolsAnAppSignsInWithItAndRemovesIt(t *testing.T) {
 	}
 }
 
-// mustEnrol has the org require a factor, and starts a sign-in for Ana, who has none.
+// mustEnrol makes the org require a factor, and starts a sign-in for Ana, who has none.
 func (w *world) mustEnrol(settings string) reply {
 	w.t.Helper()
 	w.wants("the policy", w.do("PUT", policy, `{"require":"everyone","acknowledge":true`+settings+`}`, at("0")), 200)

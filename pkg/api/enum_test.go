@@ -13,7 +13,7 @@ import (
 	"countersign/pkg/mfa"
 )
 
-// A requestSchema is one of the document's, as far as it says where a request has one of a few words.
+// A requestSchema has the parts of a schema of the document that show which fields take only certain words.
 type requestSchema struct {
 	Ref        string `json:"$ref"`
 	Enum       []any
@@ -24,7 +24,7 @@ type requestSchema struct {
 	AnyOf      []requestSchema
 }
 
-// wordsOf finds the dotted paths of a request's fields that take one of a few words.
+// wordsOf returns the dotted paths of a request's fields that take only certain words.
 func wordsOf(schemas map[string]requestSchema, s requestSchema, path string) (found []string) {
 	if name, ok := strings.CutPrefix(s.Ref, "#/components/schemas/"); ok {
 		s = schemas[name]
@@ -47,7 +47,7 @@ func wordsOf(schemas map[string]requestSchema, s requestSchema, path string) (fo
 	return found
 }
 
-// withValue is a body with a value at a dotted path.
+// withValue returns a body in which the field at a dotted path has another value.
 func withValue(t *testing.T, body, path string, value any) string {
 	t.Helper()
 	var whole map[string]any

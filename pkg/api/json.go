@@ -72,8 +72,8 @@ func misplaced(body []byte, nullable, words []string) error {
 	}
 }
 
-// covers reports whether a name in a list of fields means the field param. A name that ends with ".*" means all that is
-// inside of a field.
+// covers reports whether a name in a list of fields means the field param. A name that ends with ".*" means everything inside a
+// field.
 func covers(name, param string) bool {
 	inside, all := strings.CutSuffix(name, "*")
 	return name == param || all && strings.HasPrefix(param, inside)

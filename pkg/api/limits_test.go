@@ -9,16 +9,16 @@ import (
 	"testing"
 )
 
-// quoted is a text of JSON.
+// quoted returns s as a JSON string.
 func quoted(s string) string {
 	text, err := json.Marshal(s)
 	if err != nil {
-		panic(err) // a text can always be written
+		panic(err) // a text can always be encoded
 	}
 	return string(text)
 }
 
-// The code counts bytes, and a schema characters, so that all long values here are ASCII.
+// The code counts bytes, but a schema counts characters. So all long values here are ASCII.
 func TestLengthsAndPatternsInTheDocumentAreThoseOfTheCode(t *testing.T) {
 	w := newWorld(t)
 	w.asks()

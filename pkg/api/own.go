@@ -21,8 +21,8 @@ type OwnRules struct {
 	Words    []string // the fields that can't be an empty text
 }
 
-// A Stream writes the answer of an OwnCall, which is JSON of any length. The answer is sent while it is made, so it is never
-// in memory as a whole. If the Stream fails, the connection is cut, so that nobody takes the first part for all of it.
+// A Stream writes the answer of an OwnCall, which is JSON of any length. The answer is sent while it is made, so it is never in
+// memory as a whole. If the Stream fails, the connection is cut, so that nobody mistakes the first part for the whole answer.
 type Stream func(context.Context, io.Writer) error
 
 // Own makes an OwnCall that is answered by do. said has the parameters of the query, and q is the body. If do returns nil, the

@@ -20,7 +20,7 @@ type said struct {
 	Note string  `json:"note"`
 }
 
-// ownDoor has calls that a program could have beside the API.
+// ownDoor makes a handler for calls that a program could have beside the API.
 func ownDoor(admit func(*http.Request) *mfa.Error) http.Handler {
 	type none struct{}
 	return api.NewOwn(api.Options{Admit: admit},
@@ -58,7 +58,7 @@ func TestOwnCallsKeepTheGroundRulesOfTheAPI(t *testing.T) {
 	for name, c := range map[string]struct {
 		method, path, contentType, body string
 		status                          int
-		want                            string // the answer, or of a problem the code and the param
+		want                            string // the answer, or the code and the param of a problem
 	}{
 		"an answer":                    {"POST", "/own/names?of=x", "application/json", `{"name":"a<b","note":null}`, 200, `{"key":"csk_x","name":"a<b","of":"x"}`},
 		"no answer":                    {"DELETE", "/own/names", "", "", 204, ""},
@@ -136,7 +136,7 @@ func TestAStreamThatBreaksIsCutOff(t *testing.T) {
 	if err == nil {
 		t.Error("got a whole answer")
 	}
-	a, err = http.Head(s.URL + "/own/cut") // what isn't sent isn't made
+	a, err = http.Head(s.URL + "/own/cut") // an answer that isn't sent isn't made either
 	if err != nil || a.StatusCode != 200 {
 		t.Errorf("HEAD: got %v, %v", a, err)
 	}

@@ -24,7 +24,7 @@ func TestOnlyTheExactPathOfARouteLeadsToIt(t *testing.T) {
 	} {
 		for _, method := range []string{"GET", "POST", "PUT"} {
 			got := w.do(method, path, "", without("Authorization"))
-			if path == "/v1/challenges/.." && got.status != 404 { // in an id's place
+			if path == "/v1/challenges/.." && got.status != 404 { // here ".." is in the place of an id
 				w.refused(method+" "+path, got, map[string]int{"GET": 401, "POST": 405, "PUT": 405}[method], mfa.ErrorCode(got.word("code")), "")
 				continue
 			}
@@ -96,7 +96,7 @@ func TestWhatIsNoIdInAnIdsPlaceIsRefused(t *testing.T) {
 		encoded("\xff"), encoded("a\x00"), encoded(" a"), encoded(strings.Repeat("x", 129)), strings.Repeat("x", 129),
 	} {
 		if strings.Contains(bad, "/") {
-			continue // two segments
+			continue // these would be two segments
 		}
 		bad = strings.ReplaceAll(bad, " ", "%20")
 		w.refused("org "+bad, w.do("GET", "/v1/orgs/"+bad+"/policy", ""), 400, mfa.InvalidRequest, "org")

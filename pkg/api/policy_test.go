@@ -14,7 +14,7 @@ const policy = "/v1/orgs/acme/policy"
 
 func at(version string) alteration { return with("If-Match", `"`+version+`"`) }
 
-// settings are those of a policy, without what an answer adds.
+// settings returns the settings of a policy, without the other fields of the answer.
 func settings(t *testing.T, r reply) map[string]any {
 	t.Helper()
 	var s map[string]any

@@ -14,7 +14,7 @@ import (
 	"countersign/pkg/mfa"
 )
 
-// failing has the door answer an error: that of a service which says it is not healthy.
+// failing returns the answer to an error. The error is that of the health check.
 func (w *world) failing(err error) reply {
 	w.t.Helper()
 	w.healthy = func(context.Context) error { return err }
@@ -219,7 +219,7 @@ func TestSecretsAreInTheBodyOfTheAnswerOnly(t *testing.T) {
 			}
 		}
 	}
-	w.wants("the policy", w.do("PUT", policy, `{}`, at("1")), 200) // which lets apps in
+	w.wants("the policy", w.do("PUT", policy, `{}`, at("1")), 200) // this policy lets authenticator apps in
 	enrolment := w.wants("begin", w.do("POST", "/v1/enrolments", anasApp, w.reauthenticated()), 201)
 	enrolled := w.wants("finish", w.do("POST", "/v1/enrolments/"+enrolment.word("id")+"/finish", w.shown(enrolment.word("totp.secret"))), 201)
 	for _, r := range []reply{begun, verified, enrolment, enrolled} {

@@ -9,10 +9,10 @@ import (
 	"countersign/pkg/mfa"
 )
 
-// places puts something in the place of each name of a pattern.
+// places replaces each name in a pattern by a value.
 var places = strings.NewReplacer("{id}", "ch_a", "{org}", "acme", "{user}", "u", "{factor}", "fa_a", "{code}", "busy")
 
-// queried sends a query as it is, past the client, which would refuse to.
+// queried sends a query exactly as it is. Go's HTTP client would refuse to send some of them.
 func queried(raw string) alteration {
 	return func(r *http.Request) { r.URL.RawQuery = raw }
 }

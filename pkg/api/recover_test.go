@@ -9,7 +9,7 @@ import (
 	"countersign/pkg/mfa"
 )
 
-// codeOf is one of the recovery codes that an answer shows.
+// codeOf returns one of the recovery codes in an answer.
 func codeOf(r reply, at int) string {
 	codes, _ := r.at("recovery_codes").([]any)
 	code, _ := codes[at].(string)

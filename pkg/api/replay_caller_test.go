@@ -10,16 +10,16 @@ import (
 	"countersign/pkg/mfa"
 )
 
-// A repeatable is a POST that succeeds once, with the scopes of which an API key needs one for it.
+// A repeatable is a POST that succeeds once. An API key needs one of the scopes for it.
 type repeatable struct {
 	path, body  string
 	scopes      []apikey.Scope
 	alterations []alteration
-	byToken     bool // API keys can't make the call at all
+	byToken     bool // whether only a token, and no API key, can make the call
 }
 
-// repeatables brings a world to where each POST of the route table succeeds, by the name of its operation. An operation
-// may have several.
+// repeatables returns, by the name of its operation, how to prepare a world in which a POST of the route table succeeds. An
+// operation may have several.
 func repeatables() map[string][]func(w *world) repeatable {
 	signIn, manage := []apikey.Scope{apikey.SignIn}, []apikey.Scope{apikey.Manage}
 	begun := func(w *world, body string) string {

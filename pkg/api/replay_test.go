@@ -168,12 +168,12 @@ func TestADecisionIsMadeAnewWhateverItsIdempotencyKey(t *testing.T) {
 	}
 }
 
-// A key is for one path with all that stands in it: one body with one key to two challenges is two calls.
+// An Idempotency-Key holds for one path, with all ids in it. The same body and key for two challenges are two calls.
 func TestOneKeyAtTwoChallengesIsTwoCalls(t *testing.T) {
 	w := newWorld(t)
 	w.asks()
 	first, second := w.start().word("challenge.id"), w.start().word("challenge.id")
-	right := `{"code":"` + w.mail.last() + `"}` // of the second
+	right := `{"code":"` + w.mail.last() + `"}` // the code of the second challenge
 	for _, c := range []struct {
 		id     string
 		status int

@@ -23,7 +23,7 @@ func TestARequestThatIsNotWhatTheContractSaysIsRefusedAndDoesNothing(t *testing.
 	long := strings.Repeat("n", 300)
 	for _, c := range []struct {
 		name, method, path, body, param string
-		beyond                          bool // no schema can say it
+		beyond                          bool // whether a schema can't express the rule
 	}{
 		{"no code", "POST", verify, `{}`, "code", false},
 		{"null for a code", "POST", verify, `{"code":null}`, "code", false},
@@ -172,7 +172,7 @@ func TestARequestThatIsNotWhatTheContractSaysIsRefusedAndDoesNothing(t *testing.
 	} {
 		got := w.do(c.method, c.path, c.body, with("Content-Type", "application/json"), with("If-Match", `"1"`))
 		if c.name == "deeper nesting than any decoder takes" {
-			c.param = got.word("param") // where it gave up doesn't matter
+			c.param = got.word("param") // the place where the reader stopped makes no difference
 		}
 		w.refused(c.name, got, 400, mfa.InvalidRequest, c.param)
 		if len(got.text) > 4096 {
@@ -270,7 +270,7 @@ func TestACallThatHasNoBodyTakesNone(t *testing.T) {
 	w.wants("an empty one", w.do("GET", "/v1/orgs/acme/policy", "", with("Content-Type", "application/json")), 200)
 }
 
-// A longer one is refused before anything else of the request is looked at.
+// A longer bearer is refused before anything else of the request is read.
 func TestABearerHasAtMost512Bytes(t *testing.T) {
 	w := newWorld(t)
 	for length, want := range map[int]int{1: 400, 511: 400, 512: 400, 513: 401, 8000: 401} {

@@ -32,8 +32,8 @@ type operation[Req, Res any] struct {
 // maxBody is the greatest length of a body in bytes.
 const maxBody = 64 << 10
 
-// serve makes the handler of an operation. The handler checks only the form of a request, in an order that tells nothing to
-// somebody without a valid token: first that there is a bearer token, then the path and the query, then the body.
+// serve makes the handler of an operation. The handler checks only the form of a request, in an order that reveals nothing to a
+// caller without a valid token: first that there is a bearer token, then the path and the query, then the body.
 func serve[Req, Res any](op operation[Req, Res]) handler {
 	return func(x *exchange, values map[string]string) (answer, error) {
 		var call mfa.Call

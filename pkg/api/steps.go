@@ -26,8 +26,8 @@ func (r *Route) Methods() []string {
 
 // Steps has all routes of the API.
 //
-// The routes that need no bearer token are a step of their own. So somebody who floods them takes no capacity from the
-// functions that people need to sign in.
+// The routes that need no bearer token are a step of their own. So a flood of calls to them takes no capacity from the functions
+// that people need to sign in.
 var Steps = []Step{
 	{Name: "challenge", Routes: []Route{
 		{Method: "POST", Pattern: "/v1/decisions", Operation: "decide"},

@@ -16,12 +16,12 @@ import (
 	"countersign/pkg/store/storetest"
 )
 
-// A countedWorld is one whose store counts what is asked of it. Ana has a challenge and an enrolment under way in it.
+// A countedWorld is a world whose store counts its calls. In it, Ana has begun a challenge and an enrolment.
 type countedWorld struct {
 	*world
 	store                *fault.Store
 	challenge, enrolment string // ids
-	token                string // of the challenge
+	token                string // the token of the challenge
 }
 
 func newCountedWorld(t *testing.T) *countedWorld {
@@ -41,7 +41,7 @@ func newCountedWorld(t *testing.T) *countedWorld {
 	return c
 }
 
-// goodBodies are requests that have the right form, by operation. A route that isn't here has no body, or an empty object.
+// goodBodies returns the bodies of valid requests, by operation. A route that isn't listed has no body, or an empty object.
 func goodBodies() map[string]string {
 	return map[string]string{
 		"decide": ana, "startChallenge": ana, "verifyChallenge": `{"code":"123456"}`,
@@ -52,7 +52,7 @@ func goodBodies() map[string]string {
 	}
 }
 
-// ask makes the call of a route with a bearer, and answers what was heard and how much was asked of the store.
+// ask makes the call of a route with a bearer. It returns the answer and the number of calls of the store.
 func (c *countedWorld) ask(route api.Route, bearer string) (reply, int) {
 	c.t.Helper()
 	id := c.challenge
@@ -79,7 +79,7 @@ func (c *countedWorld) ask(route api.Route, bearer string) (reply, int) {
 	return got, c.store.Counts().Calls()
 }
 
-// closedRoutes are all routes that need a bearer.
+// closedRoutes returns all routes that need a bearer.
 func closedRoutes() (routes []api.Route) {
 	for _, step := range api.Steps {
 		for _, route := range step.Routes {
@@ -139,7 +139,7 @@ func TestAKeyThatDoesNotFitTheCallReadsNothingOnAnyRoute(t *testing.T) {
 	elsewhere := c.newKey(apikey.Scopes(), "globex")
 	for _, route := range closedRoutes() {
 		if route.Operation == "proveAddress" {
-			continue // no API key makes that call
+			continue // API keys can't make that call
 		}
 		want := map[bool]mfa.ErrorCode{true: mfa.Forbidden}[!strings.Contains(route.Pattern, "{id}") || strings.Contains(route.Pattern, "{org}")]
 		switch {
@@ -174,10 +174,10 @@ func TestAKeyThatDoesNotFitTheCallReadsNothingOnAnyRoute(t *testing.T) {
 	}
 }
 
-// refusals is how many of the three scopes alone, and of the three pairs of them, are not enough for a route.
+// refusals returns how many of the three scopes, and of the three pairs of scopes, are not enough for a route.
 func refusals(route api.Route) int {
 	switch route.Operation {
-	case "sendEnrolmentCode", "finishEnrolment": // manage or admin
+	case "sendEnrolmentCode", "finishEnrolment": // the scope must be manage or admin
 		return 1
 	}
 	return 2 + 1
@@ -199,7 +199,7 @@ func TestATokenOfSomethingElseReadsNothingAndHearsWhatIsSaidOfWhatIsMissing(t *t
 		}
 		got, calls := c.ask(route, token)
 		if got.status == 401 {
-			continue // no token makes that call
+			continue // tokens can't make that call
 		}
 		tried++
 		there := *c

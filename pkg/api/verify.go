@@ -6,7 +6,7 @@ import (
 	"countersign/pkg/mfa"
 )
 
-// insideCredential means the fields inside of a credential. Browsers write null where they have nothing to say.
+// insideCredential means all fields inside a credential. Browsers write null for a value that they don't have.
 const insideCredential = "credential.*"
 
 // Verify binds the routes of the step "verify" to s.

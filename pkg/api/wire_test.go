@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// What is written here is sent as it is, past any client that would tidy it up.
+// The requests of this test are sent exactly as they are written. An HTTP client would correct them.
 func TestOverTheWireNoSpellingGetsPastTheDoor(t *testing.T) {
 	w := newWorld(t)
 	server := httptest.NewServer(w.door)
@@ -19,7 +19,7 @@ func TestOverTheWireNoSpellingGetsPastTheDoor(t *testing.T) {
 	chunks := "\r\n" + "5\r\n{\"a\":\r\n" + "2\r\n1}\r\n0\r\n\r\n"
 	for _, c := range []struct {
 		name, request string
-		path          string // as the door sees it
+		path          string // as the handler sees it
 		want          int
 	}{
 		{"a good one", "GET /health HTTP/1.1\r\nHost: x\r\n\r\n", "/health", 200},

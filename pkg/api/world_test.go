@@ -25,12 +25,12 @@ import (
 	"countersign/pkg/store/storetest"
 )
 
-// A world is the whole service behind its door. Whatever it answers is checked against the OpenAPI document.
+// A world is the whole service behind its HTTP handler. Every answer is checked against the OpenAPI document.
 type world struct {
 	t       testing.TB
 	clock   *storetest.Clock
 	service *mfa.Service
-	feed    store.Feed // of a world made by newWorld
+	feed    store.Feed // set only in a world that newWorld has made
 	door    http.Handler
 	mail    *postbox
 	log     *bytes.Buffer
@@ -39,7 +39,7 @@ type world struct {
 	check   *openapi.Validator
 }
 
-// document is read once for all tests.
+// document reads the document once, for all tests.
 var document = sync.OnceValues(openapi.New)
 
 func newWorld(t testing.TB) *world {
@@ -84,7 +84,7 @@ func newWorldOver(t testing.TB, clock *storetest.Clock, db store.Store) *world {
 	return w
 }
 
-// publish puts the public keys where they are read from.
+// publish writes the public keys to where the handler reads them.
 func (w *world) publish() {
 	w.t.Helper()
 	ring, err := w.service.Keys.Ring(context.Background())
@@ -105,7 +105,7 @@ func (w *world) newKey(scopes []apikey.Scope, org string) string {
 	return w.make(apikey.Grant{Client: "portal", Scopes: scopes, Org: org, Origins: []string{"https://app.example"}})
 }
 
-// keyOf is an API key with every scope of another client.
+// keyOf makes an API key of another client. The key has every scope.
 func (w *world) keyOf(client string) string {
 	w.t.Helper()
 	return w.make(apikey.Grant{Client: client, Scopes: apikey.Scopes()})
@@ -120,7 +120,7 @@ func (w *world) make(k apikey.Grant) string {
 	return key.Reveal()
 }
 
-// A postbox takes every message, or none.
+// A postbox is a provider that takes every message, or none.
 type postbox struct {
 	mu     sync.Mutex
 	broken bool
@@ -148,7 +148,7 @@ type reply struct {
 	status int
 	header http.Header
 	text   string
-	body   map[string]any // of JSON
+	body   map[string]any // read from JSON
 }
 
 // An alteration changes a request before it is sent.
@@ -164,7 +164,7 @@ func without(name string) alteration {
 
 func as(bearer string) alteration { return with("Authorization", "Bearer "+bearer) }
 
-// do sends a request as a good client would, but for the alterations.
+// do sends a request as a correct client would send it, after it has made the alterations.
 func (w *world) do(method, target, body string, alterations ...alteration) reply {
 	w.t.Helper()
 	r := httptest.NewRequest(method, target, strings.NewReader(body))
@@ -189,7 +189,7 @@ func (w *world) do(method, target, body string, alterations ...alteration) reply
 	return got
 }
 
-// at reads a field of an answer by its dotted path.
+// at returns a field of an answer, which is given by its dotted path.
 func (r reply) at(path string) any {
 	var here any = r.body
 	for name := range strings.SplitSeq(path, ".") {
@@ -221,7 +221,7 @@ func (w *world) wants(what string, got reply, status int) reply {
 	return got
 }
 
-// asks gives the org acme a policy under which everyone is asked by email.
+// asks gives the org acme a policy by which every user has to answer a code by email.
 func (w *world) asks() {
 	w.t.Helper()
 	w.wants("the policy", w.do("PUT", "/v1/orgs/acme/policy", `{"profile":"kls","acknowledge":true}`, with("If-Match", `"0"`)), 200)

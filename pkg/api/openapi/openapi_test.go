@@ -104,7 +104,7 @@ func TestAnAnswerThatTheDocumentDoesNotHaveIsFound(t *testing.T) {
 		status       int
 		header       http.Header
 		body         string
-		want         string // part of the error; empty: it is good
+		want         string // a part of the error; empty if there is none
 	}{
 		{"a good one", "POST", "/v1/decisions", 200, headers(), asked, ""},
 		{"a content type with a parameter", "POST", "/v1/decisions", 200, headers("Content-Type", "application/json; charset=utf-8"), asked, ""},

@@ -15,11 +15,10 @@ import (
 // Strict returns the strict copy of the document, in JSON. In it, an answer can have only the fields that are listed, an
 // operation can have only its own statuses and codes, and every header that is listed is required.
 //
-// The document itself allows more fields in answers, because callers ignore what they don't know. It has one default answer
-// for the problems of all operations. What makes the copy strict stands in extensions, which other tools ignore: x-problems
-// lists the codes of an operation, and x-status has the status of each code. x-strict has what else is true. For a schema,
-// that is written in the keywords of JSON Schema. For a header, it is the one status that has the header, and whether that
-// status always has it.
+// The document itself allows more fields in answers, because callers ignore what they don't know. It has one default answer for
+// the problems of all operations. Extensions, which other tools ignore, have what makes the copy strict. x-problems lists the
+// codes of an operation, and x-status has the status of each code. x-strict has further rules. For a schema, that is written in
+// the keywords of JSON Schema. For a header, it is the one status that has the header, and whether that status always has it.
 func Strict() ([]byte, error) {
 	root, err := strict()
 	if err != nil {

@@ -19,7 +19,7 @@ const claims = `{"iss":"http://localhost:8080","aud":"portal","sub":"u-17","org"
 
 const tokenHeader = `{"alg":"ES256","typ":"countersign+jwt","kid":"k"}`
 
-// unsigned is a token with no signature that is any good.
+// unsigned returns a token whose signature is not valid.
 func unsigned(header, claims string) string {
 	encode := base64.RawURLEncoding.EncodeToString
 	return encode([]byte(header)) + "." + encode([]byte(claims)) + ".c2ln"
@@ -49,7 +49,8 @@ func TestWhatATokenSaysIsCheckedWhereverOneIsAnswered(t *testing.T) {
 	}
 }
 
-// strictDocument is the strict copy without a look into tokens: those of the examples say nothing.
+// strictDocument returns the strict copy of the document, without the check of tokens, because the tokens of the examples have no
+// claims.
 func strictDocument(t *testing.T) *reader {
 	t.Helper()
 	root, err := strict()
@@ -63,7 +64,7 @@ func strictDocument(t *testing.T) *reader {
 	return r
 }
 
-// Every answer has an example, and every object in it is tried with a field that the document doesn't have.
+// Every answer has an example. Each object in it is tried with a field that the document doesn't have.
 func TestAStrayFieldAnywhereInAnAnswerIsFound(t *testing.T) {
 	r := strictDocument(t)
 	examples, tried := 0, 0
@@ -83,7 +84,7 @@ func TestAStrayFieldAnywhereInAnAnswerIsFound(t *testing.T) {
 					}
 					everyObject(example, "", func(object map[string]any, path string) {
 						if strings.HasSuffix(path, ".data") || strings.Contains(path, ".webauthn") {
-							return // of an event, which says what there is to tell, and what is the browser's business
+							return // an event's data can have any field, and Countersign doesn't decide what is in a member webauthn
 						}
 						tried++
 						object["stray"] = true
@@ -150,7 +151,7 @@ func TestAnOperationAnswersWithNoCodeButItsOwn(t *testing.T) {
 	}
 }
 
-// What one generator or another can't read: each of these stopped one, or made it write code that doesn't compile.
+// Each of these made a generator stop, or write code that doesn't compile.
 func TestTheDocumentHasNothingThatAGeneratorStumblesOver(t *testing.T) {
 	root, err := parse()
 	if err != nil {
@@ -248,7 +249,7 @@ func TestAnswersAreOpenAndRequestsAreClosed(t *testing.T) {
 	}
 }
 
-// YAML 1.1, which many parsers still read, takes some plain words for other things, and no plain "?" in braces.
+// YAML 1.1, which many parsers still read, gives some plain words another meaning, and allows no plain "?" in braces.
 func TestEveryYAMLParserReadsTheSame(t *testing.T) {
 	var tree yaml.Node
 	if err := yaml.Unmarshal(Document, &tree); err != nil {

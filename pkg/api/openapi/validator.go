@@ -100,7 +100,7 @@ func (v *Validator) Response(method, path string, status int, h http.Header, bod
 	return nil
 }
 
-// Request checks the body of a request. The API refuses more than this method does: names that stand twice in one object, and
+// Request checks the body of a request. The API refuses more than this method does: names that are twice in one object, and
 // values that only package mfa can check. A schema can't express that.
 func (v *Validator) Request(method, path string, body []byte) error {
 	o, _ := v.find(method, path)
