@@ -9,7 +9,7 @@ import (
 	"countersign/infra/emulator/template"
 )
 
-// The states of an alarm. Before its first evaluation, an alarm has too few data.
+// These are the states of an alarm. Before its first evaluation, an alarm has too few data.
 const (
 	OK               = "OK"
 	InAlarm          = "ALARM"
@@ -34,9 +34,9 @@ type Alarm struct {
 
 type query struct{ metric, statistic string }
 
-// A Reader fills in what CloudFormation would.
+// A Reader replaces references by values, as CloudFormation would.
 type Reader struct {
-	Values map[string]string // of ${Name}; a value that it lacks is the name itself
+	Values map[string]string // the values of ${Name}; the value of a name that is missing here is the name itself
 	Holds  map[string]bool   // the conditions of the template that hold
 }
 
@@ -113,7 +113,7 @@ func (r Reader) alarm(resource string, said template.Object) (*Alarm, error) {
 	return a, nil
 }
 
-// text returns a value with what CloudFormation would fill in.
+// text returns a value with its references replaced, as CloudFormation would replace them.
 func (r Reader) text(said any) string {
 	if sides, ok := template.Of(said, "Fn::If").([]any); ok && len(sides) == 3 {
 		if condition, _ := sides[0].(string); r.Holds[condition] {
@@ -172,9 +172,9 @@ func (a *Alarm) breaches(value float64) (bool, error) {
 
 // Assumptions say what CloudWatch does where Amazon's documentation leaves it open.
 type Assumptions struct {
-	// Extra is how many periods CloudWatch looks at in front of those that an alarm names, if some have no data.
+	// Extra is the number of periods that CloudWatch looks at, before those that an alarm names, if some have no data.
 	Extra int
-	// FillsNothing is whether FILL leaves a metric as it is that has no data in all periods that CloudWatch looks at.
+	// FillsNothing says whether FILL leaves a metric unchanged if it has no data in all periods that CloudWatch looks at.
 	FillsNothing bool
 }
 

@@ -11,7 +11,7 @@ import (
 
 var start = time.Date(2030, 1, 2, 3, 0, 0, 0, time.UTC)
 
-// read makes an alarm of a metric n/m, of which Sum must stay below 1, with more properties.
+// read makes an alarm of a metric n/m whose Sum must stay below 1. more has further properties of the alarm.
 func read(t *testing.T, more template.Object) (*Alarm, error) {
 	t.Helper()
 	said := template.Object{

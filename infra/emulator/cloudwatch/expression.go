@@ -50,7 +50,7 @@ func evaluate(words []string, given map[string]point, fills func(id string) bool
 	return value, nil
 }
 
-// misread is what an expression that can't be read panics with.
+// misread is the value of a panic about an expression that can't be read.
 type misread string
 
 func (e *expression) next() string {
@@ -72,7 +72,7 @@ func (e *expression) want(word string) {
 	}
 }
 
-// both returns what an operation makes of two values. It is missing if one of them is.
+// both applies an operation to two values. The result is missing if one of the values is.
 func both(a, b point, of func(a, b float64) float64) point {
 	if !a.there || !b.there {
 		return point{}

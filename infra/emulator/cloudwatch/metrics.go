@@ -1,12 +1,12 @@
 // Package cloudwatch keeps metrics, and evaluates the alarms of template.yaml over them as CloudWatch does. Tests use it to see
 // that alarms cross and clear when they should.
 //
-// What it keeps: metrics come from lines in the embedded metric format that functions have really written, and from what the
-// emulator counts under Amazon's names. Where Amazon doesn't say what CloudWatch does, Assumptions says it, so that a test can
-// try each possibility.
+// The metrics come from lines in the embedded metric format that functions have really written, and from what the emulator counts
+// under Amazon's names. Where Amazon's documentation doesn't say what CloudWatch does, a test can set Assumptions, and try each
+// possibility.
 //
-// It refuses what it doesn't know: an alarm, an expression, a statistic or a treatment of missing data that the template doesn't
-// use is an error.
+// The package refuses what it doesn't know: an alarm, an expression, a statistic or a treatment of missing data that the template
+// doesn't use is an error.
 package cloudwatch
 
 import (
@@ -48,7 +48,7 @@ func (m *Metrics) Put(at time.Time, namespace, name string, value float64, dimen
 	m.series[id] = slices.Insert(all, place, sample{at, value})
 }
 
-// identify returns what tells a metric from all others.
+// identify returns a text that is different for each metric.
 func identify(namespace, name string, by map[string]string) string {
 	var parts []string
 	for dimension, value := range by {
@@ -69,8 +69,8 @@ func (m *Metrics) Names() (all []string) {
 	return all
 }
 
-// Log reads what functions have written, whole lines. A line in the embedded metric format adds values to its metrics. All other
-// lines are passed over.
+// Log reads whole lines that functions have written. A line in the embedded metric format adds values to its metrics. All other
+// lines are ignored.
 // https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 func (m *Metrics) Log(lines []byte) error {
 	for line := range strings.Lines(string(lines)) {

@@ -87,7 +87,7 @@ func (c awsCall) commits() bool {
 	return false
 }
 
-// table passes a call on to DynamoDB Local. If the process is to be killed before or after that, table kills it.
+// table passes a call on to DynamoDB Local. If a test wants the process killed before or after that, table kills it.
 func (a *account) table(w http.ResponseWriter, r *http.Request, c awsCall, passOn http.HandlerFunc) {
 	mortal := c.commits() && c.target == machine.TargetStore
 	if mortal && a.e.deaths.take(c.step, BeforeCommit) {
@@ -98,7 +98,7 @@ func (a *account) table(w http.ResponseWriter, r *http.Request, c awsCall, passO
 		defer func() {
 			select {
 			case a.e.trigger.wake <- struct{}{}:
-			default: // it was woken already
+			default: // it has already been woken
 			}
 		}()
 	}

@@ -14,8 +14,8 @@ import (
 	"countersign/infra/emulator/template"
 )
 
-// A watch is a world whose alarms are evaluated every minute, once for each set of assumptions. Its minutes pass when a test lets
-// them.
+// A watch is a world whose alarms are evaluated at every minute, once for each set of assumptions. Time passes only when a test
+// calls pass.
 type watch struct {
 	*world
 	metrics  *cloudwatch.Metrics
@@ -24,10 +24,10 @@ type watch struct {
 	swept    time.Time            // when the sweep has last run
 	noSweeps bool                 // the schedule is disabled
 	crossed  map[string]time.Time // when each alarm has last crossed, by its resource
-	users    int                  // how many were made
+	users    int                  // how many users were made
 }
 
-// assumptions are all that CloudWatch may do where its documentation says nothing.
+// assumptions returns each way in which CloudWatch may behave where its documentation says nothing.
 func assumptions() (all []cloudwatch.Assumptions) {
 	for _, extra := range []int{0, 2, 4} {
 		all = append(all, cloudwatch.Assumptions{Extra: extra}, cloudwatch.Assumptions{Extra: extra, FillsNothing: true})
@@ -108,15 +108,15 @@ func (w *watch) pass(d time.Duration) {
 	}
 }
 
-// evaluate evaluates the alarms at each minute until now. Before that it ends all processes, because then all lines that they have
-// written were read.
+// evaluate evaluates the alarms at each minute until now. Before that it ends all processes, so that all lines that they have
+// written are read.
 func (w *watch) evaluate() {
 	w.t.Helper()
 	for _, step := range w.Steps() {
 		w.Kill(step)
 	}
 	end := w.clock()
-	if end.Sub(w.now) > 3*time.Hour { // what came before the last hours of such a leap makes no difference
+	if end.Sub(w.now) > 3*time.Hour { // earlier minutes make no difference after such a long time
 		w.now = end.Add(-3 * time.Hour).Truncate(time.Minute)
 	}
 	for ; w.now.Before(end); w.now = w.now.Add(time.Minute) {
@@ -161,7 +161,7 @@ func (w *watch) fault(target, mode string, count int) {
 	w.call("POST", "/local/faults", doc{"target": target, "mode": mode, "count": count}).want(w.t, 200, "")
 }
 
-// user returns the name of a user who was never seen.
+// user returns the name of a new user.
 func (w *watch) user() string {
 	w.users++
 	return fmt.Sprintf("user-%d", w.users)
@@ -178,7 +178,7 @@ func (w *watch) codes(n int) map[string]string {
 	return all
 }
 
-// wrong answers a challenge wrongly, some times.
+// wrong gives a wrong answer to a challenge several times.
 func (w *watch) wrong(user, id string, times int) {
 	w.t.Helper()
 	code := w.code(w.t, user)
@@ -342,7 +342,7 @@ func stories() []story {
 				w.pass(15 * time.Minute)
 			}
 		}, func(w *watch) {
-			w.noSweeps = true // for a month they would take long
+			w.noSweeps = true // a month of runs would take long
 			w.pass(32 * 24 * time.Hour)
 			w.texts(1) // the new month has begun at 0
 			w.noSweeps = false
@@ -383,7 +383,7 @@ func stories() []story {
 	}
 }
 
-// deliver gives publish what was held back, all of it together.
+// deliver gives publish everything that was held back, in one batch.
 func (w *watch) deliver() {
 	w.t.Helper()
 	err := w.Deliver(w.t.Context(), func(waiting []json.RawMessage) [][]json.RawMessage { return [][]json.RawMessage{waiting} })
@@ -436,8 +436,8 @@ func TestAQuietDayAndUsualBusyHoursCrossNoAlarm(t *testing.T) {
 	for range 4 {
 		for user, id := range w.codes(24) {
 			switch {
-			case strings.HasSuffix(user, "9"): // gives up
-			case strings.HasSuffix(user, "5"): // mistypes
+			case strings.HasSuffix(user, "9"): // this user gives up
+			case strings.HasSuffix(user, "5"): // this user mistypes the code
 				w.wrong(user, id, 1)
 				fallthrough
 			default:

@@ -24,9 +24,9 @@ import (
 // backendsTable is the name of the table in infra/emulator/env.json.
 const backendsTable = "countersign-local"
 
-// Backends stands in for Amazon's services, for functions that another program runs, such as "sam local". It has a DynamoDB
-// Local with the table of the template, and the other stand-ins, all at one URL. infra/emulator/env.json has this URL.
-// Backends doesn't read the stream of the table, and runs no schedule.
+// Backends stands in for Amazon's services, for functions that another program runs, such as "sam local". It has a DynamoDB Local
+// with the table of the template, and the other stand-ins, all at the same URL. infra/emulator/env.json has this URL. Backends
+// doesn't read the stream of the table, and runs no schedule.
 //
 // It has the calls under /local/ that need no function: outbox, events, clock (only to read it) and keys.
 type Backends struct {
@@ -100,7 +100,7 @@ func (b *Backends) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // Close stops the stand-ins.
 func (b *Backends) Close() { b.closing() }
 
-// The names in the data folder, besides the API key.
+// These are the names in the data folder, besides that of the API key.
 const (
 	eventsFolder = "events"
 	settingsFile = "env.json"

@@ -39,7 +39,7 @@ func (e *Emulator) handOver(event []byte) {
 	})
 }
 
-// drain waits until everything is handed on that was there before.
+// drain waits until everything that was committed before the call has been handed on.
 func (e *Emulator) drain(ctx context.Context) error {
 	e.returned.Wait()
 	return e.trigger.drain(ctx)

@@ -21,12 +21,12 @@ const apiID = "emulator"
 // smsPrice is what the stand-ins charge for one text message, in USD.
 const smsPrice = 0.05
 
-// errThrottled says that Lambda has refused to run a function.
+// errThrottled means that Lambda has refused to run a function.
 var errThrottled = errors.New("the function is throttled")
 
-// counts keeps what Amazon's services would count. It also has what a test lets Amazon refuse.
+// counts keeps what Amazon's services would count. It also has the requests that a test makes Amazon refuse.
 type counts struct {
-	metrics  *cloudwatch.Metrics // nil: nothing is counted
+	metrics  *cloudwatch.Metrics // nil if nothing is counted
 	deployed *template.Template
 	now      func() time.Time
 	table    string
@@ -36,9 +36,9 @@ type counts struct {
 	spent     map[string]float64 // what text messages have cost, in USD, by month
 	throttled map[string]int     // how many invocations are refused next, by step
 	reads     int                // how many reads of the table are refused next
-	writes    int                // how many writes
+	writes    int                // how many writes are refused next
 	noKMS     bool
-	commits   map[string]time.Time // when items of each version were written, which the stream tells in whole seconds only
+	commits   map[string]time.Time // when the items of each version were written; the stream has only whole seconds
 }
 
 func newCounts(e *Emulator, deployed *template.Template) *counts {
@@ -165,8 +165,8 @@ func (c *counts) committed(request []byte) {
 	}
 }
 
-// created puts messages into the queues of those rules of the template that an object in a bucket fits, if the bucket tells
-// EventBridge of its objects. https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
+// created puts messages into the queues of those rules of the template that an object in a bucket fits, if the bucket sends
+// events about its objects to EventBridge. https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
 func (c *counts) created(bucket string) {
 	tells := template.Of(c.deployed.Resources[bucket].Properties, "NotificationConfiguration", "EventBridgeConfiguration", "EventBridgeEnabled")
 	if tells != true {

@@ -1,25 +1,24 @@
 // Package emulator runs the functions of template.yaml on one machine as Lambda would run them. It runs the built bootstraps,
-// each in processes of its own, with the environment that the template gives them. A front takes calls as API Gateway does,
-// and makes events of them. The functions call DynamoDB Local, and stand-ins of KMS, SES, SNS and EventBridge. The emulator gives
-// the function publish the records of the table's stream, by the rules of the template's event source mapping, but without the
+// each in processes of its own, with the environment that the template gives them. A front takes calls as API Gateway does, and
+// makes events of them. The functions call DynamoDB Local, and stand-ins of KMS, SES, SNS and EventBridge. The emulator gives the
+// function publish the records of the table's stream, by the rules of the template's event source mapping, but without the
 // batching window. It runs the sweep by the schedule of the template. Records that publish never accepts are put into a folder
-// that stands for the bucket.
+// that takes the place of the bucket.
 //
 // It counts what Amazon's services would count, under their names, and reads the metrics in what the functions log, so that
 // package cloudwatch can evaluate the alarms of the template.
 //
 // It has the calls under /local/ of package machine. So a program that is written for the local server also runs on it.
 //
-// What it keeps:
+// What it guarantees:
 //
-//   - Everything listens on 127.0.0.1. No process outlives the emulator by more than the time that it works on its last event.
+//   - Everything listens on 127.0.0.1. After the emulator has ended, a process goes on only until it has finished its last event.
 //   - A process works on one event at a time. Calls that follow each other come to different processes.
 //   - A process that was killed answers nothing, and the next call gets a new process.
-//   - A fault that a call meets holds for all attempts at this call.
+//   - A fault that a call meets is the same for all attempts at this call.
 //   - No record of the stream is lost: publish accepts it, or it is put into the bucket.
 //
-// It refuses to read anything of an earlier run. It also refuses to judge what a function may do, because the tests in the
-// folder functions do that.
+// It reads nothing of an earlier run. It doesn't check what a function may do, because the tests in the folder functions do that.
 package emulator
 
 import (
@@ -63,7 +62,7 @@ type Options struct {
 	Functions string
 	// DynamoDB is the URL of a running DynamoDB Local. If it is empty, one is started, and installed before that if there is none.
 	DynamoDB string
-	// Processes is how many processes each function has at most. Numbers below 2 stand for 2.
+	// Processes is the greatest number of processes that each function has. Numbers below 2 mean 2.
 	Processes int
 	// RIE is the path of Amazon's Runtime Interface Emulator, under which the functions run. If it is empty, they run behind a
 	// Runtime API of the emulator's own.
@@ -79,7 +78,7 @@ type Options struct {
 // stage is the name of the deployment, which its metrics have.
 const stage = "local"
 
-// bucketFolder is the folder in the data folder that stands for S3.
+// bucketFolder is the folder in the data folder that takes the place of S3.
 const bucketFolder = "buckets"
 
 // An Emulator is an http.Handler that serves the API and the calls under /local/.

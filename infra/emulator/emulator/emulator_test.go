@@ -31,7 +31,7 @@ type world struct {
 	t     *testing.T
 	base  string
 	dir   string           // the data folder of the emulator
-	admin *dynamodb.Client // with which the test uses the table itself
+	admin *dynamodb.Client // the test uses the table itself through this client
 }
 
 func open(t *testing.T, o emulator.Options) *world {

@@ -13,8 +13,8 @@ import (
 // sameCall is how long attempts with the same content count as attempts at one call.
 const sameCall = 5 * time.Second
 
-// faults has at most one fault for each target. A fault that a call meets holds for all attempts at this call. Otherwise the
-// retries of a function would undo it.
+// faults has at most one fault for each target. A fault that a call meets is the same for all attempts at this call. Otherwise
+// the retries of a function would undo it.
 type faults struct {
 	mu       sync.Mutex
 	waiting  map[string]machine.Fault

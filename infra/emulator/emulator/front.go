@@ -23,7 +23,7 @@ import (
 	"countersign/infra/amazon"
 )
 
-// The limits of an HTTP API of API Gateway.
+// These are the limits of an HTTP API of API Gateway.
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
 const (
 	mostBody  = 10 << 20 // bytes in a body
@@ -193,7 +193,7 @@ func payload(r *http.Request, id, route string, params map[string]string, body [
 	p.Headers["x-forwarded-for"] = strings.TrimPrefix(p.Headers["x-forwarded-for"]+", "+caller, ", ")
 	p.Headers["x-forwarded-port"], p.Headers["x-forwarded-proto"] = port, "http"
 	if asText(r.Header.Get("Content-Type")) {
-		// JSON has no bytes that aren't UTF-8. They are replaced here, as by every program that writes JSON.
+		// JSON can't contain bytes that aren't UTF-8. They are replaced here, as every program that writes JSON replaces them.
 		p.Body = string(body)
 	} else {
 		p.Body, p.IsBase64Encoded = base64.StdEncoding.EncodeToString(body), len(body) > 0

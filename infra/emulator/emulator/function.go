@@ -62,7 +62,7 @@ func readFunctions(root string, values map[string]string) (map[string]*function,
 	return found, nil
 }
 
-// readAccess reads from the template.yaml in root what it allows pages of origins.
+// readAccess reads from the template.yaml in root what pages of other origins may do.
 func readAccess(root string, origins []string) (machine.BrowserAccess, error) {
 	read, err := template.Read(root)
 	if err != nil {

@@ -26,7 +26,7 @@ type mapping struct {
 	retries int    // how often a batch is tried again; negative means without end
 	bucket  string // the bucket for batches that publish never accepted; if it is empty, they are dropped
 	id      string // a random id of the mapping
-	dir     string // the folder that stands for S3
+	dir     string // the folder that takes the place of S3
 	now     func() time.Time
 	created func(bucket string) // is called for each object in a bucket; may be nil
 	log     *slog.Logger
@@ -87,8 +87,8 @@ func (m *mapping) wants(r record) bool {
 // Fits reports whether an event fits the event pattern of a rule of EventBridge. It knows those patterns that fits knows.
 func Fits(pattern, event any) bool { return fits(pattern, event, true) }
 
-// fits reports whether a value fits a pattern. A pattern is an object of patterns, or a list of values and {"exists":…}, of
-// which one has to fit. Any other pattern fits nothing. Of a list of values, one has to fit.
+// fits reports whether a value fits a pattern. A pattern is an object of patterns, or a list of values and {"exists":…}; the
+// value must fit one entry of the list. Any other pattern fits nothing. If the value is a list, one of its entries must fit.
 // https://docs.aws.amazon.com/lambda/latest/dg/invocation-eventfiltering.html
 func fits(pattern, value any, there bool) bool {
 	if list, ok := value.([]any); ok {
@@ -137,7 +137,7 @@ func (b *batch) event(stream string) ([]byte, error) {
 	return json.Marshal(object{"Records": records})
 }
 
-// taken returns how many records of a batch publish has accepted, by its answer. With an answer that can't be read, it is none.
+// taken returns how many records of a batch publish has accepted, according to its answer. If the answer can't be read, none was.
 // https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html
 func (m *mapping) taken(b *batch, answer []byte) int {
 	if !m.reports || len(answer) == 0 {
@@ -154,19 +154,19 @@ func (m *mapping) taken(b *batch, answer []byte) int {
 	taken := len(b.records)
 	for _, f := range said.Failures {
 		place := slices.IndexFunc(b.records, func(r record) bool { return r.Change.SequenceNumber == f.Item })
-		taken = min(taken, max(place, 0)) // an id that no record has stands for the whole batch
+		taken = min(taken, max(place, 0)) // an id that no record has means the whole batch
 	}
 	return taken
 }
 
-// errGivenBack says that publish has accepted no record of a batch.
+// errGivenBack means that publish has accepted no record of a batch.
 var errGivenBack = errors.New("publish didn't accept a batch")
 
 // run gives publish the waiting batches, one after the other. It returns at the first batch that has to be tried again.
 //
-// If publish names a record that it didn't accept, the batch is split there. That is no retry, and the rest is a new batch. If
-// publish fails, the batch is split in halves, which are new batches. If publish names the first record, nothing can be split
-// off, and the same batch is tried again. (The documentation says no more about that.) After its last retry a batch is put
+// If publish names a record that it didn't accept, the batch is split there. That doesn't count as a retry, and the rest is a new
+// batch. If publish fails, the batch is split in halves, which are new batches. If publish names the first record, nothing can be
+// split off, and the same batch is tried again. (The documentation says no more about that.) After its last retry a batch is put
 // into the bucket, and publish gets the next one.
 // https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html
 func (m *mapping) run(ctx context.Context, waiting *[]*batch, stream string, invoke func(context.Context, []byte) ([]byte, error)) error {

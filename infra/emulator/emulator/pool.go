@@ -138,7 +138,7 @@ func (p *pool) kill() (n int) {
 // A Moment is a moment in the work of a process.
 type Moment string
 
-// The moments at which a process can be killed.
+// These are the moments at which a process can be killed.
 const (
 	BeforeCommit Moment = "before the commit" // its write was not made
 	AfterCommit  Moment = "after the commit"  // its write was made, and the process got no answer

@@ -25,7 +25,7 @@ type recentLines struct {
 	see  func([]byte) // is called with everything that is written; may be nil
 }
 
-// mostKept is how many bytes recentLines keeps at most, before it begins again.
+// mostKept is the number of bytes after which recentLines drops what it has kept, and begins again.
 const mostKept = 1 << 20
 
 func (l *recentLines) Write(p []byte) (int, error) {

@@ -24,15 +24,15 @@ type trigger struct {
 	wake     chan struct{} // gets a value when something was committed
 
 	mu     sync.Mutex // held while the stream is read
-	held   bool       // publish gets records only by Deliver
+	held   bool       // whether publish gets records only through Deliver
 	arn    string
 	shards map[string]*shard
 }
 
 type shard struct {
 	last    string   // the sequence number of the last record that was read
-	waiting []*batch // batches that were read and not accepted yet
-	closed  bool     // it was read to its end
+	waiting []*batch // batches that were read, and are not accepted yet
+	closed  bool     // whether it was read to its end
 }
 
 func (s *shard) done() bool { return s.closed && len(s.waiting) == 0 }
@@ -126,7 +126,7 @@ func (s *trigger) eachShard(ctx context.Context, do func(*shard) error) error {
 	return nil
 }
 
-// Hold keeps back from publish what is committed from now on, until Deliver is called.
+// Hold keeps from publish everything that is committed from now on, until Deliver is called.
 func (e *Emulator) Hold() {
 	e.trigger.mu.Lock()
 	defer e.trigger.mu.Unlock()
@@ -140,9 +140,9 @@ func (e *Emulator) Release() {
 	e.trigger.held = false
 }
 
-// Deliver gives publish the records that wait since Hold, in the batches that arrange makes of them. It returns when publish
-// has accepted each batch, or each was given up. A record is a JSON object as in Lambda's events. arrange gets the records in
-// the order of the stream.
+// Deliver gives publish the records that have been waiting since Hold, in the batches that arrange makes of them. It returns when
+// publish has accepted each batch, or each was given up. A record is a JSON object as in Lambda's events. arrange gets the
+// records in the order of the stream.
 func (e *Emulator) Deliver(ctx context.Context, arrange func(waiting []json.RawMessage) [][]json.RawMessage) error {
 	s := e.trigger
 	s.mu.Lock()

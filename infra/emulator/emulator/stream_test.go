@@ -59,7 +59,7 @@ func (s streamed) ids() (all []string) {
 	return all
 }
 
-// deliver gives publish what waits, in the batches that arrange makes, and returns the ids of the events in it.
+// deliver gives publish the records that wait, in the batches that arrange makes, and returns the ids of the events in them.
 func (w *world) deliver(t *testing.T, arrange func([]json.RawMessage) [][]json.RawMessage) (ids []string) {
 	t.Helper()
 	err := w.Deliver(t.Context(), func(waiting []json.RawMessage) [][]json.RawMessage {

@@ -1,11 +1,11 @@
 // Package template reads template.yaml, for the programs that run the functions on one machine and for the tests of the
 // functions.
 //
-// What it keeps: a value is read the same, however the file writes it. What CloudFormation would fill in is read as ${Name} or
-// ${Name.Attribute}, whether the file has !Ref, !GetAtt or !Sub. Any other function of CloudFormation is read as a map with
-// one entry, under the full name of the function.
+// A value is read the same way, however the file writes it. What CloudFormation would fill in is read as ${Name} or
+// ${Name.Attribute}, whether the file has !Ref, !GetAtt or !Sub. Any other function of CloudFormation is read as a map with one
+// entry, under the full name of the function.
 //
-// It refuses short forms that it doesn't know. It doesn't judge what it reads.
+// The package refuses short forms that it doesn't know. It doesn't check whether the values make sense.
 package template
 
 import (
@@ -100,8 +100,8 @@ func Of(in any, path ...string) any {
 	return in
 }
 
-// Several returns a value, or a list of values, as a list of texts. Of a condition it takes both sides, without a side that is
-// no value.
+// Several returns a value, or a list of values, as a list of texts. For a condition it returns the values of both sides, and
+// leaves out a side that is AWS::NoValue.
 func Several(in any) (all []string) {
 	switch in := in.(type) {
 	case nil:
@@ -133,8 +133,8 @@ func Reference(in any) string {
 	return m[1]
 }
 
-// Fill returns a value in which each ${Name} is replaced by the value of that name. Of a condition it takes the first side. It
-// returns an error if values lacks a name.
+// Fill returns a value in which each ${Name} is replaced by the value of that name. For a condition it takes the first side. It
+// returns an error if a name is not in values.
 func Fill(value any, values map[string]string) (string, error) {
 	sides := Several(value)
 	if len(sides) == 0 {
@@ -240,7 +240,7 @@ func (f *Function) Variables(values map[string]string) (all []string, err error)
 	return all, nil
 }
 
-// A BrowserAccess says what the template allows pages of other origins. It is the CorsConfiguration of the API.
+// A BrowserAccess says what the template allows to pages of other origins. It is the CorsConfiguration of the API.
 type BrowserAccess struct {
 	Origins                   any // the reference to the parameter that has the origins
 	Methods, Headers, Exposed []string
@@ -248,7 +248,7 @@ type BrowserAccess struct {
 	Credentials               bool
 }
 
-// BrowserAccess reads from the resource Api what it allows pages of other origins.
+// BrowserAccess reads from the resource Api what is allowed to pages of other origins.
 func (t *Template) BrowserAccess() (BrowserAccess, error) {
 	sides, _ := Of(t.Resources["Api"].Properties, "CorsConfiguration", "Fn::If").([]any)
 	if len(sides) != 3 {
