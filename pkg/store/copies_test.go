@@ -20,7 +20,7 @@ func TestCopiesStandInPartitionsOfTheirOwn(t *testing.T) {
 	}
 }
 
-// Each copy gets its share of the reads, since it is the busiest one that meets the limit of a partition.
+// Each copy must get its share of the reads, because the busiest copy reaches the limit of its partition first.
 func TestReadersAreSpreadEvenlyOverTheCopies(t *testing.T) {
 	key := store.Key{Partition: "org#acme", Sort: "policy"}
 	const each = 10000
@@ -29,7 +29,7 @@ func TestReadersAreSpreadEvenlyOverTheCopies(t *testing.T) {
 		got[store.AnyCopy(key)]++
 	}
 	for _, at := range store.CopyKeys(key) {
-		if got[at] < each*9/10 || got[at] > each*11/10 { // ten standard deviations
+		if got[at] < each*9/10 || got[at] > each*11/10 { // that is ten standard deviations
 			t.Errorf("%s: got %d readers, want about %d", at.Partition, got[at], each)
 		}
 	}

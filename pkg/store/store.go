@@ -1,10 +1,11 @@
-// Package store says what Countersign needs of a database: four methods on small items, of which all writes are conditional.
+// Package store describes what Countersign needs from a database: four methods on small items, of which all writes are
+// conditional.
 //
 // This contract is what the author of a backend works from, and what package storetest checks. It is narrow, so that one
 // DynamoDB table and one bbolt file can both keep all of it, and so that a step of the service always has the same form:
 // read, decide, make one Commit, answer.
 //
-// Every backend keeps these promises:
+// Every backend guarantees:
 //
 //   - Reads are strongly consistent. A Get or a Query that begins after a Commit has returned sees that Commit.
 //   - A Commit is carried out as a whole, or not at all.
@@ -32,7 +33,7 @@ import (
 	"unicode/utf8"
 )
 
-// The limits that every backend enforces. They are within the limits of DynamoDB.
+// These are the limits that every backend enforces. They are within the limits of DynamoDB.
 const (
 	MaxWrites    = 25       // writes in one Commit
 	MaxKeys      = 100      // keys in one Get
@@ -95,7 +96,7 @@ type Query struct {
 	Prefix    string // only items whose Sort begins with this
 	After     string // only items whose Sort comes after this one, or with Reverse before it; empty: all
 	Limit     int    // the most items in the page, from 1 to MaxLimit; zero means MaxLimit
-	Reverse   bool   // in reverse order
+	Reverse   bool   // whether the items come in reverse order
 }
 
 // A Page is what a Query found. If More is set, there may be further items. To get them, ask again with After set to Last. A page
@@ -141,10 +142,10 @@ func GetOne(ctx context.Context, from Store, key Key) (Item, error) {
 	return items[0], nil
 }
 
-// A Record is what one Put hands on.
+// A Record has the Events of one Put.
 type Record struct {
 	Key     Key
-	Version Version // of the Commit
+	Version Version // the version of the Commit
 	Events  []byte
 }
 
@@ -158,10 +159,11 @@ type Feed interface {
 	Deliver(ctx context.Context, limit int, fn func(context.Context, []Record) error) error
 }
 
-// A Holder shows what it still holds of the Events that were handed to the Feed, for operators and tests to look at.
+// A Holder shows, to operators and tests, those Events that it still has of the ones that were handed to the Feed.
 type Holder interface {
-	// Held returns what Puts of the item under key have handed on, as far as the backend still holds it, the oldest first. As
-	// long as the item is as its last Put wrote it, and what that Put handed on has not been delivered, it is among them.
+	// Held returns the events that Puts of the item under key have handed on, as far as the backend still has them. The oldest
+	// come first. The events of the last Put are among them if they have not been delivered, and if the item hasn't been changed
+	// since.
 	Held(ctx context.Context, key Key) ([]Record, error)
 }
 

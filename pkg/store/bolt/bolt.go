@@ -1,10 +1,10 @@
 // Package bolt keeps a store in one file, with bbolt. It is for the service on one machine.
 //
-// What a caller is told is on the disk: a call that writes returns only after the transaction that has its writes was synced to
-// disk. Calls that arrive together share one transaction and its sync, which is called group commit. If one of them conflicts, only
-// that one returns a conflict. Reads run at the same time as writes, and see only whole transactions. A read may see a transaction
-// just before its sync has ended. So what a read has seen survives the end of the process, but it may be lost if the power fails
-// at that moment.
+// A caller is told only what is on the disk: a call that writes returns only after the transaction that has its writes was synced
+// to disk. Calls that arrive together share one transaction and its sync, which is called group commit. If one of them conflicts,
+// only that one returns a conflict. Reads run at the same time as writes, and see only whole transactions. A read may see a
+// transaction just before its sync has ended. So what a read has seen survives the end of the process, but it may be lost if the
+// power fails at that moment.
 //
 // The package doesn't share its file with another process. It doesn't go on after a write to the file has failed, and it doesn't
 // open files that it hasn't made.
@@ -34,10 +34,10 @@ var (
 
 const (
 	lockWait = time.Second // how long Open waits for the lock, because a process that is restarted may still be ending
-	format   = "1"         // of the whole file: its buckets, keys and values
+	format   = "1"         // of the whole file, with its buckets, keys and values
 )
 
-// The buckets of a file. A file that has the bucket "format" was made by this package.
+// These are the buckets of a file. A file that has the bucket "format" was made by this package.
 var (
 	bucketFormat = []byte("format") // formatKey: format
 	bucketItems  = []byte("items")  // key: expiry, version, body
@@ -86,8 +86,8 @@ func Open(path string, options Options) (*DB, error) {
 	file, err := bbolt.Open(path, 0o600, &bbolt.Options{
 		Timeout: lockWait,
 		// The list of free pages is not written. It is made again from the pages when the file is opened, which takes about a
-		// second for each gigabyte. If it were written, each transaction would write all of it, and after a large Purge a
-		// commit would cost several times as much. The list says nothing that the pages don't say, so nothing can be lost.
+		// second for each gigabyte. If it were written, each transaction would write all of it, and after a large Purge a commit
+		// would cost several times as much. All that the list says can be found in the pages, so nothing can be lost.
 		NoFreelistSync: true,
 		// The other type, an array, is searched from its start. That is slow here, because every transaction frees some pages.
 		FreelistType: bbolt.FreelistMapType,
@@ -160,7 +160,7 @@ func (d *DB) Close() error {
 	return nil
 }
 
-// enter counts a call for which Close must wait. The call ends with d.active.Done.
+// enter counts a call for which Close must wait. The call must call d.active.Done at its end.
 func (d *DB) enter() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -174,7 +174,7 @@ func (d *DB) enter() error {
 // syncDirectory makes sure that the name of the file is on the disk, as its content is.
 func (d *DB) syncDirectory() error {
 	if runtime.GOOS == "windows" {
-		return nil // it has no such call, and keeps names without it
+		return nil // Windows has no such call, and keeps the names without it
 	}
 	dir, err := os.Open(filepath.Dir(d.file.Path()))
 	if err != nil {

@@ -12,12 +12,12 @@ import (
 	"countersign/pkg/store"
 )
 
-// A change is a Write as the file will have it.
+// A change is a Write in the form in which the file has it.
 type change struct {
 	key    []byte
 	value  []byte // nil for a Delete
 	expect store.Version
-	expiry int64  // of the value
+	expiry int64  // the expiry of the value
 	held   int64  // the expiry of the value that was there, whether it had expired or not
 	record []byte // for the outbox; nil if there are no events
 }

@@ -11,7 +11,7 @@ import (
 
 var errDamaged = errors.New("bolt: a value in the file is damaged")
 
-// The kinds of things that can expire.
+// These are the kinds of things that can expire.
 const (
 	kindItem  = 'i'
 	kindCount = 'c'

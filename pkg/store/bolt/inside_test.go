@@ -32,7 +32,7 @@ func openInside(t testing.TB, clock *storetest.Clock) *DB {
 
 func key(sort string) store.Key { return store.Key{Partition: "p", Sort: sort} }
 
-// held returns how many keys each bucket has.
+// held returns the number of keys in each bucket.
 func (d *DB) held(t testing.TB) map[string]int {
 	t.Helper()
 	n := map[string]int{}
@@ -287,7 +287,7 @@ func TestPurgeRemovesWhatExpiredMoreThanAnHourAgoAndNothingElse(t *testing.T) {
 	}
 	purge(0)
 	clock.Advance(10*time.Second + time.Hour)
-	purge(0) // it expired an hour ago, and not more
+	purge(0) // it expired exactly an hour ago
 	clock.Advance(time.Second)
 	purge(due + 2)
 	want := map[string]int{"items": 2, "counts": 1, "expiry": 2, "outbox": 1}

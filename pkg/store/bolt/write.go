@@ -9,7 +9,7 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// The bounds of a group, which shares one transaction. Jobs that don't fit go into the next one.
+// These are the limits of a group, which shares one transaction. Jobs that don't fit go into the next group.
 const (
 	maxGroup      = 256     // the most jobs
 	maxGroupBytes = 8 << 20 // about the most bytes of their values

@@ -22,7 +22,7 @@ const (
 	commitPause = 20 * time.Millisecond
 )
 
-// The reasons that DynamoDB gives for each item of a transaction that it cancelled.
+// These are the reasons that DynamoDB gives for each item of a transaction that it cancelled.
 // https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_CancellationReason.html
 const (
 	reasonNone       = "None"

@@ -1,8 +1,8 @@
 // Package dynamo keeps a store in one DynamoDB table.
 //
-// It keeps these invariants. Every write has a condition on the item that it writes and on the clock, so nothing depends on when
-// DynamoDB removes expired items. Every read is strongly consistent. The token of a Commit is written into its items, so if an
-// answer was lost, what a refused write returns shows whether the Commit was carried out.
+// The package guarantees the following. Every write has a condition on the item that it writes and on the clock, so nothing
+// depends on when DynamoDB removes expired items. Every read is strongly consistent. The token of a Commit is written into its
+// items, so if an answer was lost, what a refused write returns shows whether the Commit was carried out.
 //
 // A Get of one item is a GetItem, and a Get of several items is a BatchGetItem. A Commit of one item is a plain PutItem. A Commit
 // of several items is a transaction, which costs twice as much and takes longer.
@@ -32,7 +32,7 @@ import (
 	"countersign/pkg/store"
 )
 
-// The names of the table's attributes.
+// These are the names of the table's attributes.
 const (
 	partitionName = "pk"
 	sortName      = "sk"
@@ -43,7 +43,7 @@ const (
 	countName     = "n"
 )
 
-// The conditions on an item. To both of them an expired item is absent.
+// These are the conditions on an item. Both of them treat an expired item as absent.
 const (
 	isAbsent  = "attribute_not_exists(pk) OR x <= :now"
 	isVersion = "v = :v AND (attribute_not_exists(x) OR x > :now)"

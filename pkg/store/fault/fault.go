@@ -1,5 +1,5 @@
-// Package fault has a store that a test can make fail. With it a test shows that code keeps its promises when the store doesn't
-// answer, answers late, or does its work and loses the answer. The store also counts its calls.
+// Package fault has a store that a test can make fail. With it a test shows that code still works correctly when the store
+// doesn't answer, answers late, or does its work and loses the answer. The store also counts its calls.
 //
 // A Store has another store inside, and behaves as that one until a fault is injected. A fault is for the next n calls of one
 // method. Further faults for that method wait until those calls were made. Faults for any method come after those for the method
@@ -23,7 +23,7 @@ var Err = errors.New("fault: told to fail")
 // A Method is one of the four methods of a store, or Any of them.
 type Method string
 
-// The methods of a store.
+// These are the methods of a store.
 const (
 	Get    Method = "get"
 	Query  Method = "query"
@@ -117,13 +117,13 @@ type Store struct {
 	queues map[Method][]queued
 	counts Counts
 	active int // calls that are running
-	page   int // the most items in a page of Query; 0: as many as were asked for
+	page   int // the most items in a page of Query; 0 means as many as were asked for
 }
 
 // queued is a fault that waits, and for how many more calls it is.
 type queued struct {
 	fault Fault
-	left  int // negative: for all calls until Clear
+	left  int // negative means for all calls until Clear
 }
 
 // New returns a store around inner that has no faults yet.

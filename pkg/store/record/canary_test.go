@@ -11,7 +11,7 @@ import (
 	"countersign/pkg/store/storetest"
 )
 
-// A person is a record as the build has it that brought format 2.
+// A person is a record in the build that brought format 2.
 type person struct {
 	Head
 	Name  string    `json:"name" record:"1"`
@@ -24,7 +24,7 @@ type contact struct {
 	Proven  time.Time `json:"proven" record:"2,since=2"`
 }
 
-// An olderPerson is the same record as the build before that has it.
+// An olderPerson is the same record in the build before that.
 type olderPerson struct {
 	Head
 	Name string         `json:"name" record:"1"`
@@ -35,19 +35,19 @@ type olderContact struct {
 	Address string `json:"address" record:"1"`
 }
 
-// The builds that follow each other, with the formats that they write and read.
+// These are builds that follow each other, with the formats that they write and read.
 var (
 	older  = build{1, 1}
 	newer  = build{1, 2}
 	newest = build{2, 2}
 )
 
-// A deployment has one record in a store, and a key ring that says which format to write. Each of its processes is of some
-// build.
+// A deployment has one record in a store, and a key ring that says which format to write. Its processes can be of different
+// builds.
 type deployment struct {
 	*testing.T
 	store  store.Store
-	format int // that the key ring says
+	format int // the format that the key ring says
 }
 
 func (d *deployment) read(b build, into Record) error {
@@ -62,7 +62,8 @@ func (d *deployment) read(b build, into Record) error {
 	return b.decode(item, into)
 }
 
-// write has a process of a build write what it has read and changed. heard is the format that the process has heard of.
+// write lets a process of a build write a record that it has read and changed. heard is the format that the process knows from
+// the key ring.
 func (d *deployment) write(b build, heard int, r Record) error {
 	d.Helper()
 	body, err := b.encode(heard, r)
@@ -115,7 +116,7 @@ func TestACanaryAndARollbackByOneBuildReadWhatTheyMeet(t *testing.T) {
 		}
 	}
 
-	// The older build alone, then a canary of the newer one beside it: each reads what the other has written.
+	// At first only the older build runs. Then a canary of the newer one runs beside it. Each reads what the other has written.
 	rename(older, "ana")
 	d.wantNewer(newer, "ana", "", 1)
 	rename(newer, "ben")
@@ -123,7 +124,7 @@ func TestACanaryAndARollbackByOneBuildReadWhatTheyMeet(t *testing.T) {
 	rename(older, "eve")
 	d.wantNewer(newer, "eve", "", 1)
 
-	// What is new can't be written yet, because the older build wouldn't know it.
+	// The new field can't be written yet, because the older build wouldn't know it.
 	var r person
 	if err := d.read(newer, &r); err != nil {
 		t.Fatal(err)
@@ -137,11 +138,11 @@ func TestACanaryAndARollbackByOneBuildReadWhatTheyMeet(t *testing.T) {
 		t.Errorf("the same in a list: got %v, want that it is refused", err)
 	}
 
-	// All builds are the newer one, and the canary is taken back after all.
+	// All processes are of the newer build now. Then it is taken back after all.
 	rename(newer, "eva")
 	d.wantOlder("eva")
 
-	// The newer build everywhere, for good: the key ring says format 2.
+	// The newer build runs everywhere, and won't be taken back. So the key ring says format 2.
 	d.format = 2
 	if err := d.read(newer, &r); err != nil {
 		t.Fatal(err)
@@ -152,7 +153,7 @@ func TestACanaryAndARollbackByOneBuildReadWhatTheyMeet(t *testing.T) {
 	}
 	d.wantNewer(newer, "eva", "+33612345678", 2)
 
-	// A process that hasn't heard of it yet drops nothing.
+	// A process that doesn't know about format 2 yet drops nothing.
 	r = person{}
 	if err := d.read(newer, &r); err != nil {
 		t.Fatal(err)
@@ -163,14 +164,14 @@ func TestACanaryAndARollbackByOneBuildReadWhatTheyMeet(t *testing.T) {
 	}
 	d.wantNewer(newer, "ina", "+33612345678", 2)
 
-	// The build after that, and back: the newer one reads and writes what the newest has written.
+	// The build after that is rolled out, and taken back. The newer build reads and writes what the newest has written.
 	d.wantNewer(newest, "ina", "+33612345678", 2)
 	rename(newest, "uma")
 	d.wantNewer(newer, "uma", "+33612345678", 2)
 	rename(newer, "leo")
 	d.wantNewer(newest, "leo", "+33612345678", 2)
 
-	// A build that was taken back too far fails closed, and so does one to which the key ring says a format that it can't write.
+	// A build that was taken back too far fails closed. So does a build that is told to write a format that it can't write.
 	if err := d.read(older, &olderPerson{}); !errors.Is(err, ErrUnreadable) || !strings.Contains(err.Error(), "format 2") {
 		t.Errorf("the older build reads format 2 with %v, want ErrUnreadable", err)
 	}
@@ -192,7 +193,7 @@ func TestARecordThatIsReadHasWhatItsFormatHasAndNothingElse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	with = bytes.Replace(with, []byte{0, 2}, []byte{0, 1}, 1) // so it says that it has format 1
+	with = bytes.Replace(with, []byte{0, 2}, []byte{0, 1}, 1) // so the record says that it has format 1
 	if err := newer.decode(store.Item{Body: with}, &person{}); !errors.Is(err, ErrUnreadable) {
 		t.Errorf("a field of format 2 in format 1: got %v, want ErrUnreadable", err)
 	}

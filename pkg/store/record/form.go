@@ -17,8 +17,8 @@ var (
 	bytesType = reflect.TypeFor[[]byte]()
 )
 
-// A form says how values of a Go type are kept. kept is the type that the CBOR library reads and writes instead. put and take are
-// nil if the value is kept as it is.
+// A form says how values of a Go type are stored. kept is the type that the CBOR library reads and writes in their place. put and
+// take are nil if the value is stored as it is.
 type form struct {
 	kept reflect.Type
 	put  func(from, into reflect.Value) error // makes what is kept from the program's value
@@ -119,8 +119,8 @@ func formOfString(t reflect.Type) *form {
 
 var errNotText = errors.New("text that is not UTF-8")
 
-// formOfText keeps base64url text that comes after a prefix as the bytes for which it stands. For all bytes there is exactly one such
-// text.
+// formOfText stores base64url text that comes after a prefix as the bytes that the text encodes. For all bytes there is exactly
+// one such text.
 func formOfText(prefix string) *form {
 	strictly := base64.RawURLEncoding.Strict()
 	return &form{
@@ -240,7 +240,7 @@ func formOfStruct(t reflect.Type, format int) (*form, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", t, err)
 	}
-	var later []field // those that the format doesn't have yet
+	var later []field // the fields that the format doesn't have yet
 	fields, later = partition(fields, format)
 	var kept []reflect.StructField
 	for i := range fields {

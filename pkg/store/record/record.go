@@ -2,8 +2,8 @@
 //
 // # Fields
 //
-// A struct says by the tag "record" under which number each of its fields is kept, and, if that is shorter than the value
-// itself, in which form:
+// The tag "record" of a field says under which number the field is kept. If there is a form that is shorter than the value
+// itself, the tag also names that form:
 //
 //	Begun time.Time `record:"4"`        // a time: whole microseconds since 1970
 //	Epoch string    `record:"5,word"`   // base64url text: the bytes that it stands for
@@ -37,10 +37,10 @@
 // know. For the same reason it refuses a record with a field that the record's format doesn't have, with a field that is
 // there twice, or with anything after its end.
 //
-// # What it refuses to do
+// # What is an error of the program
 //
-// It doesn't guess. An exported field without the tag, a number that is there twice, and text that is not of the form that
-// its tag says are errors of the program. No record is written with them.
+// An exported field without the tag, a number that is there twice, and text that is not of the form that its tag says are errors
+// of the program. No record is written with them.
 package record
 
 import (
@@ -52,7 +52,7 @@ import (
 	"countersign/pkg/store"
 )
 
-// The formats of records: see the package comment.
+// These are the formats of records: see the package comment.
 const (
 	Format = 1 // what this build writes, unless the key ring says Latest
 	Latest = 1 // the latest format that this build reads
@@ -66,7 +66,7 @@ type Record interface{ header() *Head }
 
 // Head is the part that all records have in common.
 type Head struct {
-	Format int `json:"format" record:"0"` // in which the record was read, or was written last; 0 if neither has happened
+	Format int `json:"format" record:"0"` // the format in which the record was read, or was last written; 0 before that
 
 	// Item is the item from which Decode has read the record, without its body. It is not written. A record that is written for
 	// the first time has only the key of it.
@@ -78,11 +78,11 @@ func (h *Head) header() *Head { return h }
 // Encode returns the bytes that hold r, a pointer to a struct. They are in Format, or in the later format in which r was read.
 func Encode(r Record) ([]byte, error) { return EncodeIn(0, r) }
 
-// EncodeIn is Encode in the format that the deployment's key ring says; 0 if it says none. It fails if that is a format which
-// this build doesn't read. A format before Format counts as Format.
+// EncodeIn is Encode in the format that the deployment's key ring says, which is 0 if it says none. It fails if this build
+// doesn't read that format. A format before Format counts as Format.
 func EncodeIn(format int, r Record) ([]byte, error) { return build{Format, Latest}.encode(format, r) }
 
-// Decode fills r in from the body of item. It fails with ErrUnreadable, also if the item is absent.
+// Decode sets r from the body of item. It fails with ErrUnreadable, also if the item is absent.
 func Decode(item store.Item, r Record) error { return build{Format, Latest}.decode(item, r) }
 
 // A build is the program with the formats that it writes and reads.
@@ -110,7 +110,7 @@ func (b build) decode(item store.Item, r Record) error {
 	return nil
 }
 
-// read fills r in from what encode gave. It reads the number of the format first, because that says which fields there can be.
+// read sets r from what encode returned. It reads the number of the format first, because that says which fields there can be.
 func (b build) read(body []byte, r Record) error {
 	format, err := formatOf(body)
 	if err != nil {
@@ -127,7 +127,7 @@ var errNoFormat = errors.New("it doesn't begin with the number of its format")
 // formatOf reads the number of a record's format and nothing else. It is the field 0 of a map, and in the shortest form of CBOR
 // the fields stand in the order of their numbers (RFC 8949 section 4.2.1).
 func formatOf(body []byte) (format int, err error) {
-	const mapOf, inNextByte = 5, 24 // the major type, and what says that the number of fields is in the next byte
+	const mapOf, inNextByte = 5, 24 // the major type, and the value that means that the number of fields is in the next byte
 	if len(body) == 0 || body[0]>>5 != mapOf {
 		return 0, errNoFormat
 	}

@@ -15,8 +15,8 @@ import (
 // Fields with their zero value are left out. r is an empty record of the item's kind, and Show sets its fields. Show fails with
 // ErrUnreadable if the item doesn't have such a record.
 //
-// Of bytes, and of text whose tag says "secret", Show says only how many there are. Bytes whose tag says "word" stand for text, and
-// Show shows that text.
+// For bytes, and for text whose tag says "secret", Show shows only the number of bytes. Bytes whose tag says "word" are stored
+// text, which Show shows as text.
 func Show(item store.Item, r Record) ([]byte, error) {
 	if err := Decode(item, r); err != nil {
 		return nil, err
@@ -32,7 +32,7 @@ func show(out *bytes.Buffer, v reflect.Value, option string) error {
 	t := v.Type()
 	isBytes := t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Uint8
 	switch {
-	case t == reflect.TypeFor[json.RawMessage](): // it is JSON already, and meant to be read
+	case t == reflect.TypeFor[json.RawMessage](): // it is already JSON, and meant to be read
 	case option == "secret" && t.Kind() == reflect.String:
 		return show(out, reflect.ValueOf(hidden(base64.RawURLEncoding.DecodedLen(v.Len()))), "")
 	case isBytes && option == "word":

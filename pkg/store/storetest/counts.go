@@ -9,7 +9,7 @@ import (
 	"countersign/pkg/store"
 )
 
-// countCases check a number to which many add, and which never becomes greater than its cap.
+// countCases check a number that many calls add to, and that never becomes greater than its cap.
 var countCases = []contractCase{
 	{"a count adds up to its cap and no further", func(r *rig) {
 		key, end := r.key("n"), r.in(time.Hour)

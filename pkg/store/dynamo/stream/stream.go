@@ -1,9 +1,9 @@
 // Package stream hands on the events of a table by polling its stream. It is for DynamoDB Local, where no trigger of Lambda does
 // that.
 //
-// It keeps two invariants. A shard is read only after its parent has been read to the end, so the records of one key come in the
-// order of their Commits. And a position moves only when the records before it have been taken, so none is lost while the process
-// runs. Positions are kept in memory: a new Poller begins again at the oldest record of the stream.
+// The package guarantees two things. A shard is read only after its parent has been read to the end, so the records of one key
+// come in the order of their Commits. And a position moves only when the records before it have been taken, so none is lost while
+// the process runs. Positions are kept in memory: a new Poller begins again at the oldest record of the stream.
 //
 // DynamoDB Local writes an item and its record in the stream in one step. So if a shard answers with no records, it has none that
 // was committed before the request. DynamoDB doesn't promise that. There, Deliver may return although records are still to come;
