@@ -28,8 +28,8 @@
 //
 // # Before events are filed
 //
-// The domain stores the events of a commit with that commit. Encode and Decode say in which form: the same short form that
-// entries have.
+// Package mfa stores the events of a commit with that commit. Encode and Decode write and read the form in which it does so,
+// which is the short form of entries.
 //
 // # What this package doesn't know
 //
@@ -63,8 +63,8 @@ type Log struct {
 // UserBytes is how many bytes Log.Users may read from the store at most for one user.
 const UserBytes = 16 << 10
 
-// A Route stands for an org or for a user of an org. It has 16 bytes for the org, and for a user 16 bytes more. They are hashes of
-// the ids. The activity is found by routes, so it doesn't have the id of a user who was erased.
+// A Route names an org, or a user of an org. It has 16 bytes for the org, and for a user 16 bytes more. They are hashes of the
+// ids. The activity is found by routes, so it doesn't have the id of a user who was erased.
 type Route string
 
 const orgRoute = 16 // the bytes of an org's Route
@@ -73,8 +73,8 @@ func (r Route) org() Route { return r[:orgRoute] }
 
 func (r Route) user() Route { return r[orgRoute:] }
 
-// shard returns in which of so many shards the events of the user are. The number of shards is a power of two. Events about nobody
-// are in the first shard.
+// shard returns the number of the shard in which the events of the user are, if the day has that many shards. The number of
+// shards is a power of two. Events about no user are in the first shard.
 func (r Route) shard(of int) int {
 	if len(r) == orgRoute {
 		return 0

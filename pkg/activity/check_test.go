@@ -99,7 +99,7 @@ func (w *world) alterDay(t *testing.T, at time.Time, change func(*day)) {
 	w.rewrite(t, d.Item, &d.day)
 }
 
-// forgeDay changes what a day says, and links all of its pages to that, as somebody does who doesn't want it to be noticed.
+// forgeDay changes what a day says, and links all of its pages to that, as somebody would do to hide the change.
 func (w *world) forgeDay(t *testing.T, at time.Time, change func(*day)) {
 	t.Helper()
 	w.alterDay(t, at, change)
@@ -334,7 +334,7 @@ func TestDaysThatAreFiledLateAreLinkedAsTheyWereFiled(t *testing.T) {
 func (w *world) beside(t *testing.T, e toFile, perShard int) {
 	w.faults.Inject(fault.Commit, 1, fault.Fault{Before: func(ctx context.Context) error {
 		beside := w.Log
-		beside.Store, beside.Commit = w.read, committing(w.read, w.clock.Now) // because no fault waits there
+		beside.Store, beside.Commit = w.read, committing(w.read, w.clock.Now) // because no fault is injected there
 		beside.PerShard = perShard
 		return beside.File(ctx, w.filings(t, []toFile{e}))
 	}})
@@ -381,7 +381,7 @@ func TestTheChainHoldsAndADayIsThereWholeWhenOldDaysAreGone(t *testing.T) {
 			})
 			for day, n := range filed {
 				began, _ := time.Parse(time.DateOnly, day)
-				kept := w.clock.Now().Before(began.Add(401 * 24 * time.Hour)) // that is 400 days from the end of the day
+				kept := w.clock.Now().Before(began.Add(401 * 24 * time.Hour)) // that is until 400 days after the end of the day
 				if kept && got[day] != n || !kept && got[day] != 0 {
 					t.Errorf("%d hours later: got %d events of %s, want %d, kept %v", hour, got[day], day, n, kept)
 				}

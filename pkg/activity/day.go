@@ -16,14 +16,15 @@ import (
 // keptFor is how long activity is kept after the end of its day.
 const keptFor = 400 * 24 * time.Hour
 
-// How many shards a day has depends on how many events there were the day before. So a batch of a small org is one page, and a day of
-// a big org is spread over several partitions. The number of shards is a power of two.
+// The number of shards of a day depends on the number of events on the day before. So a batch of a small org is one page, and a
+// day of a big org is spread over several partitions. The number of shards is a power of two.
 const (
 	mostShards     = 8
 	eventsPerShard = 4_000_000 // in a day, which is 46 a second on average
 )
 
-// A day is opened by the commit that files its first page. It says on what all of its pages depend. After that, only Begun changes.
+// A day is opened by the commit that files its first page. It has everything that all of its pages depend on. After that, only
+// Begun changes.
 type day struct {
 	record.Head
 	Shards  int       `json:"shards" record:"1"`            // how many shards the day has

@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// said is what is stored of the events of one commit until they are filed. Its fields are as in a header.
+// said has what is stored of the events of one commit until they are filed. Its fields are those of a header.
 type said struct {
 	Events []any       `cbor:"1,keyasint,omitempty"`
 	Said   map[any]any `cbor:"2,keyasint,omitempty"`

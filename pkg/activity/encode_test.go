@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// The domain uses types of its own for what events say. It comes back in other types, as the same JSON.
+// Package mfa uses types of its own for what events say. The values come back in other types, as the same JSON.
 func TestEventsAreDecodedAsTheSameJSONInTypesThatFileTakes(t *testing.T) {
 	type kind string
 	challenge := "ch_" + base64.RawURLEncoding.EncodeToString([]byte(ana+"16 random bytes."))

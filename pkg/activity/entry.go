@@ -11,12 +11,12 @@ import (
 	"time"
 )
 
-// An entry has what one commit brought about one user, or about nobody: one event, or several. Several events of an entry have the
-// same moment, actor and policy version, which the entry then says once. An entry is stored as its header in CBOR, and behind
-// that what is encrypted for the user. If an entry was taken away, its digest and the number of its events are left.
+// An entry has the events of one commit about one user, or about nobody. There are one or several. All events of an entry have
+// the same moment, actor and policy version, which the entry has only once. An entry is stored as its header in CBOR, followed by
+// what is encrypted for the user. If an entry was taken away, its digest and the number of its events are left.
 
-// saltLen is how many random bytes an entry has that has no encrypted part. Because of them, nobody can guess what the entry was from
-// its digest. In all other entries the encrypted part is random enough.
+// saltLen is the number of random bytes in an entry that has no encrypted part. Because of them, nobody can guess the content of
+// the entry from its digest. In all other entries the encrypted part is random enough.
 const saltLen = 16
 
 var errEntry = errors.New("not an entry as it is filed")
@@ -31,7 +31,7 @@ type header struct {
 	ActorID string      `cbor:"6,keyasint,omitempty"` // the id of the actor, if that is a client or the entry is about nobody
 	Salt    []byte      `cbor:"7,keyasint,omitempty"` // see saltLen
 	Said    map[any]any `cbor:"8,keyasint,omitempty"` // what all of the events say, if the entry is about nobody
-	Each    []any       `cbor:"9,keyasint,omitempty"` // what each event says besides, if there are several
+	Each    []any       `cbor:"9,keyasint,omitempty"` // what each event says in addition, if there are several
 
 	Erased []byte `cbor:"10,keyasint,omitempty"` // the digest of the entry that was here and was taken away
 	Count  int    `cbor:"11,keyasint,omitempty"` // how many events that entry had
@@ -95,8 +95,8 @@ func newEntry(events []Filing, filed time.Time, d *deflater) ([]byte, error) {
 	return encoding.Marshal(&h)
 }
 
-// saidBy returns what events say in the form in which it is stored. all is what all of the events say. each is what each event says
-// besides, if there are several events.
+// saidBy returns what events say, in the form in which it is stored. all has what all of the events say. each has what each event
+// says in addition, if there are several events.
 func (c coder) saidBy(events []Event) (all map[any]any, each []any, err error) {
 	for i := range events {
 		said, err := c.said(events[i].Data)

@@ -36,7 +36,7 @@ func stored(t *testing.T, events ...Filing) *storedEntry {
 	return e
 }
 
-// about returns events about ana, one for each of says.
+// about returns events about ana, one for each value in says.
 func about(key Key, says ...map[string]any) (events []Filing) {
 	for i, data := range says {
 		events = append(events, Filing{
@@ -299,7 +299,7 @@ func TestTheTablesOfWordsOnlyGrow(t *testing.T) {
 	}
 }
 
-// A build that is rolled out, and may be rolled back, has words that the build before it doesn't know.
+// A build that is being rolled out, and may be rolled back, has words that the build before it doesn't know.
 func TestALaterWordIsReadAndNotStoredByItsPlace(t *testing.T) {
 	before := table{words: []string{"a", "b"}}
 	rolledOut := table{words: []string{"a", "b", "c", "d"}, later: 2}

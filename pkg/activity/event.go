@@ -16,8 +16,8 @@ type Event struct {
 	Data          map[string]any `json:"data"`
 }
 
-// An Actor is who did it: a client with its API key, a user with the token of a challenge or an enrolment, an administrator, or the
-// service itself.
+// An Actor has caused an event. It is a client with its API key, a user with the token of a challenge or an enrolment, an
+// administrator, or the service itself.
 type Actor struct {
 	Kind string `json:"kind" record:"1"` // client, user, administrator or service
 	ID   string `json:"id,omitempty" record:"2"`

@@ -34,22 +34,22 @@ type ShardPlace struct {
 	Filed  int64 `json:"f,omitempty"` // when that page was filed, in Unix milliseconds; 0 if that isn't known
 }
 
-// How much one page of a listing reads from the store at most. A page of the activity has at most store.MaxItem bytes, as every item
-// has. So the limit of a query bounds how much it reads.
+// These are the limits of what one page of a listing reads from the store. A page of the activity has at most store.MaxItem
+// bytes, as every item has. So the limit of a query bounds how much it reads.
 const (
-	listingBytes   = 960 << 10         // bytes in all; of 1 MiB, this leaves 64 KiB for what every call reads
+	listingBytes   = 960 << 10         // bytes in all; it leaves 64 KiB of 1 MiB for what every call reads
 	listingUsers   = 256 << 10         // of these, the bytes for the keys of the users whom the events are about
 	listingQueries = 24                // how many queries there are
 	firstPages     = refiledWithin + 2 // how many pages of a shard the first query reads
 	daysAtOnce     = 32                // how many days a query reads
 )
 
-// filingTime is more than the times of two filings can differ because a filing takes some time, and because the clocks of two
-// processes differ.
+// filingTime is longer than the times of two filings can differ. They differ because a filing takes some time, and because the
+// clocks of two processes differ.
 const filingTime = 10 * time.Minute
 
-// refiledWithin is in how many pages before its own an event is searched, to find out whether it was filed before. When a filing is
-// tried again, that happens within seconds.
+// refiledWithin is the number of pages, before the page of an event, that are searched to find out whether the event was filed
+// before. When a filing is tried again, that happens within seconds.
 const refiledWithin = 4
 
 // List returns one page of a listing of events, and the place where the next page begins. The place is nil if there are no more
@@ -71,10 +71,10 @@ const refiledWithin = 4
 // One page reads a bounded number of items, and at most 1 MiB, whatever the day has. So it may have fewer events than the limit, or
 // none, although there are more.
 //
-// A listing says nothing of a user who was erased. Of such an event it says that it happened: its id, type, time, org and policy
-// version, and the kind of its actor. It has the actor's id only if the actor is a client or the service. The event stays in the
-// org's activity, because erasing a user must not make an attack look as if it had never happened. It is not in the activity of any
-// user, also not of a user who was made again under the same id.
+// A listing doesn't say which user was erased. It says only that an event about that user happened, with its id, type, time, org
+// and policy version, and the kind of its actor. It has the actor's id only if the actor is a client or the service. The event
+// stays in the org's activity, because erasing a user must not make an attack look as if it had never happened. It is not in the
+// activity of any user, not even of a user who was made again under the same id.
 func (l *Log) List(ctx context.Context, q Query) (events []Event, next *Place, err error) {
 	meter := &meteredStore{Store: l.Store}
 	g := &listing{store: meter, users: l.Users, q: &q}

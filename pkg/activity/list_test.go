@@ -104,19 +104,19 @@ func TestAPageReadsAMebibyteAtMostThoughEachEventIsAboutAnotherUserWhoseKeyIsInA
 	}
 }
 
-// chaos files events in all ways that can happen, also in rare ones, and notes what a listing must show of them.
+// chaos files events in all ways that can happen, also in rare ones, and notes what a listing must show.
 type chaos struct {
 	*world
 	rng   *rand.Rand
 	users []string
-	heavy bool                 // a day has more than one page of a listing may read
+	heavy bool                 // a day has more than what one page of a listing may read
 	last  []toFile             // the batch that was filed before
 	order map[string]int       // the order in which events were filed first, by their ids
 	filed map[string]time.Time // when an event was filed, by its id
 	all   map[string]toFile
 }
 
-// newChaos begins a case. Its store is in memory, because many cases are needed, and none of them is about durability.
+// newChaos begins a case. Its store is in memory, because many cases are needed, and none of them tests durability.
 func newChaos(t *testing.T, seed uint64) *chaos {
 	users := []string{"u-0", "u-1", "u-2", "u-3", "u-4"}
 	c := &chaos{

@@ -130,7 +130,7 @@ func noise(n int) string {
 	return string(text)
 }
 
-// biggest is the padding of an event that makes its page almost as big as an item can be.
+// biggest returns the padding of an event that makes its page almost as big as an item can be.
 func biggest(t *testing.T) int {
 	t.Helper()
 	w := onModel(t, "u-0")

@@ -18,7 +18,7 @@ import (
 // page is one page of a shard of a day, stored as CBOR.
 type page struct {
 	Format  int      `cbor:"0,keyasint"`           // the format, as all records have it
-	Shards  int      `cbor:"1,keyasint,omitempty"` // how many shards the day has, so that the last page tells it; 0 means one
+	Shards  int      `cbor:"1,keyasint,omitempty"` // how many shards the day has, so that a reader of the last page knows it; 0 means one
 	Filed   int64    `cbor:"2,keyasint,omitempty"` // when the page was filed, in milliseconds from the beginning of the day
 	Before  []byte   `cbor:"3,keyasint,omitempty"` // the hash of the page before it or, on the first page, of the day
 	Count   int      `cbor:"4,keyasint,omitempty"` // how many events are on this page and on those before it

@@ -53,8 +53,8 @@ type shownHead struct {
 	Hash   string `json:"hash,omitempty"`
 }
 
-// Show returns what an item of the activity says, as a value that can be marshalled as JSON. The item is a day or a page. Of an
-// encrypted part, Show says only how long it is. It fails for all other items, and if the item can't be read.
+// Show returns the content of an item of the activity, as a value that can be marshalled as JSON. The item is a day or a page.
+// For an encrypted part, Show gives only its length. It fails for all other items, and if the item can't be read.
 func Show(item store.Item) (any, error) {
 	switch parts := strings.Split(item.Key.Partition, "#"); {
 	case parts[0] != prefix:

@@ -22,7 +22,7 @@ import (
 // What an event says is stored as CBOR (RFC 8949). Texts have a shorter form if there is one:
 //
 //	a text of a table   its place, as a simple value
-//	an id               a byte string: the place of its prefix, and the bytes for which its text stands
+//	an id               a byte string: the place of its prefix, and the bytes that its text encodes
 //	an IP address       a byte string: inAddress, and the 4 or 16 bytes of the address
 //	a long text         a byte string: inDeflate, and the text as deflate has shortened it
 //
@@ -58,7 +58,7 @@ func must[T any](mode T, err error) T {
 // A coder encodes and decodes what events say of one user, or of nobody.
 type coder struct {
 	route   Route     // of the user, or of the org if the events are about nobody
-	deflate *deflater // nil: long texts are stored as they are
+	deflate *deflater // nil if long texts are stored as they are
 }
 
 // said returns what an event says in the form in which it is stored. The names of its values are stored by their places.
@@ -158,7 +158,7 @@ func simple(place int) cbor.SimpleValue {
 	return cbor.SimpleValue(place)
 }
 
-// simplePlace returns the place for which a simple value stands, or -1 if there is none.
+// simplePlace returns the place that a simple value means, or -1 if it means none.
 func simplePlace(s cbor.SimpleValue) int {
 	switch {
 	case s < simpleGap:
@@ -233,8 +233,8 @@ func (c coder) id(text string) []byte {
 	return nil
 }
 
-// A deflater shortens one text after the other. It needs almost a megabyte of memory, which the orgs of a batch share that are not filed at
-// the same time.
+// A deflater shortens one text after the other. It needs almost a megabyte of memory. So orgs of a batch that are not filed at
+// the same time share one.
 type deflater struct{ w *flate.Writer }
 
 // flateEnd is what a flate.Writer writes at the end of everything.

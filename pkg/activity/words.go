@@ -5,8 +5,9 @@ import "slices"
 // A table has words by their places. The place of a word is what is stored, so the tables are a part of the format: a word is
 // only ever added at the end of a table, and none is taken away. What is in no table is stored as it is.
 //
-// The build that is one before this one reads what this one stores, and doesn't know words that this one has added (see package
-// record). So these are counted as later: they are read, and stored as they are. The next build sets later to 0.
+// The build before this one must be able to read what this one stores, but it doesn't know the words that this one has added (see
+// package record). So later is the number of these words. They can be read by their places, but they are stored as they are. The
+// next build sets later to 0.
 type table struct {
 	words []string
 	later int
@@ -24,7 +25,7 @@ var types = table{words: []string{
 // actors are the kinds of actor. If the actor is a user, the kind is left out.
 var actors = table{words: []string{"user", "client", "service", "administrator"}}
 
-// theUser is that kind of actor.
+// theUser is the kind of an actor who is the user.
 const theUser = "user"
 
 // names are the names of the values that an event has.
@@ -46,9 +47,9 @@ var values = table{words: []string{
 // prefixes are the prefixes of ids. After its prefix, an id is the base64url of random bytes, some of them after the route of a user.
 var prefixes = table{words: []string{"ch_", "fa_", "tb_", "en_", "ev_", "ak_", "dc_"}}
 
-// browsers is the dictionary of deflate. It has text that is in the names of browsers. A part of a text that is found here takes about
-// three bytes. What is found is counted from the end, so text is only ever added at the beginning. laterBrowsers is how many
-// bytes of it are later: see table.
+// browsers is the dictionary of deflate. It has texts that are often in the names of browsers. A part of a text that is found
+// here takes about three bytes. Its place is counted from the end, so text is only ever added at the beginning. laterBrowsers is
+// the number of bytes that this build has added: see table.
 const laterBrowsers = 0
 const browsers = `Mozilla/5.0 (compatible; MSIE Trident/7.0; rv:11.0) like Gecko OPR/ Vivaldi/ SamsungBrowser/ GSA/ ` +
 	`DuckDuckGo/ CriOS/ FxiOS/ EdgA/ EdgiOS/ Mobile/15E148 Safari/604.1Mozilla/5.0 (Android 14; Mobile; rv:` +

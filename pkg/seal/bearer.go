@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// The prefixes of the bearer tokens. The prefix says what a token is for.
+// These are the prefixes of the bearer tokens. The prefix says what a token is for.
 const (
 	APIKey         = "csk_"
 	ChallengeToken = "cst_"

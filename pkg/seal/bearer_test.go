@@ -77,7 +77,7 @@ func TestEveryByteAfterTheRouteIsRandom(t *testing.T) {
 	}
 }
 
-// spellings are texts that lenient parsers take for the same id or bearer.
+// spellings returns texts that lenient parsers read as the same id or bearer.
 func spellings(prefix, text string) map[string]string {
 	body := strings.TrimPrefix(text, prefix)
 	middle := len(body) / 2
@@ -105,7 +105,7 @@ func spellings(prefix, text string) map[string]string {
 		"zero byte":              text + "\x00",
 		"very long":              text + strings.Repeat("A", 1<<20),
 	}
-	// The last character of 32 bytes carries 4 bits; three other characters carry the same ones.
+	// The last character of 32 bytes carries 4 bits. Three other characters carry the same 4 bits.
 	if len(body)%4 == 3 {
 		const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 		last := strings.IndexByte(alphabet, body[len(body)-1])
@@ -149,7 +149,7 @@ func TestOnlyOneSpellingOfAnIDOrBearerParses(t *testing.T) {
 			t.Errorf("id of %d bytes: ok is %v", size, ok)
 		}
 	}
-	// The lenient decoder takes these texts, which shows that the alternates above are real.
+	// The lenient decoder reads these texts as the same bytes, so the alternates above are realistic.
 	taken := 0
 	want, _ := base64.RawURLEncoding.DecodeString(id[3:])
 	for name, text := range spellings("ch_", id) {
@@ -279,7 +279,7 @@ func FuzzParseID(f *testing.F) {
 	})
 }
 
-// refuseOtherSpelling fails the test unless text is exactly what its bytes are encoded as.
+// refuseOtherSpelling fails the test unless text is exactly what encoding its bytes gives.
 func refuseOtherSpelling(t *testing.T, prefix, text string, size int) {
 	t.Helper()
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(strings.TrimPrefix(text, prefix))

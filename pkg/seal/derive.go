@@ -45,7 +45,7 @@ type derivation struct {
 type derivedKey struct {
 	key  []byte
 	aead cipher.AEAD // only for useSeal
-	macs sync.Pool   // of hash.Hash, because setting the key of an HMAC costs as much as using it
+	macs sync.Pool   // has values of the type hash.Hash; setting the key of an HMAC costs as much as using it
 }
 
 func freshSecret(now time.Time) *secretKey {

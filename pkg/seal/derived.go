@@ -15,10 +15,10 @@ type Derivation struct {
 	prefix  string
 	purpose string
 	carried int // bytes
-	mac     int // bytes; the three parts fill whole base64url characters, so that every bit of the text matters
+	mac     int // bytes; the three parts together fill whole base64url characters, so that every bit of the text counts
 }
 
-// The kinds of tokens that are computed from facts.
+// These are the kinds of tokens that are computed from facts.
 var (
 	TrustToken = Derivation{prefix: "cbt_", purpose: "trust", carried: 20, mac: sha256.Size}
 	KnownToken = Derivation{prefix: "ckt_", purpose: "known", mac: 16}

@@ -6,8 +6,8 @@ import (
 	"hash"
 )
 
-// digestSize is how many bytes of a MAC a digest keeps. A digest is guessed at only by those who try codes, and at most a few
-// times, so half of the MAC is more than enough (RFC 2104 section 5 allows no less than half).
+// digestSize is the number of bytes of a MAC that a digest keeps. Whoever guesses a code has only a few tries, so half of the MAC
+// is more than enough (RFC 2104 section 5 doesn't allow less than half).
 const digestSize = sha256.Size / 2
 
 // Digest returns what is stored of a code: the base64url of the id of the newest key and of the first 16 bytes of the

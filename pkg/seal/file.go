@@ -37,7 +37,7 @@ type File struct {
 
 	mu     sync.Mutex
 	ring   *Ring
-	sum    [sha256.Size]byte // of the file from which ring was read
+	sum    [sha256.Size]byte // the hash of the file from which ring was read
 	loaded time.Time
 }
 

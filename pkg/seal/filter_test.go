@@ -46,7 +46,7 @@ func TestABearerIsRecognisedByItsOwnFilterAndPrefixAndLengthOnly(t *testing.T) {
 	}
 }
 
-// This is the documented MAC. Another program that is written from the documentation recognises the same tokens.
+// This is the documented MAC. A program that follows the documentation must recognise the same tokens.
 func TestABearerEndsIn16BytesOfTheHMACOverAllBeforeThem(t *testing.T) {
 	f := NewFilter()
 	key, ok := decode(f.Marshal().Reveal())

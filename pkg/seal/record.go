@@ -14,9 +14,9 @@ const ringFormat = 1
 
 // ringRecord is the plaintext of a ring. The ids are redundant, because each is derived from its key. They are there as checks.
 type ringRecord struct {
-	Format  int            `json:"format"`            // of this record
+	Format  int            `json:"format"`            // the format of this record
 	Records int            `json:"records,omitempty"` // the format of the deployment's records
-	Epoch   int64          `json:"epoch,omitempty"`   // of the deployment
+	Epoch   int64          `json:"epoch,omitempty"`   // the epoch of the deployment
 	Secrets []secretRecord `json:"secrets"`
 	Signers []signerRecord `json:"signers"`
 }

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// How long things last. The package comment says why these times fit together.
+// These are the times for which things last. The package comment says why they fit together.
 const (
 	// Published is how long a signing key is in the JWK set before it first signs.
 	Published = 2 * time.Hour
@@ -102,8 +102,8 @@ func (r *Ring) Forget(keyID string, now time.Time) (*Ring, error) {
 	return r.with(func(k *keys) { k.secrets = slices.Delete(slices.Clone(k.secrets), i, i+1) }), nil
 }
 
-// RecordFormat returns the format in which the deployment's records are to be written. It is 0 if nobody has said one. Package
-// record says what that means. The ring says it because every process that decides about sign-ins has the ring.
+// RecordFormat returns the format in which the deployment's records are to be written. It is 0 if it was never set. Package
+// record explains the formats. The format is in the ring because every process that decides about sign-ins has the ring.
 func (r *Ring) RecordFormat() int { return r.format }
 
 // WithRecordFormat returns a ring with the same keys, which says that records are to be written in this format.
@@ -111,9 +111,9 @@ func (r *Ring) WithRecordFormat(format int) *Ring {
 	return r.with(func(k *keys) { k.format = format })
 }
 
-// Epoch returns the epoch of the deployment: the moment when its data was last restored from a backup, in Unix seconds. It is
-// 0 if that has never happened. What was given before that moment is good for nothing any more. Package mfa says what that
-// means. The ring says it for the same reason as RecordFormat.
+// Epoch returns the epoch of the deployment: the moment when its data was last restored from a backup, in Unix seconds. It is 0
+// if that has never happened. What was given to clients and users before that moment isn't valid any more; package mfa says what
+// that means. The epoch is in the ring for the same reason as the format.
 func (r *Ring) Epoch() int64 { return r.epoch }
 
 // WithEpoch returns a ring with the same keys and another epoch of the deployment.
@@ -121,7 +121,7 @@ func (r *Ring) WithEpoch(epoch int64) *Ring {
 	return r.with(func(k *keys) { k.epoch = epoch })
 }
 
-// with returns a copy of the ring that differs by what change does.
+// with returns a copy of the ring to which change has been applied.
 func (r *Ring) with(change func(*keys)) *Ring {
 	k := *r.keys
 	change(&k)
@@ -180,7 +180,7 @@ func (r *Ring) retired(i int) (at time.Time, ok bool) {
 	return at, ok
 }
 
-// whole returns a time as the record of a ring has it: in UTC and whole seconds.
+// whole returns a time in the form that the record of a ring has: in UTC and whole seconds.
 func whole(t time.Time) time.Time {
 	return t.UTC().Truncate(time.Second)
 }

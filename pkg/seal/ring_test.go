@@ -83,7 +83,7 @@ func TestASigningKeyIsPublishedBeforeItSigns(t *testing.T) {
 		after time.Duration
 		want  string
 	}{
-		{-48 * time.Hour, oldKid}, // A clock that is behind.
+		{-48 * time.Hour, oldKid}, // the clock is behind
 		{0, oldKid},
 		{Published - time.Nanosecond, oldKid},
 		{Published, newKid},
@@ -369,7 +369,7 @@ func FuzzUnmarshal(f *testing.F) {
 
 func TestTwoRotationsOfOneRingAreTwoRings(t *testing.T) {
 	ring := NewRing(start)
-	for range 5 { // whatever room there is behind a list
+	for range 5 { // the list may have spare capacity, and each try can have another
 		one, other := mustRotate(t, ring, start), mustRotate(t, ring, start)
 		newest, signer := one.Newest(), one.signers[len(one.signers)-1].kid
 		if newest == other.Newest() || signer == other.signers[len(other.signers)-1].kid {
@@ -401,7 +401,7 @@ func TestARingThatIsFullOfOneSortOfKeyIsNotRotated(t *testing.T) {
 	}
 }
 
-// many is one key more than a ring may have.
+// many returns one key more than a ring may have.
 func many[K any](fresh func() K) (keys []K) {
 	for range maxKeys + 1 {
 		keys = append(keys, fresh())

@@ -9,17 +9,17 @@
 //     what was made for one purpose can't be opened, and doesn't match, for another.
 //   - Signing keys on the curve P-256, for tokens (ES256, RFC 7518 section 3.4). The kid of a key is its thumbprint (RFC 7638).
 //
-// The life of a secret: [Ring.Rotate] makes it, and from then on it is used for all sealing and digesting. When a newer secret
-// replaces it, it is kept, so that what was made under it can still be opened and checked. A secret is never removed only
-// because time passes. [Ring.Forget] removes it on request, but not before [SecretKept] has passed since it was replaced, which
+// This is the life of a secret. [Ring.Rotate] makes it, and from then on it is used for all sealing and digesting. When a newer
+// secret replaces it, it is kept, so that what was made under it can still be opened and checked. A secret is never removed just
+// because it is old. [Ring.Forget] removes it on request, but not before [SecretKept] has passed since it was replaced, which
 // covers every record that lives for a day or less. The caller must first seal again what lives longer (secrets of factors,
 // recovery codes, trusted browsers), or give it up.
 //
-// The life of a signing key: at first it is published, which means that it is in the JWK set (RFC 7517) and doesn't sign yet;
-// this takes the time [Published]. Then it signs, until a later key begins to sign. Then it stays in the JWK set for
+// This is the life of a signing key. At first it is published, which means that it is in the JWK set (RFC 7517) and doesn't sign
+// yet; this takes the time [Published]. Then it signs, until a later key begins to sign. Then it stays in the JWK set for
 // [SignerKept]. Then [Ring.Drop] removes it. A process uses a ring that is at most [RingAge] old, and a verifier keeps a JWK set
-// for at most [JWKSAge]. Both together are less than Published, so a verifier has seen a key before anything is signed with
-// it. The first key of a ring signs at once, because nobody has an older JWK set.
+// for at most [JWKSAge]. Both together are less than Published, so a verifier has seen a key before anything is signed with it.
+// The first key of a ring signs at once, because nobody has an older JWK set.
 //
 // Everything that is made here names its key. [ErrUnknownKey] means that this ring doesn't have the key. The ring may be older
 // than what it has to open, so the caller reloads it once ([Keeper.Reload]) and tries again. If the key is unknown then, too,
@@ -28,8 +28,8 @@
 // The package guarantees that a sealed value, digest or token is accepted only for the purpose and the fields for which it was
 // made, and only as it was written; and that no error, log line or printed value has a part of a key.
 //
-// The package doesn't read the time, which its callers pass to it. It never chooses an algorithm by what a token says, and
-// never tells why something couldn't be opened. It doesn't erase keys from memory, because Go's runtime may have copied them.
+// The package doesn't read the time, which its callers pass to it. It never chooses an algorithm by what a token says, and never
+// says why something couldn't be opened. It doesn't erase keys from memory, because Go's runtime may have copied them.
 package seal
 
 import (

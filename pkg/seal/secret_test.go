@@ -16,7 +16,7 @@ var start = time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 
 var verbs = []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%p", "%t", "%10v"}
 
-// printed is everything that Go's own printers make of value, by itself and inside other things.
+// printed returns all texts that Go's own printers make of value, by itself and inside other values.
 func printed(t *testing.T, value any) string {
 	t.Helper()
 	type exported struct{ Field any }
@@ -133,7 +133,7 @@ func TestARingIsNeverPrinted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Used, so that derived keys are there too.
+	// This use of the ring derives a key, so that derived keys are in it, too.
 	rotated.Digest("purpose", "field")
 	rotated.Seal("purpose", nil, nil)
 	type holder struct {

@@ -19,7 +19,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// clientKeys are the keys that a client makes of a JWKS.
+// clientKeys returns the keys that a client reads from a JWKS.
 func clientKeys(t *testing.T, jwks []byte) map[string]*ecdsa.PublicKey {
 	t.Helper()
 	var set struct{ Keys []map[string]string }
@@ -46,7 +46,7 @@ func clientKeys(t *testing.T, jwks []byte) map[string]*ecdsa.PublicKey {
 	return found
 }
 
-// clientVerify is what a client does with a token, by the JWT library that clients use.
+// clientVerify does what a client does with a token. It uses the JWT library that clients use.
 func clientVerify(t *testing.T, jwks []byte, token string) (jwt.MapClaims, error) {
 	t.Helper()
 	keys := clientKeys(t, jwks)
@@ -142,7 +142,7 @@ func TestASignaturesNumbersKeepTheirLeadingZeros(t *testing.T) {
 }
 
 func TestAKeyIDIsTheKeysThumbprint(t *testing.T) {
-	// RFC 7517 appendix A.1's P-256 key; its RFC 7638 thumbprint is what other libraries give.
+	// This is the P-256 key of RFC 7517 appendix A.1. Other libraries give the same RFC 7638 thumbprint for it.
 	x, errX := base64.RawURLEncoding.DecodeString("MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4")
 	y, errY := base64.RawURLEncoding.DecodeString("4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM")
 	if errX != nil || errY != nil {
@@ -197,7 +197,7 @@ func TestATokenChangedAnywhereIsRefused(t *testing.T) {
 	}
 }
 
-// alternate is a character that, as the last of 64 bytes' base64url, carries the same bits as last.
+// alternate returns another character that carries the same bits as last, if it is the last one of the base64url of 64 bytes.
 func alternate(last byte) byte {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	return alphabet[strings.IndexByte(alphabet, last)^1]
