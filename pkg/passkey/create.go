@@ -14,8 +14,8 @@ import (
 	"countersign/pkg/mfa"
 )
 
-// formats are the formats of attestation statements that are accepted (Web Authentication Level 3, section 8). Nobody has
-// asked for a statement, but some clients pass on what the authenticator gives.
+// formats are the formats of attestation statements that are accepted (Web Authentication Level 3, section 8). The options don't
+// ask for a statement, but some clients pass on the one that the authenticator gives.
 var formats = []protocol.AttestationFormat{
 	protocol.AttestationFormatNone, protocol.AttestationFormatPacked, protocol.AttestationFormatTPM,
 	protocol.AttestationFormatApple, protocol.AttestationFormatFIDOUniversalSecondFactor,
@@ -26,9 +26,9 @@ var transports = []protocol.AuthenticatorTransport{
 	protocol.BLE, protocol.Hybrid, protocol.Internal, protocol.NFC, protocol.SmartCard, protocol.USB,
 }
 
-// CreationOptions returns the options for creating a passkey, a PublicKeyCredentialCreationOptionsJSON. The variant shapes
-// them (Web Authentication Level 3, sections 5.4.4 and 5.8.8): for mfa.SecurityKey the browser offers only what can be
-// carried about, and it is asked not to use up one of the few places that a key has for resident keys.
+// CreationOptions returns the options for creating a passkey, a PublicKeyCredentialCreationOptionsJSON. They depend on the
+// variant (Web Authentication Level 3, sections 5.4.4 and 5.8.8). For mfa.SecurityKey the browser offers only authenticators that
+// can be carried about. It is also asked not to make a resident key, because a security key has room for only a few of them.
 func (p *ceremonies) CreationOptions(c mfa.Ceremony, n mfa.NewPasskey) (json.RawMessage, error) {
 	if err := usable(c, n.Handle); err != nil {
 		return nil, err
@@ -118,8 +118,8 @@ func (p *ceremonies) Create(c mfa.Ceremony, handle []byte, response json.RawMess
 	return created, nil
 }
 
-// judgeKey tells whether a public key is of an algorithm that was asked for, and can be used. Without an attestation
-// statement nothing else would look at it before the first sign-in.
+// judgeKey returns an error unless a public key is of an algorithm that was asked for, and can be used. Without an attestation
+// statement, nothing else would check the key before the first sign-in.
 func judgeKey(encoded []byte) error {
 	var key webauthncose.PublicKeyData
 	if len(encoded) > maxPublicKey || webauthncbor.Unmarshal(encoded, &key) != nil {
@@ -133,7 +133,7 @@ func judgeKey(encoded []byte) error {
 	if err != nil {
 		return UnusableKey
 	}
-	// The library compares neither the length of an RSA key with anything, nor its type with its algorithm.
+	// The library doesn't check the length of an RSA key, or whether the type of a key fits its algorithm.
 	rsa, ok := parsed.(webauthncose.RSAPublicKeyData)
 	if ok != (key.Algorithm == int64(webauthncose.AlgRS256)) || ok && new(big.Int).SetBytes(rsa.Modulus).BitLen() < minRSA {
 		return UnusableKey

@@ -9,7 +9,8 @@ import (
 	"countersign/pkg/mfa"
 )
 
-// acceptable fails if an error is no refusal of the response: what a stranger sends is never this deployment's fault.
+// acceptable fails the test if an error isn't a refusal of the response. What a stranger sends must never look like a fault of
+// this deployment.
 func acceptable(t *testing.T, err error) bool {
 	t.Helper()
 	if err != nil && !errors.Is(err, mfa.ErrNotAccepted) {
@@ -18,7 +19,7 @@ func acceptable(t *testing.T, err error) bool {
 	return err == nil
 }
 
-// enrolled are the vectors that are accepted, and their keys.
+// enrolled returns the vectors that are accepted, and their keys.
 func enrolled(t testing.TB) (all []vector, keys []mfa.Passkey) {
 	t.Helper()
 	all = accepted(t)
@@ -52,7 +53,7 @@ func FuzzRegistration(f *testing.F) {
 	})
 }
 
-// Nobody can make up a sign-in: what is accepted is what the authenticator has signed.
+// Nobody can forge a sign-in: a response is accepted only if the authenticator has signed what it says.
 func FuzzSignIn(f *testing.F) {
 	all, keys := enrolled(f)
 	for i, v := range all {
@@ -71,7 +72,7 @@ func FuzzSignIn(f *testing.F) {
 	})
 }
 
-// FuzzResponse has any text read as a response to both ceremonies.
+// FuzzResponse reads any text as a response to both ceremonies.
 func FuzzResponse(f *testing.F) {
 	all, keys := enrolled(f)
 	for i, v := range all {

@@ -15,9 +15,9 @@ import (
 	"countersign/pkg/mfa"
 )
 
-// RequestOptions returns the options for a sign-in with one of the allowed passkeys, a
-// PublicKeyCredentialRequestOptionsJSON. It returns an error if there is none: authenticators would then offer any passkey
-// that they hold for the relying party, whoever the user is.
+// RequestOptions returns the options for a sign-in with one of the allowed passkeys, a PublicKeyCredentialRequestOptionsJSON. It
+// returns an error if no passkey is allowed, because authenticators would then offer any passkey that they have for the relying
+// party, whoever the user is.
 func (p *ceremonies) RequestOptions(c mfa.Ceremony, allowed []mfa.Passkey) (json.RawMessage, error) {
 	if len(allowed) == 0 {
 		return nil, errors.New("passkey: a sign-in needs a passkey that it allows")
@@ -31,8 +31,8 @@ func (p *ceremonies) RequestOptions(c mfa.Ceremony, allowed []mfa.Passkey) (json
 	})
 }
 
-// Get checks the response to RequestOptions, which must be signed by that passkey of the user with that handle. A response
-// that is not acceptable is refused with a Reason. The signature counter is left to the caller.
+// Get checks the response to RequestOptions, which must be signed with that passkey of the user who has that handle. A response
+// that is not acceptable is refused with a Reason. The caller must check the signature counter.
 func (p *ceremonies) Get(c mfa.Ceremony, handle []byte, passkey mfa.Passkey, response json.RawMessage, now time.Time) (mfa.PasskeyUse, error) {
 	var none mfa.PasskeyUse
 	if err := usable(c, handle); err != nil {

@@ -12,7 +12,7 @@ import (
 	"countersign/pkg/mfa"
 )
 
-// judgeArrival tells whether a response comes in time, and is of a size that is worth reading.
+// judgeArrival returns an error unless a response comes in time, and isn't too long to be read.
 func judgeArrival(c mfa.Ceremony, response []byte, now time.Time) error {
 	if len(response) > maxResponse {
 		return TooLarge
@@ -23,8 +23,8 @@ func judgeArrival(c mfa.Ceremony, response []byte, now time.Time) error {
 	return nil
 }
 
-// judgeID tells whether the credential id of a response is the one and only base64url text of its bytes. The library would
-// let padding, line breaks and loose bits pass, and two texts would then name one credential.
+// judgeID returns an error unless the credential id of a response is written in the only base64url text of its bytes. The library
+// would accept padding, line breaks and bits that are left over, so two texts could name the same credential.
 func judgeID(given protocol.ParsedPublicKeyCredential) error {
 	if given.ID != base64.RawURLEncoding.EncodeToString(given.RawID) || len(given.RawID) > maxCredential {
 		return Malformed
@@ -32,9 +32,9 @@ func judgeID(given protocol.ParsedPublicKeyCredential) error {
 	return nil
 }
 
-// judgeClientData compares what the browser says of the ceremony with the ceremony (Web Authentication Level 3, sections 7.1
-// and 7.2). Origins are compared as texts. The library looks at their scheme and host only, so that an origin with a path or
-// a user name would pass.
+// judgeClientData compares what the browser says about the ceremony with the ceremony (Web Authentication Level 3, sections 7.1
+// and 7.2). It compares origins as texts. The library looks only at their scheme and host, so it would accept an origin with a
+// path or a user name.
 func judgeClientData(said protocol.CollectedClientData, want protocol.CeremonyType, c mfa.Ceremony) error {
 	challenge := base64.RawURLEncoding.EncodeToString(c.Challenge)
 	switch {
@@ -52,7 +52,7 @@ func judgeClientData(said protocol.CollectedClientData, want protocol.CeremonyTy
 	return nil
 }
 
-// judgeAuthenticatorData compares what the authenticator says of the ceremony with the ceremony (Web Authentication Level 3,
+// judgeAuthenticatorData compares what the authenticator says about the ceremony with the ceremony (Web Authentication Level 3,
 // sections 7.1 and 7.2).
 func (p *ceremonies) judgeAuthenticatorData(said protocol.AuthenticatorData, c mfa.Ceremony) error {
 	party := sha256.Sum256([]byte(p.party.ID))
@@ -69,7 +69,7 @@ func (p *ceremonies) judgeAuthenticatorData(said protocol.AuthenticatorData, c m
 	return nil
 }
 
-// use is what the authenticator data of a right response says.
+// use returns what the authenticator data of a correct response says.
 func use(said protocol.AuthenticatorData) mfa.PasskeyUse {
 	return mfa.PasskeyUse{
 		SignCount:    said.Counter,

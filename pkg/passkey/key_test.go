@@ -12,14 +12,14 @@ import (
 	"countersign/pkg/passkey/passkeytest"
 )
 
-// modulus is a number of that many bits.
+// modulus returns a number that has that many bits.
 func modulus(bits uint) []byte { return new(big.Int).SetBit(big.NewInt(1), int(bits)-1, 1).Bytes() }
 
-// Without an attestation statement nothing proves that the authenticator has the private key. The public one must be usable
-// all the same.
+// Without an attestation statement, nothing proves that the authenticator has the private key. But the public key must still be
+// usable.
 func TestAPublicKeyThatCanNotBeUsedIsRefused(t *testing.T) {
 	coordinate, exponent := make([]byte, 32), []byte{1, 0, 1}
-	const longest = 2048 - 16 // bytes of a modulus: what is around it in the key has 16 bytes
+	const longest = 2048 - 16 // bytes of the longest modulus; the rest of the key around it takes 16 bytes
 	for name, c := range map[string]struct {
 		key  map[int]any
 		want error
@@ -72,7 +72,7 @@ func TestASignInWithTheKeyOfAnotherUserIsRefused(t *testing.T) {
 	c := ceremony("discouraged")
 	response := get(t, other, c, theirs)
 	forged := mine
-	forged.ID = theirs.ID // as if a credential id belonged to two users
+	forged.ID = theirs.ID // as if one credential id belonged to two users
 	_, err := relyingParty(t).Get(c, bytes.Repeat([]byte{8}, 32), forged, response, began)
 	refused(t, err, passkey.WrongSignature)
 }

@@ -13,20 +13,20 @@ import (
 	"countersign/pkg/passkey"
 )
 
-// A field is a part of a response in which no bit may change.
+// A field is a part of a response. The response must be refused if any bit of the field changes.
 type field struct {
 	name    string
-	content []byte           // that of a copy of the response, so that a change of it changes the copy
-	want    []passkey.Reason // one of these; any if there are none
+	content []byte           // a part of a copy of the response, so that a change of the content changes the copy
+	want    []passkey.Reason // the refusal must have one of these reasons; if there are none, it may have any reason
 }
 
-// signsAll tells whether the attestation statement of a vector covers all authenticator data. That of U2F leaves out the
-// flags, the counter and the AAGUID, and one of the format none covers nothing.
+// signsAll reports whether the attestation statement of a vector covers all authenticator data. The statement of U2F leaves out
+// the flags, the counter and the AAGUID, and that of the format none covers nothing.
 func (v vector) signsAll() bool {
 	return !bytes.Contains(v.Registration.AttestationObject, []byte("fmt\x64none")) && v.Name != "fido-u2f-es256"
 }
 
-// fields are those of a registration.
+// fields returns the fields of a registration.
 func (r registration) fields(t testing.TB, v vector) []field {
 	at := r.authenticatorData(t)
 	data := r.object[at:]
@@ -53,7 +53,8 @@ func (r registration) fields(t testing.TB, v vector) []field {
 	return found
 }
 
-// said are the values in client data that a ceremony is compared with, where nothing signs the whole.
+// said returns the values in client data that are compared with the ceremony. It is for responses in which no signature covers
+// all of the client data.
 func said(clientData []byte) (found []field) {
 	for name, want := range map[string]passkey.Reason{"type": passkey.WrongType, "challenge": passkey.WrongChallenge, "origin": passkey.WrongOrigin} {
 		_, rest, _ := bytes.Cut(clientData, []byte(`"`+name+`":"`))
@@ -63,7 +64,7 @@ func said(clientData []byte) (found []field) {
 	return found
 }
 
-// byteStringOf is the value of a member of a CBOR map, a byte string of 24 to 65,535 bytes.
+// byteStringOf returns the value of a member of a CBOR map. The value is a byte string of 24 to 65,535 bytes.
 func byteStringOf(object []byte, name string) []byte {
 	_, rest, found := bytes.Cut(object, append([]byte{0x60 | byte(len(name))}, name...))
 	switch {
@@ -75,7 +76,7 @@ func byteStringOf(object []byte, name string) []byte {
 	return nil
 }
 
-// fields are those of a sign-in. Its signature covers all that the browser and the authenticator say.
+// fields returns the fields of a sign-in. Its signature covers everything that the browser and the authenticator say.
 func (s signIn) fields() []field {
 	return []field{
 		{"id", s.id, []passkey.Reason{passkey.WrongCredential}},
@@ -87,8 +88,7 @@ func (s signIn) fields() []field {
 	}
 }
 
-// flips makes each of the changes of one bit in a byte of the fields, a different bit in each byte, and has the response
-// tried in between.
+// flips changes one bit in each byte of the fields, a different bit in each byte, and calls try after each change.
 func flips(fields []field, try func(f field, at int)) {
 	for _, f := range fields {
 		for i := range f.content {
@@ -100,7 +100,7 @@ func flips(fields []field, try func(f field, at int)) {
 	}
 }
 
-// members are the changes of one member of a JSON object, in which no member is optional.
+// members changes one member of a JSON object at a time. No member of the object is optional.
 func members(t testing.TB, whole map[string]any, try func(name string, response json.RawMessage)) {
 	response := whole["response"].(map[string]any)
 	for _, object := range []map[string]any{whole, response} {

@@ -12,7 +12,7 @@ import (
 	"countersign/pkg/passkey/passkeytest"
 )
 
-// sameJSON compares two JSON texts, whatever the order of their members.
+// sameJSON compares two JSON texts. The order of members makes no difference.
 func sameJSON(t *testing.T, got json.RawMessage, want string) {
 	t.Helper()
 	var g, w any

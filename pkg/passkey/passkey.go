@@ -1,21 +1,22 @@
 // Package passkey carries out WebAuthn ceremonies for package mfa: it makes the options that a browser passes to an
-// authenticator, and checks the responses (Web Authentication Level 3, sections 7.1 and 7.2). The cryptography and the
-// formats are go-webauthn's. What that library leaves to a relying party, or is lenient about, is judged here before it.
+// authenticator, and checks the responses (Web Authentication Level 3, sections 7.1 and 7.2). The library go-webauthn does the
+// cryptography and reads the formats. What it leaves to a relying party, or is lenient about, is checked here first.
 //
-// What [New] returns holds nothing but configuration. Package mfa remembers the challenge of a ceremony, sees that it is spent
-// once, keeps the signature counters, and sees that a credential id belongs to one user only.
+// What [New] returns has only configuration. Package mfa remembers the challenge of a ceremony, makes sure that it is used only
+// once, keeps the signature counters, and makes sure that a credential id belongs to one user only.
 //
-// What this package keeps:
+// What this package guarantees:
 //
 //   - A response is accepted only for the challenge, the origins and the user verification of its own ceremony, and only
 //     until the ceremony expires by the time that the caller gives.
 //   - Whether the user was verified is read from the authenticator data of this very response.
-//   - A refusal has one of the reasons in reason.go. Neither a reason nor an error tells the challenge or what the response
-//     holds. The errors of go-webauthn are dropped, because some of them hold the challenge that was expected.
+//   - A refusal has one of the reasons in reason.go. Neither a reason nor an error contains the challenge or anything from the
+//     response. The errors of go-webauthn are dropped, because some of them contain the challenge that was expected.
 //
-// It refuses responses from frames of other origins, attestation formats that it can't check, and public keys of algorithms
-// that it hasn't asked for. It asks for no attestation and trusts none: the statement that an authenticator gives all the
-// same must be right in itself, but nobody has to vouch for the model. So an AAGUID is the authenticator's own word.
+// The package refuses responses from frames of other origins, attestation formats that it can't check, and public keys of
+// algorithms that it hasn't asked for. It asks for no attestation and trusts none. If an authenticator gives a statement all the
+// same, the statement must be correct in itself, but no trusted issuer has to confirm the model. So an AAGUID is only what the
+// authenticator says about itself.
 package passkey
 
 import (
@@ -31,11 +32,11 @@ import (
 	"countersign/pkg/mfa"
 )
 
-// timeout is how long a browser waits for the user. It is as long as a ceremony lives (Web Authentication Level 3, section
+// timeout is how long a browser waits for the user. It is as long as a ceremony may take (Web Authentication Level 3, section
 // 15.1).
 const timeout = 300 * time.Second
 
-// The limits of what a response may hold.
+// These are the limits of a response.
 const (
 	maxResponse   = 64 << 10 // bytes
 	maxCredential = 1023     // bytes of a credential id (Web Authentication Level 3, section 4)
@@ -54,8 +55,8 @@ var algorithms = []protocol.CredentialParameter{
 	{Type: protocol.PublicKeyCredentialType, Algorithm: webauthncose.AlgRS256},
 }
 
-// ceremonies makes the options of WebAuthn ceremonies and checks the responses, for one relying party. It is a
-// [mfa.Passkeys], and any number of goroutines can use it at once.
+// ceremonies makes the options of WebAuthn ceremonies and checks the responses, for one relying party. It is a [mfa.Passkeys].
+// Many goroutines can use it at the same time.
 type ceremonies struct{ party mfa.RelyingParty }
 
 var _ mfa.Passkeys = (*ceremonies)(nil)
@@ -76,7 +77,7 @@ func New(party mfa.RelyingParty) (mfa.Passkeys, error) {
 func (p *ceremonies) library(c mfa.Ceremony) (*webauthn.WebAuthn, error) {
 	library, err := webauthn.New(&webauthn.Config{
 		RPID: p.party.ID, RPDisplayName: p.party.Name, RPOrigins: c.Origins,
-		// Browsers and their extensions add outputs that nobody has asked for. They decide nothing here.
+		// Browsers and their extensions add outputs that nobody has asked for. They are ignored.
 		ExtensionsUnsolicitedOutputPolicy: protocol.UnsolicitedOutputPolicyIgnore,
 	})
 	if err != nil {
@@ -85,8 +86,8 @@ func (p *ceremonies) library(c mfa.Ceremony) (*webauthn.WebAuthn, error) {
 	return library, nil
 }
 
-// session is the ceremony as go-webauthn knows it. It has no expiry, because the library would compare it with the clock of
-// the machine. This package compares it with the time that the caller gives.
+// session returns the ceremony in the form that go-webauthn needs. It has no expiry, because the library would compare it with
+// the clock of the machine. This package compares it with the time that the caller gives.
 func (p *ceremonies) session(c mfa.Ceremony, handle []byte) webauthn.SessionData {
 	return webauthn.SessionData{
 		Challenge:        base64.RawURLEncoding.EncodeToString(c.Challenge),
@@ -97,8 +98,8 @@ func (p *ceremonies) session(c mfa.Ceremony, handle []byte) webauthn.SessionData
 	}
 }
 
-// usable tells what is wrong with a ceremony or a user handle that this deployment has made itself. Such a fault is not the
-// authenticator's, and no response could be right for it.
+// usable returns an error if something is wrong with a ceremony or a user handle that this deployment has made itself. That isn't
+// the authenticator's fault, and no response could be correct for it.
 func usable(c mfa.Ceremony, handle []byte) error {
 	switch {
 	case len(c.Challenge) < minChallenge:
@@ -124,7 +125,7 @@ func descriptors(passkeys []mfa.Passkey) []protocol.CredentialDescriptor {
 	return named
 }
 
-// account is a user with one passkey at most, as go-webauthn asks for one.
+// account is a user with at most one passkey, in the form that go-webauthn needs.
 type account struct {
 	handle   []byte
 	passkeys []webauthn.Credential

@@ -5,7 +5,7 @@ import "countersign/pkg/mfa"
 // A Reason says why a response is not acceptable, for logs and tests. It is an error that wraps [mfa.ErrNotAccepted].
 type Reason string
 
-// The reasons, in about the order in which they are looked for (Web Authentication Level 3, sections 7.1 and 7.2).
+// These are the reasons, in about the order in which they are checked (Web Authentication Level 3, sections 7.1 and 7.2).
 const (
 	TooLarge           Reason = "the response is too large"
 	Expired            Reason = "the ceremony has expired"

@@ -14,16 +14,17 @@ import (
 	"countersign/pkg/passkey/passkeytest"
 )
 
-// A fault is what an authenticator, or the browser that it is used in, does wrong, with the reason why it is refused.
+// A fault is something that an authenticator, or the browser that it is used in, does wrong, with the reason why the response is
+// refused.
 type fault struct {
 	name         string
 	misbehaviour passkeytest.Misbehaviour
-	ceremony     func(*mfa.Ceremony) // what the deployment asks for
-	after        time.Duration       // when the response comes, since the ceremony began
+	ceremony     func(*mfa.Ceremony) // changes what the deployment asks for
+	after        time.Duration       // how long after the beginning of the ceremony the response comes
 	want         passkey.Reason
 }
 
-// faults are those of registrations and of sign-ins.
+// faults returns the faults of registrations and sign-ins.
 func faults() []fault {
 	return []fault{
 		{name: "too large", misbehaviour: member("more", strings.Repeat("x", 64<<10)), want: passkey.TooLarge},
@@ -70,7 +71,7 @@ func member(name string, value any) passkeytest.Misbehaviour {
 	return passkeytest.Misbehaviour{Response: func(r map[string]any) { r[name] = value }}
 }
 
-// changed changes a member of the response, which is a text in JSON.
+// changed changes a member of the response. The member must be a JSON string.
 func changed(name string, change func(string) string) passkeytest.Misbehaviour {
 	return passkeytest.Misbehaviour{Response: func(r map[string]any) {
 		var text string

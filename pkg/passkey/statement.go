@@ -16,9 +16,10 @@ import (
 	"github.com/google/go-tpm/tpm2"
 )
 
-// judgeStatement checks the attestation statements that the library accepts only from issuers that it knows: those of Apple
-// and of TPMs. Here nobody has to vouch for a statement, whatever its format. So this checks that the statement is about
-// this very key and this very ceremony, and takes it out of the object. The library checks the other formats so.
+// judgeStatement checks those attestation statements that the library accepts only from issuers that it knows: those of Apple and
+// of TPMs. Here a statement needs no trusted issuer, whatever its format is. So judgeStatement checks only that the statement is
+// about this key and this ceremony, and removes the statement from the object. The library checks the statements of the other
+// formats in the same way.
 func judgeStatement(object *protocol.AttestationObject, clientData []byte) error {
 	hash := sha256.Sum256(clientData)
 	signed := slices.Concat(object.RawAuthData, hash[:])
@@ -39,11 +40,11 @@ func judgeStatement(object *protocol.AttestationObject, clientData []byte) error
 	return nil
 }
 
-// appleNonce names the extension of a certificate that holds the nonce (Web Authentication Level 3, section 8.8).
+// appleNonce is the id of the certificate extension that has the nonce (Web Authentication Level 3, section 8.8).
 var appleNonce = asn1.ObjectIdentifier{1, 2, 840, 113635, 100, 8, 2}
 
-// appleStatement checks an anonymous attestation statement of Apple: a certificate for this key, which was made for what is
-// signed (Web Authentication Level 3, section 8.8).
+// appleStatement reports whether an anonymous attestation statement of Apple is correct. It must have a certificate that is for
+// this key and was made for what is signed (Web Authentication Level 3, section 8.8).
 func appleStatement(statement map[string]any, signed, key []byte) bool {
 	certificate := firstCertificate(statement)
 	if certificate == nil || !sameKey(key, certificate.PublicKey) {
@@ -61,9 +62,9 @@ func appleStatement(statement map[string]any, signed, key []byte) bool {
 	return err == nil && len(rest) == 0 && subtle.ConstantTimeCompare(held.Nonce, nonce[:]) == 1
 }
 
-// tpmStatement checks a TPM attestation statement: the TPM certifies the key in pubArea, which is this one, for the digest
-// of what is signed (Web Authentication Level 3, section 8.3). The requirements of section 8.3.1 on the certificate are left
-// out, because they mean something only to those who trust its issuer.
+// tpmStatement reports whether a TPM attestation statement is correct. In it, the TPM certifies the key in pubArea, which must be
+// this one, for the digest of what is signed (Web Authentication Level 3, section 8.3). The requirements of section 8.3.1 on the
+// certificate are left out, because they are useful only to those who trust its issuer.
 func tpmStatement(statement map[string]any, signed, key []byte) bool {
 	version, _ := statement["ver"].(string)
 	number, _ := statement["alg"].(int64)
@@ -95,8 +96,7 @@ func tpmStatement(statement map[string]any, signed, key []byte) bool {
 	return subtle.ConstantTimeCompare(said.ExtraData.Buffer, digest.Sum(nil)) == 1 && named(said, public)
 }
 
-// named tells whether what a TPM says is about that public key, by the name of the key (TPM 2.0 Library, part 1, section
-// 14).
+// named reports whether what a TPM says is about that public key, by the name of the key (TPM 2.0 Library, part 1, section 14).
 func named(said *tpm2.TPMSAttest, public *tpm2.TPMTPublic) bool {
 	about, err := said.Attested.Certify()
 	if err != nil {
@@ -106,7 +106,7 @@ func named(said *tpm2.TPMSAttest, public *tpm2.TPMTPublic) bool {
 	return err == nil && subtle.ConstantTimeCompare(about.Name.Buffer, name.Buffer) == 1
 }
 
-// firstCertificate is the certificate that a statement is made with, or nil if there is none that can be read.
+// firstCertificate returns the certificate that a statement was made with, or nil if there is none that can be read.
 func firstCertificate(statement map[string]any) *x509.Certificate {
 	chain, _ := statement["x5c"].([]any)
 	if len(chain) == 0 {
@@ -120,7 +120,7 @@ func firstCertificate(statement map[string]any) *x509.Certificate {
 	return certificate
 }
 
-// sameKey tells whether a COSE_Key is that public key. Neither Apple nor TPMs attest keys of EdDSA.
+// sameKey reports whether a COSE_Key is that public key. Neither Apple nor TPMs attest keys of EdDSA.
 func sameKey(encoded []byte, other crypto.PublicKey) bool {
 	parsed, err := webauthncose.ParsePublicKey(encoded)
 	if err != nil {

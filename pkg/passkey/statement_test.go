@@ -29,9 +29,9 @@ type made struct {
 	ceremony mfa.Ceremony
 	members  map[string]any
 	data     []byte           // the authenticator data
-	hash     [32]byte         // of the client data
-	signed   []byte           // what a statement is about: the authenticator data and that hash
-	key      *ecdsa.PublicKey // of the passkey
+	hash     [32]byte         // the hash of the client data
+	signed   []byte           // what a statement signs: the authenticator data and that hash
+	key      *ecdsa.PublicKey // the key of the passkey
 }
 
 // registered makes a registration without a statement.
@@ -59,7 +59,7 @@ func registered(t *testing.T) made {
 	return m
 }
 
-// check adds a statement to the registration, and has it checked.
+// check adds a statement to the registration, and lets the package check it.
 func (m made) check(t *testing.T, format string, statement map[string]any) error {
 	t.Helper()
 	object, err := cbor.Marshal(map[string]any{"fmt": format, "attStmt": statement, "authData": m.data})
@@ -80,7 +80,7 @@ func newKey(t *testing.T) *ecdsa.PrivateKey {
 	return key
 }
 
-// certificate is one for that key, with those extensions, which nobody vouches for.
+// certificate makes a certificate for that key, with those extensions. Nobody trusts its issuer.
 func certificate(t *testing.T, key *ecdsa.PublicKey, extensions ...pkix.Extension) []byte {
 	t.Helper()
 	like := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: began, NotAfter: began.Add(time.Hour), ExtraExtensions: extensions}
@@ -91,7 +91,7 @@ func certificate(t *testing.T, key *ecdsa.PublicKey, extensions ...pkix.Extensio
 	return made
 }
 
-// apple is an extension of an Apple certificate with that nonce.
+// apple returns the extension of an Apple certificate, with that nonce.
 func apple(t *testing.T, nonce []byte) pkix.Extension {
 	t.Helper()
 	value, err := asn1.Marshal(struct {
@@ -142,7 +142,7 @@ func TestAnAppleStatementIsAboutThisKeyAndThisCeremony(t *testing.T) {
 	}
 }
 
-// A module is what a TPM says of a key, and how.
+// A module has what a TPM says about a key, and how the TPM says it.
 type module struct {
 	version   string
 	algorithm int
@@ -195,7 +195,7 @@ func area(t *testing.T, key *ecdsa.PublicKey) tpm2.TPMTPublic {
 	}
 }
 
-// attested names a key.
+// attested returns what a TPM says when it certifies a key.
 func attested(t *testing.T, key tpm2.TPMTPublic) tpm2.TPMUAttest {
 	t.Helper()
 	name, err := tpm2.ObjectName(&key)

@@ -11,8 +11,8 @@ import (
 	"countersign/pkg/passkey"
 )
 
-// A vector is a registration and a sign-in with the key that was registered, of the test vectors of Web Authentication Level
-// 3, section 16.
+// A vector is one of the test vectors of Web Authentication Level 3, section 16. It has a registration, and a sign-in with the
+// key that was registered.
 type vector struct {
 	Name         string
 	Registration struct {
@@ -29,7 +29,7 @@ type vector struct {
 	}
 }
 
-// A hexadecimal is written so in the file of vectors.
+// A hexadecimal is a byte string that the file of vectors has in hexadecimal.
 type hexadecimal []byte
 
 func (h *hexadecimal) UnmarshalText(text []byte) (err error) {
@@ -37,7 +37,7 @@ func (h *hexadecimal) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
-// vectors reads all of them.
+// vectors reads all vectors.
 func vectors(t testing.TB) []vector {
 	t.Helper()
 	content, err := os.ReadFile("testdata/vectors.json")
@@ -60,8 +60,8 @@ func vectors(t testing.TB) []vector {
 
 const vectorOrigin = "https://example.org"
 
-// refusedVectors are those that this package refuses, with the reason for the registration and for the sign-in. A key that
-// was never registered has no sign-in.
+// refusedVectors are the vectors that this package refuses, with the reason for the registration and for the sign-in. If the key
+// isn't registered, there is no sign-in.
 var refusedVectors = map[string]struct{ create, get passkey.Reason }{
 	"none-es256-crossOrigin": {create: passkey.CrossOrigin, get: passkey.CrossOrigin},
 	"none-es256-topOrigin":   {create: passkey.TopOrigin, get: passkey.TopOrigin},
@@ -71,7 +71,7 @@ var refusedVectors = map[string]struct{ create, get passkey.Reason }{
 	"android-key-es256":      {create: passkey.WrongFormat},
 }
 
-// accepted are the vectors that register and sign in.
+// accepted returns the vectors that register and sign in.
 func accepted(t testing.TB) (found []vector) {
 	t.Helper()
 	for _, v := range vectors(t) {
@@ -82,14 +82,14 @@ func accepted(t testing.TB) (found []vector) {
 	return found
 }
 
-// ceremonyOf is a ceremony with the challenge of a vector.
+// ceremonyOf returns a ceremony that has the challenge of a vector.
 func ceremonyOf(challenge []byte) mfa.Ceremony {
 	c := ceremony("discouraged")
 	c.Challenge, c.Origins = challenge, []string{vectorOrigin}
 	return c
 }
 
-// A registration is a response to creation options, with what the members of its JSON hold.
+// A registration is a response to creation options, with the bytes in the members of its JSON.
 type registration struct{ id, clientData, object []byte }
 
 func (v vector) registration() registration {
@@ -103,8 +103,8 @@ func (r registration) members() map[string]any {
 	}
 }
 
-// authenticatorData is where the authenticator data begins in the attestation object. It is the last thing there (Web
-// Authentication Level 3, section 6.5.4, and RFC 8949, section 4.2.3).
+// authenticatorData returns the place in the attestation object where the authenticator data begins. It is the last thing there
+// (Web Authentication Level 3, section 6.5.4, and RFC 8949, section 4.2.3).
 func (r registration) authenticatorData(t testing.TB) int {
 	t.Helper()
 	at := bytes.Index(r.object, []byte("\x68authData"))
@@ -114,13 +114,13 @@ func (r registration) authenticatorData(t testing.TB) int {
 	return at + 10 + int(r.object[at+9]-0x57)
 }
 
-// publicKey is the rest of the authenticator data, after the credential id.
+// publicKey returns the rest of the authenticator data, after the credential id.
 func (r registration) publicKey(t testing.TB) []byte {
 	t.Helper()
 	return r.object[r.authenticatorData(t)+55+len(r.id):]
 }
 
-// A signIn is a response to request options, with what the members of its JSON hold.
+// A signIn is a response to request options, with the bytes in the members of its JSON.
 type signIn struct{ id, clientData, data, signature []byte }
 
 func (v vector) signIn() signIn {
@@ -136,7 +136,7 @@ func (s signIn) members() map[string]any {
 	}
 }
 
-// written is a response as JSON.
+// written returns a response as JSON.
 func written(t testing.TB, members map[string]any) json.RawMessage {
 	t.Helper()
 	text, err := json.Marshal(members)

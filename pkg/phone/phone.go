@@ -1,10 +1,10 @@
-// Package phone reads phone numbers as people type them, and says what a number is: its one spelling (E.164), its country, and
-// whether it can be that of a mobile phone. It carries out the interface mfa.Numbers with the number plans of libphonenumber,
-// which take 6 MB of a program. So only functions that meet new numbers link it; all others use what was stored.
+// Package phone reads phone numbers as people type them. For each number it returns the only spelling in E.164, the country, and
+// whether the number can be that of a mobile phone. It implements the interface mfa.Numbers with the number plans of
+// libphonenumber, which take 6 MB of a program. So only functions that get new numbers link it. All others use what was stored.
 //
-// It takes a number only as a whole and international one. It refuses what it would have to complete or to change: a number
-// without its country, an extension, letters, and a digit too much. It also refuses every number that can't be a mobile
-// phone's, such as one of a premium rate, a toll-free one, a short one, and one that belongs to no country.
+// It accepts only a complete international number. It refuses every number that it would have to complete or to change: a number
+// without its country, with an extension, with letters, or with too many digits. It also refuses every number that can't be a
+// mobile phone's, such as one of a premium rate, a toll-free one, a short one, and one that belongs to no country.
 package phone
 
 import (
@@ -19,13 +19,14 @@ import (
 // Numbers implements mfa.Numbers.
 type Numbers struct{}
 
-// longest is how many bytes a number can have as it is typed. E.164 allows 15 digits, and the rest is for what separates them.
+// longest is the greatest number of bytes of a number as it is typed. E.164 allows 15 digits, and the rest is for what separates
+// them.
 const longest = 40
 
 // separators are what people put between the digits of a number.
 var separators = strings.NewReplacer(" ", "", "\u00a0", "", "\u202f", "", "-", "", "\u2010", "", "\u2011", "", ".", "", "(", "", ")", "", "/", "")
 
-// Errors of Parse.
+// These are the errors of Parse.
 var (
 	errForm  = errors.New("phone: not an international number")
 	errPlan  = errors.New("phone: no number of its country's plan")

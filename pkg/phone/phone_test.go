@@ -95,7 +95,7 @@ func TestTheExampleOfEveryCountrysMobileNumbersIsTaken(t *testing.T) {
 			continue
 		}
 		taken++
-		// Some countries share their numbers, so that an example can be taken for one of the other country.
+		// Some countries share their numbers, so an example can also be a number of the other country.
 		if got, want := phonenumbers.GetCountryCodeForRegion(got.Country), phonenumbers.GetCountryCodeForRegion(country); got != want {
 			t.Errorf("%q: got a country with the calling code %d, want %d", typed, got, want)
 		}

@@ -1,6 +1,6 @@
-// Package interop has an authenticator enrol and sign in that others have written, in software:
-// github.com/descope/virtualwebauthn. It is a module of its own, so that what that authenticator needs doesn't decide which
-// versions the deployment is built with. The command infra/test runs it.
+// Package interop tests package passkey with a software authenticator that others have written:
+// github.com/descope/virtualwebauthn. Package interop is in a module of its own, so that the requirements of that authenticator
+// don't decide which versions the deployment is built with. The command infra/test runs it.
 package interop
 
 import (
@@ -23,19 +23,19 @@ var (
 	party  = virtualwebauthn.RelyingParty{ID: "example.org", Name: "Example", Origin: "https://login.example.org"}
 )
 
-// A combination is what the authenticator is and does, and what it is asked for.
+// A combination says what the authenticator is and does, and what it is asked for.
 type combination struct {
 	key          string
 	variant      mfa.Variant
-	verification string // as the policy says
-	verified     bool   // the authenticator verifies the user
-	present      bool   // somebody touches it
+	verification string // the setting of the policy
+	verified     bool   // whether the authenticator verifies the user
+	present      bool   // whether somebody touches it
 	eligible     bool
 	synced       bool
-	resident     bool // it keeps the user handle
+	resident     bool // whether it stores the user handle
 }
 
-// want is the reason why the combination is refused, or nil.
+// want returns the reason why the combination is refused. It is nil if the combination is accepted.
 func (c combination) want() error {
 	switch {
 	case !c.present:
@@ -48,7 +48,7 @@ func (c combination) want() error {
 	return nil
 }
 
-// combinations are all there are.
+// combinations returns all combinations that there are.
 func combinations() (all []combination) {
 	either := []bool{false, true}
 	for _, key := range []string{"ES256", "RS256"} {
@@ -70,10 +70,10 @@ func ceremony(verification string) mfa.Ceremony {
 	return mfa.Ceremony{Challenge: challenge, Origins: []string{party.Origin}, UserVerification: verification, Expires: began.Add(300 * time.Second)}
 }
 
-// es256 is a key whose coordinates don't begin with a zero byte. Virtualwebauthn leaves such a byte out, in one key of 128.
-// RFC 9053, section 7.1.1, forbids that, and go-webauthn refuses the key.
+// es256 makes a key whose coordinates don't begin with a zero byte. Virtualwebauthn leaves such a byte out, which happens in one
+// key of 128. RFC 9053, section 7.1.1, forbids that, and go-webauthn refuses the key.
 func es256() virtualwebauthn.Credential {
-	const whole = 77 // bytes of a COSE_Key with two coordinates of 32
+	const whole = 77 // the bytes of a COSE_Key that has two coordinates of 32 bytes
 	for {
 		if key := virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2); len(key.Key.AttestationData()) == whole {
 			return key
@@ -81,7 +81,7 @@ func es256() virtualwebauthn.Credential {
 	}
 }
 
-// enrol has the authenticator make a passkey.
+// enrol lets the authenticator make a passkey.
 func enrol(ceremonies mfa.Passkeys, c combination, a virtualwebauthn.Authenticator, key virtualwebauthn.Credential) (mfa.CreatedPasskey, error) {
 	begun := ceremony(c.verification)
 	options, err := ceremonies.CreationOptions(begun, mfa.NewPasskey{Variant: c.variant, Handle: handle, Name: "ada@example.org", DisplayName: "Ada"})
@@ -96,7 +96,7 @@ func enrol(ceremonies mfa.Passkeys, c combination, a virtualwebauthn.Authenticat
 	return ceremonies.Create(begun, handle, json.RawMessage(response), began)
 }
 
-// signIn has the authenticator sign in with it.
+// signIn lets the authenticator sign in with the passkey.
 func signIn(ceremonies mfa.Passkeys, c combination, a virtualwebauthn.Authenticator, key virtualwebauthn.Credential, enrolled mfa.Passkey) (mfa.PasskeyUse, error) {
 	begun := ceremony(c.verification)
 	options, err := ceremonies.RequestOptions(begun, []mfa.Passkey{enrolled})
@@ -114,7 +114,7 @@ func signIn(ceremonies mfa.Passkeys, c combination, a virtualwebauthn.Authentica
 	return ceremonies.Get(begun, handle, enrolled, json.RawMessage(response), began)
 }
 
-// A virtual authenticator says neither transports nor an attachment, and signs by ES256 or RS256 only.
+// A virtual authenticator gives neither transports nor an attachment, and signs only with ES256 or RS256.
 func TestAVirtualAuthenticatorEnrolsAndSignsInWithEveryCombination(t *testing.T) {
 	ceremonies, err := passkey.New(mfa.RelyingParty{ID: party.ID, Name: party.Name})
 	if err != nil {
@@ -151,13 +151,15 @@ func TestAVirtualAuthenticatorEnrolsAndSignsInWithEveryCombination(t *testing.T)
 			}
 		})
 	}
-	// Half have somebody present, three quarters have backup flags that agree, and five sixths verify the user if they must.
+	// In half of the combinations somebody is present, in three quarters the backup flags agree, and in five sixths the user is
+	// verified if that is required.
 	if n := len(combinations()); n != 384 || accepted != 120 {
 		t.Errorf("%d of %d combinations were accepted, want 120 of 384", accepted, n)
 	}
 }
 
-// enrolledAnyway enrols the key on an authenticator that does all it should, to see that its sign-in is refused too.
+// enrolledAnyway enrols the key on an authenticator that does everything right, so that the test can see that the sign-in is
+// refused, too.
 func enrolledAnyway(t *testing.T, ceremonies mfa.Passkeys, key virtualwebauthn.Credential, c combination) mfa.Passkey {
 	t.Helper()
 	good := virtualwebauthn.NewAuthenticatorWithOptions(virtualwebauthn.AuthenticatorOptions{BackupEligible: c.eligible})

@@ -15,7 +15,7 @@ import (
 	"slices"
 )
 
-// A base64url is written to JSON, and read from it, in base64url without padding.
+// A base64url is a byte string that is base64url without padding in JSON.
 type base64url []byte
 
 // MarshalText writes b as base64url.
@@ -73,14 +73,14 @@ func (k *key) sign(authenticatorData, clientData []byte) ([]byte, error) {
 	return k.private.Sign(rand.Reader, digest[:], crypto.SHA256)
 }
 
-// cose is the public key as a COSE_Key (RFC 9053, section 7; RFC 8230, section 4). Its keys are in the order of CTAP's
+// cose returns the public key as a COSE_Key (RFC 9053, section 7; RFC 8230, section 4). Its keys are in the order of CTAP's
 // canonical CBOR.
 func (k *key) cose() []byte {
 	switch public := k.private.Public().(type) {
 	case *ecdsa.PublicKey:
 		point, err := public.Bytes()
 		if err != nil {
-			panic(err) // a key that was made a moment ago has a point
+			panic(err) // a new key always has a valid point
 		}
 		return slices.Concat([]byte{0xa5, 0x01, 0x02, 0x03, 0x26, 0x20, 0x01, 0x21}, byteString(point[1:33]), []byte{0x22}, byteString(point[33:]))
 	case ed25519.PublicKey:
@@ -92,7 +92,7 @@ func (k *key) cose() []byte {
 	return nil
 }
 
-// byteString is a CBOR byte string (RFC 8949, section 3.1, major type 2).
+// byteString returns a CBOR byte string (RFC 8949, section 3.1, major type 2).
 func byteString(content []byte) []byte {
 	switch n := len(content); {
 	case n < 24:
@@ -104,12 +104,12 @@ func byteString(content []byte) []byte {
 	}
 }
 
-// credentialData is the attested credential data of a new key (Web Authentication Level 3, section 6.5.1).
+// credentialData returns the attested credential data of a new key (Web Authentication Level 3, section 6.5.1).
 func (k *key) credentialData(aaguid [16]byte) []byte {
 	return slices.Concat(aaguid[:], binary.BigEndian.AppendUint16(nil, uint16(len(k.id))), k.id, k.cose())
 }
 
-// authenticatorData is what the authenticator says of a ceremony (Web Authentication Level 3, section 6.1).
+// authenticatorData returns what the authenticator says about a ceremony (Web Authentication Level 3, section 6.1).
 func (a *Authenticator) authenticatorData(party string, verified bool, credential []byte) []byte {
 	m := a.Misbehaviour
 	if m.RPID != "" {
@@ -137,12 +137,13 @@ func (a *Authenticator) authenticatorData(party string, verified bool, credentia
 	return slices.Concat(hash[:], []byte{flags}, binary.BigEndian.AppendUint32(nil, count), credential)
 }
 
-// attestationObject holds authenticator data with no attestation (Web Authentication Level 3, sections 6.5.4 and 8.7).
+// attestationObject returns an object with the authenticator data and no attestation (Web Authentication Level 3, sections 6.5.4
+// and 8.7).
 func attestationObject(authenticatorData []byte) []byte {
 	return slices.Concat([]byte("\xa3\x63fmt\x64none\x67attStmt\xa0\x68authData"), byteString(authenticatorData))
 }
 
-// clientData is what the browser says of a ceremony (Web Authentication Level 3, section 5.8.1).
+// clientData returns what the browser says about a ceremony (Web Authentication Level 3, section 5.8.1).
 func (m Misbehaviour) clientData(kind string, challenge []byte, origin string) []byte {
 	said := struct {
 		Type        string    `json:"type"`
@@ -162,7 +163,7 @@ func (m Misbehaviour) clientData(kind string, challenge []byte, origin string) [
 	}
 	written, err := json.Marshal(said)
 	if err != nil {
-		panic(err) // texts and bytes can always be written
+		panic(err) // texts and bytes can always be encoded
 	}
 	return written
 }

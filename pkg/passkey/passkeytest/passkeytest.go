@@ -2,12 +2,12 @@
 // options of a WebAuthn ceremony as JSON, and gives the response as JSON (Web Authentication Level 3, sections 5.1,
 // 5.1.8 and 5.1.9).
 //
-// It does what a real one would do with the options: it makes no second key for a user whose key is excluded, it needs a key
-// that is allowed, it verifies the user where it can and is asked to, and the browser refuses an RP ID that doesn't belong
-// to the origin. Then an Authenticator can be told to misbehave, to see that its response is refused.
+// It does with the options what a real one would do. It makes no second key for a user whose key is excluded, it needs a key that
+// is allowed, and it verifies the user if it can and is asked to. The browser refuses an RP ID that doesn't belong to the origin.
+// A test can also make an Authenticator misbehave, to see that its response is refused.
 //
-// It shares no code with package passkey, so that a mistake in one shows in the other. It refuses to be used for anything
-// but tests: its keys are lost with the process.
+// It shares no code with package passkey, so that a mistake in one of them is noticed. It is only for tests: its keys are lost
+// when the process ends.
 package passkeytest
 
 import (
@@ -20,7 +20,7 @@ import (
 	"sync"
 )
 
-// The errors of a browser or an authenticator that gives no response.
+// These are the errors of a browser or an authenticator that gives no response. Browsers have their own names for them.
 var (
 	ErrExcluded = errors.New("passkeytest: the authenticator already holds a key of this user") // InvalidStateError
 	ErrNoKey    = errors.New("passkeytest: the authenticator holds none of the allowed keys")   // NotAllowedError
@@ -28,46 +28,46 @@ var (
 	ErrOrigin   = errors.New("passkeytest: the origin may not use this RP ID")                  // SecurityError
 )
 
-// The algorithms of a key (the COSE registry of IANA).
+// These are the algorithms of a key (the COSE registry of IANA).
 const (
 	ES256 = -7
 	EdDSA = -8
 	RS256 = -257
 )
 
-// An Authenticator holds keys. The zero value is a security key with a signature counter, which makes ES256 keys that are
-// not resident, and can't verify the user. Any number of goroutines can use an Authenticator at once, but none may change
-// its fields meanwhile.
+// An Authenticator has keys. The zero value is a security key with a signature counter. It makes ES256 keys that are not
+// resident, and can't verify the user. Many goroutines can use an Authenticator at the same time, but none may change its fields
+// meanwhile.
 type Authenticator struct {
-	AAGUID       [16]byte // the model
-	Transports   []string // as the browser tells them; if nil, usb
-	Platform     bool     // it is part of the device
-	Resident     bool     // it can make resident keys, and makes one unless they are discouraged
-	Verifies     bool     // it can verify the user, by a PIN or a fingerprint
-	AlwaysVerify bool     // it verifies the user even where that is discouraged, as the authenticators of most devices do
-	Eligible     bool     // its keys may be synced to other devices (the flag BE)
-	Synced       bool     // its keys are synced now (the flag BS)
-	NoCounter    bool     // the signature counter stays 0
-	Algorithms   []int    // that it supports; if nil, ES256
-	IDLength     int      // of a credential id in bytes; if 0, 32
-	NextID       []byte   // the credential id of the keys that it makes; if nil, random
+	AAGUID       [16]byte // the id of the model
+	Transports   []string // as the browser gives them; nil means usb
+	Platform     bool     // whether it is a part of the device
+	Resident     bool     // whether it can make resident keys; it then makes one unless that is discouraged
+	Verifies     bool     // whether it can verify the user, by a PIN or a fingerprint
+	AlwaysVerify bool     // whether it verifies the user even if that is discouraged, as the authenticators of most devices do
+	Eligible     bool     // whether its keys may be synced to other devices (the flag BE)
+	Synced       bool     // whether its keys are synced now (the flag BS)
+	NoCounter    bool     // whether the signature counter stays 0
+	Algorithms   []int    // the algorithms that it supports; nil means ES256
+	IDLength     int      // the bytes of a credential id; 0 means 32
+	NextID       []byte   // the credential id of the keys that it makes; nil means a random one
 
-	Misbehaviour Misbehaviour // of the next ceremonies, until it is changed
+	Misbehaviour Misbehaviour // what it does wrong in the next ceremonies, until this is changed
 
 	mutex sync.Mutex
 	keys  []*key
 	count uint32
 }
 
-// Misbehaviour says what an Authenticator, or the browser that it is used in, does otherwise than it should. The zero value
-// is good behaviour.
+// Misbehaviour says what an Authenticator, or the browser that it is used in, does wrong. The zero value means that both do
+// everything right.
 type Misbehaviour struct {
 	Origin      string                        // the browser says that it is at this origin; the true one still decides about the RP ID
 	CrossOrigin bool                          // the browser says that the page is in a frame of another origin
 	TopOrigin   string                        // the browser names this top-level origin
 	Type        string                        // the browser gives this type of ceremony
-	Challenge   []byte                        // it is this challenge that is answered
-	RPID        string                        // it is this RP ID that the authenticator answers for
+	Challenge   []byte                        // the authenticator answers this challenge
+	RPID        string                        // the authenticator answers for this RP ID
 	Flags       func(byte) byte               // changes the flags of the authenticator data
 	Count       func(uint32) uint32           // changes the signature counter of the authenticator data
 	UserHandle  []byte                        // the authenticator gives this user handle
@@ -76,7 +76,7 @@ type Misbehaviour struct {
 	Response    func(response map[string]any) // changes the response, as its JSON object
 }
 
-// The flags of authenticator data (Web Authentication Level 3, section 6.1).
+// These are the flags of authenticator data (Web Authentication Level 3, section 6.1).
 const (
 	UserPresent    byte = 1 << 0
 	UserVerified   byte = 1 << 2
@@ -117,7 +117,7 @@ type requestOptions struct {
 	UserVerification string       `json:"userVerification"`
 }
 
-// Create makes a key as the options say, a PublicKeyCredentialCreationOptionsJSON, at a page of that origin. It returns a
+// Create makes a key on a page of that origin, according to the options, a PublicKeyCredentialCreationOptionsJSON. It returns a
 // RegistrationResponseJSON. The errors are ErrExcluded, ErrUnable and ErrOrigin.
 func (a *Authenticator) Create(options json.RawMessage, origin string) (json.RawMessage, error) {
 	a.mutex.Lock()
@@ -157,7 +157,7 @@ func (a *Authenticator) Create(options json.RawMessage, origin string) (json.Raw
 	return nil, ErrUnable
 }
 
-// creation is the response that tells of a new key.
+// creation returns the response after a new key was made.
 func (a *Authenticator) creation(k *key, o creationOptions, origin string, verified bool) (json.RawMessage, error) {
 	m := a.Misbehaviour
 	told := k
@@ -182,9 +182,9 @@ func (a *Authenticator) creation(k *key, o creationOptions, origin string, verif
 	})
 }
 
-// Get signs in with one of the keys that the options allow, a PublicKeyCredentialRequestOptionsJSON, or with a resident key
-// if they name none, at a page of that origin. It returns an AuthenticationResponseJSON. The errors are ErrNoKey, ErrUnable
-// and ErrOrigin.
+// Get signs in on a page of that origin. It uses one of the keys that the options allow, or a resident key if they name none. The
+// options are a PublicKeyCredentialRequestOptionsJSON. Get returns an AuthenticationResponseJSON. The errors are ErrNoKey,
+// ErrUnable and ErrOrigin.
 func (a *Authenticator) Get(options json.RawMessage, origin string) (json.RawMessage, error) {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
@@ -234,7 +234,7 @@ func (a *Authenticator) Get(options json.RawMessage, origin string) (json.RawMes
 	return a.respond(k, map[string]any{}, response)
 }
 
-// respond puts a response together.
+// respond makes a response from its parts.
 func (a *Authenticator) respond(k *key, extensions, response map[string]any) (json.RawMessage, error) {
 	whole := map[string]any{
 		"id": base64url(k.id), "rawId": base64url(k.id), "type": "public-key",
@@ -269,7 +269,7 @@ func (a *Authenticator) algorithms() []int {
 	return a.Algorithms
 }
 
-// verify tells whether the user is verified under that requirement, and whether the authenticator can do what it says.
+// verify returns whether the user is verified under that requirement, and whether the authenticator can do what is required.
 func (a *Authenticator) verify(requirement string) (verified, able bool) {
 	switch requirement {
 	case "required":
@@ -280,8 +280,8 @@ func (a *Authenticator) verify(requirement string) (verified, able bool) {
 	return a.Verifies, true
 }
 
-// find returns the newest key of a relying party that is one of those named, or the newest resident key if none is named.
-// It returns nil if there is no such key.
+// find returns the newest key of a relying party among those that are named, or the newest resident key if none is named. It
+// returns nil if there is no such key.
 func (a *Authenticator) find(party string, named []descriptor) *key {
 	for _, k := range slices.Backward(a.keys) {
 		same := func(d descriptor) bool { return string(d.ID) == string(k.id) }
@@ -292,8 +292,8 @@ func (a *Authenticator) find(party string, named []descriptor) *key {
 	return nil
 }
 
-// belongs tells whether a page of that origin may use the RP ID: a browser allows it for the host itself and for hosts under
-// it, where the page came over a secure channel (Web Authentication Level 3, section 5.1.3).
+// belongs reports whether a page of that origin may use the RP ID. A browser allows it for the host itself and for hosts under
+// it, if the page came over a secure channel (Web Authentication Level 3, section 5.1.3).
 func belongs(party, origin string) bool {
 	u, err := url.Parse(origin)
 	if err != nil || party == "" {

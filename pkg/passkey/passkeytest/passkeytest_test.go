@@ -11,7 +11,7 @@ import (
 
 const origin = "https://login.example.org"
 
-// creation are creation options with that authenticator selection.
+// creation returns creation options with that authenticator selection.
 func creation(selection string) json.RawMessage {
 	return json.RawMessage(`{"rp": {"id": "example.org", "name": "Example"}, "user": {"id": "AQID", "name": "ada", "displayName": "Ada"},
 		"challenge": "AAECAwQFBgcICQoLDA0ODw", "pubKeyCredParams": [{"type": "public-key", "alg": -7}], "authenticatorSelection": ` + selection + `}`)
@@ -48,7 +48,7 @@ func TestAnAuthenticatorDoesWhatItCanAndNoMore(t *testing.T) {
 	}
 }
 
-// request are request options that allow those credential ids.
+// request returns request options that allow those credential ids.
 func request(verification string, ids ...string) json.RawMessage {
 	allowed := []map[string]string{}
 	for _, id := range ids {
@@ -58,12 +58,12 @@ func request(verification string, ids ...string) json.RawMessage {
 		"rpId": "example.org", "challenge": "AAECAwQFBgcICQoLDA0ODw", "allowCredentials": allowed, "userVerification": verification,
 	})
 	if err != nil {
-		panic(err) // texts can always be written
+		panic(err) // texts can always be encoded
 	}
 	return text
 }
 
-// response is what a test looks at.
+// response has the parts of a response that a test looks at.
 type response struct {
 	ID       string
 	Response struct{ UserHandle string }

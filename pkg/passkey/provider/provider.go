@@ -1,14 +1,14 @@
-// Package provider knows who makes authenticators: password managers, the passkeys of operating systems, and security keys.
-// The list is short on purpose. It holds what is common, so that a person recognises a passkey among their own; it is no list
-// of what may be used. An authenticator says its AAGUID itself, and nobody vouches for that.
+// Package provider knows who makes authenticators: password managers, the passkeys of operating systems, and security keys. The
+// list is short on purpose. It has the common ones, so that people recognise a passkey among their own. It doesn't say which
+// authenticators may be used. An authenticator gives its AAGUID itself, and nobody confirms that it is true.
 //
-// It refuses to guess: an AAGUID that is not in the list has no name.
+// The package doesn't guess: an AAGUID that is not in the list has no name.
 package provider
 
 import "encoding/hex"
 
-// Of returns the name of the authenticators with that AAGUID, 16 bytes (Web Authentication Level 3, section 6.5.1), and
-// whether it is known. The AAGUID of zeros, by which an authenticator declines to say what it is, has no name.
+// Of returns the name of the authenticators that have that AAGUID of 16 bytes (Web Authentication Level 3, section 6.5.1), and
+// whether it is known. The AAGUID of zeros, which an authenticator gives if it doesn't want to say what it is, has no name.
 func Of(aaguid []byte) (name string, known bool) {
 	if len(aaguid) != 16 {
 		return "", false
@@ -18,8 +18,8 @@ func Of(aaguid []byte) (name string, known bool) {
 	return name, known
 }
 
-// names are those of makers and their products, by the AAGUIDs that they have given to them. The file
-// testdata/sources.json says where each is listed.
+// names has the names of makers and their products, by the AAGUIDs that they use. The file testdata/sources.json says where each
+// of them is published.
 var names = map[string]string{
 	"bada5566-a7aa-401f-bd96-45619a55120d": "1Password",
 	"b93fd961-f2e6-462f-b122-82002247de78": "Android",

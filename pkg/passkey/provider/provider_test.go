@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// A list says by what name it has each AAGUID.
+// A list has the name that it gives to each AAGUID.
 type list struct {
 	Source string
 	Listed map[string]string
