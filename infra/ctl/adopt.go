@@ -21,16 +21,16 @@ var (
 	stackName  = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{0,127}$`)
 )
 
-// An adopted resource is one that a deleted stack has left, as CloudFormation imports it.
+// An adopted describes a resource that a deleted stack has left, in the way in which CloudFormation imports it.
 type adopted struct {
 	LogicalID   string         // in template.yaml
 	Type        string         //
 	Identifying string         // the property by which the resource is found
-	Properties  map[string]any // as template.yaml has them, so that the deployment that follows has nothing to change in them
+	Properties  map[string]any // as template.yaml has them, so that the next deployment has nothing to change in them
 }
 
-// adoptedResources returns what the template keeps when a stack is deleted. The policy of the key is left out, because it names roles
-// that only the deployment that follows makes, and that deployment puts it.
+// adoptedResources returns the resources that the template keeps when a stack is deleted. The policy of the key is left out,
+// because it names roles that don't exist before the next deployment. That deployment sets the policy.
 func adoptedResources() []adopted {
 	type object = map[string]any
 	return []adopted{

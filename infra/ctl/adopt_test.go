@@ -68,7 +68,7 @@ func TestTheFilesOfAnAdoptionAgreeWithTheTemplate(t *testing.T) {
 		want := resource.Properties
 		for name, value := range want {
 			if id == "Key" && (name == "KeyPolicy" || name == "Description") {
-				continue // the deployment puts them
+				continue // the deployment sets them
 			}
 			if got, want := jsonOf(t, r.Properties[name]), jsonOf(t, value); got != want {
 				t.Errorf("%s.%s: got %s, want %s", id, name, got, want)

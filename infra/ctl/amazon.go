@@ -10,17 +10,17 @@ import (
 	"countersign/pkg/apikey"
 )
 
-// An account holds the credentials with which Amazon is called, and the region. It is an aws.CredentialsProvider.
+// An account has the credentials and the region for calls to Amazon. It is an aws.CredentialsProvider.
 type account struct {
 	region      string
 	credentials aws.Credentials
-	fips        bool // Amazon is asked at its endpoints with FIPS 140 cryptography
+	fips        bool // whether Amazon is called at its endpoints with FIPS 140 cryptography
 }
 
 // Retrieve implements aws.CredentialsProvider.
 func (a account) Retrieve(context.Context) (aws.Credentials, error) { return a.credentials, nil }
 
-// GetUseFIPSEndpoint is what the SDK's clients look for among the sources of an aws.Config.
+// GetUseFIPSEndpoint implements the interface by which the SDK's clients read this setting from a source of an aws.Config.
 func (a account) GetUseFIPSEndpoint(context.Context) (state aws.FIPSEndpointState, found bool, err error) {
 	if a.fips {
 		return aws.FIPSEndpointStateEnabled, true, nil
@@ -62,8 +62,7 @@ func (p place) account(o *program) (account, error) {
 	return a, nil
 }
 
-// refusedBy returns the code of the error with which one of Amazon's services has answered. It is empty if err is no such
-// answer.
+// refusedBy returns the code with which one of Amazon's services has refused a request. It is empty if err is not such an answer.
 func refusedBy(err error) string {
 	if refused, ok := errors.AsType[interface {
 		error

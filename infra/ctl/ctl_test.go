@@ -39,7 +39,7 @@ type operator struct {
 	env    map[string]string
 	now    func() time.Time
 	amazon *http.Client
-	out    io.Writer // takes the standard output; if nil, said does
+	out    io.Writer // takes the standard output; if it is nil, said takes it
 	said   string    // on standard output
 	told   string    // on standard error
 
@@ -134,7 +134,7 @@ func newTable(t *testing.T, endpoint string) string {
 	return name
 }
 
-// refusing notes the hosts that are asked, and refuses all that they are asked for.
+// refusing notes the hosts that are called, and refuses all requests.
 type refusing struct{ hosts map[string]bool }
 
 func (r refusing) RoundTrip(q *http.Request) (*http.Response, error) {

@@ -56,10 +56,10 @@ const (
 	well   verdict = "ok"
 	wrong  verdict = "WRONG"
 	unseen verdict = "unseen" // the part can't be checked there
-	off    verdict = "off"    // the deployment does without the part
+	off    verdict = "off"    // the deployment doesn't use the part
 )
 
-// findings are in the order in which they are printed.
+// findings has the findings in the order in which they are printed.
 type findings []finding
 
 func (f *findings) ok(about, format string, args ...any) {
@@ -83,7 +83,7 @@ func (f *findings) failed(about string, err error) {
 	f.wrong(about, "It could not be checked: "+explain(err), "Solve that problem, and run doctor again.")
 }
 
-// tell prints the findings. It returns errFound if something is wrong.
+// tell prints the findings. It returns errFound if there is a problem.
 func (f findings) tell(p *program) error {
 	var text strings.Builder
 	count := 0
@@ -148,7 +148,7 @@ func lookAtDeployment(ctx context.Context, p *program, where place, d *doctor) (
 	return texts.findings, nil
 }
 
-// lookAtRpID tells whether security keys and passkeys are offered.
+// lookAtRpID reports whether security keys and passkeys are offered.
 func (f *findings) lookAtRpID(rpID string) {
 	const about = "security keys and passkeys"
 	if rpID == "" {

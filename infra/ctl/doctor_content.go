@@ -19,7 +19,7 @@ type contentDoctor struct {
 	store  store.Store
 	now    time.Time // by the deployment's clock
 	local  bool      // the store is that of a local server, which isn't running
-	played bool      // the deployment is on this machine, and its clock may be ahead
+	played bool      // the deployment runs on this machine for development, and its clock may be ahead
 	findings
 }
 

@@ -41,7 +41,7 @@ func TestDoctorLooksAtALocalServersFolder(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := newOperator()
-			o.now = time.Now // the clock of the server
+			o.now = time.Now // this is the server's clock
 			dir := newFolder(t)
 			// The server sweeps in the background when it starts, so it may not have done so yet.
 			sweepFolder(t, dir, o.now)
@@ -54,7 +54,7 @@ func TestDoctorLooksAtALocalServersFolder(t *testing.T) {
 	}
 }
 
-// What doctor says about a folder is what the server says when it opens the folder.
+// Doctor says about a folder what the server says when it opens that folder.
 func TestDoctorSaysOfAFolderWhatTheServerSays(t *testing.T) {
 	seconds := func(n int64) []byte { return []byte(strconv.FormatInt(n, 10) + "\n") }
 	for name, test := range map[string]struct {

@@ -11,12 +11,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sesv2/types"
 )
 
-// A mailDoctor looks at whether SES would send the messages of the deployment. It sends nothing itself.
+// A mailDoctor checks whether SES would send the messages of the deployment. It doesn't send any.
 type mailDoctor struct {
 	client    *sesv2.Client
 	account   account
 	sender    string
-	set       string // the configuration set that messages are sent with; empty for the default one of the identity
+	set       string // the configuration set with which messages are sent; empty for the default one of the identity
 	lookUpTXT func(ctx context.Context, name string) ([]string, error)
 	findings
 
@@ -39,7 +39,7 @@ func (d *mailDoctor) look(ctx context.Context) {
 	d.lookAtSet(ctx, set)
 }
 
-// lookAtAccount looks at whether SES lets the account send, and to whom.
+// lookAtAccount checks whether SES lets the account send, and to whom.
 // https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_GetAccount.html
 func (d *mailDoctor) lookAtAccount(ctx context.Context) {
 	const about = "SES account"
@@ -66,10 +66,10 @@ func (d *mailDoctor) lookAtAccount(ctx context.Context) {
 	}
 }
 
-// nearQuota is the part of the quota above which there may soon be no room for codes.
+// nearQuota is the part of the quota from which on there may soon be no room for codes.
 const nearQuota = 0.8
 
-// lookAtQuota looks at how many messages the account has sent in the last 24 hours.
+// lookAtQuota checks how many messages the account has sent in the last 24 hours.
 func (d *mailDoctor) lookAtQuota(quota *types.SendQuota) {
 	const about = "SES quota"
 	switch {
@@ -85,8 +85,8 @@ func (d *mailDoctor) lookAtQuota(quota *types.SendQuota) {
 	}
 }
 
-// lookAtSender looks for the identity by which the deployment may send: its address, the domain of that, or a parent domain.
-// It returns those that are verified, the nearest first. There are none if it has found something wrong.
+// lookAtSender looks for the identities by which the deployment may send: its address, the domain of that, and the parent
+// domains. It returns those that are verified, the nearest first. If it has found a problem, it returns none.
 // https://docs.aws.amazon.com/ses/latest/dg/creating-identities.html
 func (d *mailDoctor) lookAtSender(ctx context.Context) (found []*sesv2.GetEmailIdentityOutput) {
 	const about = "sender"

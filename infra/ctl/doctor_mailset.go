@@ -12,7 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sesv2/types"
 )
 
-// lookAtSignature looks at whether messages are signed with the domain of the sender (DKIM), so that they pass DMARC.
+// lookAtSignature checks whether messages are signed with the domain of the sender (DKIM), so that they pass DMARC.
 // https://docs.aws.amazon.com/ses/latest/dg/send-email-authentication-dmarc.html
 func (d *mailDoctor) lookAtSignature(found []*sesv2.GetEmailIdentityOutput) {
 	const about = "DKIM"
@@ -27,7 +27,7 @@ func (d *mailDoctor) lookAtSignature(found []*sesv2.GetEmailIdentityOutput) {
 		"Make the domain an identity, and publish the DNS records that SES asks for. To see them: aws sesv2 get-email-identity --email-identity "+quoted(domain)+" --region "+d.account.region)
 }
 
-// lookAtMailFrom looks at whether bounces go to a domain of the sender's (MAIL FROM), so that messages pass DMARC by SPF too.
+// lookAtMailFrom checks whether bounces go to a domain of the sender (MAIL FROM), so that messages pass DMARC by SPF, too.
 // https://docs.aws.amazon.com/ses/latest/dg/mail-from.html
 func (d *mailDoctor) lookAtMailFrom(identity *sesv2.GetEmailIdentityOutput) {
 	const about = "MAIL FROM"
@@ -67,7 +67,8 @@ func (d *mailDoctor) lookAtPolicy(ctx context.Context) {
 // domain returns the domain of the sender.
 func (d *mailDoctor) domain() string { return d.sender[strings.LastIndexByte(d.sender, '@')+1:] }
 
-// lookAtSet looks at whether the configuration set that messages are sent with tells what comes back, and tracks nothing.
+// lookAtSet checks whether the configuration set with which messages are sent reports messages that come back, and tracks
+// nothing.
 // https://docs.aws.amazon.com/ses/latest/dg/monitor-using-event-publishing.html
 func (d *mailDoctor) lookAtSet(ctx context.Context, name string) {
 	const about = "SES configuration set"
@@ -109,14 +110,14 @@ func (d *mailDoctor) lookAtSet(ctx context.Context, name string) {
 func (d *mailDoctor) tracks(set *sesv2.GetConfigurationSetOutput, destinations []types.EventDestination) bool {
 	engagement := d.engagement
 	if v := set.VdmOptions; v != nil && v.DashboardOptions != nil && v.DashboardOptions.EngagementMetrics != "" {
-		engagement = v.DashboardOptions.EngagementMetrics // of the set, which goes before that of the account
+		engagement = v.DashboardOptions.EngagementMetrics // the setting of the set, which takes precedence over that of the account
 	}
 	return engagement == types.FeatureStatusEnabled || slices.ContainsFunc(destinations, func(e types.EventDestination) bool {
 		return e.Enabled && (slices.Contains(e.MatchingEventTypes, types.EventTypeOpen) || slices.Contains(e.MatchingEventTypes, types.EventTypeClick))
 	})
 }
 
-// hears reports whether EventBridge is told of bounces and of complaints.
+// hears reports whether bounces and complaints are sent to EventBridge.
 func hears(destinations []types.EventDestination) bool {
 	told := func(event types.EventType) bool {
 		return slices.ContainsFunc(destinations, func(e types.EventDestination) bool {

@@ -16,7 +16,7 @@ import (
 	"countersign/pkg/message"
 )
 
-// texting has what the stack of a deployment says of text messages.
+// texting has what the stack of a deployment says about text messages.
 type texting struct {
 	SMS            string `name:"sms" enum:"none,sns,end-user-messaging" default:"none" placeholder:"PROVIDER" help:"What sends text messages: the parameter SmsProvider of the stack (none, sns or end-user-messaging)."`
 	SMSOrigination string `name:"sms-origination" placeholder:"NUMBER|ARN" help:"What text messages are sent from: the parameter SmsOriginationNumber or SmsOriginationArn of the stack."`
@@ -45,7 +45,7 @@ const defaultSpendLimit = 1
 // A textDoctor checks whether text messages would be sent. It doesn't send any.
 type textDoctor struct {
 	sns     *sns.Client
-	voice   *pinpointsmsvoicev2.Client // of End User Messaging, which has the sender IDs of SNS too
+	voice   *pinpointsmsvoicev2.Client // the client of End User Messaging, which also has the sender IDs of SNS
 	account account
 	texting
 	findings
@@ -80,7 +80,7 @@ func (d *textDoctor) sandbox(inSandbox bool) {
 	d.ok(about, "It is out of the sandbox.")
 }
 
-// spendLimit tells how much may be spent in a month, in USD.
+// spendLimit reports how much may be spent in a month, in USD.
 func (d *textDoctor) spendLimit(limit int64) {
 	const about = "SMS spend limit"
 	if limit <= defaultSpendLimit {
@@ -91,7 +91,7 @@ func (d *textDoctor) spendLimit(limit int64) {
 	d.ok(about, "It is %d USD a month. After that no message is delivered.", limit)
 }
 
-// optedOut tells how many numbers get no messages, of those on the first page of a list.
+// optedOut reports how many numbers get no messages, as far as the first page of a list shows.
 func (d *textDoctor) optedOut(first int, more bool) {
 	const about = "opted-out numbers"
 	switch {
@@ -104,7 +104,7 @@ func (d *textDoctor) optedOut(first int, more bool) {
 	}
 }
 
-// lookAtCodeDomain tells on which pages phones offer to fill in codes.
+// lookAtCodeDomain reports on which pages phones offer to fill in codes.
 func (d *textDoctor) lookAtCodeDomain() {
 	const about = "SMS code domain"
 	if d.SMSCodeDomain == "" {
@@ -127,7 +127,7 @@ func (d *textDoctor) lookAtSNS(ctx context.Context) {
 		d.failed("SMS spend limit", err)
 	} else {
 		limit, err := strconv.ParseInt(out.Attributes["MonthlySpendLimit"], 10, 64)
-		if err != nil { // SNS says nothing of a limit that nobody has set
+		if err != nil { // SNS returns no limit if it was never set
 			limit = defaultSpendLimit
 		}
 		d.spendLimit(limit)
@@ -166,7 +166,7 @@ func (d *textDoctor) lookAtNumber(ctx context.Context) {
 	d.wrong(about, "The account has no number "+d.SMSOrigination+" in "+d.account.region+".", "Request the number, or change the parameter SmsOriginationNumber of the stack.")
 }
 
-// active tells whether what messages are sent from may be used.
+// active reports whether the origin of messages may be used.
 func (d *textDoctor) active(about, what, status string) {
 	if strings.EqualFold(status, "ACTIVE") {
 		d.ok(about, "%s is active.", what)

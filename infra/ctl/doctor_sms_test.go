@@ -14,7 +14,7 @@ const (
 	senderARN = "arn:aws:sms-voice:eu-west-1:123456789012:sender-id/ACME/GB"
 )
 
-// snsSays is an answer of SNS.
+// snsSays returns an answer of SNS.
 func snsSays(operation, result string) string {
 	return fmt.Sprintf(`<%sResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/"><%[1]sResult>%s</%[1]sResult><ResponseMetadata><RequestId>1</RequestId></ResponseMetadata></%[1]sResponse>`, operation, result)
 }
@@ -40,7 +40,7 @@ func spend(limit int) string {
 		`{"Name":"TEXT_MESSAGE_MONTHLY_SPEND_LIMIT","EnforcedLimit":%d,"MaxLimit":500,"Overridden":true}]}`, limit)
 }
 
-// senderIDs is one sender ID of the account.
+// senderIDs returns an answer that has one sender ID of the account.
 func senderIDs(country string, registered bool, registration string) string {
 	more := ""
 	if registration != "" {
@@ -49,7 +49,7 @@ func senderIDs(country string, registered bool, registration string) string {
 	return fmt.Sprintf(`{"SenderIds":[{"SenderId":"acme","IsoCountryCode":%q,"Registered":%t%s},{"SenderId":"OTHER","IsoCountryCode":"IN","Registered":true}]}`, country, registered, more)
 }
 
-// newTextingPatient is a deployment that sends text messages, in which all is well.
+// newTextingPatient makes a deployment that sends text messages, in which nothing is wrong.
 func newTextingPatient(t *testing.T) *patient {
 	p := newPatient(t)
 	p.tell("GetSMSSandboxAccountStatus", 200, sandboxed(false))
@@ -65,13 +65,13 @@ func newTextingPatient(t *testing.T) *patient {
 	return p
 }
 
-// doctorOf runs doctor on a deployment with what its stack says.
+// doctorOf runs doctor on a deployment, with flags that have what its stack says.
 func (p *patient) doctorOf(t *testing.T, flags ...string) int {
 	t.Helper()
 	return p.run(t, append([]string{"doctor", "--table", p.table, "--region", "eu-west-1", "--sender", "codes@mail.example.com"}, flags...)...)
 }
 
-// The flags of a deployment by each provider, and by what it sends from.
+// These are the flags of a deployment, by provider and by the origin of its messages.
 var (
 	bySNS    = []string{"--sms", "sns", "--sms-origination", number, "--sms-sender-id", "ACME"}
 	byPhone  = []string{"--sms", "end-user-messaging", "--sms-origination", phoneARN}

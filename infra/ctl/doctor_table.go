@@ -11,15 +11,15 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
 
-// A tableDoctor looks at whether a table is set up as the template sets it up.
+// A tableDoctor checks whether a table is set up as the template sets it up.
 type tableDoctor struct {
 	client *dynamodb.Client
 	name   string
-	local  bool // the table is in a DynamoDB Local, which has no backups, and where nothing sets expiry and deletion protection
+	local  bool // the table is in a DynamoDB Local, which has no backups, and where expiry and deletion protection are never set
 	findings
 }
 
-// look reports whether there is a table that can hold anything.
+// look reports whether there is a table that can have items.
 func (d *tableDoctor) look(ctx context.Context) bool {
 	out, err := d.client.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: &d.name})
 	if err != nil {

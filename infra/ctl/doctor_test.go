@@ -29,7 +29,7 @@ type oneRing struct{ ring *seal.Ring }
 func (o oneRing) Ring(context.Context) (*seal.Ring, error)   { return o.ring, nil }
 func (o oneRing) Reload(context.Context) (*seal.Ring, error) { return o.ring, nil }
 
-// put writes items in one commit, over what is there.
+// put writes items in one commit, and replaces those that are there.
 func put(t *testing.T, s store.Store, body []byte, keys ...store.Key) {
 	t.Helper()
 	var writes []store.Write
@@ -131,7 +131,7 @@ func identity(verified bool) string {
 		"MailFromAttributes":{"MailFromDomain":"bounce.example.com","MailFromDomainStatus":"SUCCESS","BehaviorOnMxFailure":"USE_DEFAULT_VALUE"}}`, verified)
 }
 
-// destination is a configuration set's destination for events of these types, which is EventBridge.
+// destination returns the EventBridge destination of a configuration set, for events of these types.
 func destination(events ...string) string {
 	return fmt.Sprintf(`{"EventDestinations":[{"Name":"feedback","Enabled":true,"MatchingEventTypes":["%s"],"EventBridgeDestination":{"EventBusArn":"arn:aws:events:eu-west-1:123456789012:event-bus/default"}}]}`, strings.Join(events, `","`))
 }
@@ -149,7 +149,7 @@ func (p *patient) doctor(t *testing.T) int {
 	return p.run(t, "doctor", "--table", p.table, "--region", "eu-west-1", "--sender", "codes@mail.example.com")
 }
 
-// wrongs returns the parts that doctor has found wrong.
+// wrongs returns the parts in which doctor has found a problem.
 func wrongs(said string) (found []string) {
 	for line := range strings.SplitSeq(said, "\n") {
 		if what, ok := strings.CutPrefix(line, "WRONG   "); ok {
@@ -216,7 +216,7 @@ func TestDoctorFindsWhatIsWrongAndNothingElse(t *testing.T) {
 	for name, test := range map[string]struct {
 		harm func(*testing.T, *patient)
 		want string // what is wrong
-		says string // among what is told of it
+		says string // a part of what is printed about it
 	}{
 		"another table's name": {func(t *testing.T, p *patient) { p.table += "x" }, "table", "TableName"},
 		"another table": {func(t *testing.T, p *patient) {
@@ -349,7 +349,7 @@ func TestASweepOfTheLastHalfHourIsWell(t *testing.T) {
 	}
 }
 
-// What doctor says about the key ring and the sweep is what the packages that keep them say, to the second.
+// What doctor says about the key ring and the sweep agrees, to the second, with what the packages that keep them say.
 func TestDoctorSaysOfTheRingAndTheSweepWhatTheirOwnersSay(t *testing.T) {
 	o := newOperator()
 	a := newAmazon(t, o)

@@ -33,7 +33,7 @@ func openDatabase(f *folder.Folder) (*bolt.DB, error) {
 	return db, err
 }
 
-// A folderInUse is the error that a local server works on a folder.
+// A folderInUse is the error that a local server is using a folder.
 type folderInUse struct {
 	dir   string
 	cause error

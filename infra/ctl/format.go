@@ -31,7 +31,7 @@ func (c *setFormat) Run(ctx context.Context, p *program, where place) error {
 	return err
 }
 
-// ofDeployment sets the format in the key ring of a deployment, if there is one to set, and returns the format that it then has.
+// ofDeployment sets the format in the key ring of a deployment if a number is given, and returns the format that it then has.
 func (c *setFormat) ofDeployment(ctx context.Context, p *program, where place) (now int, err error) {
 	err = where.use(p, func(s *site) error {
 		if c.Format != 0 {

@@ -38,7 +38,7 @@ func (c *createKey) Run(ctx context.Context, p *program, where place) error {
 		}
 		id := apikey.ID(key)
 		if _, err := fmt.Fprintln(p.out, key.Reveal()); err != nil {
-			// Nobody has seen the whole key, so it must not stay valid.
+			// Nobody has seen the whole key, so the key must be revoked.
 			if _, undo := s.keys.Revoke(context.WithoutCancel(ctx), id); undo != nil {
 				return fmt.Errorf("the key could not be printed (%w), and could not be revoked (%[3]s): revoke the key %[2]s yourself", err, id, explain(undo))
 			}
@@ -139,7 +139,7 @@ func (c *confirmKeys) Run(ctx context.Context, p *program, where place) error {
 
 type rotateKeys struct{}
 
-// Run has the key ring rotated. In a deployment the sweep does that, because an operator may not use the KMS key.
+// Run lets the key ring be rotated. In a deployment the sweep does that, because an operator may not use the KMS key.
 func (rotateKeys) Run(ctx context.Context, p *program, where place) error {
 	if where.Local != "" {
 		if _, err := changeFolderRing(ctx, p, where, func(r *seal.Ring, now time.Time) (*seal.Ring, error) { return r.Rotate(now) }); err != nil {
@@ -173,7 +173,7 @@ func (c *revokeKey) Run(ctx context.Context, p *program, where place) error {
 	}))
 }
 
-// stopFirst adds to the error about a folder in use what to do.
+// stopFirst adds to the error that a folder is in use what to do about it.
 func stopFirst(err error) error {
 	if inUse(err) {
 		return fmt.Errorf("%w. Stop the server first", err)

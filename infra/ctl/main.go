@@ -1,8 +1,9 @@
-// Command ctl is the operator's tool for a deployment, or for the data of a local server. Its verb keys makes, lists, confirms and
-// revokes the API keys with which applications call, and has the key ring rotated. Its verb restored is for data that was restored
-// from a backup: it ends what the backup has brought back. Its verb replay hands what the function publish has given up to it
-// again. Its verb adopt prepares what brings the table and the key of a deleted stack under a new one. Its verb show prints items of the table. Its verb format says in which format
-// records are written, or sets it. Its verb doctor says what is wrong with a deployment, and what to do.
+// Command ctl is the operator's tool for a deployment, or for the data of a local server. Its verb keys makes, lists, confirms
+// and revokes the API keys with which applications call, and lets the key ring be rotated. Its verb restored is for data that was
+// restored from a backup: it ends what the backup has brought back. Its verb replay gives the function publish again what that
+// function has given up. Its verb adopt writes the files that are needed to import the table and the key of a deleted stack into
+// a new one. Its verb show prints items of the table. Its verb format says in which format records are written, or sets it. Its
+// verb doctor says what is wrong with a deployment, and what to do.
 //
 //	go run ./infra/ctl keys create --table NAME --region REGION --client my-app --name "My App" --scope sign_in --scope manage
 //	go run ./infra/ctl keys list   --table NAME --region REGION
@@ -24,7 +25,7 @@
 //
 //	eval "$(aws configure export-credentials --format env)"
 //
-// With AWS_USE_FIPS_ENDPOINT=true in the environment, Amazon is asked at its endpoints with FIPS 140 cryptography.
+// With AWS_USE_FIPS_ENDPOINT=true in the environment, Amazon is called at its endpoints with FIPS 140 cryptography.
 //
 // The exit code is 0, or 1 if there was an error or doctor found a problem, or 2 for wrong arguments.
 //
@@ -65,7 +66,7 @@ type program struct {
 	out, errs   io.Writer
 	environment func(string) string
 	now         func() time.Time
-	amazon      *http.Client // makes the calls to Amazon; nil stands for the SDK's own client
+	amazon      *http.Client // makes the calls to Amazon; nil means the SDK's own client
 
 	lookUpTXT func(ctx context.Context, name string) ([]string, error) // looks up the TXT records of a name in the DNS
 }
@@ -91,7 +92,7 @@ type commands struct {
 	Doctor   doctor        `cmd:"" help:"Say what is wrong with a deployment, and what to do. This changes nothing."`
 }
 
-// A wrongCall says that the command was called in a way that makes no sense.
+// A wrongCall is the error that the command was called in a wrong way.
 type wrongCall string
 
 func (w wrongCall) Error() string { return string(w) }
@@ -128,7 +129,7 @@ func (p *program) run(ctx context.Context, args []string) int {
 	return p.fail(told.Run(p, c.place))
 }
 
-// errFound says that doctor has found a problem, and has printed it.
+// errFound means that doctor has found a problem, and has printed it.
 var errFound = errors.New("something is wrong")
 
 // fail prints an error, if there is one, and returns the exit code.

@@ -46,7 +46,7 @@ func (p place) check() error {
 	return nil
 }
 
-// A backend is what keeps the items of a place.
+// A backend keeps the items of a place.
 type backend interface {
 	store.Store
 	store.Holder
@@ -84,7 +84,7 @@ func (p place) store(client *dynamodb.Client, o *program) *dynamo.Table {
 	return dynamo.New(dynamo.Options{Client: client, Table: p.Table, Now: o.now})
 }
 
-// client returns a client for the DynamoDB that has the table.
+// client returns a client for the DynamoDB in which the table is.
 func (p place) client(o *program) (*dynamodb.Client, error) {
 	if p.Endpoint != "" {
 		// A DynamoDB Local can have separate tables for each pair of credentials and region. So it gets the same pair here as in
@@ -117,7 +117,7 @@ func (p place) use(o *program, do func(*site) error) error {
 	return nil
 }
 
-// loopbackURL reports whether v is the base URL of a server on this machine, by a loopback address. It takes no host name,
+// loopbackURL reports whether v is the base URL of a server on this machine. It accepts only a loopback address and no host name,
 // because a name can be made to mean another machine.
 func loopbackURL(v string) bool {
 	u, err := url.Parse(v)

@@ -22,7 +22,7 @@ import (
 	"countersign/pkg/store/storetest"
 )
 
-// A deployment is one on DynamoDB Local, with a stand-in of KMS, as one process of it works.
+// A deployment is a deployment on DynamoDB Local with a stand-in of KMS. It works as one of the deployment's processes.
 type deployment struct {
 	*mfatest.World
 	t    *testing.T
@@ -59,7 +59,7 @@ func (d *deployment) start(q mfa.StartRequest) mfa.StartAnswer {
 	return answer
 }
 
-// signIn has a user sign in by app, which must succeed.
+// signIn signs a user in by app. The sign-in must succeed.
 func (d *deployment) signIn(user string, a *mfatest.Authenticator, trust bool) mfa.VerifyAnswer {
 	d.t.Helper()
 	begun := d.start(mfa.StartRequest{Org: acme, User: mfa.Person{ID: user}})
@@ -122,7 +122,7 @@ func TestADeploymentIsRestoredAndItsKeysAreRotatedWhileUsersSignIn(t *testing.T)
 	moment := clock.Now()
 	backup := copyTable(t, db, aws.Env["COUNTERSIGN_TABLE"])
 
-	// What happens after that moment, and is lost.
+	// This happens after that moment, so the restored table doesn't have it.
 	clock.Advance(time.Minute)
 	begun := d.start(mfa.StartRequest{Org: acme, User: mfa.Person{ID: "ana"}})
 	if _, err := d.Recover(t.Context(), d.Client, mfa.RecoverRequest{Challenge: begun.Challenge.ID, Code: codes[0]}); err != nil {
@@ -193,7 +193,7 @@ func TestADeploymentIsRestoredAndItsKeysAreRotatedWhileUsersSignIn(t *testing.T)
 	}
 	d.signIn("eve", apps["eve"], false)
 
-	// The keys are rotated by the sweep, beside a process that has the ring of before.
+	// The sweep rotates the keys, while another process still has the earlier ring.
 	o.must(t, append([]string{"keys", "rotate"}, flags...)...)
 	sweeping := process(t, aws, clock, d.Client)
 	if changed, err := sweeping.keys.Tend(t.Context()); err != nil || !changed {

@@ -28,8 +28,8 @@ type replayRecords struct {
 	Folder   string `arg:"" type:"existingdir" help:"A folder with copies of the objects in the bucket of failures. To make it: aws s3 sync s3://BUCKET FOLDER"`
 }
 
-// A failedInvocation is an object in the bucket of failures, as far as it is used. Lambda writes it when it gives up on a batch of
-// a stream. https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html
+// A failedInvocation has the fields that are used of an object in the bucket of failures. Lambda writes it when it gives up on a
+// batch of a stream. https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html
 type failedInvocation struct {
 	path      string
 	Timestamp time.Time `json:"timestamp"`
@@ -40,15 +40,15 @@ type failedInvocation struct {
 	Payload string `json:"payload"` // what the function was called with, as text
 }
 
-// id returns what the records are known by once they have been replayed.
+// id returns the name under which the records are remembered once they have been replayed.
 func (i *failedInvocation) id() string {
 	sum := sha256.Sum256([]byte(i.Payload))
 	return hex.EncodeToString(sum[:])
 }
 
-const mostAnswer = 1 << 20 // bytes of an answer of the function
+const mostAnswer = 1 << 20 // the most bytes of an answer of the function
 
-// Run hands the records to the function, those of each shard in their order.
+// Run gives the records to the function. The records of each shard keep their order.
 func (c *replayRecords) Run(ctx context.Context, p *program, where place) error {
 	if where.Local != "" {
 		return wrongCall("a local server gives up nothing, so there is nothing to replay in its folder")

@@ -19,14 +19,14 @@ import (
 	"countersign/pkg/store/dynamo"
 )
 
-// A publishing stands in for Lambda, with a function that publishes by the code of publish. All other requests go on.
+// A publishing stands in for Lambda, with a function publish that runs the code of publish. It passes all other requests on.
 type publishing struct {
 	t      *testing.T
 	table  store.Store
 	other  http.RoundTripper
 	calls  int
 	events []activity.Event
-	answer string // if not empty, the function publishes nothing, and this is its answer
+	answer string // if it isn't empty, the function publishes nothing and returns this answer
 	status int
 }
 

@@ -25,8 +25,8 @@ type restoredData struct {
 	InUse  bool      `help:"Go on although the sweep has run here since that moment."`
 }
 
-// eventMargin is how much earlier than the moment of the restore an event may be for what it tells of to be missing: its time is
-// taken before its commit.
+// eventMargin is how much earlier than the restored moment the time of an event may be although the data doesn't have its effect.
+// The time of an event is taken before its commit.
 const eventMargin = time.Minute
 
 // Run gives the restored data a new epoch, names the API keys that have to be confirmed, and repeats what the events say.
@@ -75,7 +75,7 @@ func (c *restoredData) renew(ctx context.Context, p *program, where place, s *si
 	}
 	epoch = max(epoch+1, now.Unix())
 	for _, k := range keys {
-		epoch = max(epoch, k.Created.Unix()+1) // so that no clock makes a key of before count as one of since
+		epoch = max(epoch, k.Created.Unix()+1) // so that every key counts as made before this epoch, whatever the clocks say
 	}
 	if err := setEpoch(ctx, p, where, s, epoch); err != nil {
 		return 0, err
@@ -84,7 +84,7 @@ func (c *restoredData) renew(ctx context.Context, p *program, where place, s *si
 	return epoch, err
 }
 
-// epochOf returns the epoch that the key ring of a place says. The ring of a local server is in a file of its own.
+// epochOf returns the epoch in the key ring of a place. The ring of a local server is in a file of its own.
 func epochOf(ctx context.Context, p *program, where place, s *site) (int64, error) {
 	if where.Local == "" {
 		status, err := keyring.StatusOf(ctx, s.store, p.now())
@@ -124,7 +124,7 @@ func changeFolderRing(ctx context.Context, p *program, where place, change func(
 	return keys.Update(ctx, func(r *seal.Ring) (*seal.Ring, error) { return change(r, f.Now()) })
 }
 
-// nameUnconfirmed says which API keys are good for nothing until they are confirmed.
+// nameUnconfirmed prints the API keys that can't be used until they are confirmed.
 func nameUnconfirmed(ctx context.Context, p *program, s *site, epoch int64) error {
 	keys, err := s.keys.List(ctx)
 	if err != nil {
@@ -139,13 +139,13 @@ func nameUnconfirmed(ctx context.Context, p *program, s *site, epoch int64) erro
 	return printKeys(p, keys, epoch)
 }
 
-// repeat does again what the events say was done since the restore.
+// repeat does again what was done since the restored moment, according to the events.
 func (c *restoredData) repeat(ctx context.Context, p *program, s *mfa.Service, events []activity.Event, epoch int64) error {
 	if len(c.Events) == 0 {
 		_, err := fmt.Fprintln(p.out, "No events were given, so nothing was repeated that was erased, removed or deprovisioned since.")
 		return err
 	}
-	left := map[string]map[string]bool{} // by type: the users or orgs for whom something is left to do
+	left := map[string]map[string]bool{} // the users or orgs for whom something is left to do, by the type of the event
 	for _, e := range events {
 		came, err := s.Repeat(ctx, e, epoch)
 		if err != nil {
@@ -177,7 +177,7 @@ func (c *restoredData) repeat(ctx context.Context, p *program, s *mfa.Service, e
 	return err
 }
 
-// yours says, by the type of an event that can't be repeated, what somebody has to do.
+// yours says, by the type of an event that can't be repeated, what the operator has to do.
 var yours = map[string]string{
 	mfa.FactorEnrolled: "These users have lost a factor that they enrolled since, and have to enrol it again.",
 	mfa.UserEnabled:    "These users have turned 2FA on since. If it is off now, they have to turn it on again.",

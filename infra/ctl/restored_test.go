@@ -17,7 +17,7 @@ import (
 
 const acme = "acme"
 
-// A restoredGround is a place that was restored to someday, a while ago.
+// A restoredGround is a place that was restored to the time someday, some time ago.
 type restoredGround struct {
 	*operator
 	ground
@@ -48,10 +48,10 @@ func (r *restoredGround) later(d time.Duration) {
 	r.now = func() time.Time { return at }
 }
 
-// moment is just before now.
+// moment returns a time just before now.
 func (r *restoredGround) moment() string { return r.now().Add(-time.Minute).UTC().Format(time.RFC3339) }
 
-// service calls do with a service on the place, in the epoch that its ring says.
+// service calls do with a service on the place, in the epoch of its ring.
 func (r *restoredGround) service(t *testing.T, do func(*mfa.Service, mfa.Call)) {
 	t.Helper()
 	r.with(t, func(s store.Store) {
@@ -143,7 +143,7 @@ func TestErasuresAreRepeatedFromAnExportOfTheBus(t *testing.T) {
 			}
 			at := r.now()
 			lines := []any{
-				event("ev_1", mfa.UserErased, "bob", at.Add(-time.Hour)), // before the moment: bob was made again since
+				event("ev_1", mfa.UserErased, "bob", at.Add(-time.Hour)), // this is before the moment, and bob was made again since
 				map[string]any{"detail-type": "user.erased", "source": "countersign", "detail": event("ev_2", mfa.UserErased, "ana", at)},
 				event("ev_2", mfa.UserErased, "ana", at), // the bus gets an event at least once
 				event("ev_3", mfa.UserUpdated, "bob", at),

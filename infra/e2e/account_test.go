@@ -119,7 +119,7 @@ func TestAForcedEnrolmentFirstProvesTheKnownAddress(t *testing.T) {
 			t.Errorf("got %s", done.raw)
 		}
 
-		// To enrol the address itself needs no second proof. A user without an address needs an administrator.
+		// Enrolling the address itself needs no second proof. If a user has no address, an administrator has to enrol the user.
 		bob := person{"acme", "u-18", "bob@acme.example"}
 		_, token = w.toEnrol(t, bob)
 		if got := begin("email").want(t, 201, ""); got.text("sent", "hint") != "b***@acme.example" || got.at("prove") != nil {
@@ -284,7 +284,7 @@ func TestG5OneLockCountsGuessesOverEmailAndAppTogether(t *testing.T) {
 		if len(locked.list("challenge", "methods")) != 0 || locked.at("challenge", "recovery") != true || locked.at("challenge", "default") != nil {
 			t.Errorf("locked: got %s, want recovery codes alone", locked.raw)
 		}
-		// A recovery code has a budget of its own. It gives no new guesses at codes.
+		// Recovery codes have a budget of their own. They give no new guesses at codes.
 		w.recoverBy(t, locked.text("challenge", "id"), done.list("recovery_codes")[0].(string)).want(t, 200, "")
 		w.verify(t, w.asked(t, ana, nil).text("challenge", "id"), doc{"code": a.next(t, w)}).want(t, 429, "locked")
 		w.advance(t, 15*time.Minute)

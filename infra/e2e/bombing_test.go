@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// bomb starts sign-ins and step-ups of ana by a kind with keys of two clients, first many at once, and then one by one until a
-// start sends nothing. It returns that start.
+// bomb starts sign-ins and step-ups of ana by a kind, with keys of two clients. It first starts many at once, and then one by one
+// until a start sends nothing. It returns that start.
 func (w *world) bomb(t *testing.T, keys []string, kind string) answer {
 	t.Helper()
 	start := func(i int) call {
@@ -43,12 +43,13 @@ func TestM2ABombedUserGetsNoMoreThanTheBudgets(t *testing.T) {
 		w.policy(t, "acme", texting(doc{"user_daily_cap": 8}))
 		p, _ := w.enrolThreeKinds(t)
 		keys := w.twoClients(t)
-		w.advance(t, 24*time.Hour) // after which the user's own budgets are as new
+		w.advance(t, 24*time.Hour) // the user's own budgets begin anew after a day
 		w.next(t, time.Hour)
 		first := map[string]int{"sms": len(w.codes(t, anasNumber)), "email": len(w.codes(t, ana.email))}
 		got := func(kind string) int { return len(w.codes(t, contacts[kind])) - first[kind] }
-		// A number gets five codes in an hour, and a user ten by email. Then the day of the user ends. What is asked for at once
-		// may be refused for each other's sake, or not be handed over in time, so there may be fewer.
+		// A number gets five codes in an hour, and a user ten by email, until the user's budgets for the day are used up. Requests
+		// that are made at the same time may hinder each other, or a code may not be handed over in time. So there may be fewer
+		// messages.
 		for hour, most := range []map[string]int{{"sms": 5, "email": 10}, {"sms": 8, "email": 20}, {"email": 30}, {"email": 30}} {
 			for kind, total := range most {
 				unsent := w.bomb(t, keys, kind)
@@ -146,7 +147,7 @@ func TestM2OneChallengeSendsOneCodeInItsWait(t *testing.T) {
 
 func TestM2EnrollingBombsNobody(t *testing.T) {
 	saltoWorld(t, func(t *testing.T, w *world) {
-		// A number that is somebody else's gets half of its five codes, whoever asks.
+		// The number of another user gets half of its five codes, whoever asks for them.
 		victim := "+33611111111"
 		var answers []int
 		for _, id := range []string{"u-1", "u-2", "u-3", "u-4"} {

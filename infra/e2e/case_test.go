@@ -37,7 +37,7 @@ func TestE6RecoveryCodesCarry120BitsEach(t *testing.T) {
 				used[r] = true
 			}
 		}
-		if len(seen) != 20 || len(used) != len(alphabet) { // by chance 480 characters lack one of the 32 only once in 100,000 sets
+		if len(seen) != 20 || len(used) != len(alphabet) { // in 480 random characters, one of the 32 is missing only once in 100,000 sets
 			t.Errorf("got %d codes of %d characters, want 20 of all 32", len(seen), len(used))
 		}
 	})

@@ -2,5 +2,5 @@
 // local server with its file, the local server with DynamoDB Local, and the built Lambda functions in the emulator. The name of
 // a story begins with the ids of the rules or cases that it shows. Every answer is compared with the OpenAPI document.
 //
-// It refuses to look inside: a story uses only the API and the calls under /local/.
+// A story uses only the API and the calls under /local/. It doesn't look inside a server.
 package e2e

@@ -103,7 +103,7 @@ func TestE7OfManyNewSetsAtOnceOneIsGood(t *testing.T) {
 		good := 0
 		for i, code := range codes {
 			if i%4 == 3 {
-				w.advance(t, 24*time.Hour) // the budget of wrong codes is empty
+				w.advance(t, 24*time.Hour) // all wrong codes of the day are used up
 			}
 			a := w.recoverBy(t, w.asked(t, p, nil).text("challenge", "id"), code.(string))
 			switch {

@@ -10,7 +10,7 @@ import (
 // An app is an authenticator app that has a secret.
 type app struct{ factor, secret string }
 
-// code returns what the app shows at the time of the server. A code is good once, so call it at most once a minute.
+// code returns what the app shows at the time of the server. A code is accepted only once, so call this at most once a minute.
 func (a app) code(t *testing.T, w *world) string {
 	t.Helper()
 	code, err := totp.GenerateCode(a.secret, w.now(t))

@@ -37,7 +37,7 @@ type world struct {
 	log      *lockedBuffer // everything that the server has logged, which is searched for secrets
 
 	seen   *ledger
-	stored func(*testing.T) string // returns everything in the store; nil if that is not searched
+	stored func(*testing.T) string // returns everything in the store; nil if the store is not searched
 }
 
 // everywhere runs a story in each kind of world.
@@ -231,7 +231,7 @@ func (w *world) do(t *testing.T, c call) answer {
 	return a
 }
 
-// try is do for other goroutines, which can't end the test.
+// try makes a call as do does, for goroutines that must not end the test.
 func (w *world) try(c call) (answer, error) {
 	var body io.Reader
 	switch b := c.body.(type) {

@@ -24,7 +24,7 @@ func (w *world) toEnrol(t *testing.T, p person) (id, token string) {
 	return a.text("id"), a.text("enrolment", "token")
 }
 
-// provesAddress gives the code that goes to the known address of somebody who is led to an enrolment.
+// provesAddress answers with the code that was sent to the known address of a user who must enrol.
 func (w *world) provesAddress(t *testing.T, p person, token string) {
 	t.Helper()
 	asked := w.do(t, call{method: "POST", path: "/v1/enrolments", bearer: token, body: doc{"kind": "totp"}}).want(t, 201, "")
@@ -92,7 +92,7 @@ func TestC3TheFirstCodeMustBeRightBeforeTheFactorCounts(t *testing.T) {
 		if len(codes) != 10 || len(seen) != 10 {
 			t.Errorf("recovery codes: got %d, %d of them different, want 10", len(codes), len(seen))
 		}
-		// The code that has enrolled the app is spent.
+		// The code that has enrolled the app is used up.
 		id := w.asked(t, ana, nil).text("challenge", "id")
 		w.verify(t, id, doc{"code": code}).want(t, 422, "wrong_code")
 		w.verify(t, id, doc{"code": a.next(t, w)}).want(t, 200, "")

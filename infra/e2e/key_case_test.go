@@ -25,7 +25,7 @@ func (w *world) refusesWeaker(t *testing.T, p manyKinds, asked answer) {
 	if !slices.Equal(kindsOf(asked), []string{"webauthn"}) || asked.at("challenge", "sent") != nil {
 		t.Fatalf("got %s, want the key asked for and nothing sent", asked.raw)
 	}
-	w.advance(t, time.Minute) // so that no code would have to wait
+	w.advance(t, time.Minute) // so that no code has to wait
 	code := p.app.code(t, w)
 	for _, kind := range []string{"totp", "sms", "email"} {
 		w.do(t, call{method: "POST", path: "/v1/challenges/" + id + "/send", body: doc{"factor": p.factors[kind]}}).want(t, 403, "method_forbidden")
@@ -33,7 +33,7 @@ func (w *world) refusesWeaker(t *testing.T, p manyKinds, asked answer) {
 			w.verify(t, id, doc{"factor": p.factors[kind], "code": code}).want(t, 403, "method_forbidden")
 		}
 	}
-	w.verify(t, id, doc{"code": code}).want(t, 400, "invalid_request") // the default is the key, which a code is no answer for
+	w.verify(t, id, doc{"code": code}).want(t, 400, "invalid_request") // without a factor the answer is for the key, which can't be answered with a code
 	if n := len(w.codes(t, "")) - before; n != 0 {
 		t.Errorf("%d codes were sent", n)
 	}
@@ -65,7 +65,7 @@ func TestB5WhereThePolicyAllowsKeysAloneNothingWeakerIsTaken(t *testing.T) {
 		w.policy(t, "acme", doc{"trust": doc{"days": 0}})
 		w.verify(t, w.asked(t, ana, nil).text("challenge", "id"), doc{"factor": p.app.factor, "code": spent}).want(t, 200, "")
 
-		// Recovery codes are for the policy's recovery setting alone to allow.
+		// Only the policy's recovery setting decides whether recovery codes are allowed.
 		w.policy(t, "acme", onlyKeys)
 		asked := w.asked(t, ana, nil)
 		if asked.at("challenge", "recovery") != true {
@@ -99,14 +99,14 @@ func TestB5AStepUpByKeyTakesNothingWeaker(t *testing.T) {
 		if left := w.account(t, ana).number("recovery", "codes_left"); left != 10 {
 			t.Errorf("%d recovery codes are left, want all 10", left)
 		}
-		// Who has no key can't step up by one.
+		// A user who has no key can't step up by one.
 		bob := person{"acme", "u-18", "bob@acme.example"}
 		w.enrolApp(t, bob, "")
 		w.start(t, bob, doc{"purpose": "step_up", "method": "webauthn"}).want(t, 403, "method_forbidden")
 	})
 }
 
-// forgeries are the ways in which a response is made by somebody who doesn't have the key.
+// forgeries returns the ways in which somebody who doesn't have the key can make a response.
 func forgeries() map[string]passkeytest.Misbehaviour {
 	set := func(name string, value any) func(map[string]any) {
 		return func(r map[string]any) { r["response"].(map[string]any)[name] = value }
@@ -151,7 +151,7 @@ func TestB10AForgedResponseSignsNobodyIn(t *testing.T) {
 			forged(name, key)
 		}
 
-		// An algorithm swapped: keys of somebody else's, of another type, by the same credential id.
+		// The key in the response is replaced by somebody else's key, of another type, with the same credential id.
 		begun := w.begin(t, person{"acme", "u-66", "eve@acme.example"}, "webauthn", "").want(t, 201, "")
 		for name, algorithm := range map[string]int{"ES256": passkeytest.ES256, "EdDSA": passkeytest.EdDSA, "RS256": passkeytest.RS256} {
 			twin := &passkeytest.Authenticator{Algorithms: []int{algorithm}, NextID: w.credentialID(t, ana)}
@@ -210,7 +210,7 @@ func TestB10AnotherUsersKeyIsNoAnswer(t *testing.T) {
 		w.verify(t, id, response).wantWrong(t, 4)
 		response["factor"] = factor
 		w.verify(t, id, response).want(t, 404, "not_found")
-		// His key, with the challenge of hers.
+		// This is his key, with the challenge that was made for her.
 		his.Misbehaviour.Challenge = unbase64(t, asked.text("challenge", "webauthn", "challenge"))
 		w.verify(t, id, w.touch(t, his, theirs)).wantWrong(t, 3)
 		w.verify(t, id, w.touch(t, key, asked)).want(t, 200, "")
@@ -243,7 +243,7 @@ func TestB11WhereTheUserMustBeVerifiedAKeyThatDidNotIsRefused(t *testing.T) {
 			t.Errorf("amr: got %v", amr)
 		}
 
-		// A policy that was made stricter since holds for a ceremony that has begun.
+		// If the policy becomes stricter, that also holds for a ceremony that has already begun.
 		w.policy(t, "acme", doc{"webauthn": doc{"user_verification": "discouraged"}, "trust": doc{"days": 0}})
 		asked = w.asked(t, ana, nil)
 		w.policy(t, "acme", doc{"webauthn": doc{"user_verification": "required"}, "trust": doc{"days": 0}})

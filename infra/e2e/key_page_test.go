@@ -9,7 +9,7 @@ import (
 	"countersign/pkg/passkey/passkeytest"
 )
 
-// from returns the header by which a browser tells the origin of the page that makes a call.
+// from returns the header in which a browser gives the origin of the page that makes a call.
 func from(origin string) map[string]string { return map[string]string{"Origin": origin} }
 
 // wantReadable fails the test unless a page of the origin may read the answer, or no page may if the origin is empty.
@@ -66,7 +66,8 @@ func TestAPageSignsInByKeyWithTheTokenOfItsChallenge(t *testing.T) {
 		post("https://evil.example", "/send", doc{}).want(t, 403, "forbidden").wantReadable(t, "")
 		post("null", "/send", doc{}).want(t, 403, "forbidden").wantReadable(t, "")
 
-		// The options of the start can be answered at any page of the client. Those that a page asks for only there.
+		// The options of the start can be answered on any page of the client. Options that a page has asked for can be answered
+		// only on that page.
 		elsewhere := w.base // the client has registered this origin too
 		key.Misbehaviour.Origin, key.Misbehaviour.OtherKey = elsewhere, true
 		post(w.page(), "/verify", w.touch(t, key, asked)).wantWrong(t, 4)
@@ -147,7 +148,7 @@ func TestACallForAKeyThatIsRepeatedGetsTheSameAnswer(t *testing.T) {
 
 		asked := twice(call{method: "POST", path: "/v1/challenges", body: ana.signIn(nil)}, 201)
 		id := asked.text("challenge", "id")
-		for _, bearer := range []string{"", asked.text("challenge", "token")} { // an API key, and then a page
+		for _, bearer := range []string{"", asked.text("challenge", "token")} { // first with an API key, and then from a page
 			sent = twice(call{method: "POST", path: "/v1/challenges/" + id + "/send", bearer: bearer, body: doc{}}, 200)
 		}
 		verify := call{method: "POST", path: "/v1/challenges/" + id + "/verify", body: w.touch(t, key, sent)}
@@ -155,7 +156,7 @@ func TestACallForAKeyThatIsRepeatedGetsTheSameAnswer(t *testing.T) {
 		if n := len(w.events(t, ana.id, "challenge.verified")); n != 1 || verified.text("token") == "" {
 			t.Errorf("got %s and %d sign-ins, want one", verified.raw, n)
 		}
-		w.do(t, verify).want(t, 404, "challenge_invalid") // it is the Idempotency-Key that brings the answer again
+		w.do(t, verify).want(t, 404, "challenge_invalid") // only the Idempotency-Key brings the answer again
 		verify.header = map[string]string{"Idempotency-Key": "another"}
 		w.do(t, verify).want(t, 404, "challenge_invalid")
 		w.advance(t, 11*time.Minute)

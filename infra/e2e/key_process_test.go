@@ -12,7 +12,7 @@ func TestR8AndR9AKeysCeremoniesAndItsCounterOutliveSIGKILL(t *testing.T) {
 	key := &passkeytest.Authenticator{}
 	p := launch(t, data)
 	p.policy(t, "acme", doc{"trust": doc{"days": 0}})
-	page := p.page() // the client registered this origin, and it stays so, though each server listens at another port
+	page := p.page() // the client has registered this origin, and keeps it, though each server listens at another port
 	create := func(begun answer) doc {
 		response, err := key.Create(ceremony(t, begun), page)
 		if err != nil {

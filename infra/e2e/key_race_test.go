@@ -23,7 +23,8 @@ func TestR9SixtyFourOfOneResponseAtOnceGetOneToken(t *testing.T) {
 	})
 }
 
-// A key and its copy answer two challenges with the same signature counter. The responses differ, so that only the counter tells.
+// A key and its copy answer two challenges with the same signature counter. The responses differ, so only the counter shows that
+// one of them is a copy.
 func TestR9OfTwoResponsesWithOneCounterAtOnceOneIsTaken(t *testing.T) {
 	racing(t, doc{}, func(t *testing.T, w *world, p person) {
 		key := &passkeytest.Authenticator{}

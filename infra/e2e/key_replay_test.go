@@ -102,7 +102,7 @@ func TestR9ACounterThatGoesBackIsRefusedAndTold(t *testing.T) {
 		asked := w.asked(t, ana, nil)
 		key.Misbehaviour.Count = func(n uint32) uint32 { return n - 2 }
 		w.verify(t, asked.text("challenge", "id"), w.touch(t, key, asked)).wantWrong(t, 4)
-		key.Misbehaviour.Count = func(uint32) uint32 { return 2 } // as at the sign-in before
+		key.Misbehaviour.Count = func(uint32) uint32 { return 2 } // the same counter as at the sign-in before
 		w.verify(t, asked.text("challenge", "id"), w.touch(t, key, asked)).wantWrong(t, 3)
 		told := w.events(t, ana.id, "factor.counter_refused")
 		if len(told) != 2 || told[0].text("data", "factor") != factor || told[0].text("data", "kind") != "webauthn" {
@@ -125,7 +125,7 @@ func TestR9ACounterThatGoesBackIsRefusedAndTold(t *testing.T) {
 
 func TestR9ACredentialIDBelongsToOneUserUntilItsKeyIsRemoved(t *testing.T) {
 	keyWorld(t, func(t *testing.T, w *world) {
-		bob := person{"other", "u-18", "bob@other.example"} // of another org of the same deployment
+		bob := person{"other", "u-18", "bob@other.example"} // a user of another org of the same deployment
 		key := &passkeytest.Authenticator{}
 		factor := w.enrolKey(t, ana, key, "").text("factor", "id")
 		copied := &passkeytest.Authenticator{NextID: w.credentialID(t, ana)}

@@ -75,7 +75,8 @@ func (w *world) stepUpBy(t *testing.T, p person, key *passkeytest.Authenticator)
 	return w.verify(t, asked.text("challenge", "id"), w.touch(t, key, asked)).want(t, 200, "").text("token")
 }
 
-// wantWrong fails the test unless an answer says that a credential is wrong, leaves so many, and gives nothing else.
+// wantWrong fails the test unless an answer says that a credential is wrong and that this many tries are left, and gives nothing
+// else.
 func (a answer) wantWrong(t *testing.T, left int) {
 	t.Helper()
 	a.want(t, 422, "wrong_credential")

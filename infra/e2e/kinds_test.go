@@ -18,7 +18,7 @@ import (
 	"countersign/pkg/passkey/passkeytest"
 )
 
-// manyKinds is what ana has: an app, an address, a number and, in some stories, a key.
+// manyKinds has what ana has: an app, an address, a number and, in some stories, a key.
 type manyKinds struct {
 	key     *passkeytest.Authenticator
 	app     app
@@ -28,10 +28,10 @@ type manyKinds struct {
 
 const anasNumber = "+33612345678"
 
-// contacts are where codes of a kind are sent to ana.
+// contacts has where codes of each kind are sent to ana.
 var contacts = map[string]string{"sms": anasNumber, "email": ana.email}
 
-// codeKinds are the kinds that are answered with six digits, the strongest first.
+// codeKinds returns the kinds that are answered with six digits, the strongest first.
 func codeKinds() []string { return []string{"totp", "sms", "email"} }
 
 // beginNumber begins to enrol a number with the API key.
@@ -52,7 +52,7 @@ func (w *world) enrolNumber(t *testing.T, p person, number, proof string) answer
 	return w.finish(t, "", begun.text("id"), w.code(t, number)).want(t, 201, "")
 }
 
-// beginCode begins to enrol a factor of a kind for ana. Its code is at hand when the call returns: an app shows it, or it was
+// beginCode begins to enrol a factor of a kind for ana, and returns its code: the one that the app shows, or the one that was
 // sent.
 func (w *world) beginCode(t *testing.T, kind, proof string) (id, code string) {
 	t.Helper()
@@ -67,7 +67,7 @@ func (w *world) beginCode(t *testing.T, kind, proof string) (id, code string) {
 	return begun.text("id"), w.code(t, ana.email)
 }
 
-// enrolThreeKinds enrols an app, an address and a number for ana. The proof that it returns is good for some minutes more.
+// enrolThreeKinds enrols an app, an address and a number for ana. The proof that it returns stays valid for some minutes.
 func (w *world) enrolThreeKinds(t *testing.T) (p manyKinds, proof string) {
 	t.Helper()
 	a, done := w.enrolApp(t, ana, "")
@@ -87,7 +87,7 @@ func (w *world) codeFor(t *testing.T, p manyKinds, kind string, asked answer) st
 	switch asked.text("challenge", "sent", "kind") {
 	case kind:
 	default:
-		w.advance(t, 30*time.Second) // a code of another kind was sent
+		w.advance(t, 30*time.Second) // a code of another kind was sent, so the next one has to wait
 		fallthrough
 	case "":
 		w.send(t, "challenges", asked.text("challenge", "id"), p.factors[kind]).want(t, 200, "")
@@ -102,7 +102,7 @@ func (w *world) answerBy(t *testing.T, p manyKinds, kind string, asked answer) a
 	return w.verify(t, asked.text("challenge", "id"), doc{"factor": p.factors[kind], "code": code}).want(t, 200, "")
 }
 
-// send asks for a new code of a challenge or of an enrolment, which are the kinds of places. An enrolment has no factor yet.
+// send asks for a new code in a place, which is "challenges" or "enrolments". An enrolment has no factor yet.
 func (w *world) send(t *testing.T, place, id, factor string) answer {
 	t.Helper()
 	body := doc{}
@@ -112,7 +112,7 @@ func (w *world) send(t *testing.T, place, id, factor string) answer {
 	return w.do(t, call{method: "POST", path: "/v1/" + place + "/" + id + "/send", body: body})
 }
 
-// codes are the codes that went to an address or a number, the oldest first.
+// codes returns the codes that were sent to an address or a number, the oldest first.
 func (w *world) codes(t *testing.T, to string) (codes []string) {
 	t.Helper()
 	for _, m := range w.messages(t, to) {
@@ -123,7 +123,7 @@ func (w *world) codes(t *testing.T, to string) (codes []string) {
 	return codes
 }
 
-// textsSent counts the codes that went out by SMS, to whatever number.
+// textsSent counts the codes that were sent by SMS, to any number.
 func (w *world) textsSent(t *testing.T) (n int) {
 	t.Helper()
 	for _, m := range w.messages(t, "") {

@@ -13,7 +13,7 @@ import (
 	"unicode"
 )
 
-// hostile are names that would do harm where they are not shown as plain text on one line.
+// hostile are names that would do harm if they are not shown as plain text on one line.
 var hostile = []string{
 	`<a href="https://evil.example">Sign in</a><img src=x onerror=alert(1)>`,
 	`{{.Code}} {sequence} {code} {sender} %s ${7*7}`,
@@ -21,13 +21,13 @@ var hostile = []string{
 	"Ana\" <ana@evil.example>, \"",
 }
 
-// directions are the characters that change the direction of text, or that can't be seen.
+// directions reports whether a character changes the direction of text, or can't be seen.
 func directions(r rune) bool { return unicode.In(r, unicode.Bidi_Control, unicode.Cf) }
 
 // elements returns the names of the elements and attributes of a document, which must be well-formed.
 func elements(t *testing.T, html string) (names []string) {
 	t.Helper()
-	// HTML has void elements, and one kind of head that isn't XML.
+	// HTML has void elements, and a doctype that isn't XML.
 	html = strings.Replace(html, "<!DOCTYPE html>\n", "", 1)
 	html = regexp.MustCompile(`<meta [^<>]*>`).ReplaceAllString(html, "")
 	d := xml.NewDecoder(strings.NewReader(html))
@@ -48,8 +48,8 @@ func elements(t *testing.T, html string) (names []string) {
 	}
 }
 
-// wantInert fails the test if a message has anything of a hostile name that could do harm. layout is what a message with an
-// ordinary name is made of.
+// wantInert fails the test if a message contains anything from a hostile name that could do harm. layout has the elements of a
+// message with an ordinary name.
 func wantInert(t *testing.T, m doc, to string, layout []string) {
 	t.Helper()
 	text, code := m.text("text"), m.text("code")
@@ -91,14 +91,14 @@ func TestM4WhatANameHoldsIsInertInMailsAndTexts(t *testing.T) {
 			number := fmt.Sprintf("+3361%d345678", i)
 			said := doc{"email": p.email, "phone": number, "name": name, "locale": []string{"en", "fr"}[i%2]}
 			w.do(t, call{method: "PUT", path: p.path(""), body: said}).want(t, 200, "")
-			p.email = "" // the calls below leave out what is known
+			p.email = "" // the calls below leave out values that are already known
 			begun := w.do(t, call{method: "POST", path: "/v1/enrolments", body: p.bare(doc{"kind": "email"}), header: w.fresh(t, "")}).want(t, 201, "")
 			mail := said["email"].(string)
-			w.finish(t, "", begun.text("id"), w.code(t, mail)).want(t, 201, "") // a notice follows
+			w.finish(t, "", begun.text("id"), w.code(t, mail)).want(t, 201, "") // this sends a notice
 			up := w.do(t, call{method: "POST", path: "/v1/challenges", body: p.bare(doc{"purpose": "step_up"})}).want(t, 201, "")
 			proof := w.verify(t, up.text("challenge", "id"), doc{"code": w.code(t, mail)}).want(t, 200, "").text("token")
 			w.enrolNumber(t, p, number, proof)
-			w.do(t, call{method: "PUT", path: p.path(""), body: doc{"phone": "+447400123456"}}).want(t, 200, "") // told on every channel
+			w.do(t, call{method: "PUT", path: p.path(""), body: doc{"phone": "+447400123456"}}).want(t, 200, "") // the user is told of this on every channel
 			mails, texts := w.messages(t, mail), w.messages(t, number)
 			if len(mails) != 5 || len(texts) != 2 {
 				t.Fatalf("got %d mails and %d texts, want the code and the notice of two enrolments, a step-up, and a change", len(mails), len(texts))
@@ -137,7 +137,7 @@ func TestM4NoLineIsBroughtIntoAHeader(t *testing.T) {
 				if got := put(field, value).want(t, 400, "invalid_request"); got.text("param") != field {
 					t.Errorf("%s %q: got %s", field, value, got.raw)
 				}
-				// A start goes on with what is known.
+				// A start with a bad value goes on with the known values.
 				w.start(t, ana, doc{"user": doc{"id": ana.id, field: value}}).want(t, 200, "")
 			}
 		}
@@ -147,7 +147,7 @@ func TestM4NoLineIsBroughtIntoAHeader(t *testing.T) {
 		for _, name := range []string{"Acme\r\nBcc: eve@evil.example", "Acme\n@evil.example #111111", "\u202eAcme", "Acme\u200b"} {
 			w.do(t, call{method: "POST", path: "/local/keys", body: doc{"name": name}}).want(t, 400, "invalid_request")
 		}
-		// The name of a client stands in subjects and text messages. It fills in nothing there either.
+		// The name of a client is in subjects and text messages. It must do no harm there either.
 		as := *w
 		as.key = w.do(t, call{method: "POST", path: "/local/keys", body: doc{"client": "another", "name": `<b>{sequence}</b> {name}`}}).want(t, 200, "").text("key")
 		as.enrolMail(t, ana, "")
@@ -207,7 +207,7 @@ func TestM8ATextMessageIsOneSegmentForOneSite(t *testing.T) {
 					w.advance(t, 30*time.Second)
 					by.send(t, "challenges", id, "").want(t, 200, "")
 				}
-				w.do(t, call{method: "PUT", path: p.path(""), body: doc{"phone": "+447400123456"}}).want(t, 200, "") // brings a notice
+				w.do(t, call{method: "PUT", path: p.path(""), body: doc{"phone": "+447400123456"}}).want(t, 200, "") // this sends a notice
 				w.do(t, call{method: "PUT", path: p.path(""), body: doc{"phone": "+447400123457"}}).want(t, 200, "")
 				codes, letters := 0, ""
 				for _, m := range w.messages(t, number) {
@@ -276,7 +276,7 @@ func TestM9ANumberIsTakenInOneSpellingOrRefused(t *testing.T) {
 	})
 }
 
-// enrolAt enrols a number as it is typed, whose code must go to its one spelling.
+// enrolAt enrols a number as it is typed. The code must be sent to the only spelling of it.
 func (w *world) enrolAt(t *testing.T, p person, typed, spelled string) {
 	t.Helper()
 	begun := w.beginNumber(t, p, typed, "").want(t, 201, "")
@@ -317,7 +317,7 @@ func TestM9TheNumberInAProfileIsInOneSpelling(t *testing.T) {
 		}
 		begun := begin().want(t, 201, "")
 		w.finish(t, "", begun.text("id"), w.code(t, anasNumber)).want(t, 201, "")
-		// E.164 has numbers that no message can reach. They may be in a profile, and are no factor.
+		// E.164 has numbers that no message can reach. A profile may have such a number, but it can't be a factor.
 		eve := person{"acme", "u-2", ""}
 		for _, phone := range []string{"+33123456789", "+33891234567", "+449012345678"} {
 			body := doc{"org": "acme", "user": doc{"id": eve.id, "phone": phone}, "kind": "sms"}

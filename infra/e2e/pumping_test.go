@@ -7,19 +7,19 @@ import (
 	"time"
 )
 
-// next moves the clock to the beginning of the next hour or day of UTC, by which the shared budgets of text messages go.
+// next moves the clock to the beginning of the next hour or day in UTC. The shared budgets of text messages begin anew then.
 func (w *world) next(t *testing.T, unit time.Duration) {
 	t.Helper()
 	now := w.now(t)
 	w.advance(t, now.Truncate(unit).Add(unit).Sub(now)+time.Second)
 }
 
-// pumped returns the n-th of an attacker's accounts. Their numbers differ in the last two digits only.
+// pumped returns the n-th account of an attacker. The numbers of the accounts differ only in the last two digits.
 func pumped(n int) (person, string) {
 	return person{"acme", fmt.Sprintf("bot-%02d", n), ""}, fmt.Sprintf("+336123456%02d", n)
 }
 
-// proven enrols a number for a person without an address, and returns both.
+// proven enrols a number for a person without an address, and returns the person and the number.
 func (w *world) proven(t *testing.T, id, number string) (person, string) {
 	t.Helper()
 	p := person{"acme", id, ""}
@@ -27,8 +27,8 @@ func (w *world) proven(t *testing.T, id, number string) (person, string) {
 	return p, number
 }
 
-// byNumber starts a sign-in, or another purpose, of somebody who has a number. It fails the test unless the answer is a
-// challenge that was sent a code, or for the reason why was not.
+// byNumber starts a sign-in, or another purpose, of somebody who has a number. It fails the test unless the answer is a challenge
+// for which a code was sent or, if why isn't empty, wasn't sent for that reason.
 func (w *world) byNumber(t *testing.T, p person, purpose, why string) answer {
 	t.Helper()
 	asked := w.do(t, call{method: "POST", path: "/v1/challenges", body: p.bare(doc{"purpose": purpose})}).want(t, 201, "")
@@ -38,7 +38,7 @@ func (w *world) byNumber(t *testing.T, p person, purpose, why string) answer {
 	return asked
 }
 
-// wantBlocked fails the test unless n events say that messages to some of these users were held back by a budget.
+// wantBlocked fails the test unless n events say that messages to some of these users were held back by this budget.
 func (w *world) wantBlocked(t *testing.T, n int, budget string, users ...string) {
 	t.Helper()
 	got := 0
@@ -95,7 +95,7 @@ func TestM1NumbersNextToEachOtherKeepToTheCapOfTheirPrefix(t *testing.T) {
 			t.Errorf("got %d messages, %d of them before, want 3 and 1", got, before)
 		}
 		w.wantBlocked(t, attempts-3, "prefix", users...)
-		for _, purpose := range []string{"sign_in", "step_up"} { // a number that was proven is let through
+		for _, purpose := range []string{"sign_in", "step_up"} { // numbers that were proven still get codes
 			id := w.byNumber(t, honest, purpose, "").text("challenge", "id")
 			w.verify(t, id, doc{"code": w.code(t, number)}).want(t, 200, "")
 		}
@@ -132,7 +132,8 @@ func TestM1NothingIsSentToACountryThatIsNotOpen(t *testing.T) {
 		if got := w.textsSent(t) - before; got != 3 {
 			t.Fatalf("got %d messages, want 3 to the country that is open", got)
 		}
-		// A country can be closed later. Nothing goes there any more, but who has a number there is still asked.
+		// If a country is closed later, nothing is sent there any more. But users who have a number there are still asked for a
+		// factor.
 		w.policy(t, "acme", salto(doc{"sms": doc{"countries": []string{"FR"}}, "require": "everyone"}))
 		w.advance(t, time.Minute)
 		w.send(t, "enrolments", pending.text("id"), "").want(t, 403, "country_forbidden")
@@ -146,7 +147,7 @@ func TestM1NothingIsSentToACountryThatIsNotOpen(t *testing.T) {
 		if got := w.textsSent(t) - before; got != 3 {
 			t.Errorf("got %d messages, want none to a closed country", got-3)
 		}
-		w.verify(t, open, doc{"code": w.code(t, number)}).want(t, 200, "") // what was sent before it was closed
+		w.verify(t, open, doc{"code": w.code(t, number)}).want(t, 200, "") // this code was sent before the country was closed
 	})
 }
 
@@ -195,18 +196,18 @@ func TestM1APrefixWhoseCodesAreNotAnsweredIsClosed(t *testing.T) {
 			p, number := pumped(n)
 			w.enrolNumber(t, p, number, "")
 		}
-		w.events(t, honest.id, "") // this call hands on what was committed, and with that the answers are counted
-		for n := 2; n < 4; n++ {   // both codes were answered, so two more go out
+		w.events(t, honest.id, "") // this call hands on what was committed, so the answers are counted
+		for n := 2; n < 4; n++ {   // both codes were answered, so two more may be sent
 			begin(n).want(t, 201, "")
 		}
 		begin(4).want(t, 429, "too_many_sends")
-		id := w.byNumber(t, honest, "sign_in", "").text("challenge", "id") // a proven number isn't held to it
+		id := w.byNumber(t, honest, "sign_in", "").text("challenge", "id") // this budget doesn't hold for a proven number
 		begin(5).want(t, 429, "too_many_sends")
 		bots := []string{"bot-00", "bot-01", "bot-02", "bot-03", "bot-04", "bot-05"}
 		w.wantBlocked(t, 2, "prefix", append(bots, honest.id)...)
 		w.verify(t, id, doc{"code": w.code(t, number)}).want(t, 200, "")
 		w.events(t, honest.id, "")
-		begin(6).want(t, 201, "") // 3 answers of 6 messages
+		begin(6).want(t, 201, "") // 3 of 6 messages were answered
 		begin(7).want(t, 429, "too_many_sends")
 	})
 }

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// onlyOrderly fails the test if there is an answer that no verify may get, however many there are at once.
+// onlyOrderly fails the test if there is an answer that no verify may get, however many run at the same time.
 func onlyOrderly(t *testing.T, answers map[int][]answer) {
 	t.Helper()
 	for status, some := range answers {
@@ -87,7 +87,7 @@ func TestR10WrongCodesAtOnceNeverPassTheCap(t *testing.T) {
 func TestR4ATrustTokenUsedByManyAtOnceKeepsItsLine(t *testing.T) {
 	klsWorld(t, func(t *testing.T, w *world) {
 		token := w.trusted(t, ana)
-		for round := range rounds(200) { // there are at least two rounds, and the second one has a successor of the token
+		for round := range rounds(200) { // there are at least two rounds, and in the second one the token has a successor
 			answers := w.atOnce(t, 32, func(int) call {
 				return call{method: "POST", path: "/v1/challenges", body: ana.signIn(doc{"trust_token": token})}
 			})

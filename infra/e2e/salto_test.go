@@ -45,7 +45,7 @@ func TestS1TurningItOnAndOffNeedsAFreshPassword(t *testing.T) {
 		}
 		w.turn(t, false, map[string]string{"Countersign-Proof": proof}).want(t, 403, "reauthentication_required")
 		w.turn(t, false, w.fresh(t, "")).want(t, 403, "step_up_required")
-		for _, weaker := range []string{"email", "sms"} { // neither a mailbox nor a number turns off what an app protects
+		for _, weaker := range []string{"email", "sms"} { // neither an email code nor an SMS code can turn off what an app protects
 			up := w.answerBy(t, p, weaker, w.asked(t, ana, doc{"purpose": "step_up", "method": weaker}))
 			w.turn(t, false, w.fresh(t, up.text("token"))).want(t, 403, "step_up_required")
 		}
@@ -66,7 +66,7 @@ func TestS1WhoHasANumberOnlyTurnsItOffByStepUp(t *testing.T) {
 		w.turn(t, false, w.fresh(t, "")).want(t, 403, "step_up_required")
 		signIn := w.asked(t, ana, nil)
 		signedIn := w.verify(t, signIn.text("challenge", "id"), doc{"code": w.code(t, anasNumber)}).want(t, 200, "").text("token")
-		w.turn(t, false, w.fresh(t, signedIn)).want(t, 403, "step_up_required") // a sign-in is no step-up
+		w.turn(t, false, w.fresh(t, signedIn)).want(t, 403, "step_up_required") // a sign-in doesn't count as a step-up
 		up := w.asked(t, ana, doc{"purpose": "step_up"})
 		proof := w.verify(t, up.text("challenge", "id"), doc{"code": w.code(t, anasNumber)}).want(t, 200, "").text("token")
 		w.turn(t, false, w.fresh(t, proof)).want(t, 200, "")
@@ -101,7 +101,7 @@ func TestS2TheUserPicksAmongTheirFactors(t *testing.T) {
 		if len(w.codes(t, ana.email)) != before {
 			t.Error("the code for the number went to the address, too")
 		}
-		// A request that names no factor is for the factor that a code was last sent for.
+		// A request that names no factor is for the factor to which a code was sent last.
 		claims := w.claims(t, w.verify(t, id, doc{"code": w.code(t, anasNumber)}).want(t, 200, "").text("token"))
 		if claims["acr"] != "aal2" {
 			t.Errorf("by the number: got %v", claims)
@@ -120,7 +120,7 @@ func TestS2TheUserPicksAmongTheirFactors(t *testing.T) {
 					t.Errorf("%s by %s: got %s for %v, want %s", purpose, kind, got, claims["purpose"], want)
 				}
 			}
-			// Whatever was sent first, the user can pick another one.
+			// Whichever factor was chosen first, the user can pick another one.
 			other := map[string]string{"totp": "sms", "sms": "email", "email": "totp"}[kind]
 			w.answerBy(t, p, other, w.asked(t, ana, doc{"method": kind}))
 		}
@@ -186,7 +186,7 @@ func TestS3ANumberOrAnAddressIsAFactorOnlyOnceItIsProven(t *testing.T) {
 			if asked.text("reason") != "enabled" || asked.text("challenge", "sent", "kind") != kind {
 				t.Errorf("got %s", asked.raw)
 			}
-			if now := w.code(t, contact); now != code { // what has enrolled the factor doesn't sign in
+			if now := w.code(t, contact); now != code { // the code that has enrolled the factor can't be used to sign in
 				w.verify(t, asked.text("challenge", "id"), doc{"code": code}).want(t, 422, "wrong_code")
 				w.verify(t, asked.text("challenge", "id"), doc{"code": now}).want(t, 200, "")
 			}
@@ -230,7 +230,7 @@ func TestS4EmailAsTheBackupCantBeRemovedOnItsOwn(t *testing.T) {
 		if asked.text("challenge", "sent", "kind") != "email" {
 			t.Errorf("email alone: got %s", asked.raw)
 		}
-		// A reset takes it with everything else.
+		// A reset removes the address, too, like everything else.
 		w.recoverBy(t, asked.text("challenge", "id"), p.codes[0].(string)).want(t, 200, "")
 		w.wantKinds(t)
 	})

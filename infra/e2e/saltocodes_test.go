@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// resendWait is how long a code keeps the next one waiting in the stories of S6.
+// resendWait is how long users have to wait for the next code in the stories of S6.
 const resendWait = 2 * time.Minute
 
 func slowWorld(t *testing.T, story func(t *testing.T, w *world)) {
@@ -17,8 +17,8 @@ func slowWorld(t *testing.T, story func(t *testing.T, w *world)) {
 	})
 }
 
-// resent fails the test unless the newest code that was sent in a place is B and kills the one before. answers gives a code
-// there.
+// resent fails the test unless the newest code that was sent in a place is valid, and the one before it isn't any more. answers
+// gives a code there.
 func (w *world) resent(t *testing.T, place, id, contact string, answers func(code string) answer) {
 	t.Helper()
 	old := w.code(t, contact)
@@ -70,7 +70,7 @@ func TestS6ACodeToAnotherFactorKillsTheOneBeforeToo(t *testing.T) {
 		p, _ := w.enrolThreeKinds(t)
 		id := w.asked(t, ana, doc{"method": "sms"}).text("challenge", "id")
 		texted := w.code(t, anasNumber)
-		w.send(t, "challenges", id, p.factors["email"]).want(t, 429, "too_many_sends") // the wait is the challenge's, not the factor's
+		w.send(t, "challenges", id, p.factors["email"]).want(t, 429, "too_many_sends") // the wait holds for the whole challenge, not for each factor
 		w.advance(t, resendWait)
 		w.send(t, "challenges", id, p.factors["email"]).want(t, 200, "")
 		mailed := w.code(t, ana.email)
@@ -106,7 +106,7 @@ func TestS7ARecoveryCodeSignsInAndResets(t *testing.T) {
 		if account := w.wantKinds(t); account.at("enabled") != false || account.number("recovery", "codes_left") != 0 {
 			t.Errorf("after: got %s", account.raw)
 		}
-		// What was open is dead, and every channel tells of it.
+		// Challenges that were open are dead, and the user is told on every channel.
 		w.verify(t, texted.text("challenge", "id"), doc{"code": w.code(t, anasNumber)}).want(t, 404, "challenge_invalid")
 		w.send(t, "challenges", texted.text("challenge", "id"), p.factors["sms"]).want(t, 404, "challenge_invalid")
 		w.finish(t, "", pending.text("id"), app{secret: pending.text("totp", "secret")}.code(t, w)).want(t, 404, "enrolment_invalid")
@@ -156,7 +156,7 @@ func TestS8OneFactorCanBeRemovedAndOffKeepsTheRest(t *testing.T) {
 		w.verify(t, texted, doc{"factor": p.factors["sms"], "code": w.code(t, anasNumber)}).want(t, 404, "not_found")
 		w.advance(t, 30*time.Second)
 		w.send(t, "challenges", texted, p.factors["sms"]).want(t, 404, "not_found")
-		asked := w.asked(t, ana, doc{"method": "sms"}) // a preference that can't be met
+		asked := w.asked(t, ana, doc{"method": "sms"}) // this preference can't be met
 		if kinds := kindsOf(asked); !slices.Equal(kinds, []string{"totp", "email"}) || len(w.codes(t, anasNumber)) != sent {
 			t.Errorf("got %s, and %d codes to the removed number", asked.raw, len(w.codes(t, anasNumber))-sent)
 		}

@@ -29,7 +29,7 @@ type ledger struct {
 	shown   map[string]secret
 }
 
-// A noted is an answer, as the words in it.
+// A noted is an answer, split into its words.
 type noted struct {
 	call   string
 	words  []string
@@ -40,7 +40,7 @@ type noted struct {
 type secret struct {
 	kind   string
 	answer int  // the number of the answer that has shown it; -1 if it was sent to the user and shown in no answer
-	again  bool // by the API, later answers may show it too
+	again  bool // according to the API, later answers may show it, too
 }
 
 // inWord says for each byte whether it can be part of a secret.
@@ -53,7 +53,7 @@ var inWord = func() (in [256]bool) {
 
 // words returns everything in a text that could be a secret: each word of six characters or more. A word ends at any other
 // character, and at the escapes \n and \t, which can be escaped themselves. It is not a regular expression, because the texts
-// have many megabytes, and with the race detector that took most of the time of all tests.
+// have many megabytes, and with the race detector, a regular expression took most of the time of all tests.
 func words(text string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for i := 0; i < len(text); i++ {
@@ -166,8 +166,8 @@ func (w *world) search(t *testing.T) {
 	}
 }
 
-// storedForms returns the texts and bytes as which a secret could be in a record. Records are CBOR (RFC 8949). A short text
-// comes after a byte with its length, and a text that encodes bytes can be kept as these bytes.
+// storedForms returns the texts and bytes in which a secret could be stored in a record. Records are CBOR (RFC 8949). A short
+// text comes after a byte with its length, and a text that encodes bytes can be stored as these bytes.
 func storedForms(text string, s secret) []string {
 	if len(text) < 16 { // this is a code, which other text can contain by chance
 		return []string{string(rune(0x60+len(text))) + text, string(rune(0x40+len(text))) + text}
@@ -208,8 +208,8 @@ func TestASecretIsFoundInARecord(t *testing.T) {
 	}
 }
 
-// filesOf returns a function that reads a data folder, except the files that are there for secrets: the outbox, the API key and
-// the key ring.
+// filesOf returns a function that reads a data folder, except the files that are meant to have secrets: the outbox, the API key
+// and the key ring.
 func filesOf(dir string) func(*testing.T) string {
 	return func(t *testing.T) string {
 		t.Helper()

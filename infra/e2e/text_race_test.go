@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// textsToFrance are settings that allow codes by SMS to France.
+// textsToFrance returns settings that allow codes by SMS to France.
 func textsToFrance() doc {
 	return doc{"methods": doc{"sms": "allowed"}, "sms": doc{"countries": []string{"FR"}}, "trust": doc{"days": 0}}
 }
 
-// numberOf returns a number for the person of a round: the i-th of so many that each round has.
+// numberOf returns the i-th number for the person of a round. Each round has as many numbers of its own as each says.
 func numberOf(t *testing.T, p person, each, i int) string {
 	t.Helper()
 	var round int
@@ -21,7 +21,7 @@ func numberOf(t *testing.T, p person, each, i int) string {
 	return fmt.Sprintf("+3361234%04d", round*each+i)
 }
 
-// enrolment is the call that begins to enrol a number.
+// enrolment returns the call that begins to enrol a number.
 func (w *world) enrolment(t *testing.T, p person, number string) call {
 	t.Helper()
 	return call{method: "POST", path: "/v1/enrolments", body: p.signIn(doc{"kind": "sms", "phone": number}), header: w.fresh(t, "")}
@@ -47,7 +47,7 @@ func TestI1ManyOfOneCodeBySMSAtOnceEnrolOneNumberAndGetOneToken(t *testing.T) {
 }
 
 func TestM1ManyEnrolmentsAtOncePassNoBudgetOfTheirPrefix(t *testing.T) {
-	const half = 10 // of what the policy gives a prefix in an hour
+	const half = 10 // half of the messages that the policy allows for a prefix in an hour
 	racing(t, textsToFrance(), func(t *testing.T, w *world, p person) {
 		w.advance(t, time.Hour)
 		calls := make([]call, 16) // more of them would miss their deadline on a busy machine

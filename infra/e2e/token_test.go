@@ -40,7 +40,7 @@ func (w *world) claims(t *testing.T, token string) jwt.MapClaims {
 
 func publicKey(t *testing.T, key doc) *ecdsa.PublicKey {
 	t.Helper()
-	point := []byte{4} // the point is uncompressed (SEC 1 section 2.3.3)
+	point := []byte{4} // this byte means that the point is uncompressed (SEC 1 section 2.3.3)
 	for _, name := range []string{"x", "y"} {
 		raw, err := base64.RawURLEncoding.DecodeString(key.text(name))
 		if err != nil || len(raw) != 32 {
