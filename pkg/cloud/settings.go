@@ -58,7 +58,7 @@ func (d *Deployment) endpoint(name string) string {
 // onDevelopersMachine reports whether the function runs on a developer's machine, under the SAM command line or a program that
 // behaves like it, and not in Lambda. SAM sets a variable that says so. But anyone who may configure a deployed function could
 // set that variable too. So the name of the log stream is read as well. Lambda gives every process its own name, which no
-// configuration can change. SAM always gives the name $LATEST.
+// configuration can change. SAM gives the name $LATEST, or none.
 // https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime
 func (d *Deployment) onDevelopersMachine() bool {
 	stream := d.environment("AWS_LAMBDA_LOG_STREAM_NAME")
