@@ -91,7 +91,7 @@ func open(t *testing.T, table string, backend func(func() time.Time) (server.Bac
 	})
 	w := newWorld(t, web.URL, s.APIKey().Reveal(), log)
 	if w.stored = filesOf(dir); table != "" {
-		w.stored = itemsOf(dynamolocaltest.Endpoint(t), table)
+		w.stored = itemsOf(dynamolocaltest.Own(t), table)
 	}
 	t.Cleanup(func() { w.search(t) })
 	return w
@@ -111,7 +111,7 @@ func newWorld(t *testing.T, base, key string, log *lockedBuffer) *world {
 // emulated makes a world of the built functions, each in processes of its own, behind an emulated API Gateway.
 func emulated(t *testing.T) *world {
 	t.Helper()
-	endpoint := dynamolocaltest.Endpoint(t)
+	endpoint := dynamolocaltest.Own(t)
 	dir := emulatortest.Functions(t)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -147,7 +147,7 @@ const unregistered = "https://unregistered.localhost"
 
 // dynamoBackend returns the name of a new table, and a function that makes it in DynamoDB Local.
 func dynamoBackend(t *testing.T) (table string, backend func(func() time.Time) (server.Backend, error)) {
-	endpoint := dynamolocaltest.Endpoint(t)
+	endpoint := dynamolocaltest.Own(t)
 	table = fmt.Sprintf("e2e-%d-%d", os.Getpid(), tables.next())
 	return table, func(now func() time.Time) (server.Backend, error) {
 		client := dynamo.LocalClient(endpoint)

@@ -27,6 +27,14 @@ func Endpoint(tb testing.TB) string {
 	if endpoint := os.Getenv("COUNTERSIGN_DYNAMODB"); endpoint != "" {
 		return endpoint
 	}
+	return Own(tb)
+}
+
+// Own returns the URL of a DynamoDB Local that only the tests of this process share, also if COUNTERSIGN_DYNAMODB names one. It
+// is for tests that read streams all the time. DynamoDB Local does one thing after another, and a read of a stream takes longer
+// the more records all streams have together. So such tests, and all others on the same server, would slow each other down.
+func Own(tb testing.TB) string {
+	tb.Helper()
 	NeedInstalled(tb)
 	started.once.Do(func() {
 		// The context of the first test can't be used, because the other tests need the server after it.

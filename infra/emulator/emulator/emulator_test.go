@@ -36,7 +36,7 @@ type world struct {
 
 func open(t *testing.T, o emulator.Options) *world {
 	t.Helper()
-	o.DynamoDB, o.Functions, o.Root, o.Dir = dynamolocaltest.Endpoint(t), emulatortest.Functions(t), "../../..", t.TempDir()
+	o.DynamoDB, o.Functions, o.Root, o.Dir = dynamolocaltest.Own(t), emulatortest.Functions(t), "../../..", t.TempDir()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
