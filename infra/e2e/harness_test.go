@@ -103,7 +103,7 @@ func newWorld(t *testing.T, base, key string, log *lockedBuffer) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 256}}
+	client := &http.Client{Timeout: 4 * time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 256}}
 	t.Cleanup(client.CloseIdleConnections)
 	return &world{base: base, key: key, http: client, document: validator, log: log, seen: &ledger{shown: map[string]secret{}}}
 }
@@ -121,6 +121,7 @@ func emulated(t *testing.T) *world {
 	e, err := emulator.Open(t.Context(), emulator.Options{
 		Dir: t.TempDir(), Port: portOf(listener), Root: "../..", Functions: dir, DynamoDB: endpoint, BrowserOrigins: browserOrigins(portOf(listener)),
 		Output: log, Log: slog.New(slog.NewTextHandler(log, nil)),
+		Wait: time.Minute, // a race of 64 calls on a slow machine takes longer than the template's wait
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -104,6 +104,7 @@
 //	Challenge, enrolment, recovery, trust, token
 //	    decide.go          the decision about a sign-in, and the call Decide
 //	    firstfactor.go     how the user signed in before, on the word of the client
+//	    action.go          what a step-up confirms, and the lines that the user is shown
 //	    challenge.go       a challenge, and what its calls have in common
 //	    enrolment.go       an enrolment, and what its calls have in common
 //	    recovery.go        the set of recovery codes

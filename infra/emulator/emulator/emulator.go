@@ -22,6 +22,7 @@
 package emulator
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -64,6 +65,8 @@ type Options struct {
 	DynamoDB string
 	// Processes is the greatest number of processes that each function has. Numbers below 2 mean 2.
 	Processes int
+	// Wait is how long the API waits for a function. Zero means as long as the template says.
+	Wait time.Duration
 	// RIE is the path of Amazon's Runtime Interface Emulator, under which the functions run. If it is empty, they run behind a
 	// Runtime API of the emulator's own.
 	RIE string
@@ -181,6 +184,9 @@ func (e *Emulator) prepare(ctx context.Context) (err error) {
 	})
 	if err != nil {
 		return err
+	}
+	for _, f := range e.functions {
+		f.wait = cmp.Or(e.o.Wait, f.wait)
 	}
 	deployed, err := template.Read(e.o.Root)
 	if err != nil {
