@@ -27,13 +27,20 @@ func decode(body []byte, into any, nullable, words []string) error {
 	return misplaced(body, nullable, words)
 }
 
-// readAction reads an action that is a text, which is its name. It leaves an object to the decoder.
+var errNoName = errors.New("an object without a name")
+
+// readAction reads an action: a text, which is its name, or an object, which must have one.
 func readAction(d *jsontext.Decoder, a *mfa.Action) error {
-	if d.PeekKind() != '"' {
-		return errors.ErrUnsupported
-	}
 	*a = mfa.Action{}
-	return json.UnmarshalDecode(d, &a.Name)
+	if d.PeekKind() == '"' {
+		return json.UnmarshalDecode(d, &a.Name)
+	}
+	type object mfa.Action // so that the decoder doesn't call this function again
+	err := json.UnmarshalDecode(d, (*object)(a))
+	if err == nil && a.Name == "" {
+		err = errNoName
+	}
+	return err
 }
 
 // misread says which field of a body is wrong, and what is wrong about it. It never repeats the value.
@@ -45,6 +52,8 @@ func misread(err error) *mfa.Error {
 		return invalid(dotted(syntax.JSONPointer), "This field is given twice in one object.")
 	case errors.As(err, &meaning) && errors.Is(meaning.Err, json.ErrUnknownName):
 		return invalid(dotted(meaning.JSONPointer), "This call has no such field.")
+	case errors.Is(err, errNoName) && errors.As(err, &meaning):
+		return invalid(dotted(meaning.JSONPointer)+".name", "An action that is an object must have a name.")
 	case errors.As(err, &meaning):
 		return invalid(dotted(meaning.JSONPointer), "The value has the wrong type, or is out of its range.")
 	}

@@ -74,6 +74,8 @@ func TestARequestThatIsNotWhatTheContractSaysIsRefusedAndDoesNothing(t *testing.
 		{"a text for the lines", "POST", start, `{"org":"acme","user":{"id":"u"},"purpose":"step_up","action":{"name":"pay","lines":"a"}}`, "action.lines", false},
 		{"a number for a line", "POST", start, `{"org":"acme","user":{"id":"u"},"purpose":"step_up","action":{"name":"pay","lines":[1]}}`, "action.lines.0", false},
 		{"lines of a sign-in", "POST", start, `{"org":"acme","user":{"id":"u"},"action":{"name":"pay","lines":["a"]}}`, "action.lines", true},
+		{"no lines and no name", "POST", start, `{"org":"acme","user":{"id":"u"},"action":{"lines":[]}}`, "action.name", false},
+		{"an action with nothing in it", "POST", "/v1/decisions", `{"org":"acme","user":{"id":"u"},"action":{}}`, "action.name", false},
 		{"lines without a name", "POST", start, `{"org":"acme","user":{"id":"u"},"purpose":"step_up","action":{"lines":["a"]}}`, "action.name", false},
 		{"another purpose", "POST", start, `{"org":"acme","user":{"id":"u"},"purpose":"recover"}`, "purpose", false},
 		{"null for the purpose", "POST", start, `{"org":"acme","user":{"id":"u"},"purpose":null}`, "purpose", false},

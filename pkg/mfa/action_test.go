@@ -28,7 +28,7 @@ func TestAConfirmationIsInTheMessageTheTokenAndTheActivity(t *testing.T) {
 		m := mails[len(mails)-1]
 		text, code := m.Text, m.Code.Reveal()
 		for _, line := range payment.Lines {
-			if at := strings.Index(text, line); at < 0 || at > strings.Index(text, code) || strings.Index(text, code) < 0 {
+			if at := strings.Index(text, line); at < 0 || at > strings.Index(text, code) || !strings.Contains(text, code) {
 				t.Errorf("got %q, want the line %q before the code", text, line)
 			}
 		}
