@@ -17,6 +17,7 @@ const (
 	serverError   = `{"__type":"com.amazonaws.dynamodb.v20120810#InternalServerError","message":"Internal server error"}`
 	itemConflict  = `{"__type":"com.amazonaws.dynamodb.v20120810#TransactionConflictException","message":"Transaction is ongoing for the item"}`
 	itemThrottled = `{"__type":"com.amazonaws.dynamodb.v20120810#ThrottlingException","message":"slow down"}`
+	lockWait      = `{"__type":"com.amazonaws.dynamodb.v20120810#InternalServerError","message":"This action timed out because it took too long waiting for a lock."}`
 )
 
 // cancelled returns DynamoDB's answer to a transaction that it cancelled for these reasons.

@@ -52,8 +52,9 @@ func TestACountIsTriedAgainIfItSurelyDidNothing(t *testing.T) {
 		fate     func() fate
 		requests int
 	}{
-		"throttled":      {answer(400, itemThrottled), 3},
-		"a server error": {answer(500, serverError), 1},
+		"throttled":                        {answer(400, itemThrottled), 3},
+		"a server error":                   {answer(500, serverError), 1},
+		"a wait for DynamoDB Local's lock": {answer(500, lockWait), 3},
 	} {
 		c := newClock()
 		f := &faulty{decide: firstOf("UpdateItem", 2, want.fate)}
