@@ -23,9 +23,9 @@ import (
 // A table is a table of DynamoDB Local, which several processes can share.
 type table struct{ Endpoint, Name string }
 
-func newTable(t *testing.T) table {
+func newTable(t *testing.T, endpoint string) table {
 	t.Helper()
-	at := table{dynamolocaltest.Endpoint(t), "mfa-" + string(store.NewVersion())}
+	at := table{endpoint, "mfa-" + string(store.NewVersion())}
 	if err := dynamo.CreateTable(t.Context(), dynamo.LocalClient(at.Endpoint), at.Name); err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func (at place) pump(t *testing.T) {
 // pumpedByProcesses makes a world, and returns a function that makes a wave in n processes at once.
 func pumpedByProcesses(t *testing.T, n int) (*mfatest.World, func(wave) pumped) {
 	t.Helper()
-	at := place{newTable(t), filepath.Join(t.TempDir(), "ring")}
+	at := place{newTable(t, dynamolocaltest.Endpoint(t)), filepath.Join(t.TempDir(), "ring")}
 	w := at.world(t)
 	allowsTexts(t, w, nil)
 	text, err := json.Marshal(at)
