@@ -1,14 +1,12 @@
-package e2e
+package main
 
 import (
 	"bytes"
 	"cmp"
-	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -35,7 +33,8 @@ type world struct {
 	base     string
 	key      string
 	http     *http.Client
-	patient  bool // whether races make a call again that was not answered in time
+	patient  bool     // whether races make a call again that was not answered in time
+	on       *tenancy // what the stories on a target have for themselves; nil elsewhere
 	document *openapi.Validator
 	log      *lockedBuffer // everything that the server has logged, which is searched for secrets
 
@@ -43,8 +42,12 @@ type world struct {
 	stored func(*testing.T) string // returns everything in the store; nil if the store is not searched
 }
 
-// everywhere runs a story in each kind of world.
+// everywhere runs a story in each kind of world. If a target is to be tried, it runs the story there instead.
 func everywhere(t *testing.T, story func(t *testing.T, w *world)) {
+	if at := targetNow(); at != nil {
+		t.Run(targetWorld, func(t *testing.T) { story(t, at.world(t)) }) // one after the other: stories share the target's clock
+		return
+	}
 	t.Parallel()
 	for _, kind := range []string{"bolt", "dynamo", "emulator"} {
 		t.Run(kind, func(t *testing.T) {
@@ -229,6 +232,7 @@ type call struct {
 
 func (w *world) do(t *testing.T, c call) answer {
 	t.Helper()
+	w.on.needs(t, c)
 	a, err := w.try(c)
 	if err != nil {
 		t.Fatalf("%s %s: %v", c.method, c.path, err)
@@ -238,6 +242,7 @@ func (w *world) do(t *testing.T, c call) answer {
 
 // try makes a call as do does, for goroutines that must not end the test.
 func (w *world) try(c call) (answer, error) {
+	c = w.on.sent(c)
 	var body io.Reader
 	switch b := c.body.(type) {
 	case nil:
@@ -276,6 +281,7 @@ func (w *world) try(c call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	raw = w.on.received(raw)
 	a := answer{status: response.StatusCode, header: response.Header, raw: raw}
 	if len(raw) > 0 && strings.Contains(response.Header.Get("Content-Type"), "json") {
 		if err := json.Unmarshal(raw, &a.doc); err != nil {
@@ -394,6 +400,9 @@ func (w *world) advance(t *testing.T, d time.Duration) {
 // now returns the time by the clock of the server.
 func (w *world) now(t *testing.T) time.Time {
 	t.Helper()
+	if w.on.remote() {
+		return time.Now()
+	}
 	return w.do(t, call{method: "GET", path: "/local/clock"}).want(t, 200, "").time(t, "now")
 }
 
@@ -411,7 +420,7 @@ func (w *world) events(t *testing.T, user, kind string) []doc {
 	a := w.do(t, call{method: "GET", path: "/local/events"}).want(t, 200, "")
 	var events []doc
 	for _, e := range a.list("events") {
-		if event := doc(e.(map[string]any)); event.text("user") == user && event.text("type") == kind {
+		if event := doc(e.(map[string]any)); event.text("user") == user && event.text("type") == kind && w.on.owns(event.text("org")) {
 			events = append(events, event)
 		}
 	}
@@ -422,62 +431,6 @@ func (w *world) events(t *testing.T, user, kind string) []doc {
 func wrong(code string) string {
 	n, _ := strconv.Atoi(code)
 	return fmt.Sprintf("%06d", (n+1)%1_000_000)
-}
-
-// rounds returns how often a race is run: full times with COUNTERSIGN_ROUNDS=full, and otherwise a hundredth of that, but at
-// least once.
-func rounds(full int) int {
-	if fullRun() {
-		return full
-	}
-	return (full + 99) / 100
-}
-
-// raceRounds returns how often a race is run in each kind of world.
-func raceRounds() map[string]int {
-	return map[string]int{"bolt": rounds(200), "dynamo": rounds(50), "emulator": rounds(20)}
-}
-
-func fullRun() bool { return os.Getenv("COUNTERSIGN_ROUNDS") == "full" }
-
-// atOnce makes n calls that start together, and returns their answers by status.
-//
-// The built functions keep to the deadlines of a deployment, which a busy machine can miss: it then answers 503. So in their
-// world each POST has an Idempotency-Key, and is made again as a client would, to get the answer of the same work.
-func (w *world) atOnce(t *testing.T, n int, build func(i int) call) map[int][]answer {
-	t.Helper()
-	answers, errs := make([]answer, n), make([]error, n)
-	gate := make(chan struct{})
-	var all sync.WaitGroup
-	for i := range n {
-		all.Go(func() {
-			<-gate
-			c := build(i)
-			if w.patient && c.method == "POST" {
-				c.header = maps.Clone(c.header)
-				if c.header == nil {
-					c.header = map[string]string{}
-				}
-				c.header["Idempotency-Key"] = cmp.Or(c.header["Idempotency-Key"], rand.Text())
-			}
-			for range 5 {
-				answers[i], errs[i] = w.try(c)
-				if !w.patient || answers[i].status != http.StatusServiceUnavailable {
-					break
-				}
-			}
-		})
-	}
-	close(gate)
-	all.Wait()
-	byStatus := map[int][]answer{}
-	for i, a := range answers {
-		if errs[i] != nil {
-			t.Fatal(errs[i])
-		}
-		byStatus[a.status] = append(byStatus[a.status], a)
-	}
-	return byStatus
 }
 
 // A lockedBuffer is a log that several goroutines can write to.

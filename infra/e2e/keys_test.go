@@ -1,4 +1,4 @@
-package e2e
+package main
 
 import (
 	"encoding/base64"
@@ -11,8 +11,14 @@ import (
 	"countersign/pkg/passkey/passkeytest"
 )
 
-// page returns the origin of the pages that a world's client has registered. Their address is on localhost, the RP ID.
-func (w *world) page() string { return w.issuer() }
+// page returns the origin of the pages that a world's client has registered. In a world of its own and at a local server they
+// are on localhost, which is the RP ID.
+func (w *world) page() string {
+	if w.on != nil && w.on.target.origin != "" {
+		return w.on.target.origin
+	}
+	return w.issuer()
+}
 
 // ceremony returns the options of the WebAuthn ceremony that an answer has begun.
 func ceremony(t *testing.T, a answer) json.RawMessage {
@@ -31,6 +37,7 @@ func ceremony(t *testing.T, a answer) json.RawMessage {
 // create lets a key answer the ceremony of an enrolment at the client's page. It returns the body of a finish.
 func (w *world) create(t *testing.T, key *passkeytest.Authenticator, begun answer) doc {
 	t.Helper()
+	w.on.needsOrigin(t)
 	response, err := key.Create(ceremony(t, begun), w.page())
 	if err != nil {
 		t.Fatal(err)
@@ -41,6 +48,7 @@ func (w *world) create(t *testing.T, key *passkeytest.Authenticator, begun answe
 // touch lets a key answer the ceremony of a challenge at the client's page. It returns the body of a verify.
 func (w *world) touch(t *testing.T, key *passkeytest.Authenticator, asked answer) doc {
 	t.Helper()
+	w.on.needsOrigin(t)
 	response, err := key.Get(ceremony(t, asked), w.page())
 	if err != nil {
 		t.Fatal(err)

@@ -1,4 +1,4 @@
-package e2e
+package main
 
 import (
 	"fmt"
@@ -47,7 +47,7 @@ func TestK1AfterThePasswordTheAccountsEmailGetsACodeByItself(t *testing.T) {
 		verified := w.verify(t, id, doc{"code": code}).want(t, 200, "")
 		claims := w.claims(t, verified.text("token"))
 		for name, want := range map[string]any{
-			"aud": "local", "sub": ana.id, "org": ana.org, "verified": true, "jti": id, "nonce": "n-1", "purpose": "sign_in",
+			"aud": w.audience(), "sub": ana.id, "org": ana.org, "verified": true, "jti": id, "nonce": "n-1", "purpose": "sign_in",
 			"decision": "challenge", "reason": "new_browser", "acr": "aal1", "iss": w.issuer(),
 		} {
 			if claims[name] != want {

@@ -1,9 +1,71 @@
-package e2e
+package main
 
 import (
+	"cmp"
+	"crypto/rand"
 	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"sync"
 	"testing"
 )
+
+// rounds returns how often a race is run: full times with COUNTERSIGN_ROUNDS=full, and otherwise a hundredth of that, but at
+// least once.
+func rounds(full int) int {
+	if fullRun() {
+		return full
+	}
+	return (full + 99) / 100
+}
+
+// raceRounds returns how often a race is run in each kind of world.
+func raceRounds() map[string]int {
+	return map[string]int{"bolt": rounds(200), "dynamo": rounds(50), "emulator": rounds(20)}
+}
+
+func fullRun() bool { return os.Getenv("COUNTERSIGN_ROUNDS") == "full" }
+
+// atOnce makes n calls that start together, and returns their answers by status.
+//
+// The built functions keep to the deadlines of a deployment, which a busy machine can miss: it then answers 503. So in their
+// world each POST has an Idempotency-Key, and is made again as a client would, to get the answer of the same work.
+func (w *world) atOnce(t *testing.T, n int, build func(i int) call) map[int][]answer {
+	t.Helper()
+	answers, errs := make([]answer, n), make([]error, n)
+	gate := make(chan struct{})
+	var all sync.WaitGroup
+	for i := range n {
+		all.Go(func() {
+			<-gate
+			c := build(i)
+			if w.patient && c.method == "POST" {
+				c.header = maps.Clone(c.header)
+				if c.header == nil {
+					c.header = map[string]string{}
+				}
+				c.header["Idempotency-Key"] = cmp.Or(c.header["Idempotency-Key"], rand.Text())
+			}
+			for range 5 {
+				answers[i], errs[i] = w.try(c)
+				if !w.patient || answers[i].status != http.StatusServiceUnavailable {
+					break
+				}
+			}
+		})
+	}
+	close(gate)
+	all.Wait()
+	byStatus := map[int][]answer{}
+	for i, a := range answers {
+		if errs[i] != nil {
+			t.Fatal(errs[i])
+		}
+		byStatus[a.status] = append(byStatus[a.status], a)
+	}
+	return byStatus
+}
 
 // onlyOrderly fails the test if there is an answer that no verify may get, however many run at the same time.
 func onlyOrderly(t *testing.T, answers map[int][]answer) {

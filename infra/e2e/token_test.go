@@ -1,4 +1,4 @@
-package e2e
+package main
 
 import (
 	"crypto/ecdsa"
@@ -34,6 +34,9 @@ func (w *world) claims(t *testing.T, token string) jwt.MapClaims {
 	}, jwt.WithValidMethods([]string{"ES256"}), jwt.WithTimeFunc(func() time.Time { return w.now(t) }))
 	if err != nil {
 		t.Fatalf("token: %v", err)
+	}
+	if org, ok := claims["org"].(string); ok {
+		claims["org"] = string(w.on.received([]byte(org)))
 	}
 	return claims
 }
