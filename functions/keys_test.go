@@ -24,6 +24,9 @@ func (d *deployment) keys() {
 	codes := d.enrolKey(kim, key).object["recovery_codes"].([]any)
 	recover(codes[0])
 
+	d.enrolKey(kim, key)
+	d.call("POST", path+"/reset", object{"actor": "olga", "reason": "lost the key"}).want(t, http.StatusOK)
+
 	enrolled := d.enrolKey(kim, key)
 	up := d.begin(kim, object{"org": "hooli", "purpose": "step_up"}).want(t, http.StatusCreated)
 	given := object{"credential": d.touch(up.object["challenge"].(object)["webauthn"], key.Get)}

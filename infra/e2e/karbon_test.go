@@ -144,3 +144,27 @@ func TestC6MessagesAreInTheUsersLanguage(t *testing.T) {
 		}
 	})
 }
+
+func TestC5TheOrgsStaffResetAClientOfTheirOwnOrg(t *testing.T) {
+	karbonWorld(t, func(t *testing.T, w *world) {
+		_, token := w.toEnrol(t, ana)
+		w.provesAddress(t, ana, token)
+		begun := w.do(t, call{method: "POST", path: "/v1/enrolments", bearer: token, body: doc{"kind": "totp"}}).want(t, 201, "")
+		a := app{secret: begun.text("totp", "secret")}
+		w.finish(t, token, begun.text("id"), a.code(t, w)).want(t, 201, "")
+		why := doc{"actor": "olga", "reason": "lost the phone"}
+		foreign := w.do(t, call{method: "POST", path: "/local/keys", body: doc{"scopes": []string{"admin"}, "org": "globex"}}).text("key")
+		w.do(t, call{method: "POST", path: ana.path("/reset"), bearer: foreign, body: why}).want(t, 403, "forbidden")
+		w.do(t, call{method: "POST", path: "/v1/orgs/globex/users/" + ana.id + "/reset", bearer: foreign, body: why}).want(t, 404, "not_found")
+		open := w.asked(t, ana, nil).text("challenge", "id")
+
+		reset := w.do(t, call{method: "POST", path: ana.path("/reset"), body: why}).want(t, 200, "")
+		if reset.at("enabled") != false || len(reset.list("factors")) != 0 || reset.text("status") != "unprotected" {
+			t.Errorf("got %s, want a user without 2FA", reset.raw)
+		}
+		w.verify(t, open, doc{"code": a.next(t, w)}).want(t, 404, "challenge_invalid")
+		_, token = w.toEnrol(t, ana)
+		w.provesAddress(t, ana, token)
+		w.do(t, call{method: "POST", path: "/v1/enrolments", bearer: token, body: doc{"kind": "totp"}}).want(t, 201, "")
+	})
+}

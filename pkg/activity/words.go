@@ -20,7 +20,8 @@ var types = table{words: []string{
 	"recovery.used", "recovery.regenerated", "policy.changed", "user.created", "user.updated", "user.enabled", "user.disabled",
 	"user.reported", "user.unlocked", "user.erased", "delivery.failed", "factor.counter_refused",
 	"delivery.blocked", "factor.undeliverable",
-}}
+	"user.reset",
+}, later: 1}
 
 // actors are the kinds of actor. If the actor is a user, the kind is left out.
 var actors = table{words: []string{"user", "client", "service", "administrator"}}

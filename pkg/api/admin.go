@@ -14,5 +14,10 @@ func Admin(s *mfa.Service) Handlers {
 				return s.Unlock(ctx, call, at.org, at.user, q)
 			},
 		}),
+		"resetUser": serve(operation[mfa.Intervention, mfa.User]{
+			do: func(ctx context.Context, call mfa.Call, at target, q mfa.Intervention) (mfa.User, error) {
+				return s.ResetUser(ctx, call, at.org, at.user, q)
+			},
+		}),
 	}}
 }

@@ -69,6 +69,7 @@ var Steps = []Step{
 	}},
 	{Name: "admin", Routes: []Route{
 		{Method: "POST", Pattern: "/v1/orgs/{org}/users/{user}/unlock", Operation: "unlockUser"},
+		{Method: "POST", Pattern: "/v1/orgs/{org}/users/{user}/reset", Operation: "resetUser"},
 	}},
 	{Name: "pages", Routes: []Route{
 		{Method: "GET", Pattern: "/.well-known/jwks.json", Operation: "getKeys", Open: true},

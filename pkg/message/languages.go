@@ -99,6 +99,10 @@ type words struct {
 	undeliverableWhat    string
 	undeliverableDo      string
 
+	resetSubject string
+	resetWhat    string
+	resetNext    string
+
 	sumSubject string
 	sumWhat    string
 	sumOnce    string // has {what} and {time}
@@ -191,6 +195,10 @@ var languages = map[string]*words{
 		undeliverableSubject: "Email for your {sender} account could not be delivered",
 		undeliverableWhat:    "A message that we sent to an email address of your account was returned or refused. For a day, a code is sent there only if you ask for one.",
 		undeliverableDo:      "If you no longer use that address, change it, or set up another way to sign in.",
+
+		resetSubject: "Two-step sign-in was reset for your {sender} account",
+		resetWhat:    "Two-step sign-in was reset for your account: every way to confirm it that you had set up, and its recovery codes, no longer work.",
+		resetNext:    "When you sign in next, you may be asked to set it up again.",
 
 		sumSubject: "Several things have happened to your {sender} account",
 		sumWhat:    "More has happened to your account than we send separate messages about. This is what we have not told you yet:",
@@ -285,6 +293,10 @@ var languages = map[string]*words{
 		undeliverableSubject: "Un e-mail de votre compte {sender} n’est pas arrivé à son adresse",
 		undeliverableWhat:    "Un message que nous avons envoyé à une adresse e-mail de votre compte a été renvoyé ou refusé. Pendant une journée, un code n’y est envoyé que si vous en demandez un.",
 		undeliverableDo:      "Si vous n’utilisez plus cette adresse, changez-la, ou configurez une autre façon de vous connecter.",
+
+		resetSubject: "La connexion en deux étapes de votre compte {sender} a été réinitialisée",
+		resetWhat:    "La connexion en deux étapes de votre compte a été réinitialisée\u00a0: les moyens de confirmation que vous aviez configurés et vos codes de récupération ne fonctionnent plus.",
+		resetNext:    "À votre prochaine connexion, il vous sera peut-être demandé de la configurer de nouveau.",
 
 		sumSubject: "Plusieurs événements concernent votre compte {sender}",
 		sumWhat:    "Votre compte a connu plus d’événements que nous n’envoyons de messages séparés. Voici ce que nous ne vous avons pas encore dit\u00a0:",

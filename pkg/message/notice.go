@@ -20,6 +20,7 @@ const (
 	Moved         = "moved"
 	MovedPhone    = "moved_phone"
 	Undeliverable = "undeliverable"
+	Reset         = "reset"
 )
 
 // The browsers in which a lock stops codes, by the names that records use.
@@ -84,6 +85,9 @@ var topics = map[string]func(w *words, f Facts) []string{
 	},
 	Undeliverable: func(w *words, _ Facts) []string {
 		return []string{w.undeliverableSubject, w.undeliverableWhat, w.undeliverableDo}
+	},
+	Reset: func(w *words, _ Facts) []string {
+		return []string{w.resetSubject, w.resetWhat, w.resetNext, w.removedTrust, w.changeNotYou}
 	},
 }
 

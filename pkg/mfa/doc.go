@@ -126,6 +126,7 @@
 //	    user_enable.go     SetEnabled
 //	    user_report.go     Report: trust ends there when the client reports a new password
 //	    user_unlock.go     Unlock
+//	    user_reset.go      ResetUser
 //	    user_erase.go      EraseUser
 //	    factor_rename.go   RenameFactor
 //	    factor_remove.go   RemoveFactor
@@ -206,7 +207,7 @@
 //	org#O#copy         policy          the same in seven more copies, 1 to 7                 never            with the policy             the same
 //	org#O              policy#version  the policy of that version                            never            policy                      nobody yet
 //	roster#O#shard     rest of U       roster entry of a user: facts, and no status          never            challenge, enrol, recover,  policy
-//	                                                                                                          account
+//	                                                                                                          account, admin
 //	due#hour#shard     U#tb_…          expiry entry of a trusted browser that ends in that   end + 30 days    verify, sweep               sweep
 //	                                   hour
 //	due#hour#shard     U#notices       expiry entry of a user: something waits to be told,   due + 30 days    publish                     sweep
@@ -273,6 +274,7 @@
 //	all browsers are revoked                                trust in every browser, and every challenge, enrolment and      revoked
 //	                                                        proof
 //	a recovery resets the account                           all of that, and factors and recovery codes                     recovery
+//	an administrator resets the account                     the same                                                        reset
 //	a user enrols anew after a recovery                     all of that, and the earlier factors and recovery codes         reenrolled
 //	the user is erased                                      all of it: the guard goes, then the rest                        none
 //	one browser is revoked                                  trust in that one, and all known tokens of the user             revoked
@@ -396,13 +398,13 @@
 // A user is told by email about every lock, and about every change of how the account is protected. The notice goes to the
 // person, the address and the language of the moment when it happened, and after a change of the address to the earlier
 // address too. A user without an address is told by SMS, at every number that they have enrolled. Of a reset by a recovery
-// code, and of a change of the address, the phone or an enrolled number, the user is told by email and by SMS. A user who has
-// just enrolled a number is not told at that number. An SMS costs money. So a number gets 10 such notices from an org in a
+// code or by an administrator, and of a change of the address, the phone or an enrolled number, the user is told by email and
+// by SMS. A user who has just enrolled a number is not told at that number. An SMS costs money. So a number gets 10 such notices from an org in a
 // day, all users of an org together get as many as sms.daily_cap allows codes, and a notice by SMS that may have been taken is
 // never sent again.
 // Notices have a budget of their own, 20 in a day. More than that wait in the guard. When there is room they come as one
-// notice that sums up, with the next commit of the user's guard or by the sweep. A change of the address or the phone never
-// waits. A notice is claimed before it is sent, so a record that is handed on twice sends it once. If the answer of the
+// notice that sums up, with the next commit of the user's guard or by the sweep. A reset, and a change of the address or the phone, never
+// wait. A notice is claimed before it is sent, so a record that is handed on twice sends it once. If the answer of the
 // provider was lost, the notice is sent once more. If the provider refused it, that is recorded as delivery.failed, and the
 // notice is not tried again.
 //

@@ -38,6 +38,7 @@ const (
 	UserReported      = "user.reported"
 	UserUnlocked      = "user.unlocked"
 	UserErased        = "user.erased"
+	UserReset         = "user.reset"
 	DeliveryFailure   = "delivery.failed"
 	DeliveryBlocked   = "delivery.blocked"
 )

@@ -57,6 +57,7 @@ var topics = []topic{
 	{message.Disabled, UserDisabled, withoutCause, false, nil},
 	{message.Moved, UserUpdated, func(e *pendingEvent) bool { return e.moved == message.Moved }, true, anyEvent},
 	{message.Undeliverable, FactorReturned, nil, false, anyEvent},
+	{message.Reset, UserReset, nil, true, anyEvent},
 	{message.MovedPhone, UserUpdated, func(e *pendingEvent) bool { return e.moved == message.MovedPhone }, true, anyEvent},
 }
 
