@@ -8,6 +8,22 @@ import (
 	"countersign/pkg/seal"
 )
 
+func TestC5AnAdministratorResetsAUser(t *testing.T) {
+	w := newWorld(t)
+	w.enrolled()
+	for what, body := range map[string]string{
+		"reason": `{"actor":"olga"}`, "actor": `{"reason":"lost"}`,
+	} {
+		w.refused("without "+what, w.do("POST", anasPath+"/reset", body), 400, mfa.InvalidRequest, what)
+	}
+	w.refused("of nobody", w.do("POST", anasPath+"8/reset", `{"actor":"olga","reason":"lost"}`), 404, mfa.NotFound, "")
+	w.refused("by the user", w.do("POST", anasPath+"/reset", `{"actor":"u-17","reason":"lost"}`), 403, mfa.Forbidden, "")
+	reset := w.wants("a reset", w.do("POST", anasPath+"/reset", `{"actor":"olga","reason":"lost"}`), 200)
+	if factors, _ := reset.at("factors").([]any); len(factors) > 0 || reset.at("enabled") != false {
+		t.Errorf("got %s, want no 2FA", reset.text)
+	}
+}
+
 func TestAnAdministratorUnlocksAUser(t *testing.T) {
 	w := newWorld(t)
 	w.asks()

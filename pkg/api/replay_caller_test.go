@@ -88,6 +88,10 @@ func repeatables() map[string][]func(w *world) repeatable {
 			w.wants("a user", w.do("PUT", anasPath, "{}"), 200)
 			return repeatable{path: anasPath + "/unlock", body: `{"actor":"olga","reason":"called"}`, scopes: []apikey.Scope{apikey.Admin}}
 		}},
+		"resetUser": {func(w *world) repeatable {
+			w.enrolled()
+			return repeatable{path: anasPath + "/reset", body: `{"actor":"olga","reason":"lost"}`, scopes: []apikey.Scope{apikey.Admin}}
+		}},
 		"previewPolicy": {func(*world) repeatable {
 			return repeatable{path: policy + "/preview", body: "{}", scopes: []apikey.Scope{apikey.Admin}}
 		}},
