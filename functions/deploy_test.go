@@ -201,7 +201,7 @@ func TestTheOperatorsCommandsDeployUpToWhereAWSIsNeeded(t *testing.T) {
 	}
 	d.want("countersign-prod", map[string]string{
 		"Stage": "prod", "SenderAddress": "sign-in@example.com", "SenderName": "Acme & Sons", "ReserveConcurrency": "yes",
-		"RoutineEvents": "true", "Issuer": "https://mfa.example.com", "LogRetentionDays": "365", "Architecture": "x86_64",
+		"Deployment": "Canary10Percent15Minutes", "RoutineEvents": "true", "Issuer": "https://mfa.example.com", "LogRetentionDays": "365", "Architecture": "x86_64",
 	})
 	d.builtFor(elf.EM_X86_64)
 

@@ -155,8 +155,8 @@ func TestEveryFunctionIsBuiltRunAndReachedAlike(t *testing.T) {
 		}
 		for part := range f.Properties {
 			if !slices.Contains([]string{
-				"CodeUri", "Description", "Environment", "EventInvokeConfig", "Events", "LoggingConfig",
-				"ReservedConcurrentExecutions", "Role", "Timeout",
+				"AutoPublishAliasAllProperties", "CodeUri", "DeploymentPreference", "Description", "Environment", "EventInvokeConfig",
+				"Events", "LoggingConfig", "ReservedConcurrentExecutions", "Role", "Timeout", "VersionDescription",
 			}, part) {
 				t.Errorf("%s: has a %s of its own", step, part)
 			}
@@ -173,13 +173,14 @@ func TestEveryFunctionIsBuiltRunAndReachedAlike(t *testing.T) {
 		}
 		reached := slices.ContainsFunc(deployed.Named("AWS::Lambda::Permission"), func(name string) bool {
 			p := deployed.Resources[name].Properties
-			return template.Reference(p["FunctionName"]) == f.Resource && p["Principal"] == "apigateway.amazonaws.com"
+			return p["FunctionName"] == "${"+f.Resource+".Alias}" && p["Principal"] == "apigateway.amazonaws.com"
 		})
 		if reached != (len(f.Routes) > 0) {
 			t.Errorf("%s: the API may call it: %t, and has routes to it: %v", step, reached, f.Routes)
 		}
 	}
-	same(t, "the roles of functions", slices.Collect(maps.Keys(roles)), "template.yaml", deployed.Named("AWS::IAM::Role"))
+	roles["DeployRole"] = "CodeDeploy"
+	same(t, "the roles of functions and of CodeDeploy", slices.Collect(maps.Keys(roles)), "template.yaml", deployed.Named("AWS::IAM::Role"))
 	for _, name := range deployed.Named("AWS::ApiGatewayV2::Integration") {
 		if got := deployed.Resources[name].Properties["PayloadFormatVersion"]; got != "2.0" {
 			t.Errorf("%s: payload format %v, want 2.0", name, got)

@@ -208,12 +208,13 @@ func (t *Template) Functions() (map[string]*Function, error) {
 		}
 		found[step] = f
 	}
+	alias, _ := t.Globals.Function["AutoPublishAlias"].(string)
 	for _, name := range t.Named("AWS::ApiGatewayV2::Route") {
 		route := t.Resources[name].Properties
 		integration := strings.NewReplacer("integrations/${", "", "}", "").Replace(fmt.Sprint(route["Target"]))
 		uri := fmt.Sprint(t.Resources[integration].Properties["IntegrationUri"])
 		for _, f := range found {
-			if strings.HasSuffix(uri, "/functions/${"+f.Resource+".Arn}/invocations") {
+			if strings.HasSuffix(uri, "/functions/${"+f.Resource+".Arn}:"+alias+"/invocations") {
 				f.Routes = append(f.Routes, fmt.Sprint(route["RouteKey"]))
 				f.Wait = longestWait
 				if ms, ok := t.Resources[integration].Properties["TimeoutInMillis"].(int); ok {
