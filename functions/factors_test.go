@@ -50,10 +50,10 @@ func (d *deployment) setGlobex(version string, policy object) answer {
 	return d.call("PUT", "/v1/orgs/globex/policy", policy, "if-match", `"`+version+`"`)
 }
 
-// rename changes the name of a user of globex, which also changes the user's guard.
-func (d *deployment) rename(user, name string) {
+// speak changes the language of a user of globex. That changes the user's guard, and not the roster.
+func (d *deployment) speak(user, locale string) {
 	d.t.Helper()
-	d.call("PUT", "/v1/orgs/globex/users/"+user, object{"name": name}).want(d.t, http.StatusOK)
+	d.call("PUT", "/v1/orgs/globex/users/"+user, object{"locale": locale}).want(d.t, http.StatusOK)
 }
 
 // factors is the part of the story in which users of another org, globex, enrol and use factors.
@@ -66,7 +66,7 @@ func (d *deployment) factors() {
 	d.account.beforeNextWrite("enrol", func() { d.enrol(dora, nil).want(t, http.StatusCreated) })
 	begun := d.enrol(dora, nil, "idempotency-key", "begin").want(t, http.StatusCreated)
 	secret := begun.text("totp", "secret")
-	d.account.beforeNextWrite("enrol", func() { d.rename("dora", "Dora") })
+	d.account.beforeNextWrite("enrol", func() { d.speak("dora", "en-GB") })
 	finished := d.finish(begun.text("id"), d.shown(secret, 0), "idempotency-key", "finish").want(t, http.StatusCreated)
 
 	// A user who has a factor changes the account.
@@ -96,7 +96,7 @@ func (d *deployment) factors() {
 	codes = d.finish(begun.text("id"), d.shown(begun.text("totp", "secret"), 0), "authorization", "Bearer "+token).
 		want(t, http.StatusCreated).object["recovery_codes"].([]any)
 	d.setGlobex("1", object{"recovery": object{"effect": "reset"}}).want(t, http.StatusOK)
-	d.account.beforeNextWrite("recover", func() { d.rename("dora", "Theodora") })
+	d.account.beforeNextWrite("recover", func() { d.speak("dora", "en-CA") })
 	d.recovery(dora, codes[0]).want(t, http.StatusOK)
 	begun = d.enrol(dora, nil).want(t, http.StatusCreated)
 	codes = d.finish(begun.text("id"), d.shown(begun.text("totp", "secret"), 0)).want(t, http.StatusCreated).object["recovery_codes"].([]any)

@@ -376,6 +376,7 @@ func (d *deployment) story() {
 	d.account.beforeNextWriteTo("publish", "act#", func(partitions []string) { d.filePage(slices.Max(partitions)) })
 	d.publish()
 	d.call("GET", "/v1/orgs/acme/activity", nil).want(t, http.StatusOK)
+	d.call("GET", "/v1/orgs/acme/users", nil).want(t, http.StatusOK)
 	d.call("GET", "/v1/orgs/acme/users/ana/activity", nil).want(t, http.StatusOK)
 
 	// A profile changes while its user signs in, and the other way round.

@@ -14,6 +14,13 @@ import (
 // Account binds the routes of the step "account" to s.
 func Account(s *mfa.Service) Handlers {
 	return Handlers{step: "account", bound: map[string]handler{
+		"listUsers": serve(operation[mfa.UserQuery, mfa.Users]{
+			bodiless: true, query: searching,
+			do: func(ctx context.Context, call mfa.Call, at target, q mfa.UserQuery) (mfa.Users, error) {
+				q.Org = at.org
+				return s.ListUsers(ctx, call, q)
+			},
+		}),
 		"getUser": serve(operation[struct{}, mfa.User]{
 			bodiless: true,
 			do: func(ctx context.Context, call mfa.Call, at target, _ struct{}) (mfa.User, error) {
@@ -154,6 +161,14 @@ var narrowing = map[string]func(string, *mfa.ActivityQuery) error{
 	"user":   func(value string, q *mfa.ActivityQuery) error { q.User = value; return nil },
 	"limit":  func(value string, q *mfa.ActivityQuery) error { return paging["limit"](value, &q.ListQuery) },
 	"cursor": func(value string, q *mfa.ActivityQuery) error { return paging["cursor"](value, &q.ListQuery) },
+}
+
+// searching has the query parameters that restrict a list of users.
+var searching = map[string]func(string, *mfa.UserQuery) error{
+	"q":      func(value string, q *mfa.UserQuery) error { q.Q = value; return nil },
+	"status": func(value string, q *mfa.UserQuery) error { q.Status = value; return nil },
+	"limit":  func(value string, q *mfa.UserQuery) error { return paging["limit"](value, &q.ListQuery) },
+	"cursor": func(value string, q *mfa.UserQuery) error { return paging["cursor"](value, &q.ListQuery) },
 }
 
 // readLimit reads how many items a page may have. It accepts only one way to write each number.

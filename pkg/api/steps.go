@@ -48,6 +48,7 @@ var Steps = []Step{
 		{Method: "POST", Pattern: "/v1/challenges/{id}/recover", Operation: "recoverChallenge"},
 	}},
 	{Name: "account", Routes: []Route{
+		{Method: "GET", Pattern: "/v1/orgs/{org}/users", Operation: "listUsers"},
 		{Method: "GET", Pattern: "/v1/orgs/{org}/users/{user}", Operation: "getUser"},
 		{Method: "PUT", Pattern: "/v1/orgs/{org}/users/{user}", Operation: "putUser"},
 		{Method: "PATCH", Pattern: "/v1/orgs/{org}/users/{user}", Operation: "patchUser"},

@@ -122,6 +122,7 @@
 //	    enrol_send.go      SendEnrolment
 //	    enrol_finish.go    FinishEnrolment
 //	    user_put.go        PutUser
+//	    user_list.go       ListUsers
 //	    user_get.go        GetUser
 //	    user_enable.go     SetEnabled
 //	    user_report.go     Report: trust ends there when the client reports a new password
@@ -206,8 +207,8 @@
 //	                                   to trust                                                                                           publish; policy
 //	org#O#copy         policy          the same in seven more copies, 1 to 7                 never            with the policy             the same
 //	org#O              policy#version  the policy of that version                            never            policy                      nobody yet
-//	roster#O#shard     rest of U       roster entry of a user: facts, and no status          never            challenge, enrol, recover,  policy
-//	                                                                                                          account, admin
+//	roster#O#shard     rest of U       roster entry of a user: facts, with name and          never            challenge, enrol, recover,  policy, account
+//	                                   address, and no status                                                 account, admin
 //	due#hour#shard     U#tb_…          expiry entry of a trusted browser that ends in that   end + 30 days    verify, sweep               sweep
 //	                                   hour
 //	due#hour#shard     U#notices       expiry entry of a user: something waits to be told,   due + 30 days    publish                     sweep

@@ -3,6 +3,7 @@ package mfa
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -186,7 +187,7 @@ func (u *unit) applyProfile(a *account, p *orgPolicy, org string, said Person) p
 	for _, field := range bad {
 		u.event(a.event(UserUpdated, p, map[string]any{"dropped": field}))
 	}
-	c.relist = c.met || (c.before.Profile.Email == "") != (a.guard.Profile.Email == "")
+	c.relist = c.met || slices.Contains(changed, "email") || slices.Contains(changed, "name")
 	c.changed = c.met || len(bad) > 0 || len(changed) > 0
 	return c
 }

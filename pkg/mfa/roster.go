@@ -16,7 +16,7 @@ func (u *unit) putRosterEntry(a *account) {
 	a.guard.RosterVersion = u.version
 	u.put(item, &rosterEntry{
 		User: a.guard.User, Email: a.guard.Profile.Email != "", Kinds: a.guard.kinds(),
-		Enabled: a.guard.Enabled, Enforced: a.guard.Enforced,
+		Enabled: a.guard.Enabled, Enforced: a.guard.Enforced, Name: a.guard.Profile.Name, Address: a.guard.Profile.Email,
 	}, time.Time{})
 }
 
@@ -43,6 +43,8 @@ type rosterEntry struct {
 	Kinds    []Kind `json:"kinds" record:"3"` // the kinds of the enrolled factors, each once
 	Enabled  bool   `json:"enabled" record:"4"`
 	Enforced bool   `json:"enforced" record:"5"`
+	Name     string `json:"name" record:"6"`
+	Address  string `json:"address" record:"7"` // the email address, by which users are searched for
 }
 
 // The roster is divided into shards, so that the users of a big org are written and read at many partitions.

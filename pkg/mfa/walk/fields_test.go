@@ -113,7 +113,7 @@ var fields = map[string]fieldTable{
 		"format": kept, "id": word, "epoch": word, "name": kept, "kind": kept, "policy_version": kept, "created": moment, "ends": moment,
 		"last_used": moment, "generation": kept, "key": kept,
 	},
-	"rosterEntry": {"format": kept, "user": kept, "email": kept, "kinds": kept, "enabled": kept, "enforced": unmet("no stage enforces 2FA")},
+	"rosterEntry": {"format": kept, "user": kept, "email": kept, "kinds": kept, "enabled": kept, "enforced": unmet("no stage enforces 2FA"), "name": unmet("it is only shown"), "address": kept},
 	"expiryEntry": {"format": kept, "route": word, "browser": word, "epoch": word, "due": moment, "announced": unmet("only the sweep sets it"), "notices": unmet("publishing sets it, which follows a commit")},
 	"remembered":  {"format": kept, "body": word, "until": moment, "full": word, "later": word, "needs": kept},
 	"erased":      {"format": kept, "at": moment},
