@@ -1,6 +1,8 @@
 package main
 
 import (
+	"encoding/json"
+	"strings"
 	"testing"
 )
 
@@ -36,5 +38,43 @@ func TestTheActivityTellsWhatHappenedOnceAndTheNewestFirst(t *testing.T) {
 		}
 		w.do(t, call{method: "GET", path: "/v1/orgs/acme/activity?cursor=AAAA"}).want(t, 400, "invalid_request")
 		w.do(t, call{method: "GET", path: "/v1/orgs/acme/activity?colour=red"}).want(t, 400, "invalid_request")
+	})
+}
+
+func TestTheActivityIsExportedAsLinesPageByPage(t *testing.T) {
+	klsWorld(t, func(t *testing.T, w *world) {
+		w.verify(t, w.asked(t, ana, nil).text("challenge", "id"), doc{"code": w.code(t, ana.email)}).want(t, 200, "")
+		w.asked(t, person{"acme", "u-18", "bob@acme.example"}, nil)
+		wanted := w.do(t, call{method: "GET", path: "/v1/orgs/acme/activity?type=challenge&user=" + ana.id}).want(t, 200, "").list("items")
+		var got []string
+		for next, pages := "", 0; ; pages++ {
+			page := w.do(t, call{
+				method: "GET", path: "/v1/orgs/acme/activity?limit=1&type=challenge&user=" + ana.id + next, header: map[string]string{"Accept": "application/x-ndjson"},
+			}).want(t, 200, "")
+			lines := strings.SplitAfter(strings.TrimSuffix(string(page.raw), "\n"), "\n")
+			var last struct{ Cursor *string }
+			if err := json.Unmarshal([]byte(lines[len(lines)-1]), &last); err != nil || pages > len(wanted) {
+				t.Fatalf("page %d ends with %s: %v", pages, lines[len(lines)-1], err)
+			}
+			for _, line := range lines[:len(lines)-1] {
+				var event struct{ ID string }
+				if err := json.Unmarshal([]byte(line), &event); err != nil {
+					t.Fatal(err)
+				}
+				got = append(got, event.ID)
+			}
+			if last.Cursor == nil {
+				break
+			}
+			next = "&cursor=" + *last.Cursor
+		}
+		if len(got) != len(wanted) || len(got) < 3 {
+			t.Fatalf("got %d events as lines, want %d", len(got), len(wanted))
+		}
+		for i, item := range wanted {
+			if id := doc(item.(map[string]any)).text("id"); got[i] != id {
+				t.Errorf("event %d is %s, want %s", i, got[i], id)
+			}
+		}
 	})
 }

@@ -283,7 +283,7 @@ func (w *world) try(c call) (answer, error) {
 	}
 	raw = w.on.received(raw)
 	a := answer{status: response.StatusCode, header: response.Header, raw: raw}
-	if len(raw) > 0 && strings.Contains(response.Header.Get("Content-Type"), "json") {
+	if kind := response.Header.Get("Content-Type"); len(raw) > 0 && strings.Contains(kind, "json") && kind != "application/x-ndjson" {
 		if err := json.Unmarshal(raw, &a.doc); err != nil {
 			return answer{}, fmt.Errorf("answer %q: %w", raw, err)
 		}

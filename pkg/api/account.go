@@ -94,13 +94,7 @@ func Account(s *mfa.Service) Handlers {
 				return s.UserActivity(ctx, call, q)
 			},
 		}),
-		"getOrgActivity": serve(operation[mfa.ActivityQuery, mfa.Activity]{
-			bodiless: true, query: narrowing,
-			do: func(ctx context.Context, call mfa.Call, at target, q mfa.ActivityQuery) (mfa.Activity, error) {
-				q.Org = at.org
-				return s.OrgActivity(ctx, call, q)
-			},
-		}),
+		"getOrgActivity": orgActivityOf(s),
 	}}
 }
 

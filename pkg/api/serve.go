@@ -24,6 +24,7 @@ type operation[Req, Res any] struct {
 	nullable []string                            // the fields that may be null, written with dots; null is the same as leaving the field out
 	words    []string                            // the fields that have a default and can't be an empty text, written with dots
 	present  func(Res, *answer)                  // sets the status and headers of the answer; if it is nil, the status is 200
+	write    func(Res, *answer) error            // writes the body of the answer; if it is nil, the answer is encoded as JSON
 	bodiless bool                                // the request has no body
 	optional bool                                // the request may have no body, which means the same as an empty object
 	repeats  bool                                // the call changes nothing, so an Idempotency-Key is ignored
@@ -109,6 +110,10 @@ func (op *operation[Req, Res]) answer(res Res) (answer, error) {
 	a := answer{status: http.StatusOK}
 	if op.present != nil {
 		op.present(res, &a)
+	}
+	if op.write != nil {
+		err := op.write(res, &a)
+		return a, err
 	}
 	err := a.write(res)
 	return a, err

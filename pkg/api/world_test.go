@@ -181,7 +181,7 @@ func (w *world) do(method, target, body string, alterations ...alteration) reply
 	if err := w.check.Response(r.Method, r.URL.Path, got.status, got.header, []byte(got.text)); err != nil {
 		w.t.Errorf("the answer isn't as documented: %v\n%s", err, got.text)
 	}
-	if strings.HasSuffix(strings.Split(got.header.Get("Content-Type"), ";")[0], "json") {
+	if kind := strings.Split(got.header.Get("Content-Type"), ";")[0]; strings.HasSuffix(kind, "json") && kind != "application/x-ndjson" {
 		if err := json.Unmarshal([]byte(got.text), &got.body); err != nil && method != "HEAD" {
 			w.t.Fatalf("the answer %q: %v", got.text, err)
 		}

@@ -211,7 +211,7 @@ func (a *answer) check(h http.Header, body []byte, headersOnly bool) error {
 		return fmt.Errorf("the document doesn't have the Content-Type %s here", kind)
 	case headersOnly:
 		return nil
-	case !strings.HasSuffix(kind, "json"):
+	case !strings.HasSuffix(kind, "json"), strings.HasSuffix(kind, "ndjson"):
 		return schema.Validate(string(body))
 	}
 	return validate(schema, body)
