@@ -101,7 +101,7 @@ func (d *deployment) factors() {
 	begun = d.enrol(dora, nil).want(t, http.StatusCreated)
 	codes = d.finish(begun.text("id"), d.shown(begun.text("totp", "secret"), 0)).want(t, http.StatusCreated).object["recovery_codes"].([]any)
 	lost := object{"actor": "olga", "reason": "lost the phone"}
-	d.account.beforeNextWrite("admin", func() { d.rename("dora", "Dora") })
+	d.account.beforeNextWrite("admin", func() { d.speak("dora", "en-GB") })
 	d.call("POST", path+"/reset", lost, "idempotency-key", "reset").want(t, http.StatusOK)
 	begun = d.enrol(dora, nil).want(t, http.StatusCreated)
 	codes = d.finish(begun.text("id"), d.shown(begun.text("totp", "secret"), 1)).want(t, http.StatusCreated).object["recovery_codes"].([]any)
