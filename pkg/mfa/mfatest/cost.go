@@ -68,7 +68,7 @@ func Costs() []Cost {
 		{"revoke all browsers", 2, 1, 0},
 		{"report a changed password", 2, 1, 0},
 		{"put a user, unchanged", 1, 0, 0},
-		{"put a user, another email", 2, 1, 0},
+		{"put a user, another email", 2, 2, 0},
 		{"put a policy", 2, 1 + store.Copies, 0},
 	}
 }
