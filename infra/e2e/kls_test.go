@@ -257,7 +257,7 @@ func TestK7ASignInThroughTheCompanysSSOIsNotAsked(t *testing.T) {
 	})
 }
 
-func TestK8TheMessageSaysLookInSpamAndNobodyWillAsk(t *testing.T) {
+func TestK8AndM7TheMessageSaysLookInSpamAndNobodyWillAsk(t *testing.T) {
 	klsWorld(t, func(t *testing.T, w *world) {
 		for locale, words := range map[string][]string{
 			"en":    {"spam", "will ever ask"},

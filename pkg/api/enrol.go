@@ -20,6 +20,12 @@ func Enrol(s *mfa.Service) Handlers {
 			},
 			present: func(_ mfa.EnrolAnswer, a *answer) { a.status = http.StatusCreated },
 		}),
+		"getEnrolment": serve(operation[struct{}, mfa.BegunSignIn]{
+			bodiless: true,
+			do: func(ctx context.Context, call mfa.Call, _ target, _ struct{}) (mfa.BegunSignIn, error) {
+				return s.LookAtEnrolment(ctx, call)
+			},
+		}),
 		"proveAddress": serve(operation[mfa.ProveRequest, mfa.ProveAnswer]{
 			do: func(ctx context.Context, call mfa.Call, _ target, q mfa.ProveRequest) (mfa.ProveAnswer, error) {
 				return s.ProveAddress(ctx, call, q)

@@ -40,6 +40,7 @@ var Steps = []Step{
 	}},
 	{Name: "enrol", Routes: []Route{
 		{Method: "POST", Pattern: "/v1/enrolments", Operation: "beginEnrolment"},
+		{Method: "GET", Pattern: "/v1/enrolments", Operation: "getEnrolment"},
 		{Method: "POST", Pattern: "/v1/enrolments/prove", Operation: "proveAddress"},
 		{Method: "POST", Pattern: "/v1/enrolments/{id}/send", Operation: "sendEnrolmentCode"},
 		{Method: "POST", Pattern: "/v1/enrolments/{id}/finish", Operation: "finishEnrolment"},

@@ -147,7 +147,7 @@ func TestAKeyIsGoodForItsScopesAndItsOrgOnly(t *testing.T) {
 	w.wants("its own", w.do("GET", "/v1/orgs/other/policy", "", as(elsewhere)), 200)
 	w.asks()
 	begun := w.start()
-	for _, path := range []string{"/v1/orgs/acme/policy", "/v1/orgs/acme/users/u-17", "/v1/challenges/" + begun.word("challenge.id")} {
+	for _, path := range []string{"/v1/orgs/acme/policy", "/v1/orgs/acme/users/u-17", "/v1/enrolments"} {
 		w.refused(path, w.do("GET", path, "", as(begun.word("challenge.token"))), 401, mfa.Unauthenticated, "")
 	}
 }

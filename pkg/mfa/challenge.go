@@ -15,7 +15,7 @@ func (u *unit) newChallenge(q *StartRequest, a *account, p *orgPolicy, v *verdic
 	ch := &challenge{
 		ID: seal.ID("ch_", []byte(a.route)), Epoch: a.guard.Epoch, Life: a.guard.life(), Org: q.Org, User: q.User.ID,
 		Client: u.caller.key.Client, Sender: u.caller.key.Name, Purpose: q.Purpose, Action: q.Action.named(), ActionLines: q.Action.lines(), Nonce: q.Nonce, Reason: v.Reason, PolicyVersion: p.Version,
-		Origins: u.originsFor(p), KnownBrowser: v.knownBrowser, FirstFactor: q.FirstFactor, Begun: u.now, Expires: u.now.Add(time.Duration(p.Challenge.WindowS) * time.Second),
+		Origins: u.originsFor(p), KnownBrowser: v.knownBrowser, FirstFactor: q.FirstFactor, ReturnURL: q.ReturnURL, Begun: u.now, Expires: u.now.Add(time.Duration(p.Challenge.WindowS) * time.Second),
 	}
 	ch.Item.Key = challengeKey(ch.ID)
 	if q.Purpose == StepUp && q.Method != nil {
@@ -336,4 +336,5 @@ type challenge struct {
 	Ceremony *ceremony `json:"ceremony" record:"23"` // the newest one
 
 	ActionLines []string `json:"action_lines" record:"24"` // what a step-up confirms, as the user is shown it; there may be none
+	ReturnURL   *string  `json:"return_url" record:"25"`   // where the browser goes after a hosted page; nil if the client gave none
 }

@@ -172,9 +172,14 @@ func (v *verdict) leaveUnlocked(q *StartRequest, g *guard, p *orgPolicy, now tim
 	if !locked {
 		return nil
 	}
-	v.factors = slices.DeleteFunc(v.factors, func(f factor) bool { return f.Kind.row().guessable })
+	v.dropGuessable()
 	if len(v.factors) > 0 || g.recoverable(p, v.knownBrowser, now) && (q.Purpose == SignIn || q.Method == nil) {
 		return nil
 	}
 	return lockedUntil(until, now)
+}
+
+// dropGuessable leaves only the factors that can be asked for during a lock of codes.
+func (v *verdict) dropGuessable() {
+	v.factors = slices.DeleteFunc(v.factors, func(f factor) bool { return f.Kind.row().guessable })
 }

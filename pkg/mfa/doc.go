@@ -116,7 +116,7 @@
 //	    send.go            SendCode
 //	    verify.go          Verify
 //	    recover.go         Recover
-//	    look.go            LookAtChallenge
+//	    look.go            LookAtChallenge and LookAtEnrolment
 //	    enrol_begin.go     BeginEnrolment
 //	    enrol_prove.go     ProveAddress
 //	    enrol_send.go      SendEnrolment

@@ -3,25 +3,44 @@ package mfa
 import (
 	"cmp"
 	"context"
+	"slices"
 
 	"countersign/pkg/apikey"
+	"countersign/pkg/seal"
 )
 
-// A ChallengeState says how far a challenge has come.
+// A ChallengeState says how far a challenge has come. The holder of the challenge's own token gets what the start has begun
+// instead of an outcome.
 type ChallengeState struct {
 	State   string `json:"state"`             // pending, verified, expired or failed
 	Outcome any    `json:"outcome,omitempty"` // a VerifyAnswer, RecoverAnswer or FinishAnswer
+	*BegunSignIn
+}
+
+// A BegunSignIn is what a start has begun, without the bearer: what a page needs to be drawn again.
+type BegunSignIn struct {
+	Decision
+	ID        string             `json:"id,omitempty"` // of the challenge that the enrolment will answer
+	Challenge *ChallengeToAnswer `json:"challenge,omitempty"`
+	Enrolment *EnrolmentToDo     `json:"enrolment,omitempty"`
+	ReturnURL *string            `json:"return_url"` // where the browser goes afterwards; nil if the client gave none
 }
 
 // LookAtChallenge tells a client how far one of its challenges has come. For ten minutes after the challenge was verified
 // there is an outcome too: the answer of the call that ended the challenge, with its token signed again under the same jti.
 // It still has the trust token and the known token, but no recovery codes. A challenge that is gone, or another client's, is
 // ChallengeInvalid.
+//
+// To the holder of the challenge's own token it tells what the start has begun, as it is now, and never an outcome. A
+// challenge that can't be answered any more is ChallengeInvalid then.
 func (s *Service) LookAtChallenge(ctx context.Context, call Call, id string) (ChallengeState, error) {
 	var v challengeView
 	return run(ctx, s, call, step[ChallengeState]{
-		scope: apikey.SignIn, named: challengeNamed(id), reads: s.viewChallenge(id, &v),
+		scope: apikey.SignIn, bearer: seal.ChallengeToken, named: challengeNamed(id), reads: s.viewChallenge(id, &v),
 		decide: func(u *unit) (ChallengeState, error) {
+			if u.caller.key == nil {
+				return v.page(u)
+			}
 			slot, err := v.checkOpen(u)
 			switch {
 			case err == nil:
@@ -37,6 +56,64 @@ func (s *Service) LookAtChallenge(ctx context.Context, call Call, id string) (Ch
 				return state, err
 			}
 			return state, nil
+		},
+	})
+}
+
+// page returns what the holder of the challenge's own token sees.
+func (v *challengeView) page(u *unit) (ChallengeState, error) {
+	slot, err := v.checkAnswerable(u)
+	if err != nil {
+		return ChallengeState{}, err
+	}
+	if !v.settled(slot) {
+		return ChallengeState{}, errUnsettled
+	}
+	ch := v.ch
+	now := verdict{factors: v.a.factors(&v.p.Policy), knownBrowser: ch.KnownBrowser}
+	if ch.OnlyKind != "" {
+		now.factors = slices.DeleteFunc(now.factors, func(f factor) bool { return f.Kind != ch.OnlyKind })
+	}
+	if v.checkLock(u.now) != nil {
+		now.dropGuessable()
+	}
+	shown := v.shown(u, now.factors)
+	for _, f := range now.factors {
+		if f.ID == ch.Default {
+			shown.Default = &f.ID
+		}
+		if ch.Code != nil && ch.Code.Factor == f.ID {
+			shown.Sent = ch.Code.shown(f, v.p)
+		}
+	}
+	if shown.WebAuthn, err = v.optionsAgain(u); err != nil {
+		return ChallengeState{}, err
+	}
+	begun := v.started()
+	begun.Challenge = shown
+	return ChallengeState{State: pending, BegunSignIn: begun}, nil
+}
+
+func (v *challengeView) started() *BegunSignIn {
+	decision := Decision{Decision: Challenge, Reason: v.ch.Reason, PolicyVersion: v.ch.PolicyVersion}
+	return &BegunSignIn{Decision: decision, ReturnURL: v.ch.ReturnURL}
+}
+
+// LookAtEnrolment tells the holder of an enrolment token what the start has begun, or the recovery code, as it is now. A
+// token with which nothing can be enrolled any more is EnrolmentInvalid.
+func (s *Service) LookAtEnrolment(ctx context.Context, call Call) (BegunSignIn, error) {
+	var v enrolmentView
+	return run(ctx, s, call, step[BegunSignIn]{
+		bearer: seal.EnrolmentToken, reads: s.viewEnrolment(call.Bearer, "", &v),
+		decide: func(u *unit) (BegunSignIn, error) {
+			if _, err := v.checkOpen(u); err != nil {
+				return BegunSignIn{}, err
+			}
+			kinds := slices.DeleteFunc(v.enrollee().enrollable(&v.p.Policy), func(k Kind) bool { return v.ch.OnlyKind != "" && k != v.ch.OnlyKind })
+			begun := v.started()
+			begun.Decision.Decision, begun.ID = Enrol, v.ch.ID
+			begun.Enrolment = &EnrolmentToDo{Expires: v.ch.Expires, Kinds: kinds}
+			return *begun, nil
 		},
 	})
 }

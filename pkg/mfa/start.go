@@ -211,20 +211,13 @@ func (u *unit) challenge(answer *StartAnswer, q *StartRequest, a *account, p *or
 	ch := u.newChallenge(q, a, p, v)
 	bearer := u.newToken(seal.ChallengeToken, ch.ID)
 	ch.Bearer = seal.HashBearer(bearer.Reveal())
-	shown := &ChallengeToAnswer{
-		ID: ch.ID, Token: &bearer, Expires: ch.Expires, Methods: []Method{}, Action: ch.Action, ActionLines: orNone(ch.ActionLines), Recovery: ch.OnlyKind == "" && a.guard.recoverable(p, v.knownBrowser, u.now),
-	}
-	for _, f := range v.factors {
-		shown.Methods = append(shown.Methods, Method{Factor: f.ID, Kind: f.Kind, Label: f.Label, Hint: f.hint(), Restricted: f.Kind.row().restricted})
-	}
-	if q.Purpose == SignIn && p.Trust.Days > 0 {
-		shown.Trust = &TrustOffer{Days: p.Trust.Days}
-	}
+	view := &challengeView{a: a, p: p, ch: ch}
+	shown := view.shown(u, v.factors)
+	shown.Token = &bearer
 	answer.Challenge = shown
 	if len(v.factors) > 0 {
 		f := v.preferred(q, a.guard, u.now)
 		ch.Default, shown.Default = f.ID, &f.ID
-		view := &challengeView{a: a, p: p, ch: ch}
 		question := view.question(u, f)
 		question.unasked = true
 		asked, err := f.Kind.row().ask(question)
@@ -237,6 +230,22 @@ func (u *unit) challenge(answer *StartAnswer, q *StartRequest, a *account, p *or
 		}
 	}
 	u.put(ch.Item, ch, ch.Expires.Add(shownFor))
+}
+
+// shown returns the challenge as the client and its pages get it, with those factors to choose from.
+func (v *challengeView) shown(u *unit, factors []factor) *ChallengeToAnswer {
+	ch := v.ch
+	shown := &ChallengeToAnswer{
+		ID: ch.ID, Expires: ch.Expires, Methods: []Method{}, Action: ch.Action, ActionLines: orNone(ch.ActionLines),
+		Recovery: ch.OnlyKind == "" && v.a.guard.recoverable(v.p, ch.KnownBrowser, u.now),
+	}
+	for _, f := range factors {
+		shown.Methods = append(shown.Methods, Method{Factor: f.ID, Kind: f.Kind, Label: f.Label, Hint: f.hint(), Restricted: f.Kind.row().restricted})
+	}
+	if ch.Purpose == SignIn && v.p.Trust.Days > 0 {
+		shown.Trust = &TrustOffer{Days: v.p.Trust.Days}
+	}
+	return shown
 }
 
 // seconds rounds a wait up to whole seconds.

@@ -209,6 +209,15 @@ func (c *ceremony) shown(origins []string) Ceremony {
 	return Ceremony{Challenge: c.Challenge, Origins: origins, UserVerification: c.UserVerification, Expires: c.Expires}
 }
 
+// optionsAgain returns the options of the challenge's newest ceremony once more, or nil if it has none that can be answered.
+func (v *challengeView) optionsAgain(u *unit) (json.RawMessage, error) {
+	begun, allowed := v.ch.Ceremony, v.allowed()
+	if u.s.Passkeys == nil || begun == nil || !u.now.Before(begun.Expires) || len(allowed) == 0 {
+		return nil, nil
+	}
+	return u.s.Passkeys.RequestOptions(begun.shown(append(slices.Clip(v.ch.Origins), u.s.origin())), allowed)
+}
+
 // passkeys returns the passkeys that the user has enrolled.
 func (a *account) passkeys() (enrolled []Passkey) {
 	for _, f := range a.factorRecords {
