@@ -211,7 +211,7 @@ func refuseVerify(t *testing.T, ring *Ring, name, token string) {
 	}
 }
 
-func TestATokenOfAnotherHeaderIsRefused(t *testing.T) {
+func TestL3ATokenOfAnotherHeaderIsRefused(t *testing.T) {
 	ring := NewRing(start)
 	key := ring.signers[0]
 	_, edwards, err := ed25519.GenerateKey(rand.Reader)
