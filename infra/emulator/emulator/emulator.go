@@ -155,7 +155,7 @@ func Open(ctx context.Context, o Options) (_ *Emulator, err error) {
 		return nil, err
 	}
 	for step, f := range e.functions {
-		e.pools[step] = e.newPool(f, max(2, o.Processes))
+		e.pools[step] = e.newPool(f, e.o.Functions, step, max(2, o.Processes))
 	}
 	every, err := e.functions["sweep"].rate()
 	if err != nil {
@@ -241,8 +241,9 @@ func (e *Emulator) startAmazon(ctx context.Context) error {
 	return nil
 }
 
-// start starts a process of a function. Its environment has what the template says, and the addresses of the stand-ins.
-func (e *Emulator) start(ctx context.Context, f *function, name string) (process, error) {
+// start starts a process of a pool. Its environment has what the template says, and the addresses of the stand-ins.
+func (e *Emulator) start(ctx context.Context, p *pool, name string) (process, error) {
+	f := p.f
 	environment := append(slices.Clone(f.environment),
 		"AWS_SAM_LOCAL=true", "AWS_REGION="+amazon.Region, "AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local",
 		"AWS_LAMBDA_FUNCTION_NAME="+f.step, fmt.Sprintf("COUNTERSIGN_CLOCK_OFFSET=%d", e.ahead.Load()),
@@ -259,7 +260,7 @@ func (e *Emulator) start(ctx context.Context, f *function, name string) (process
 			e.noteSwept(text)
 		}
 	}
-	path := filepath.Join(e.o.Functions, f.step)
+	path := filepath.Join(p.folder, f.step)
 	if e.o.RIE != "" {
 		return launchRIE(ctx, e.o.RIE, path, f, environment, lines)
 	}
@@ -276,9 +277,11 @@ func (e *Emulator) start(ctx context.Context, f *function, name string) (process
 // placeOf returns the place with that name, and its pool.
 func (e *Emulator) placeOf(name string) (*pool, *place) {
 	for _, p := range e.pools {
-		for _, at := range p.all {
-			if at.name == name {
-				return p, at
+		for _, of := range p.builds() {
+			for _, at := range of.all {
+				if at.name == name {
+					return of, at
+				}
 			}
 		}
 	}

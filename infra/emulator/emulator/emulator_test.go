@@ -32,6 +32,7 @@ type world struct {
 	base  string
 	dir   string           // the data folder of the emulator
 	admin *dynamodb.Client // the test uses the table itself through this client
+	local string           // the URL of DynamoDB Local
 }
 
 func open(t *testing.T, o emulator.Options) *world {
@@ -49,7 +50,7 @@ func open(t *testing.T, o emulator.Options) *world {
 	web := &httptest.Server{Listener: listener, Config: &http.Server{Handler: e, MaxHeaderBytes: 64 << 10}}
 	web.Start()
 	t.Cleanup(func() { web.Close(); e.Close() })
-	return &world{e, t, web.URL, o.Dir, dynamo.LocalClient(o.DynamoDB)}
+	return &world{e, t, web.URL, o.Dir, dynamo.LocalClient(o.DynamoDB), o.DynamoDB}
 }
 
 type doc = map[string]any
@@ -82,17 +83,26 @@ func (a answer) want(t *testing.T, status int, part string) answer {
 // call makes a request. headers are names, each followed by its value.
 func (w *world) call(method, path string, body any, headers ...string) answer {
 	w.t.Helper()
+	a, err := w.try(method, path, body, headers...)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return a
+}
+
+// try is call for requests that are made beside the test.
+func (w *world) try(method, path string, body any, headers ...string) (answer, error) {
 	var sent io.Reader
 	if body != nil {
 		text, err := json.Marshal(body)
 		if err != nil {
-			w.t.Fatal(err)
+			return answer{}, err
 		}
 		sent = bytes.NewReader(text)
 	}
 	r, err := http.NewRequest(method, w.base+path, sent)
 	if err != nil {
-		w.t.Fatal(err)
+		return answer{}, err
 	}
 	r.Header.Set("Authorization", "Bearer "+w.APIKey().Reveal())
 	r.Header.Set("Content-Type", "application/json")
@@ -101,16 +111,13 @@ func (w *world) call(method, path string, body any, headers ...string) answer {
 	}
 	res, err := http.DefaultClient.Do(r)
 	if err != nil {
-		w.t.Fatal(err)
+		return answer{}, err
 	}
 	defer res.Body.Close()
 	raw, err := io.ReadAll(res.Body)
-	if err != nil {
-		w.t.Fatal(err)
-	}
 	a := answer{status: res.StatusCode, header: res.Header, raw: string(raw)}
 	json.Unmarshal(raw, &a.doc)
-	return a
+	return a, err
 }
 
 func (w *world) policy(t *testing.T) {
@@ -126,10 +133,18 @@ func (w *world) start(t *testing.T, user string) string {
 
 func (w *world) code(t *testing.T, user string) string {
 	t.Helper()
-	a := w.call("GET", "/local/outbox?to="+url.QueryEscape(user+"@acme.example"), nil).want(t, 200, "")
+	code := w.call("GET", "/local/outbox?to="+url.QueryEscape(user+"@acme.example"), nil).want(t, 200, "").code()
+	if code == "" {
+		t.Fatalf("nothing went to %s", user)
+	}
+	return code
+}
+
+// code returns the code of the last message in an answer of the outbox, or nothing if there is none.
+func (a answer) code() string {
 	messages, _ := a.doc["messages"].([]any)
 	if len(messages) == 0 {
-		t.Fatalf("nothing went to %s", user)
+		return ""
 	}
 	code, _ := messages[len(messages)-1].(doc)["code"].(string)
 	return code

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"countersign/infra/amazon"
@@ -13,10 +14,12 @@ import (
 // other, so calls that follow each other come to different processes. A place starts its process when it is first used, as in
 // Lambda.
 type pool struct {
-	e    *Emulator
-	f    *function
-	free chan *place
-	all  []*place
+	e      *Emulator
+	f      *function
+	folder string // where the built function is
+	free   chan *place
+	all    []*place
+	canary atomic.Pointer[canary] // the next build of the function, if Deploy has made one ready
 }
 
 // A place has one process of a function. If the process ends, the place gets another one.
@@ -29,10 +32,11 @@ type place struct {
 	events     int64 // how many events its processes have got
 }
 
-func (e *Emulator) newPool(f *function, n int) *pool {
-	p := &pool{e: e, f: f, free: make(chan *place, n)}
+// newPool makes a pool of n places. name is the beginning of their names.
+func (e *Emulator) newPool(f *function, folder, name string, n int) *pool {
+	p := &pool{e: e, f: f, folder: folder, free: make(chan *place, n)}
 	for i := range n {
-		at := &place{name: fmt.Sprintf("%s-%d", f.step, i+1)}
+		at := &place{name: fmt.Sprintf("%s-%d", name, i+1)}
 		p.all = append(p.all, at)
 		p.free <- at
 	}
@@ -41,6 +45,7 @@ func (e *Emulator) newPool(f *function, n int) *pool {
 
 // invoke gives one process an event, and returns its answer.
 func (p *pool) invoke(ctx context.Context, event []byte) ([]byte, error) {
+	p = p.chosen()
 	if p.e.counts.throttle(p.f.step) {
 		return nil, errThrottled
 	}
@@ -110,7 +115,7 @@ func (p *pool) ensure(at *place) (process, error) {
 	at.mu.Unlock()
 	ctx, cancel := context.WithTimeout(p.e.ctx, startTime)
 	defer cancel()
-	started, err := p.e.start(ctx, p.f, at.name)
+	started, err := p.e.start(ctx, p, at.name)
 	at.mu.Lock()
 	defer at.mu.Unlock()
 	at.starting = false
@@ -121,8 +126,11 @@ func (p *pool) ensure(at *place) (process, error) {
 	return started, nil
 }
 
-// kill kills the processes of a pool, and returns how many there were.
+// kill kills the processes of a pool, and those of the next build, and returns how many there were.
 func (p *pool) kill() (n int) {
+	if c := p.canary.Load(); c != nil {
+		n = c.pool.kill()
+	}
 	for _, at := range p.all {
 		at.mu.Lock()
 		running := at.process
