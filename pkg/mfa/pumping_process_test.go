@@ -11,6 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
 	"countersign/infra/dynamolocal/dynamolocaltest"
 	"countersign/pkg/mfa/mfatest"
 	"countersign/pkg/seal"
@@ -36,8 +40,16 @@ func newTable(t *testing.T, endpoint string) table {
 func (at table) world(t *testing.T) *mfatest.World {
 	t.Helper()
 	clock := storetest.NewClock(time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC))
-	items := dynamo.New(dynamo.Options{Client: dynamo.LocalClient(at.Endpoint), Table: at.Name, Now: clock.Now})
+	items := dynamo.New(dynamo.Options{Client: dynamo.LocalClient(at.Endpoint, patiently), Table: at.Name, Now: clock.Now})
 	return mfatest.Over(t, items, stream.New(stream.Options{Client: stream.LocalClient(at.Endpoint), Table: at.Name}), clock)
+}
+
+// patiently lets a client try again for as long as a busy DynamoDB Local keeps it waiting. A race wants to see what the calls do
+// to each other, and not what becomes of them when the store is out of reach.
+func patiently(o *dynamodb.Options) {
+	o.Retryer = retry.NewStandard(func(o *retry.StandardOptions) {
+		o.MaxAttempts, o.MaxBackoff, o.RateLimiter = 50, 2*time.Second, ratelimit.None
+	})
 }
 
 // A place is all that the processes of a pump have in common: the table, and the file with the key ring.
