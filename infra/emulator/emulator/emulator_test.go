@@ -83,26 +83,17 @@ func (a answer) want(t *testing.T, status int, part string) answer {
 // call makes a request. headers are names, each followed by its value.
 func (w *world) call(method, path string, body any, headers ...string) answer {
 	w.t.Helper()
-	a, err := w.try(method, path, body, headers...)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return a
-}
-
-// try is call for requests that are made beside the test.
-func (w *world) try(method, path string, body any, headers ...string) (answer, error) {
 	var sent io.Reader
 	if body != nil {
 		text, err := json.Marshal(body)
 		if err != nil {
-			return answer{}, err
+			w.t.Fatal(err)
 		}
 		sent = bytes.NewReader(text)
 	}
 	r, err := http.NewRequest(method, w.base+path, sent)
 	if err != nil {
-		return answer{}, err
+		w.t.Fatal(err)
 	}
 	r.Header.Set("Authorization", "Bearer "+w.APIKey().Reveal())
 	r.Header.Set("Content-Type", "application/json")
@@ -111,13 +102,16 @@ func (w *world) try(method, path string, body any, headers ...string) (answer, e
 	}
 	res, err := http.DefaultClient.Do(r)
 	if err != nil {
-		return answer{}, err
+		w.t.Fatal(err)
 	}
 	defer res.Body.Close()
 	raw, err := io.ReadAll(res.Body)
+	if err != nil {
+		w.t.Fatal(err)
+	}
 	a := answer{status: res.StatusCode, header: res.Header, raw: string(raw)}
 	json.Unmarshal(raw, &a.doc)
-	return a, err
+	return a
 }
 
 func (w *world) policy(t *testing.T) {
@@ -133,18 +127,10 @@ func (w *world) start(t *testing.T, user string) string {
 
 func (w *world) code(t *testing.T, user string) string {
 	t.Helper()
-	code := w.call("GET", "/local/outbox?to="+url.QueryEscape(user+"@acme.example"), nil).want(t, 200, "").code()
-	if code == "" {
-		t.Fatalf("nothing went to %s", user)
-	}
-	return code
-}
-
-// code returns the code of the last message in an answer of the outbox, or nothing if there is none.
-func (a answer) code() string {
+	a := w.call("GET", "/local/outbox?to="+url.QueryEscape(user+"@acme.example"), nil).want(t, 200, "")
 	messages, _ := a.doc["messages"].([]any)
 	if len(messages) == 0 {
-		return ""
+		t.Fatalf("nothing went to %s", user)
 	}
 	code, _ := messages[len(messages)-1].(doc)["code"].(string)
 	return code

@@ -1,0 +1,156 @@
+package emulatortest
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"sync"
+	"testing"
+
+	"countersign/pkg/seal"
+)
+
+// Customers are users who sign in all the time, beside what a test does. Each of them is new, answers a code by email, and signs
+// in again from the browser that is trusted since then. They are in the organisation acme, whose profile must be kls.
+type Customers struct {
+	base  string
+	key   seal.Secret
+	mu    sync.Mutex
+	more  *sync.Cond // is told of each sign-in
+	users int        // how many have begun
+	well  []string   // who has signed in
+	lost  []error    // why the others have not
+	left  bool
+	work  sync.WaitGroup
+	under sync.RWMutex // held for reading by each sign-in
+}
+
+// SignIn lets n customers at a time sign in, until they are told to leave. They call the emulator at the URL base with an API key.
+func SignIn(tb testing.TB, base string, key seal.Secret, n int) *Customers {
+	tb.Helper()
+	c := &Customers{base: base, key: key}
+	c.more = sync.NewCond(&c.mu)
+	for range n {
+		c.work.Go(func() {
+			for c.next() {
+			}
+		})
+	}
+	tb.Cleanup(func() { c.Leave() })
+	return c
+}
+
+// next lets one more customer sign in. It returns false when there shall be no more.
+func (c *Customers) next() bool {
+	c.mu.Lock()
+	c.users++
+	user, left := fmt.Sprintf("customer-%d", c.users), c.left
+	c.mu.Unlock()
+	if left {
+		return false
+	}
+	c.under.RLock()
+	err := c.signIn(user)
+	c.under.RUnlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err != nil {
+		c.lost = append(c.lost, fmt.Errorf("%s: %w", user, err))
+	} else {
+		c.well = append(c.well, user)
+	}
+	c.more.Broadcast()
+	return true
+}
+
+func (c *Customers) signIn(user string) error {
+	who := map[string]any{"org": "acme", "user": map[string]any{"id": user, "email": user + "@acme.example"}}
+	var begun struct{ Challenge struct{ ID string } }
+	if err := c.call("POST", "/v1/challenges", who, http.StatusCreated, &begun); err != nil {
+		return err
+	}
+	var sent struct{ Messages []struct{ Code string } }
+	if err := c.call("GET", "/local/outbox?to="+url.QueryEscape(user+"@acme.example"), nil, http.StatusOK, &sent); err != nil {
+		return err
+	}
+	if len(sent.Messages) == 0 {
+		return fmt.Errorf("no code was sent")
+	}
+	answer := map[string]any{"code": sent.Messages[0].Code, "trust": map[string]any{"name": "Firefox"}}
+	var done struct {
+		TrustToken string `json:"trust_token"`
+	}
+	if err := c.call("POST", "/v1/challenges/"+begun.Challenge.ID+"/verify", answer, http.StatusOK, &done); err != nil {
+		return err
+	}
+	who["trust_token"] = done.TrustToken
+	var again struct{ Reason string }
+	err := c.call("POST", "/v1/challenges", who, http.StatusOK, &again)
+	if err == nil && again.Reason != "trusted_browser" {
+		err = fmt.Errorf("got the reason %q, want that the browser is trusted", again.Reason)
+	}
+	return err
+}
+
+// call makes a request, whose answer must have a status.
+func (c *Customers) call(method, path string, body any, status int, into any) error {
+	var sent []byte
+	if body != nil {
+		var err error
+		if sent, err = json.Marshal(body); err != nil {
+			return err
+		}
+	}
+	r, err := http.NewRequest(method, c.base+path, bytes.NewReader(sent))
+	if err != nil {
+		return err
+	}
+	r.Header.Set("Authorization", "Bearer "+c.key.Reveal())
+	r.Header.Set("Content-Type", "application/json")
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	said, err := io.ReadAll(res.Body)
+	if err == nil && res.StatusCode != status {
+		err = fmt.Errorf("%s %s: got %d %s, want %d", method, path, res.StatusCode, said, status)
+	}
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(said, into)
+}
+
+// Served waits until n more customers have signed in. It reports each customer who could not.
+func (c *Customers) Served(tb testing.TB, n int) {
+	tb.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for end := len(c.well) + n; len(c.well) < end && len(c.lost) == 0; {
+		c.more.Wait()
+	}
+	for _, err := range c.lost {
+		tb.Errorf("a sign-in is lost: %v", err)
+	}
+	c.lost = nil
+}
+
+// Between calls do while no sign-in is under way. Those that come meanwhile wait.
+func (c *Customers) Between(do func()) {
+	c.under.Lock()
+	defer c.under.Unlock()
+	do()
+}
+
+// Leave waits until all customers who have begun to sign in have done so, lets no others begin, and returns who has signed in.
+func (c *Customers) Leave() []string {
+	c.mu.Lock()
+	c.left = true
+	c.mu.Unlock()
+	c.work.Wait()
+	return c.well
+}
