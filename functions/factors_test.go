@@ -100,6 +100,10 @@ func (d *deployment) factors() {
 	d.recovery(dora, codes[0]).want(t, http.StatusOK)
 	begun = d.enrol(dora, nil).want(t, http.StatusCreated)
 	codes = d.finish(begun.text("id"), d.shown(begun.text("totp", "secret"), 0)).want(t, http.StatusCreated).object["recovery_codes"].([]any)
+	d.setGlobex("2", object{"pass": object{"max_s": 3600}, "recovery": object{"effect": "reset"}}).want(t, http.StatusOK)
+	pass := d.call("POST", path+"/passes", object{"actor": "olga", "reason": "forgot the phone"}, "idempotency-key", "pass").want(t, http.StatusCreated)
+	d.recovery(dora, pass.text("pass")).want(t, http.StatusOK)
+	d.call("DELETE", path+"/passes", nil).want(t, http.StatusNoContent)
 	lost := object{"actor": "olga", "reason": "lost the phone"}
 	d.account.beforeNextWrite("admin", func() { d.speak("dora", "en-GB") })
 	d.call("POST", path+"/reset", lost, "idempotency-key", "reset").want(t, http.StatusOK)
@@ -110,8 +114,8 @@ func (d *deployment) factors() {
 
 	// A user who has to enrol first proves that the known address is theirs.
 	d.call("PUT", path, dora).want(t, http.StatusOK)
-	d.setGlobex("2", object{"require": "everyone"}).want(t, http.StatusConflict)
-	d.setGlobex("2", object{"require": "everyone", "acknowledge": true}).want(t, http.StatusOK)
+	d.setGlobex("3", object{"require": "everyone"}).want(t, http.StatusConflict)
+	d.setGlobex("3", object{"require": "everyone", "acknowledge": true}).want(t, http.StatusOK)
 	token = d.begin(dora, object{"org": "globex"}).want(t, http.StatusCreated).text("enrolment", "token")
 	asTold := []string{"authorization", "Bearer " + token}
 	d.call("POST", "/v1/enrolments", object{"kind": "totp"}, asTold...).want(t, http.StatusCreated)

@@ -111,6 +111,9 @@ func (l *ledger) find(value any, at int) {
 					l.keep(text, secret{kind: "recovery code", answer: at})
 					l.keep(strings.ReplaceAll(text, "-", ""), secret{kind: "recovery code", answer: at})
 				}
+			case "pass":
+				l.keep(text, secret{kind: "pass", answer: at})
+				l.keep(strings.ReplaceAll(text, "-", ""), secret{kind: "pass", answer: at})
 			default:
 				l.find(part, at)
 			}

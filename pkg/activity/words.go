@@ -20,8 +20,9 @@ var types = table{words: []string{
 	"recovery.used", "recovery.regenerated", "policy.changed", "user.created", "user.updated", "user.enabled", "user.disabled",
 	"user.reported", "user.unlocked", "user.erased", "delivery.failed", "factor.counter_refused",
 	"delivery.blocked", "factor.undeliverable",
-	"user.reset",
-}, later: 1}
+	"user.reset", "user.pass_issued", "user.pass_revoked", "user.pass_used",
+	"user.reset_requested", "user.reset_approved", "user.reset_cancelled",
+}, later: 7}
 
 // actors are the kinds of actor. If the actor is a user, the kind is left out.
 var actors = table{words: []string{"user", "client", "service", "administrator"}}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"net/http"
 
 	"countersign/pkg/mfa"
 )
@@ -18,6 +19,15 @@ func Admin(s *mfa.Service) Handlers {
 			do: func(ctx context.Context, call mfa.Call, at target, q mfa.Intervention) (mfa.User, error) {
 				return s.ResetUser(ctx, call, at.org, at.user, q)
 			},
+		}),
+		"issuePass": serve(operation[mfa.PassRequest, mfa.Pass]{
+			do: func(ctx context.Context, call mfa.Call, at target, q mfa.PassRequest) (mfa.Pass, error) {
+				return s.IssuePass(ctx, call, at.org, at.user, q)
+			},
+			present: func(_ mfa.Pass, a *answer) { a.status = http.StatusCreated },
+		}),
+		"revokePass": gone(func(ctx context.Context, call mfa.Call, at target) error {
+			return s.RevokePass(ctx, call, at.org, at.user)
 		}),
 	}}
 }

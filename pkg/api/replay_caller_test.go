@@ -92,6 +92,11 @@ func repeatables() map[string][]func(w *world) repeatable {
 			w.enrolled()
 			return repeatable{path: anasPath + "/reset", body: `{"actor":"olga","reason":"lost"}`, scopes: []apikey.Scope{apikey.Admin}}
 		}},
+		"issuePass": {func(w *world) repeatable {
+			w.enrolled()
+			w.wants("passes", w.do("PUT", policy, `{"pass":{"max_s":3600}}`, at("0")), 200)
+			return repeatable{path: anasPath + "/passes", body: `{"actor":"olga","reason":"forgot"}`, scopes: []apikey.Scope{apikey.Admin}}
+		}},
 		"previewPolicy": {func(*world) repeatable {
 			return repeatable{path: policy + "/preview", body: "{}", scopes: []apikey.Scope{apikey.Admin}}
 		}},

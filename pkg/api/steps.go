@@ -72,6 +72,8 @@ var Steps = []Step{
 	{Name: "admin", Routes: []Route{
 		{Method: "POST", Pattern: "/v1/orgs/{org}/users/{user}/unlock", Operation: "unlockUser"},
 		{Method: "POST", Pattern: "/v1/orgs/{org}/users/{user}/reset", Operation: "resetUser"},
+		{Method: "POST", Pattern: "/v1/orgs/{org}/users/{user}/passes", Operation: "issuePass"},
+		{Method: "DELETE", Pattern: "/v1/orgs/{org}/users/{user}/passes", Operation: "revokePass"},
 	}},
 	{Name: "pages", Routes: []Route{
 		{Method: "GET", Pattern: "/.well-known/jwks.json", Operation: "getKeys", Open: true},

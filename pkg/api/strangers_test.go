@@ -48,7 +48,7 @@ func goodBodies() map[string]string {
 		"beginEnrolment": anasApp, "proveAddress": `{"code":"123456"}`, "finishEnrolment": `{"code":"123456"}`,
 		"recoverChallenge": `{"code":"` + strings.Repeat("A", 24) + `"}`,
 		"patchUser":        `{"enabled":true}`, "renameFactor": `{"label":"l"}`, "reportEvent": `{"kind":"signed_out"}`,
-		"putPolicy": `{"profile":"kls"}`, "unlockUser": `{"actor":"olga","reason":"called"}`, "resetUser": `{"actor":"olga","reason":"lost"}`,
+		"putPolicy": `{"profile":"kls"}`, "unlockUser": `{"actor":"olga","reason":"called"}`, "resetUser": `{"actor":"olga","reason":"lost"}`, "issuePass": `{"actor":"olga","reason":"forgot"}`,
 	}
 }
 

@@ -103,6 +103,12 @@ type words struct {
 	resetWhat    string
 	resetNext    string
 
+	passIssuedSubject string
+	passIssuedWhat    string
+	passNever         string
+	passUsedSubject   string
+	passUsedWhat      string
+
 	sumSubject string
 	sumWhat    string
 	sumOnce    string // has {what} and {time}
@@ -199,6 +205,12 @@ var languages = map[string]*words{
 		resetSubject: "Two-step sign-in was reset for your {sender} account",
 		resetWhat:    "Two-step sign-in was reset for your account: every way to confirm it that you had set up, and its recovery codes, no longer work.",
 		resetNext:    "When you sign in next, you may be asked to set it up again.",
+
+		passIssuedSubject: "A one-time pass for your {sender} account",
+		passIssuedWhat:    "An administrator has issued a pass for your account. Whoever has it can sign in with it once, in place of a code.",
+		passNever:         "The administrator gives the pass to you, and nobody will ever ask you for it.",
+		passUsedSubject:   "A one-time pass was used for your {sender} account",
+		passUsedWhat:      "Someone has signed in to your account, or confirmed something, with the pass that an administrator had issued. It does not work any more.",
 
 		sumSubject: "Several things have happened to your {sender} account",
 		sumWhat:    "More has happened to your account than we send separate messages about. This is what we have not told you yet:",
@@ -297,6 +309,12 @@ var languages = map[string]*words{
 		resetSubject: "La connexion en deux étapes de votre compte {sender} a été réinitialisée",
 		resetWhat:    "La connexion en deux étapes de votre compte a été réinitialisée\u00a0: les moyens de confirmation que vous aviez configurés et vos codes de récupération ne fonctionnent plus.",
 		resetNext:    "À votre prochaine connexion, il vous sera peut-être demandé de la configurer de nouveau.",
+
+		passIssuedSubject: "Un laissez-passer à usage unique pour votre compte {sender}",
+		passIssuedWhat:    "Un administrateur a émis un laissez-passer pour votre compte. Qui le détient peut s’en servir une fois pour se connecter, à la place d’un code.",
+		passNever:         "C’est l’administrateur qui vous le remet, et personne ne vous le demandera jamais.",
+		passUsedSubject:   "Un laissez-passer a été utilisé pour votre compte {sender}",
+		passUsedWhat:      "Quelqu’un s’est connecté à votre compte, ou a confirmé une opération, avec le laissez-passer qu’un administrateur avait émis. Il ne fonctionne plus.",
 
 		sumSubject: "Plusieurs événements concernent votre compte {sender}",
 		sumWhat:    "Votre compte a connu plus d’événements que nous n’envoyons de messages séparés. Voici ce que nous ne vous avons pas encore dit\u00a0:",

@@ -21,6 +21,8 @@ const (
 	MovedPhone    = "moved_phone"
 	Undeliverable = "undeliverable"
 	Reset         = "reset"
+	PassIssued    = "pass_issued"
+	PassUsed      = "pass_used"
 )
 
 // The browsers in which a lock stops codes, by the names that records use.
@@ -88,6 +90,12 @@ var topics = map[string]func(w *words, f Facts) []string{
 	},
 	Reset: func(w *words, _ Facts) []string {
 		return []string{w.resetSubject, w.resetWhat, w.resetNext, w.removedTrust, w.changeNotYou}
+	},
+	PassIssued: func(w *words, _ Facts) []string {
+		return []string{w.passIssuedSubject, w.passIssuedWhat, w.passNever, w.changeNotYou}
+	},
+	PassUsed: func(w *words, _ Facts) []string {
+		return []string{w.passUsedSubject, w.passUsedWhat, w.changeNotYou}
 	},
 }
 

@@ -108,6 +108,7 @@
 //	    challenge.go       a challenge, and what its calls have in common
 //	    enrolment.go       an enrolment, and what its calls have in common
 //	    recovery.go        the set of recovery codes
+//	    pass.go            the pass, with which a user signs in once who has nothing else
 //	    trust.go           trusted browsers, their tokens, and how trust ends
 //	    known.go           known browsers
 //	    token.go           the token that says how a sign-in went
@@ -128,6 +129,7 @@
 //	    user_report.go     Report: trust ends there when the client reports a new password
 //	    user_unlock.go     Unlock
 //	    user_reset.go      ResetUser
+//	    user_pass.go       IssuePass and RevokePass
 //	    user_erase.go      EraseUser
 //	    factor_rename.go   RenameFactor
 //	    factor_remove.go   RemoveFactor
@@ -185,7 +187,7 @@
 //	                                   slots; wrong answers and locks; codes and notices                      recover, account, admin,
 //	                                   sent, what waits to be told; factors that count,                       sweep, publish, feedback
 //	                                   with the last time step of an app; digests of
-//	                                   recovery codes; addresses that messages came back
+//	                                   recovery codes and of the pass; addresses that messages came back
 //	                                   from; the key of what the activity says of the user
 //	u#U                browser#tb_…    trusted browser: epoch, name, kind that earned it,    end + 30 days    verify; challenge           challenge, verify, enrol,
 //	                                   fixed end, newest generation of its token                              (rotation)                  recover, account, admin,
@@ -404,7 +406,7 @@
 // day, all users of an org together get as many as sms.daily_cap allows codes, and a notice by SMS that may have been taken is
 // never sent again.
 // Notices have a budget of their own, 20 in a day. More than that wait in the guard. When there is room they come as one
-// notice that sums up, with the next commit of the user's guard or by the sweep. A reset, and a change of the address or the phone, never
+// notice that sums up, with the next commit of the user's guard or by the sweep. A reset, a pass, and a change of the address or the phone, never
 // wait. A notice is claimed before it is sent, so a record that is handed on twice sends it once. If the answer of the
 // provider was lost, the notice is sent once more. If the provider refused it, that is recorded as delivery.failed, and the
 // notice is not tried again.

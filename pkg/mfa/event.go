@@ -39,6 +39,9 @@ const (
 	UserUnlocked      = "user.unlocked"
 	UserErased        = "user.erased"
 	UserReset         = "user.reset"
+	PassIssued        = "user.pass_issued"
+	PassRevoked       = "user.pass_revoked"
+	PassUsed          = "user.pass_used"
 	DeliveryFailure   = "delivery.failed"
 	DeliveryBlocked   = "delivery.blocked"
 )

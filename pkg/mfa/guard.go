@@ -26,12 +26,12 @@ func (g *guard) life() string {
 }
 
 // renew gives the guard a new epoch. Everything that carries the old one is dead with that write: challenges, enrolments,
-// trust, proofs and known tokens. Limits, locks and factors stay.
+// trust, proofs and known tokens. So is the user's pass. Limits, locks and factors stay.
 func (g *guard) renew() { g.renewTo(newEpoch()) }
 
 func (g *guard) renewTo(epoch string) {
 	g.Epoch, g.TrustEpoch, g.KnownWord = epoch, "", ""
-	g.Slots, g.EvictedUntil, g.EnrolmentSlot = nil, time.Time{}, nil
+	g.Slots, g.EvictedUntil, g.EnrolmentSlot, g.Pass = nil, time.Time{}, nil, nil
 }
 
 // follow brings a guard that was read to the epoch of the deployment. If the guard was written before the data was restored
@@ -155,4 +155,6 @@ type guard struct {
 	DeploymentEpoch int64 `json:"deployment_epoch" record:"27"` // of the deployment, when the guard was written: see seal.Ring.Epoch
 
 	Returned []returned `json:"returned" record:"28"` // what is known of messages that came back in the last 24 hours, the oldest first
+
+	Pass *pass `json:"pass" record:"40"` // nil if the user has none
 }

@@ -60,6 +60,7 @@ func fullGuard() *guard {
 		// The address that changes in this call waits beside the new one. Both come in addition to those that may still wait
 		// after the next call.
 		NoticesWaiting: slices.Repeat([]waiting{{recipient{Address: email, Name: text(200), Language: "fr", Client: text(64), Channel: channelSMS, Cap: 1_000_000}, items}}, mostWaiting+2),
+		Pass:           &pass{ID: newEpoch(), Digest: seal.NewRing(at).Digest("pass", "code"), Ends: at, MadeBy: store.NewVersion(), PolicyVersion: 1e6},
 		MFATime:        at, Handle: randomBytes(32), RosterVersion: store.NewVersion(), DeploymentEpoch: at.Unix(),
 	}
 }

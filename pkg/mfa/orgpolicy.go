@@ -56,4 +56,6 @@ type orgPolicy struct {
 	RecoveryEnded int `json:"recovery_ended" record:"5"` // the latest version that took away all recovery codes; 0 if none did
 
 	Policy `json:"policy" record:"6"`
+
+	PassesEnded int `json:"passes_ended" record:"12"` // the latest version that lowered pass.max_s, and so ended all passes; 0 if none did
 }

@@ -84,6 +84,9 @@ type Policy struct {
 	Risk   struct {
 		High string `json:"high" record:"1"`
 	} `json:"risk" record:"20"`
+	Pass struct {
+		MaxS int `json:"max_s" record:"1"`
+	} `json:"pass" record:"21"`
 }
 
 //go:embed profiles/*.json
@@ -206,6 +209,7 @@ func (p *Policy) check() error {
 		{"sms.hourly_prefix_cap", p.SMS.HourlyPrefixCap, 0, 1_000_000},
 		{"sms.min_conversion", p.SMS.MinConversion, 0, 100},
 		{"reset.hold_s", p.Reset.HoldS, 0, 604800},
+		{"pass.max_s", p.Pass.MaxS, 0, 86400},
 	}
 	for _, n := range numbers {
 		if n.value < n.least || n.value > n.most {

@@ -86,11 +86,14 @@ func (p *Policy) asksMore(from *Policy) bool {
 	return slices.ContainsFunc(kinds, func(row kindRow) bool { return p.forbids(row.kind, from) })
 }
 
-// tighten notes what this version does to trust and recovery codes that were given under earlier versions, so that a later,
+// tighten notes what this version does to trust, recovery codes and passes that were given under earlier versions, so that a later,
 // looser version doesn't bring them back. A new note replaces the older ones that it covers.
 func (p *orgPolicy) tighten(from *Policy) {
 	if p.Recovery.Count == 0 && from.Recovery.Count > 0 {
 		p.RecoveryEnded = p.Version
+	}
+	if p.Pass.MaxS < from.Pass.MaxS {
+		p.PassesEnded = p.Version
 	}
 	if p.Trust.Days < from.Trust.Days {
 		p.note(tightening{Version: p.Version, Days: p.Trust.Days})

@@ -9,13 +9,13 @@ import (
 	"countersign/pkg/seal"
 )
 
-// A RecoverRequest answers a challenge with a recovery code.
+// A RecoverRequest answers a challenge with a recovery code or a pass.
 type RecoverRequest struct {
 	Challenge string      `json:"-"`
 	Code      seal.Secret `json:"code"`
 }
 
-// A RecoverAnswer says that a challenge was answered with a recovery code. If the sign-in goes on with Enrolment, it has no
+// A RecoverAnswer says that a challenge was answered with a recovery code or a pass. If the sign-in goes on with Enrolment, it has no
 // token: that comes with FinishEnrolment.
 type RecoverAnswer struct {
 	Verified  bool           `json:"verified"`
@@ -32,11 +32,11 @@ func (a RecoverAnswer) WithoutShownOnce() any {
 	return a
 }
 
-// Recover checks one recovery code. Wrong ones have a budget of their own, and a lock that other codes have brought doesn't
-// hold for recovery codes.
+// Recover checks one recovery code, or the user's pass. Wrong ones have a budget of their own, and a lock that other codes have
+// brought doesn't hold for them.
 //
 // It returns WrongCode with what is left of that budget, Locked if it is spent, ChallengeInvalid as Verify does, and
-// MethodForbidden if the user has no recovery codes, the step-up asks for a kind of factor, or an enrolment would have to
+// MethodForbidden if the user has no recovery codes and no pass, the step-up asks for a kind of factor, or an enrolment would have to
 // follow and nothing can be enrolled. What can't be a recovery code is InvalidRequest, and is not counted.
 func (s *Service) Recover(ctx context.Context, call Call, q RecoverRequest) (RecoverAnswer, error) {
 	code, err := canonicalRecovery(q.Code)
@@ -79,25 +79,25 @@ func (v *challengeView) recover(u *unit, code, bearer seal.Secret) (RecoverAnswe
 		return RecoverAnswer{}, errUnsettled
 	}
 	g := v.a.guard
+	passes := g.pass(v.p, u.now) != nil
 	switch until, locked := g.WrongRecoveryCodes.locked(v.ch.KnownBrowser, u.now); {
 	case v.ch.OnlyKind != "":
 		return RecoverAnswer{}, refuse(MethodForbidden, "This step-up can be answered only with a factor of the kind that it names.")
-	case g.codesLeft(v.p) == 0:
+	case g.codesLeft(v.p) == 0 && !passes:
 		return RecoverAnswer{}, refuse(MethodForbidden, "The user has no recovery codes left.")
-	case v.p.Recovery.Effect == EffectReenrol && len(v.a.bare().enrollable(&v.p.Policy)) == 0:
+	case !passes && !v.recovers():
 		return RecoverAnswer{}, refuse(MethodForbidden, "After a recovery code the user has to enrol a new factor, and the policy allows none that the user could enrol.")
 	case locked:
 		return RecoverAnswer{}, lockedUntil(until, u.now)
 	}
-	at := -1
-	for i, digest := range g.Recovery.Codes {
-		right, err := u.ring.Check(digest, "recovery", g.recoveryFields(g.Recovery.ID, code)...)
-		if err != nil {
-			return RecoverAnswer{}, err
-		}
-		if right {
-			at = i
-		}
+	if right, err := u.isPass(g, v.p, code); err != nil {
+		return RecoverAnswer{}, err
+	} else if right {
+		return v.usePass(u)
+	}
+	at, err := v.recoveryCode(u, code)
+	if err != nil {
+		return RecoverAnswer{}, err
 	}
 	if at < 0 {
 		return RecoverAnswer{}, v.wrongRecovery(u)
@@ -109,7 +109,44 @@ func (v *challengeView) recover(u *unit, code, bearer seal.Secret) (RecoverAnswe
 	return v.effect(u, bearer)
 }
 
-// wrongRecovery counts a wrong recovery code against the user.
+// recovers reports whether what has to follow a recovery code can follow.
+func (v *challengeView) recovers() bool {
+	return v.p.Recovery.Effect != EffectReenrol || len(v.a.bare().enrollable(&v.p.Policy)) > 0
+}
+
+// recoveryCode returns which of the user's recovery codes a code is. It is negative if it is none of them.
+func (v *challengeView) recoveryCode(u *unit, code seal.Secret) (at int, err error) {
+	g := v.a.guard
+	at = -1
+	if set := g.recoverySet(v.p); set != nil && v.recovers() {
+		for i, digest := range set.Codes {
+			right, err := u.ring.Check(digest, "recovery", g.recoveryFields(set.ID, code)...)
+			if err != nil {
+				return -1, err
+			}
+			if right {
+				at = i
+			}
+		}
+	}
+	return at, nil
+}
+
+// usePass spends the user's pass. It proves nothing of the user, so it ends no lock of codes.
+func (v *challengeView) usePass(u *unit) (RecoverAnswer, error) {
+	g := v.a.guard
+	g.Pass = nil
+	g.WrongRecoveryCodes.right(recoveryBudget(), v.ch.KnownBrowser, u.now)
+	slot := g.openSlot(v.ch, u.now)
+	slot.Effect, slot.CodesLeft = EffectPass, g.codesLeft(v.p)
+	v.conclude(u, slot, verified)
+	u.event(v.ch.event(PassUsed, map[string]any{"effect": EffectPass}))
+	u.event(v.ch.event(ChallengeVerified, map[string]any{"effect": EffectPass}))
+	u.putGuard(v.a, v.p)
+	return v.recoverAnswer(u, slot)
+}
+
+// wrongRecovery counts a wrong recovery code, or a wrong pass, against the user.
 func (v *challengeView) wrongRecovery(u *unit) error {
 	g := v.a.guard
 	g.openSlot(v.ch, u.now).WrittenBy = u.version

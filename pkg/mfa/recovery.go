@@ -62,6 +62,11 @@ func canonicalRecovery(typed seal.Secret) (seal.Secret, error) {
 	return seal.NewSecret(string(read)), nil
 }
 
+// ungrouped returns the canonical form of a code that newRecoveryCode has made.
+func ungrouped(code seal.Secret) seal.Secret {
+	return seal.NewSecret(strings.ReplaceAll(code.Reveal(), "-", ""))
+}
+
 func (g *guard) recoveryFields(set string, canonical seal.Secret) []string {
 	return []string{g.Org, g.User, set, canonical.Reveal()}
 }
@@ -79,8 +84,7 @@ func (u *unit) newRecovery(g *guard, p *orgPolicy) {
 	}
 	set := &recoverySet{ID: seal.ID("", nil), Made: u.now, MadeBy: u.version, PolicyVersion: p.Version}
 	for _, code := range u.codes {
-		canonical := seal.NewSecret(strings.ReplaceAll(code.Reveal(), "-", ""))
-		set.Codes = append(set.Codes, u.ring.Digest("recovery", g.recoveryFields(set.ID, canonical)...))
+		set.Codes = append(set.Codes, u.ring.Digest("recovery", g.recoveryFields(set.ID, ungrouped(code))...))
 	}
 	g.Recovery = set
 	for _, known := range []bool{false, true} {
@@ -105,10 +109,10 @@ func (g *guard) codesLeft(p *orgPolicy) int {
 	return 0
 }
 
-// recoverable reports whether a recovery code would be checked now, in a browser that is known or is not.
+// recoverable reports whether a recovery code or a pass would be checked now, in a browser that is known or is not.
 func (g *guard) recoverable(p *orgPolicy, known bool, now time.Time) bool {
 	_, locked := g.WrongRecoveryCodes.locked(known, now)
-	return !locked && g.codesLeft(p) > 0
+	return !locked && (g.codesLeft(p) > 0 || g.pass(p, now) != nil)
 }
 
 // The effects that a policy can give to a recovery code.

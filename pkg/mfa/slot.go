@@ -22,7 +22,7 @@ type slot struct {
 	KnownTokensEnded bool          `json:"known_tokens_ended" record:"11"` // known tokens have been ended since the answer
 	Proven           bool          `json:"proven" record:"12"`             // the user has proven the known address, and may begin an enrolment
 	Factor           string        `json:"factor" record:"13,id=fa_"`      // the factor that was enrolled; empty if none was
-	Effect           string        `json:"effect" record:"14"`             // the effect of the recovery code that was given; empty if none was
+	Effect           string        `json:"effect" record:"14"`             // the effect of the recovery code or the pass that was given; empty if none was
 	CodesLeft        int           `json:"codes_left" record:"15"`         // how many recovery codes were left after that
 	AMR              []string      `json:"amr" record:"16"`                // what the answer adds to the amr of the token
 }

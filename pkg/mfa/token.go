@@ -18,7 +18,8 @@ type claims struct {
 	Verified                  bool     // the user has answered a challenge
 	Kind                      Kind     // of the factor that was given, if Verified; empty for a recovery code
 	AMR                       []string // what the answer adds to the amr
-	Recovered                 bool     // the answer was a recovery code, or an enrolment that it led to
+	Recovered                 bool     // the answer was a recovery code, an enrolment that it led to, or a pass
+	ByPass                    bool     // the answer was a pass
 	Answered                  time.Time
 	Epoch                     string
 	FirstFactor               FirstFactor
@@ -52,10 +53,11 @@ type tokenClaims struct {
 	Kind        Kind   `json:"kind,omitempty"` // of the factor that was given; absent if none was, or a recovery code was
 	Recovered   bool   `json:"recovered,omitempty"`
 	RecoveredAt *int64 `json:"recovered_at,omitempty"` // when the recovery code was given, if that was the answer
+	ByPass      bool   `json:"by_pass,omitempty"`      // the answer was a pass, so this is never a proof
 	Epoch       string `json:"epoch,omitempty"`
 }
 
-// sign makes the token. A recovery code earns aal1, and so does a factor that was enrolled with the help of one, whatever
+// sign makes the token. A recovery code or a pass earns aal1, and so does a factor that was enrolled with the help of one, whatever
 // its kind.
 func (u *unit) sign(c claims) (seal.Secret, error) {
 	t := tokenClaims{
@@ -63,7 +65,7 @@ func (u *unit) sign(c claims) (seal.Secret, error) {
 		IssuedAt: u.now.Unix(), Expires: u.now.Add(tokenLife).Unix(), ID: c.ID, Nonce: c.Nonce, Purpose: c.Purpose,
 		Action: c.Action, ActionLines: orNone(c.ActionLines), Decision: c.Decision, Reason: c.Reason, AMR: c.amr(), ACR: "aal1",
 		AuthTime: c.AuthTime.Unix(), PolicyVersion: c.PolicyVersion,
-		Kind: c.Kind, Recovered: c.Recovered, Epoch: epochClaim(c.Epoch),
+		Kind: c.Kind, Recovered: c.Recovered && !c.ByPass, ByPass: c.ByPass, Epoch: epochClaim(c.Epoch),
 	}
 	if c.FirstFactor.At != nil {
 		t.AuthTime = c.FirstFactor.At.Unix()
@@ -72,7 +74,7 @@ func (u *unit) sign(c claims) (seal.Secret, error) {
 		at := c.MFATime.Unix()
 		t.MFATime = &at
 	}
-	if c.Recovered && c.Kind == "" {
+	if c.Recovered && !c.ByPass && c.Kind == "" {
 		at := c.Answered.Unix()
 		t.RecoveredAt = &at
 	}

@@ -37,6 +37,7 @@ var (
 	onBehalf     = unmet("the enrolment that an administrator begins is finished before the calls")
 	ofChallenges = unmet("only the slot of a challenge has it")
 	waits        = unmet("no stage has more to tell a user than a day has room for")
+	noPass       = unmet("a pass is spent as a recovery code is, by the same call, and no stage issues one")
 	ofFinish     = unmet("it is known when the enrolment is finished, and kept in the record of the factor only")
 )
 
@@ -88,6 +89,7 @@ var fields = map[string]fieldTable{
 		"evicted_until":      moment,
 		"emails_sent":        moment, "last_uncounted": moment, "notices_sent": moment, "mfa_time": moment, "roster_version": word,
 		"texts_sent": moment, "handle": word,
+		"pass.id": noPass, "pass.digest": noPass, "pass.ends": noPass, "pass.made_by": noPass, "pass.policy_version": noPass,
 		"deployment_epoch": unmet("no stage restores the data from a backup"),
 	},
 		under("returned", all(unmet("feedback is given by the provider, in no call of a user"), fieldTable{"address": word, "at": moment, "state": kept})),
