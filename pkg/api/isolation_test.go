@@ -18,7 +18,7 @@ type belongings struct {
 	enrolment, enrolling          string // an enrolment that waits for a code, and that code
 	proving, provingToken, proved string // a sign-in that waits for an enrolment, its token, and the code that proves the address
 	factor, address, browser      string
-	trust, proof, recovery        string
+	trust, proof, recovery, pass  string
 	browsers, activity            string // cursors of lists of the user
 	users, everybody              string // cursors of lists of the org
 }
@@ -52,7 +52,7 @@ func (i *isolation) give(org string) (b belongings) {
 		return got
 	}
 	const someone = `{"org":"ORG","user":{"id":"u-17","email":"ana@acme.example","phone":"+33612345678"}`
-	i.wants("policy", i.do("PUT", "/v1/orgs/"+org+"/policy", `{"require":"everyone","acknowledge":true}`, at("0")), 200)
+	i.wants("policy", i.do("PUT", "/v1/orgs/"+org+"/policy", `{"require":"everyone","pass":{"max_s":3600},"acknowledge":true}`, at("0")), 200)
 	begun := post("/v1/enrolments", someone+`,"kind":"totp"}`, i.reauthenticated())
 	secret := begun.word("totp.secret")
 	done := post("/v1/enrolments/"+begun.word("id")+"/finish", i.shown(secret))
@@ -81,6 +81,7 @@ func (i *isolation) give(org string) (b belongings) {
 	b.proving, b.provingToken = forced.word("id"), forced.word("enrolment.token")
 	post("/v1/enrolments", `{"kind":"totp"}`, as(b.provingToken))
 	b.proved = `{"code":"` + i.mail.last() + `"}`
+	b.pass = post("/v1/orgs/"+org+"/users/u-17/passes", `{"actor":"olga","reason":"forgot"}`).word("pass")
 	return b
 }
 
@@ -121,7 +122,7 @@ func (b belongings) madeUp() belongings {
 		challenge: id("ch_"), code: digit(b.code), mailed: id("ch_"), mail: digit(b.mail), enrolment: id("en_"), enrolling: digit(b.enrolling),
 		proving: id("ch_"), provingToken: other(b.provingToken, 60), proved: digit(b.proved),
 		factor: other(b.factor, 10), address: other(b.address, 10), browser: other(b.browser, 10), trust: other(b.trust, 20), proof: other(b.proof, len(b.proof)-20),
-		recovery: other(b.recovery, 0), browsers: other(b.browsers, 20), activity: other(b.activity, 20), users: other(b.users, 20), everybody: other(b.everybody, 20),
+		recovery: other(b.recovery, 0), pass: other(b.pass, 0), browsers: other(b.browsers, 20), activity: other(b.activity, 20), users: other(b.users, 20), everybody: other(b.everybody, 20),
 	}
 }
 
@@ -172,6 +173,9 @@ func foreign(i *isolation) map[string][]func(belongings) reply {
 			},
 			func(b belongings) reply {
 				return limited("POST", challenges+b.challenge+"/recover", `{"code":"`+b.recovery+`"}`)
+			},
+			func(b belongings) reply {
+				return limited("POST", challenges+own.challenge+"/recover", `{"code":"`+b.pass+`"}`)
 			},
 		},
 		"beginEnrolment": calls{
@@ -225,7 +229,7 @@ func foreign(i *isolation) map[string][]func(belongings) reply {
 
 		// These take the names of an org and a user, and nothing that was given to anybody.
 		"getUser": nil, "putUser": nil, "eraseUser": nil, "revokeBrowsers": nil, "reportEvent": nil, "getPolicy": nil, "putPolicy": nil, "previewPolicy": nil,
-		"unlockUser": nil, "resetUser": nil,
+		"unlockUser": nil, "resetUser": nil, "issuePass": nil, "revokePass": nil,
 		"getEnrolment": nil, // its bearer names the org, too
 	}
 }
