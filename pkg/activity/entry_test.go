@@ -355,7 +355,7 @@ func TestWhatTheDomainRecordsIsInTheTables(t *testing.T) {
 			}
 		}
 	}
-	if len(found) < len(types.words)+15 {
+	if len(found) < len(types.words)+10 {
 		t.Errorf("found only %d words in %d files", len(found), len(files))
 	}
 }

@@ -270,7 +270,7 @@ func wrongCode(left int) *Error {
 func (v *challengeView) signToken(u *unit, s *slot) (seal.Secret, error) {
 	ch := v.ch
 	c := claims{
-		Audience: ch.Client, Org: ch.Org, User: ch.User, ID: ch.ID, Verified: true, Kind: s.Kind, AMR: s.AMR, Recovered: s.Effect != "", ByPass: s.Effect == EffectPass, Answered: s.EndedAt,
+		Audience: ch.Client, Org: ch.Org, User: ch.User, ID: ch.ID, Verified: true, Kind: s.Kind, AMR: s.AMR, Recovered: s.Effect != "", ByPass: s.Effect == effectPass, Answered: s.EndedAt,
 		Purpose: ch.Purpose, Action: ch.Action, ActionLines: ch.ActionLines, Nonce: ch.Nonce, Decision: Challenge, Reason: ch.Reason, Epoch: ch.Epoch,
 		FirstFactor: ch.FirstFactor, AuthTime: ch.Begun, MFATime: s.EndedAt, PolicyVersion: ch.PolicyVersion,
 	}

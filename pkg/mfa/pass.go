@@ -11,8 +11,8 @@ import (
 // of a recovery code, so that it can be typed where a recovery code can, and wrong guesses at it count as wrong recovery codes. A
 // user has one pass at most. A new epoch ends it.
 
-// EffectPass is the effect of a pass: it signs the user in, once, and changes nothing. No policy gives it to a recovery code.
-const EffectPass = "pass"
+// effectPass is the effect of a pass: it signs the user in, once, and changes nothing. No policy gives it to a recovery code.
+const effectPass = "pass"
 
 // A pass is what the guard holds of the user's pass: a keyed digest, as of a recovery code.
 type pass struct {

@@ -138,10 +138,10 @@ func (v *challengeView) usePass(u *unit) (RecoverAnswer, error) {
 	g.Pass = nil
 	g.WrongRecoveryCodes.right(recoveryBudget(), v.ch.KnownBrowser, u.now)
 	slot := g.openSlot(v.ch, u.now)
-	slot.Effect, slot.CodesLeft = EffectPass, g.codesLeft(v.p)
+	slot.Effect, slot.CodesLeft = effectPass, g.codesLeft(v.p)
 	v.conclude(u, slot, verified)
-	u.event(v.ch.event(PassUsed, map[string]any{"effect": EffectPass}))
-	u.event(v.ch.event(ChallengeVerified, map[string]any{"effect": EffectPass}))
+	u.event(v.ch.event(PassUsed, map[string]any{"effect": effectPass}))
+	u.event(v.ch.event(ChallengeVerified, map[string]any{"effect": effectPass}))
 	u.putGuard(v.a, v.p)
 	return v.recoverAnswer(u, slot)
 }
