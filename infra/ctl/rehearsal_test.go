@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"countersign/infra/amazon/amazontest"
+	"countersign/infra/emulator/emulatortest"
 	"countersign/pkg/activity"
 	"countersign/pkg/apikey"
 	"countersign/pkg/cloud"
@@ -99,13 +100,18 @@ func copyTable(t *testing.T, client *dynamodb.Client, from string) (to string) {
 	return to
 }
 
-func TestADeploymentIsRestoredAndItsKeysAreRotatedWhileUsersSignIn(t *testing.T) {
+func TestADeploymentIsRestoredAdoptedAndItsKeysAreRotatedWhileUsersSignIn(t *testing.T) {
 	aws := amazontest.NewWithTable(t)
 	clock := storetest.NewClock(time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC))
 	endpoint := aws.Env["COUNTERSIGN_DYNAMODB_ENDPOINT"]
 	db := dynamo.LocalClient(endpoint)
 	d := process(t, aws, clock, mfa.Call{})
 	d.SetPolicy(t, acme, "default", nil)
+	d.SetPolicy(t, bell, "kls", nil)
+	var going guests
+	going.come(d)
+	beside := emulatortest.Let(t, 2, going.signIn) // all the time
+	beside.Served(t, 3)
 	apps := map[string]*mfatest.Authenticator{}
 	var codes []seal.Secret
 	for _, user := range []string{"ana", "bob", "eve"} {
@@ -119,6 +125,7 @@ func TestADeploymentIsRestoredAndItsKeysAreRotatedWhileUsersSignIn(t *testing.T)
 	shop := d.NewClient(t, apikey.Grant{Client: "shop", Scopes: apikey.Scopes()})
 	open := d.start(mfa.StartRequest{Org: acme, User: mfa.Person{ID: "ana"}}).Challenge
 
+	beside.Served(t, 3)
 	moment := clock.Now()
 	backup := copyTable(t, db, aws.Env["COUNTERSIGN_TABLE"])
 
@@ -140,8 +147,10 @@ func TestADeploymentIsRestoredAndItsKeysAreRotatedWhileUsersSignIn(t *testing.T)
 	}
 	d.signIn("eve", apps["eve"], false)
 
-	// The restored table has a name of its own, so its functions are new processes.
-	aws.Env["COUNTERSIGN_TABLE"] = backup
+	// The restored table has a name of its own, so its functions are new processes. Until they are ready, users go on with the
+	// table that there is.
+	beside.Served(t, 3)
+	beside.Between(func() { aws.Env["COUNTERSIGN_TABLE"] = backup })
 	o := newOperator()
 	o.now = clock.Now
 	flags := []string{"--table", backup, "--endpoint", endpoint}
@@ -169,7 +178,10 @@ func TestADeploymentIsRestoredAndItsKeysAreRotatedWhileUsersSignIn(t *testing.T)
 	o.must(t, append([]string{"restored", "--moment", moment.Format(time.RFC3339), "--events", export}, flags...)...)
 	o.must(t, append([]string{"keys", "confirm", apikey.ID(seal.NewSecret(d.Client.Bearer))}, flags...)...)
 
+	beside.Served(t, 3)
 	d = process(t, aws, clock, d.Client)
+	beside.Between(func() { going.come(d) })
+	beside.Served(t, 5)
 	if got := as(*trust); got != mfa.NewBrowser {
 		t.Errorf("trust that was revoked: got %s, want that the browser is not trusted", got)
 	}
@@ -196,10 +208,15 @@ func TestADeploymentIsRestoredAndItsKeysAreRotatedWhileUsersSignIn(t *testing.T)
 	// The sweep rotates the keys, while another process still has the earlier ring.
 	o.must(t, append([]string{"keys", "rotate"}, flags...)...)
 	sweeping := process(t, aws, clock, d.Client)
+	going.come(d, sweeping)
+	beside.Served(t, 3)
 	if changed, err := sweeping.keys.Tend(t.Context()); err != nil || !changed {
 		t.Fatalf("got changed %v, %v, want new keys", changed, err)
 	}
-	for _, worker := range []*deployment{d, sweeping, process(t, aws, clock, d.Client), d} {
+	fresh := process(t, aws, clock, d.Client)
+	going.come(d, sweeping, fresh)
+	beside.Served(t, 5)
+	for _, worker := range []*deployment{d, sweeping, fresh, d} {
 		kept := worker.signIn("eve", apps["eve"], true).TrustToken
 		for _, other := range []*deployment{d, sweeping} {
 			clock.Advance(time.Second)
@@ -211,4 +228,21 @@ func TestADeploymentIsRestoredAndItsKeysAreRotatedWhileUsersSignIn(t *testing.T)
 			}
 		}
 	}
+
+	// The stack is deleted, and its table and key are brought under a new one. Its functions are new processes on the same table.
+	// What was begun with the old ones is finished with the new ones.
+	o.must(t, "adopt", "--table", backup, "--region", "eu-west-1", "--key", "1234abcd-12ab-34cd-56ef-1234567890ab", "--bucket", "failures", "--stack", "again", filepath.Join(t.TempDir(), "adopt"))
+	begun = d.start(mfa.StartRequest{Org: acme, User: mfa.Person{ID: "eve"}})
+	kept := d.signIn("eve", apps["eve"], true).TrustToken
+	d = process(t, aws, clock, d.Client)
+	going.come(d, process(t, aws, clock, d.Client))
+	beside.Served(t, 5)
+	if _, err := d.Verify(t.Context(), d.Client, mfa.VerifyRequest{Challenge: begun.Challenge.ID, Answer: mfa.Answer{Code: d.NextCode(apps["eve"])}}); err != nil {
+		t.Errorf("a challenge that was begun before: %v", err)
+	}
+	if got := d.start(mfa.StartRequest{Org: acme, User: mfa.Person{ID: "eve"}, TrustToken: *kept}); got.Reason != mfa.BrowserTrust {
+		t.Errorf("got %+v, want trust that was given before", got.Decision)
+	}
+	beside.Served(t, 3)
+	beside.Leave()
 }

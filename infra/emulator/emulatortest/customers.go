@@ -13,11 +13,9 @@ import (
 	"countersign/pkg/seal"
 )
 
-// Customers are users who sign in all the time, beside what a test does. Each of them is new, answers a code by email, and signs
-// in again from the browser that is trusted since then. They are in the organisation acme, whose profile must be kls.
+// Customers are users who sign in all the time, beside what a test does. Each of them is new.
 type Customers struct {
-	base  string
-	key   seal.Secret
+	enter func(user string) error
 	mu    sync.Mutex
 	more  *sync.Cond // is told of each sign-in
 	users int        // how many have begun
@@ -28,10 +26,10 @@ type Customers struct {
 	under sync.RWMutex // held for reading by each sign-in
 }
 
-// SignIn lets n customers at a time sign in, until they are told to leave. They call the emulator at the URL base with an API key.
-func SignIn(tb testing.TB, base string, key seal.Secret, n int) *Customers {
+// Let lets n customers at a time sign in, by calling signIn with their names, until they are told to leave.
+func Let(tb testing.TB, n int, signIn func(user string) error) *Customers {
 	tb.Helper()
-	c := &Customers{base: base, key: key}
+	c := &Customers{enter: signIn}
 	c.more = sync.NewCond(&c.mu)
 	for range n {
 		c.work.Go(func() {
@@ -53,7 +51,7 @@ func (c *Customers) next() bool {
 		return false
 	}
 	c.under.RLock()
-	err := c.signIn(user)
+	err := c.enter(user)
 	c.under.RUnlock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -64,65 +62,6 @@ func (c *Customers) next() bool {
 	}
 	c.more.Broadcast()
 	return true
-}
-
-func (c *Customers) signIn(user string) error {
-	who := map[string]any{"org": "acme", "user": map[string]any{"id": user, "email": user + "@acme.example"}}
-	var begun struct{ Challenge struct{ ID string } }
-	if err := c.call("POST", "/v1/challenges", who, http.StatusCreated, &begun); err != nil {
-		return err
-	}
-	var sent struct{ Messages []struct{ Code string } }
-	if err := c.call("GET", "/local/outbox?to="+url.QueryEscape(user+"@acme.example"), nil, http.StatusOK, &sent); err != nil {
-		return err
-	}
-	if len(sent.Messages) == 0 {
-		return fmt.Errorf("no code was sent")
-	}
-	answer := map[string]any{"code": sent.Messages[0].Code, "trust": map[string]any{"name": "Firefox"}}
-	var done struct {
-		TrustToken string `json:"trust_token"`
-	}
-	if err := c.call("POST", "/v1/challenges/"+begun.Challenge.ID+"/verify", answer, http.StatusOK, &done); err != nil {
-		return err
-	}
-	who["trust_token"] = done.TrustToken
-	var again struct{ Reason string }
-	err := c.call("POST", "/v1/challenges", who, http.StatusOK, &again)
-	if err == nil && again.Reason != "trusted_browser" {
-		err = fmt.Errorf("got the reason %q, want that the browser is trusted", again.Reason)
-	}
-	return err
-}
-
-// call makes a request, whose answer must have a status.
-func (c *Customers) call(method, path string, body any, status int, into any) error {
-	var sent []byte
-	if body != nil {
-		var err error
-		if sent, err = json.Marshal(body); err != nil {
-			return err
-		}
-	}
-	r, err := http.NewRequest(method, c.base+path, bytes.NewReader(sent))
-	if err != nil {
-		return err
-	}
-	r.Header.Set("Authorization", "Bearer "+c.key.Reveal())
-	r.Header.Set("Content-Type", "application/json")
-	res, err := http.DefaultClient.Do(r)
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	said, err := io.ReadAll(res.Body)
-	if err == nil && res.StatusCode != status {
-		err = fmt.Errorf("%s %s: got %d %s, want %d", method, path, res.StatusCode, said, status)
-	}
-	if err != nil {
-		return err
-	}
-	return json.Unmarshal(said, into)
 }
 
 // Served waits until n more customers have signed in. It reports each customer who could not.
@@ -153,4 +92,76 @@ func (c *Customers) Leave() []string {
 	c.mu.Unlock()
 	c.work.Wait()
 	return c.well
+}
+
+// A service is the API at a URL, which is called with an API key.
+type service struct {
+	base string
+	key  seal.Secret
+}
+
+// SignIn lets n customers at a time sign in at the URL base, until they are told to leave. Each answers a code by email, and signs
+// in again from the browser that is trusted since then. They are in the organisation acme, whose profile must be kls.
+func SignIn(tb testing.TB, base string, key seal.Secret, n int) *Customers {
+	tb.Helper()
+	return Let(tb, n, service{base, key}.signIn)
+}
+
+func (s service) signIn(user string) error {
+	who := map[string]any{"org": "acme", "user": map[string]any{"id": user, "email": user + "@acme.example"}}
+	var begun struct{ Challenge struct{ ID string } }
+	if err := s.call("POST", "/v1/challenges", who, http.StatusCreated, &begun); err != nil {
+		return err
+	}
+	var sent struct{ Messages []struct{ Code string } }
+	if err := s.call("GET", "/local/outbox?to="+url.QueryEscape(user+"@acme.example"), nil, http.StatusOK, &sent); err != nil {
+		return err
+	}
+	if len(sent.Messages) == 0 {
+		return fmt.Errorf("no code was sent")
+	}
+	answer := map[string]any{"code": sent.Messages[0].Code, "trust": map[string]any{"name": "Firefox"}}
+	var done struct {
+		TrustToken string `json:"trust_token"`
+	}
+	if err := s.call("POST", "/v1/challenges/"+begun.Challenge.ID+"/verify", answer, http.StatusOK, &done); err != nil {
+		return err
+	}
+	who["trust_token"] = done.TrustToken
+	var again struct{ Reason string }
+	err := s.call("POST", "/v1/challenges", who, http.StatusOK, &again)
+	if err == nil && again.Reason != "trusted_browser" {
+		err = fmt.Errorf("got the reason %q, want that the browser is trusted", again.Reason)
+	}
+	return err
+}
+
+// call makes a request, whose answer must have a status.
+func (s service) call(method, path string, body any, status int, into any) error {
+	var sent []byte
+	if body != nil {
+		var err error
+		if sent, err = json.Marshal(body); err != nil {
+			return err
+		}
+	}
+	r, err := http.NewRequest(method, s.base+path, bytes.NewReader(sent))
+	if err != nil {
+		return err
+	}
+	r.Header.Set("Authorization", "Bearer "+s.key.Reveal())
+	r.Header.Set("Content-Type", "application/json")
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	said, err := io.ReadAll(res.Body)
+	if err == nil && res.StatusCode != status {
+		err = fmt.Errorf("%s %s: got %d %s, want %d", method, path, res.StatusCode, said, status)
+	}
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(said, into)
 }
