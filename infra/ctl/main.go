@@ -2,7 +2,7 @@
 // and revokes the API keys with which applications call, and lets the key ring be rotated. Its verb restored is for data that was
 // restored from a backup: it ends what the backup has brought back. Its verb replay gives the function publish again what that
 // function has given up. Its verb adopt writes the files that are needed to import the table and the key of a deleted stack into
-// a new one. Its verb show prints items of the table. Its verb format says in which format records are written, or sets it. Its
+// a new one. Its verb show prints items of the table. Its verb audit exports the activity of an organisation, and verifies such an export. Its verb format says in which format records are written, or sets it. Its
 // verb doctor says what is wrong with a deployment, and what to do.
 //
 //	go run ./infra/ctl keys create --table NAME --region REGION --client my-app --name "My App" --scope sign_in --scope manage
@@ -14,6 +14,8 @@
 //	go run ./infra/ctl replay      --table NAME --region REGION --function PUBLISH FOLDER
 //	go run ./infra/ctl adopt       --table NAME --region REGION --key KEY --bucket BUCKET --stack STACK FOLDER
 //	go run ./infra/ctl show        --table NAME --region REGION PARTITION [SORT]
+//	go run ./infra/ctl audit export --table NAME --region REGION ORG
+//	go run ./infra/ctl audit verify [--keys FILE] [--events FILE] FILE
 //	go run ./infra/ctl format      --table NAME --region REGION [NUMBER]
 //	go run ./infra/ctl doctor      --table NAME --region REGION --sender sign-in@example.com [--sms sns] [--rp-id DOMAIN]
 //
@@ -71,7 +73,7 @@ type program struct {
 	lookUpTXT func(ctx context.Context, name string) ([]string, error) // looks up the TXT records of a name in the DNS
 }
 
-// longest is how long a verb may take.
+// longest is how long a verb may take, except audit.
 const longest = time.Minute
 
 type commands struct {
@@ -88,8 +90,12 @@ type commands struct {
 	Replay   replayRecords `cmd:"" help:"Hand records that the function publish has given up to it again, each once."`
 	Adopt    adoptTable    `cmd:"" help:"Write the files with which CloudFormation brings the table, the KMS key and the bucket of a deleted stack under a new one. This changes nothing in the account."`
 	Show     showItems     `cmd:"" help:"Print items of the table as JSON, with the events that were committed with them, and without what is secret. This changes nothing."`
-	Format   setFormat     `cmd:"" help:"Print the format in which records are written, or set it. A release that brings a new format says when to set it."`
-	Doctor   doctor        `cmd:"" help:"Say what is wrong with a deployment, and what to do. This changes nothing."`
+	Audit    struct {
+		Export exportAudit `cmd:"" help:"Print all activity of an organisation that is still kept, as JSON lines, with what is needed to verify it: checkpoints and the keys that verify them. What the activity says of users stays encrypted. This changes nothing."`
+		Verify verifyAudit `cmd:"" help:"Say whether an export is as the activity was filed. It needs no deployment and no credentials, and finds one byte that was changed, and an entry, a page, a day or an end that is missing."`
+	} `cmd:"" help:"Export the activity of an organisation, and verify such an export."`
+	Format setFormat `cmd:"" help:"Print the format in which records are written, or set it. A release that brings a new format says when to set it."`
+	Doctor doctor    `cmd:"" help:"Say what is wrong with a deployment, and what to do. This changes nothing."`
 }
 
 // A wrongCall is the error that the command was called in a wrong way.
@@ -117,13 +123,25 @@ func (p *program) run(ctx context.Context, args []string) int {
 	if ended >= 0 {
 		return ended // --help was answered
 	}
+	offline, most := false, longest
 	if err == nil {
+		verb := told.Command()
+		offline = strings.HasPrefix(verb, "audit verify")
+		if strings.HasPrefix(verb, "audit ") {
+			most = longestAudit
+		}
+	}
+	switch {
+	case err != nil:
+	case !offline:
 		err = c.place.check()
+	case c.place != place{}:
+		err = errors.New("an export is verified without a deployment: leave out --table, --region, --endpoint and --local")
 	}
 	if err != nil {
 		return p.fail(wrongCall(err.Error()))
 	}
-	ctx, cancel := context.WithTimeout(ctx, longest)
+	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
 	told.BindTo(ctx, (*context.Context)(nil))
 	return p.fail(told.Run(p, c.place))

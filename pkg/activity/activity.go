@@ -18,6 +18,17 @@
 // All items of a day are kept until the same moment, whenever they were filed. So a day is there as a whole or not at all. If
 // something is missing to which there is a link, that is an error as long as its day is kept.
 //
+// # Checkpoints
+//
+// The chain shows what was changed before something else was filed. It doesn't show that its end was removed. So once an hour, and a
+// last time when the day is over, the sweep makes a checkpoint of each day of an org in which something was filed. That is a signed
+// statement of which pages were the last ones (see Log.PlanCheckpoint). Checkpoints of an org are numbered, and each has the hash of
+// the one before it. They are put on the event bus, too, where they are out of reach of who can write the table. The sweep finds the
+// days in a list, to which the first page that is filed in a day adds it. Log.Verify goes through chain and checkpoints. Log.Export
+// writes both as lines, and ReadExport reads them where the deployment can't be reached.
+//
+// The key of checkpoints is derived from the key ring, and signs nothing else (see package seal).
+//
 // A batch that is handed on twice is filed twice. An event keeps its id, and readers show it once.
 //
 // # What is said of a user

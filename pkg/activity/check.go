@@ -17,28 +17,13 @@ var ErrBroken = errors.New("the activity was changed after it was filed")
 // missing, was changed, or isn't linked to the one that was the last when it was filed, Check returns an error that wraps ErrBroken
 // and names the first of these. It needs memory for one page of the store, and a little for each day.
 //
-// Check doesn't notice if the end of the activity was removed together with everything that says that it was there. That can be the
-// last pages of a shard to which no later day is linked, or the latest days with the items that name them.
+// Check doesn't look at checkpoints, which Verify does. So it doesn't notice if the end of the activity was removed together with
+// everything that is linked to it. That can be the last pages of a shard to which no later day is linked, or the latest days with the
+// items that name them.
 func (l *Log) Check(ctx context.Context, org Route) (pages int, err error) {
 	c := &checking{l: l, org: org}
-	days := store.Query{Partition: daysPartition(org)}
-	for more := true; more; {
-		found, err := l.Store.Query(ctx, days)
-		if err != nil {
-			return c.pages, err
-		}
-		for _, item := range found.Items {
-			d, err := readDay(item)
-			if err != nil {
-				return c.pages, err
-			}
-			if err := c.day(ctx, d); err != nil {
-				return c.pages, err
-			}
-		}
-		days.After, more = found.Last, found.More
-	}
-	return c.pages, nil
+	err = c.run(ctx)
+	return c.pages, err
 }
 
 // checking is one run of Check.
@@ -53,6 +38,27 @@ type checkedDay struct {
 	name   string
 	opened time.Time
 	shards int
+}
+
+func (c *checking) run(ctx context.Context) error {
+	days := store.Query{Partition: daysPartition(c.org)}
+	for more := true; more; {
+		found, err := c.l.Store.Query(ctx, days)
+		if err != nil {
+			return err
+		}
+		for _, item := range found.Items {
+			d, err := readDay(item)
+			if err != nil {
+				return err
+			}
+			if err := c.day(ctx, d); err != nil {
+				return err
+			}
+		}
+		days.After, more = found.Last, found.More
+	}
+	return nil
 }
 
 func brokenDay(d *storedDay, what string, args ...any) error {

@@ -121,6 +121,10 @@ func (f *filing) page(ctx context.Context, now time.Time) (writes []store.Write,
 	if next.Entries, left, err = f.take(at, now.Truncate(time.Millisecond)); err != nil {
 		return nil, nil, err
 	}
+	opens := at.last == nil && at.day.Item.Absent()
+	if writes, err = f.activate(ctx, opens, now); err != nil {
+		return nil, nil, err
+	}
 	if at.last != nil {
 		number, next.Before, next.Count = at.last.number+1, at.last.hash(), at.last.Count
 	} else {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"countersign/pkg/store"
+	"countersign/pkg/store/record"
 )
 
 // A shownPage is a page as people see it.
@@ -53,10 +54,40 @@ type shownHead struct {
 	Hash   string `json:"hash,omitempty"`
 }
 
-// Show returns the content of an item of the activity, as a value that can be marshalled as JSON. The item is a day or a page.
-// For an encrypted part, Show gives only its length. It fails for all other items, and if the item can't be read.
+// A shownCheckpoint is a checkpoint as people see it.
+type shownCheckpoint struct {
+	checkpointClaims
+	Signed string `json:"signed"`
+}
+
+// A shownActive is an active day as people see it.
+type shownActive struct {
+	Org   string `json:"org"`
+	Day   string `json:"day"`
+	Heads string `json:"heads,omitempty"` // a hash of what the last checkpoint of the day tells of
+}
+
+// Kept reports whether a partition has items of the activity.
+func Kept(partition string) bool {
+	first, _, _ := strings.Cut(partition, "#")
+	return first == prefix || first == checkPrefix || first == activePrefix
+}
+
+// Show returns the content of an item of the activity, as a value that can be marshalled as JSON. The item is a day, a page, a
+// checkpoint, which Show doesn't verify, or an active day. For an encrypted part, Show gives only its length. It fails for all other
+// items, and if the item can't be read.
 func Show(item store.Item) (any, error) {
 	switch parts := strings.Split(item.Key.Partition, "#"); {
+	case parts[0] == checkPrefix:
+		c, err := readCheckpoint(item)
+		if err != nil {
+			return nil, err
+		}
+		return shownCheckpoint{c.claims, c.Signed}, nil
+	case parts[0] == activePrefix:
+		var a activeDay
+		err := record.Decode(item, &a)
+		return shownActive{a.Org, a.Day, b64(a.Heads)}, err
 	case parts[0] != prefix:
 	case len(parts) == 2:
 		return showDay(item)

@@ -22,7 +22,8 @@ var types = table{words: []string{
 	"delivery.blocked", "factor.undeliverable",
 	"user.reset", "user.pass_issued", "user.pass_revoked", "user.pass_used",
 	"user.reset_requested", "user.reset_approved", "user.reset_cancelled",
-}, later: 7}
+	"activity.checkpointed",
+}, later: 8}
 
 // actors are the kinds of actor. If the actor is a user, the kind is left out.
 var actors = table{words: []string{"user", "client", "service", "administrator"}}
@@ -35,7 +36,8 @@ var names = table{words: []string{
 	"challenge", "factor", "kind", "reason", "ip", "user_agent", "sequence", "browser", "attempts_left", "recovery", "effect",
 	"codes_left", "cause", "changed", "dropped", "enrolment", "enrolled", "expires", "ended", "until", "browsers", "channel",
 	"about",
-}}
+	"day", "serial", "checkpoint",
+}, later: 3}
 
 // values are texts that events often have as values. Places up to 19 take one byte, and all others take two.
 var values = table{words: []string{

@@ -20,15 +20,17 @@ type KeyTender interface {
 	Rotated(ctx context.Context) (time.Time, error)
 }
 
-// Sweep makes the job of the function sweep. It runs the sweep of s for as long as there is more to do and time to do it. Then it
-// lets keys do what is due for the key ring. If one of the two fails, the other is done all the same. A run whose sweep didn't
-// fail is counted in the metrics, and each run measures how old the ring's newest keys are.
+// Sweep makes the job of the function sweep. It runs the sweep of s for as long as there is more to do and time to do it, and makes
+// checkpoints of the activity in the same way. Then it lets keys do what is due for the key ring. If one of the three fails, the
+// others are done all the same. A run in which neither the sweep nor the checkpoints failed is counted in the metrics, and each run
+// measures how old the ring's newest keys are.
 func (d *Deployment) Sweep(s *mfa.Service, keys KeyTender) Job {
 	return func(ctx context.Context) error {
 		swept := d.sweep(ctx, s)
 		if swept != nil {
 			swept = fmt.Errorf("sweep: %w", swept)
 		}
+		swept = errors.Join(swept, d.checkpoint(ctx, s))
 		changed, err := keys.Tend(ctx)
 		if err != nil {
 			err = fmt.Errorf("tend the key ring: %w", err)
@@ -55,6 +57,21 @@ func (d *Deployment) sweep(ctx context.Context, s *mfa.Service) error {
 		}
 		if !done.More || !d.timeLeft(ctx) {
 			d.log.InfoContext(ctx, "swept", "announced", announced, "more", done.More)
+			return nil
+		}
+	}
+}
+
+func (d *Deployment) checkpoint(ctx context.Context, s *mfa.Service) error {
+	made := 0
+	for {
+		done, err := s.Checkpoint(ctx)
+		made += done.Made
+		if err != nil {
+			return err
+		}
+		if !done.More || !d.timeLeft(ctx) {
+			d.log.InfoContext(ctx, "checkpoints made", "made", made, "more", done.More)
 			return nil
 		}
 	}

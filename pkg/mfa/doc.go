@@ -17,7 +17,7 @@
 //
 // SendCode sends another code, and Recover takes a recovery code instead. With enrol, the calls are BeginEnrolment and
 // FinishEnrolment. The other calls manage users, factors, browsers, policies and the activity. Publish and Sweep are called
-// by the deployment itself: Publish for what was committed, Sweep every 15 minutes, TakeFeedback for a message that came back. A call that doesn't succeed returns an
+// by the deployment itself: Publish for what was committed, Sweep and Checkpoint every 15 minutes, TakeFeedback for a message that came back. A call that doesn't succeed returns an
 // error in which [AsError] finds an [Error] with one of the codes in error.go. A call that is repeated with the same
 // Idempotency-Key returns a [Remembered] instead, which is an error too.
 //
@@ -145,6 +145,7 @@
 //	    feedback.go        TakeFeedback: what a provider says of a message that came back, and what follows from that
 //	    sweep.go           Sweep: announces what has ended by itself
 //	    sweep_status.go    StatusOfSweep
+//	    checkpoint.go      Checkpoint: signs which pages of activity there are; ExportActivity and VerifyActivity
 //	    published.go       the public half of the key ring
 //	    replayed.go        notes which records an operator has handed on again
 //	    restored.go        Repeat: does again what an event tells of, after the data was restored
@@ -219,6 +220,7 @@
 //	replayed#hash      done            records that publish had given up were handed to it   31 days          ctl                         ctl
 //	                                   again
 //	sweep              mark            the cursor of the sweep: hour, shard, place in it     never            sweep                       sweep, ctl
+//	sweep              checkpoints     the cursor of Checkpoint: day, shard, place in it     never            sweep                       sweep
 //	count#O#of#time    sent            how many codes by SMS were counted for a number, a    hour or day + 2  challenge, enrol            challenge, enrol
 //	                                   prefix or the org, from that time on for an hour or   hours
 //	                                   a day
@@ -226,11 +228,15 @@
 //	count#O#of#time    answered        how many of a prefix were answered                    2 hours          publish                     challenge, enrol
 //	idem#client#hash   answer          remembered answer, sealed under the ring and the      24 hours         any POST that changes       the same POST again
 //	                                   Idempotency-Key itself                                                 something
-//	act#O              day             activity: how many shards the day has, which of them  day + 400 days   publish                     publish, account
-//	                                   have begun, the last pages of the day before
-//	act#O#day#shard    page number     activity page: the hash of the page before, and       day + 400 days   publish                     publish, account
+//	act#O              day             activity: how many shards the day has, which of them  day + 400 days   publish                     publish, account,
+//	                                   have begun, the last pages of the day before                                                       sweep; ctl
+//	act#O#day#shard    page number     activity page: the hash of the page before, and       day + 400 days   publish                     the same
 //	                                   entries with salted digests, in which all that is
 //	                                   said of a user is encrypted
+//	active#day#shard   O#day           something was filed on that day in that day of the    day + 60 days    publish, sweep              publish, sweep
+//	                                   org; what the last checkpoint of it tells of
+//	check#O            serial          signed checkpoint: the last page of each shard of a   day + 400 days   sweep                       sweep; ctl
+//	                                   day, and the hash of the checkpoint before
 //	key#hash           key             API key: client, name, scopes, org, origins           never            ctl, local server           all that serve the API but
 //	                                                                                                                                      pages
 //	key#hash#copy      key             the same in seven more copies, 1 to 7                 never            with the key                the same
@@ -238,13 +244,13 @@
 //	keys               hash            entry of an API key: the same, and no secret          never            with each key               ctl
 //	ring               ring            key ring, wrapped by KMS, and the format in which     never            the first function that     all functions but pages and
 //	                                   records are written                                                    needs it, sweep, ctl        publish; ctl
-//	jwks               jwks            the public half of the ring, by which clients check   never            with each change of the     pages, sweep
+//	jwks               jwks            the public half of the ring, by which clients check   never            with each change of the     pages, sweep; ctl
 //	                                   tokens                                                                 ring
 //	filter             filter          the filter key of bearers, not encrypted              never            the first that needs it     all that serve the API but
 //	                                                                                                                                      pages; ctl
 //
-// The rows of act belong to package activity, which says how pages are chained, how a user belongs to a shard, and what an
-// erasure leaves of them. The items under count#… hold a number each, which store.Count adds to. One place is kept free for a
+// The rows of act, active and check belong to package activity, which says how pages are chained, how a user belongs to a shard,
+// what checkpoints tell of, and what an erasure leaves of them. The items under count#… hold a number each, which store.Count adds to. One place is kept free for a
 // part that is still to come: org#O with the sort key cutoff#version, for the moments at which policies signed users out.
 //
 // Very many calls need the same API key or the same policy, more than one partition of DynamoDB can answer. So there are eight

@@ -44,6 +44,7 @@ const (
 	PassUsed          = "user.pass_used"
 	DeliveryFailure   = "delivery.failed"
 	DeliveryBlocked   = "delivery.blocked"
+	ActivityChecked   = "activity.checkpointed"
 )
 
 var serviceActor = activity.Actor{Kind: "service"}

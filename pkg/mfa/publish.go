@@ -10,7 +10,7 @@ import (
 )
 
 // Publish hands on what was committed: events to the activity of their org and to the bus, and notices to the users they
-// concern. The notices come late, so that no failure after them makes Publish send them again; and after them answers
+// concern. Only to the bus go events that tell of a checkpoint of the activity. The notices come late, so that no failure after them makes Publish send them again; and after them answers
 // are counted, without which it goes on. It is called with records as
 // the store's Feed gives them, each at least once. It may do its work twice: an event keeps its id, and a notice is claimed
 // before it is sent.
@@ -24,10 +24,14 @@ func (s *Service) Publish(ctx context.Context, records []store.Record) error {
 	}
 	if len(p.events) > 0 {
 		events := make([]activity.Event, 0, len(p.events))
+		filed := make([]activity.Filing, 0, len(p.events))
 		for i := range p.events {
 			events = append(events, p.events[i].Event)
+			if p.events[i].Type != ActivityChecked { // for the bus only: it would need the next checkpoint if it were filed
+				filed = append(filed, p.events[i])
+			}
 		}
-		if err := s.activity().File(ctx, p.events); err != nil {
+		if err := s.activity().File(ctx, filed); err != nil {
 			return err
 		}
 		if err := s.Bus.PutEvents(ctx, events); err != nil {

@@ -22,7 +22,7 @@ func ShowItem(item store.Item) ([]byte, error) {
 			return record.Show(item, r)
 		}
 	}
-	if !strings.HasPrefix(item.Key.Partition, "act#") {
+	if !activity.Kept(item.Key.Partition) {
 		return nil, errors.New("no kind of item has this key")
 	}
 	shown, err := activity.Show(item)

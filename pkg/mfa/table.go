@@ -43,6 +43,8 @@ func recordAt(key store.Key) record.Record {
 		return &replayed{}
 	case key == sweepCursorKey:
 		return &sweepCursor{}
+	case key == checkpointCursorKey:
+		return &checkpointCursor{}
 	case key == PublishedKeysAt:
 		return &publishedKeys{}
 	}

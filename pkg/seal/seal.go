@@ -9,6 +9,8 @@
 //     what was made for one purpose can't be opened, and doesn't match, for another.
 //   - Signing keys on the curve P-256, for tokens (ES256, RFC 7518 section 3.4). The kid of a key is its thumbprint (RFC 7638).
 //
+// Checkpoints of the activity are signed with other keys on that curve, which are derived from the secrets: see checkpoint.go.
+//
 // This is the life of a secret. [Ring.Rotate] makes it, and from then on it is used for all sealing and digesting. When a newer
 // secret replaces it, it is kept, so that what was made under it can still be opened and checked. A secret is never removed just
 // because it is old. [Ring.Forget] removes it on request, but not before [SecretKept] has passed since it was replaced, which

@@ -57,11 +57,19 @@ func (s *Server) sweep(ctx context.Context) {
 	}
 }
 
-// sweepAll runs the sweep until it has nothing left to do. It returns how many expired browsers it has announced.
+// sweepAll runs the sweep until it has nothing left to do, and makes the checkpoints of the activity that are due. It returns how many
+// expired browsers it has announced.
 func sweepAll(ctx context.Context, service *mfa.Service) (announced int, err error) {
 	for more := true; more; {
 		done, err := service.Sweep(ctx)
 		announced += done.Announced
+		if err != nil {
+			return announced, err
+		}
+		more = done.More
+	}
+	for more := true; more; {
+		done, err := service.Checkpoint(ctx)
 		if err != nil {
 			return announced, err
 		}
