@@ -20,6 +20,7 @@ type pool struct {
 	free   chan *place
 	all    []*place
 	canary atomic.Pointer[canary] // the next build of the function, if Deploy has made one ready
+	limit  atomic.Int64           // after how many nanoseconds an invocation is ended; 0: when the template says
 }
 
 // A place has one process of a function. If the process ends, the place gets another one.
@@ -86,13 +87,28 @@ func (p *pool) use(at *place, event []byte) (_ []byte, err error) {
 	at.mu.Lock()
 	at.events++
 	at.mu.Unlock()
-	answer, err := running.Invoke(p.e.ctx, event, p.f.timeout)
+	answer, err := p.give(running, event)
 	if err == nil && p.e.deaths.take(p.f.step, BeforeAnswer) {
 		running.Kill()
 		return nil, amazon.ErrEnded
 	}
 	return answer.Body, err
 }
+
+// give gives a process an event. If it takes too long, it is killed.
+func (p *pool) give(to process, event []byte) (amazon.Answer, error) {
+	ctx := p.e.ctx
+	if limit := time.Duration(p.limit.Load()); limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, limit, amazon.ErrTimedOut)
+		defer cancel()
+	}
+	return to.Invoke(ctx, event, p.f.timeout)
+}
+
+// Limit lets each invocation of a step run out of time after d from now on, as if the function had got stuck. The function is
+// told that it has as long as the template says. With zero it has.
+func (e *Emulator) Limit(step string, d time.Duration) { e.pools[step].limit.Store(int64(d)) }
 
 // ensure returns the process of a place. It starts one if there is none, or if the settings have changed.
 func (p *pool) ensure(at *place) (process, error) {
