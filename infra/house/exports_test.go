@@ -22,7 +22,6 @@ var kept = map[string]string{
 	"pkg/seal: Ring.KeyIDs":            "says which keys there are to give up",
 	"pkg/seal: Ring.SealedUnder":       "says what has to be sealed anew before a key is given up",
 	"pkg/mfa: Service.CheckActivity":   "the operators' commands will call it",
-	"pkg/activity: ErrBroken":          "tells whoever checks the activity that it was altered from that it can't be read",
 	"pkg/activity: Log.PerShard":       "an option, for tests that can't wait for four million events",
 	"pkg/mfa: Service.Pause":           "an option, for tests that must not wait",
 	"pkg/mfa: Optional":                "JSON makes one, and a caller clears a field with one",
