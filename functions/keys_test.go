@@ -43,7 +43,13 @@ func (d *deployment) keys() {
 // enrolKey enrols a security key for a user of hooli.
 func (d *deployment) enrolKey(user object, key *passkeytest.Authenticator) answer {
 	d.t.Helper()
-	begun := d.call("POST", "/v1/enrolments", object{"org": "hooli", "user": user, "kind": "webauthn"}, d.fresh()...).want(d.t, http.StatusCreated)
+	return d.enrolKeyIn("hooli", user, key)
+}
+
+// enrolKeyIn enrols a security key for a user of an org.
+func (d *deployment) enrolKeyIn(org string, user object, key *passkeytest.Authenticator) answer {
+	d.t.Helper()
+	begun := d.call("POST", "/v1/enrolments", object{"org": org, "user": user, "kind": "webauthn"}, d.fresh()...).want(d.t, http.StatusCreated)
 	given := object{"credential": d.touch(begun.object["webauthn"], key.Create)}
 	return d.call("POST", "/v1/enrolments/"+begun.text("id")+"/finish", given).want(d.t, http.StatusCreated)
 }

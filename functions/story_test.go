@@ -423,6 +423,7 @@ func (d *deployment) story() {
 
 	d.notices()
 	d.comeBack()
+	d.orgs()
 
 	// A month later the keys are changed.
 	d.remove("sweep", "mark") // otherwise the sweep would look at every hour of the month

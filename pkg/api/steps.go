@@ -70,6 +70,8 @@ var Steps = []Step{
 		{Method: "POST", Pattern: "/v1/orgs/{org}/policy/preview", Operation: "previewPolicy"},
 	}},
 	{Name: "admin", Routes: []Route{
+		{Method: "GET", Pattern: "/v1/orgs", Operation: "listOrgs"},
+		{Method: "DELETE", Pattern: "/v1/orgs/{org}", Operation: "eraseOrg"},
 		{Method: "POST", Pattern: "/v1/orgs/{org}/users/{user}/unlock", Operation: "unlockUser"},
 		{Method: "POST", Pattern: "/v1/orgs/{org}/users/{user}/reset", Operation: "resetUser"},
 		{Method: "POST", Pattern: "/v1/orgs/{org}/users/{user}/passes", Operation: "issuePass"},

@@ -149,7 +149,8 @@ func TestAKeyThatDoesNotFitTheCallReadsNothingOnAnyRoute(t *testing.T) {
 		case strings.HasPrefix(route.Pattern, "/v1/enrolments"):
 			want = mfa.EnrolmentInvalid
 		}
-		if got, calls := c.ask(route, elsewhere); got.at("code") != string(want) || calls != 0 {
+		// A key that is limited to an org may ask for the list of orgs, and gets its own.
+		if got, calls := c.ask(route, elsewhere); route.Operation != "listOrgs" && (got.at("code") != string(want) || calls != 0) {
 			t.Errorf("%s, by a key of another org: got %s after %d calls of the store, want %s after none", route.Operation, got.text, calls, want)
 		}
 		refused := 0

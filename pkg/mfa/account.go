@@ -21,6 +21,7 @@ type account struct {
 	factorRecords []*factorRecord // those that the guard doesn't list don't count
 	relyingParty  string          // the deployment's RP ID; empty if it has none
 	deployment    int64           // the deployment's epoch, once the account follows it
+	metUnder      *orgPolicy      // the org's policy, if this call sees the user for the first time
 	enrolment     enrolment       // the enrolment that is under way; if there is none, only the key of its item is set
 }
 
@@ -103,7 +104,8 @@ func (a *account) take(item store.Item) error {
 func (a *account) exists() bool { return a.guard != nil }
 
 // meet makes the guard of a user who is seen for the first time.
-func (a *account) meet(org, user string) {
+func (a *account) meet(org, user string, p *orgPolicy) {
+	a.metUnder = p
 	a.guard = &guard{Org: org, User: user, Epoch: newEpoch(), ActivityKey: activity.NewKey(), DeploymentEpoch: a.deployment}
 }
 

@@ -80,6 +80,7 @@
 //	    show.go            what an item holds, as JSON, for operators
 //	    route.go           where the items of an org or a user are
 //	    roster.go          the list of an org's users
+//	    org.go             the list of all orgs
 //	    expiry.go          what is due in some hour
 //	Guard and account
 //	    guard.go           the guard, its epoch and what renews it
@@ -135,6 +136,8 @@
 //	    factor_remove.go   RemoveFactor
 //	    recovery_codes.go  NewRecoveryCodes
 //	    browsers.go        ListBrowsers, RevokeBrowser and RevokeBrowsers
+//	    org_list.go        ListOrgs
+//	    org_erase.go       EraseOrg, which the sweep carries on
 //	    policy_get.go      GetPolicy
 //	    policy_preview.go  PreviewPolicy
 //	    policy_put.go      PutPolicy
@@ -211,7 +214,12 @@
 //	org#O#copy         policy          the same in seven more copies, 1 to 7                 never            with the policy             the same
 //	org#O              policy#version  the policy of that version                            never            policy                      nobody yet
 //	roster#O#shard     rest of U       roster entry of a user: facts, with name and          never            challenge, enrol, recover,  policy, account
-//	                                   address, and no status                                                 account, admin
+//	                                   address, and no status                                                 account, admin              admin, sweep
+//	orgs               O               an org that was seen: its id, and when                never            challenge, enrol, account,  challenge, enrol, account,
+//	                                                                                                          policy                      policy, admin, sweep
+//	erasing            O               an erasure of an org that was begun: by whom, and     never; 10        admin, sweep                admin, sweep
+//	                                   whether it is done                                    minutes when it
+//	                                                                                         is done
 //	due#hour#shard     U#tb_…          expiry entry of a trusted browser that ends in that   end + 30 days    verify, sweep               sweep
 //	                                   hour
 //	due#hour#shard     U#notices       expiry entry of a user: something waits to be told,   due + 30 days    publish                     sweep
@@ -323,6 +331,10 @@
 // notice holds a hash that nobody can check without what was in the guard. A remembered answer can be opened only with its
 // Idempotency-Key. The id of an administrator stays with the user who was acted on. What was handed on is out of reach:
 // events on the bus, the last day of the store's stream, backups.
+//
+// An erasure of an org erases all of its users, and then removes its policies and its activity with the checkpoints. What is
+// filed after that, such as the last erasures, says only that something happened, and when. The list of active days names the
+// org for up to 60 days.
 //
 // # Who may change an account
 //

@@ -34,6 +34,11 @@ func (s *Service) SweepAtMost(ctx context.Context, items, hours int) (Swept, err
 	return s.sweep(ctx, items, hours)
 }
 
+// SweepHours is the part of Sweep that looks at the hours in which something is due.
+func (s *Service) SweepHours(ctx context.Context) (Swept, error) {
+	return s.sweep(ctx, mostDue, mostHours)
+}
+
 // PutFactor gives an existing user a factor of any kind, even of one that can't be enrolled yet, and turns 2FA on.
 func (s *Service) PutFactor(ctx context.Context, org, user string, kind Kind, contact string) error {
 	var a *account

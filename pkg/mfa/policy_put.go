@@ -45,6 +45,7 @@ func (s *Service) PutPolicy(ctx context.Context, call Call, org string, change P
 			if err := s.acknowledged(u, r, p, &change); err != nil {
 				return OrgPolicy{}, err
 			}
+			u.seeOrg(r, org, p)
 			from := p.Policy
 			p.Version, p.Updated, p.Policy = p.Version+1, u.now, change.Policy
 			p.tighten(&from)

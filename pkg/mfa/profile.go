@@ -162,7 +162,7 @@ type profileChange struct {
 func (u *unit) applyProfile(a *account, p *orgPolicy, org string, said Person) profileChange {
 	c := profileChange{met: !a.exists(), events: len(u.events)}
 	if c.met {
-		a.meet(org, said.ID)
+		a.meet(org, said.ID, p)
 		u.event(a.event(UserCreated, p, nil))
 	}
 	c.before = *a.guard

@@ -12,6 +12,9 @@ import (
 // putRosterEntry puts the user's entry in the org's roster. Call it before the guard is put, because the guard notes the
 // version of the entry.
 func (u *unit) putRosterEntry(a *account) {
+	if a.metUnder != nil {
+		u.seeOrg(a.route, a.guard.Org, a.metUnder)
+	}
 	item := store.Item{Key: rosterKey(a.route), Version: a.guard.RosterVersion}
 	a.guard.RosterVersion = u.version
 	u.put(item, &rosterEntry{

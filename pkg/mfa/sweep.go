@@ -38,7 +38,14 @@ const firstLook = 48 * time.Hour
 // it again, and finds in the entries what it has announced. Nothing is put into an hour that is done: trust is granted for a
 // day at least, so the cursor would have to be a day ahead of the clock that grants it. If a clock that was ahead has moved
 // the cursor, a run by the right clock begins anew.
-func (s *Service) Sweep(ctx context.Context) (Swept, error) { return s.sweep(ctx, mostDue, mostHours) }
+//
+// It also carries on the erasures of orgs that were begun.
+func (s *Service) Sweep(ctx context.Context) (Swept, error) {
+	done, err := s.sweep(ctx, mostDue, mostHours)
+	more, failed := s.eraseOrgs(ctx)
+	done.More = done.More || more
+	return done, errors.Join(err, failed)
+}
 
 func (s *Service) sweep(ctx context.Context, items, hours int) (Swept, error) {
 	r := &sweeping{s: s, now: s.Now().UTC(), left: items}

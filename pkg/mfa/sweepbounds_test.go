@@ -56,7 +56,7 @@ func TestTheSweepLooksAtTwoThousandItemsInOneRunAPageAtATime(t *testing.T) {
 		if run == 1 {
 			want = due - 2000
 		}
-		wantRun(t, w, fmt.Sprint("run ", run+1), w.Sweep, queries, run == 0)
+		wantRun(t, w, fmt.Sprint("run ", run+1), w.SweepHours, queries, run == 0)
 		if got := w.Faults.Counts(); got.Keys != 1+3*want || got.Get != 1+want {
 			t.Errorf("run %d: got %d items read by %d calls, want the mark, and three at once for each of %d", run+1, got.Keys, got.Get, want)
 		}
@@ -77,9 +77,9 @@ func TestTheSweepGoesThroughTwoHundredHoursInOneRun(t *testing.T) {
 		more  bool
 	}{
 		{"seven hours at most", seven, 7, 7, true},
-		{"as many as one run does", w.Sweep, 200, 207, true},
-		{"what is left, and this hour", w.Sweep, 94, 300, false},
-		{"this hour again", w.Sweep, 1, 300, false},
+		{"as many as one run does", w.SweepHours, 200, 207, true},
+		{"what is left, and this hour", w.SweepHours, 94, 300, false},
+		{"this hour again", w.SweepHours, 1, 300, false},
 	} {
 		wantRun(t, w, c.when, c.run, expiryShards*c.hours, c.more)
 		if got, want := marked(t, w), begin.Add(time.Duration(c.at)*time.Hour); !got.Equal(want) {
@@ -110,8 +110,8 @@ func TestTheFirstSweepLooksTwoDaysBack(t *testing.T) {
 		trusted(t, w)
 		w.Clock.Advance(30*day + late)
 		w.Faults.Reset()
-		if n := sweep(t, w); n != want {
-			t.Errorf("%v late: got %d announced, want %d", late, n, want)
+		if done, err := w.SweepHours(t.Context()); err != nil || done.Announced != want {
+			t.Errorf("%v late: got %+v, %v, want %d announced", late, done, err, want)
 		}
 		if got := w.Faults.Counts().Query; got != expiryShards*49 {
 			t.Errorf("%v late: got %d queries, want those of 48 hours and of this one", late, got)
@@ -124,7 +124,7 @@ func TestAMarkThatIsAnHourAheadIsTheClocksOfTwoMachinesAndOneFurtherAheadIsWrong
 		w := kls(t, nil) // at a full hour
 		sweep(t, w)
 		w.Clock.Advance(-back)
-		wantRun(t, w, fmt.Sprint(back, " behind"), w.Sweep, expiryShards*hours, false)
+		wantRun(t, w, fmt.Sprint(back, " behind"), w.SweepHours, expiryShards*hours, false)
 	}
 }
 

@@ -31,6 +31,10 @@ func recordAt(key store.Key) record.Record {
 		return &orgPolicy{}
 	case partition == "roster":
 		return &rosterEntry{}
+	case partition == orgsPartition:
+		return &seenOrg{}
+	case partition == erasingPartition:
+		return &orgErasure{}
 	case partition == "due":
 		return &expiryEntry{}
 	case partition == "notice" && kind == "claim":

@@ -19,13 +19,14 @@ type unit struct {
 	ctx      context.Context
 	filter   *seal.Filter
 	ring     *seal.Ring
-	reloaded bool         // this call has reloaded the key ring already
-	now      time.Time    // in UTC, whole microseconds
-	caller   *caller      // nil for the service's own work
-	origin   string       // of the page that makes the call with a token; empty if no page does
-	client   string       // the name of the client whose call this is, or whose challenge it is about; empty if it has none
-	admitted bool         // decide has seen that the caller may act on the challenge
-	needs    apikey.Scope // the only scope with which an API key may make this call; empty if every scope that the step takes will do
+	reloaded bool           // this call has reloaded the key ring already
+	now      time.Time      // in UTC, whole microseconds
+	caller   *caller        // nil for the service's own work
+	cause    activity.Actor // who has caused the service's own work; zero if nobody has
+	origin   string         // of the page that makes the call with a token; empty if no page does
+	client   string         // the name of the client whose call this is, or whose challenge it is about; empty if it has none
+	admitted bool           // decide has seen that the caller may act on the challenge
+	needs    apikey.Scope   // the only scope with which an API key may make this call; empty if every scope that the step takes will do
 
 	codes []seal.Secret // the recovery codes that this call makes, the same in all of its tries
 	out   *outgoing     // the code to hand over once this is committed; nil if there is none
@@ -90,8 +91,12 @@ func (u *unit) delete(item store.Item) {
 func (u *unit) event(e pendingEvent) *pendingEvent {
 	e.ID = newEventID()
 	e.Time = u.now
-	if e.Actor == (activity.Actor{}) && u.caller != nil {
+	switch {
+	case e.Actor != activity.Actor{}:
+	case u.caller != nil:
 		e.Actor = u.caller.actor(e.User)
+	default:
+		e.Actor = u.cause
 	}
 	if e.Data == nil {
 		e.Data = map[string]any{}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"slices"
+	"testing"
+)
+
+// orgs returns the ids of all organisations that the list has.
+func (w *world) orgs(t *testing.T) (ids []string) {
+	t.Helper()
+	for next := "/v1/orgs?limit=1"; ; {
+		page := w.do(t, call{method: "GET", path: next}).want(t, 200, "")
+		for _, item := range page.list("items") {
+			ids = append(ids, doc(item.(map[string]any)).text("id"))
+		}
+		if page.at("cursor") == nil {
+			return ids
+		}
+		next = "/v1/orgs?limit=1&cursor=" + page.text("cursor")
+	}
+}
+
+func TestAnOrganisationIsListedAndErasedWithEverythingInIt(t *testing.T) {
+	appWorld(t, func(t *testing.T, w *world) {
+		other := person{"other", "u-19", "cem@other.example"}
+		a, _ := w.enrolApp(t, ana, "")
+		w.verify(t, w.asked(t, ana, nil).text("challenge", "id"), doc{"code": a.next(t, w)}).want(t, 200, "")
+		w.start(t, other, nil).want(t, 200, "")
+		if got := w.orgs(t); !slices.Contains(got, "acme") || !slices.Contains(got, "other") {
+			t.Fatalf("got %v, want both organisations", got)
+		}
+		open := w.asked(t, ana, nil).text("challenge", "id")
+		erase := func(org string) answer { return w.do(t, call{method: "DELETE", path: "/v1/orgs/" + org}) }
+		manage := w.do(t, call{method: "POST", path: "/local/keys", body: doc{"scopes": []string{"sign_in", "manage"}}}).text("key")
+		w.do(t, call{method: "DELETE", path: "/v1/orgs/acme", bearer: manage}).want(t, 403, "forbidden")
+		if begun := erase("acme").want(t, 202, ""); begun.text("org") != "acme" || begun.text("state") != "erasing" {
+			t.Errorf("got %s", begun.raw)
+		}
+		w.do(t, call{method: "POST", path: "/local/sweep"}).want(t, 200, "")
+		erase("acme").want(t, 204, "")
+		erase("acme").want(t, 204, "")
+		erase("never-seen").want(t, 204, "")
+
+		w.do(t, call{method: "GET", path: ana.path("")}).want(t, 404, "not_found")
+		w.verify(t, open, doc{"code": a.next(t, w)}).want(t, 404, "challenge_invalid")
+		if got := w.do(t, call{method: "GET", path: "/v1/orgs/acme/policy"}).want(t, 200, ""); got.number("version") != 0 {
+			t.Errorf("the policy is left: %s", got.raw)
+		}
+		for path, want := range map[string]int{"/v1/orgs/acme/users": 0, "/v1/orgs/other/users": 1, "/v1/orgs/acme/activity?type=challenge": 0} {
+			if got := w.do(t, call{method: "GET", path: path}).want(t, 200, ""); len(got.list("items")) != want {
+				t.Errorf("%s: got %s, want %d", path, got.raw, want)
+			}
+		}
+		if got := w.orgs(t); slices.Contains(got, "acme") || !slices.Contains(got, "other") {
+			t.Errorf("got %v, want the other organisation", got)
+		}
+		w.do(t, call{method: "GET", path: other.path("")}).want(t, 200, "")
+
+		// By calls alone, after the organisation was made again.
+		w.start(t, ana, nil).want(t, 200, "")
+		calls := 1
+		for erase("acme").status == 202 {
+			if calls++; calls > 10 {
+				t.Fatal("the erasure doesn't end")
+			}
+		}
+		if got := w.orgs(t); slices.Contains(got, "acme") {
+			t.Errorf("erased again: got %v", got)
+		}
+	})
+}
