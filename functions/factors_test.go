@@ -107,6 +107,7 @@ func (d *deployment) factors() {
 	lost := object{"actor": "olga", "reason": "lost the phone"}
 	d.account.beforeNextWrite("admin", func() { d.speak("dora", "en-GB") })
 	d.call("POST", path+"/reset", lost, "idempotency-key", "reset").want(t, http.StatusOK)
+	d.waitingResets(path)
 	begun = d.enrol(dora, nil).want(t, http.StatusCreated)
 	codes = d.finish(begun.text("id"), d.shown(begun.text("totp", "secret"), 1)).want(t, http.StatusCreated).object["recovery_codes"].([]any)
 	d.account.beforeNextWrite("recover", func() { d.call("DELETE", path, nil).want(t, http.StatusNoContent) })
@@ -114,8 +115,8 @@ func (d *deployment) factors() {
 
 	// A user who has to enrol first proves that the known address is theirs.
 	d.call("PUT", path, dora).want(t, http.StatusOK)
-	d.setGlobex("3", object{"require": "everyone"}).want(t, http.StatusConflict)
-	d.setGlobex("3", object{"require": "everyone", "acknowledge": true}).want(t, http.StatusOK)
+	d.setGlobex("6", object{"require": "everyone"}).want(t, http.StatusConflict)
+	d.setGlobex("6", object{"require": "everyone", "acknowledge": true}).want(t, http.StatusOK)
 	token = d.begin(dora, object{"org": "globex"}).want(t, http.StatusCreated).text("enrolment", "token")
 	asTold := []string{"authorization", "Bearer " + token}
 	d.call("POST", "/v1/enrolments", object{"kind": "totp"}, asTold...).want(t, http.StatusCreated)

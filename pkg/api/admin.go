@@ -33,9 +33,36 @@ func Admin(s *mfa.Service) Handlers {
 				return s.Unlock(ctx, call, at.org, at.user, q)
 			},
 		}),
-		"resetUser": serve(operation[mfa.Intervention, mfa.User]{
-			do: func(ctx context.Context, call mfa.Call, at target, q mfa.Intervention) (mfa.User, error) {
+		"resetUser": serve(operation[mfa.Intervention, mfa.ResetAnswer]{
+			do: func(ctx context.Context, call mfa.Call, at target, q mfa.Intervention) (mfa.ResetAnswer, error) {
 				return s.ResetUser(ctx, call, at.org, at.user, q)
+			},
+			present: func(res mfa.ResetAnswer, a *answer) {
+				if res.Request != nil {
+					a.status = http.StatusAccepted
+				}
+			},
+		}),
+		"listResets": serve(operation[mfa.ResetsQuery, mfa.ResetRequests]{
+			bodiless: true, query: resetsQuery,
+			do: func(ctx context.Context, call mfa.Call, at target, q mfa.ResetsQuery) (mfa.ResetRequests, error) {
+				return s.ListResets(ctx, call, at.org, q)
+			},
+		}),
+		"getReset": serve(operation[struct{}, mfa.ResetRequest]{
+			bodiless: true,
+			do: func(ctx context.Context, call mfa.Call, at target, _ struct{}) (mfa.ResetRequest, error) {
+				return s.GetReset(ctx, call, at.id)
+			},
+		}),
+		"approveReset": serve(operation[resetDecision, mfa.ResetRequest]{
+			do: func(ctx context.Context, call mfa.Call, at target, q resetDecision) (mfa.ResetRequest, error) {
+				return s.ApproveReset(ctx, call, at.id, q.Actor)
+			},
+		}),
+		"cancelReset": serve(operation[resetDecision, mfa.ResetRequest]{
+			do: func(ctx context.Context, call mfa.Call, at target, q resetDecision) (mfa.ResetRequest, error) {
+				return s.CancelReset(ctx, call, at.id, q.Actor)
 			},
 		}),
 		"issuePass": serve(operation[mfa.PassRequest, mfa.Pass]{
@@ -55,4 +82,16 @@ type orgErasure struct {
 	Org   string `json:"org"`
 	State string `json:"state"`
 	done  bool
+}
+
+// A resetDecision approves or cancels a request for a reset.
+type resetDecision struct {
+	Actor string `json:"actor"`
+}
+
+// resetsQuery has the query parameters of the list of requests for a reset.
+var resetsQuery = map[string]func(string, *mfa.ResetsQuery) error{
+	"state":  func(value string, q *mfa.ResetsQuery) error { q.State = value; return nil },
+	"limit":  func(value string, q *mfa.ResetsQuery) error { return paging["limit"](value, &q.ListQuery) },
+	"cursor": func(value string, q *mfa.ResetsQuery) error { return paging["cursor"](value, &q.ListQuery) },
 }

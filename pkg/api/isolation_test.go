@@ -19,6 +19,7 @@ type belongings struct {
 	proving, provingToken, proved string // a sign-in that waits for an enrolment, its token, and the code that proves the address
 	factor, address, browser      string
 	trust, proof, recovery, pass  string
+	reset, resets                 string // a request for a reset that waits, and a cursor of such requests
 	browsers, activity            string // cursors of lists of the user
 	users, everybody              string // cursors of lists of the org
 }
@@ -52,7 +53,7 @@ func (i *isolation) give(org string) (b belongings) {
 		return got
 	}
 	const someone = `{"org":"ORG","user":{"id":"u-17","email":"ana@acme.example","phone":"+33612345678"}`
-	i.wants("policy", i.do("PUT", "/v1/orgs/"+org+"/policy", `{"require":"everyone","pass":{"max_s":3600},"acknowledge":true}`, at("0")), 200)
+	i.wants("policy", i.do("PUT", "/v1/orgs/"+org+"/policy", `{"require":"everyone","pass":{"max_s":3600},"reset":{"second_approver":true},"acknowledge":true}`, at("0")), 200)
 	begun := post("/v1/enrolments", someone+`,"kind":"totp"}`, i.reauthenticated())
 	secret := begun.word("totp.secret")
 	done := post("/v1/enrolments/"+begun.word("id")+"/finish", i.shown(secret))
@@ -82,6 +83,8 @@ func (i *isolation) give(org string) (b belongings) {
 	post("/v1/enrolments", `{"kind":"totp"}`, as(b.provingToken))
 	b.proved = `{"code":"` + i.mail.last() + `"}`
 	b.pass = post("/v1/orgs/"+org+"/users/u-17/passes", `{"actor":"olga","reason":"forgot"}`).word("pass")
+	b.reset = post("/v1/orgs/"+org+"/users/u-17/reset", `{"actor":"olga","reason":"lost"}`).word("id")
+	post("/v1/orgs/"+org+"/users/u-18/reset", `{"actor":"olga","reason":"lost"}`)
 	return b
 }
 
@@ -96,7 +99,7 @@ func (b *belongings) listed(i *isolation, org string) {
 	if err := i.feed.Deliver(i.t.Context(), 100, i.service.Publish); err != nil {
 		i.t.Fatal(err)
 	}
-	for path, into := range map[string]*string{"/users/u-17/browsers": &b.browsers, "/users/u-17/activity": &b.activity, "/users": &b.users, "/activity": &b.everybody} {
+	for path, into := range map[string]*string{"/users/u-17/browsers": &b.browsers, "/users/u-17/activity": &b.activity, "/users": &b.users, "/activity": &b.everybody, "/resets": &b.resets} {
 		*into = i.wants(path, i.do("GET", "/v1/orgs/"+org+path+"?limit=1", ""), 200).word("cursor")
 		if *into == "" {
 			i.t.Fatalf("%s of %s has one page only", path, org)
@@ -122,7 +125,7 @@ func (b belongings) madeUp() belongings {
 		challenge: id("ch_"), code: digit(b.code), mailed: id("ch_"), mail: digit(b.mail), enrolment: id("en_"), enrolling: digit(b.enrolling),
 		proving: id("ch_"), provingToken: other(b.provingToken, 60), proved: digit(b.proved),
 		factor: other(b.factor, 10), address: other(b.address, 10), browser: other(b.browser, 10), trust: other(b.trust, 20), proof: other(b.proof, len(b.proof)-20),
-		recovery: other(b.recovery, 0), pass: other(b.pass, 0), browsers: other(b.browsers, 20), activity: other(b.activity, 20), users: other(b.users, 20), everybody: other(b.everybody, 20),
+		recovery: other(b.recovery, 0), pass: other(b.pass, 0), reset: id("rs_"), resets: other(b.resets, 20), browsers: other(b.browsers, 20), activity: other(b.activity, 20), users: other(b.users, 20), everybody: other(b.everybody, 20),
 	}
 }
 
@@ -226,6 +229,14 @@ func foreign(i *isolation) map[string][]func(belongings) reply {
 		"getOrgActivity": calls{func(b belongings) reply {
 			return limited("GET", "/v1/orgs/globex/activity?limit=1&cursor="+b.everybody, "")
 		}},
+
+		"listResets": calls{func(b belongings) reply { return limited("GET", "/v1/orgs/globex/resets?limit=1&cursor="+b.resets, "") }},
+		"getReset":   calls{func(b belongings) reply { return limited("GET", "/v1/resets/"+b.reset, "") }},
+		"approveReset": calls{func(b belongings) reply {
+			other := i.make(apikey.Grant{Client: "backoffice", Scopes: apikey.Scopes(), Org: "globex"})
+			return i.do("POST", "/v1/resets/"+b.reset+"/approve", `{"actor":"paul"}`, as(other))
+		}},
+		"cancelReset": calls{func(b belongings) reply { return limited("POST", "/v1/resets/"+b.reset+"/cancel", `{"actor":"olga"}`) }},
 
 		// These take the names of an org and a user, and nothing that was given to anybody.
 		"getUser": nil, "putUser": nil, "eraseUser": nil, "revokeBrowsers": nil, "reportEvent": nil, "getPolicy": nil, "putPolicy": nil, "previewPolicy": nil,

@@ -38,6 +38,12 @@ func repeatables() map[string][]func(w *world) repeatable {
 			return repeatable{path: "/v1/enrolments/" + id + "/send", body: "{}", scopes: scopes}
 		}
 	}
+	waiting := func(w *world, settings string) (path string) {
+		w.enrolled()
+		w.wants("the policy", w.do("PUT", policy, settings, at("0")), 200)
+		other := as(w.make(apikey.Grant{Client: "backoffice", Scopes: apikey.Scopes()}))
+		return "/v1/resets/" + w.wants("a request", w.do("POST", anasPath+"/reset", `{"actor":"olga","reason":"lost"}`, other), 202).word("id")
+	}
 	return map[string][]func(w *world) repeatable{
 		"decide": {func(*world) repeatable {
 			return repeatable{path: "/v1/decisions", body: ana, scopes: signIn}
@@ -91,6 +97,13 @@ func repeatables() map[string][]func(w *world) repeatable {
 		"resetUser": {func(w *world) repeatable {
 			w.enrolled()
 			return repeatable{path: anasPath + "/reset", body: `{"actor":"olga","reason":"lost"}`, scopes: []apikey.Scope{apikey.Admin}}
+		}},
+		"approveReset": {func(w *world) repeatable {
+			path := waiting(w, `{"reset":{"second_approver":true,"hold_s":60}}`)
+			return repeatable{path: path + "/approve", body: `{"actor":"paul"}`, scopes: []apikey.Scope{apikey.Admin}}
+		}},
+		"cancelReset": {func(w *world) repeatable {
+			return repeatable{path: waiting(w, `{"reset":{"hold_s":60}}`) + "/cancel", body: `{"actor":"olga"}`, scopes: []apikey.Scope{apikey.Admin}}
 		}},
 		"issuePass": {func(w *world) repeatable {
 			w.enrolled()

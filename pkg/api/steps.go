@@ -76,6 +76,10 @@ var Steps = []Step{
 		{Method: "POST", Pattern: "/v1/orgs/{org}/users/{user}/reset", Operation: "resetUser"},
 		{Method: "POST", Pattern: "/v1/orgs/{org}/users/{user}/passes", Operation: "issuePass"},
 		{Method: "DELETE", Pattern: "/v1/orgs/{org}/users/{user}/passes", Operation: "revokePass"},
+		{Method: "GET", Pattern: "/v1/orgs/{org}/resets", Operation: "listResets"},
+		{Method: "GET", Pattern: "/v1/resets/{id}", Operation: "getReset"},
+		{Method: "POST", Pattern: "/v1/resets/{id}/approve", Operation: "approveReset"},
+		{Method: "POST", Pattern: "/v1/resets/{id}/cancel", Operation: "cancelReset"},
 	}},
 	{Name: "pages", Routes: []Route{
 		{Method: "GET", Pattern: "/.well-known/jwks.json", Operation: "getKeys", Open: true},

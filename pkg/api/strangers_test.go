@@ -21,6 +21,7 @@ type countedWorld struct {
 	*world
 	store                *fault.Store
 	challenge, enrolment string // ids
+	reset                string // the id of a request for a reset that waits for an approver
 	token                string // the token of the challenge
 }
 
@@ -34,9 +35,10 @@ func newCountedWorld(t *testing.T) *countedWorld {
 	t.Cleanup(func() { db.Close() })
 	c := &countedWorld{store: fault.New(db)}
 	c.world = newWorldOver(t, clock, c.store)
-	c.wants("the policy", c.do("PUT", policy, `{"methods":{"email":"implicit"},"require":"everyone","acknowledge":true}`, at("0")), 200)
+	c.wants("the policy", c.do("PUT", policy, `{"methods":{"email":"implicit"},"require":"everyone","reset":{"second_approver":true},"acknowledge":true}`, at("0")), 200)
 	began := c.start()
 	c.challenge, c.token = began.word("challenge.id"), began.word("challenge.token")
+	c.reset = c.wants("a request", c.do("POST", anasPath+"/reset", `{"actor":"olga","reason":"lost"}`, as(c.make(apikey.Grant{Client: "backoffice", Scopes: apikey.Scopes()}))), 202).word("id")
 	c.enrolment = c.wants("begin", c.do("POST", "/v1/enrolments", onBehalf(anasApp)), 201).word("id")
 	return c
 }
@@ -49,6 +51,7 @@ func goodBodies() map[string]string {
 		"recoverChallenge": `{"code":"` + strings.Repeat("A", 24) + `"}`,
 		"patchUser":        `{"enabled":true}`, "renameFactor": `{"label":"l"}`, "reportEvent": `{"kind":"signed_out"}`,
 		"putPolicy": `{"profile":"kls"}`, "unlockUser": `{"actor":"olga","reason":"called"}`, "resetUser": `{"actor":"olga","reason":"lost"}`, "issuePass": `{"actor":"olga","reason":"forgot"}`,
+		"approveReset": `{"actor":"paul"}`, "cancelReset": `{"actor":"paul"}`,
 	}
 }
 
@@ -56,8 +59,11 @@ func goodBodies() map[string]string {
 func (c *countedWorld) ask(route api.Route, bearer string) (reply, int) {
 	c.t.Helper()
 	id := c.challenge
-	if strings.HasPrefix(route.Pattern, "/v1/enrolments") {
+	switch {
+	case strings.HasPrefix(route.Pattern, "/v1/enrolments"):
 		id = c.enrolment
+	case strings.HasPrefix(route.Pattern, "/v1/resets"):
+		id = c.reset
 	}
 	path := strings.NewReplacer("{org}", "acme", "{user}", "u-17", "{id}", id, "{factor}", "fa_AAAAAAAAAAAAAAAAAAAAAA").Replace(route.Pattern)
 	body := goodBodies()[route.Operation]
@@ -148,6 +154,8 @@ func TestAKeyThatDoesNotFitTheCallReadsNothingOnAnyRoute(t *testing.T) {
 			want = mfa.ChallengeInvalid
 		case strings.HasPrefix(route.Pattern, "/v1/enrolments"):
 			want = mfa.EnrolmentInvalid
+		case strings.HasPrefix(route.Pattern, "/v1/resets"):
+			want = mfa.NotFound
 		}
 		// A key that is limited to an org may ask for the list of orgs, and gets its own.
 		if got, calls := c.ask(route, elsewhere); route.Operation != "listOrgs" && (got.at("code") != string(want) || calls != 0) {

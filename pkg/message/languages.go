@@ -103,6 +103,15 @@ type words struct {
 	resetWhat    string
 	resetNext    string
 
+	resetAskedSubject     string
+	resetAskedWhat        string
+	resetAskedDue         string // has {time}
+	resetAskedApprove     string // for a reset that waits for an approver only
+	resetAskedNotYou      string
+	resetCancelledSubject string
+	resetCancelledWhat    string
+	resetCancelledNotYou  string
+
 	passIssuedSubject string
 	passIssuedWhat    string
 	passNever         string
@@ -205,6 +214,15 @@ var languages = map[string]*words{
 		resetSubject: "Two-step sign-in was reset for your {sender} account",
 		resetWhat:    "Two-step sign-in was reset for your account: every way to confirm it that you had set up, and its recovery codes, no longer work.",
 		resetNext:    "When you sign in next, you may be asked to set it up again.",
+
+		resetAskedSubject:     "A reset of two-step sign-in was requested for your {sender} account",
+		resetAskedWhat:        "Someone has asked to reset two-step sign-in for your account. A reset removes every way to confirm it that you have set up.",
+		resetAskedDue:         "It will happen no earlier than {time}, and not at all if the request is cancelled.",
+		resetAskedApprove:     "It will happen once an administrator has approved it, unless the request is cancelled.",
+		resetAskedNotYou:      "If you did not ask for this, cancel it, or tell your administrator without delay: someone may know your password.",
+		resetCancelledSubject: "A reset of two-step sign-in was cancelled for your {sender} account",
+		resetCancelledWhat:    "The request to reset two-step sign-in for your account was cancelled. Nothing has changed.",
+		resetCancelledNotYou:  "If you need the reset, ask your administrator.",
 
 		passIssuedSubject: "A one-time pass for your {sender} account",
 		passIssuedWhat:    "An administrator has issued a pass for your account. Whoever has it can sign in with it once, in place of a code.",
@@ -309,6 +327,15 @@ var languages = map[string]*words{
 		resetSubject: "La connexion en deux étapes de votre compte {sender} a été réinitialisée",
 		resetWhat:    "La connexion en deux étapes de votre compte a été réinitialisée\u00a0: les moyens de confirmation que vous aviez configurés et vos codes de récupération ne fonctionnent plus.",
 		resetNext:    "À votre prochaine connexion, il vous sera peut-être demandé de la configurer de nouveau.",
+
+		resetAskedSubject:     "Une réinitialisation de la connexion en deux étapes de votre compte {sender} a été demandée",
+		resetAskedWhat:        "Quelqu’un a demandé de réinitialiser la connexion en deux étapes de votre compte. Une réinitialisation supprime tous les moyens de confirmation que vous avez configurés.",
+		resetAskedDue:         "Elle n’aura pas lieu avant le {time}, ni si la demande est annulée.",
+		resetAskedApprove:     "Elle aura lieu dès qu’un administrateur l’aura approuvée, sauf si la demande est annulée.",
+		resetAskedNotYou:      "Si vous n’avez pas fait cette demande, annulez-la, ou prévenez votre administrateur sans attendre\u00a0: quelqu’un connaît peut-être votre mot de passe.",
+		resetCancelledSubject: "Une réinitialisation de la connexion en deux étapes de votre compte {sender} a été annulée",
+		resetCancelledWhat:    "La demande de réinitialiser la connexion en deux étapes de votre compte a été annulée. Rien n’a changé.",
+		resetCancelledNotYou:  "Si vous avez besoin de cette réinitialisation, adressez-vous à votre administrateur.",
 
 		passIssuedSubject: "Un laissez-passer à usage unique pour votre compte {sender}",
 		passIssuedWhat:    "Un administrateur a émis un laissez-passer pour votre compte. Qui le détient peut s’en servir une fois pour se connecter, à la place d’un code.",

@@ -22,7 +22,11 @@ const (
 	Undeliverable = "undeliverable"
 	Reset         = "reset"
 	PassIssued    = "pass_issued"
-	PassUsed      = "pass_used"
+
+	ResetAsked     = "reset_asked"
+	ResetCancelled = "reset_cancelled"
+
+	PassUsed = "pass_used"
 )
 
 // The browsers in which a lock stops codes, by the names that records use.
@@ -34,7 +38,7 @@ const (
 
 // Facts are what a notice says beside its topic. Each topic uses only the facts that its texts need.
 type Facts struct {
-	Until    time.Time // when a lock ends; zero if it has ended already
+	Until    time.Time // when a lock ends, or when a reset is due at the earliest; zero if a lock has ended already, or a reset waits for an approver only
 	ForGood  bool      // whether a lock doesn't end by itself
 	Browsers string    // the browsers in which a lock stops codes; empty if the notice doesn't say that
 	Kind     string    // a kind of factor: webauthn, totp, sms or email
@@ -90,6 +94,12 @@ var topics = map[string]func(w *words, f Facts) []string{
 	},
 	Reset: func(w *words, _ Facts) []string {
 		return []string{w.resetSubject, w.resetWhat, w.resetNext, w.removedTrust, w.changeNotYou}
+	},
+	ResetAsked: func(w *words, f Facts) []string {
+		return []string{w.resetAskedSubject, w.resetAskedWhat, w.resetDue(f), w.resetAskedNotYou}
+	},
+	ResetCancelled: func(w *words, _ Facts) []string {
+		return []string{w.resetCancelledSubject, w.resetCancelledWhat, w.resetCancelledNotYou}
 	},
 	PassIssued: func(w *words, _ Facts) []string {
 		return []string{w.passIssuedSubject, w.passIssuedWhat, w.passNever, w.changeNotYou}
@@ -153,6 +163,14 @@ func (w *words) lockWhere(f Facts) string {
 		return w.lockOther
 	}
 	return ""
+}
+
+// resetDue returns the text that says what a request for a reset waits for.
+func (w *words) resetDue(f Facts) string {
+	if f.Until.IsZero() {
+		return w.resetAskedApprove
+	}
+	return w.resetAskedDue
 }
 
 func (w *words) recoveryCodesLeft(f Facts) string {

@@ -28,7 +28,7 @@ type account struct {
 // readAccount reads all that the store holds about the user of a route.
 func (s *Service) readAccount(r route, into **account) read {
 	follow := func(deployment int64) error { return (*into).follow(deployment) }
-	return read{follow: follow, fetch: func(ctx context.Context) error {
+	return read{follow: follow, account: into, fetch: func(ctx context.Context) error {
 		a := &account{route: r, item: store.Item{Key: guardKey(r)}, relyingParty: s.RelyingParty.ID}
 		a.enrolment.Item.Key = enrolmentKey(r)
 		q := store.Query{Partition: userPartition(r)}

@@ -44,7 +44,7 @@ func (s *Service) RevokeBrowser(ctx context.Context, call Call, org, user, id st
 			return none, refuse(NotFound, "The user has no such trusted browser.")
 		}
 		tried = true
-		u.endBrowser(b, a.guard, "revoked", p.Version)
+		u.endBrowser(b, a.guard, causeRevoked, p.Version)
 		a.guard.endKnownTokens()
 		u.putGuard(a, p)
 		return none, nil
@@ -55,7 +55,7 @@ func (s *Service) RevokeBrowser(ctx context.Context, call Call, org, user, id st
 // RevokeBrowsers ends trust in all of a user's browsers, and with it all open challenges, enrolments and proofs.
 func (s *Service) RevokeBrowsers(ctx context.Context, call Call, org, user string) error {
 	_, err := change(ctx, s, call, org, user, func(u *unit, a *account, p *orgPolicy) (none struct{}, err error) {
-		u.endAll(a, p, "revoked")
+		u.endAll(a, p, causeRevoked)
 		u.putGuard(a, p)
 		return none, nil
 	})

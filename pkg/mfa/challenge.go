@@ -117,7 +117,7 @@ func (v *challengeView) checkOpen(u *unit) (*slot, error) {
 	switch {
 	case s != nil && (s.State != "" || s.exhausted(v.p)):
 		return s, challengeInvalid()
-	case ch.Epoch != v.a.guard.Epoch, s == nil && !ch.Begun.After(v.a.guard.EvictedUntil), !u.now.Before(ch.Expires):
+	case ch.Epoch != v.a.guard.Epoch, v.a.resetIsDue(v.p, u.now), s == nil && !ch.Begun.After(v.a.guard.EvictedUntil), !u.now.Before(ch.Expires):
 		return nil, challengeInvalid()
 	}
 	return s, nil

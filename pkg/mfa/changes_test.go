@@ -150,7 +150,7 @@ func TestACallThatLackedProofIsTriedAnewWithIt(t *testing.T) {
 // An erasure ends only the user for whom it was asked. It leaves a user who is created with the same id meanwhile.
 func TestAUserMadeWhileAnErasureGoesOnStays(t *testing.T) {
 	w, _ := protected(t, nil)
-	w.Faults.Inject(fault.Query, 1, fault.Fault{})
+	w.Faults.Inject(fault.Query, 2, fault.Fault{}) // the first time, the user's items and the requests for a reset are read
 	w.Faults.Inject(fault.Query, 1, fault.Fault{Before: func(ctx context.Context) error {
 		_, err := w.PutUser(ctx, w.Client, org, mfa.Person{ID: user, Name: mfa.Some("Another")})
 		return err

@@ -151,7 +151,7 @@ func (s *Service) Decide(ctx context.Context, call Call, q StartRequest) (Decisi
 	var a *account
 	var p *orgPolicy
 	return run(ctx, s, call, step[Decision]{
-		scope: apikey.SignIn, org: q.Org,
+		scope: apikey.SignIn, org: q.Org, looks: true,
 		reads:  []read{s.readAccount(r, &a), readPolicy(r, q.Org, &p)},
 		admits: func(c *caller) error { return c.mayReturn(q.ReturnURL) },
 		decide: func(u *unit) (Decision, error) {

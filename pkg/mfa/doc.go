@@ -109,6 +109,7 @@
 //	    challenge.go       a challenge, and what its calls have in common
 //	    enrolment.go       an enrolment, and what its calls have in common
 //	    recovery.go        the set of recovery codes
+//	    reset.go           requests for a reset: how long they wait, and what carries them out or ends them
 //	    pass.go            the pass, with which a user signs in once who has nothing else
 //	    trust.go           trusted browsers, their tokens, and how trust ends
 //	    known.go           known browsers
@@ -130,6 +131,8 @@
 //	    user_report.go     Report: trust ends there when the client reports a new password
 //	    user_unlock.go     Unlock
 //	    user_reset.go      ResetUser
+//	    resets.go          GetReset, ApproveReset and CancelReset
+//	    resets_list.go     ListResets
 //	    user_pass.go       IssuePass and RevokePass
 //	    user_erase.go      EraseUser
 //	    factor_rename.go   RenameFactor
@@ -224,6 +227,8 @@
 //	                                   hour
 //	due#hour#shard     U#notices       expiry entry of a user: something waits to be told,   due + 30 days    publish                     sweep
 //	                                   and there is room in that hour
+//	due#hour#shard     U#rs_…          expiry entry of a user: a request for a reset is due      due + 30 days    admin                       sweep
+//	reset#O            rest of U#…     a request for a reset: who asks, who approves, why        90 days          admin                       admin, account
 //	notice#ev_…#hash   claim           a notice to one recipient, claimed before it is sent  31 days          publish                     publish
 //	replayed#hash      done            records that publish had given up were handed to it   31 days          ctl                         ctl
 //	                                   again
@@ -309,13 +314,22 @@
 // sets that were made before a policy without recovery codes. A request that begins after the call that ended trust has
 // answered is always asked.
 //
+// # Resets that wait
+//
+// An administrator resets a user at once, unless the policy wants a second approver or a waiting time. Then the request waits
+// in the guard, and the user is told. Who asks, who approves and the user are three people. The API keys by which the first
+// two act belong to two clients, so that one stolen key is not two people. A request that is due is carried out by the next
+// step on the user's account, in a commit of its own and before that step decides, or by the sweep. A challenge that was open
+// is dead from then on. A request expires 7 days after it was made, or after it became due. A new address or number cancels
+// it, and so does all that ends the user's factors. A restore cancels what the backup has waiting.
+//
 // # After a restore
 //
 // A backup brings back what was ended since: trust, challenges, used recovery codes, revoked API keys. So whoever restores a
 // deployment gives it a new epoch, which is the moment at which that is done, in Unix seconds. The ring says it. A step brings
 // each guard that it reads to that epoch before it decides. A guard of an earlier one gets a new epoch of its own, by a hash, so
 // that each process comes to the same one until the guard is written. Its challenges, enrolments, proofs, trust and known tokens
-// are dead with that, and so are its recovery codes: the next right answer with a factor brings a new set. Factors, wrong
+// are dead with that, and so are its recovery codes: the next right answer with a factor brings a new set. Requests for a reset are cancelled. Factors, wrong
 // answers and locks stay as the backup has them. An API key that was made before the epoch is good once an operator has
 // confirmed it. Whatever ends a session for a moment can use the epoch as that moment, for all users. A process
 // whose ring is older than a guard that it reads, reads the ring again. Repeat does erasures, removals of factors and

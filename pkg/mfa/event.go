@@ -45,6 +45,10 @@ const (
 	DeliveryFailure   = "delivery.failed"
 	DeliveryBlocked   = "delivery.blocked"
 	ActivityChecked   = "activity.checkpointed"
+
+	UserResetRequested = "user.reset_requested"
+	UserResetApproved  = "user.reset_approved"
+	UserResetCancelled = "user.reset_cancelled"
 )
 
 var serviceActor = activity.Actor{Kind: "service"}

@@ -35,7 +35,8 @@ func (g *guard) renewTo(epoch string) {
 }
 
 // follow brings a guard that was read to the epoch of the deployment. If the guard was written before the data was restored
-// from a backup, it gets a new epoch, and its recovery codes are dead: the next verify makes others. Until the guard is
+// from a backup, it gets a new epoch, and its recovery codes are dead: the next verify makes others. So is a request for a reset
+// that waits. Until the guard is
 // written, each process that reads it has to come to the same new epoch. So that is a hash, and it says to nobody what it was
 // made from. A guard that is of a later epoch than the key ring says fails with seal.ErrUnknownKey, because the ring is old.
 func (g *guard) follow(deployment int64) error {
@@ -49,6 +50,9 @@ func (g *guard) follow(deployment int64) error {
 	g.renewTo(base64.RawURLEncoding.EncodeToString(sum[:16]))
 	if g.Recovery != nil {
 		g.Recovery, g.RecoveryCodesDue = nil, true
+	}
+	if g.Reset != nil && g.Reset.State == "" {
+		g.changeReset().State = cancelled
 	}
 	g.DeploymentEpoch = deployment
 	return nil
@@ -156,5 +160,6 @@ type guard struct {
 
 	Returned []returned `json:"returned" record:"28"` // what is known of messages that came back in the last 24 hours, the oldest first
 
-	Pass *pass `json:"pass" record:"40"` // nil if the user has none
+	Pass  *pass         `json:"pass" record:"40"`  // nil if the user has none
+	Reset *resetRequest `json:"reset" record:"41"` // the newest request for a reset; nil if there was none
 }

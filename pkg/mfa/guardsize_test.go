@@ -61,7 +61,11 @@ func fullGuard() *guard {
 		// after the next call.
 		NoticesWaiting: slices.Repeat([]waiting{{recipient{Address: email, Name: text(200), Language: "fr", Client: text(64), Channel: channelSMS, Cap: 1_000_000}, items}}, mostWaiting+2),
 		Pass:           &pass{ID: newEpoch(), Digest: seal.NewRing(at).Digest("pass", "code"), Ends: at, MadeBy: store.NewVersion(), PolicyVersion: 1e6},
-		MFATime:        at, Handle: randomBytes(32), RosterVersion: store.NewVersion(), DeploymentEpoch: at.Unix(),
+		Reset: &resetRequest{
+			ID: seal.ID("rs_", make([]byte, routeLen)), By: hashOfClient(""), Client: hashOfClient(""), Asked: at, NeedsApproval: true, Approved: true, HoldS: 604800,
+			Due: at, State: cancelled, Ended: at, DecidedBy: store.NewVersion(),
+		},
+		MFATime: at, Handle: randomBytes(32), RosterVersion: store.NewVersion(), DeploymentEpoch: at.Unix(),
 	}
 }
 

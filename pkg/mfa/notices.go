@@ -58,6 +58,8 @@ var topics = []topic{
 	{message.Moved, UserUpdated, func(e *pendingEvent) bool { return e.moved == message.Moved }, true, anyEvent},
 	{message.Undeliverable, FactorReturned, nil, false, anyEvent},
 	{message.Reset, UserReset, nil, true, anyEvent},
+	{message.ResetAsked, UserResetRequested, nil, true, anyEvent},
+	{message.ResetCancelled, UserResetCancelled, withoutCause, true, nil},
 	{message.PassIssued, PassIssued, nil, true, anyEvent},
 	{message.PassUsed, PassUsed, nil, true, anyEvent},
 	{message.MovedPhone, UserUpdated, func(e *pendingEvent) bool { return e.moved == message.MovedPhone }, true, anyEvent},

@@ -171,6 +171,10 @@ func (s *Service) notice(a *addressed) (give func(context.Context) error, err er
 		f.Until, f.ForGood = at, !at.Before(forever)
 		f.Browsers, _ = a.about.Data["browsers"].(string)
 	}
+	due, _ := a.about.Data["due"].(string)
+	if at, err := time.Parse(time.RFC3339, due); err == nil {
+		f.Until = at
+	}
 	m, ok := message.About(a.topic, to, f)
 	if !ok {
 		return nil, fmt.Errorf("no message about %q", a.topic)

@@ -158,12 +158,13 @@ func (s *Service) eraseOf(ctx context.Context, e *orgErasure, user string) error
 		err := (&unit{s: s, ctx: ctx, cause: e.Actor}).repeat(func(u *unit) error {
 			var a *account
 			var p *orgPolicy
-			if err := readAll(ctx, s.Store, s.readAccount(r, &a), readPolicy(r, e.Org, &p)); err != nil {
+			var resets []store.Item
+			if err := readAll(ctx, s.Store, s.readAccount(r, &a), readPolicy(r, e.Org, &p), s.readResets(r, &resets)); err != nil {
 				return err
 			}
 			more, last = false, false
 			if !a.exists() || !gone {
-				more, last = u.erase(a, p.Version)
+				more, last = u.erase(a, resets, p.Version)
 			}
 			return nil
 		})

@@ -9,7 +9,7 @@ import (
 
 // readPolicy reads an org's policy, from one of its copies. If it was never set, that is the default policy with version 0.
 func readPolicy(r route, org string, into **orgPolicy) read {
-	return read{key: store.AnyCopy(policyKey(r)), take: func(item store.Item) error {
+	return read{policy: into, key: store.AnyCopy(policyKey(r)), take: func(item store.Item) error {
 		p := &orgPolicy{Head: record.Head{Item: item}}
 		if item.Absent() {
 			p.Org, p.Policy = org, DefaultPolicy()

@@ -260,8 +260,6 @@ func (p *Policy) supported() error {
 		return notYet("grace_until")
 	case p.MaxSkips != nil:
 		return notYet("max_skips")
-	case p.Reset != standard.Reset:
-		return notYet("reset")
 	}
 	return nil
 }

@@ -21,6 +21,10 @@ type read struct {
 
 	// What brings it to the epoch of the deployment, once all was read; nil if it doesn't depend on that.
 	follow func(deployment int64) error
+
+	// What the read takes, if that is an account or a policy.
+	account **account
+	policy  **orgPolicy
 }
 
 // readAll makes all reads at the same time. Their single items come with one request, or with one for each store.MaxKeys of

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"countersign/pkg/activity"
+	"countersign/pkg/store"
 )
 
 // What came of an event that was to be repeated.
@@ -37,10 +38,11 @@ func (s *Service) Repeat(ctx context.Context, e activity.Event, deployment int64
 		err := s.alone(ctx, func(u *unit) error {
 			var a *account
 			var p *orgPolicy
-			if err := readAll(ctx, s.Store, s.readAccount(r, &a), readPolicy(r, e.Org, &p)); err != nil {
+			var resets []store.Item
+			if err := readAll(ctx, s.Store, s.readAccount(r, &a), readPolicy(r, e.Org, &p), s.readResets(r, &resets)); err != nil {
 				return err
 			}
-			did, more = again(u, a, p, deployment)
+			did, more = again(u, a, p, resets, deployment)
 			for i := range u.events {
 				u.events[i].Actor = serviceActor
 			}
@@ -58,14 +60,14 @@ func (s *Service) Repeat(ctx context.Context, e activity.Event, deployment int64
 
 // repetition returns what plans one commit of what an event tells of, and reports whether to look for more. It returns nil if the
 // event is not repeated.
-func repetition(e *activity.Event) func(u *unit, a *account, p *orgPolicy, deployment int64) (came string, more bool) {
+func repetition(e *activity.Event) func(u *unit, a *account, p *orgPolicy, resets []store.Item, deployment int64) (came string, more bool) {
 	switch e.Type {
 	case UserErased:
-		return func(u *unit, a *account, p *orgPolicy, deployment int64) (string, bool) {
+		return func(u *unit, a *account, p *orgPolicy, resets []store.Item, deployment int64) (string, bool) {
 			if a.exists() && a.guard.DeploymentEpoch >= deployment {
 				return UsedSince, false
 			}
-			more, _ := u.erase(a, p.Version)
+			more, _ := u.erase(a, resets, p.Version)
 			if !more {
 				return NotRepeated, false
 			}
@@ -73,7 +75,7 @@ func repetition(e *activity.Event) func(u *unit, a *account, p *orgPolicy, deplo
 		}
 	case FactorRemoved:
 		id, _ := e.Data["factor"].(string)
-		return func(u *unit, a *account, p *orgPolicy, deployment int64) (string, bool) {
+		return func(u *unit, a *account, p *orgPolicy, _ []store.Item, deployment int64) (string, bool) {
 			if !a.exists() || a.guard.enrolled(id) == nil {
 				return NotRepeated, false
 			}
@@ -94,7 +96,7 @@ func repetition(e *activity.Event) func(u *unit, a *account, p *orgPolicy, deplo
 		if e.Data["kind"] != Deprovisioned {
 			return nil
 		}
-		return func(u *unit, a *account, p *orgPolicy, deployment int64) (string, bool) {
+		return func(u *unit, a *account, p *orgPolicy, _ []store.Item, deployment int64) (string, bool) {
 			switch {
 			case !a.exists() || a.guard.Deprovisioned:
 				return NotRepeated, false

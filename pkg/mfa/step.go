@@ -22,6 +22,7 @@ type step[T any] struct {
 	bearer  string       // the prefix of other bearers that may make this call, of which decide checks which one may; empty if none may
 	named   *named       // the challenge or enrolment that the path names; nil if it names none
 	reads   []read
+	looks   bool                // the step says what another step would do, and commits nothing
 	admits  func(*caller) error // refuses a caller, even if an answer is remembered; nil if nothing more is asked of callers
 	decide  func(*unit) (T, error)
 
@@ -112,6 +113,12 @@ func once[T any](ctx context.Context, u *unit, call Call, st step[T]) (T, error)
 		} else if err != nil {
 			return none, AsError(err)
 		}
+	}
+	if settles(u, reads, st.named, st.looks) {
+		if err := u.commit(ctx); err != nil && !isConflict(err) {
+			return none, AsError(err)
+		}
+		return none, errSettled
 	}
 	if who.key != nil {
 		u.client = who.key.Name

@@ -169,6 +169,9 @@ func (s *Service) announce(ctx context.Context, item store.Item, now time.Time) 
 	if d.Notices {
 		return 0, s.sumUpDue(ctx, r)
 	}
+	if d.Reset {
+		return s.resetDue(ctx, r)
+	}
 	var guardItem, browserItem store.Item
 	var p *orgPolicy
 	if err := readAll(ctx, s.Store, readItem(guardKey(r), &guardItem), readItem(browserKey(r, d.Browser), &browserItem), readPolicy(r, "", &p)); err != nil {

@@ -29,6 +29,8 @@ func recordAt(key store.Key) record.Record {
 		return &challenge{}
 	case partition == "org" && kind == "policy":
 		return &orgPolicy{}
+	case partition == "reset":
+		return &resetRecord{}
 	case partition == "roster":
 		return &rosterEntry{}
 	case partition == orgsPartition:

@@ -202,10 +202,14 @@ func (u *unit) forget(a *account, p *orgPolicy) {
 // leftForOthers is how many writes a commit may still plan after the guard's: a challenge, a factor, a remembered answer.
 const leftForOthers = 5
 
+// causeRevoked is the cause of what ends because trust was revoked.
+const causeRevoked = "revoked"
+
 // endAll gives the user a new epoch. With the guard's own write that kills every trusted browser, open challenge, enrolment
 // and proof. It returns how many browsers it ended.
 func (u *unit) endAll(a *account, p *orgPolicy, cause string) int {
 	n := u.endTrust(a, p, cause)
+	u.dropReset(a, p, cause)
 	a.guard.renew()
 	return n
 }

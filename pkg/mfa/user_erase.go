@@ -2,6 +2,7 @@ package mfa
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"countersign/pkg/activity"
@@ -23,16 +24,17 @@ func (s *Service) EraseUser(ctx context.Context, call Call, org, user string) er
 	}
 	var a *account
 	var p *orgPolicy
+	var resets []store.Item
 	r := routeOf(org, user)
 	for more, gone := true, false; more; {
 		last := false
 		_, err := run(ctx, s, call, step[struct{}]{
 			scope: apikey.Manage, org: org,
-			reads: []read{s.readAccount(r, &a), readPolicy(r, org, &p)},
+			reads: []read{s.readAccount(r, &a), readPolicy(r, org, &p), s.readResets(r, &resets)},
 			decide: func(u *unit) (struct{}, error) {
 				more, last = false, false
 				if !a.exists() || !gone { // otherwise the user was made again since
-					more, last = u.erase(a, p.Version)
+					more, last = u.erase(a, resets, p.Version)
 				}
 				return struct{}{}, nil
 			},
@@ -48,9 +50,9 @@ func (s *Service) EraseUser(ctx context.Context, call Call, org, user string) er
 // erase plans one commit of an erasure. It reports whether to look for more, and whether this commit removes the guard. The
 // guard goes after the facts that were read beside it, so that the next erasure goes on where this one was cut off. Facts
 // that are written between two reads are found once the guard is gone, because nothing is added then.
-func (u *unit) erase(a *account, policyVersion int) (more, last bool) {
+func (u *unit) erase(a *account, resets []store.Item, policyVersion int) (more, last bool) {
 	const most = store.MaxWrites - 4 // facts that one commit removes
-	var rest []store.Item
+	rest := slices.Clone(resets)
 	for _, b := range a.browsers {
 		rest = append(rest, b.Item)
 	}

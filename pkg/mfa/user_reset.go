@@ -2,35 +2,71 @@ package mfa
 
 import (
 	"context"
+	"encoding/json"
+	"slices"
+	"time"
 
 	"countersign/pkg/apikey"
 )
 
-// ResetUser removes a user's 2FA on the word of an administrator: all factors, trusted browsers and recovery codes. Challenges,
-// enrolments and proofs are dead when it returns, and 2FA is off. Where 2FA is required, the next sign-in leads to an enrolment.
-// The user is told by every channel that they had. Locks stay: see Unlock. It needs the scope admin. An administrator can't reset
-// their own account, which is Forbidden.
-func (s *Service) ResetUser(ctx context.Context, call Call, org, user string, by Intervention) (User, error) {
-	if err := by.check(""); err != nil {
-		return User{}, err
-	}
-	return changeAs(ctx, s, call, apikey.Admin, org, user, func(u *unit, a *account, p *orgPolicy) (User, error) {
-		if by.Actor == user {
-			return User{}, refuse(Forbidden, "An administrator can't reset their own account. Another administrator can.")
-		}
-		u.reset(a, p, u.resetEvent(a, p, by.Reason).by(by.administrator()))
-		return a.shown(p, u.now), nil
-	})
+// A ResetAnswer has the account of a user whose 2FA was reset, or the request, if the reset has to wait.
+type ResetAnswer struct {
+	User    *User
+	Request *ResetRequest
 }
 
-func (u *unit) resetEvent(a *account, p *orgPolicy, reason string) pendingEvent {
-	return a.event(UserReset, p, map[string]any{"reason": reason})
+// MarshalJSON writes the one of the two that there is.
+func (a ResetAnswer) MarshalJSON() ([]byte, error) {
+	if a.Request != nil {
+		return json.Marshal(a.Request)
+	}
+	return json.Marshal(a.User)
+}
+
+// ResetUser removes a user's 2FA on the word of an administrator: all factors, trusted browsers and recovery codes. Challenges,
+// enrolments and proofs are dead when it returns, and 2FA is off. Where 2FA is required, the next sign-in leads to an enrolment.
+// The user is told by every channel that they had. Locks stay: see Unlock.
+//
+// If the policy wants a second approver or a waiting time, nothing of that happens yet. Then the answer has a request that waits
+// (see ApproveReset and CancelReset), and the user is told about it. A user has one such request at a time, so it is AlreadyExists
+// while another one waits. It needs the scope admin. An administrator can't reset their own account, which is Forbidden.
+func (s *Service) ResetUser(ctx context.Context, call Call, org, user string, by Intervention) (ResetAnswer, error) {
+	if err := by.check(""); err != nil {
+		return ResetAnswer{}, err
+	}
+	return changeAs(ctx, s, call, apikey.Admin, org, user, func(u *unit, a *account, p *orgPolicy) (ResetAnswer, error) {
+		if by.Actor == user {
+			return ResetAnswer{}, refuse(Forbidden, "An administrator can't reset their own account. Another administrator can.")
+		}
+		if !p.Reset.SecondApprover && p.Reset.HoldS == 0 {
+			u.reset(a, p, a.event(UserReset, p, map[string]any{"reason": by.Reason}).by(by.administrator()))
+			shown := a.shown(p, u.now)
+			return ResetAnswer{User: &shown}, nil
+		}
+		noted := resetRecord{User: user, By: person{org, by.Actor}, Client: u.caller.key.Client, Reason: by.Reason}
+		if waits := a.guard.resetInForce(u.now); waits != nil {
+			if slices.Contains(u.versions, waits.DecidedBy) {
+				noted.Request = *waits
+				return ResetAnswer{Request: noted.shown(a.guard, p, u.now)}, nil // an earlier try of this call has made it
+			}
+			return ResetAnswer{}, refuse(AlreadyExists, "A request for a reset of this user waits already.")
+		}
+		r := resetRequest{NeedsApproval: p.Reset.SecondApprover, HoldS: p.Reset.HoldS}
+		if r.HoldS > 0 {
+			r.Due = u.now.Add(time.Duration(r.HoldS) * time.Second)
+		}
+		if err := u.askForReset(a, p, r, noted, by.administrator()); err != nil {
+			return ResetAnswer{}, err
+		}
+		noted.Request = *a.guard.Reset
+		return ResetAnswer{Request: noted.shown(a.guard, p, u.now)}, nil
+	})
 }
 
 // causeReset is the cause of what a reset ends. The user is told about the reset, and not about each of these.
 const causeReset = "reset"
 
-// reset plans that the user has no 2FA any more. The event says who has done that.
+// reset plans that the user has no 2FA any more, and puts the guard. The event says who has done that.
 func (u *unit) reset(a *account, p *orgPolicy, e pendingEvent) {
 	before := len(u.events)
 	u.event(e)

@@ -38,6 +38,7 @@ var (
 	ofChallenges = unmet("only the slot of a challenge has it")
 	waits        = unmet("no stage has more to tell a user than a day has room for")
 	noPass       = unmet("a pass is spent as a recovery code is, by the same call, and no stage issues one")
+	noReset      = unmet("no stage asks for a reset")
 	ofFinish     = unmet("it is known when the enrolment is finished, and kept in the record of the factor only")
 )
 
@@ -69,6 +70,11 @@ func together(tables ...fieldTable) fieldTable {
 	return whole
 }
 
+var resetFields = fieldTable{
+	"id": word, "by": word, "client": word, "asked": moment, "needs_approval": kept, "approved": kept, "hold_s": kept, "due": moment, "state": kept, "ended": moment,
+	"decided_by": word,
+}
+
 // fields gives the meaning of each field of each record that a walk meets. A record has the name of its struct in package
 // mfa, and a field has the path under which ctl show prints it. TestEveryFieldOfARecordHasAMeaning finds fields that are
 // missing here, and so does a walk that meets one.
@@ -93,6 +99,7 @@ var fields = map[string]fieldTable{
 		"deployment_epoch": unmet("no stage restores the data from a backup"),
 	},
 		under("returned", all(unmet("feedback is given by the provider, in no call of a user"), fieldTable{"address": word, "at": moment, "state": kept})),
+		under("reset", all(noReset, resetFields)),
 		under("slots", slotFields), under("enrolment_slot", enrolmentSlotFields), under("notices_waiting", noticeFields),
 		under("wrong_codes", wrongAnswersFields), under("wrong_recovery_codes", wrongAnswersFields),
 	),
@@ -115,8 +122,11 @@ var fields = map[string]fieldTable{
 		"format": kept, "id": word, "epoch": word, "name": kept, "kind": kept, "policy_version": kept, "created": moment, "ends": moment,
 		"last_used": moment, "generation": kept, "key": kept,
 	},
+	"resetRecord": together(all(noReset, fieldTable{
+		"format": kept, "user": kept, "by.org": kept, "by.user": kept, "client": kept, "reason": kept, "approved_by.org": kept, "approved_by.user": kept,
+	}), under("request", all(noReset, resetFields))),
 	"rosterEntry": {"format": kept, "user": kept, "email": kept, "kinds": kept, "enabled": kept, "enforced": unmet("no stage enforces 2FA"), "name": unmet("it is only shown"), "address": kept},
-	"expiryEntry": {"format": kept, "route": word, "browser": word, "epoch": word, "due": moment, "announced": unmet("only the sweep sets it"), "notices": unmet("publishing sets it, which follows a commit")},
+	"expiryEntry": {"format": kept, "route": word, "browser": word, "epoch": word, "due": moment, "reset": noReset, "announced": unmet("only the sweep sets it"), "notices": unmet("publishing sets it, which follows a commit")},
 	"remembered":  {"format": kept, "body": word, "until": moment, "full": word, "later": word, "needs": kept},
 	"erased":      {"format": kept, "at": moment},
 }

@@ -1,0 +1,36 @@
+package functions
+
+import (
+	"net/http"
+	"time"
+)
+
+// waitingResets is the part of the story in which a reset of a user of globex, at that path, waits for an approver, or for its time. The
+// first step on the account after that carries it out, in each function that can.
+func (d *deployment) waitingResets(path string) {
+	t := d.t
+	dora := person("dora", "dora@globex.example")
+	why := object{"actor": "olga", "reason": "lost the phone"}
+	d.setGlobex("3", object{"reset": object{"second_approver": true}}).want(t, http.StatusOK)
+	id := d.call("POST", path+"/reset", why, "idempotency-key", "waits").want(t, http.StatusAccepted).text("id")
+	d.call("POST", "/v1/resets/"+id+"/approve", object{"actor": "paul"}).want(t, http.StatusForbidden)
+	d.call("GET", "/v1/resets/"+id, nil).want(t, http.StatusOK)
+	d.call("GET", "/v1/orgs/globex/resets", nil).want(t, http.StatusOK)
+	d.account.beforeNextWrite("admin", func() { d.speak("dora", "en-IE") })
+	d.call("POST", "/v1/resets/"+id+"/cancel", object{"actor": "olga"}, "idempotency-key", "cancels").want(t, http.StatusOK)
+
+	d.setGlobex("4", object{"reset": object{"hold_s": 60}}).want(t, http.StatusOK)
+	for _, step := range []func(){
+		func() { d.begin(dora, object{"org": "globex"}).want(t, http.StatusOK) },
+		func() { d.enrol(dora, nil).want(t, http.StatusCreated) },
+		func() { d.call("GET", path, nil).want(t, http.StatusOK) },
+		func() { d.sweep() },
+	} {
+		begun := d.enrol(dora, nil).want(t, http.StatusCreated)
+		d.finish(begun.text("id"), d.shown(begun.text("totp", "secret"), 0)).want(t, http.StatusCreated)
+		d.call("POST", path+"/reset", why).want(t, http.StatusAccepted)
+		d.advance(time.Hour)
+		step()
+	}
+	d.setGlobex("5", object{"recovery": object{"effect": "reset"}}).want(t, http.StatusOK)
+}
