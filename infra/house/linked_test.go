@@ -24,6 +24,13 @@ var burdens = []burden{
 	{"github.com/aws/aws-sdk-go-v2/service/eventbridge", []string{"publish"}},
 	{"github.com/aws/aws-sdk-go-v2/service/sns", []string{"challenge", "enrol", "publish"}},
 	{"github.com/aws/aws-sdk-go-v2/service/pinpointsmsvoicev2", []string{"challenge", "enrol", "publish"}},
+
+	// Later versions of these clients describe all their operations when a process starts (see the decision sdk-clients.md).
+	{"github.com/aws/aws-sdk-go-v2/service/dynamodb/schemas", nil},
+	{"github.com/aws/aws-sdk-go-v2/service/kms/schemas", nil},
+	{"github.com/aws/aws-sdk-go-v2/service/sesv2/schemas", nil},
+	{"github.com/aws/aws-sdk-go-v2/service/sns/schemas", nil},
+
 	{"github.com/aws/aws-sdk-go-v2/config", nil}, // it would read files, the environment and the metadata service
 }
 
