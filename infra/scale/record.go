@@ -141,6 +141,7 @@ const (
 	ofNumber    = "counts of the number"
 	ofPrefix    = "counts of the number's prefix"
 	ofSMS       = "counts of the org's SMS"
+	ofActive    = "the day's list of active orgs"
 	ofOthers    = "other items"
 )
 
@@ -164,6 +165,8 @@ func classOf(key store.Key) string {
 		return ofPages
 	case kind == "act":
 		return ofOrgDay
+	case kind == "active":
+		return ofActive
 	case kind == "count" && strings.Contains(rest, "-of-number#"):
 		return ofNumber
 	case kind == "count" && strings.Contains(rest, "-of-prefix#"):
@@ -176,7 +179,7 @@ func classOf(key store.Key) string {
 
 // classes returns all classes, in the order of the tables.
 func classes() []string {
-	return []string{ofUser, ofChallenge, ofKey, ofPolicy, ofRoster, ofDue, ofOrgDay, ofPages, ofNumber, ofPrefix, ofSMS, ofOthers}
+	return []string{ofUser, ofChallenge, ofKey, ofPolicy, ofRoster, ofDue, ofOrgDay, ofPages, ofActive, ofNumber, ofPrefix, ofSMS, ofOthers}
 }
 
 // sum returns what all classes take together.
