@@ -45,13 +45,13 @@ func (s *Service) PutPolicy(ctx context.Context, call Call, org string, change P
 			if err := s.acknowledged(u, r, p, &change); err != nil {
 				return OrgPolicy{}, err
 			}
-			u.seeOrg(r, org, p)
 			from := p.Policy
 			p.Version, p.Updated, p.Policy = p.Version+1, u.now, change.Policy
 			p.tighten(&from)
 			u.putCopies(policyKey(r), p.Item.Version, p)
 			past := *p
 			u.put(store.Item{Key: policyVersionKey(r, p.Version)}, &past, time.Time{})
+			u.seeOrg(r, org, p)
 			changed, err := changedSettings(&from, &p.Policy)
 			if err != nil {
 				return OrgPolicy{}, err

@@ -105,7 +105,7 @@ var fields = map[string]fieldTable{
 	),
 	"challenge": together(fieldTable{
 		"format": kept, "epoch": word, "life": word, "org": kept, "user": kept, "client": kept, "sender": copied, "bearer": word, "purpose": kept,
-		"action": copied, "action_lines": unmet("it is copied into what is answered or sent, and decides nothing"), "nonce": copied, "reason": kept, "policy_version": kept, "begun": moment, "expires": moment,
+		"action": copied, "action_lines": unmet("it is copied into what is answered or sent, and decides nothing"), "return_url": unmet("it is copied into what a page sees, and decides nothing"), "nonce": copied, "reason": kept, "policy_version": kept, "begun": moment, "expires": moment,
 		"default": word, "only_kind": kept, "known_browser": kept, "enrolment": word, "recovered": kept, "origins": kept,
 	}, under("ceremony", ceremonyFields), under("first_factor", fieldTable{"kind": kept, "at": copied, "idp": copied, "amr": copied, "acr": copied}), under("code", codeFields)),
 	"enrolment": together(fieldTable{
@@ -162,14 +162,15 @@ var (
 
 // unwalked are the records that no walk meets, and why.
 var unwalked = map[string]string{
-	"orgPolicy":     "it is written before the calls, and by none of them",
-	"seenOrg":       "it is written with the policy, before the calls, and decides about no user",
-	"orgErasure":    "no call of a user writes it, and what it does to a user is an erasure",
-	"eventBatch":    "it rides on an item of a commit, and is read when the commit is published, which follows it",
-	"sweepCursor":   "only the sweep has it, which is no call of a user",
-	"claim":         "publishing follows a commit, and lets nobody in",
-	"replayed":      "an operator writes it who hands on what publish gave up, and it decides about no user",
-	"publishedKeys": "it is a copy of the ring's public half",
+	"orgPolicy":        "it is written before the calls, and by none of them",
+	"seenOrg":          "it is written with the policy, before the calls, and decides about no user",
+	"orgErasure":       "no call of a user writes it, and what it does to a user is an erasure",
+	"eventBatch":       "it rides on an item of a commit, and is read when the commit is published, which follows it",
+	"sweepCursor":      "only the sweep has it, which is no call of a user",
+	"checkpointCursor": "only the sweep has it, which is no call of a user",
+	"claim":            "publishing follows a commit, and lets nobody in",
+	"replayed":         "an operator writes it who hands on what publish gave up, and it decides about no user",
+	"publishedKeys":    "it is a copy of the ring's public half",
 }
 
 // meet compares a record of this name, as ctl show prints it, with the table of its fields.
