@@ -58,6 +58,8 @@ type Account struct {
 	// Returned is called with each event of SES that a message came back, which is so for those to Amazon's mailbox simulator. It
 	// may be nil.
 	Returned func(event []byte)
+	// Put is called with each event that the bus has accepted. It may be nil.
+	Put func(Event)
 	// Refused is called for each request that is not well formed, with the reason. It may be nil.
 	Refused func(r *http.Request, why error)
 	// Now returns the time that messages are kept with. If it is nil, that is time.Now.

@@ -54,7 +54,11 @@ func (a *Account) putEvents(c *Call) (object, error) {
 			failed++
 			results = append(results, object{"ErrorCode": "MalformedDetail", "ErrorMessage": "The detail is not a JSON object."})
 		default:
-			a.events = append(a.events, Event{e.Source, e.DetailType, json.RawMessage(e.Detail)})
+			accepted := Event{e.Source, e.DetailType, json.RawMessage(e.Detail)}
+			a.events = append(a.events, accepted)
+			if a.Put != nil {
+				a.Put(accepted)
+			}
 			results = append(results, object{"EventId": rand.Text()})
 		}
 	}

@@ -109,17 +109,6 @@ func keyWorld(t *testing.T, story func(t *testing.T, w *world)) {
 	})
 }
 
-// talkdeskWorld runs a story with an org that has the settings of talkdesk, but that nobody is signed out by a policy.
-func talkdeskWorld(t *testing.T, story func(t *testing.T, w *world)) {
-	everywhere(t, func(t *testing.T, w *world) {
-		w.policy(t, "acme", doc{
-			"methods":      doc{"totp": "allowed", "webauthn": "allowed", "sms": "forbidden", "email": "forbidden"},
-			"email_backup": "forbidden", "require": "nobody", "trust": doc{"days": 0}, "enrolment_proof": "none",
-		})
-		story(t, w)
-	})
-}
-
 func TestT1AppsAndKeysAreOptionalAndEitherSignsIn(t *testing.T) {
 	talkdeskWorld(t, func(t *testing.T, w *world) {
 		bob := person{"acme", "u-18", "bob@acme.example"}

@@ -23,7 +23,8 @@ var types = table{words: []string{
 	"user.reset", "user.pass_issued", "user.pass_revoked", "user.pass_used",
 	"user.reset_requested", "user.reset_approved", "user.reset_cancelled",
 	"activity.checkpointed",
-}, later: 8}
+	"user.enforced", "user.grace_changed", "user.signed_out",
+}, later: 11}
 
 // actors are the kinds of actor. If the actor is a user, the kind is left out.
 var actors = table{words: []string{"user", "client", "service", "administrator"}}
@@ -37,7 +38,8 @@ var names = table{words: []string{
 	"codes_left", "cause", "changed", "dropped", "enrolment", "enrolled", "expires", "ended", "until", "browsers", "channel",
 	"about",
 	"day", "serial", "checkpoint",
-}, later: 3}
+	"before", "signed_out_before", "enforced", "grace_until",
+}, later: 7}
 
 // values are texts that events often have as values. Places up to 19 take one byte, and all others take two.
 var values = table{words: []string{

@@ -6,8 +6,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"countersign/pkg/mfa"
 )
 
@@ -46,7 +44,10 @@ func Account(s *mfa.Service) Handlers {
 				if err := q.check(); err != nil {
 					return mfa.User{}, err
 				}
-				return s.SetEnabled(ctx, call, at.org, at.user, *q.Enabled)
+				if q.Enabled != nil {
+					return s.SetEnabled(ctx, call, at.org, at.user, *q.Enabled)
+				}
+				return s.Enforce(ctx, call, at.org, at.user, mfa.Enforcement{Enforced: q.Enforced, GraceUntil: q.GraceUntil})
 			},
 		}),
 		"renameFactor": serve(operation[factorPatch, mfa.Factor]{
@@ -84,6 +85,12 @@ func Account(s *mfa.Service) Handlers {
 				return s.Report(ctx, call, at.org, at.user, q.Kind)
 			},
 		}),
+		"introspect": serve(operation[mfa.IntrospectRequest, mfa.Introspection]{
+			repeats: true,
+			do: func(ctx context.Context, call mfa.Call, at target, q mfa.IntrospectRequest) (mfa.Introspection, error) {
+				return s.Introspect(ctx, call, q)
+			},
+		}),
 		"getUserActivity": serve(operation[mfa.ActivityQuery, mfa.Activity]{
 			bodiless: true, query: narrowing,
 			do: func(ctx context.Context, call mfa.Call, at target, q mfa.ActivityQuery) (mfa.Activity, error) {
@@ -98,24 +105,20 @@ func Account(s *mfa.Service) Handlers {
 	}}
 }
 
-// A userPatch changes one setting of a user.
+// A userPatch changes what the user decides, or what an administrator decides about the user.
 type userPatch struct {
 	Enabled *bool `json:"enabled"`
 
-	// Administrators will be able to set these in a later version.
-	Enforced   jsontext.Value `json:"enforced"`
-	GraceUntil jsontext.Value `json:"grace_until"`
+	Enforced   *bool                   `json:"enforced"`
+	GraceUntil mfa.Optional[time.Time] `json:"grace_until,omitzero"`
 }
 
 func (q *userPatch) check() error {
-	const notYet = "This value is not supported yet."
-	switch {
-	case q.Enforced != nil:
-		return invalid("enforced", notYet)
-	case q.GraceUntil != nil:
-		return invalid("grace_until", notYet)
-	case q.Enabled == nil:
-		return invalid("enabled", "The value is required, and must be true or false.")
+	switch administers := q.Enforced != nil || q.GraceUntil.Set; {
+	case q.Enabled != nil && administers:
+		return invalid("enabled", "This value is the user's own decision. It can't be changed together with enforced or grace_until, which are an administrator's.")
+	case q.Enabled == nil && !administers:
+		return invalid("enabled", "One of enabled, enforced and grace_until is required.")
 	}
 	return nil
 }

@@ -37,19 +37,25 @@ func TestAUserTurns2FAOffAndOnAgainKeepingWhatThereIs(t *testing.T) {
 	w.refused("it again", w.do("DELETE", anasPath+"/factors/"+mailed.word("factor.id"), "", w.reauthenticated(), proof(token)), 409, mfa.EmailPinned, "")
 }
 
-func TestWhatAnAdministratorSetsOfAUserIsNotYetSupported(t *testing.T) {
+func TestH4WhatAnAdministratorDecidesAboutAUserIsApartFromWhatTheUserDecides(t *testing.T) {
 	w := newWorld(t)
 	w.wants("a user", w.do("PUT", anasPath, `{}`), 200)
 	for body, param := range map[string]string{
-		`{}`: "enabled", `{"enforced":true}`: "enforced", `{"grace_until":"2027-01-01T00:00:00Z"}`: "grace_until", `{"grace_until":null}`: "grace_until",
-		`{"enabled":true,"enforced":true}`: "enforced", `{"enabled":null}`: "enabled", `{"enabled":"true"}`: "enabled", `{"email":"a@b.example"}`: "email",
+		`{}`: "enabled", `{"enabled":true,"enforced":true}`: "enabled", `{"enabled":false,"grace_until":null}`: "enabled",
+		`{"enabled":null}`: "enabled", `{"enabled":"true"}`: "enabled", `{"email":"a@b.example"}`: "email",
+		`{"enforced":null}`: "enforced", `{"enforced":1}`: "enforced", `{"grace_until":"soon"}`: "grace_until", `{"grace_until":7}`: "grace_until",
 	} {
-		got := w.do("PATCH", anasPath, body, w.reauthenticated())
-		w.refused(body, got, 400, mfa.InvalidRequest, param)
-		if soon := strings.Contains(got.word("detail"), "not supported yet"); soon != (param == "enforced" || param == "grace_until") {
-			t.Errorf("%s: got %s", body, got.text)
-		}
+		w.refused(body, w.do("PATCH", anasPath, body, w.reauthenticated()), 400, mfa.InvalidRequest, param)
 	}
+	enforced := w.wants("enforced", w.do("PATCH", anasPath, `{"enforced":true,"grace_until":"2031-01-01T00:00:00+01:00"}`), 200)
+	if enforced.at("enforced") != true || enforced.at("required") != true || enforced.word("status") != "grace" || enforced.word("grace_until") != "2030-12-31T23:00:00Z" {
+		t.Errorf("enforced: got %s", enforced.text)
+	}
+	due := w.wants("no more grace", w.do("PATCH", anasPath, `{"grace_until":null}`), 200)
+	if due.at("enforced") != true || due.word("status") != "unprotected" || due.at("grace_until") != nil {
+		t.Errorf("no more grace: got %s", due.text)
+	}
+	w.refused("by another key", w.do("PATCH", anasPath, `{"enforced":false}`, with("Authorization", "Bearer "+w.newKey([]apikey.Scope{apikey.SignIn, apikey.Manage}, ""))), 403, mfa.Forbidden, "")
 	w.refused("nobody", w.do("PATCH", anasPath+"8", `{"enabled":true}`, w.reauthenticated()), 404, mfa.NotFound, "")
 }
 

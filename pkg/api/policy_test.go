@@ -135,13 +135,11 @@ func TestAChangeThatForcesUsersShowsWhomFirst(t *testing.T) {
 	w.wants("acknowledged", w.do("PUT", policy, `{"profile":"kls","acknowledge":true}`, at("0")), 200)
 }
 
-func TestASettingThatIsNotYetSupportedIsNotAcceptedAndIgnored(t *testing.T) {
+func TestH5ANumberOfSkipsNeedsADate(t *testing.T) {
 	w := newWorld(t)
-	for body, param := range map[string]string{
-		`{"grace_until":"2027-01-01T00:00:00Z"}`: "grace_until",
-		`{"max_skips":3}`:                        "max_skips",
-		`{"effect":"sign_out_now"}`:              "effect",
-	} {
-		w.refused(body, w.do("PUT", policy, body, at("0")), 400, mfa.InvalidRequest, param)
+	w.refused("without a date", w.do("PUT", policy, `{"max_skips":3}`, at("0")), 400, mfa.InvalidRequest, "max_skips")
+	got := w.wants("with one", w.do("PUT", policy, `{"effect":"sign_out_now","grace_until":"2027-01-01T00:00:00Z","max_skips":3}`, at("0")), 200)
+	if got.word("effect") != "sign_out_now" || got.word("grace_until") != "2027-01-01T00:00:00Z" || got.at("max_skips") != 3.0 {
+		t.Errorf("got %s", got.text)
 	}
 }

@@ -90,6 +90,9 @@ func repeatables() map[string][]func(w *world) repeatable {
 			w.wants("a user", w.do("PUT", anasPath, "{}"), 200)
 			return repeatable{path: anasPath + "/events", body: `{"kind":"signed_out"}`, scopes: manage}
 		}},
+		"introspect": {func(*world) repeatable {
+			return repeatable{path: "/v1/introspect", body: `{"org":"acme","user":"u-17","issued_at":"2026-11-22T10:00:00Z"}`, scopes: []apikey.Scope{apikey.SignIn, apikey.Manage}}
+		}},
 		"unlockUser": {func(w *world) repeatable {
 			w.wants("a user", w.do("PUT", anasPath, "{}"), 200)
 			return repeatable{path: anasPath + "/unlock", body: `{"actor":"olga","reason":"called"}`, scopes: []apikey.Scope{apikey.Admin}}

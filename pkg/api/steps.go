@@ -61,6 +61,7 @@ var Steps = []Step{
 		{Method: "DELETE", Pattern: "/v1/orgs/{org}/users/{user}/browsers", Operation: "revokeBrowsers"},
 		{Method: "DELETE", Pattern: "/v1/orgs/{org}/users/{user}/browsers/{id}", Operation: "revokeBrowser"},
 		{Method: "POST", Pattern: "/v1/orgs/{org}/users/{user}/events", Operation: "reportEvent"},
+		{Method: "POST", Pattern: "/v1/introspect", Operation: "introspect"},
 		{Method: "GET", Pattern: "/v1/orgs/{org}/users/{user}/activity", Operation: "getUserActivity"},
 		{Method: "GET", Pattern: "/v1/orgs/{org}/activity", Operation: "getOrgActivity"},
 	}},

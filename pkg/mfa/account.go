@@ -18,6 +18,7 @@ type account struct {
 	guard         *guard     // nil if the user was never seen, or was erased
 	browsers      []*browser
 	browserEpoch  string          // the guard's, as it was read
+	asRead        facts           // the guard's, as it was read; those of a user who has nothing if there is no guard
 	factorRecords []*factorRecord // those that the guard doesn't list don't count
 	relyingParty  string          // the deployment's RP ID; empty if it has none
 	deployment    int64           // the deployment's epoch, once the account follows it
@@ -81,7 +82,7 @@ func (a *account) take(item store.Item) error {
 		if err := record.Decode(item, a.guard); err != nil {
 			return err
 		}
-		a.browserEpoch = a.guard.browserEpoch()
+		a.browserEpoch, a.asRead = a.guard.browserEpoch(), a.guard.facts()
 	case strings.HasPrefix(item.Key.Sort, "browser#"):
 		b := &browser{}
 		if err := record.Decode(item, b); err != nil {
@@ -140,9 +141,10 @@ func readGuards(ctx context.Context, from store.Store, routes map[route]bool) (m
 }
 
 // putGuard puts the guard of a. With it go the notices about the events that are planned so far, and those that have waited
-// for room. Every commit with an event that the user is told about ends with putGuard. It also removes trusted browsers that
-// don't count any more.
+// for room. Every commit with an event that the user is told about ends with putGuard. It also settles the org's cut-offs, and
+// removes trusted browsers that don't count any more.
 func (u *unit) putGuard(a *account, p *orgPolicy) {
+	u.settle(a, p)
 	u.tell(a, p)
 	u.put(a.item, a.guard, time.Time{})
 	u.forget(a, p)

@@ -199,6 +199,9 @@ func (ch *challenge) notHanded(r route, out *outgoing) func(*unit, undelivered) 
 // conclude notes in the guard how the challenge ended.
 func (v *challengeView) conclude(u *unit, s *slot, state string) {
 	s.State, s.EndedAt, s.WrittenBy, s.KnownTokensEnded = state, u.now, u.version, false
+	if state == verified {
+		s.Later = u.issuedAt(v.a, v.p).Sub(u.now).Microseconds()
+	}
 	s.Until = v.ch.Expires.Add(shownFor)
 }
 

@@ -20,6 +20,7 @@ const (
 	NotRequired    = "not_required"    // no policy, administrator or user asks for a second factor
 	BrowserTrust   = "trusted_browser" // the browser is trusted
 	SSO            = "sso"             // the user came by SSO, and the policy lets such users in
+	Grace          = "grace"           // the user has to set a factor up, and may still skip that
 	EnabledByUser  = "enabled"         // the user has turned 2FA on
 	Required       = "required"        // the policy or an administrator requires it
 	NewBrowser     = "new_browser"     // the browser is not trusted
@@ -42,7 +43,7 @@ type verdict struct {
 	browser      *browser
 	knownBrowser bool     // the user has answered rightly in this browser before
 	factors      []factor // the factors that the user can be asked for
-	kinds        []Kind   // the kinds that the user can enrol; set if the decision is Enrol
+	kinds        []Kind   // the kinds that the user can enrol; set if the decision is Enrol, or the reason is Grace
 }
 
 // decide is the heart of a sign-in. It looks at what the store holds and what the client says, and changes nothing.
@@ -71,6 +72,10 @@ func (u *unit) decide(q *StartRequest, a *account, p *orgPolicy) (verdict, error
 		return v, nil
 	}
 	if len(v.factors) == 0 {
+		if f := a.guard.facts(); p.demand().mayStillSkip(&f, u.now) {
+			v.Decision.Decision, v.Reason, v.kinds = Allow, Grace, a.enrollable(&p.Policy)
+			return v, nil
+		}
 		v.Reason = Required
 		return v, v.askable(q, a, p)
 	}

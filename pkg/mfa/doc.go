@@ -63,6 +63,8 @@
 //	Policy
 //	    policy.go          the settings of a policy and their ranges, and what they say about kinds
 //	    orgpolicy.go       an org's policy in force, and what its versions have done to trust
+//	    demand.go          what enforcement goes by: who needs a factor, and who may still skip setting one up
+//	    cutoff.go          how a save of a policy ends sessions, and how it is settled for each user
 //	Events and notices
 //	    event.go           the types of event, and how the events of a commit are stored with it
 //	    notices.go         which events a user is told about, and what waits until there is room
@@ -134,6 +136,8 @@
 //	    resets.go          GetReset, ApproveReset and CancelReset
 //	    resets_list.go     ListResets
 //	    user_pass.go       IssuePass and RevokePass
+//	    user_enforce.go    Enforce
+//	    introspect.go      Introspect: may a session go on
 //	    user_erase.go      EraseUser
 //	    factor_rename.go   RenameFactor
 //	    factor_remove.go   RemoveFactor
@@ -150,6 +154,7 @@
 //	    notify.go          sends the notices of what is handed on, each once
 //	    feedback.go        TakeFeedback: what a provider says of a message that came back, and what follows from that
 //	    sweep.go           Sweep: announces what has ended by itself
+//	    fanout.go          FanOut: tells of users whom a policy has signed out
 //	    sweep_status.go    StatusOfSweep
 //	    checkpoint.go      Checkpoint: signs which pages of activity there are; ExportActivity and VerifyActivity
 //	    published.go       the public half of the key ring
@@ -190,8 +195,9 @@
 // item of a user's partition u#U usually reads all of it, with one Query.
 //
 //	partition          sort            item                                                  gone after       written by                  read by
-//	u#U                guard           guard: epoch, profile, 2FA on or off, enforcement;    never            challenge, verify, enrol,   these
-//	                                   slots; wrong answers and locks; codes and notices                      recover, account, admin,
+//	u#U                guard           guard: epoch, profile, 2FA on or off, enforcement,    never            challenge, verify, enrol,   these
+//	                                   grace; the last end of all sessions;                                   recover, account, admin,
+//	                                   slots; wrong answers and locks; codes and notices
 //	                                   sent, what waits to be told; factors that count,                       sweep, publish, feedback
 //	                                   with the last time step of an app; digests of
 //	                                   recovery codes and of the pass; addresses that messages came back
@@ -213,9 +219,14 @@
 //	cred#hash          owner           a credential id of a key: which factor of which user  never            enrol                       enrol, recover, account
 //	                                   it belongs to
 //	org#O              policy          the policy in force, with what earlier versions did   never            policy                      all that read u#U but
-//	                                   to trust                                                                                           publish; policy
+//	                                   to trust, and which of them ended sessions, when                                                   publish; policy
 //	org#O#copy         policy          the same in seven more copies, 1 to 7                 never            with the policy             the same
 //	org#O              policy#version  the policy of that version                            never            policy                      nobody yet
+//	fence#O#part       fence           the version of the last policy that ended sessions;   never            policy, enrol, account      policy, enrol, account
+//	                                   what is written beside one loses
+//	fanout             O#commit        how far it has been told of whom a policy has signed  never; 10        policy, sweep               sweep
+//	                                   out                                                   minutes once it
+//	                                                                                         is done
 //	roster#O#shard     rest of U       roster entry of a user: facts, with name and          never            challenge, enrol, recover,  policy, account
 //	                                   address, and no status                                                 account, admin              admin, sweep
 //	orgs               O               an org that was seen: its id, and when                never            challenge, enrol, account,  challenge, enrol, account,
@@ -263,8 +274,7 @@
 //	                                                                                                                                      pages; ctl
 //
 // The rows of act, active and check belong to package activity, which says how pages are chained, how a user belongs to a shard,
-// what checkpoints tell of, and what an erasure leaves of them. The items under count#… hold a number each, which store.Count adds to. One place is kept free for a
-// part that is still to come: org#O with the sort key cutoff#version, for the moments at which policies signed users out.
+// what checkpoints tell of, and what an erasure leaves of them. The items under count#… hold a number each, which store.Count adds to.
 //
 // Very many calls need the same API key or the same policy, more than one partition of DynamoDB can answer. So there are eight
 // copies of each, in partitions of their own, which one commit writes. A call reads one of them at random. Because all are
@@ -322,6 +332,33 @@
 // step on the user's account, in a commit of its own and before that step decides, or by the sweep. A challenge that was open
 // is dead from then on. A request expires 7 days after it was made, or after it became due. A new address or number cancels
 // it, and so does all that ends the user's factors. A restore cancels what the backup has waiting.
+//
+// # When sessions end
+//
+// The client asks whether a session may go on (Introspect), and says when it began: the moment in the answer that let the user in. It
+// may go on if that is later than the last moment at which all of the user's sessions were ended. Whatever gives the guard a new
+// epoch ends them, and so does a restore. A save of a policy whose effect is sign_out_now ends the sessions of all users who then
+// have to enrol, unless it demands no more than the policy before it, which has had that effect already.
+//
+// Such a save writes one cut-off, and nothing about a user: its moment, and what the policy demands. Everyone who looks at a user
+// judges the cut-offs by the guard. The guard says which of them are settled, and a commit that changes what they go by settles
+// all of them first. So enrolling later revives no session. The policy's item has the cut-offs that no later one covers, so that
+// nothing else has to be read. An enrolment that was read before a save, and would be committed after it, loses the race for the fence
+// of its user, which both of them write. A user who is seen for the first time beside a save, or gets a first address then, counts as
+// one who was seen before it, or had it.
+//
+// The moment of a cut-off is read right before its commit, and lies as much later as a commit may take. So what is begun beside it
+// is ended, too. A step that has read a cut-off which hits its user says that the session which it lets in began right after
+// it, although that may be some seconds ahead.
+//
+// The sweep then tells the bus of each user who was signed out, and settles the cut-off for that user in the same commit. If a step of
+// the user has done that before, it has told of it, too.
+//
+// # Grace
+//
+// A user who has to enrol may skip that until a date, which the policy or an administrator has set, and at most as often as the policy
+// says. Both are asked when the user signs in, by what the policy says then. The guard counts the skips under policies that
+// bound their number, and only an erasure forgets them. The date is a moment of the calendar, so nothing restarts it.
 //
 // # After a restore
 //

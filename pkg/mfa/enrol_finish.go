@@ -47,6 +47,9 @@ func (s *Service) FinishEnrolment(ctx context.Context, call Call, q FinishReques
 	var v enrolmentView
 	st := enrolmentStep[FinishAnswer](s, call, q.Enrolment, &v)
 	st.reads = append(st.reads, readOwner(q.Answer, &v.owner))
+	if raw, ok := seal.ParseID("en_", q.Enrolment, routeLen); ok {
+		st.reads = append(st.reads, readFence(route(raw), &v.passing))
+	}
 	st.decide = func(u *unit) (FinishAnswer, error) { return v.finish(u, &q) }
 	return run(ctx, s, call, st)
 }
@@ -188,6 +191,9 @@ func (v *enrolmentView) enrol(u *unit, asked *question) (FinishAnswer, error) {
 	u.delete(v.a.enrolment.Item)
 	u.putRosterEntry(v.a)
 	u.putGuard(v.a, v.p)
+	if err := u.pass(&v.passing, v.p); err != nil {
+		return FinishAnswer{}, err
+	}
 	if asked.claims != nil { // after the others, since it outlives the user, and the first item that is put holds the events
 		u.writes = slices.DeleteFunc(u.writes, func(w store.Write) bool { return w.Key == v.owner.Key }) // of the factor that it replaces
 		u.put(v.owner, asked.claims, time.Time{})
@@ -229,7 +235,7 @@ func (v *challengeView) finishAnswer(u *unit, s *slot) (FinishAnswer, error) {
 	if err != nil {
 		return FinishAnswer{}, err
 	}
-	at := s.EndedAt
+	at := s.issuedAt()
 	return FinishAnswer{Token: &token, IssuedAt: &at, Factor: v.brought(s)}, nil
 }
 

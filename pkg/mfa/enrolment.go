@@ -16,6 +16,14 @@ type EnrolmentToDo struct {
 	URL     *string      `json:"url"`             // of a hosted page; null, because this version has none
 	Expires time.Time    `json:"expires"`
 	Kinds   []Kind       `json:"kinds"` // to choose from, the strongest first
+
+	*Skippable // nil if the user has to enrol before the sign-in can go on
+}
+
+// Skippable says how long a user may go on without enrolling.
+type Skippable struct {
+	Due       time.Time `json:"due"`        // from then on the user has to enrol
+	SkipsLeft *int      `json:"skips_left"` // how many more sign-ins may be without it; null if their number has no bound
 }
 
 func (e *EnrolmentToDo) withoutToken() *EnrolmentToDo {
@@ -44,6 +52,7 @@ type enrolmentView struct {
 	challengeView
 	byToken bool
 	owner   store.Item // who has claimed the credential in the answer, if it is one
+	passing fence      // the user's, if the call finishes an enrolment
 }
 
 // viewEnrolment returns the reads of a call with that bearer. r is the route of the user, which a bearer other than an

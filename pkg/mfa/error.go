@@ -108,10 +108,6 @@ func oneOf(words []string) string {
 	return "one of " + strings.Join(words[:last], ", ") + " and " + words[last]
 }
 
-func notYet(param string) *Error {
-	return invalid(param, "This value is not supported yet.")
-}
-
 // challengeInvalid is the answer for a challenge that is missing, expired, spent or someone else's. All of these get the
 // same code and the same text.
 func challengeInvalid() *Error {

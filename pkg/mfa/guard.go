@@ -67,7 +67,10 @@ func (g *guard) browserEpoch() string {
 }
 
 // required reports whether the user has to give a second factor, whether 2FA was turned on or not.
-func (g *guard) required(p *Policy) bool { return p.Require == Everyone || g.Enforced }
+func (g *guard) required(p *Policy) bool {
+	f := g.facts()
+	return p.demand().requires(&f)
+}
 
 func (g *guard) event(kind string, policyVersion int, data map[string]any) pendingEvent {
 	return pendingEvent{
@@ -159,6 +162,11 @@ type guard struct {
 	DeploymentEpoch int64 `json:"deployment_epoch" record:"27"` // of the deployment, when the guard was written: see seal.Ring.Epoch
 
 	Returned []returned `json:"returned" record:"28"` // what is known of messages that came back in the last 24 hours, the oldest first
+
+	SessionsEnded *sessionEnd `json:"sessions_ended" record:"29"` // nil if the user's sessions were never ended
+	Settled       int         `json:"settled" record:"30"`        // the version of the last cut-off that is taken into account in SessionsEnded
+	GraceUntil    *time.Time  `json:"grace_until" record:"31"`    // until when this user may skip setting a factor up; nil if the policy says it
+	Skips         int         `json:"skips" record:"32"`          // how many skips the user has spent, of those that policies count
 
 	Pass  *pass         `json:"pass" record:"40"`  // nil if the user has none
 	Reset *resetRequest `json:"reset" record:"41"` // the newest request for a reset; nil if there was none

@@ -29,7 +29,7 @@ func fullGuard() *guard {
 	slotOf := slot{
 		ID: shortID(seal.ID("ch_", make([]byte, routeLen))), Begun: at, Until: at, Sequence: sendsInDay, Wrong: 100, State: verified, EndedAt: at,
 		WrittenBy: store.NewVersion(), Kind: WebAuthn, Browser: seal.ID("tb_", nil), KnownTokensEnded: true, Proven: true,
-		Factor: seal.ID("fa_", nil), Effect: EffectReenrol, CodesLeft: 20, AMR: []string{"swk", "user"},
+		Factor: seal.ID("fa_", nil), Effect: EffectReenrol, CodesLeft: 20, AMR: []string{"swk", "user"}, Later: longestCommit.Microseconds() + 1,
 	}
 	var items []waited
 	for _, topic := range topics {
@@ -66,6 +66,7 @@ func fullGuard() *guard {
 			Due: at, State: cancelled, Ended: at, DecidedBy: store.NewVersion(),
 		},
 		MFATime: at, Handle: randomBytes(32), RosterVersion: store.NewVersion(), DeploymentEpoch: at.Unix(),
+		SessionsEnded: &sessionEnd{At: at, Reason: signedOutByPolicy}, Settled: 1e6, GraceUntil: &at, Skips: 1_000_000,
 	}
 }
 

@@ -227,6 +227,9 @@ func (s *Service) restOf(ctx context.Context, r route) ([]store.Item, error) {
 		}
 		q.After, more = page.Last, page.More
 	}
+	if items, err := s.fencesOf(ctx, r); err != nil || len(items) > 0 {
+		return items, err
+	}
 	return s.activity().Some(ctx, activity.Route(r.org()), most)
 }
 

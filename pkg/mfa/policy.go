@@ -162,8 +162,7 @@ func (p *Policy) reaches(f *factorRecord) bool {
 // texts reports whether p allows text messages to the numbers of a country.
 func (p *Policy) texts(country string) bool { return slices.Contains(p.SMS.Countries, country) }
 
-// check returns InvalidRequest for the first setting that is out of its range, or whose behaviour this version doesn't have
-// yet. A setting is never accepted and then ignored.
+// check returns InvalidRequest for the first setting that is out of its range. A setting is never accepted and then ignored.
 func (p *Policy) check() error {
 	type word struct {
 		param, value string
@@ -172,7 +171,7 @@ func (p *Policy) check() error {
 	words := []word{
 		{"email_backup", p.EmailBackup, []string{Pinned, Allowed, NotAllowed}},
 		{"require", p.Require, []string{Nobody, Everyone}},
-		{"effect", p.Effect, []string{"next_sign_in", "sign_out_now"}},
+		{"effect", p.Effect, []string{NextSignIn, SignOutNow}},
 		{"recovery.effect", p.Recovery.Effect, []string{"sign_in", "reset", "reenrol"}},
 		{"sso", p.SSO, []string{Bypass, "ask", Proven}},
 		{"enrolment_proof", p.EnrolmentProof, []string{"email", "none"}},
@@ -216,13 +215,19 @@ func (p *Policy) check() error {
 			return invalid(n.param, "The value must be from %d to %d.", n.least, n.most)
 		}
 	}
-	if p.MaxSkips != nil && (*p.MaxSkips < 0 || *p.MaxSkips > 1000) {
+	switch {
+	case p.MaxSkips != nil && (*p.MaxSkips < 0 || *p.MaxSkips > 1000):
 		return invalid("max_skips", "The value must be from 0 to 1000, or null.")
+	case p.MaxSkips != nil && p.GraceUntil == nil:
+		return invalid("max_skips", "A number of skips needs a date until which users may skip, in grace_until.")
 	}
 	if err := p.checkLists(); err != nil {
 		return err
 	}
-	return p.supported()
+	if p.Require == Everyone && !p.leavesKind() {
+		return invalid("require", "The policy allows no kind of factor that users could enrol, so it can't require one.")
+	}
+	return nil
 }
 
 func (p *Policy) checkLists() error {
@@ -243,23 +248,6 @@ func (p *Policy) checkLists() error {
 		if len(c) != 2 || c[0] < 'A' || c[0] > 'Z' || c[1] < 'A' || c[1] > 'Z' {
 			return invalid("sms.countries", "Each country must be an ISO 3166-1 code of two capital letters.")
 		}
-	}
-	return nil
-}
-
-// supported refuses settings that this version can't carry out yet. It accepts a policy that allows webauthn. That takes
-// effect for users who have such a factor, and nobody can have one before it can be enrolled.
-func (p *Policy) supported() error {
-	standard := DefaultPolicy()
-	switch {
-	case p.Require == Everyone && !p.leavesKind():
-		return notYet("require")
-	case p.Effect != standard.Effect:
-		return notYet("effect")
-	case p.GraceUntil != nil:
-		return notYet("grace_until")
-	case p.MaxSkips != nil:
-		return notYet("max_skips")
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package mfa
 import (
 	"context"
 	"slices"
+	"time"
 
 	"countersign/pkg/apikey"
 	"countersign/pkg/store"
@@ -13,10 +14,10 @@ import (
 type Preview struct {
 	Users          int      `json:"users"`            // of the org
 	WithoutFactor  int      `json:"without_factor"`   // of them, how many would have no kind of factor that is allowed
-	SignedOut      int      `json:"signed_out"`       // 0: this version signs nobody out
-	MustEnrol      int      `json:"must_enrol"`       // how many would have to enrol a factor
+	SignedOut      int      `json:"signed_out"`       // how many would be signed out at once
+	MustEnrol      int      `json:"must_enrol"`       // how many would have to enrol a factor before they can sign in
 	LosingOnlyKind int      `json:"losing_only_kind"` // how many would lose the only kind that they have
-	Sample         []string `json:"sample"`           // ids of some users who would be asked, or have to enrol, and don't have to now
+	Sample         []string `json:"sample"`           // ids of some users who would be signed out, or asked, or have to enrol, and don't have to now
 
 	forced int // how many such users there are
 }
@@ -36,7 +37,7 @@ func (s *Service) PreviewPolicy(ctx context.Context, call Call, org string, to P
 		scope: apikey.Admin, org: org,
 		reads: []read{readPolicy(r, org, &p)},
 		decide: func(u *unit) (Preview, error) {
-			preview, err := s.preview(u.ctx, r, &p.Policy, &to)
+			preview, err := s.preview(u, r, p, &to)
 			if err != nil {
 				return Preview{}, err
 			}
@@ -48,16 +49,26 @@ func (s *Service) PreviewPolicy(ctx context.Context, call Call, org string, to P
 // mostSampled is how many user ids a preview names.
 const mostSampled = 20
 
+// A previewing is what a preview compares.
+type previewing struct {
+	s        *Service
+	org      string
+	now      time.Time
+	from, to *demand
+	cut      *cutoff // what a save would bring; nil if it signs nobody out
+}
+
 // preview goes through the org's roster, all shards side by side.
-func (s *Service) preview(ctx context.Context, r route, from, to *Policy) (*Preview, error) {
+func (s *Service) preview(u *unit, r route, from *orgPolicy, to *Policy) (*Preview, error) {
+	look := &previewing{s: s, org: from.Org, now: u.now, from: from.demand(), to: to.demand(), cut: to.cutoffFor(&from.Policy, u.now)}
 	var shards [rosterShards]Preview
 	reads := make([]read, rosterShards)
 	for i := range reads {
 		reads[i].fetch = func(ctx context.Context) error {
-			return s.previewShard(ctx, rosterPartition(r, i), from, to, &shards[i])
+			return look.shard(ctx, rosterPartition(r, i), &shards[i])
 		}
 	}
-	if err := readAll(ctx, s.Store, reads...); err != nil {
+	if err := readAll(u.ctx, s.Store, reads...); err != nil {
 		return nil, err
 	}
 	total := &Preview{Sample: []string{}}
@@ -65,6 +76,7 @@ func (s *Service) preview(ctx context.Context, r route, from, to *Policy) (*Prev
 		total.Users += shard.Users
 		total.WithoutFactor += shard.WithoutFactor
 		total.forced += shard.forced
+		total.SignedOut += shard.SignedOut
 		total.MustEnrol += shard.MustEnrol
 		total.LosingOnlyKind += shard.LosingOnlyKind
 		total.Sample = append(total.Sample, shard.Sample...)
@@ -74,44 +86,79 @@ func (s *Service) preview(ctx context.Context, r route, from, to *Policy) (*Prev
 	return total, nil
 }
 
-func (s *Service) previewShard(ctx context.Context, partition string, from, to *Policy, into *Preview) error {
+func (look *previewing) shard(ctx context.Context, partition string, into *Preview) error {
 	q := store.Query{Partition: partition}
 	for more := true; more; {
-		page, err := s.Store.Query(ctx, q)
+		page, err := look.s.Store.Query(ctx, q)
 		if err != nil {
 			return err
 		}
-		for _, item := range page.Items {
-			var entry rosterEntry
-			if err := record.Decode(item, &entry); err != nil {
+		entries := make([]rosterEntry, len(page.Items))
+		for i, item := range page.Items {
+			if err := record.Decode(item, &entries[i]); err != nil {
 				return err
 			}
-			into.add(&entry, from, to)
+		}
+		users, err := look.facts(ctx, entries)
+		if err != nil {
+			return err
+		}
+		for i := range users {
+			into.add(entries[i].User, &users[i], look)
 		}
 		q.After, more = page.Last, page.More
 	}
 	return nil
 }
 
-func (v *Preview) add(entry *rosterEntry, from, to *Policy) {
+// facts returns what a demand asks about the users of some entries. Where it matters how many skips a user has spent, it reads
+// the guard, because the roster doesn't have that.
+func (look *previewing) facts(ctx context.Context, entries []rosterEntry) ([]facts, error) {
+	users := make([]facts, len(entries))
+	counted := map[route]bool{}
+	for i := range entries {
+		users[i] = entries[i].facts()
+		if look.from.countsSkips(&users[i], look.now) || look.to.countsSkips(&users[i], look.now) {
+			counted[routeOf(look.org, entries[i].User)] = true
+		}
+	}
+	if len(counted) == 0 {
+		return users, nil
+	}
+	guards, err := readGuards(ctx, look.s.Store, counted)
+	if err != nil {
+		return nil, err
+	}
+	for i := range entries {
+		if g := guards[routeOf(look.org, entries[i].User)]; g != nil {
+			users[i].Skips = g.Skips
+		}
+	}
+	return users, nil
+}
+
+// add counts a user of whom the facts are f.
+func (v *Preview) add(user string, f *facts, look *previewing) {
 	v.Users++
-	before, after := entry.usable(from), entry.usable(to)
+	before, after := look.from.usable(f), look.to.usable(f)
 	if len(after) == 0 {
 		v.WithoutFactor++
 		if len(before) == 1 {
 			v.LosingOnlyKind++
 		}
 	}
-	asked, must := entry.Enforced || from.Require == Everyone, entry.Enforced || to.Require == Everyone
-	mustEnrol := must && len(after) == 0
+	mustEnrol, signedOut := look.to.mustEnrol(f, look.now), look.cut != nil && look.cut.hits(f)
 	if mustEnrol {
 		v.MustEnrol++
 	}
-	if !must || asked && !(mustEnrol && len(before) > 0) {
-		return
+	if signedOut {
+		v.SignedOut++
 	}
-	v.forced++
-	if len(v.Sample) < mostSampled {
-		v.Sample = append(v.Sample, entry.User)
+	forced := look.to.requires(f) && !look.from.requires(f) || mustEnrol && !look.from.mustEnrol(f, look.now)
+	if forced {
+		v.forced++
+	}
+	if (forced || signedOut) && len(v.Sample) < mostSampled {
+		v.Sample = append(v.Sample, user)
 	}
 }

@@ -31,10 +31,15 @@ func (s *Service) PutPolicy(ctx context.Context, call Call, org string, change P
 		return OrgPolicy{}, err
 	}
 	var p *orgPolicy
+	var passing [fences]fence
 	r := routeOf(org, "")
+	reads := []read{readPolicy(r, org, &p)}
+	for i := range passing {
+		reads = append(reads, readFenceOf(r, i, &passing[i]))
+	}
 	return run(ctx, s, call, step[OrgPolicy]{
 		scope: apikey.Admin, org: org,
-		reads: []read{readPolicy(r, org, &p)},
+		reads: reads,
 		decide: func(u *unit) (OrgPolicy, error) {
 			switch {
 			case change.Version == nil:
@@ -48,6 +53,11 @@ func (s *Service) PutPolicy(ctx context.Context, call Call, org string, change P
 			from := p.Policy
 			p.Version, p.Updated, p.Policy = p.Version+1, u.now, change.Policy
 			p.tighten(&from)
+			cut := p.cutoffFor(&from, u.now)
+			if cut != nil {
+				cut.Version, cut.At = p.Version, u.momentOfEnd(p.lastEnd())
+				p.cutOff(cut)
+			}
 			u.putCopies(policyKey(r), p.Item.Version, p)
 			past := *p
 			u.put(store.Item{Key: policyVersionKey(r, p.Version)}, &past, time.Time{})
@@ -56,31 +66,52 @@ func (s *Service) PutPolicy(ctx context.Context, call Call, org string, change P
 			if err != nil {
 				return OrgPolicy{}, err
 			}
-			u.event(pendingEvent{Event: activity.Event{Type: PolicyChanged, Org: org, PolicyVersion: p.Version, Data: map[string]any{"changed": changed}}})
+			data := map[string]any{"changed": changed}
+			if cut != nil {
+				u.spread(p, r, cut, passing[:])
+				data[signedOutBefore] = cut.At
+			}
+			u.event(pendingEvent{Event: activity.Event{Type: PolicyChanged, Org: org, PolicyVersion: p.Version, Data: data}})
 			return p.shown(), nil
 		},
 	})
 }
 
-// acknowledged refuses a change that asks users who were not asked before, unless the administrator has acknowledged it.
+// spread plans what a cut-off needs besides its place in the policy: it is written to all fences of the org, so that no factor is
+// enrolled beside it, and a fan-out is to tell of it.
+func (u *unit) spread(p *orgPolicy, r route, c *cutoff, passing []fence) {
+	for i := range passing {
+		f := &passing[i]
+		f.Version = c.Version
+		u.put(f.Item, f, time.Time{})
+	}
+	u.put(store.Item{Key: fanOutKey(r, u.version)}, &fanOut{Org: p.Org, Version: c.Version, At: c.At}, time.Time{})
+}
+
+// acknowledged refuses a change that signs users out, or asks users who were not asked before, unless the administrator has
+// acknowledged it.
 func (s *Service) acknowledged(u *unit, r route, p *orgPolicy, change *PolicyChange) error {
-	if change.Acknowledge || !change.Policy.asksMore(&p.Policy) {
+	if change.Acknowledge || !change.Policy.asksMore(&p.Policy, u.now) && change.Policy.cutoffFor(&p.Policy, u.now) == nil {
 		return nil
 	}
-	preview, err := s.preview(u.ctx, r, &p.Policy, &change.Policy)
+	preview, err := s.preview(u, r, p, &change.Policy)
 	if err != nil {
 		return AsError(err)
 	}
-	if preview.forced == 0 {
+	if preview.forced == 0 && preview.SignedOut == 0 {
 		return nil
 	}
-	e := refuse(AcknowledgementRequired, "This change asks users for a second factor who were not asked before. To confirm it, send it again with \"acknowledge\": true.")
+	e := refuse(AcknowledgementRequired, "This change signs users out, or asks users for a second factor who were not asked before. To confirm it, send it again with \"acknowledge\": true.")
 	e.Preview = preview
 	return e
 }
 
 // asksMore reports whether p could ask anyone for an answer or an enrolment whom from doesn't ask.
-func (p *Policy) asksMore(from *Policy) bool {
+func (p *Policy) asksMore(from *Policy, now time.Time) bool {
+	to, was := p.demand(), from.demand()
+	if was.opensAt(now) && !to.opensAt(now) || to.fewerSkips(was) {
+		return true
+	}
 	if p.Require == Everyone && from.Require != Everyone || from.Methods.Email == Implicit && p.Methods.Email != Implicit {
 		return true
 	}

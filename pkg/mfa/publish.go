@@ -3,6 +3,7 @@ package mfa
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"countersign/pkg/activity"
@@ -37,6 +38,9 @@ func (s *Service) Publish(ctx context.Context, records []store.Record) error {
 		if err := s.Bus.PutEvents(ctx, events); err != nil {
 			return fmt.Errorf("put %d events: %w", len(events), err)
 		}
+	}
+	if s.Wake != nil && slices.ContainsFunc(p.events, func(f activity.Filing) bool { return pendingFanOut(&f.Event) }) {
+		s.Wake()
 	}
 	for r, at := range p.waits {
 		if err := s.remind(ctx, r, at); err != nil {

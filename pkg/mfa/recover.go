@@ -202,7 +202,7 @@ func (v *challengeView) effect(u *unit, bearer seal.Secret) (RecoverAnswer, erro
 // recoverAnswer is the answer to a challenge that a recovery code has ended.
 func (v *challengeView) recoverAnswer(u *unit, s *slot) (RecoverAnswer, error) {
 	token, err := v.signToken(u, s)
-	at := s.EndedAt
+	at := s.issuedAt()
 	return RecoverAnswer{Verified: true, IssuedAt: &at, Token: &token, Effect: s.Effect, CodesLeft: s.CodesLeft}, err
 }
 

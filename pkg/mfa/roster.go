@@ -2,7 +2,6 @@ package mfa
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"countersign/pkg/store"
@@ -19,22 +18,8 @@ func (u *unit) putRosterEntry(a *account) {
 	a.guard.RosterVersion = u.version
 	u.put(item, &rosterEntry{
 		User: a.guard.User, Email: a.guard.Profile.Email != "", Kinds: a.guard.kinds(),
-		Enabled: a.guard.Enabled, Enforced: a.guard.Enforced, Name: a.guard.Profile.Name, Address: a.guard.Profile.Email,
+		Enabled: a.guard.Enabled, Enforced: a.guard.Enforced, GraceUntil: a.guard.GraceUntil, Name: a.guard.Profile.Name, Address: a.guard.Profile.Email,
 	}, time.Time{})
-}
-
-// usable returns the kinds that p lets the user of a roster entry answer with.
-func (e *rosterEntry) usable(p *Policy) []Kind {
-	var kinds []Kind
-	for _, k := range e.Kinds {
-		if p.method(k) != NotAllowed {
-			kinds = append(kinds, k)
-		}
-	}
-	if k, implicit := p.implicitKind(); implicit && e.Email && !slices.Contains(kinds, k) {
-		kinds = append(kinds, k)
-	}
-	return kinds
 }
 
 // A rosterEntry is a user's entry in the roster of its org. It holds facts only. Whatever depends on the policy is computed
@@ -48,6 +33,8 @@ type rosterEntry struct {
 	Enforced bool   `json:"enforced" record:"5"`
 	Name     string `json:"name" record:"6"`
 	Address  string `json:"address" record:"7"` // the email address, by which users are searched for
+
+	GraceUntil *time.Time `json:"grace_until" record:"12"` // the user's own; nil if the policy's holds
 }
 
 // The roster is divided into shards, so that the users of a big org are written and read at many partitions.

@@ -33,6 +33,10 @@ type Service struct {
 	CodeDomain string
 	Sender     string // the name under which messages are sent for clients without one of their own; if empty, Countersign
 
+	// Wake is called by Publish when a policy has signed users out, so that a run of FanOut follows soon. If it is nil, the next
+	// Sweep does that, or what takes the event about the policy from the bus.
+	Wake func()
+
 	Log *slog.Logger // if nil, nothing is logged
 
 	// Pause says how long a call that lost a race waits before it decides again. try is 1 the first time. If Pause is nil,

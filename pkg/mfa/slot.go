@@ -25,6 +25,7 @@ type slot struct {
 	Effect           string        `json:"effect" record:"14"`             // the effect of the recovery code or the pass that was given; empty if none was
 	CodesLeft        int           `json:"codes_left" record:"15"`         // how many recovery codes were left after that
 	AMR              []string      `json:"amr" record:"16"`                // what the answer adds to the amr of the token
+	Later            int64         `json:"later" record:"17"`              // by how many microseconds after EndedAt the session begins that the answer let in
 }
 
 // The states of a challenge.
@@ -34,6 +35,9 @@ const (
 	failed   = "failed"
 	expired  = "expired"
 )
+
+// issuedAt returns when the session begins that the answer has let in.
+func (s *slot) issuedAt() time.Time { return s.EndedAt.Add(time.Duration(s.Later) * time.Microsecond) }
 
 // exhausted reports whether a challenge or enrolment that is still open has had as many wrong answers as p allows. The
 // policy was tightened after they were given.

@@ -153,7 +153,10 @@ func (s *Service) StartChallenge(ctx context.Context, call Call, q StartRequest)
 			switch {
 			case err != nil:
 			case v.Decision.Decision == Allow:
-				err = u.allow(&answer, &q, a, p, &v)
+				if err = u.allow(&answer, &q, a, p, &v); v.Reason == Grace && err == nil {
+					answer.Enrolment = u.skip(&q, a, p, &v)
+					applied.changed = applied.changed || p.MaxSkips != nil
+				}
 			case v.Decision.Decision == Enrol:
 				ch := u.newChallenge(&q, a, p, &v)
 				answer.ID, answer.Enrolment = ch.ID, u.letEnrol(ch, v.kinds)
@@ -171,6 +174,23 @@ func (s *Service) StartChallenge(ctx context.Context, call Call, q StartRequest)
 			return answer, err
 		},
 	})
+}
+
+// skip lets a user in who may still skip setting a factor up, and spends a skip if the policy counts them. It returns what the
+// user needs to set one up all the same; nil if there is nothing that the user could enrol. It may change the guard.
+func (u *unit) skip(q *StartRequest, a *account, p *orgPolicy, v *verdict) *EnrolmentToDo {
+	d := p.demand()
+	if d.MaxSkips != nil {
+		a.guard.Skips++
+	}
+	if len(v.kinds) == 0 {
+		return nil
+	}
+	ch := u.newChallenge(q, a, p, v)
+	toDo, f := u.letEnrol(ch, v.kinds), a.guard.facts()
+	toDo.Skippable = &Skippable{Due: *d.graceEnds(&f), SkipsLeft: d.skipsLeft(&f)}
+	u.put(ch.Item, ch, ch.Expires.Add(shownFor))
+	return toDo
 }
 
 // unsent returns the answer that doesn't say that the code was sent, but gives the reason.
@@ -198,8 +218,8 @@ func (u *unit) allow(answer *StartAnswer, q *StartRequest, a *account, p *orgPol
 	if err != nil {
 		return err
 	}
-	now := u.now
-	answer.Token, answer.IssuedAt = &token, &now
+	at := u.issuedAt(a, p)
+	answer.Token, answer.IssuedAt = &token, &at
 	if kinds := a.enrollable(&p.Policy); v.Reason == NotRequired && len(v.factors) == 0 && len(kinds) > 0 && len(a.guard.Factors) == 0 {
 		answer.Offer = &EnrolmentOffer{Kinds: kinds}
 	}

@@ -47,6 +47,10 @@ func recordAt(key store.Key) record.Record {
 		return &remembered{}
 	case partition == "replayed":
 		return &replayed{}
+	case partition == "fence":
+		return &fence{}
+	case key.Partition == fanOutPartition:
+		return &fanOut{}
 	case key == sweepCursorKey:
 		return &sweepCursor{}
 	case key == checkpointCursorKey:

@@ -206,11 +206,12 @@ const leftForOthers = 5
 const causeRevoked = "revoked"
 
 // endAll gives the user a new epoch. With the guard's own write that kills every trusted browser, open challenge, enrolment
-// and proof. It returns how many browsers it ended.
+// and proof, and ends all sessions. It returns how many browsers it ended.
 func (u *unit) endAll(a *account, p *orgPolicy, cause string) int {
 	n := u.endTrust(a, p, cause)
 	u.dropReset(a, p, cause)
 	a.guard.renew()
+	u.endSessions(a, p, cause)
 	return n
 }
 

@@ -25,6 +25,7 @@ type User struct {
 const (
 	Protected    = "protected"
 	Unprotected  = "unprotected"
+	InGrace      = "grace"
 	StatusLocked = "locked"
 )
 
@@ -37,6 +38,13 @@ func (a *account) shown(p *orgPolicy, now time.Time) User {
 	}
 	if usable := a.factors(&p.Policy); a.on(&p.Policy) || len(usable) > 0 && usable[len(usable)-1].ID == a.addressID() {
 		u.Status = Protected
+	}
+	f, d := g.facts(), p.demand()
+	if d.mayStillSkip(&f, now) {
+		u.Status = InGrace
+	}
+	if g.GraceUntil != nil || d.requires(&f) {
+		u.GraceUntil = d.graceEnds(&f)
 	}
 	if until, locked := g.WrongCodes.locked(false, now); locked { // as it is in browsers that aren't known
 		u.Status, u.LockedUntil = StatusLocked, &until

@@ -130,7 +130,7 @@ func (v *challengeView) verifyAnswer(u *unit, s *slot) (VerifyAnswer, error) {
 	if err != nil {
 		return VerifyAnswer{}, err
 	}
-	answer := VerifyAnswer{Verified: true, IssuedAt: s.EndedAt, Token: token}
+	answer := VerifyAnswer{Verified: true, IssuedAt: s.issuedAt(), Token: token}
 	if !s.KnownTokensEnded {
 		if answer.KnownToken, err = v.a.guard.knownToken(u.ring); err != nil {
 			return VerifyAnswer{}, err

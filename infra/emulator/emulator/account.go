@@ -22,7 +22,7 @@ type account struct {
 // newAccount makes an account with the DynamoDB Local at a URL.
 func (e *Emulator) newAccount(endpoint string) *account {
 	a := &account{&amazon.Account{Table: endpoint, Now: e.now}, e}
-	a.Around, a.Returned = a.around, e.handOver
+	a.Around, a.Returned, a.Put = a.around, e.handOver, e.wake
 	a.Refused = func(_ *http.Request, why error) {
 		e.log.Warn("a function has made a call that the stand-ins of Amazon refuse", "error", why)
 	}

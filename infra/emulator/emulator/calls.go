@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"countersign/infra/amazon"
+	"countersign/infra/emulator/template"
 	"countersign/infra/local/machine"
 )
 
@@ -39,10 +40,38 @@ func (e *Emulator) handOver(event []byte) {
 	})
 }
 
-// drain waits until everything that was committed before the call has been handed on.
+// wake runs the sweep for an event of the bus that fits a rule of the sweep in the template, as EventBridge and Lambda do.
+func (e *Emulator) wake(put amazon.Event) {
+	var detail any
+	if err := json.Unmarshal(put.Detail, &detail); err != nil {
+		return // the bus has accepted objects only
+	}
+	event := object{"source": put.Source, "detail-type": put.DetailType, "detail": detail}
+	rules, _ := e.functions["sweep"].events.(object)
+	for _, rule := range rules {
+		if template.Of(rule, "Type") != "EventBridgeRule" || !Fits(template.Of(rule, "Properties", "Pattern"), event) {
+			continue
+		}
+		e.woken.Go(func() {
+			if err := e.RunSweep(e.ctx); err != nil && e.ctx.Err() == nil {
+				e.log.Warn("the sweep failed that an event has woken", "error", err)
+			}
+		})
+		e.wakings.Add(1)
+	}
+}
+
+// drain waits until everything that was committed before the call has been handed on, and until the sweep has done what that has
+// woken it for.
 func (e *Emulator) drain(ctx context.Context) error {
-	e.returned.Wait()
-	return e.trigger.drain(ctx)
+	for {
+		before := e.wakings.Load()
+		e.returned.Wait()
+		if err := e.trigger.drain(ctx); err != nil || e.wakings.Load() == before {
+			return err
+		}
+		e.woken.Wait()
+	}
 }
 
 // advance moves the clock of the functions forward. A function reads its offset when it starts, so every process is replaced.

@@ -110,6 +110,8 @@ type Emulator struct {
 	sweeps   atomic.Int64 // how many ends of trust all runs have announced
 
 	returned sync.WaitGroup // the events of SES that are being handed over
+	woken    sync.WaitGroup // the runs of the sweep that events of the bus have woken
+	wakings  atomic.Int64   // how many such runs there were
 
 	ctx      context.Context
 	running  sync.WaitGroup

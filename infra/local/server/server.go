@@ -31,6 +31,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"countersign/infra/local/demo"
@@ -85,6 +86,8 @@ type Server struct {
 	demo  http.Handler
 
 	wake     chan struct{} // gets a value when something was committed
+	draining sync.Mutex    // held while events are published
+	fanOut   atomic.Bool   // it may not have been told yet of users whom a policy has signed out
 	ended    sync.WaitGroup
 	closings []func() error
 }
@@ -193,6 +196,8 @@ func (s *Server) assemble(keys seal.Keeper, issuer string, browserOrigins []stri
 		Store: watched, Keys: keys, Filter: &apikey.FilterKeeper{Store: watched}, Mail: faultyMail{s.outbox, &s.faults}, Text: faultyText{s.outbox, &s.faults}, Bus: faultyBus{s.bus, &s.faults},
 		Numbers: phone.Numbers{}, Now: s.folder.Now, Issuer: issuer, Log: s.log, RelyingParty: machine.RelyingParty(),
 	}
+	s.own.Wake = func() { s.fanOut.Store(true) }
+	s.fanOut.Store(true) // an earlier process may not have finished it
 	if s.own.Passkeys, err = passkey.New(s.own.RelyingParty); err != nil {
 		return err
 	}

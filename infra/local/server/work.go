@@ -40,9 +40,26 @@ func (w watchedStore) Commit(ctx context.Context, token store.Version, writes ..
 	return err
 }
 
-// drain publishes the events of everything that was committed before it was called.
+// drain publishes the events of everything that was committed before it was called. If a policy has signed users out, it tells of
+// them, too.
 func (s *Server) drain(ctx context.Context) error {
-	return s.backend.Feed.Deliver(ctx, handOnSize, s.own.Publish)
+	s.draining.Lock()
+	defer s.draining.Unlock()
+	for {
+		if err := s.backend.Feed.Deliver(ctx, handOnSize, s.own.Publish); err != nil {
+			return err
+		}
+		if !s.fanOut.Swap(false) {
+			return nil
+		}
+		more, err := s.own.FanOut(ctx)
+		if err != nil || more {
+			s.fanOut.Store(true)
+		}
+		if err != nil {
+			return err
+		}
+	}
 }
 
 // sweep runs the sweep now and every minute of the machine's time. It also publishes the keys.

@@ -96,7 +96,10 @@ var fields = map[string]fieldTable{
 		"emails_sent":        moment, "last_uncounted": moment, "notices_sent": moment, "mfa_time": moment, "roster_version": word,
 		"texts_sent": moment, "handle": word,
 		"pass.id": noPass, "pass.digest": noPass, "pass.ends": noPass, "pass.made_by": noPass, "pass.policy_version": noPass,
-		"deployment_epoch": unmet("no stage restores the data from a backup"),
+		"deployment_epoch":  unmet("no stage restores the data from a backup"),
+		"sessions_ended.at": moment, "sessions_ended.reason": kept,
+		"settled": unmet("no stage saves a policy"), "skips": unmet("no stage counts skips"),
+		"grace_until": unmet("the policy's date stands for it on the stages about grace"),
 	},
 		under("returned", all(unmet("feedback is given by the provider, in no call of a user"), fieldTable{"address": word, "at": moment, "state": kept})),
 		under("reset", all(noReset, resetFields)),
@@ -125,17 +128,18 @@ var fields = map[string]fieldTable{
 	"resetRecord": together(all(noReset, fieldTable{
 		"format": kept, "user": kept, "by.org": kept, "by.user": kept, "client": kept, "reason": kept, "approved_by.org": kept, "approved_by.user": kept,
 	}), under("request", all(noReset, resetFields))),
-	"rosterEntry": {"format": kept, "user": kept, "email": kept, "kinds": kept, "enabled": kept, "enforced": unmet("no stage enforces 2FA"), "name": unmet("it is only shown"), "address": kept},
+	"rosterEntry": {"format": kept, "user": kept, "email": kept, "kinds": kept, "enabled": kept, "enforced": unmet("no stage enforces 2FA"), "name": unmet("it is only shown"), "address": kept, "grace_until": unmet("the policy's date stands for it on the stages about grace")},
 	"expiryEntry": {"format": kept, "route": word, "browser": word, "epoch": word, "due": moment, "reset": noReset, "announced": unmet("only the sweep sets it"), "notices": unmet("publishing sets it, which follows a commit")},
 	"remembered":  {"format": kept, "body": word, "until": moment, "full": word, "later": word, "needs": kept},
 	"erased":      {"format": kept, "at": moment},
+	"fence":       {"format": kept, "version": unmet("no stage saves a policy")},
 }
 
 var (
 	slotFields = fieldTable{
 		"id": word, "begun": moment, "until": moment, "sequence": kept, "wrong": kept, "state": kept, "ended_at": moment, "written_by": word,
 		"kind": kept, "browser": word, "known_tokens_ended": kept, "proven": kept, "factor": word, "effect": kept, "codes_left": kept,
-		"amr": kept,
+		"amr": kept, "later": kept,
 	}
 	enrolmentSlotFields = together(slotFields, fieldTable{
 		"browser": ofChallenges, "known_tokens_ended": ofChallenges, "proven": ofChallenges, "effect": ofChallenges, "codes_left": ofChallenges,
@@ -171,6 +175,7 @@ var unwalked = map[string]string{
 	"claim":            "publishing follows a commit, and lets nobody in",
 	"replayed":         "an operator writes it who hands on what publish gave up, and it decides about no user",
 	"publishedKeys":    "it is a copy of the ring's public half",
+	"fanOut":           "only the save of a policy and the sweep have it, which are no calls of a user",
 }
 
 // meet compares a record of this name, as ctl show prints it, with the table of its fields.
