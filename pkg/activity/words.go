@@ -24,7 +24,8 @@ var types = table{words: []string{
 	"user.reset_requested", "user.reset_approved", "user.reset_cancelled",
 	"activity.checkpointed",
 	"user.enforced", "user.grace_changed", "user.signed_out",
-}, later: 11}
+	"challenge.proven",
+}, later: 12}
 
 // actors are the kinds of actor. If the actor is a user, the kind is left out.
 var actors = table{words: []string{"user", "client", "service", "administrator"}}
@@ -39,7 +40,8 @@ var names = table{words: []string{
 	"about",
 	"day", "serial", "checkpoint",
 	"before", "signed_out_before", "enforced", "grace_until",
-}, later: 7}
+	"proven",
+}, later: 8}
 
 // values are texts that events often have as values. Places up to 19 take one byte, and all others take two.
 var values = table{words: []string{

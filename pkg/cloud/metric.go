@@ -144,6 +144,11 @@ func (t *tally) count(e activity.Event) {
 			t.verified[kind]++
 		}
 	case mfa.FactorEnrolled:
+		if e.Data["proven"] != true { // otherwise no code was answered to enrol it
+			t.verified[kind]++
+		}
+	case mfa.AddressProven:
+		t.right++
 		t.verified[kind]++
 	case mfa.ChallengeFailed:
 		t.wrong++

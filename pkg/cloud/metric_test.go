@@ -63,6 +63,9 @@ func TestABatchThatWasHandedOnIsCountedOnceByKind(t *testing.T) {
 		{Type: mfa.ChallengeSent, Data: map[string]any{"kind": "email"}}, {Type: mfa.ChallengeSent, Data: map[string]any{"kind": "sms"}},
 		{Type: mfa.ChallengeVerified, Data: map[string]any{"kind": "totp"}}, {Type: mfa.ChallengeVerified, Data: map[string]any{"recovery": true}},
 		{Type: mfa.ChallengeFailed}, {Type: mfa.ChallengeLocked, Data: map[string]any{"until": "later"}},
+		// A code proves the address, which is then enrolled without another one.
+		{Type: mfa.ChallengeSent, Data: map[string]any{"kind": "email"}}, {Type: mfa.AddressProven, Data: map[string]any{"kind": "email"}},
+		{Type: mfa.FactorEnrolled, Data: map[string]any{"kind": "email", "proven": true}},
 		// The same answer enrols a factor and completes a sign-in.
 		{Type: mfa.FactorEnrolled, Data: map[string]any{"kind": "sms"}}, {Type: mfa.ChallengeVerified, Data: map[string]any{"kind": "sms", "enrolled": true}},
 	}
@@ -89,8 +92,8 @@ func TestABatchThatWasHandedOnIsCountedOnceByKind(t *testing.T) {
 			of := func(kind string) map[string]any { return map[string]any{"kind": kind} }
 			none := map[string]any{}
 			for what, n := range map[string]int{
-				fmt.Sprint("Sent", of("email")): 2, fmt.Sprint("Verified", of("email")): 0, fmt.Sprint("Sent", of("sms")): 1, fmt.Sprint("Verified", of("sms")): 1,
-				fmt.Sprint("Verified", of("totp")): 1, fmt.Sprint("Right", none): 3, fmt.Sprint("Wrong", none): 1, fmt.Sprint("Locks", none): 1,
+				fmt.Sprint("Sent", of("email")): 3, fmt.Sprint("Verified", of("email")): 1, fmt.Sprint("Sent", of("sms")): 1, fmt.Sprint("Verified", of("sms")): 1,
+				fmt.Sprint("Verified", of("totp")): 1, fmt.Sprint("Right", none): 4, fmt.Sprint("Wrong", none): 1, fmt.Sprint("Locks", none): 1,
 			} {
 				want = append(want, fmt.Sprintf("Countersign/prod %s=%d", what, n))
 			}

@@ -165,6 +165,9 @@ func (v *enrolmentView) enrol(u *unit, asked *question) (FinishAnswer, error) {
 	if en.Reason != "" {
 		data["reason"] = en.Reason
 	}
+	if en.Proven {
+		data["proven"] = true // no code was answered now
+	}
 	e := v.a.event(FactorEnrolled, v.p, data)
 	if en.Actor != nil {
 		e.Actor = *en.Actor

@@ -71,6 +71,9 @@ func TestAForcedEnrolmentProvesTheAddressThenEnrolsThenSignsIn(t *testing.T) {
 	if err != nil || !proven.Proven || !slices.Equal(proven.Kinds, start.Enrolment.Kinds) || !proven.Expires.Equal(start.Enrolment.Expires) {
 		t.Fatalf("got %+v, %v", proven, err)
 	}
+	if told := events(t, w, mfa.AddressProven); len(told) != 1 || told[0].Data["challenge"] != start.ID || told[0].Data["kind"] != "email" {
+		t.Errorf("got %+v, want one event that the address was proven", told)
+	}
 	if state, err := w.LookAtChallenge(t.Context(), w.Client, start.ID); err != nil || state.State != "pending" || state.Outcome != nil {
 		t.Errorf("proven only: got %+v, %v, want pending", state, err)
 	}
@@ -140,6 +143,9 @@ func TestTheKindEmailNeedsNoSecondProof(t *testing.T) {
 			t.Fatalf("%s: got %+v, %v", name, done, err)
 		}
 		wantClaims(t, w, *done.Token, map[string]any{"amr": []any{"pwd", "otp"}, "acr": "aal1", "verified": true})
+		if told := events(t, w, mfa.FactorEnrolled); len(told) != 1 || (told[0].Data["proven"] == true) != c.proven {
+			t.Errorf("%s: got %+v, want that no code was answered: %t", name, told, c.proven)
+		}
 		if want := map[string]int{"at once": 1, "asked to prove": 2, "proven": 1}[name]; emails != want {
 			t.Errorf("%s: got %d emails, want %d", name, emails, want)
 		}

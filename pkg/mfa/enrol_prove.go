@@ -64,6 +64,7 @@ func (v *enrolmentView) prove(u *unit, code seal.Secret) (ProveAnswer, error) {
 		return ProveAnswer{}, wrongCode(v.wrong(u, slot, kind))
 	}
 	slot.Proven, slot.WrittenBy = true, u.version
+	u.event(v.ch.event(AddressProven, map[string]any{"kind": address.Kind, "factor": address.ID}))
 	u.putGuard(v.a, v.p)
 	return answer(), nil
 }

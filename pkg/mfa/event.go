@@ -19,6 +19,7 @@ const (
 	ChallengeVerified = "challenge.verified"
 	ChallengeFailed   = "challenge.failed"
 	ChallengeLocked   = "challenge.locked"
+	AddressProven     = "challenge.proven"
 	FactorEnrolled    = "factor.enrolled"
 	FactorRemoved     = "factor.removed"
 	FactorRenamed     = "factor.renamed"
