@@ -108,6 +108,7 @@ func (q *question) send(by carrier) (*SendAnswer, error) {
 	if err != nil {
 		return nil, err
 	}
+	q.u.out.about = reference(q.v.a.route, q.f.ID, g.life(), q.f.Contact)
 	q.u.out.again = g.sendAgain(q.f.Contact, q.u.now)
 	q.in.sent(q.u, q.f, code)
 	return &SendAnswer{Sent: code.shown(q.f, q.v.p)}, nil

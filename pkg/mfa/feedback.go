@@ -13,7 +13,7 @@ import (
 )
 
 // A provider that has taken a message may say later that it came back: the mail server of the recipient refused it for good,
-// or the recipient complained about it. Then nothing is sent to that address by itself for 24 hours, unless the address
+// or the recipient complained about it. One that sends text messages refuses those to a number that has opted out. Then nothing is sent to that address by itself for 24 hours, unless the address
 // changes, or a code that was sent there comes back as an answer. A start asks for another factor first. If there is no
 // other, its answer says that nothing was delivered. A user who asks for a code there is sent one all the same, once in these
 // 24 hours, because a mailbox may have been repaired, and a complaint may have been a slip of the hand.
@@ -30,6 +30,9 @@ const mostReturned = 4
 // feedbackMargin is how much the clock of a provider may be ahead.
 const feedbackMargin = 10 * time.Minute
 
+// causeOptOut is the cause in the event that a number has opted out. Its owner has done that, and isn't told of it.
+const causeOptOut = "opt_out"
+
 // noticeReference stands for the factor in the reference of a message that has no code.
 const noticeReference = "notice"
 
@@ -38,6 +41,7 @@ type Feedback struct {
 	Reference message.Reference // of the message
 	Sent      time.Time         // when the provider took the message
 	Complaint bool              // the recipient has complained about the message; otherwise it was refused for good
+	OptedOut  bool              // it was refused because the owner of the number has opted out
 }
 
 // TakeFeedback notes that a message came back, and tells the user by other channels. It does nothing if that is known
@@ -66,8 +70,11 @@ func (s *Service) TakeFeedback(ctx context.Context, f Feedback) error {
 			return nil
 		case returnedAnew:
 			cause := "bounce"
-			if f.Complaint {
+			switch {
+			case f.Complaint:
 				cause = "complaint"
+			case f.OptedOut:
+				cause = causeOptOut
 			}
 			u.event(a.event(FactorReturned, p, map[string]any{"factor": about.ID, "kind": about.Kind, "cause": cause}).by(serviceActor))
 			u.tell(a, p)

@@ -3,6 +3,8 @@ package mfa
 import (
 	"errors"
 	"sync"
+
+	"countersign/pkg/message"
 )
 
 // An outgoing is a code that is handed over to a provider once it is committed.
@@ -11,6 +13,7 @@ type outgoing struct {
 	give    func() error   // hands the message over, as a Mailer or a Texter does
 	mark    int64          // the guard counts the code by it
 	budgets *sharedBudgets // that the message is held to; nil if there are none
+	about   message.Reference // of the message, which says where it goes
 	again   []byte         // the hash of an address that messages come back from, if the user has asked for this one all the same
 
 	// notHanded plans what it brings that the code was not handed over: an event, no wait for the next code and, if the
@@ -23,6 +26,7 @@ type undelivered struct {
 	event    string         // the type of the event about it
 	data     map[string]any // of the event
 	notTaken bool           // the provider surely didn't take the message
+	optedOut bool           // the owner of the number has opted out of text messages
 	refused  *Error         // what the caller is told
 }
 
@@ -53,6 +57,11 @@ func handOver[T any](u *unit, st step[T], answer T) (T, error) {
 		return next.replayed.remember(next, answer, refused)
 	})
 	returned.Wait()
+	if lost.optedOut {
+		if err := u.s.TakeFeedback(u.ctx, Feedback{Reference: out.about, Sent: u.now, OptedOut: true}); err != nil {
+			u.s.log().WarnContext(u.ctx, "it could not be noted that a number has opted out", "error", err)
+		}
+	}
 	if refused != nil {
 		return answer, refused
 	}
@@ -85,6 +94,9 @@ func (out *outgoing) deliver(u *unit) *undelivered {
 	}
 	u.s.log().WarnContext(u.ctx, "a code was not handed over", "channel", out.channel, "error", err)
 	lost.notTaken = errors.Is(err, ErrNotTaken)
+	if lost.optedOut = errors.Is(err, ErrOptedOut); lost.optedOut {
+		lost.refused = refuse(DeliveryFailed, "The owner of this number has opted out of text messages. They can opt in again with the sender, or use another factor.")
+	}
 	return lost
 }
 

@@ -56,7 +56,7 @@ var topics = []topic{
 	{message.RecoveryMade, RecoveryMade, nil, false, nil},
 	{message.Disabled, UserDisabled, withoutCause, false, nil},
 	{message.Moved, UserUpdated, func(e *pendingEvent) bool { return e.moved == message.Moved }, true, anyEvent},
-	{message.Undeliverable, FactorReturned, nil, false, anyEvent},
+	{message.Undeliverable, FactorReturned, func(e *pendingEvent) bool { return e.Data["cause"] != causeOptOut }, false, anyEvent},
 	{message.Reset, UserReset, nil, true, anyEvent},
 	{message.ResetAsked, UserResetRequested, nil, true, anyEvent},
 	{message.ResetCancelled, UserResetCancelled, withoutCause, true, nil},

@@ -17,6 +17,10 @@ type Texter interface {
 	SendText(ctx context.Context, m message.Text) error
 }
 
+// ErrOptedOut is wrapped, beside ErrNotTaken, by the error of a Texter if the owner of the number has asked the provider for no
+// more messages.
+var ErrOptedOut = errors.New("mfa: the number has opted out of text messages")
+
 // Numbers reads the phone numbers that people type. Package phone implements it.
 type Numbers interface {
 	// Parse returns the number that was typed. It returns an error, which doesn't say anything of the number, unless it is

@@ -2,6 +2,7 @@ package textmessage
 
 import (
 	"context"
+	"errors"
 	"regexp"
 	"time"
 
@@ -26,7 +27,11 @@ func newEndUserMessaging(d *cloud.Deployment) *sender {
 	set := given(d.Optional("COUNTERSIGN_SMS_CONFIGURATION_SET", "the name or ARN of a configuration set", cloud.Word("_:/-")))
 	protect := given(d.Optional("COUNTERSIGN_SMS_PROTECT_CONFIGURATION", "the id or ARN of a protect configuration", cloud.Word("_:/-")))
 	price := highestPrice(d)
-	return &sender{provider: byEndUserMessaging, courier: courier, send: func(ctx context.Context, m message.Text) error {
+	optedOut := func(err error) bool {
+		conflict, ok := errors.AsType[*types.ConflictException](err)
+		return ok && conflict.Reason == types.ConflictExceptionReasonDestinationPhoneNumberOptedOut
+	}
+	return &sender{provider: byEndUserMessaging, courier: courier, optedOut: optedOut, send: func(ctx context.Context, m message.Text) error {
 		in := &pinpointsmsvoicev2.SendTextMessageInput{
 			DestinationPhoneNumber: &m.To, MessageBody: &m.Text, MessageType: types.MessageTypeTransactional, OriginationIdentity: &origination,
 			ConfigurationSetName: set, ProtectConfigurationId: protect, MaxPrice: price,

@@ -2,11 +2,13 @@ package textmessage
 
 import (
 	"context"
+	"errors"
 	"regexp"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/aws-sdk-go-v2/service/sns/types"
+	"github.com/aws/smithy-go"
 
 	"countersign/pkg/cloud"
 	"countersign/pkg/message"
@@ -29,7 +31,12 @@ func newSNS(d *cloud.Deployment) *sender {
 	if price := highestPrice(d); price != nil {
 		attributes["AWS.SNS.SMS.MaxPrice"] = attribute("Number", *price)
 	}
-	return &sender{provider: bySNS, courier: courier, send: func(ctx context.Context, m message.Text) error {
+	// SNS takes most messages to a number that has opted out, and delivers none. The SDK has no type for this error of Publish.
+	optedOut := func(err error) bool {
+		refused, ok := errors.AsType[smithy.APIError](err)
+		return ok && refused.ErrorCode() == (&types.OptedOutException{}).ErrorCode()
+	}
+	return &sender{provider: bySNS, courier: courier, optedOut: optedOut, send: func(ctx context.Context, m message.Text) error {
 		_, err := client.Publish(ctx, &sns.PublishInput{PhoneNumber: &m.To, Message: &m.Text, MessageAttributes: attributes})
 		return err
 	}}

@@ -36,6 +36,7 @@ type sender struct {
 	provider string
 	courier  *cloud.Courier
 	send     func(context.Context, message.Text) error // makes one attempt
+	optedOut func(error) bool                          // whether the error of send says that the number has opted out
 }
 
 var _ mfa.Texter = (*sender)(nil)
@@ -86,13 +87,21 @@ var errNumber = errors.New("the recipient is not a number in the format E.164")
 
 // SendText hands m over. Its error has the code with which the provider refused m, and nothing of m. The error wraps
 // mfa.ErrNotTaken if no connection was made or the provider refused the request. It doesn't wrap it if the provider failed or its
-// answer was lost.
+// answer was lost. It wraps mfa.ErrOptedOut too if the number has opted out.
 func (s *sender) SendText(ctx context.Context, m message.Text) error {
 	if !isE164(m.To) {
 		return fmt.Errorf("%s: %w", s.provider, s.courier.Withhold("address", errNumber))
 	}
-	err := s.courier.HandOver(ctx, func(ctx context.Context) error { return s.send(ctx, m) })
-	if err != nil {
+	var optedOut bool
+	err := s.courier.HandOver(ctx, func(ctx context.Context) error {
+		err := s.send(ctx, m)
+		optedOut = s.optedOut(err)
+		return err
+	})
+	switch {
+	case optedOut:
+		return fmt.Errorf("%s: %w: %w", s.provider, mfa.ErrOptedOut, err)
+	case err != nil:
 		return fmt.Errorf("%s: %w", s.provider, err)
 	}
 	return nil

@@ -112,6 +112,26 @@ func TestATextThatMayHaveBeenTakenIsNotSentAgain(t *testing.T) {
 	}
 }
 
+func TestANumberThatHasOptedOutIsSaidToHave(t *testing.T) {
+	for name, c := range map[string]struct {
+		provider, answer string
+		want             bool
+	}{
+		"SNS":                          {bySNS, refusal("OptedOut", "").sns, true},
+		"SNS, another refusal":         {bySNS, refusal("InvalidParameter", "").sns, false},
+		"End User Messaging":           {byEndUserMessaging, `{"__type":"ConflictException","Reason":"DESTINATION_PHONE_NUMBER_OPTED_OUT"}`, true},
+		"a number that isn't verified": {byEndUserMessaging, `{"__type":"ConflictException","Reason":"DESTINATION_PHONE_NUMBER_NOT_VERIFIED"}`, false},
+	} {
+		w := newWorld(t, c.provider, nil)
+		w.Answer(func(amazontest.Asked) (int, string) { return 400, c.answer })
+		err := open(w).SendText(t.Context(), anyText)
+		if errors.Is(err, mfa.ErrOptedOut) != c.want || !errors.Is(err, mfa.ErrNotTaken) {
+			t.Errorf("%s: got %v, want that it has opted out: %t", name, err, c.want)
+		}
+		checkNothingOfTheMessage(t, name, w, err)
+	}
+}
+
 func checkNothingOfTheMessage(t *testing.T, name string, w *amazontest.World, err error) {
 	t.Helper()
 	said := w.Log.String()
