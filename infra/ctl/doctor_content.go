@@ -19,6 +19,7 @@ type contentDoctor struct {
 	store  store.Store
 	now    time.Time // by the deployment's clock
 	local  bool      // the store is that of a local server, which isn't running
+	epoch  int64     // of the data (see seal.Ring.Epoch); 0 if it isn't known, or the data was never restored
 	played bool      // the deployment runs on this machine for development, and its clock may be ahead
 	findings
 }
@@ -26,6 +27,7 @@ type contentDoctor struct {
 func (d *contentDoctor) lookAtRing(ctx context.Context) {
 	const about, published = "key ring", "published keys"
 	ring, err := keyring.StatusOf(ctx, d.store, d.now)
+	d.epoch = ring.Epoch
 	switch {
 	case errors.Is(err, record.ErrUnreadable):
 		d.wrong(about, "Its item can't be read ("+err.Error()+").", "Restore the item ring/ring from a backup, or run the version of this program that wrote the item.")
@@ -54,6 +56,12 @@ func (d *contentDoctor) lookAtKeys(ctx context.Context) {
 	const about = "API keys"
 	lines, err := (&apikey.Registry{Store: d.store, Now: func() time.Time { return d.now }}).List(ctx)
 	signsIn := func(l apikey.Key) bool { return slices.Contains(l.Scopes, apikey.SignIn) }
+	unconfirmed := 0
+	for _, l := range lines {
+		if !l.Confirmed(d.epoch) {
+			unconfirmed++
+		}
+	}
 	const do = "To make one: keys create --client NAME --scope sign_in"
 	switch {
 	case err != nil:
@@ -62,6 +70,9 @@ func (d *contentDoctor) lookAtKeys(ctx context.Context) {
 		d.wrong(about, "There is no API key, so no application can make a call.", do)
 	case !slices.ContainsFunc(lines, signsIn):
 		d.wrong(about, "No API key has the scope sign_in, so no application can start a sign-in. "+numberOfKeys(len(lines)), do)
+	case unconfirmed > 0:
+		d.wrong(about, fmt.Sprintf("%s %d of them can't be used, because the data was restored from a backup and nobody has confirmed them since.", numberOfKeys(len(lines)), unconfirmed),
+			"To list them: keys list. Confirm those that were not revoked since the backup: keys confirm ID. Revoke the others: keys revoke ID")
 	default:
 		d.ok(about, "%s", numberOfKeys(len(lines)))
 	}

@@ -28,7 +28,7 @@ func lookAtFolder(ctx context.Context, dir string, wall func() time.Time) findin
 		return found
 	}
 	found.ok("database", "The file countersign.db has the format that this program knows.")
-	c := &contentDoctor{store: db, now: f.Now(), local: true, findings: found}
+	c := &contentDoctor{store: db, now: f.Now(), local: true, epoch: epochOfFolder(ctx, f), findings: found}
 	c.lookAtKeys(ctx)
 	c.lookAtSweep(ctx)
 	if err := db.Close(); err != nil {
@@ -49,6 +49,19 @@ func lookAtKeyFile(ctx context.Context, f *folder.Folder, found *findings) {
 		return
 	}
 	found.ok(about, "The file keys.json is complete, and only its owner can read it.")
+}
+
+// epochOfFolder returns the epoch in the key file, or 0 if the file can't be read, which lookAtKeyFile reports.
+func epochOfFolder(ctx context.Context, f *folder.Folder) int64 {
+	keys, err := f.OpenKeys(false)
+	if err != nil {
+		return 0
+	}
+	ring, err := keys.Ring(ctx)
+	if err != nil {
+		return 0
+	}
+	return ring.Epoch()
 }
 
 func lookAtClock(f *folder.Folder, found *findings) {

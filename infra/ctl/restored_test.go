@@ -105,9 +105,26 @@ func TestRestoredDataGetsANewEpochOnceAndItsKeysAreConfirmed(t *testing.T) {
 			if !strings.Contains(r.said, "not confirmed") {
 				t.Errorf("the list doesn't say which key isn't confirmed:\n%s", r.said)
 			}
+			const toConfirm = "nobody has confirmed them since"
+			doctor := r.flagged("doctor")
+			if strings.Contains(name, "Amazon") {
+				doctor = append(doctor, "--sender", "you@example.com")
+			}
+			if r.run(t, doctor...); !strings.Contains(r.said, toConfirm) {
+				t.Errorf("doctor doesn't say that keys have to be confirmed:\n%s%s", r.said, r.told)
+			}
 			r.must(t, r.flagged("keys", "confirm", id)...)
 			if got := r.ask(t); got != "" {
 				t.Errorf("with the key that was confirmed: got %s, want an answer", got)
+			}
+			r.must(t, r.flagged("keys", "list")...)
+			for line := range strings.Lines(r.said) {
+				if strings.Contains(line, "not confirmed") {
+					r.must(t, r.flagged("keys", "confirm", strings.Fields(line)[0])...)
+				}
+			}
+			if r.run(t, doctor...); strings.Contains(r.said, toConfirm) || !strings.Contains(r.said, "API key") {
+				t.Errorf("doctor still says that keys have to be confirmed:\n%s%s", r.said, r.told)
 			}
 			r.later(time.Minute)
 			r.must(t, r.flagged("restored", "--moment", moment)...)

@@ -10,11 +10,11 @@ import (
 // An outgoing is a code that is handed over to a provider once it is committed.
 type outgoing struct {
 	channel string
-	give    func() error   // hands the message over, as a Mailer or a Texter does
-	mark    int64          // the guard counts the code by it
-	budgets *sharedBudgets // that the message is held to; nil if there are none
+	give    func() error      // hands the message over, as a Mailer or a Texter does
+	mark    int64             // the guard counts the code by it
+	budgets *sharedBudgets    // that the message is held to; nil if there are none
 	about   message.Reference // of the message, which says where it goes
-	again   []byte         // the hash of an address that messages come back from, if the user has asked for this one all the same
+	again   []byte            // the hash of an address that messages come back from, if the user has asked for this one all the same
 
 	// notHanded plans what it brings that the code was not handed over: an event, no wait for the next code and, if the
 	// provider surely didn't take the message, that the code isn't counted.

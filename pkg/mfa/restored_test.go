@@ -322,3 +322,21 @@ func TestARepetitionThatFailsSaysSo(t *testing.T) {
 		t.Errorf("got %v, want the store's error", err)
 	}
 }
+
+func TestTheSweepDoesNotAnnounceTheEndOfTrustThatARestoreHasEnded(t *testing.T) {
+	w := kls(t, nil)
+	trusted(t, w)
+	restored(t, w)
+	w.Clock.Advance(31 * day) // the user was not seen since
+	if n := sweep(t, w); n != 0 {
+		t.Errorf("got %d ends announced of trust that the restore has ended, want none", n)
+	}
+	if got := events(t, w, mfa.BrowserExpired); len(got) != 0 {
+		t.Errorf("got %+v, want no event", got)
+	}
+	trusted(t, w)
+	w.Clock.Advance(31 * day)
+	if n := sweep(t, w); n != 1 {
+		t.Errorf("got %d ends announced of trust that was given after the restore, want 1", n)
+	}
+}

@@ -157,7 +157,8 @@ func (r *sweeping) announceAll(ctx context.Context, items []store.Item) error {
 	return err
 }
 
-// announce records the end of one trusted browser, unless it was announced already or trust was ended before its time. Of
+// announce records the end of one trusted browser, unless it was announced already or trust was ended before its time, also by a
+// restore. Of
 // several runs at once, only the one whose conditional write succeeds announces it.
 func (s *Service) announce(ctx context.Context, item store.Item, now time.Time) (int, error) {
 	var d expiryEntry
@@ -189,6 +190,17 @@ func (s *Service) announce(ctx context.Context, item store.Item, now time.Time) 
 	}
 	ended, taken := b.expiry(p)
 	if g.browserEpoch() != d.Epoch || taken {
+		return 0, nil
+	}
+	// Trust may have been ended by a restore that the guard doesn't follow yet.
+	ring, err := s.Keys.Ring(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if err := g.follow(ring.Epoch()); err != nil {
+		return 0, err
+	}
+	if g.browserEpoch() != d.Epoch {
 		return 0, nil
 	}
 	d.Announced = true
