@@ -334,6 +334,8 @@ func (f *fixed) Get(_ context.Context, keys ...store.Key) (items []store.Item, e
 	return items, nil
 }
 
+func (f *fixed) Query(context.Context, store.Query) (store.Page, error) { return store.Page{}, nil }
+
 func TestARunSweepsAndTendsTheRingAndOneFailingLeavesTheOther(t *testing.T) {
 	w := newWorldWithTable(t)
 	if _, err := w.open().Scheduling(sweep).Invoke(t.Context(), []byte(`{"any":"payload"}`)); err != nil {
