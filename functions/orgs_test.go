@@ -2,6 +2,7 @@ package functions
 
 import (
 	"net/http"
+	"time"
 
 	"countersign/pkg/passkey/passkeytest"
 )
@@ -20,7 +21,9 @@ func (d *deployment) orgs() {
 		d.call("PUT", policy, object{}, "if-match", `"0"`).want(t, http.StatusOK)
 		d.enrolKeyIn(org, person("lee", "lee@"+org+".example"), &passkeytest.Authenticator{})
 		d.publish()
+		d.advance(25 * time.Hour) // so that the sweep makes a checkpoint, and counts the users of the day
 		d.sweep()
+		d.call("GET", "/v1/orgs/"+org+"/adoption", nil).want(t, http.StatusOK)
 		d.call("DELETE", "/v1/orgs/"+org, nil).want(t, http.StatusAccepted)
 		changes := func() {
 			d.account.beforeNextWriteTo(function, "u#", func([]string) {

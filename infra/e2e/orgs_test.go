@@ -3,6 +3,7 @@ package main
 import (
 	"slices"
 	"testing"
+	"time"
 )
 
 // orgs returns the ids of all organisations that the list has.
@@ -18,6 +19,42 @@ func (w *world) orgs(t *testing.T) (ids []string) {
 		}
 		next = "/v1/orgs?limit=1&cursor=" + page.text("cursor")
 	}
+}
+
+func TestAdoptionIsCountedNowAndOncePerDay(t *testing.T) {
+	appWorld(t, func(t *testing.T, w *world) {
+		w.enrolApp(t, ana, "")
+		w.start(t, person{"acme", "u-18", "bob@acme.example"}, nil).want(t, 200, "")
+		sweep := func() { w.do(t, call{method: "POST", path: "/local/sweep"}).want(t, 200, "") }
+		w.advance(t, 24*time.Hour) // a local server runs the sweep when it starts, so this day may have been counted already
+		sweep()
+		w.advance(t, 24*time.Hour)
+		w.start(t, person{"acme", "u-19", "cem@acme.example"}, nil).want(t, 200, "")
+		sweep()
+		w.advance(t, time.Minute)
+		w.do(t, call{method: "DELETE", path: ana.path("")}).want(t, 204, "")
+		got := w.do(t, call{method: "GET", path: "/v1/orgs/acme/adoption"}).want(t, 200, "")
+		if got.number("now", "users") != 2 || got.number("now", "status", "unprotected") != 2 || got.number("now", "kinds", "totp") != 0 {
+			t.Errorf("now: got %s", got.raw)
+		}
+		days := got.list("days")
+		if len(days) != 2 {
+			t.Fatalf("got %s, want two days", got.raw)
+		}
+		for i, users := range []int{2, 3} {
+			day := doc(days[i].(map[string]any))
+			if day.number("users") != users || day.number("status", "protected") != 1 || day.number("status", "unprotected") != users-1 || day.number("kinds", "totp") != 1 {
+				t.Errorf("day %d: got %v", i, day)
+			}
+		}
+		second := doc(days[1].(map[string]any)).text("day") + "T00:00:00Z"
+		for query, want := range map[string]int{"from=" + second: 1, "to=" + second: 1, "from=" + second + "&to=" + second: 0} {
+			if got := w.do(t, call{method: "GET", path: "/v1/orgs/acme/adoption?" + query}).want(t, 200, ""); len(got.list("days")) != want {
+				t.Errorf("%s: got %s, want %d days", query, got.raw, want)
+			}
+		}
+		w.do(t, call{method: "GET", path: "/v1/orgs/acme/adoption?from=yesterday"}).want(t, 400, "invalid_request")
+	})
 }
 
 func TestAnOrganisationIsListedAndErasedWithEverythingInIt(t *testing.T) {

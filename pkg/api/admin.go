@@ -28,6 +28,17 @@ func Admin(s *mfa.Service) Handlers {
 				}
 			},
 		}),
+		"getAdoption": serve(operation[mfa.AdoptionQuery, mfa.Adoption]{
+			bodiless: true,
+			query: map[string]func(string, *mfa.AdoptionQuery) error{
+				"from": func(value string, q *mfa.AdoptionQuery) error { return readTime("from", value, &q.From) },
+				"to":   func(value string, q *mfa.AdoptionQuery) error { return readTime("to", value, &q.To) },
+			},
+			do: func(ctx context.Context, call mfa.Call, at target, q mfa.AdoptionQuery) (mfa.Adoption, error) {
+				q.Org = at.org
+				return s.Adoption(ctx, call, q)
+			},
+		}),
 		"unlockUser": serve(operation[mfa.Intervention, mfa.User]{
 			do: func(ctx context.Context, call mfa.Call, at target, q mfa.Intervention) (mfa.User, error) {
 				return s.Unlock(ctx, call, at.org, at.user, q)

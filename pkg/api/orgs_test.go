@@ -40,3 +40,14 @@ func TestOrganisationsAreListedPageByPageAndErased(t *testing.T) {
 		t.Errorf("got %s", left.text)
 	}
 }
+
+func TestAdoptionRefusesAQueryThatItDoesNotKnow(t *testing.T) {
+	w := newWorld(t)
+	w.wants("a user", w.do("PUT", anasPath, "{}"), 200)
+	for raw, param := range map[string]string{"from=2026-11-22": "from", "to=now": "to", "limit=1": "", "from=": "from"} {
+		w.refused(raw, w.do("GET", "/v1/orgs/acme/adoption", "", queried(raw)), 400, mfa.InvalidRequest, param)
+	}
+	if got := w.wants("adoption", w.do("GET", "/v1/orgs/acme/adoption", ""), 200); got.at("now.users") != 1.0 || got.at("now.status.unprotected") != 1.0 {
+		t.Errorf("got %s", got.text)
+	}
+}

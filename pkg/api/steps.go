@@ -73,6 +73,7 @@ var Steps = []Step{
 	{Name: "admin", Routes: []Route{
 		{Method: "GET", Pattern: "/v1/orgs", Operation: "listOrgs"},
 		{Method: "DELETE", Pattern: "/v1/orgs/{org}", Operation: "eraseOrg"},
+		{Method: "GET", Pattern: "/v1/orgs/{org}/adoption", Operation: "getAdoption"},
 		{Method: "POST", Pattern: "/v1/orgs/{org}/users/{user}/unlock", Operation: "unlockUser"},
 		{Method: "POST", Pattern: "/v1/orgs/{org}/users/{user}/reset", Operation: "resetUser"},
 		{Method: "POST", Pattern: "/v1/orgs/{org}/users/{user}/passes", Operation: "issuePass"},

@@ -143,6 +143,7 @@
 //	    factor_remove.go   RemoveFactor
 //	    recovery_codes.go  NewRecoveryCodes
 //	    browsers.go        ListBrowsers, RevokeBrowser and RevokeBrowsers
+//	    adoption.go        Adoption: how many users of an org are protected
 //	    org_list.go        ListOrgs
 //	    org_erase.go       EraseOrg, which the sweep carries on
 //	    policy_get.go      GetPolicy
@@ -155,6 +156,7 @@
 //	    feedback.go        TakeFeedback: what a provider says of a message that came back, and what follows from that
 //	    sweep.go           Sweep: announces what has ended by itself
 //	    fanout.go          FanOut: tells of users whom a policy has signed out
+//	    adoption_sweep.go  counts the users of all orgs once a day, as a part of Sweep
 //	    sweep_status.go    StatusOfSweep
 //	    checkpoint.go      Checkpoint: signs which pages of activity there are; ExportActivity and VerifyActivity
 //	    published.go       the public half of the key ring
@@ -234,6 +236,7 @@
 //	erasing            O               an erasure of an org that was begun: by whom, and     never; 10        admin, sweep                admin, sweep
 //	                                   whether it is done                                    minutes when it
 //	                                                                                         is done
+//	adoption#O         day             how many users were protected on that day, and how    400 days         sweep                       admin, sweep
 //	due#hour#shard     U#tb_…          expiry entry of a trusted browser that ends in that   end + 30 days    verify, sweep               sweep
 //	                                   hour
 //	due#hour#shard     U#notices       expiry entry of a user: something waits to be told,   due + 30 days    publish                     sweep
@@ -245,6 +248,7 @@
 //	                                   again
 //	sweep              mark            the cursor of the sweep: hour, shard, place in it     never            sweep                       sweep, ctl
 //	sweep              checkpoints     the cursor of Checkpoint: day, shard, place in it     never            sweep                       sweep
+//	sweep              adoption        the cursor of the count of users: day, place in orgs  never            sweep                       sweep
 //	count#O#of#time    sent            how many codes by SMS were counted for a number, a    hour or day + 2  challenge, enrol            challenge, enrol
 //	                                   prefix or the org, from that time on for an hour or   hours
 //	                                   a day

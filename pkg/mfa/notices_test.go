@@ -120,7 +120,9 @@ func TestWhatThereWasNoRoomForComesAsOneThatSumsUp(t *testing.T) {
 			t.Errorf("%s: want %q in\n%s", name, want, text)
 		}
 		w.Faults.Reset()
-		sweep(t, w)
+		if _, err := w.SweepHours(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		if got := w.Faults.Counts(); got.Items > 1 { // the mark, and nothing else
 			t.Errorf("%s: a sweep after it wrote %d items", name, got.Items)
 		}

@@ -219,13 +219,15 @@ func (s *Service) eraseRest(ctx context.Context, r route, e *orgErasure) (last b
 // the policy goes before the policy, because a first policy that is put anew needs the place of the first one before.
 func (s *Service) restOf(ctx context.Context, r route) ([]store.Item, error) {
 	const most = store.MaxWrites - store.Copies - 1
-	q := store.Query{Partition: orgPartition(r), Limit: most, Reverse: true}
-	for more := true; more; {
-		page, err := s.Store.Query(ctx, q)
-		if err != nil || len(page.Items) > 0 {
-			return page.Items, err
+	for _, partition := range []string{adoptionPartition(r), orgPartition(r)} {
+		q := store.Query{Partition: partition, Limit: most, Reverse: true}
+		for more := true; more; {
+			page, err := s.Store.Query(ctx, q)
+			if err != nil || len(page.Items) > 0 {
+				return page.Items, err
+			}
+			q.After, more = page.Last, page.More
 		}
-		q.After, more = page.Last, page.More
 	}
 	if items, err := s.fencesOf(ctx, r); err != nil || len(items) > 0 {
 		return items, err

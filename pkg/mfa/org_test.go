@@ -154,6 +154,7 @@ func populated(t *testing.T) (*mfatest.World, *storetest.Model) {
 			t.Fatal(err)
 		}
 	}
+	sweep(t, w) // which counts the users of the day
 	return w, db
 }
 

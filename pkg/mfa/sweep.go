@@ -39,14 +39,15 @@ const firstLook = 48 * time.Hour
 // day at least, so the cursor would have to be a day ahead of the clock that grants it. If a clock that was ahead has moved
 // the cursor, a run by the right clock begins anew.
 //
-// It also carries on the erasures of orgs that were begun, and what saves of policies have left to tell (see FanOut). If one of
-// these fails, the others are done all the same.
+// It also carries on the erasures of orgs that were begun, and what saves of policies have left to tell (see FanOut), and counts
+// the users of all orgs once a day. If one of these fails, the others are done all the same.
 func (s *Service) Sweep(ctx context.Context) (Swept, error) {
 	untold, fanOut := s.FanOut(ctx)
 	done, err := s.sweep(ctx, mostDue, mostHours)
-	more, failed := s.eraseOrgs(ctx)
-	done.More = done.More || more || untold
-	return done, errors.Join(fanOut, err, failed)
+	erasing, failed := s.eraseOrgs(ctx)
+	counting, uncounted := s.countDay(ctx)
+	done.More = done.More || untold || erasing || counting
+	return done, errors.Join(fanOut, err, failed, uncounted)
 }
 
 func (s *Service) sweep(ctx context.Context, items, hours int) (Swept, error) {

@@ -35,6 +35,10 @@ func recordAt(key store.Key) record.Record {
 		return &rosterEntry{}
 	case partition == orgsPartition:
 		return &seenOrg{}
+	case partition == "adoption":
+		return &adoptionDay{}
+	case key == countCursorKey:
+		return &countCursor{}
 	case partition == erasingPartition:
 		return &orgErasure{}
 	case partition == "due":

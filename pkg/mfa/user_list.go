@@ -43,7 +43,7 @@ type ListedUser struct {
 }
 
 // statuses are all statuses of a user.
-var statuses = []string{Protected, Unprotected, "grace", StatusLocked}
+var statuses = []string{Protected, Unprotected, InGrace, StatusLocked}
 
 // ListUsers lists the users of an org who were seen and not erased since. It needs the scope admin.
 func (s *Service) ListUsers(ctx context.Context, call Call, q UserQuery) (Users, error) {
