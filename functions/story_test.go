@@ -413,6 +413,7 @@ func (d *deployment) story() {
 
 	d.factors()
 	d.keys()
+	d.imports()
 	d.texts("sns", "+447400123456")
 	d.texts("end-user-messaging", "+447400123457")
 

@@ -1,4 +1,4 @@
-// Command admin is the function that changes accounts of users for administrators.
+// Command admin is the function that changes accounts of users for administrators, and imports users.
 package main
 
 import (
@@ -7,12 +7,13 @@ import (
 	"countersign/pkg/api"
 	"countersign/pkg/cloud"
 	"countersign/pkg/cloud/keyring"
+	"countersign/pkg/passkey"
 )
 
 func main() {
 	cloud.Serve("admin", func(d *cloud.Deployment) http.Handler {
 		s := d.Service()
-		s.Keys = keyring.Of(d)
+		s.Keys, s.Passkeys = keyring.Of(d), d.Passkeys(passkey.New)
 		return api.New(d.Door(), api.Admin(s))
 	})
 }

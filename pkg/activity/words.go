@@ -25,7 +25,8 @@ var types = table{words: []string{
 	"activity.checkpointed",
 	"user.enforced", "user.grace_changed", "user.signed_out",
 	"challenge.proven",
-}, later: 12}
+	"user.imported",
+}, later: 13}
 
 // actors are the kinds of actor. If the actor is a user, the kind is left out.
 var actors = table{words: []string{"user", "client", "service", "administrator"}}
@@ -41,7 +42,8 @@ var names = table{words: []string{
 	"day", "serial", "checkpoint",
 	"before", "signed_out_before", "enforced", "grace_until",
 	"proven",
-}, later: 8}
+	"request",
+}, later: 9}
 
 // values are texts that events often have as values. Places up to 19 take one byte, and all others take two.
 var values = table{words: []string{

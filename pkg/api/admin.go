@@ -82,6 +82,7 @@ func Admin(s *mfa.Service) Handlers {
 			},
 			present: func(_ mfa.Pass, a *answer) { a.status = http.StatusCreated },
 		}),
+		"importUsers": importOf(s),
 		"revokePass": gone(func(ctx context.Context, call mfa.Call, at target) error {
 			return s.RevokePass(ctx, call, at.org, at.user)
 		}),

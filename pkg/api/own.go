@@ -36,7 +36,7 @@ func Own[Req any](method, path string, rules OwnRules, do func(ctx context.Conte
 		var q Req
 		if !rules.Body {
 			err = x.noBody()
-		} else if body, e := x.body(true); e != nil {
+		} else if body, e := x.body(true, false); e != nil {
 			err = e
 		} else if len(body) > 0 {
 			err = decode(body, &q, rules.Nullable, rules.Words)

@@ -26,6 +26,7 @@ type operation[Req, Res any] struct {
 	present  func(Res, *answer)                  // sets the status and headers of the answer; if it is nil, the status is 200
 	write    func(Res, *answer) error            // writes the body of the answer; if it is nil, the answer is encoded as JSON
 	bodiless bool                                // the request has no body
+	lines    bool                                // the body has a JSON object on each line, and may have up to maxLines bytes
 	optional bool                                // the request may have no body, which means the same as an empty object
 	repeats  bool                                // the call changes nothing, so an Idempotency-Key is ignored
 }
@@ -57,7 +58,7 @@ func serve[Req, Res any](op operation[Req, Res]) handler {
 		var body []byte
 		if op.bodiless {
 			err = x.noBody()
-		} else if body, err = x.body(op.optional); err == nil && !(op.optional && len(body) == 0) {
+		} else if body, err = x.body(op.optional, op.lines); err == nil && !(op.optional && len(body) == 0) {
 			err = op.parse(body, &q)
 		}
 		if err != nil {
@@ -165,14 +166,19 @@ func (x *exchange) noBody() error {
 	return nil
 }
 
-// body reads the body of the request, which must be declared as JSON. If it is optional and missing, it needn't be declared.
-func (x *exchange) body(optional bool) (body []byte, err error) {
-	declared := declaredJSON(x.r.Header)
+// body reads the body of the request, which must be declared as JSON, or as lines of JSON. If it is optional and missing, it needn't be
+// declared.
+func (x *exchange) body(optional, lines bool) (body []byte, err error) {
+	kind, most := "application/json", int64(maxBody)
+	if lines {
+		kind, most = linesType, maxLines
+	}
+	declared := declared(x.r.Header, kind)
 	if !declared && !optional {
 		return nil, &mfa.Error{Code: unsupportedMediaType}
 	}
 	if x.r.Body != nil {
-		body, err = io.ReadAll(http.MaxBytesReader(x.w, x.r.Body, maxBody))
+		body, err = io.ReadAll(http.MaxBytesReader(x.w, x.r.Body, most))
 	}
 	var long *http.MaxBytesError
 	switch {
@@ -186,14 +192,14 @@ func (x *exchange) body(optional bool) (body []byte, err error) {
 	return body, nil
 }
 
-// declaredJSON reports whether the headers say that the body is plain JSON in UTF-8.
-func declaredJSON(h http.Header) bool {
+// declared reports whether the headers say that the body is of this content type, in UTF-8 and not compressed.
+func declared(h http.Header, as string) bool {
 	sent := h.Values("Content-Type")
 	if len(sent) != 1 || len(h.Values("Content-Encoding")) > 0 {
 		return false
 	}
 	kind, params, err := mime.ParseMediaType(sent[0])
-	if err != nil || kind != "application/json" {
+	if err != nil || kind != as {
 		return false
 	}
 	charset, said := params["charset"]

@@ -82,6 +82,7 @@ var Steps = []Step{
 		{Method: "GET", Pattern: "/v1/resets/{id}", Operation: "getReset"},
 		{Method: "POST", Pattern: "/v1/resets/{id}/approve", Operation: "approveReset"},
 		{Method: "POST", Pattern: "/v1/resets/{id}/cancel", Operation: "cancelReset"},
+		{Method: "POST", Pattern: "/v1/orgs/{org}/import", Operation: "importUsers"},
 	}},
 	{Name: "pages", Routes: []Route{
 		{Method: "GET", Pattern: "/.well-known/jwks.json", Operation: "getKeys", Open: true},

@@ -52,7 +52,8 @@ func goodBodies() map[string]string {
 		"patchUser":        `{"enabled":true}`, "renameFactor": `{"label":"l"}`, "reportEvent": `{"kind":"signed_out"}`,
 		"putPolicy": `{"profile":"kls"}`, "unlockUser": `{"actor":"olga","reason":"called"}`, "resetUser": `{"actor":"olga","reason":"lost"}`, "issuePass": `{"actor":"olga","reason":"forgot"}`,
 		"approveReset": `{"actor":"paul"}`, "cancelReset": `{"actor":"paul"}`,
-		"introspect": `{"org":"acme","user":"u-17","issued_at":"2026-11-22T10:00:00Z"}`,
+		"introspect":  `{"org":"acme","user":"u-17","issued_at":"2026-11-22T10:00:00Z"}`,
+		"importUsers": `{"id":"u-17"}`,
 	}
 }
 

@@ -171,6 +171,9 @@ func (w *world) do(method, target, body string, alterations ...alteration) reply
 	r.Header.Set("Authorization", "Bearer "+w.key)
 	if body != "" {
 		r.Header.Set("Content-Type", "application/json")
+		if strings.HasSuffix(r.URL.Path, "/import") {
+			r.Header.Set("Content-Type", "application/x-ndjson")
+		}
 	}
 	for _, alter := range alterations {
 		alter(r)

@@ -23,6 +23,7 @@ type account struct {
 	relyingParty  string          // the deployment's RP ID; empty if it has none
 	deployment    int64           // the deployment's epoch, once the account follows it
 	metUnder      *orgPolicy      // the org's policy, if this call sees the user for the first time
+	imports       importMarks     // marks of what was imported; if there are none, only the key of its item is set
 	enrolment     enrolment       // the enrolment that is under way; if there is none, only the key of its item is set
 }
 
@@ -31,7 +32,7 @@ func (s *Service) readAccount(r route, into **account) read {
 	follow := func(deployment int64) error { return (*into).follow(deployment) }
 	return read{follow: follow, account: into, fetch: func(ctx context.Context) error {
 		a := &account{route: r, item: store.Item{Key: guardKey(r)}, relyingParty: s.RelyingParty.ID}
-		a.enrolment.Item.Key = enrolmentKey(r)
+		a.enrolment.Item.Key, a.imports.Item.Key = enrolmentKey(r), importsKey(r)
 		q := store.Query{Partition: userPartition(r)}
 		for more := true; more; {
 			page, err := s.Store.Query(ctx, q)
@@ -95,6 +96,8 @@ func (a *account) take(item store.Item) error {
 			return err
 		}
 		a.factorRecords = append(a.factorRecords, f)
+	case item.Key == a.imports.Item.Key:
+		return record.Decode(item, &a.imports)
 	case item.Key == a.enrolment.Item.Key:
 		return record.Decode(item, &a.enrolment)
 	}

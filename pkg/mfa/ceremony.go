@@ -34,6 +34,10 @@ type Passkeys interface {
 	// Get checks the response to RequestOptions, an AuthenticationResponseJSON (section 5.1), which must be signed by p, a
 	// passkey of the user with that handle. It doesn't judge the signature counter.
 	Get(c Ceremony, handle []byte, p Passkey, response json.RawMessage, now time.Time) (PasskeyUse, error)
+
+	// ReadKey returns an error unless publicKey is a COSE_Key (RFC 9052 section 7) of an algorithm with which Get can check
+	// signatures.
+	ReadKey(publicKey []byte) error
 }
 
 // ErrNotAccepted is wrapped by the error of Passkeys for a response that is not acceptable.
@@ -79,6 +83,10 @@ type Passkey struct {
 	BackupEligible bool     `json:"backup_eligible" record:"6"`
 	Discoverable   *bool    `json:"discoverable" record:"7"` // a resident key, on the word of the browser (credProps); nil if it didn't say
 	Variant        Variant  `json:"variant" record:"8"`      // the variant that the user asked for
+
+	// These two are set only for a passkey that was imported.
+	BackupUnknown bool   `json:"backup_unknown" record:"9"` // BackupEligible isn't known, and any value in a response is accepted
+	Handle        []byte `json:"handle" record:"10"`        // the user handle that it was registered with, if that isn't the user's own; 1 to 64 bytes
 }
 
 // A CreatedPasskey is a new passkey, with what its registration says of this moment.
@@ -92,4 +100,5 @@ type PasskeyUse struct {
 	SignCount    uint32 // the signature counter; 0 if the authenticator has none
 	BackedUp     bool   // the key is synced to other devices now
 	UserVerified bool   // the authenticator has checked a PIN or a fingerprint in this very ceremony
+	Eligible     bool   // the key can be synced to other devices, which never changes
 }

@@ -170,8 +170,10 @@ func fenceKey(r route, of int) store.Key {
 
 // readFence reads the fence of a user, for a step that may make cut-offs hit the user less.
 func readFence(r route, into *fence) read {
-	return readFenceOf(r, int(r[len(r)-1])%fences, into)
+	return readFenceOf(r, fenceOf(r), into)
 }
+
+func fenceOf(r route) int { return int(r[len(r)-1]) % fences }
 
 func readFenceOf(r route, of int, into *fence) read {
 	return read{key: fenceKey(r, of), take: func(item store.Item) error {

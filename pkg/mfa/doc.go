@@ -149,6 +149,7 @@
 //	    policy_get.go      GetPolicy
 //	    policy_preview.go  PreviewPolicy
 //	    policy_put.go      PutPolicy
+//	    import.go          Import: users of another system, with their factors
 //	    activity.go        UserActivity, OrgActivity and CheckActivity
 //	What the deployment calls
 //	    publish.go         Publish: hands on what was committed
@@ -207,8 +208,9 @@
 //	u#U                browser#tb_…    trusted browser: epoch, name, kind that earned it,    end + 30 days    verify; challenge           challenge, verify, enrol,
 //	                                   fixed end, newest generation of its token                              (rotation)                  recover, account, admin,
 //	                                                                                                                                      sweep
-//	u#U                factor#fa_…     enrolled factor: sealed secret or public key, label,  never            enrol, recover, account     challenge, verify, enrol,
-//	                                   contact that it was proven with                                                                    recover, account, admin
+//	u#U                factor#fa_…     enrolled factor: sealed secret or public key, label,  never            enrol, recover, account,    challenge, verify, enrol,
+//	                                   contact that it was proven with                        admin                       recover, account, admin
+//	u#U                imports         marks of what was imported for the user               never            admin                       all that read u#U
 //	u#U                enrolment       the enrolment that is under way: sealed secret,       10 minutes, or   enrol                       enrol
 //	                                   digest of the code, ceremony, who began it            when the
 //	                                                                                         enrolment token
@@ -218,8 +220,8 @@
 //	ch_…               challenge       challenge: user, purpose, reason, policy version,     end + 10         challenge, enrol, recover   challenge, verify, enrol,
 //	                                   hashes of its tokens, digest and sequence number of   minutes                                      recover
 //	                                   the code, ceremony
-//	cred#hash          owner           a credential id of a key: which factor of which user  never            enrol                       enrol, recover, account
-//	                                   it belongs to
+//	cred#hash          owner           a credential id of a key: which factor of which user  never            enrol, admin                enrol, recover, account,
+//	                                   it belongs to                                                                                      admin
 //	org#O              policy          the policy in force, with what earlier versions did   never            policy                      all that read u#U but
 //	                                   to trust, and which of them ended sessions, when                                                   publish; policy
 //	org#O#copy         policy          the same in seven more copies, 1 to 7                 never            with the policy             the same
@@ -420,6 +422,11 @@
 // page of a browser has asked for the options, with a token, only a page of the same origin can answer. Otherwise a page of
 // any origin can that the client has registered, or a page of the deployment itself. All of the user's keys can answer a
 // challenge that asks for one, and the credential id says which of them has.
+//
+// Keys and apps of another system are imported with what is known of them. Marks that only the guard can check tell
+// what was imported for the user. So the same line again changes nothing, also after a factor was removed or reset. An imported app
+// keeps its algorithm and its period, and an imported key its counter and user handle. Whether an imported key can be synced may not
+// be known: then its first right response says so for good.
 //
 // The guard keeps each key's signature counter. A response whose counter has not grown is wrong, and an event says so,
 // because the key may have been copied. A credential id belongs to one factor of one user of the whole deployment. Once the

@@ -48,6 +48,7 @@ const (
 	PassUsed          = "user.pass_used"
 	DeliveryFailure   = "delivery.failed"
 	DeliveryBlocked   = "delivery.blocked"
+	UserImported      = "user.imported"
 	ActivityChecked   = "activity.checkpointed"
 
 	UserResetRequested = "user.reset_requested"

@@ -153,6 +153,9 @@ type enrolledFactor struct {
 	// The last right response of a security key or a passkey has set these two.
 	SignCount uint32 `json:"sign_count" record:"5"` // the signature counter: the next response must have a higher one, unless both are 0
 	BackedUp  bool   `json:"backed_up" record:"6"`  // whether the passkey is synced to other devices
+
+	// Of a passkey of which its registration doesn't say whether it can be synced: what its first response has said.
+	BackupEligible *bool `json:"backup_eligible" record:"7"`
 }
 
 // A factorRecord is all that is kept of an enrolled factor, except what decides, which is in the guard.
@@ -169,4 +172,6 @@ type factorRecord struct {
 	// These two are set for security keys and passkeys.
 	Passkey   *Passkey      `json:"passkey" record:"8"`
 	ClaimedBy store.Version `json:"claimed_by" record:"9,word"` // the commit that claimed the passkey's credential id for this factor
+
+	App *appCodes `json:"app" record:"10"` // for totp: how the app makes its codes; nil for the way that every app supports
 }

@@ -170,4 +170,5 @@ type guard struct {
 
 	Pass  *pass         `json:"pass" record:"40"`  // nil if the user has none
 	Reset *resetRequest `json:"reset" record:"41"` // the newest request for a reset; nil if there was none
+
 }

@@ -19,7 +19,7 @@ import (
 func fullGuard() *guard {
 	text := func(bytes int) string { return strings.Repeat("&", bytes) }
 	email := text(64) + "@" + strings.Repeat("a", 254-65)
-	at := time.Date(2026, 11, 22, 10, 0, 0, 123456789, time.UTC)
+	at, yes := time.Date(2026, 11, 22, 10, 0, 0, 123456789, time.UTC), true
 	tries := func(b budget) attempts {
 		return attempts{At: slices.Repeat([]int64{at.UnixMilli()}, b.inDay), Locks: 1000, Until: at}
 	}
@@ -46,7 +46,7 @@ func fullGuard() *guard {
 	return &guard{
 		Org: text(128), User: text(128), Epoch: newEpoch(), Profile: profile{Email: email, Phone: "+123456789012345", Name: text(200), Locale: text(35)},
 		ActivityKey: activity.NewKey(), TrustEpoch: newEpoch(), KnownWord: newEpoch(), Enabled: true, Enforced: true, Deprovisioned: true,
-		Factors: slices.Repeat([]enrolledFactor{{ID: seal.ID("fa_", nil), Kind: WebAuthn, Used: at, Step: at.Unix(), SignCount: math.MaxUint32, BackedUp: true}}, mostFactors),
+		Factors: slices.Repeat([]enrolledFactor{{ID: seal.ID("fa_", nil), Kind: WebAuthn, Used: at, Step: at.Unix(), SignCount: math.MaxUint32, BackedUp: true, BackupEligible: &yes}}, mostFactors),
 		Recovery: &recoverySet{
 			ID: newEpoch(), Made: at, MadeBy: store.NewVersion(), PolicyVersion: 1e6,
 			Codes: slices.Repeat([]string{seal.NewRing(at).Digest("recovery", "code")}, 20),

@@ -23,6 +23,8 @@ func recordAt(key store.Key) record.Record {
 		return &factorRecord{}
 	case partition == "u" && kind == "enrolment":
 		return &enrolment{}
+	case partition == "u" && kind == "imports":
+		return &importMarks{}
 	case partition == "u" && kind == "erased":
 		return &erased{}
 	case strings.HasPrefix(partition, "ch_") && kind == "challenge":
@@ -98,6 +100,8 @@ func factorKey(r route, id string) store.Key {
 func enrolmentKey(r route) store.Key {
 	return store.Key{Partition: userPartition(r), Sort: "enrolment"}
 }
+
+func importsKey(r route) store.Key { return store.Key{Partition: userPartition(r), Sort: "imports"} }
 
 func challengeKey(id string) store.Key { return store.Key{Partition: id, Sort: "challenge"} }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/base32"
+	"errors"
 	"fmt"
 	"net/url"
 	"strconv"
@@ -44,7 +45,7 @@ func (app) check(q *question, given Answer) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	step, err := totpStepOf(raw, given.Code, q.u.now, q.v.p.TOTP.Skew, q.enrolled.Step)
+	step, err := q.f.App.stepOf(raw, given.Code, q.u.now, q.v.p.TOTP.Skew, q.enrolled.Step)
 	if err != nil || step == 0 {
 		return false, err
 	}
@@ -123,14 +124,32 @@ func (g *guard) account() string {
 // totpFields returns the user and the factor that a sealed secret is bound to.
 func (a *account) totpFields(id string) []string { return []string{a.guard.Org, a.guard.User, id} }
 
-// totpStepOf returns the time step whose code this is, or zero if there is none. It considers the steps that skew allows
-// around now, and of them those after last. It takes the same time whichever step it is.
-func totpStepOf(raw []byte, code seal.Secret, now time.Time, skew int, last int64) (int64, error) {
+// An appCodes is how an app that was imported makes its codes, where that isn't the way that every app supports.
+type appCodes struct {
+	Algorithm string `json:"algorithm" record:"1"` // SHA1, SHA256 or SHA512, as the URI of an app writes it
+	Period    int    `json:"period" record:"2"`    // how long a code is shown, in seconds: 30 or 60
+}
+
+// The algorithms of HMAC that an app can have (RFC 6238 section 1.2), by the names that its URI has for them.
+var appAlgorithms = map[string]otp.Algorithm{"SHA1": otp.AlgorithmSHA1, "SHA256": otp.AlgorithmSHA256, "SHA512": otp.AlgorithmSHA512}
+
+// stepOf returns the time step whose code this is, or zero if there is none. It considers the steps that skew allows
+// around now, and of them those after last. It takes the same time whichever step it is. A nil c is the way that every app
+// supports.
+func (c *appCodes) stepOf(raw []byte, code seal.Secret, now time.Time, skew int, last int64) (int64, error) {
+	algorithm, period := otp.AlgorithmSHA1, int64(totpStep)
+	if c != nil {
+		known := false
+		if algorithm, known = appAlgorithms[c.Algorithm]; !known || c.Period <= 0 {
+			return 0, errors.New("an app makes its codes in an unknown way")
+		}
+		period = int64(c.Period)
+	}
 	secret := base32.StdEncoding.EncodeToString(raw)
 	given := []byte(code.Reveal())
-	step, found := now.Unix()/totpStep, 0
+	step, found := now.Unix()/period, 0
 	for at := step - int64(skew); at <= step+int64(skew); at++ {
-		want, err := hotp.GenerateCodeCustom(secret, uint64(at), hotp.ValidateOpts{Digits: otp.DigitsSix, Algorithm: otp.AlgorithmSHA1})
+		want, err := hotp.GenerateCodeCustom(secret, uint64(at), hotp.ValidateOpts{Digits: otp.DigitsSix, Algorithm: algorithm})
 		if err != nil {
 			return 0, fmt.Errorf("compute a TOTP code: %w", err)
 		}
@@ -138,6 +157,74 @@ func totpStepOf(raw []byte, code seal.Secret, now time.Time, skew int, last int6
 		found = subtle.ConstantTimeSelect(subtle.ConstantTimeCompare(given, []byte(want))&fresh, int(at), found)
 	}
 	return int64(found), nil
+}
+
+// What a secret that is imported may have. RFC 4226 section 4, R6, requires 16 bytes. Many services have given their users 10, and
+// such apps have to go on working.
+const (
+	leastImportedSecret = 10
+	mostImportedSecret  = 128
+)
+
+// importedApp reads the URI of an app that was enrolled elsewhere. place is its place on the line.
+func importedApp(place int, uri seal.Secret) (importedFactor, error) {
+	param := "totp_uris." + strconv.Itoa(place)
+	raw, codes, problem := readOtpauth(uri.Reveal())
+	if problem != "" {
+		return importedFactor{}, invalid(param, "%s", problem)
+	}
+	return importedFactor{kind: TOTP, mark: raw, fill: func(q *question) error {
+		q.f.Secret = q.u.ring.Seal("totp", q.v.a.totpFields(q.f.ID), raw)
+		q.f.App = codes
+		return nil
+	}}, nil
+}
+
+// readOtpauth reads the URI of an app. codes is nil if the app makes its codes in the way that every app supports. problem says what
+// is wrong with the URI, and never repeats any of it.
+func readOtpauth(uri string) (raw []byte, codes *appCodes, problem string) {
+	u, err := url.Parse(uri)
+	if err != nil || !strings.EqualFold(u.Scheme, "otpauth") || !strings.EqualFold(u.Host, "totp") {
+		return nil, nil, "The value must be a URI that begins with otpauth://totp/."
+	}
+	said, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return nil, nil, "The parameters of the URI can't be read."
+	}
+	for _, name := range []string{"secret", "algorithm", "digits", "period"} {
+		if len(said[name]) > 1 {
+			return nil, nil, "The URI has a parameter twice."
+		}
+	}
+	secret := strings.ToUpper(strings.TrimRight(said.Get("secret"), "="))
+	raw, err = base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(secret)
+	if err != nil || len(raw) < leastImportedSecret || len(raw) > mostImportedSecret {
+		return nil, nil, "The secret must be base32 of 10 to 128 bytes."
+	}
+	if digits := cmp.Or(said.Get("digits"), "6"); digits != "6" {
+		return nil, nil, "Only codes of 6 digits are supported."
+	}
+	algorithm := cmp.Or(strings.ToUpper(strings.ReplaceAll(said.Get("algorithm"), "-", "")), "SHA1")
+	if _, known := appAlgorithms[algorithm]; !known {
+		return nil, nil, "The algorithm must be SHA1, SHA256 or SHA512."
+	}
+	period := cmp.Or(said.Get("period"), "30")
+	if period != "30" && period != "60" {
+		return nil, nil, "The period must be 30 or 60 seconds."
+	}
+	codes = &appCodes{Algorithm: algorithm, Period: totpStep}
+	if period == "60" {
+		codes.Period = 60
+	}
+	if *codes == (appCodes{Algorithm: "SHA1", Period: totpStep}) {
+		codes = nil
+	}
+	return raw, codes, ""
+}
+
+// totpStepOf is stepOf for an app that was enrolled here.
+func totpStepOf(raw []byte, code seal.Secret, now time.Time, skew int, last int64) (int64, error) {
+	return (*appCodes)(nil).stepOf(raw, code, now, skew, last)
 }
 
 // mostClockOff is the largest error of an app's clock that its user is told about.

@@ -65,6 +65,9 @@ func (u *unit) erase(a *account, resets []store.Item, policyVersion int) (more, 
 	if !a.enrolment.Item.Absent() {
 		rest = append(rest, a.enrolment.Item)
 	}
+	if !a.imports.Item.Absent() {
+		rest = append(rest, a.imports.Item)
+	}
 	for _, item := range rest[:min(len(rest), most)] {
 		u.delete(item)
 	}

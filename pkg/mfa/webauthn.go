@@ -8,8 +8,10 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"countersign/pkg/passkey/provider"
@@ -114,7 +116,7 @@ func (k keys) check(q *question, given Answer) (bool, error) {
 	if q.first {
 		return k.create(q, port, c, given.Credential)
 	}
-	use, err := port.Get(c, q.v.a.guard.Handle, *q.f.Passkey, given.Credential, q.u.now)
+	use, err := port.Get(c, q.handle(), q.registeredKey(), given.Credential, q.u.now)
 	if right, err := accepted(err); !right {
 		return false, err
 	}
@@ -150,9 +152,29 @@ func accepted(err error) (bool, error) {
 	return err == nil, err
 }
 
+// handle returns the user handle that the passkey was registered with.
+func (q *question) handle() []byte {
+	if own := q.f.Passkey.Handle; len(own) > 0 {
+		return own
+	}
+	return q.v.a.guard.Handle
+}
+
+// registeredKey returns the passkey, with what its first response has said of it if its registration didn't.
+func (q *question) registeredKey() Passkey {
+	p := *q.f.Passkey
+	if learned := q.enrolled.BackupEligible; p.BackupUnknown && learned != nil {
+		p.BackupEligible, p.BackupUnknown = *learned, false
+	}
+	return p
+}
+
 // note keeps what a right response says: for the next response, and for the token.
 func (q *question) note(use PasskeyUse) {
 	q.enrolled.SignCount, q.enrolled.BackedUp = use.SignCount, use.BackedUp
+	if q.f.Passkey != nil && q.f.Passkey.BackupUnknown {
+		q.enrolled.BackupEligible = &use.Eligible
+	}
 	q.amr = []string{"hwk"}
 	if use.BackedUp {
 		q.amr = []string{"swk"} // RFC 8176: a key that is copied to other devices is not bound to hardware
@@ -349,6 +371,69 @@ func (p *Passkey) provider() *string {
 		return &name
 	}
 	return nil
+}
+
+// importedKey reads a security key or passkey that was registered elsewhere. place is its place on the line.
+func (s *Service) importedKey(place int, k *ImportedPasskey) (importedFactor, error) {
+	field := func(name string) string { return fmt.Sprintf("webauthn.%d.%s", place, name) }
+	if s.RelyingParty.ID == "" || k.RPID != s.RelyingParty.ID {
+		return importedFactor{}, invalid(field("rp_id"), "The key belongs to another RP ID than this deployment has, so no browser would offer it here.")
+	}
+	if s.Passkeys == nil {
+		return importedFactor{}, AsError(errNoPasskeys)
+	}
+	kept := Passkey{Transports: k.Transports, AAGUID: make([]byte, 16), Variant: AnyPasskey, BackupUnknown: k.BackupEligible == nil}
+	kept.BackupEligible = k.BackupEligible != nil && *k.BackupEligible
+	for _, f := range []struct {
+		name, said string
+		most       int
+		into       *[]byte
+	}{
+		{"id", k.ID, mostCredentialID, &kept.ID},
+		{"public_key", k.PublicKey, mostPublicKey, &kept.PublicKey},
+		{"user_handle", k.UserHandle, mostHandle, &kept.Handle},
+	} {
+		raw, err := base64.RawURLEncoding.Strict().DecodeString(f.said)
+		if err != nil || len(raw) == 0 || len(raw) > f.most {
+			return importedFactor{}, invalid(field(f.name), "The value must be base64url of 1 to %d bytes, without padding.", f.most)
+		}
+		*f.into = raw
+	}
+	switch {
+	case len(k.Transports) > mostTransports || slices.ContainsFunc(k.Transports, func(t string) bool { return !goodTransport(t) }):
+		return importedFactor{}, invalid(field("transports"), "The transports must be words such as usb or internal, at most %d of them.", mostTransports)
+	case checkText("", k.Label, mostLabel) != nil:
+		return importedFactor{}, invalid(field("label"), "This is not a valid label.")
+	}
+	if err := s.Passkeys.ReadKey(kept.PublicKey); err != nil {
+		return importedFactor{}, invalid(field("public_key"), "The value must be a COSE_Key for ES256, EdDSA or RS256.")
+	}
+	return importedFactor{kind: WebAuthn, mark: kept.ID, credential: store.Item{Key: credentialKey(kept.ID)}, fill: func(q *question) error {
+		if err := q.claim(kept.ID); err != nil {
+			return err
+		}
+		own := kept
+		if g := q.v.a.guard; len(g.Handle) == 0 {
+			g.Handle = own.Handle
+		}
+		if bytes.Equal(own.Handle, q.v.a.guard.Handle) {
+			own.Handle = nil
+		}
+		q.f.Passkey, q.f.Label, q.enrolled.SignCount = &own, k.Label, k.Counter
+		return nil
+	}}, nil
+}
+
+// What an imported key may have at most.
+const (
+	mostPublicKey  = 2048 // bytes; an RSA key of 4096 bits has about 530
+	mostHandle     = 64   // bytes (Web Authentication Level 3, section 5.4.3)
+	mostTransports = 8
+)
+
+// goodTransport reports whether a text can be the name of a transport (Web Authentication Level 3, section 5.8.4).
+func goodTransport(t string) bool {
+	return t != "" && len(t) <= 32 && !strings.ContainsFunc(t, func(r rune) bool { return !isAlnum(r) && r != '-' })
 }
 
 func randomBytes(n int) []byte {

@@ -31,7 +31,7 @@ func TestARegistrationSaysWhatTheAuthenticatorIs(t *testing.T) {
 			want: mfa.Passkey{
 				Transports: []string{"hybrid", "internal"}, Attachment: "platform", AAGUID: aaguid[:], BackupEligible: true, Discoverable: &yes,
 			},
-			use: mfa.PasskeyUse{BackedUp: true, UserVerified: true},
+			use: mfa.PasskeyUse{BackedUp: true, UserVerified: true, Eligible: true},
 		},
 		"a key that could hold passkeys, but is asked not to": {
 			authenticator: &passkeytest.Authenticator{AAGUID: aaguid, Resident: true, Verifies: true},
@@ -42,7 +42,7 @@ func TestARegistrationSaysWhatTheAuthenticatorIs(t *testing.T) {
 		"eligible, but not synced yet": {
 			authenticator: &passkeytest.Authenticator{Transports: []string{}, Eligible: true},
 			want:          mfa.Passkey{Attachment: "cross-platform", AAGUID: make([]byte, 16), BackupEligible: true, Discoverable: &no},
-			use:           mfa.PasskeyUse{SignCount: 1},
+			use:           mfa.PasskeyUse{SignCount: 1, Eligible: true},
 		},
 		"transports that nobody knows": {
 			authenticator: &passkeytest.Authenticator{Transports: []string{"usb", "pigeon", "usb", "cable", ""}},
@@ -99,9 +99,9 @@ func TestWhatASignInSaysComesFromThatSignIn(t *testing.T) {
 		synced       bool
 		want         mfa.PasskeyUse
 	}{
-		{"required", true, mfa.PasskeyUse{SignCount: 2, BackedUp: true, UserVerified: true}},
-		{"discouraged", false, mfa.PasskeyUse{SignCount: 3}},
-		{"preferred", false, mfa.PasskeyUse{SignCount: 4, UserVerified: true}},
+		{"required", true, mfa.PasskeyUse{SignCount: 2, BackedUp: true, UserVerified: true, Eligible: true}},
+		{"discouraged", false, mfa.PasskeyUse{SignCount: 3, Eligible: true}},
+		{"preferred", false, mfa.PasskeyUse{SignCount: 4, UserVerified: true, Eligible: true}},
 	} {
 		a.Synced = c.synced
 		begun := ceremony(c.verification)

@@ -65,7 +65,11 @@ func (p *ceremonies) Get(c mfa.Ceremony, handle []byte, passkey mfa.Passkey, res
 	if err := p.judgeAuthenticatorData(said, c); err != nil {
 		return none, err
 	}
-	if said.Flags.HasBackupEligible() != passkey.BackupEligible {
+	eligible := passkey.BackupEligible
+	if passkey.BackupUnknown {
+		eligible = said.Flags.HasBackupEligible()
+	}
+	if said.Flags.HasBackupEligible() != eligible {
 		return none, BackupEligibility
 	}
 	library, err := p.library(c)
@@ -74,10 +78,33 @@ func (p *ceremonies) Get(c mfa.Ceremony, handle []byte, passkey mfa.Passkey, res
 	}
 	registered := webauthn.Credential{
 		ID: passkey.ID, PublicKey: passkey.PublicKey,
-		Flags: webauthn.CredentialFlags{BackupEligible: passkey.BackupEligible},
+		Flags: webauthn.CredentialFlags{BackupEligible: eligible},
 	}
 	if _, err := library.ValidateLogin(account{handle, []webauthn.Credential{registered}}, p.session(c, handle), given); err != nil {
 		return none, WrongSignature
 	}
 	return use(said), nil
+}
+
+// ReadKey returns an error unless publicKey is a COSE_Key of an algorithm that New asks for.
+func (*ceremonies) ReadKey(publicKey []byte) error {
+	key, err := webauthncose.ParsePublicKey(publicKey)
+	if err != nil {
+		return fmt.Errorf("passkey: the public key: %w", err)
+	}
+	var algorithm int64
+	switch k := key.(type) {
+	case webauthncose.EC2PublicKeyData:
+		algorithm = k.Algorithm
+	case webauthncose.OKPPublicKeyData:
+		algorithm = k.Algorithm
+	case webauthncose.RSAPublicKeyData:
+		algorithm = k.Algorithm
+	}
+	for _, a := range algorithms {
+		if int64(a.Algorithm) == algorithm {
+			return nil
+		}
+	}
+	return errors.New("passkey: the algorithm of the public key is none of those that are accepted")
 }

@@ -75,5 +75,6 @@ func use(said protocol.AuthenticatorData) mfa.PasskeyUse {
 		SignCount:    said.Counter,
 		BackedUp:     said.Flags.HasBackupState(),
 		UserVerified: said.Flags.HasUserVerified(),
+		Eligible:     said.Flags.HasBackupEligible(),
 	}
 }

@@ -137,7 +137,11 @@ func (r *reader) operation(pattern, method, pointer string) operation {
 		body, where := r.at(below(pointer, "requestBody"))
 		required, _ := body["required"].(bool)
 		o.optional = !required
-		o.request = r.schema(where + "/content/application~1json/schema")
+		kind := "application~1json"
+		if _, o.lines = within(body, "content")["application/x-ndjson"]; o.lines {
+			kind = "application~1x-ndjson"
+		}
+		o.request = r.schema(where + "/content/" + kind + "/schema")
 	}
 	responses, where := r.at(below(pointer, "responses"))
 	for status := range responses {

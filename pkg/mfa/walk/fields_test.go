@@ -39,6 +39,7 @@ var (
 	waits        = unmet("no stage has more to tell a user than a day has room for")
 	noPass       = unmet("a pass is spent as a recovery code is, by the same call, and no stage issues one")
 	noReset      = unmet("no stage asks for a reset")
+	imported     = unmet("only an import sets it, and no stage imports anybody")
 	ofFinish     = unmet("it is known when the enrolment is finished, and kept in the record of the factor only")
 )
 
@@ -89,7 +90,7 @@ var fields = map[string]fieldTable{
 		"enforced":       unmet("an administrator's word only asks for more; the stages that enrol under a policy ask for as much"),
 		"deprovisioned":  unmet("it refuses all that begins, as an erasure does"),
 		"factors.id":     word, "factors.kind": kept, "factors.used": moment, "factors.step": kept,
-		"factors.sign_count": kept, "factors.backed_up": kept,
+		"factors.sign_count": kept, "factors.backed_up": kept, "factors.backup_eligible": imported,
 		"recovery.id": word, "recovery.made": moment, "recovery.made_by": word, "recovery.policy_version": kept, "recovery.codes": word,
 		"recovery_codes_due": kept,
 		"evicted_until":      moment,
@@ -148,13 +149,14 @@ var (
 	ceremonyFields = fieldTable{"challenge": word, "origin": kept, "user_verification": kept, "expires": moment, "number": kept}
 	passkeyFields  = fieldTable{
 		"id": word, "public_key": word, "transports": kept, "attachment": kept, "aaguid": word, "backup_eligible": kept, "discoverable": kept, "variant": kept,
+		"backup_unknown": imported, "handle": imported,
 	}
 	codeFields = fieldTable{
 		"factor": word, "sequence": kept, "digest": word, "sent": moment, "resend_after": moment, "expires": moment,
 	}
 	factorFields = fieldTable{
 		"format": kept, "id": word, "kind": kept, "label": unmet("it is only shown"), "created": moment, "contact": kept, "secret": word,
-		"country": kept,
+		"country": kept, "app.algorithm": imported, "app.period": imported,
 	}
 	attemptsFields     = fieldTable{"at": moment, "locks": kept, "until": moment}
 	wrongAnswersFields = together(attemptsFields, fieldTable{"in_a_row": kept}, under("known_browsers", attemptsFields))
@@ -173,6 +175,7 @@ var unwalked = map[string]string{
 	"orgErasure":       "no call of a user writes it, and what it does to a user is an erasure",
 	"eventBatch":       "it rides on an item of a commit, and is read when the commit is published, which follows it",
 	"sweepCursor":      "only the sweep has it, which is no call of a user",
+	"importMarks":      "only an import writes it, which is no call of a user",
 	"checkpointCursor": "only the sweep has it, which is no call of a user",
 	"claim":            "publishing follows a commit, and lets nobody in",
 	"replayed":         "an operator writes it who hands on what publish gave up, and it decides about no user",

@@ -1,0 +1,79 @@
+package api_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"countersign/pkg/mfa"
+)
+
+const importPath = "/v1/orgs/acme/import"
+
+// imported returns the lines of an answer to an import.
+func imported(t *testing.T, got reply) (lines []mfa.Imported) {
+	t.Helper()
+	if kind := got.header.Get("Content-Type"); got.status != 200 || kind != "application/x-ndjson" {
+		t.Fatalf("got %d %s %s", got.status, kind, got.text)
+	}
+	for line := range strings.Lines(got.text) {
+		var l mfa.Imported
+		if err := json.Unmarshal([]byte(line), &l); err != nil || !strings.HasSuffix(line, "\n") {
+			t.Fatalf("the line %q: %v", line, err)
+		}
+		lines = append(lines, l)
+	}
+	return lines
+}
+
+func TestAnImportAnswersALineForEachLine(t *testing.T) {
+	w := newWorld(t)
+	const uri = "otpauth://totp/Old:ana?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&period=60"
+	body := strings.Join([]string{
+		`{"id":"u-1","email":"u-1@acme.example","phone":null,"totp_uris":["` + uri + `"],"webauthn":[]}`,
+		`{"id":"u-2","colour":"red"}`, `nonsense`, ``, `{"id":""}`, `{"id":"u-3","totp_uris":null}`,
+		"{\"id\":\"u-4\"}\r", `{"id":"u-5","webauthn":[{"id":"AA","public_key":"AA","rp_id":"other.example","user_handle":"AA","backup_eligible":null}]}`,
+		`{"id":"u-6"}`,
+	}, "\n")
+	for run, created := range []mfa.ImportResult{mfa.ImportCreated, mfa.ImportUnchanged} {
+		lines := imported(t, w.do("POST", importPath, body))
+		want := []struct {
+			result mfa.ImportResult
+			param  string
+		}{
+			{created, ""}, {mfa.ImportRefused, "colour"}, {mfa.ImportRefused, ""}, {mfa.ImportRefused, ""}, {mfa.ImportRefused, "id"},
+			{mfa.ImportRefused, "totp_uris"}, {created, ""}, {mfa.ImportRefused, "webauthn.0.rp_id"}, {created, ""},
+		}
+		if len(lines) != len(want) {
+			t.Fatalf("run %d: got %d lines, want %d", run, len(lines), len(want))
+		}
+		for i, l := range lines {
+			if l.Line != i+1 || l.Result != want[i].result || l.Param != want[i].param || (l.Code != "") != (l.Result == mfa.ImportRefused) {
+				t.Errorf("run %d, line %d: got %+v, want %+v", run, i+1, l, want[i])
+			}
+		}
+	}
+	got := w.wants("the user", w.do("GET", "/v1/orgs/acme/users/u-1", ""), 200)
+	if got.word("email") != "u-1@acme.example" || !strings.Contains(got.text, `"kind":"totp"`) || strings.Contains(got.text, "JBSWY3DP") {
+		t.Errorf("got %s", got.text)
+	}
+}
+
+func TestAnImportTakesOneMiBOfLines(t *testing.T) {
+	w := newWorld(t)
+	line := func(n int) string { return fmt.Sprintf(`{"id":"u-%d","name":"%s"}`, n, strings.Repeat("a", 201)) } // which is refused, and costs nothing
+	var body strings.Builder
+	for n := 0; body.Len() < 1<<20-300; n++ {
+		body.WriteString(line(n) + "\n")
+	}
+	full := body.String() + strings.Repeat(" ", 1<<20-body.Len())
+	if lines := imported(t, w.do("POST", importPath+"?dry_run=true", full)); len(lines) < 4000 {
+		t.Errorf("got %d lines", len(lines))
+	}
+	w.refused("one byte more", w.do("POST", importPath, full+" "), 413, "too_large", "")
+	w.refused("too many lines", w.do("POST", importPath, strings.Repeat("\n", 10_001)), 400, "invalid_request", "")
+	w.refused("JSON", w.do("POST", importPath, `{"id":"u-1"}`, with("Content-Type", "application/json")), 415, "unsupported_media_type", "")
+	w.refused("an odd dry run", w.do("POST", importPath+"?dry_run=1", `{"id":"u-1"}`), 400, "invalid_request", "dry_run")
+	w.refused("another body with lines", w.do("POST", "/v1/decisions", ana, with("Content-Type", "application/x-ndjson")), 415, "unsupported_media_type", "")
+}
