@@ -54,6 +54,13 @@ func (a *Account) kms(c *Call) (object, error) {
 	return object{"KeyId": KeyARN, "Plaintext": found.plain, "EncryptionAlgorithm": "SYMMETRIC_DEFAULT"}, nil
 }
 
+// LoseKey replaces the key by another one. What was wrapped before can't be unwrapped any more, as after the deletion of a key.
+func (a *Account) LoseKey() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.wrapped = nil
+}
+
 // Wrap wraps something with RingContext, and returns a blob that is as long as the blobs of KMS for such a key.
 func (a *Account) Wrap(plain []byte) (blob []byte) {
 	blob = make([]byte, 184)

@@ -233,6 +233,9 @@ func (e *Emulator) DisableKey(disabled bool) {
 	e.counts.noKMS = disabled
 }
 
+// LoseKey replaces the KMS key by another one, as after its deletion.
+func (e *Emulator) LoseKey() { e.account.LoseKey() }
+
 // Purge removes all messages from a queue of the template, which is given by the name of its resource.
 func (e *Emulator) Purge(queue string) {
 	e.counts.mu.Lock()
