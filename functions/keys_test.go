@@ -3,6 +3,7 @@ package functions
 import (
 	"encoding/json"
 	"net/http"
+	"time"
 
 	"countersign/pkg/passkey/passkeytest"
 )
@@ -26,6 +27,14 @@ func (d *deployment) keys() {
 
 	d.enrolKey(kim, key)
 	d.call("POST", path+"/reset", object{"actor": "olga", "reason": "lost the key"}).want(t, http.StatusOK)
+	d.call("PUT", "/v1/orgs/hooli/policy", object{"reset": object{"hold_s": 60}}, "if-match", `"1"`).want(t, http.StatusOK)
+	for _, step := range []func(){func() { d.begin(kim, object{"org": "hooli"}).want(t, http.StatusOK) }, d.sweep} {
+		d.enrolKey(kim, key)
+		d.call("POST", path+"/reset", object{"actor": "olga", "reason": "lost the key"}).want(t, http.StatusAccepted)
+		d.advance(time.Hour)
+		step()
+	}
+	set("2", "reset")
 
 	enrolled := d.enrolKey(kim, key)
 	up := d.begin(kim, object{"org": "hooli", "purpose": "step_up"}).want(t, http.StatusCreated)
@@ -34,7 +43,7 @@ func (d *deployment) keys() {
 	d.call("DELETE", path+"/factors/"+enrolled.text("factor", "id"), nil, d.fresh("countersign-proof", proof)...).want(t, http.StatusNoContent)
 
 	codes = d.enrolKey(kim, key).object["recovery_codes"].([]any)
-	set("1", "reenrol")
+	set("3", "reenrol")
 	bearer := []string{"authorization", "Bearer " + recover(codes[0]).text("enrolment", "token")}
 	begun := d.call("POST", "/v1/enrolments", object{"kind": "totp"}, bearer...).want(t, http.StatusCreated)
 	d.finish(begun.text("id"), d.shown(begun.text("totp", "secret"), 0), bearer...).want(t, http.StatusCreated)

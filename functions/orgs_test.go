@@ -20,6 +20,8 @@ func (d *deployment) orgs() {
 		policy := "/v1/orgs/" + org + "/policy"
 		d.call("PUT", policy, object{}, "if-match", `"0"`).want(t, http.StatusOK)
 		d.enrolKeyIn(org, person("lee", "lee@"+org+".example"), &passkeytest.Authenticator{})
+		d.call("PUT", policy, object{"reset": object{"second_approver": true}}, "if-match", `"1"`).want(t, http.StatusOK)
+		d.call("POST", "/v1/orgs/"+org+"/users/lee/reset", object{"actor": "olga", "reason": "lost the key"}).want(t, http.StatusAccepted)
 		d.publish()
 		d.advance(25 * time.Hour) // so that the sweep makes a checkpoint, and counts the users of the day
 		d.sweep()
@@ -29,7 +31,7 @@ func (d *deployment) orgs() {
 			d.account.beforeNextWriteTo(function, "u#", func([]string) {
 				d.call("PUT", "/v1/orgs/"+org+"/users/lee", object{"locale": "en-GB"}).want(t, http.StatusOK)
 				d.account.beforeNextWriteTo(function, "org#", func([]string) {
-					d.call("PUT", policy, object{}, "if-match", `"1"`).want(t, http.StatusOK)
+					d.call("PUT", policy, object{}, "if-match", `"2"`).want(t, http.StatusOK)
 				})
 			})
 		}

@@ -2,6 +2,7 @@ package functions
 
 import (
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -24,7 +25,10 @@ func (d *deployment) waitingResets(path string) {
 		func() { d.begin(dora, object{"org": "globex"}).want(t, http.StatusOK) },
 		func() { d.enrol(dora, nil).want(t, http.StatusCreated) },
 		func() { d.call("GET", path, nil).want(t, http.StatusOK) },
-		func() { d.sweep() },
+		func() {
+			d.account.beforeNextWrite("sweep", func() { d.speak("dora", "en-AU") })
+			d.sweep()
+		},
 	} {
 		begun := d.enrol(dora, nil).want(t, http.StatusCreated)
 		d.finish(begun.text("id"), d.shown(begun.text("totp", "secret"), 0)).want(t, http.StatusCreated)
@@ -32,5 +36,28 @@ func (d *deployment) waitingResets(path string) {
 		d.advance(time.Hour)
 		step()
 	}
-	d.setGlobex("5", object{"recovery": object{"effect": "reset"}}).want(t, http.StatusOK)
+
+	// The user asks twice, at a challenge. A link cancels one request, and a token that another link stands for cancels the other.
+	d.setGlobex("5", object{"reset": object{"self_service": "approve"}, "recovery": object{"effect": "reset"}}).want(t, http.StatusOK)
+	begun := d.enrol(dora, nil).want(t, http.StatusCreated)
+	d.finish(begun.text("id"), d.shown(begun.text("totp", "secret"), 0)).want(t, http.StatusCreated)
+	for _, cancel := range []func(link string){
+		func(link string) {
+			d.call("GET", link, nil).want(t, http.StatusOK)
+			d.call("POST", link, nil).want(t, http.StatusOK)
+		},
+		func(link string) {
+			redeemed := d.call("POST", "/v1/handles", object{"handle": link[strings.LastIndexByte(link, '/')+1:]}).want(t, http.StatusOK)
+			d.call("POST", "/v1/resets/"+id+"/cancel", object{}, "authorization", "Bearer "+redeemed.text("token")).want(t, http.StatusOK)
+		},
+	} {
+		challenge := d.begin(dora, object{"org": "globex"}).want(t, http.StatusCreated).text("challenge", "id")
+		d.account.beforeNextWrite("recover", func() { d.speak("dora", "en-NZ") })
+		id = d.call("POST", "/v1/challenges/"+challenge+"/reset-request", object{"reason": "lost all"}, "idempotency-key", challenge).want(t, http.StatusAccepted).text("id")
+		d.publish()
+		mail := d.account.lastMail("dora@globex.example")
+		cancel(mail[strings.Index(mail, "/cancel/"):][:len("/cancel/en/csh_")+64])
+		d.advance(25 * time.Hour)
+	}
+	d.call("POST", path+"/reset", why).want(t, http.StatusOK)
 }

@@ -113,3 +113,113 @@ func TestI1OfApprovalsAndCancellationsAtOnceOneSideWins(t *testing.T) {
 		}
 	})
 }
+
+// asksForReset asks for a reset at a new sign-in of a person, with the token of the challenge.
+func (w *world) asksForReset(t *testing.T, p person) answer {
+	t.Helper()
+	asked := w.asked(t, p, nil)
+	return w.do(t, call{method: "POST", path: "/v1/challenges/" + asked.text("challenge", "id") + "/reset-request",
+		bearer: asked.text("challenge", "token"), body: doc{"reason": "lost the phone"}})
+}
+
+// cancelLink returns the path of the link in the last message to a person, once the message is there.
+func (w *world) cancelLink(t *testing.T, to string) string {
+	t.Helper()
+	all := w.messages(t, to)
+	if len(all) == 0 {
+		t.Fatal("there is no message")
+	}
+	_, after, found := strings.Cut(all[len(all)-1].text("text"), "/cancel/")
+	if !found {
+		t.Fatalf("got %q, want a link", all[len(all)-1].text("text"))
+	}
+	link, _, _ := strings.Cut(after, "\n")
+	return "/cancel/" + link
+}
+
+func TestI5AUserWhoAsksForAResetWaitsAndProvesTheKnownAddress(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		w.policy(t, ana.org, doc{"reset": doc{"self_service": "hold", "hold_s": 86400}, "enrolment_proof": "none"})
+		a, _ := w.enrolApp(t, ana, "")
+		asked := w.asksForReset(t, ana).want(t, 202, "")
+		id := asked.text("id")
+		if asked.text("state") != "pending" || asked.text("due") == "" {
+			t.Errorf("got %s, want it to wait", asked.raw)
+		}
+		w.asksForReset(t, ana).want(t, 409, "already_exists")
+		w.messages(t, ana.email) // the notice is handed over, and the time begins
+		w.advance(t, 23*time.Hour)
+		w.verify(t, w.asked(t, ana, nil).text("challenge", "id"), doc{"code": a.next(t, w)}).want(t, 200, "")
+		w.wantReset(t, ana, id, "pending", 1)
+		w.advance(t, 2*time.Hour)
+		started := w.start(t, ana, nil).want(t, 201, "")
+		if started.text("decision") != "enrol" || started.text("reason") != "reset" {
+			t.Fatalf("got %s, want it to enrol", started.raw)
+		}
+		w.begin(t, ana, "totp", "").want(t, 403, "step_up_required")
+		token := started.text("enrolment", "token")
+		w.provesAddress(t, ana, token)
+		begun := w.do(t, call{method: "POST", path: "/v1/enrolments", bearer: token, body: doc{"kind": "totp"}}).want(t, 201, "")
+		b := app{secret: begun.text("totp", "secret")}
+		w.finish(t, token, begun.text("id"), b.code(t, w)).want(t, 201, "")
+		w.wantReset(t, ana, id, "done", 1)
+		w.verify(t, w.asked(t, ana, nil).text("challenge", "id"), doc{"code": b.next(t, w)}).want(t, 200, "")
+	})
+}
+
+func TestI6ALinkCancelsARequestAndItsPageConsumesNothing(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		w.policy(t, ana.org, doc{"reset": doc{"self_service": "hold", "hold_s": 86400}})
+		w.enrolApp(t, ana, "")
+		id := w.asksForReset(t, ana).want(t, 202, "").text("id")
+		link := w.cancelLink(t, ana.email)
+		bare := map[string]string{"Authorization": ""}
+		for _, method := range []string{"GET", "HEAD", "GET"} {
+			page := w.do(t, call{method: method, path: link, header: bare}).want(t, 200, "")
+			if policy := page.header.Get("Content-Security-Policy"); !strings.Contains(policy, "default-src 'none'") || page.header.Get("Referrer-Policy") != "no-referrer" {
+				t.Errorf("got the headers %v, want that the page loads and tells nothing", page.header)
+			}
+			if method == "GET" && !strings.Contains(string(page.raw), `<form method="post">`) {
+				t.Errorf("got %s, want a form", page.raw)
+			}
+		}
+		french := strings.Replace(link, "/en/", "/fr/", 1)
+		if page := w.do(t, call{method: "GET", path: french, header: bare}).want(t, 200, ""); !strings.Contains(string(page.raw), "Annuler la demande") {
+			t.Errorf("got %s, want it in French", page.raw)
+		}
+		w.wantReset(t, ana, id, "pending", 1)
+		w.do(t, call{method: "POST", path: link[:len(link)-4] + "AAAA", header: bare}).want(t, 404, "")
+		w.do(t, call{method: "POST", path: french, header: bare}).want(t, 200, "")
+		w.do(t, call{method: "POST", path: link, header: bare}).want(t, 404, "")
+		w.wantReset(t, ana, id, "cancelled", 1)
+		w.asksForReset(t, ana).want(t, 429, "too_many_requests")
+		w.advance(t, 24*time.Hour+time.Second)
+
+		second := w.asksForReset(t, ana).want(t, 202, "").text("id")
+		handle := w.cancelLink(t, ana.email)
+		handle = handle[strings.LastIndexByte(handle, '/')+1:]
+		redeemed := w.do(t, call{method: "POST", path: "/v1/handles", header: bare, body: doc{"handle": handle}}).want(t, 200, "")
+		w.do(t, call{method: "POST", path: "/v1/handles", header: bare, body: doc{"handle": handle}}).want(t, 404, "not_found")
+		token := redeemed.text("token")
+		w.do(t, call{method: "POST", path: "/v1/resets/" + id + "/cancel", bearer: token, body: doc{}}).want(t, 404, "not_found")
+		w.do(t, call{method: "POST", path: "/v1/resets/" + second + "/approve", bearer: token, body: doc{"actor": "olga"}}).want(t, 401, "unauthenticated")
+		w.do(t, call{method: "POST", path: "/v1/resets/" + second + "/cancel", bearer: token, body: doc{}}).want(t, 200, "")
+		if got := len(w.events(t, ana.id, "user.reset_cancelled")); got != 2 {
+			t.Errorf("got %d events that a request was cancelled, want 2", got)
+		}
+	})
+}
+
+func TestI5AnAdministratorDecidesAboutAUsersRequest(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		w.policy(t, ana.org, doc{"reset": doc{"self_service": "approve"}})
+		w.enrolApp(t, ana, "")
+		id := w.asksForReset(t, ana).want(t, 202, "").text("id")
+		w.decideReset(t, id, "approve", ana.id, "").want(t, 403, "forbidden")
+		w.decideReset(t, id, "approve", "olga", "").want(t, 200, "")
+		w.wantReset(t, ana, id, "done", 0)
+		if a := w.start(t, ana, nil).want(t, 201, ""); a.text("decision") != "enrol" || a.text("reason") != "reset" {
+			t.Errorf("got %s, want it to enrol", a.raw)
+		}
+	})
+}

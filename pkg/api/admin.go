@@ -71,6 +71,8 @@ func Admin(s *mfa.Service) Handlers {
 				return s.ApproveReset(ctx, call, at.id, q.Actor)
 			},
 		}),
+		"redeemHandle": redeems(s),
+		"cancelByLink": cancels(s),
 		"cancelReset": serve(operation[resetDecision, mfa.ResetRequest]{
 			do: func(ctx context.Context, call mfa.Call, at target, q resetDecision) (mfa.ResetRequest, error) {
 				return s.CancelReset(ctx, call, at.id, q.Actor)

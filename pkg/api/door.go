@@ -172,6 +172,9 @@ func (a *answer) send(x *exchange) {
 		h.Set("Vary", "Origin") // the CORS headers that are added to the answer depend on it
 	}
 	h.Set("X-Content-Type-Options", "nosniff")
+	if a.contentPolicy != "" {
+		h.Set("Referrer-Policy", "no-referrer") // the address of a page may have a handle in it
+	}
 	for name, value := range map[string]string{
 		"Content-Type": a.contentType, "ETag": a.etag, "Retry-After": a.retryAfter,
 		"WWW-Authenticate": a.authenticate, "Allow": a.allow, "Content-Security-Policy": a.contentPolicy,

@@ -17,10 +17,10 @@ func TestHEADAnswersAsGETDoesWithoutABody(t *testing.T) {
 	challenge := w.start().word("challenge.id")
 	w.wants("another policy", w.do("PUT", "/v1/orgs/globex/policy", `{"require":"everyone","acknowledge":true}`, at("0")), 200)
 	enrolling := w.wants("a start that enrols", w.do("POST", "/v1/challenges", `{"org":"globex","user":{"id":"u-1","email":"a@globex.example"}}`), 201).word("enrolment.token")
-	good := strings.NewReplacer("{id}", challenge, "{org}", "acme", "{user}", "u-17", "{code}", "busy")
+	good := strings.NewReplacer("{id}", challenge, "{org}", "acme", "{user}", "u-17", "{code}", "busy", "{language}", "en", "{handle}", "csh_x")
 	w.wants("the policy", w.do("PUT", policy, `{"methods":{"email":"implicit"},"require":"everyone","reset":{"hold_s":60},"acknowledge":true}`, at("1")), 200)
 	reset := w.wants("a request", w.do("POST", anasPath+"/reset", `{"actor":"olga","reason":"lost"}`), 202).word("id")
-	bad := strings.NewReplacer("{id}", "x", "{org}", "%20", "{user}", "%20", "{code}", "x")
+	bad := strings.NewReplacer("{id}", "x", "{org}", "%20", "{user}", "%20", "{code}", "x", "{language}", "x", "{handle}", "x")
 	gets := 0
 	for _, step := range api.Steps {
 		for _, route := range step.Routes {

@@ -53,7 +53,7 @@ func (i *isolation) give(org string) (b belongings) {
 		return got
 	}
 	const someone = `{"org":"ORG","user":{"id":"u-17","email":"ana@acme.example","phone":"+33612345678"}`
-	i.wants("policy", i.do("PUT", "/v1/orgs/"+org+"/policy", `{"require":"everyone","pass":{"max_s":3600},"reset":{"second_approver":true},"acknowledge":true}`, at("0")), 200)
+	i.wants("policy", i.do("PUT", "/v1/orgs/"+org+"/policy", `{"require":"everyone","pass":{"max_s":3600},"reset":{"second_approver":true,"self_service":"approve"},"acknowledge":true}`, at("0")), 200)
 	begun := post("/v1/enrolments", someone+`,"kind":"totp"}`, i.reauthenticated())
 	secret := begun.word("totp.secret")
 	done := post("/v1/enrolments/"+begun.word("id")+"/finish", i.shown(secret))
@@ -83,8 +83,8 @@ func (i *isolation) give(org string) (b belongings) {
 	post("/v1/enrolments", `{"kind":"totp"}`, as(b.provingToken))
 	b.proved = `{"code":"` + i.mail.last() + `"}`
 	b.pass = post("/v1/orgs/"+org+"/users/u-17/passes", `{"actor":"olga","reason":"forgot"}`).word("pass")
-	b.reset = post("/v1/orgs/"+org+"/users/u-17/reset", `{"actor":"olga","reason":"lost"}`).word("id")
-	post("/v1/orgs/"+org+"/users/u-18/reset", `{"actor":"olga","reason":"lost"}`)
+	b.reset = post("/v1/orgs/"+org+"/users/u-18/reset", `{"actor":"olga","reason":"lost"}`).word("id")
+	post("/v1/orgs/"+org+"/users/u-19/reset", `{"actor":"olga","reason":"lost"}`)
 	return b
 }
 
@@ -232,6 +232,9 @@ func foreign(i *isolation) map[string][]func(belongings) reply {
 
 		"listResets": calls{func(b belongings) reply { return limited("GET", "/v1/orgs/globex/resets?limit=1&cursor="+b.resets, "") }},
 		"getReset":   calls{func(b belongings) reply { return limited("GET", "/v1/resets/"+b.reset, "") }},
+		"requestReset": calls{func(b belongings) reply {
+			return limited("POST", challenges+b.challenge+"/reset-request", `{"reason":"lost"}`)
+		}},
 		"approveReset": calls{func(b belongings) reply {
 			other := i.make(apikey.Grant{Client: "backoffice", Scopes: apikey.Scopes(), Org: "globex"})
 			return i.do("POST", "/v1/resets/"+b.reset+"/approve", `{"actor":"paul"}`, as(other))

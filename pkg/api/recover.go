@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"net/http"
 
 	"countersign/pkg/mfa"
 )
@@ -14,6 +15,13 @@ func Recover(s *mfa.Service) Handlers {
 				q.Challenge = at.id
 				return s.Recover(ctx, call, q)
 			},
+		}),
+		"requestReset": serve(operation[mfa.ResetAsk, mfa.AskedReset]{
+			do: func(ctx context.Context, call mfa.Call, at target, q mfa.ResetAsk) (mfa.AskedReset, error) {
+				q.Challenge = at.id
+				return s.RequestReset(ctx, call, q)
+			},
+			present: func(_ mfa.AskedReset, a *answer) { a.status = http.StatusAccepted },
 		}),
 	}}
 }

@@ -101,6 +101,11 @@ func repeatables() map[string][]func(w *world) repeatable {
 			w.enrolled()
 			return repeatable{path: anasPath + "/reset", body: `{"actor":"olga","reason":"lost"}`, scopes: []apikey.Scope{apikey.Admin}}
 		}},
+		"requestReset": {func(w *world) repeatable {
+			w.enrolled()
+			w.wants("the policy", w.do("PUT", policy, `{"reset":{"self_service":"approve"}}`, at("0")), 200)
+			return repeatable{path: "/v1/challenges/" + w.start().word("challenge.id") + "/reset-request", body: `{"reason":"lost"}`, scopes: signIn}
+		}},
 		"approveReset": {func(w *world) repeatable {
 			path := waiting(w, `{"reset":{"second_approver":true,"hold_s":60}}`)
 			return repeatable{path: path + "/approve", body: `{"actor":"paul"}`, scopes: []apikey.Scope{apikey.Admin}}

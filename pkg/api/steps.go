@@ -47,6 +47,7 @@ var Steps = []Step{
 	}},
 	{Name: "recover", Routes: []Route{
 		{Method: "POST", Pattern: "/v1/challenges/{id}/recover", Operation: "recoverChallenge"},
+		{Method: "POST", Pattern: "/v1/challenges/{id}/reset-request", Operation: "requestReset"},
 	}},
 	{Name: "account", Routes: []Route{
 		{Method: "GET", Pattern: "/v1/orgs/{org}/users", Operation: "listUsers"},
@@ -83,11 +84,14 @@ var Steps = []Step{
 		{Method: "POST", Pattern: "/v1/resets/{id}/approve", Operation: "approveReset"},
 		{Method: "POST", Pattern: "/v1/resets/{id}/cancel", Operation: "cancelReset"},
 		{Method: "POST", Pattern: "/v1/orgs/{org}/import", Operation: "importUsers"},
+		{Method: "POST", Pattern: "/v1/handles", Operation: "redeemHandle", Open: true},
+		{Method: "POST", Pattern: "/cancel/{language}/{handle}", Operation: "cancelByLink", Open: true},
 	}},
 	{Name: "pages", Routes: []Route{
 		{Method: "GET", Pattern: "/.well-known/jwks.json", Operation: "getKeys", Open: true},
 		{Method: "GET", Pattern: "/.well-known/webauthn", Operation: "getRelatedOrigins", Open: true},
 		{Method: "GET", Pattern: "/health", Operation: "getHealth", Open: true},
 		{Method: "GET", Pattern: "/problems/{code}", Operation: "explainProblem", Open: true},
+		{Method: "GET", Pattern: "/cancel/{language}/{handle}", Operation: "showCancelLink", Open: true},
 	}},
 }

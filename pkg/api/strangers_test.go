@@ -51,7 +51,7 @@ func goodBodies() map[string]string {
 		"recoverChallenge": `{"code":"` + strings.Repeat("A", 24) + `"}`,
 		"patchUser":        `{"enabled":true}`, "renameFactor": `{"label":"l"}`, "reportEvent": `{"kind":"signed_out"}`,
 		"putPolicy": `{"profile":"kls"}`, "unlockUser": `{"actor":"olga","reason":"called"}`, "resetUser": `{"actor":"olga","reason":"lost"}`, "issuePass": `{"actor":"olga","reason":"forgot"}`,
-		"approveReset": `{"actor":"paul"}`, "cancelReset": `{"actor":"paul"}`,
+		"requestReset": `{"reason":"lost"}`, "approveReset": `{"actor":"paul"}`, "cancelReset": `{"actor":"paul"}`,
 		"introspect":  `{"org":"acme","user":"u-17","issued_at":"2026-11-22T10:00:00Z"}`,
 		"importUsers": `{"id":"u-17"}`,
 	}

@@ -107,6 +107,8 @@ type words struct {
 	resetAskedWhat        string
 	resetAskedDue         string // has {time}
 	resetAskedApprove     string // for a reset that waits for an approver only
+	resetAskedCancel      string // the link comes after it
+	resetAskedText        string // in a text message; the link comes after it
 	resetAskedNotYou      string
 	resetCancelledSubject string
 	resetCancelledWhat    string
@@ -219,6 +221,8 @@ var languages = map[string]*words{
 		resetAskedWhat:        "Someone has asked to reset two-step sign-in for your account. A reset removes every way to confirm it that you have set up.",
 		resetAskedDue:         "It will happen no earlier than {time}, and not at all if the request is cancelled.",
 		resetAskedApprove:     "It will happen once an administrator has approved it, unless the request is cancelled.",
+		resetAskedCancel:      "To cancel the request, open this page and press the button there:",
+		resetAskedText:        "a reset of two-step sign-in was requested for your account. To cancel it: ",
 		resetAskedNotYou:      "If you did not ask for this, cancel it, or tell your administrator without delay: someone may know your password.",
 		resetCancelledSubject: "A reset of two-step sign-in was cancelled for your {sender} account",
 		resetCancelledWhat:    "The request to reset two-step sign-in for your account was cancelled. Nothing has changed.",
@@ -332,6 +336,8 @@ var languages = map[string]*words{
 		resetAskedWhat:        "Quelqu’un a demandé de réinitialiser la connexion en deux étapes de votre compte. Une réinitialisation supprime tous les moyens de confirmation que vous avez configurés.",
 		resetAskedDue:         "Elle n’aura pas lieu avant le {time}, ni si la demande est annulée.",
 		resetAskedApprove:     "Elle aura lieu dès qu’un administrateur l’aura approuvée, sauf si la demande est annulée.",
+		resetAskedCancel:      "Pour annuler la demande, ouvrez cette page et appuyez sur le bouton\u00a0:",
+		resetAskedText:        "une réinitialisation de la connexion en deux étapes de votre compte a été demandée. Pour l’annuler\u00a0: ",
 		resetAskedNotYou:      "Si vous n’avez pas fait cette demande, annulez-la, ou prévenez votre administrateur sans attendre\u00a0: quelqu’un connaît peut-être votre mot de passe.",
 		resetCancelledSubject: "Une réinitialisation de la connexion en deux étapes de votre compte {sender} a été annulée",
 		resetCancelledWhat:    "La demande de réinitialiser la connexion en deux étapes de votre compte a été annulée. Rien n’a changé.",

@@ -5,7 +5,8 @@
 //
 // The package guarantees:
 //
-//   - The plain text and the HTML of a message say the same in the same words. A message has no links, and loads nothing.
+//   - The plain text and the HTML of a message say the same in the same words. A message loads nothing. It has no
+//     links, but for the notice of a request that its reader can cancel.
 //   - A code is never in the subject, and never before its warning. A lock screen shows the beginning of a message, so it
 //     doesn't show the code.
 //   - What comes from users and clients is shown on one line, with visible characters only. It is never read as a placeholder
@@ -96,7 +97,8 @@ type draft struct {
 	words    *words
 	fill     *strings.Replacer // replaces placeholders; it doesn't replace anything in what it has put in
 	passages []string
-	digits   int // the index of the passage that is the code; 0, which is the greeting, means that there is no code
+	digits   int    // the index of the passage that is the code; 0, which is the greeting, means that there is no code
+	link     string // the passage that is a link; empty if none is
 }
 
 // begin makes a draft that has only the greeting.
@@ -159,6 +161,10 @@ func (d *draft) message(subject string) Message {
 		if i > 0 && i == d.digits {
 			style = digitsStyle
 		}
+		if d.link != "" && passage == d.link {
+			page.WriteString(linked(passage))
+			continue
+		}
 		page.WriteString(paragraph(style, passage))
 	}
 	page.WriteString(paragraph(senderStyle, d.to.Sender) + "</div>\n</body>\n</html>\n")
@@ -166,6 +172,12 @@ func (d *draft) message(subject string) Message {
 		From: d.to.Sender, To: d.to.Address, Subject: subject, HTML: page.String(),
 		Text: strings.Join(append(d.passages, d.to.Sender), "\n\n") + "\n",
 	}
+}
+
+// linked writes a passage that is a link, as what it leads to.
+func linked(link string) string {
+	link = html.EscapeString(link)
+	return `<p style="` + textStyle + `"><a href="` + link + `">` + link + "</a></p>\n"
 }
 
 func paragraph(style, passage string) string {

@@ -43,6 +43,7 @@ type Facts struct {
 	Browsers string    // the browsers in which a lock stops codes; empty if the notice doesn't say that
 	Kind     string    // a kind of factor: webauthn, totp, sms or email
 	Left     int       // how many recovery codes are left
+	Link     string    // an address of the deployment that undoes what the notice tells of; empty if there is none
 }
 
 // An Item is one topic in a notice about several.
@@ -96,7 +97,7 @@ var topics = map[string]func(w *words, f Facts) []string{
 		return []string{w.resetSubject, w.resetWhat, w.resetNext, w.removedTrust, w.changeNotYou}
 	},
 	ResetAsked: func(w *words, f Facts) []string {
-		return []string{w.resetAskedSubject, w.resetAskedWhat, w.resetDue(f), w.resetAskedNotYou}
+		return []string{w.resetAskedSubject, w.resetAskedWhat, w.resetDue(f), w.resetCancelling(f), f.Link, w.resetAskedNotYou}
 	},
 	ResetCancelled: func(w *words, _ Facts) []string {
 		return []string{w.resetCancelledSubject, w.resetCancelledWhat, w.resetCancelledNotYou}
@@ -117,6 +118,7 @@ func About(topic string, to Addressee, f Facts) (Message, bool) {
 	}
 	d := begin(to)
 	d.fillWith("{time}", d.words.moment(f.Until), "{kind}", d.words.kinds[f.Kind], "{left}", strconv.Itoa(f.Left))
+	d.link = f.Link
 	texts := says(d.words, f)
 	d.say(texts[1:]...)
 	return d.message(texts[0]), true
@@ -171,6 +173,14 @@ func (w *words) resetDue(f Facts) string {
 		return w.resetAskedApprove
 	}
 	return w.resetAskedDue
+}
+
+// resetCancelling returns the text that stands before the link. It is empty without a link.
+func (w *words) resetCancelling(f Facts) string {
+	if f.Link == "" {
+		return ""
+	}
+	return w.resetAskedCancel
 }
 
 func (w *words) recoveryCodesLeft(f Facts) string {

@@ -10,7 +10,8 @@ import (
 	"countersign/pkg/text"
 )
 
-// A Text is one complete text message (SMS). It is written in the GSM 7-bit default alphabet, and fits into one segment.
+// A Text is one complete text message (SMS). It is written in the GSM 7-bit default alphabet, and fits
+// into one segment, or into two if it has a link.
 type Text struct {
 	To       string        // E.164
 	Text     string        // lines are separated by a line feed, and the last one doesn't end with one
@@ -54,10 +55,21 @@ func confirmed(lines []string) string {
 }
 
 // AboutText writes the notice about one of the topics as a text message, which has room for no more than what happened.
-func AboutText(topic string, to Addressee) Text {
+// With a link, it says in short what the link is for, and takes two segments.
+func AboutText(topic string, to Addressee, link string) Text {
 	_, w := wordsIn(to.Language)
+	if link != "" {
+		sender := strings.TrimRight(cutTo(shortSender(to.Sender), longestShownSender), " ")
+		if sender != "" {
+			sender += ": "
+		}
+		return Text{To: to.Address, Text: sender + gsm(w.resetAskedText) + link}
+	}
 	return noticeText(to, w, topics[topic](w, Facts{})[0])
 }
+
+// longestShownSender is how many septets of a sender a text message with a link shows.
+const longestShownSender = 32
 
 // SumText writes one notice about several topics as a text message.
 func SumText(to Addressee) Text {

@@ -116,7 +116,7 @@ func TestM8ANoticeByTextMessageIsOneSegmentThatSaysWhatHappened(t *testing.T) {
 			to := Addressee{Sender: sender, Address: "+33612345678", Name: "Ana", Language: language}
 			texts := map[string]Text{w.sumSubject: SumText(to)}
 			for topic, says := range topics {
-				texts[says(w, Facts{})[0]] = AboutText(topic, to)
+				texts[says(w, Facts{})[0]] = AboutText(topic, to, "")
 			}
 			for subject, got := range texts {
 				before, after, ok := strings.Cut(typography.Replace(subject), "{sender}")
@@ -134,7 +134,7 @@ func TestM8ANoticeByTextMessageIsOneSegmentThatSaysWhatHappened(t *testing.T) {
 				}
 			}
 		}
-		short := AboutText(Enrolled, Addressee{Sender: "Acme Payroll", Language: language}).Text
+		short := AboutText(Enrolled, Addressee{Sender: "Acme Payroll", Language: language}, "").Text
 		if !strings.Contains(short, " Acme Payroll") {
 			t.Errorf("%s: got %q, want the sender in it", language, short)
 		}

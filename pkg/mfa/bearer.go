@@ -17,5 +17,8 @@ func (u *unit) newToken(prefix, id string) seal.Secret {
 	return u.filter.NewBearer(prefix, raw)
 }
 
+// resetID returns the id of the request for a reset that a token carries.
+func resetID(carried []byte) string { return "rs_" + base64.RawURLEncoding.EncodeToString(carried) }
+
 // challengeID returns the id of the challenge that a token carries.
 func challengeID(carried []byte) string { return "ch_" + base64.RawURLEncoding.EncodeToString(carried) }

@@ -29,7 +29,7 @@ func authenticate[T any](f *seal.Filter, call Call, st *step[T]) (*caller, error
 		}
 	}
 	if st.bearer != "" {
-		if challenge, ok := f.Recognise(st.bearer, call.Bearer, challengeIDLen); ok {
+		if challenge, ok := f.Recognise(st.bearer, call.Bearer, carriedBy(st.bearer)); ok {
 			return who, st.named.takes(challenge)
 		}
 	}
@@ -56,15 +56,26 @@ func (c *caller) fits(scope, or apikey.Scope, org string, n *named) error {
 	return nil
 }
 
+// carriedBy returns how many bytes a bearer with that prefix carries: the id of a challenge or of a request for a reset, which are of
+// one length, or nothing.
+func carriedBy(prefix string) int {
+	if prefix == seal.Handle {
+		return 0
+	}
+	return challengeIDLen
+}
+
 // takes checks that a token of that challenge may be for what the path names: for the challenge itself, or for an enrolment
-// of its user.
+// of its user. A token of a request for a reset is for that request only.
 func (n *named) takes(challenge []byte) error {
 	switch {
 	case n == nil:
 		return nil
 	case n.challenge != "" && n.challenge == challengeID(challenge):
 		return nil
-	case n.challenge == "" && n.at == route(challenge[:routeLen]):
+	case n.reset != "" && n.reset == resetID(challenge):
+		return nil
+	case n.challenge == "" && n.reset == "" && n.at == route(challenge[:routeLen]):
 		return nil
 	}
 	return n.missing()

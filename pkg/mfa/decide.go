@@ -27,6 +27,7 @@ const (
 	TrustExpired   = "trust_expired"   // the time of trust in the browser is over
 	StepUpDemanded = "step_up"         // the client asks for a step-up
 	Risky          = "risk"            // the browser is trusted, and the client says that the risk is high
+	AfterReset     = "reset"           // the user has asked for a reset, which was carried out
 )
 
 // A Decision says whether the user is asked for a second factor, and why.
@@ -63,13 +64,18 @@ func (u *unit) decide(q *StartRequest, a *account, p *orgPolicy) (verdict, error
 	}
 	required := a.guard.required(&p.Policy)
 	enabled := a.guard.Enabled && len(v.factors) > 0
-	if !required && !enabled {
+	proves := a.guard.ProveAddress != "" // whatever the policy requires
+	if !required && !enabled && !proves {
 		v.Decision.Decision, v.Reason = Allow, NotRequired
 		return v, nil
 	}
 	if q.FirstFactor.sparedBy(&p.Policy, u.now) {
 		v.Decision.Decision, v.Reason = Allow, SSO
 		return v, nil
+	}
+	if len(v.factors) == 0 && proves {
+		v.Reason = AfterReset
+		return v, v.askable(q, a, p)
 	}
 	if len(v.factors) == 0 {
 		if f := a.guard.facts(); p.demand().mayStillSkip(&f, u.now) {

@@ -112,6 +112,7 @@
 //	    enrolment.go       an enrolment, and what its calls have in common
 //	    recovery.go        the set of recovery codes
 //	    reset.go           requests for a reset: how long they wait, and what carries them out or ends them
+//	    handle.go          handles: what links carry in place of a bearer; and RedeemHandle
 //	    pass.go            the pass, with which a user signs in once who has nothing else
 //	    trust.go           trusted browsers, their tokens, and how trust ends
 //	    known.go           known browsers
@@ -135,6 +136,7 @@
 //	    user_reset.go      ResetUser
 //	    resets.go          GetReset, ApproveReset and CancelReset
 //	    resets_list.go     ListResets
+//	    reset_request.go   RequestReset: a user asks for a reset at a challenge
 //	    user_pass.go       IssuePass and RevokePass
 //	    user_enforce.go    Enforce
 //	    introspect.go      Introspect: may a session go on
@@ -243,8 +245,12 @@
 //	                                   hour
 //	due#hour#shard     U#notices       expiry entry of a user: something waits to be told,   due + 30 days    publish                     sweep
 //	                                   and there is room in that hour
-//	due#hour#shard     U#rs_…          expiry entry of a user: a request for a reset is due      due + 30 days    admin                       sweep
-//	reset#O            rest of U#…     a request for a reset: who asks, who approves, why        90 days          admin                       admin, account
+//	due#hour#shard     U#rs_…          expiry entry of a user: a request for a reset is due      due + 30 days    admin, publish              sweep
+//	reset#O            rest of U#…     a request for a reset: who asks, who approves, why        90 days          admin, recover              admin, recover, account,
+//	                                                                                                                                      sweep
+//	handle#hash        handle          handle of a link: the bearer that it stands for, sealed   21 days          publish                     admin
+//	                                   under the handle itself
+//	handle#hash        cancel          that such a bearer is good: the request that it cancels   21 days          publish                     admin
 //	notice#ev_…#hash   claim           a notice to one recipient, claimed before it is sent  31 days          publish                     publish
 //	replayed#hash      done            records that publish had given up were handed to it   31 days          ctl                         ctl
 //	                                   again
@@ -338,6 +344,14 @@
 // step on the user's account, in a commit of its own and before that step decides, or by the sweep. A challenge that was open
 // is dead from then on. A request expires 7 days after it was made, or after it became due. A new address or number cancels
 // it, and so does all that ends the user's factors. A restore cancels what the backup has waiting.
+//
+// Where the policy lets them, users who have nothing left to answer with ask for a reset themselves, at a challenge. It signs
+// nobody in. The notice of a request has a link on each channel, which cancels it for as long as it waits. The waiting time runs
+// from the first of these notices that a provider has taken. There is one request at a time, and none for a day after one was
+// cancelled. So who only has the password waits in the sight of the owner. After the reset, the next sign-in or step-up leads to
+// an enrolment that begins with a code to the address which was known at the request, whatever the policy says of require and
+// enrolment_proof, and even if the client says another address by then. Until that, a password check changes nothing of the
+// account. An administrator's own reset, or a factor that an administrator enrols, ends the need to prove the address.
 //
 // # When sessions end
 //

@@ -1,6 +1,7 @@
 package mfa
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
 	"strings"
@@ -66,9 +67,15 @@ func (mailbox) hint(address string) string {
 }
 
 // addressFactor is the account's address as a factor that isn't enrolled. It is used where the policy makes email implicit,
-// and where the user has to prove the address before enrolling a factor.
+// and where the user has to prove the address before enrolling a factor. After a reset that the user has asked for it is the address
+// that was known then.
 func (a *account) addressFactor() factor {
-	return factor{factorRecord: &factorRecord{ID: a.addressID(), Kind: Email, Contact: a.guard.Profile.Email}}
+	return factor{factorRecord: &factorRecord{ID: a.addressID(), Kind: Email, Contact: cmp.Or(a.guard.ProveAddress, a.guard.Profile.Email)}}
+}
+
+// provesOwnAddress reports whether the account's address is the one that the user may have to prove after a reset.
+func (g *guard) provesOwnAddress() bool {
+	return g.ProveAddress == "" || g.ProveAddress == g.Profile.Email
 }
 
 // addressID is the id of the account's address as a factor. It depends only on the org and the id of the user.

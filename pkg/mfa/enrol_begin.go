@@ -178,7 +178,8 @@ func (v *enrolmentView) plan(u *unit, q *EnrolRequest, s *slot) (EnrolAnswer, er
 	if err := v.mayEnrol(q.Kind); err != nil {
 		return EnrolAnswer{}, err
 	}
-	if !q.Kind.row().provesAddress && v.mustProve(s) {
+	own := q.Kind.row().provesAddress && v.a.guard.provesOwnAddress()
+	if !own && v.mustProve(s) {
 		return v.sendProof(u)
 	}
 	en := &v.a.enrolment
@@ -205,7 +206,7 @@ func (v *enrolmentView) plan(u *unit, q *EnrolRequest, s *slot) (EnrolAnswer, er
 		en.Client, en.Origins = u.caller.key.Client, u.originsFor(v.p)
 	}
 	kind := q.Kind.row()
-	en.Proven = kind.provesAddress && s != nil && s.Proven
+	en.Proven = own && s != nil && s.Proven
 	answer := EnrolAnswer{ID: en.ID, Kind: q.Kind, Expires: &en.Expires, Proven: en.Proven}
 	asked := v.question(u, nil)
 	asked.asked = q

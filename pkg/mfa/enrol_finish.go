@@ -157,7 +157,7 @@ func (v *enrolmentView) enrol(u *unit, asked *question) (FinishAnswer, error) {
 			u.event(v.a.event(UserEnabled, v.p, nil))
 		}
 	}
-	g.Factors = append(g.Factors, enrolled)
+	g.Factors, g.ProveAddress = append(g.Factors, enrolled), ""
 	record := en.Factor
 	record.Created = u.now
 	v.a.factorRecords = append(v.a.factorRecords, &record)

@@ -51,7 +51,7 @@ func (a *account) factors(p *Policy) []factor {
 // implicitFactor returns the account's address as a factor, and whether the policy makes it one without an enrolment.
 func (a *account) implicitFactor(p *Policy) (f factor, implicit bool) {
 	_, implicit = p.implicitKind()
-	return a.addressFactor(), implicit && a.guard.Profile.Email != ""
+	return a.addressFactor(), implicit && a.guard.Profile.Email != "" && a.guard.provesOwnAddress()
 }
 
 // factor returns an enrolled factor of the user, or nil if the user doesn't have it.

@@ -36,6 +36,9 @@ func (u *unit) freshFor(call Call, a *account, p *orgPolicy, beginning bool) err
 	if err != nil || u.now.Sub(at) > freshness || at.Sub(u.now) > clockSkew {
 		return refuse(ReauthenticationNeeded, "Check the user's password again, and give the time of that check in the header Countersign-Reauthenticated-At (RFC 3339, at most 10 minutes ago).")
 	}
+	if a.guard.ProveAddress != "" {
+		return refuse(StepUpNeeded, "The user's 2FA was reset because the user has asked for it. Start a step-up first: in it the user proves the email address that was known then, and enrols a factor.")
+	}
 	strongest, guarded := a.guardedBy(&p.Policy)
 	if !guarded {
 		return nil

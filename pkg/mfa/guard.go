@@ -171,4 +171,7 @@ type guard struct {
 	Pass  *pass         `json:"pass" record:"40"`  // nil if the user has none
 	Reset *resetRequest `json:"reset" record:"41"` // the newest request for a reset; nil if there was none
 
+	// The address that the user has to prove before enrolling a factor, because of a reset that they have asked for themselves. It
+	// is the one that was known when they asked. Empty if there was no such reset since the last enrolment.
+	ProveAddress string `json:"prove_address" record:"42"`
 }

@@ -63,9 +63,10 @@ func fullGuard() *guard {
 		Pass:           &pass{ID: newEpoch(), Digest: seal.NewRing(at).Digest("pass", "code"), Ends: at, MadeBy: store.NewVersion(), PolicyVersion: 1e6},
 		Reset: &resetRequest{
 			ID: seal.ID("rs_", make([]byte, routeLen)), By: hashOfClient(""), Client: hashOfClient(""), Asked: at, NeedsApproval: true, Approved: true, HoldS: 604800,
-			Due: at, State: cancelled, Ended: at, DecidedBy: store.NewVersion(),
+			Due: at, State: cancelled, Ended: at, DecidedBy: store.NewVersion(), SelfService: true,
 		},
-		MFATime: at, Handle: randomBytes(32), RosterVersion: store.NewVersion(), DeploymentEpoch: at.Unix(),
+		ProveAddress: email,
+		MFATime:      at, Handle: randomBytes(32), RosterVersion: store.NewVersion(), DeploymentEpoch: at.Unix(),
 		SessionsEnded: &sessionEnd{At: at, Reason: signedOutByPolicy}, Settled: 1e6, GraceUntil: &at, Skips: 1_000_000,
 	}
 }

@@ -282,7 +282,7 @@ func (u *unit) importFactor(a *account, p *orgPolicy, f *importedFactor) (*quest
 	if err := f.fill(q); err != nil {
 		return nil, err
 	}
-	a.guard.Factors = append(a.guard.Factors, *enrolled)
+	a.guard.Factors, a.guard.ProveAddress = append(a.guard.Factors, *enrolled), ""
 	a.factorRecords = append(a.factorRecords, kept)
 	u.put(store.Item{Key: factorKey(a.route, kept.ID)}, kept, time.Time{})
 	return q, nil

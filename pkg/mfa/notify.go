@@ -70,6 +70,11 @@ func (s *Service) notify(ctx context.Context, n *addressed) error {
 		if err != nil || !ours {
 			return err
 		}
+		if n.topic == message.ResetAsked {
+			if give, err = s.noticeOfReset(ctx, n); err != nil {
+				return err
+			}
+		}
 		err = give(ctx)
 		if err != nil {
 			s.log().WarnContext(ctx, "a notice was not handed over", "event", n.about.ID, "error", err)
@@ -77,6 +82,11 @@ func (s *Service) notify(ctx context.Context, n *addressed) error {
 				continue
 			}
 			return s.recordUndelivered(ctx, n, c, DeliveryFailure, map[string]any{})
+		}
+		if n.topic == message.ResetAsked {
+			if err := s.beginHold(ctx, n); err != nil {
+				return err
+			}
 		}
 		c.Done = true
 		u := &unit{s: s, ctx: ctx}
@@ -152,8 +162,22 @@ func (s *Service) recordUndelivered(ctx context.Context, n *addressed, c *claim,
 	})
 }
 
+// noticeOfReset makes the message of a notice of a request for a reset, with a link of its own, and returns what hands it over.
+func (s *Service) noticeOfReset(ctx context.Context, n *addressed) (give func(context.Context) error, err error) {
+	link, err := s.cancelLink(ctx, n)
+	if err != nil {
+		return nil, err
+	}
+	return s.noticeWith(n, link)
+}
+
 // notice makes the message of a notice, and returns what hands it over.
 func (s *Service) notice(a *addressed) (give func(context.Context) error, err error) {
+	return s.noticeWith(a, "")
+}
+
+// noticeWith makes the message of a notice with a link, which may be empty.
+func (s *Service) noticeWith(a *addressed, link string) (give func(context.Context) error, err error) {
 	to := message.Addressee{Sender: s.sender(a.Client), Address: a.Address, Name: a.Name, Language: a.Language}
 	if len(a.sum) > 0 {
 		var items []message.Item
@@ -162,7 +186,7 @@ func (s *Service) notice(a *addressed) (give func(context.Context) error, err er
 		}
 		return s.giving(a, message.Sum(to, items), message.SumText(to)), nil
 	}
-	var f message.Facts
+	f := message.Facts{Link: link}
 	f.Kind, _ = a.about.Data["kind"].(string)
 	left, _ := a.about.Data["codes_left"].(int64)
 	f.Left = int(left)
@@ -179,7 +203,7 @@ func (s *Service) notice(a *addressed) (give func(context.Context) error, err er
 	if !ok {
 		return nil, fmt.Errorf("no message about %q", a.topic)
 	}
-	return s.giving(a, m, message.AboutText(a.topic, to)), nil
+	return s.giving(a, m, message.AboutText(a.topic, to, link)), nil
 }
 
 // giving returns what hands over a notice by the channel that it goes by.

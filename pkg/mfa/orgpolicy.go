@@ -1,6 +1,7 @@
 package mfa
 
 import (
+	"cmp"
 	"time"
 
 	"countersign/pkg/store"
@@ -16,6 +17,7 @@ func readPolicy(r route, org string, into **orgPolicy) read {
 		} else if err := record.Decode(item, p); err != nil {
 			return err
 		}
+		p.Reset.SelfService = cmp.Or(p.Reset.SelfService, SelfServiceOff) // it may be older than the setting
 		*into = p
 		return nil
 	}}

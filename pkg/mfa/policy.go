@@ -79,6 +79,7 @@ type Policy struct {
 		Reason         string `json:"reason" record:"1"`
 		SecondApprover bool   `json:"second_approver" record:"2"`
 		HoldS          int    `json:"hold_s" record:"3"`
+		SelfService    string `json:"self_service" record:"4"`
 	} `json:"reset" record:"18"`
 	Locale string `json:"locale" record:"19"`
 	Risk   struct {
@@ -88,6 +89,9 @@ type Policy struct {
 		MaxS int `json:"max_s" record:"1"`
 	} `json:"pass" record:"21"`
 }
+
+// leastHold is how long a reset has to wait at least, in seconds, that users ask for and nobody approves.
+const leastHold = 86400
 
 //go:embed profiles/*.json
 var profiles embed.FS
@@ -177,6 +181,7 @@ func (p *Policy) check() error {
 		{"enrolment_proof", p.EnrolmentProof, []string{"email", "none"}},
 		{"webauthn.user_verification", p.WebAuthn.UserVerification, []string{"discouraged", "preferred", verificationRequired}},
 		{"reset.reason", p.Reset.Reason, []string{"required"}},
+		{"reset.self_service", p.Reset.SelfService, []string{SelfServiceOff, SelfServiceApprove, SelfServiceHold}},
 		{"risk.high", p.Risk.High, []string{"ask", "ignore"}},
 		{"locale", p.Locale, message.Languages()},
 	}
@@ -216,6 +221,8 @@ func (p *Policy) check() error {
 		}
 	}
 	switch {
+	case p.Reset.SelfService == SelfServiceHold && p.Reset.HoldS < leastHold:
+		return invalid("reset.hold_s", "If users may ask for a reset that happens by itself, the value must be at least %d.", leastHold)
 	case p.MaxSkips != nil && (*p.MaxSkips < 0 || *p.MaxSkips > 1000):
 		return invalid("max_skips", "The value must be from 0 to 1000, or null.")
 	case p.MaxSkips != nil && p.GraceUntil == nil:

@@ -40,7 +40,7 @@ func TestTheProfilesAreThoseOfTheProduct(t *testing.T) {
 	want.EnrolmentProof, want.WebAuthn.UserVerification, want.TOTP.Skew = "email", "discouraged", 1
 	want.SMS.Countries, want.SMS.DailyCap, want.SMS.UserDailyCap = []string{}, 500, 10
 	want.SMS.HourlyPrefixCap, want.SMS.MinConversion = 20, 20
-	want.Reset.Reason, want.Risk.High, want.Locale = "required", "ask", "en"
+	want.Reset.Reason, want.Reset.SelfService, want.Risk.High, want.Locale = "required", "off", "ask", "en"
 	if got := mfa.DefaultPolicy(); !reflect.DeepEqual(got, want) {
 		t.Errorf("default: got %+v, want %+v", got, want)
 	}
@@ -138,6 +138,7 @@ func TestEverySettingKeepsToItsRange(t *testing.T) {
 		{path: "reset.reason", good: []string{`"required"`}, bad: []string{`"optional"`, `""`}},
 		{path: "reset.second_approver", good: []string{`false`, `true`}},
 		{path: "reset.hold_s", good: []string{`0`, `604800`}, bad: []string{`-1`, `604801`}},
+		{path: "reset.self_service", good: []string{`"off"`, `"approve"`}, bad: []string{`"yes"`, `""`}},
 		{path: "pass.max_s", good: []string{`0`, `86400`}, bad: []string{`-1`, `86401`}},
 		{path: "locale", good: []string{`"en"`, `"fr"`}, bad: []string{`"de"`, `""`}},
 	} {

@@ -24,6 +24,8 @@ import (
 const (
 	resetWaits = 7 * 24 * time.Hour  // how long a request waits after it was made, or after it became due
 	resetKept  = 90 * 24 * time.Hour // how long its record is kept
+	resetPause = 24 * time.Hour      // how long nobody can ask at a challenge after one was cancelled
+	cancelFor  = 21 * 24 * time.Hour // how long a link can cancel it: a week until the notice, a week of waiting and a week after that
 )
 
 // The states of a request for a reset besides pending and expired.
@@ -57,6 +59,7 @@ type resetRequest struct {
 	State         string        `json:"state" record:"9"`            // done, cancelled or expired; empty if none of these is known
 	Ended         time.Time     `json:"ended" record:"10"`           // when it was done or cancelled
 	DecidedBy     store.Version `json:"decided_by" record:"11,word"` // the commit that made it, approved it or ended it
+	SelfService   bool          `json:"self_service" record:"12"`    // the user has asked for it, at a challenge
 }
 
 // ends returns when the request expires if nothing becomes of it.
@@ -75,6 +78,9 @@ func (r *resetRequest) state(now time.Time) string {
 // needsApproval reports whether the request can't be carried out without an approver. A policy that asks for one holds for requests
 // that were made before it too.
 func (r *resetRequest) needsApproval(p *Policy) bool {
+	if r.SelfService {
+		return r.NeedsApproval || p.Reset.SelfService != SelfServiceHold
+	}
 	return r.NeedsApproval || p.Reset.SecondApprover
 }
 
@@ -159,6 +165,10 @@ func (r *resetRequest) due() time.Time {
 // carryOut plans what a request for a reset asks for, and puts the guard.
 func (u *unit) carryOut(a *account, p *orgPolicy, actor activity.Actor) {
 	r := u.decideReset(a.guard, done)
+	a.guard.ProveAddress = ""
+	if r.SelfService {
+		a.guard.ProveAddress = a.guard.Profile.Email // another address would have cancelled the request
+	}
 	u.reset(a, p, a.event(UserReset, p, map[string]any{"request": r.ID}).by(actor))
 }
 

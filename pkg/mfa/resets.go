@@ -63,7 +63,7 @@ type resetView struct {
 func resetStep(s *Service, id string, v *resetView) step[ResetRequest] {
 	raw, ok := seal.ParseID("rs_", id, routeLen)
 	r := route(raw)
-	st := step[ResetRequest]{scope: apikey.Admin, named: &named{at: r, missing: noReset}}
+	st := step[ResetRequest]{scope: apikey.Admin, named: &named{at: r, reset: id, missing: noReset}}
 	if !ok {
 		v.a, v.p = &account{}, &orgPolicy{}
 		return st
@@ -117,7 +117,8 @@ func (s *Service) GetReset(ctx context.Context, call Call, id string) (ResetRequ
 
 // ApproveReset approves a request for a reset. If it doesn't wait for its time too, the user's 2FA is reset when this returns. Who
 // has asked, who approves, and the user are three people, and the API keys by which they act belong to two clients, so that one
-// stolen key is not two people: otherwise it is Forbidden. It is NotFound for a request that doesn't wait. It needs the scope admin.
+// stolen key is not two people: otherwise it is Forbidden. A request that the user has made may be approved with a key of any client,
+// unless the policy wants a second approver. It is NotFound for a request that doesn't wait. It needs the scope admin.
 func (s *Service) ApproveReset(ctx context.Context, call Call, id, by string) (ResetRequest, error) {
 	if err := checkID("actor", by); err != nil {
 		return ResetRequest{}, err
@@ -150,7 +151,7 @@ func (r *resetRequest) mayApprove(approver *person, client string, g *guard, p *
 		return refuse(Forbidden, "Who has asked for a reset can't approve it.")
 	case *approver == person{g.Org, g.User}:
 		return refuse(Forbidden, "A user can't approve a reset of their own account.")
-	case bytes.Equal(hashOfClient(client), r.Client):
+	case bytes.Equal(hashOfClient(client), r.Client) && (!r.SelfService || p.Reset.SecondApprover):
 		return refuse(Forbidden, "The request was made with an API key of this client. Another client has to approve it.")
 	case r.Approved:
 		return refuse(Forbidden, "This request is approved already.")
@@ -173,25 +174,66 @@ func (v *resetView) approve(u *unit, approver *person) {
 }
 
 // CancelReset ends a request for a reset that waits, and tells the user. It is NotFound for one that doesn't wait. It needs the scope
-// admin.
+// admin, and by is the administrator; or it needs the bearer of a link that cancels the request, and by is empty.
 func (s *Service) CancelReset(ctx context.Context, call Call, id, by string) (ResetRequest, error) {
-	if err := checkID("actor", by); err != nil {
-		return ResetRequest{}, err
+	if _, link := seal.ParseBearer(seal.CancelToken, call.Bearer, challengeIDLen); !link {
+		if err := checkID("actor", by); err != nil {
+			return ResetRequest{}, err
+		}
+	} else if by != "" {
+		return ResetRequest{}, invalid("actor", "The token says who cancels the request. Leave this field out.")
 	}
 	var v resetView
+	var link cancelToken
 	st := resetStep(s, id, &v)
+	st.bearer = seal.CancelToken
+	st.reads = append(st.reads, read{key: cancelTokenKey(call.Bearer), take: func(item store.Item) error {
+		link = cancelToken{}
+		if item.Absent() {
+			return nil
+		}
+		return record.Decode(item, &link)
+	}})
 	st.decide = func(u *unit) (ResetRequest, error) {
+		if u.caller.key == nil && link.Of != id {
+			return ResetRequest{}, noReset()
+		}
 		r, err := v.waits(u, id)
 		if err != nil {
 			return ResetRequest{}, err
 		}
 		if r != nil {
 			u.decideReset(v.a.guard, cancelled)
-			actor := (&Intervention{Actor: by}).administrator()
+			actor := userActor(v.a.guard.User)
+			if by != "" {
+				actor = (&Intervention{Actor: by}).administrator()
+			}
 			u.event(v.a.event(UserResetCancelled, v.p, map[string]any{"request": r.ID}).by(actor))
 			u.putGuard(v.a, v.p)
 		}
 		return *v.noted.shown(v.a.guard, v.p, u.now), nil
 	}
 	return run(ctx, s, call, st)
+}
+
+// CancelByLink cancels the request for a reset that a link is about, with the handle that the link carries. It returns NotFound if
+// the handle was made elsewhere or redeemed, or if the request doesn't wait any more.
+func (s *Service) CancelByLink(ctx context.Context, text seal.Secret) error {
+	if err := s.made(ctx, text); err != nil {
+		return err
+	}
+	var h handle
+	if err := readAll(ctx, s.Store, readHandle(text, &h)); err != nil {
+		return AsError(err)
+	}
+	token, err := h.open(text, s.Now())
+	if err != nil {
+		return AsError(err)
+	}
+	raw, ok := seal.ParseBearer(seal.CancelToken, token.Reveal(), challengeIDLen)
+	if !ok {
+		return noHandle()
+	}
+	_, err = s.CancelReset(ctx, Call{Bearer: token.Reveal()}, resetID(raw), "")
+	return err
 }

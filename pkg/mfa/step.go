@@ -31,10 +31,11 @@ type step[T any] struct {
 	strict bool              // the step fails if the hand-over of the code fails
 }
 
-// A named is the challenge or the enrolment that a path names.
+// A named is the challenge, the enrolment or the request for a reset that a path names.
 type named struct {
 	at        route         // the route that its id carries; empty if the id was not made here
 	challenge string        // its id, if it is a challenge
+	reset     string        // its id, if it is a request for a reset
 	missing   func() *Error // makes the answer to a caller for whom there is no such challenge or enrolment
 }
 

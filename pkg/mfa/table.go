@@ -33,6 +33,10 @@ func recordAt(key store.Key) record.Record {
 		return &orgPolicy{}
 	case partition == "reset":
 		return &resetRecord{}
+	case partition == "handle" && kind == "handle":
+		return &handle{}
+	case partition == "handle" && kind == "cancel":
+		return &cancelToken{}
 	case partition == "roster":
 		return &rosterEntry{}
 	case partition == orgsPartition:

@@ -39,6 +39,7 @@ func (s *Service) ResetUser(ctx context.Context, call Call, org, user string, by
 			return ResetAnswer{}, refuse(Forbidden, "An administrator can't reset their own account. Another administrator can.")
 		}
 		if !p.Reset.SecondApprover && p.Reset.HoldS == 0 {
+			a.guard.ProveAddress = ""
 			u.reset(a, p, a.event(UserReset, p, map[string]any{"reason": by.Reason}).by(by.administrator()))
 			shown := a.shown(p, u.now)
 			return ResetAnswer{User: &shown}, nil

@@ -106,6 +106,9 @@ func (v *challengeView) verify(u *unit, q *VerifyRequest) (VerifyAnswer, error) 
 	}
 	g.WrongCodes.right(codeBudget(), v.knownBrowser(), u.now)
 	g.MFATime = u.now
+	if kind.provesAddress && f.Contact == g.ProveAddress {
+		g.ProveAddress = ""
+	}
 	if asked.enrolled != nil {
 		asked.enrolled.Used = u.now
 	}

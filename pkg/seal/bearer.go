@@ -14,6 +14,8 @@ const (
 	ChallengeToken = "cst_"
 	EnrolmentToken = "cse_"
 	PortalToken    = "csp_"
+	CancelToken    = "csx_" // cancels one request for a reset
+	Handle         = "csh_" // is in a link, and stands for one of the others
 )
 
 const (

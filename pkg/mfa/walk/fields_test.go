@@ -73,7 +73,7 @@ func together(tables ...fieldTable) fieldTable {
 
 var resetFields = fieldTable{
 	"id": word, "by": word, "client": word, "asked": moment, "needs_approval": kept, "approved": kept, "hold_s": kept, "due": moment, "state": kept, "ended": moment,
-	"decided_by": word,
+	"decided_by": word, "self_service": kept,
 }
 
 // fields gives the meaning of each field of each record that a walk meets. A record has the name of its struct in package
@@ -103,7 +103,7 @@ var fields = map[string]fieldTable{
 		"grace_until": unmet("the policy's date stands for it on the stages about grace"),
 	},
 		under("returned", all(unmet("feedback is given by the provider, in no call of a user"), fieldTable{"address": word, "at": moment, "state": kept})),
-		under("reset", all(noReset, resetFields)),
+		under("reset", all(noReset, resetFields)), fieldTable{"prove_address": noReset},
 		under("slots", slotFields), under("enrolment_slot", enrolmentSlotFields), under("notices_waiting", noticeFields),
 		under("wrong_codes", wrongAnswersFields), under("wrong_recovery_codes", wrongAnswersFields),
 	),
@@ -126,6 +126,8 @@ var fields = map[string]fieldTable{
 		"format": kept, "id": word, "epoch": word, "name": kept, "kind": kept, "policy_version": kept, "created": moment, "ends": moment,
 		"last_used": moment, "generation": kept, "key": kept,
 	},
+	"handle":      all(noReset, fieldTable{"format": kept, "kind": kept, "token": word, "ends": moment, "redeemed_by": word}),
+	"cancelToken": all(noReset, fieldTable{"format": kept, "of": word}),
 	"resetRecord": together(all(noReset, fieldTable{
 		"format": kept, "user": kept, "by.org": kept, "by.user": kept, "client": kept, "reason": kept, "approved_by.org": kept, "approved_by.user": kept,
 	}), under("request", all(noReset, resetFields))),
