@@ -116,7 +116,7 @@ func redeems(s *mfa.Service) handler {
 		if _, err := parseQuery(x.r.URL.RawQuery); err != nil {
 			return answer{}, err
 		}
-		body, err := x.body(false)
+		body, err := x.body(false, false)
 		if err != nil {
 			return answer{}, err
 		}
