@@ -2,7 +2,7 @@
 // and revokes the API keys with which applications call, and lets the key ring be rotated. Its verb restored is for data that was
 // restored from a backup: it ends what the backup has brought back. Its verb replay gives the function publish again what that
 // function has given up. Its verb adopt writes the files that are needed to import the table and the key of a deleted stack into
-// a new one. Its verb show prints items of the table. Its verb audit exports the activity of an organisation, and verifies such an export. Its verb format says in which format records are written, or sets it. Its
+// a new one. Its verb show prints items of the table. Its verb audit exports the activity of an organisation, and verifies such an export. Its verb export prints what is kept of an organisation or a user. Its verb format says in which format records are written, or sets it. Its
 // verb doctor says what is wrong with a deployment, and what to do.
 //
 //	go run ./infra/ctl keys create --table NAME --region REGION --client my-app --name "My App" --scope sign_in --scope manage
@@ -16,6 +16,8 @@
 //	go run ./infra/ctl show        --table NAME --region REGION PARTITION [SORT]
 //	go run ./infra/ctl audit export --table NAME --region REGION ORG
 //	go run ./infra/ctl audit verify [--keys FILE] [--events FILE] FILE
+//	go run ./infra/ctl export org  --table NAME --region REGION ORG
+//	go run ./infra/ctl export user --table NAME --region REGION ORG USER
 //	go run ./infra/ctl format      --table NAME --region REGION [NUMBER]
 //	go run ./infra/ctl doctor      --table NAME --region REGION --sender sign-in@example.com [--sms sns] [--rp-id DOMAIN]
 //
@@ -73,7 +75,7 @@ type program struct {
 	lookUpTXT func(ctx context.Context, name string) ([]string, error) // looks up the TXT records of a name in the DNS
 }
 
-// longest is how long a verb may take, except audit.
+// longest is how long a verb may take, except audit and export.
 const longest = time.Minute
 
 type commands struct {
@@ -94,6 +96,10 @@ type commands struct {
 		Export exportAudit `cmd:"" help:"Print all activity of an organisation that is still kept, as JSON lines, with what is needed to verify it: checkpoints and the keys that verify them. What the activity says of users stays encrypted. This changes nothing."`
 		Verify verifyAudit `cmd:"" help:"Say whether an export is as the activity was filed. It needs no deployment and no credentials, and finds one byte that was changed, and an entry, a page, a day or an end that is missing."`
 	} `cmd:"" help:"Export the activity of an organisation, and verify such an export."`
+	Export struct {
+		Org  exportOrg  `cmd:"" help:"Print all that is kept of an organisation, as JSON lines: the policy, its users and the activity, and no secrets. This changes nothing."`
+		User exportUser `cmd:"" help:"Print all that is kept of a user, as JSON lines: the account, with factors, browsers and whole contacts, and the activity about the user, and no secrets. This is for somebody who asks what is known of them. This changes nothing."`
+	} `cmd:"" help:"Print what is kept of an organisation or a user."`
 	Format setFormat `cmd:"" help:"Print the format in which records are written, or set it. A release that brings a new format says when to set it."`
 	Doctor doctor    `cmd:"" help:"Say what is wrong with a deployment, and what to do. This changes nothing."`
 }
@@ -127,7 +133,7 @@ func (p *program) run(ctx context.Context, args []string) int {
 	if err == nil {
 		verb := told.Command()
 		offline = strings.HasPrefix(verb, "audit verify")
-		if strings.HasPrefix(verb, "audit ") {
+		if strings.HasPrefix(verb, "audit ") || strings.HasPrefix(verb, "export ") {
 			most = longestAudit
 		}
 	}

@@ -151,6 +151,7 @@
 //	    policy_get.go      GetPolicy
 //	    policy_preview.go  PreviewPolicy
 //	    policy_put.go      PutPolicy
+//	    export.go          ExportOrg and ExportUser: what is kept of an org or a user, for operators
 //	    import.go          Import: users of another system, with their factors
 //	    activity.go        UserActivity, OrgActivity and CheckActivity
 //	What the deployment calls
