@@ -110,7 +110,7 @@ func TestShowPrintsCounts(t *testing.T) {
 
 // show can print every item that the map of the table has.
 func TestShowKnowsEveryItemOfTheTable(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join("..", "..", "pkg", "mfa", "doc.go"))
+	text, err := os.ReadFile(filepath.Join("..", "..", "pkg", "mfa", "table.go"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,8 +15,8 @@ type burden struct {
 }
 
 var burdens = []burden{
-	{"github.com/go-webauthn/webauthn", []string{"challenge", "enrol", "verify"}}, // these make options or check responses
-	{"github.com/nyaruka/phonenumbers", []string{"admin", "enrol"}},               // these take new numbers; the others use what is stored
+	{"github.com/go-webauthn/webauthn", []string{"admin", "challenge", "enrol", "verify"}}, // these make options, check responses or take over keys
+	{"github.com/nyaruka/phonenumbers", []string{"admin", "enrol"}},                        // these take new numbers; the others use what is stored
 
 	// The SDK's clients, by the functions that call the services.
 	{"github.com/aws/aws-sdk-go-v2/service/kms", []string{"account", "admin", "challenge", "enrol", "policy", "recover", "sweep", "verify"}},

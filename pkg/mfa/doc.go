@@ -78,7 +78,7 @@
 //	    replay.go          where an answer is remembered, for a call that is repeated with the same Idempotency-Key
 //	    handover.go        hands a code that was committed over to the provider, and corrects what was committed if that fails
 //	Records
-//	    table.go           the keys of items. The record of an item is in the file of what it is, such as challenge.go
+//	    table.go           the map of the table and the keys of items. The record of an item is in the file of what it is, such as challenge.go
 //	    show.go            what an item holds, as JSON, for operators
 //	    route.go           where the items of an org or a user are
 //	    roster.go          the list of an org's users
@@ -190,109 +190,6 @@
 // was answered is not let in. A call that had read before a revocation may still answer after it. For a verify that is
 // impossible once the revocation has written the guard, because the verify then loses the race and is decided again. But the
 // rotation of a trusted browser's token writes only the browser. So it can still answer, with a token that is dead already.
-//
-// # The table
-//
-// In these tables U is the route of a user, and O its first half, the route of the org: base64url of the first 16 bytes of
-// SHA-256 of the org, then of org and user, each length-prefixed. Ids and bearers carry the route, so that a step can start
-// all its reads at once. Every body is CBOR with a format number (see package record), and ctl show prints it as JSON. Times
-// are in UTC. In DynamoDB an item has pk, sk, v (its version, which is the token of its commit), x (TTL, in seconds), b (its
-// body) and e (the events that are stored with it, as JSON). The last two columns name functions. A function that reads one
-// item of a user's partition u#U usually reads all of it, with one Query.
-//
-//	partition          sort            item                                                  gone after       written by                  read by
-//	u#U                guard           guard: epoch, profile, 2FA on or off, enforcement,    never            challenge, verify, enrol,   these
-//	                                   grace; the last end of all sessions;                                   recover, account, admin,
-//	                                   slots; wrong answers and locks; codes and notices
-//	                                   sent, what waits to be told; factors that count,                       sweep, publish, feedback
-//	                                   with the last time step of an app; digests of
-//	                                   recovery codes and of the pass; addresses that messages came back
-//	                                   from; the key of what the activity says of the user
-//	u#U                browser#tb_…    trusted browser: epoch, name, kind that earned it,    end + 30 days    verify; challenge           challenge, verify, enrol,
-//	                                   fixed end, newest generation of its token                              (rotation)                  recover, account, admin,
-//	                                                                                                                                      sweep
-//	u#U                factor#fa_…     enrolled factor: sealed secret or public key, label,  never            enrol, recover, account,    challenge, verify, enrol,
-//	                                   contact that it was proven with                        admin                       recover, account, admin
-//	u#U                imports         marks of what was imported for the user               never            admin                       all that read u#U
-//	u#U                enrolment       the enrolment that is under way: sealed secret,       10 minutes, or   enrol                       enrol
-//	                                   digest of the code, ceremony, who began it            when the
-//	                                                                                         enrolment token
-//	                                                                                         expires, if later
-//	u#U                erased#version  nothing but the time; the event of an erasure is      10 minutes       account                     nobody
-//	                                   stored with it
-//	ch_…               challenge       challenge: user, purpose, reason, policy version,     end + 10         challenge, enrol, recover   challenge, verify, enrol,
-//	                                   hashes of its tokens, digest and sequence number of   minutes                                      recover
-//	                                   the code, ceremony
-//	cred#hash          owner           a credential id of a key: which factor of which user  never            enrol, admin                enrol, recover, account,
-//	                                   it belongs to                                                                                      admin
-//	org#O              policy          the policy in force, with what earlier versions did   never            policy                      all that read u#U but
-//	                                   to trust, and which of them ended sessions, when                                                   publish; policy
-//	org#O#copy         policy          the same in seven more copies, 1 to 7                 never            with the policy             the same
-//	org#O              policy#version  the policy of that version                            never            policy                      nobody yet
-//	fence#O#part       fence           the version of the last policy that ended sessions;   never            policy, enrol, account      policy, enrol, account
-//	                                   what is written beside one loses
-//	fanout             O#commit        how far it has been told of whom a policy has signed  never; 10        policy, sweep               sweep
-//	                                   out                                                   minutes once it
-//	                                                                                         is done
-//	roster#O#shard     rest of U       roster entry of a user: facts, with name and          never            challenge, enrol, recover,  policy, account
-//	                                   address, and no status                                                 account, admin              admin, sweep
-//	orgs               O               an org that was seen: its id, and when                never            challenge, enrol, account,  challenge, enrol, account,
-//	                                                                                                          policy                      policy, admin, sweep
-//	erasing            O               an erasure of an org that was begun: by whom, and     never; 10        admin, sweep                admin, sweep
-//	                                   whether it is done                                    minutes when it
-//	                                                                                         is done
-//	adoption#O         day             how many users were protected on that day, and how    400 days         sweep                       admin, sweep
-//	due#hour#shard     U#tb_…          expiry entry of a trusted browser that ends in that   end + 30 days    verify, sweep               sweep
-//	                                   hour
-//	due#hour#shard     U#notices       expiry entry of a user: something waits to be told,   due + 30 days    publish                     sweep
-//	                                   and there is room in that hour
-//	due#hour#shard     U#rs_…          expiry entry of a user: a request for a reset is due      due + 30 days    admin, publish              sweep
-//	reset#O            rest of U#…     a request for a reset: who asks, who approves, why        90 days          admin, recover              admin, recover, account,
-//	                                                                                                                                      sweep
-//	handle#hash        handle          handle of a link: the bearer that it stands for, sealed   21 days          publish                     admin
-//	                                   under the handle itself
-//	handle#hash        cancel          that such a bearer is good: the request that it cancels   21 days          publish                     admin
-//	notice#ev_…#hash   claim           a notice to one recipient, claimed before it is sent  31 days          publish                     publish
-//	replayed#hash      done            records that publish had given up were handed to it   31 days          ctl                         ctl
-//	                                   again
-//	sweep              mark            the cursor of the sweep: hour, shard, place in it     never            sweep                       sweep, ctl
-//	sweep              checkpoints     the cursor of Checkpoint: day, shard, place in it     never            sweep                       sweep
-//	sweep              adoption        the cursor of the count of users: day, place in orgs  never            sweep                       sweep
-//	count#O#of#time    sent            how many codes by SMS were counted for a number, a    hour or day + 2  challenge, enrol            challenge, enrol
-//	                                   prefix or the org, from that time on for an hour or   hours
-//	                                   a day
-//	count#O#of#time    returned        how many of them were not sent after all              the same         challenge, enrol            challenge, enrol
-//	count#O#of#time    answered        how many of a prefix were answered                    2 hours          publish                     challenge, enrol
-//	idem#client#hash   answer          remembered answer, sealed under the ring and the      24 hours         any POST that changes       the same POST again
-//	                                   Idempotency-Key itself                                                 something
-//	act#O              day             activity: how many shards the day has, which of them  day + 400 days   publish                     publish, account,
-//	                                   have begun, the last pages of the day before                                                       sweep; ctl
-//	act#O#day#shard    page number     activity page: the hash of the page before, and       day + 400 days   publish                     the same
-//	                                   entries with salted digests, in which all that is
-//	                                   said of a user is encrypted
-//	active#day#shard   O#day           something was filed on that day in that day of the    day + 60 days    publish, sweep              publish, sweep
-//	                                   org; what the last checkpoint of it tells of
-//	check#O            serial          signed checkpoint: the last page of each shard of a   day + 400 days   sweep                       sweep; ctl
-//	                                   day, and the hash of the checkpoint before
-//	key#hash           key             API key: client, name, scopes, org, origins           never            ctl, local server           all that serve the API but
-//	                                                                                                                                      pages
-//	key#hash#copy      key             the same in seven more copies, 1 to 7                 never            with the key                the same
-//	key#hash           revoked         nothing; it stands where an API key was               1 hour           ctl                         ctl
-//	keys               hash            entry of an API key: the same, and no secret          never            with each key               ctl
-//	ring               ring            key ring, wrapped by KMS, and the format in which     never            the first function that     all functions but pages and
-//	                                   records are written                                                    needs it, sweep, ctl        publish; ctl
-//	jwks               jwks            the public half of the ring, by which clients check   never            with each change of the     pages, sweep; ctl
-//	                                   tokens                                                                 ring
-//	filter             filter          the filter key of bearers, not encrypted              never            the first that needs it     all that serve the API but
-//	                                                                                                                                      pages; ctl
-//
-// The rows of act, active and check belong to package activity, which says how pages are chained, how a user belongs to a shard,
-// what checkpoints tell of, and what an erasure leaves of them. The items under count#… hold a number each, which store.Count adds to.
-//
-// Very many calls need the same API key or the same policy, more than one partition of DynamoDB can answer. So there are eight
-// copies of each, in partitions of their own, which one commit writes. A call reads one of them at random. Because all are
-// written at once, the copies are equal, and a key that was revoked or a policy that was saved is so in all of them when the
-// answer leaves. The page .github/docs/scale.md says what else has a limit.
 //
 // # Bearers of strangers
 //

@@ -41,7 +41,7 @@ type Feedback struct {
 	Reference message.Reference // of the message
 	Sent      time.Time         // when the provider took the message
 	Complaint bool              // the recipient has complained about the message; otherwise it was refused for good
-	OptedOut  bool              // it was refused because the owner of the number has opted out
+	optedOut  bool              // it was refused because the owner of the number has opted out
 }
 
 // TakeFeedback notes that a message came back, and tells the user by other channels. It does nothing if that is known
@@ -73,7 +73,7 @@ func (s *Service) TakeFeedback(ctx context.Context, f Feedback) error {
 			switch {
 			case f.Complaint:
 				cause = "complaint"
-			case f.OptedOut:
+			case f.optedOut:
 				cause = causeOptOut
 			}
 			u.event(a.event(FactorReturned, p, map[string]any{"factor": about.ID, "kind": about.Kind, "cause": cause}).by(serviceActor))

@@ -58,7 +58,7 @@ func handOver[T any](u *unit, st step[T], answer T) (T, error) {
 	})
 	returned.Wait()
 	if lost.optedOut {
-		if err := u.s.TakeFeedback(u.ctx, Feedback{Reference: out.about, Sent: u.now, OptedOut: true}); err != nil {
+		if err := u.s.TakeFeedback(u.ctx, Feedback{Reference: out.about, Sent: u.now, optedOut: true}); err != nil {
 			u.s.log().WarnContext(u.ctx, "it could not be noted that a number has opted out", "error", err)
 		}
 	}

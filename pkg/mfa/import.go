@@ -101,11 +101,17 @@ func (s *Service) Import(ctx context.Context, call Call, org string, q ImportReq
 		of := fenceOf(routeOf(org, q.Lines[i].ID))
 		parts[of] = append(parts[of], i)
 	}
+	enough := ctx // for another line
+	if deadline, ok := ctx.Deadline(); ok {
+		var end context.CancelFunc
+		enough, end = context.WithDeadline(ctx, deadline.Add(-importMargin))
+		defer end()
+	}
 	var workers sync.WaitGroup
 	for _, part := range parts {
 		workers.Go(func() {
 			for _, i := range part {
-				answers[i] = s.importLine(ctx, call, org, &q.Lines[i], q.DryRun)
+				answers[i] = s.importLine(ctx, enough, call, org, &q.Lines[i], q.DryRun)
 				answers[i].Line, answers[i].User = i+1, q.Lines[i].ID
 			}
 		})
@@ -114,12 +120,12 @@ func (s *Service) Import(ctx context.Context, call Call, org string, q ImportReq
 	return answers, nil
 }
 
-// importLine takes one line, and says what happened to it.
-func (s *Service) importLine(ctx context.Context, call Call, org string, line *ImportLine, dry bool) Imported {
+// importLine takes one line, if there is enough time for it, and says what happened to it.
+func (s *Service) importLine(ctx, enough context.Context, call Call, org string, line *ImportLine, dry bool) Imported {
 	if line.Refused != nil {
 		return refusedLine(line.Refused)
 	}
-	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < importMargin || ctx.Err() != nil {
+	if enough.Err() != nil {
 		return Imported{Result: ImportLeft}
 	}
 	answer, err := s.importUser(ctx, call, org, &line.ImportedUser, dry)
