@@ -95,6 +95,44 @@ func costedFactorSteps() map[string]costed {
 				return err
 			}
 		},
+		"start, let in by grace": func(t *testing.T, w *mfatest.World) func() error {
+			grants(t, w, time.Hour, nil)
+			return func() error {
+				_, err := w.StartChallenge(ctx, w.Client, ana())
+				return err
+			}
+		},
+		"start, let in by grace, with a skip": func(t *testing.T, w *mfatest.World) func() error {
+			skips := 1
+			grants(t, w, time.Hour, &skips)
+			return func() error {
+				_, err := w.StartChallenge(ctx, w.Client, ana())
+				return err
+			}
+		},
+		"put a policy that signs users out": func(t *testing.T, w *mfatest.World) func() error {
+			version := 1
+			p := profile(t, "talkdesk")
+			p.Require = mfa.Everyone
+			return func() error {
+				_, err := w.PutPolicy(ctx, w.Client, org, mfa.PolicyChange{Policy: p, Version: &version, Acknowledge: true})
+				return err
+			}
+		},
+		"require 2FA of one user": func(_ *testing.T, w *mfatest.World) func() error {
+			yes := true
+			return func() error {
+				_, err := w.Enforce(ctx, w.Client, org, user, mfa.Enforcement{Enforced: &yes})
+				return err
+			}
+		},
+		"introspect a session": func(t *testing.T, w *mfatest.World) func() error {
+			signsOut(t, w, nil)
+			return func() error {
+				_, err := w.Introspect(ctx, w.Client, mfa.IntrospectRequest{Org: org, User: user, IssuedAt: w.Clock.Now()})
+				return err
+			}
+		},
 		"verify by app, right":      answering(false, true),
 		"verify by app, wrong":      answering(false, false),
 		"verify by app, with trust": answering(true, true),

@@ -30,6 +30,8 @@ func Costs() []Cost {
 		{"start, by app", 2, 1, 0},
 		{"start, with a key", 2, 1, 0},
 		{"start, to enrol", 2, 1, 0},
+		{"start, let in by grace", 2, 1, 0},
+		{"start, let in by grace, with a skip", 2, 2, 0},
 		{"start, locked", 1, 0, 0},
 		{"decide", 1, 0, 0},
 		{"look at a challenge", 1, 0, 0},
@@ -70,5 +72,8 @@ func Costs() []Cost {
 		{"put a user, unchanged", 1, 0, 0},
 		{"put a user, another email", 2, 2, 0},
 		{"put a policy", 2, 1 + store.Copies, 0},
+		{"put a policy that signs users out", 2, 1 + store.Copies + 9, 0},
+		{"require 2FA of one user", 2, 3, 0},
+		{"introspect a session", 1, 0, 0},
 	}
 }

@@ -99,7 +99,7 @@ var fields = map[string]fieldTable{
 		"pass.id": noPass, "pass.digest": noPass, "pass.ends": noPass, "pass.made_by": noPass, "pass.policy_version": noPass,
 		"deployment_epoch":  unmet("no stage restores the data from a backup"),
 		"sessions_ended.at": moment, "sessions_ended.reason": kept,
-		"settled": unmet("no stage saves a policy"), "skips": unmet("no stage counts skips"),
+		"settled": kept, "skips": kept,
 		"grace_until": unmet("the policy's date stands for it on the stages about grace"),
 	},
 		under("returned", all(unmet("feedback is given by the provider, in no call of a user"), fieldTable{"address": word, "at": moment, "state": kept})),
@@ -135,7 +135,7 @@ var fields = map[string]fieldTable{
 	"expiryEntry": {"format": kept, "route": word, "browser": word, "epoch": word, "due": moment, "reset": noReset, "announced": unmet("only the sweep sets it"), "notices": unmet("publishing sets it, which follows a commit")},
 	"remembered":  {"format": kept, "body": word, "until": moment, "full": word, "later": word, "needs": kept},
 	"erased":      {"format": kept, "at": moment},
-	"fence":       {"format": kept, "version": unmet("no stage saves a policy")},
+	"fence":       {"format": kept, "version": kept},
 }
 
 var (

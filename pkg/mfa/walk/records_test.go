@@ -142,7 +142,7 @@ func recordOf(key store.Key) string {
 	of, _, _ := strings.Cut(key.Partition, "#")
 	sort, _, _ := strings.Cut(key.Sort, "#")
 	switch of {
-	case "key", "org", "orgs", "filter": // no call changes these
+	case "key", "org", "orgs", "filter", "fanout": // no call changes these
 		return ""
 	case "roster":
 		return "rosterEntry"

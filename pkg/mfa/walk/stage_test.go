@@ -91,7 +91,7 @@ func (p *props) call(script func(*actor)) { p.scripts = append(p.scripts, script
 
 func stages() []stage {
 	return slices.Concat(answerStages(), endStages(), trustStages(), replayStages(),
-		appStages(), smsStages(), textStages(), keyStages(), keyChangeStages(), recoveryStages(), enrolmentStages(), changeStages())
+		appStages(), smsStages(), textStages(), keyStages(), keyChangeStages(), recoveryStages(), enrolmentStages(), changeStages(), enforcementStages())
 }
 
 // byDefault returns a change of a policy, after which it has only two recovery codes, with this effect.
