@@ -198,13 +198,12 @@ func (s *Service) fencesOf(ctx context.Context, r route) (there []store.Item, er
 	return slices.DeleteFunc(all[:], func(item store.Item) bool { return item.Absent() }), nil
 }
 
-// pass plans to write the user's fence. It must be planned before the guard's write, and after a write of an item that can
-// carry the events of the commit.
+// pass plans to write the user's fence. Every step that gives a user a factor, or that has an administrator demand less of a user,
+// must do so. It is planned after the write of an item that can carry the events of the commit.
 func (u *unit) pass(f *fence, p *orgPolicy) error {
 	if f.Version > p.lastCutOff() {
 		return errUnsettled // the policy was read before the fence
 	}
 	u.put(f.Item, f, time.Time{})
-	u.passed = true
 	return nil
 }

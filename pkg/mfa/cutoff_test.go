@@ -84,10 +84,13 @@ func TestT3WhoHasNoFactorIsSignedOutAtOnceAndWhoHasOneStaysIn(t *testing.T) {
 	with := letIn(t, w, "u-2")
 	a, _ := w.EnrolTOTP(t, w.Fresh(), org, mfa.Person{ID: "u-2"})
 	never := w.Clock.Now()
+	w.Clock.Advance(time.Minute) // longer than the end of the first save lies ahead
 	signsOut(t, w, nil)
 
 	wantActive(t, w, "u-1", without, false, "signed_out_by_policy")
-	wantActive(t, w, "u-1", w.Clock.Now(), false, "signed_out_by_policy") // a start beside the save
+	// A start beside the save is cut off, too, even if its process has read the time up to a commit's longest duration later.
+	wantActive(t, w, "u-1", w.Clock.Now().Add(5*time.Second), false, "signed_out_by_policy")
+	wantActive(t, w, "u-1", w.Clock.Now().Add(5*time.Second+time.Microsecond), true, "")
 	wantActive(t, w, "u-2", with, true, "")
 	wantActive(t, w, "u-3", never, false, "signed_out_by_policy") // a user never seen counts as one without a factor
 
@@ -103,6 +106,9 @@ func TestT3WhoHasNoFactorIsSignedOutAtOnceAndWhoHasOneStaysIn(t *testing.T) {
 	wantActive(t, w, "u-2", verified.IssuedAt, true, "")
 
 	_, seen := enrolsToSignIn(t, w, "u-3")
+	if told := signedOutEvents(t, w); len(told["u-1"]) != 1 || len(told["u-2"])+len(told["u-3"]) != 0 {
+		t.Errorf("got %v, want u-1 told of, and nobody who has a factor or was never seen before", told)
+	}
 	wantActive(t, w, "u-3", seen, true, "")
 	wantActive(t, w, "u-3", never, false, "signed_out_by_policy")
 }
@@ -212,7 +218,9 @@ func TestEveryUserWhoWasSignedOutIsToldOfOnceWhoeverSettlesIt(t *testing.T) {
 		letIn(t, w, fmt.Sprintf("u-%02d", i))
 	}
 	w.EnrolTOTP(t, w.Fresh(), org, mfa.Person{ID: "u-00"})
-	signsOut(t, w, nil)
+	w.Clock.Advance(time.Minute) // longer than the end of the first save lies ahead
+	version := signsOut(t, w, nil).Version
+	before := w.Clock.Now().Add(5 * time.Second)
 	enrolsToSignIn(t, w, "u-01") // before anything was told
 	put(t, w, mfa.Person{ID: "u-02", Name: mfa.Some("Bob")})
 	for more := true; more; {
@@ -226,7 +234,7 @@ func TestEveryUserWhoWasSignedOutIsToldOfOnceWhoeverSettlesIt(t *testing.T) {
 		t.Errorf("got %d users told of, want all but the one with a factor", len(told))
 	}
 	for id, ids := range told {
-		if len(ids) != 1 || id == "u-00" {
+		if len(ids) != 1 || id == "u-00" || ids[0] != mfa.SignedOutID(version, before, org, id) {
 			t.Errorf("%s: got %v, want to be told of once", id, ids)
 		}
 	}

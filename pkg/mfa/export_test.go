@@ -145,3 +145,8 @@ func FactorKey(org, user, id string) store.Key { return factorKey(routeOf(org, u
 
 // CredentialKey returns the key of the item that says who owns a credential id.
 func CredentialKey(id []byte) store.Key { return credentialKey(id) }
+
+// SignedOutID is the id of the event that the cut-off of a version has hit a user.
+func SignedOutID(version int, at time.Time, org, user string) string {
+	return (&cutoff{Version: version, At: at}).signedOutID(routeOf(org, user))
+}

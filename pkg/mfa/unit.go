@@ -40,7 +40,6 @@ type unit struct {
 	writes   []store.Write
 	events   []pendingEvent
 	sums     []sum
-	passed   bool      // the fence of the user is among the writes: see pass
 	waits    time.Time // when there will be room for what waits to be told; zero: nothing new waits
 	told     *guard    // of the user whom sums and waits are about
 	err      error
@@ -52,7 +51,7 @@ func (u *unit) begin(ring *seal.Ring) {
 	u.version = store.NewVersion()
 	u.versions = append(u.versions, u.version)
 	u.writes, u.events, u.err, u.needs = nil, nil, nil, ""
-	u.sums, u.waits, u.told, u.passed = nil, time.Time{}, nil, false
+	u.sums, u.waits, u.told = nil, time.Time{}, nil
 	u.out, u.replayed, u.client, u.answered = nil, nil, "", ""
 }
 
