@@ -23,7 +23,7 @@ func wordsIn(language string) (string, *words) {
 }
 
 // words has all texts of messages in one language, and how that language writes a time. A text has the same placeholders as the
-// English text: {sender}, {name}, {sequence}, {minutes}, {valid}, {time}, {kind} or {left}.
+// English text: {sender}, {name}, {sequence}, {minutes}, {valid}, {time}, {kind}, {user} or {left}.
 type words struct {
 	greeting, greetingByName string
 
@@ -102,6 +102,15 @@ type words struct {
 	resetSubject string
 	resetWhat    string
 	resetNext    string
+
+	watchLockSubject     string
+	watchLockWhat        string // has {user}
+	watchLockDo          string
+	watchResetSubject    string
+	watchResetWhat       string // has {user}
+	watchResetDo         string
+	watchApprovalSubject string
+	watchApprovalDo      string
 
 	resetAskedSubject     string
 	resetAskedWhat        string
@@ -217,6 +226,15 @@ var languages = map[string]*words{
 		resetWhat:    "Two-step sign-in was reset for your account: every way to confirm it that you had set up, and its recovery codes, no longer work.",
 		resetNext:    "When you sign in next, you may be asked to set it up again.",
 
+		watchLockSubject:     "Too many wrong codes for a user’s {sender} account",
+		watchLockWhat:        "Too many wrong codes were entered for the account of the user {user}.",
+		watchLockDo:          "If it wasn’t the user, someone may know the user’s password. An administrator can unlock the account.",
+		watchResetSubject:    "A reset was requested for a user’s {sender} account",
+		watchResetWhat:       "A reset of two-step sign-in was requested for the account of the user {user}.",
+		watchResetDo:         "Check with the user, in a way that you know, that this is what they want. An administrator can cancel the request.",
+		watchApprovalSubject: "A reset of a user’s {sender} account waits for an approver",
+		watchApprovalDo:      "It needs an approver. Check with the user, in a way that you know, that this is what they want, and approve or cancel the request.",
+
 		resetAskedSubject:     "A reset of two-step sign-in was requested for your {sender} account",
 		resetAskedWhat:        "Someone has asked to reset two-step sign-in for your account. A reset removes every way to confirm it that you have set up.",
 		resetAskedDue:         "It will happen no earlier than {time}, and not at all if the request is cancelled.",
@@ -331,6 +349,15 @@ var languages = map[string]*words{
 		resetSubject: "La connexion en deux étapes de votre compte {sender} a été réinitialisée",
 		resetWhat:    "La connexion en deux étapes de votre compte a été réinitialisée\u00a0: les moyens de confirmation que vous aviez configurés et vos codes de récupération ne fonctionnent plus.",
 		resetNext:    "À votre prochaine connexion, il vous sera peut-être demandé de la configurer de nouveau.",
+
+		watchLockSubject:     "Trop de codes erronés pour le compte {sender} d’un utilisateur",
+		watchLockWhat:        "Trop de codes erronés ont été saisis pour le compte de l’utilisateur {user}.",
+		watchLockDo:          "Si ce n’était pas cet utilisateur, quelqu’un connaît peut-être son mot de passe. Un administrateur peut déverrouiller le compte.",
+		watchResetSubject:    "Une réinitialisation a été demandée pour le compte {sender} d’un utilisateur",
+		watchResetWhat:       "Une réinitialisation de la connexion en deux étapes a été demandée pour le compte de l’utilisateur {user}.",
+		watchResetDo:         "Vérifiez auprès de cet utilisateur, par un moyen que vous connaissez, que c’est bien ce qu’il souhaite. Un administrateur peut annuler la demande.",
+		watchApprovalSubject: "La réinitialisation du compte {sender} d’un utilisateur attend une approbation",
+		watchApprovalDo:      "Elle doit être approuvée. Vérifiez auprès de cet utilisateur, par un moyen que vous connaissez, que c’est bien ce qu’il souhaite, puis approuvez ou annulez la demande.",
 
 		resetAskedSubject:     "Une réinitialisation de la connexion en deux étapes de votre compte {sender} a été demandée",
 		resetAskedWhat:        "Quelqu’un a demandé de réinitialiser la connexion en deux étapes de votre compte. Une réinitialisation supprime tous les moyens de confirmation que vous avez configurés.",

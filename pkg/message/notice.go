@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"countersign/pkg/text"
 )
 
 // The topics of notices, by the names that records use. A name must never be used for another topic.
@@ -22,6 +24,10 @@ const (
 	Undeliverable = "undeliverable"
 	Reset         = "reset"
 	PassIssued    = "pass_issued"
+
+	WatchLock     = "watch_lock" // these three are for administrators
+	WatchReset    = "watch_reset"
+	WatchApproval = "watch_approval"
 
 	ResetAsked     = "reset_asked"
 	ResetCancelled = "reset_cancelled"
@@ -43,6 +49,7 @@ type Facts struct {
 	Browsers string    // the browsers in which a lock stops codes; empty if the notice doesn't say that
 	Kind     string    // a kind of factor: webauthn, totp, sms or email
 	Left     int       // how many recovery codes are left
+	User     string    // the id of the user, for administrators
 	Link     string    // an address of the deployment that undoes what the notice tells of; empty if there is none
 }
 
@@ -96,6 +103,15 @@ var topics = map[string]func(w *words, f Facts) []string{
 	Reset: func(w *words, _ Facts) []string {
 		return []string{w.resetSubject, w.resetWhat, w.resetNext, w.removedTrust, w.changeNotYou}
 	},
+	WatchLock: func(w *words, _ Facts) []string {
+		return []string{w.watchLockSubject, w.watchLockWhat, w.watchLockDo}
+	},
+	WatchReset: func(w *words, _ Facts) []string {
+		return []string{w.watchResetSubject, w.watchResetWhat, w.watchResetDo}
+	},
+	WatchApproval: func(w *words, _ Facts) []string {
+		return []string{w.watchApprovalSubject, w.watchResetWhat, w.watchApprovalDo}
+	},
 	ResetAsked: func(w *words, f Facts) []string {
 		return []string{w.resetAskedSubject, w.resetAskedWhat, w.resetDue(f), w.resetCancelling(f), f.Link, w.resetAskedNotYou}
 	},
@@ -117,7 +133,7 @@ func About(topic string, to Addressee, f Facts) (Message, bool) {
 		return Message{}, false
 	}
 	d := begin(to)
-	d.fillWith("{time}", d.words.moment(f.Until), "{kind}", d.words.kinds[f.Kind], "{left}", strconv.Itoa(f.Left))
+	d.fillWith("{time}", d.words.moment(f.Until), "{kind}", d.words.kinds[f.Kind], "{left}", strconv.Itoa(f.Left), "{user}", text.Line(f.User))
 	d.link = f.Link
 	texts := says(d.words, f)
 	d.say(texts[1:]...)
@@ -133,7 +149,7 @@ func Sum(to Addressee, items []Item) Message {
 		if !ok {
 			continue
 		}
-		d.fillWith("{time}", d.words.moment(item.Last), "{kind}", d.words.kinds[item.Kind], "{times}", strconv.Itoa(item.Times))
+		d.fillWith("{time}", d.words.moment(item.Last), "{kind}", d.words.kinds[item.Kind], "{times}", strconv.Itoa(item.Times), "{user}", "")
 		line := d.words.sumOnce
 		if item.Times > 1 {
 			line = d.words.sumTimes

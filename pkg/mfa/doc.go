@@ -403,6 +403,9 @@
 // provider was lost, the notice is sent once more. If the provider refused it, that is recorded as delivery.failed, and the
 // notice is not tried again.
 //
+// Up to five addresses that the policy names are told of locks, of requests for a reset, and of what an approver is needed for. All
+// of an org's together get 100 such messages in a day.
+//
 // Messages, notices and authenticator apps give the name of the client whose call caused them, or the deployment's name if
 // the client's API key has none. What is sent for a challenge gives the name under which the challenge was begun, whether
 // its token or an API key goes on with it. A notice that sums up what clients of several names have caused gives the

@@ -80,6 +80,8 @@ type pendingEvent struct {
 	Topic string // what the user is told; empty if the user is told nothing
 	To    []recipient
 
+	Watchers []recipient // the addresses of the policy that are told too, because it concerns administrators
+
 	moved  string  // the topic of the notice, if an address or a number has changed
 	former profile // the profile before, if the event is that the address has changed
 	judged bool    // it has been decided whether the user is told
@@ -115,6 +117,7 @@ type batchEntry struct {
 	Actor         *activity.Actor `record:"2"`
 	Topic         string          `record:"3"`
 	To            []recipient     `record:"4"`
+	Watchers      []recipient     `record:"5"`
 }
 
 var (
@@ -148,7 +151,7 @@ func (u *unit) batchOfEvents() ([]byte, error) {
 		case !e.judged && e.topic() != nil:
 			return nil, fmt.Errorf("encode %s: %w", e.Type, errUntold)
 		}
-		entry := batchEntry{Topic: e.Topic, To: e.To}
+		entry := batchEntry{Topic: e.Topic, To: e.To, Watchers: e.Watchers}
 		if e.Actor != first.Actor {
 			entry.Actor = &e.Actor
 		}
@@ -198,7 +201,7 @@ func (b *eventBatch) filedUnder() activity.Route {
 // pendingEvents returns the events of the batch, each one whole.
 func (b *eventBatch) pendingEvents() (events []pendingEvent) {
 	for i, entry := range b.Entries {
-		e := pendingEvent{Event: b.events[i], Life: b.Life, Of: b.Of, Topic: entry.Topic, To: entry.To}
+		e := pendingEvent{Event: b.events[i], Life: b.Life, Of: b.Of, Topic: entry.Topic, To: entry.To, Watchers: entry.Watchers}
 		e.Time, e.Org, e.User, e.Actor, e.PolicyVersion = b.Time, b.Org, b.User, userActor(b.User), b.PolicyVersion
 		if actor := cmp.Or(entry.Actor, b.Actor); actor != nil {
 			e.Actor = *actor

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"countersign/pkg/activity"
 	"countersign/pkg/message"
 )
 
@@ -138,6 +139,30 @@ func (u *unit) recipients(a *account, p *orgPolicy, t *topic, e *pendingEvent) (
 	return to
 }
 
+// watchTopic is what an event tells the addresses of the policy. It is empty if it tells them nothing.
+func watchTopic(e *activity.Event) string {
+	switch {
+	case e.Type == ChallengeLocked:
+		return message.WatchLock
+	case e.Type == UserResetRequested && e.Data["approval"] == true:
+		return message.WatchApproval
+	case e.Type == UserResetRequested:
+		return message.WatchReset
+	}
+	return ""
+}
+
+// watchers are the addresses of the policy, for an event that concerns administrators.
+func (u *unit) watchers(p *orgPolicy, e *pendingEvent) (to []recipient) {
+	if watchTopic(&e.Event) == "" {
+		return nil
+	}
+	for _, address := range p.Notify {
+		to = append(to, recipient{Address: address, Language: p.language(""), Client: u.client})
+	}
+	return to
+}
+
 // removes reports whether u removes a factor.
 func (u *unit) removes(f *factorRecord) bool {
 	return slices.ContainsFunc(u.events, func(e pendingEvent) bool { return e.Type == FactorRemoved && e.Data["factor"] == f.ID })
@@ -169,6 +194,7 @@ func (u *unit) tell(a *account, p *orgPolicy) {
 			continue
 		}
 		e.judged = true
+		e.Watchers = u.watchers(p, e)
 		to := u.recipients(a, p, t, e)
 		switch room := g.mayTell(u.now); {
 		case len(to) == 0:

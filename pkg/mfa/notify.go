@@ -23,6 +23,8 @@ type addressed struct {
 	life  string         // of the user
 	topic string
 	sum   []waited // what the notice sums up; empty if it is about one topic
+
+	watcher bool // it goes to an address of the policy, and not to the user
 }
 
 // A claim is put before a notice is sent, so that a record which is handed on twice sends it once. The claim is open until
@@ -57,7 +59,7 @@ func (s *Service) notify(ctx context.Context, n *addressed) error {
 		if err != nil || c == nil {
 			return err
 		}
-		if n.Channel == channelSMS {
+		if n.Channel == channelSMS || n.watcher {
 			full, err := s.countNotice(ctx, n)
 			if err != nil {
 				return err
@@ -186,7 +188,7 @@ func (s *Service) noticeWith(a *addressed, link string) (give func(context.Conte
 		}
 		return s.giving(a, message.Sum(to, items), message.SumText(to)), nil
 	}
-	f := message.Facts{Link: link}
+	f := message.Facts{Link: link, User: a.about.User}
 	f.Kind, _ = a.about.Data["kind"].(string)
 	left, _ := a.about.Data["codes_left"].(int64)
 	f.Left = int(left)
@@ -210,6 +212,9 @@ func (s *Service) noticeWith(a *addressed, link string) (give func(context.Conte
 func (s *Service) giving(a *addressed, mail message.Message, text message.Text) func(context.Context) error {
 	if a.Channel == channelSMS {
 		return func(ctx context.Context) error { return s.sendText(ctx, text) }
+	}
+	if a.watcher {
+		return func(ctx context.Context) error { return s.Mail.SendMail(ctx, mail) } // what comes back says nothing of the user
 	}
 	mail.Reference = reference(routeOf(a.about.Org, a.about.User), noticeReference, a.life, a.Address)
 	return func(ctx context.Context) error { return s.Mail.SendMail(ctx, mail) }

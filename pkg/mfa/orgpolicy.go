@@ -17,7 +17,10 @@ func readPolicy(r route, org string, into **orgPolicy) read {
 		} else if err := record.Decode(item, p); err != nil {
 			return err
 		}
-		p.Reset.SelfService = cmp.Or(p.Reset.SelfService, SelfServiceOff) // it may be older than the setting
+		p.Reset.SelfService = cmp.Or(p.Reset.SelfService, SelfServiceOff) // the policy may be older than these two settings
+		if p.Notify == nil {
+			p.Notify = []string{}
+		}
 		*into = p
 		return nil
 	}}

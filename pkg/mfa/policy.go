@@ -88,7 +88,11 @@ type Policy struct {
 	Pass struct {
 		MaxS int `json:"max_s" record:"1"`
 	} `json:"pass" record:"21"`
+	Notify []string `json:"notify" record:"22"`
 }
+
+// mostNotified is how many addresses are told of what concerns administrators.
+const mostNotified = 5
 
 // leastHold is how long a reset has to wait at least, in seconds, that users ask for and nobody approves.
 const leastHold = 86400
@@ -246,6 +250,14 @@ func (p *Policy) checkLists() error {
 			if err := checkText(param, v, 128); err != nil || v == "" {
 				return invalid(param, "Each value must have 1 to 128 bytes.")
 			}
+		}
+	}
+	if len(p.Notify) > mostNotified {
+		return invalid("notify", "The list can have at most %d addresses.", mostNotified)
+	}
+	for i, address := range p.Notify {
+		if !goodEmail(address) || slices.Contains(p.Notify[:i], address) {
+			return invalid("notify", "Each value must be an email address, and stand in the list once.")
 		}
 	}
 	if len(p.SMS.Countries) > 300 {

@@ -40,6 +40,7 @@ func TestTheProfilesAreThoseOfTheProduct(t *testing.T) {
 	want.EnrolmentProof, want.WebAuthn.UserVerification, want.TOTP.Skew = "email", "discouraged", 1
 	want.SMS.Countries, want.SMS.DailyCap, want.SMS.UserDailyCap = []string{}, 500, 10
 	want.SMS.HourlyPrefixCap, want.SMS.MinConversion = 20, 20
+	want.Notify = []string{}
 	want.Reset.Reason, want.Reset.SelfService, want.Risk.High, want.Locale = "required", "off", "ask", "en"
 	if got := mfa.DefaultPolicy(); !reflect.DeepEqual(got, want) {
 		t.Errorf("default: got %+v, want %+v", got, want)
@@ -139,6 +140,7 @@ func TestEverySettingKeepsToItsRange(t *testing.T) {
 		{path: "reset.second_approver", good: []string{`false`, `true`}},
 		{path: "reset.hold_s", good: []string{`0`, `604800`}, bad: []string{`-1`, `604801`}},
 		{path: "reset.self_service", good: []string{`"off"`, `"approve"`}, bad: []string{`"yes"`, `""`}},
+		{path: "notify", good: []string{`[]`, `["desk@acme.example","ops@acme.example"]`}, bad: []string{`["x"]`, `["a@b.example","a@b.example"]`, `["1@a.example","2@a.example","3@a.example","4@a.example","5@a.example","6@a.example"]`}},
 		{path: "pass.max_s", good: []string{`0`, `86400`}, bad: []string{`-1`, `86401`}},
 		{path: "locale", good: []string{`"en"`, `"fr"`}, bad: []string{`"de"`, `""`}},
 	} {

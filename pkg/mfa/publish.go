@@ -110,6 +110,9 @@ func (s *Service) gather(ctx context.Context, records []store.Record) (publicati
 				for _, to := range e.To {
 					p.notices = append(p.notices, addressed{recipient: to, about: e.Event, life: e.Life, topic: e.Topic})
 				}
+				for _, to := range e.Watchers {
+					p.notices = append(p.notices, addressed{recipient: to, about: e.Event, life: e.Life, topic: watchTopic(&e.Event), watcher: true})
+				}
 			}
 		}
 		if g == nil {

@@ -128,6 +128,9 @@ func (u *unit) askForReset(a *account, p *orgPolicy, r resetRequest, noted reset
 	if due := r.due(); !due.IsZero() {
 		data["due"] = due
 	}
+	if r.needsApproval(&p.Policy) {
+		data["approval"] = true
+	}
 	u.event(a.event(UserResetRequested, p, data).by(actor))
 	u.putGuard(a, p)
 	if !r.Due.IsZero() {

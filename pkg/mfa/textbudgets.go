@@ -102,14 +102,24 @@ func numberWord(r route, number string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }
 
-// countNotice counts a notice by SMS, in budgets that notices have for themselves. It returns the name of one that is full, or
+// The addresses that a policy names get so many messages in a day, all of them together, whatever happens to the org's users.
+const (
+	budgetOfWatchers  = "notify"
+	noticesToWatchers = 100
+)
+
+// countNotice counts a notice by SMS, or one to an address of the policy, in budgets that notices have for themselves. It returns the name of one that is full, or
 // an empty name. A notice that is not sent after all stays counted.
 func (s *Service) countNotice(ctx context.Context, n *addressed) (full string, err error) {
 	r, day := routeOf(n.about.Org, n.about.User), s.Now().UTC().Truncate(24*time.Hour)
-	for _, of := range []sharedBudget{
+	budgets := []sharedBudget{
 		{name: budgetOfNumber, partition: countPartition(r, "notices-of-number#"+numberWord(r, n.Address), day), size: noticesToNumber},
 		{name: budgetOfOrg, partition: countPartition(r, "notices", day), size: int64(n.Cap)},
-	} {
+	}
+	if n.watcher {
+		budgets = []sharedBudget{{name: budgetOfWatchers, partition: countPartition(r, "notices-to-watchers", day), size: noticesToWatchers}}
+	}
+	for _, of := range budgets {
 		of.ends = day.Add(24 * time.Hour)
 		switch _, err := s.Store.Count(ctx, store.Key{Partition: of.partition, Sort: sortSent}, 1, of.size, of.kept()); {
 		case errors.Is(err, store.ErrFull):
