@@ -26,7 +26,7 @@ func (d *deployment) waitingResets(path string) {
 		func() { d.enrol(dora, nil).want(t, http.StatusCreated) },
 		func() { d.call("GET", path, nil).want(t, http.StatusOK) },
 		func() {
-			d.account.beforeNextWrite("sweep", func() { d.speak("dora", "en-AU") })
+			d.account.beforeNextWriteTo("sweep", "u#", func([]string) { d.speak("dora", "en-AU") })
 			d.sweep()
 		},
 	} {

@@ -420,7 +420,7 @@ func (d *deployment) story() {
 	// The sweep announces that trust has ended. For one browser the expiry entry is gone before it can.
 	d.sweep()
 	d.advance(25 * time.Hour)
-	d.account.beforeNextWrite("sweep", func() { d.removePartitions("due#") })
+	d.account.beforeNextWriteTo("sweep", "due#", func([]string) { d.removePartitions("due#") })
 	d.sweep()
 	d.publish()
 
