@@ -18,7 +18,8 @@ func (d *deployment) orgs() {
 	// The sweep carries on one erasure, and calls carry on the other. A user and the policy change just then.
 	for org, function := range map[string]string{"wayne": "sweep", "cyberdyne": "admin"} {
 		policy := "/v1/orgs/" + org + "/policy"
-		d.call("PUT", policy, object{}, "if-match", `"0"`).want(t, http.StatusOK)
+		strict := object{"require": "everyone", "effect": "sign_out_now", "acknowledge": true}
+		d.call("PUT", policy, strict, "if-match", `"0"`).want(t, http.StatusOK)
 		d.enrolKeyIn(org, person("lee", "lee@"+org+".example"), &passkeytest.Authenticator{})
 		d.call("PUT", policy, object{"reset": object{"second_approver": true}}, "if-match", `"1"`).want(t, http.StatusOK)
 		d.call("POST", "/v1/orgs/"+org+"/users/lee/reset", object{"actor": "olga", "reason": "lost the key"}).want(t, http.StatusAccepted)

@@ -21,6 +21,7 @@ import (
 type createKey struct {
 	Client string         `required:"" placeholder:"NAME" help:"The application for which the key is. An application can have several keys. What was begun with one of them can be finished with another."`
 	Name   string         `placeholder:"TEXT" help:"The name by which users know the application, of up to 64 bytes. Messages and authenticator apps show it. Without it they show the name of the deployment, which is the parameter SenderName of its stack."`
+	Label  string         `placeholder:"TEXT" help:"What operators know the key by, such as where it is used, of up to 64 bytes. Users never see it."`
 	Scope  []apikey.Scope `required:"" enum:"${scopes}" placeholder:"SCOPE" help:"What the key may do: ${enum}. Give the flag once for each scope. No scope includes another."`
 	Org    string         `placeholder:"ORG" help:"The only org for which the key is valid. Without it the key is valid for every org."`
 	Origin []string       `sep:"none" placeholder:"URL" help:"An origin that a return_url can have, such as https://app.example.com. Give the flag once for each origin."`
@@ -31,7 +32,7 @@ func (c *createKey) Run(ctx context.Context, p *program, where place) error {
 	err := where.use(p, func(s *site) error {
 		slices.Sort(c.Scope)
 		key, err := s.keys.Create(ctx, apikey.Grant{
-			Client: c.Client, Name: c.Name, Scopes: slices.Compact(c.Scope), Org: c.Org, Origins: c.Origin,
+			Client: c.Client, Name: c.Name, Scopes: slices.Compact(c.Scope), Org: c.Org, Origins: c.Origin, Label: c.Label,
 		})
 		if err != nil {
 			return err
@@ -72,16 +73,18 @@ func (c *createKey) overHTTP() string {
 	return "  " + strings.ReplaceAll(call, "\n", "\n  ")
 }
 
-type listKeys struct{}
+type listKeys struct {
+	JSON bool `name:"json" help:"Print a JSON array in place of a table."`
+}
 
 // Run lists the keys, the oldest first.
-func (listKeys) Run(ctx context.Context, p *program, where place) error {
+func (c *listKeys) Run(ctx context.Context, p *program, where place) error {
 	return stopFirst(where.use(p, func(s *site) error {
 		lines, err := s.keys.List(ctx)
 		if err != nil {
 			return err
 		}
-		if len(lines) == 0 {
+		if len(lines) == 0 && !c.JSON {
 			fmt.Fprintln(p.errs, "There is no API key. To make one: keys create")
 			return nil
 		}
@@ -89,6 +92,9 @@ func (listKeys) Run(ctx context.Context, p *program, where place) error {
 		epoch, err := epochOf(ctx, p, where, s)
 		if err != nil && !errors.Is(err, keyring.ErrNoRing) {
 			return err
+		}
+		if c.JSON {
+			return printKeysAsJSON(p, lines, epoch)
 		}
 		return printKeys(p, lines, epoch)
 	}))
@@ -101,16 +107,32 @@ func byCreation(a, b apikey.Key) int {
 // printKeys prints a table of API keys. It says which of them have to be confirmed in this epoch of the deployment.
 func printKeys(p *program, keys []apikey.Key, epoch int64) error {
 	table := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "ID\tCLIENT\tSCOPES\tORG\tCREATED\tORIGINS\tNAME")
+	fmt.Fprintln(table, "ID\tCLIENT\tSCOPES\tORG\tCREATED\tLABEL\tORIGINS\tNAME")
 	for _, k := range keys {
 		name := cmp.Or(k.Name, "none")
 		if !k.Confirmed(epoch) {
 			name += "\t(not confirmed since the restore: see keys confirm)"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, k.Client, scopeNames(k.Scopes, ","), cmp.Or(k.Org, "every"),
-			k.Created.UTC().Format(time.RFC3339), cmp.Or(strings.Join(k.Origins, ","), "none"), name)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, k.Client, scopeNames(k.Scopes, ","), cmp.Or(k.Org, "every"),
+			k.Created.UTC().Format(time.RFC3339), cmp.Or(k.Label, "none"), cmp.Or(strings.Join(k.Origins, ","), "none"), name)
 	}
 	return table.Flush()
+}
+
+// A listedKey is an API key in the JSON that keys list prints.
+type listedKey struct {
+	ID string `json:"id"`
+	apikey.Grant
+	Created   time.Time `json:"created"`
+	Confirmed bool      `json:"confirmed"` // false if the key is good for nothing until it is confirmed after a restore
+}
+
+func printKeysAsJSON(p *program, keys []apikey.Key, epoch int64) error {
+	listed := []listedKey{}
+	for _, k := range keys {
+		listed = append(listed, listedKey{k.ID, k.Grant, k.Created.UTC(), k.Confirmed(epoch)})
+	}
+	return printJSON(p.out, listed)
 }
 
 type confirmKeys struct {

@@ -1,5 +1,6 @@
 // Command ctl is the operator's tool for a deployment, or for the data of a local server. Its verb keys makes, lists, confirms
-// and revokes the API keys with which applications call, and lets the key ring be rotated. Its verb restored is for data that was
+// and revokes the API keys with which applications call, and lets the key ring be rotated. Its verb policy prints, compares and replaces the
+// policy of an organisation, and its verb user shows and unlocks a user. Its verb restored is for data that was
 // restored from a backup: it ends what the backup has brought back. Its verb replay gives the function publish again what that
 // function has given up. Its verb adopt writes the files that are needed to import the table and the key of a deleted stack into
 // a new one. Its verb show prints items of the table. Its verb audit exports the activity of an organisation, and verifies such an export. Its verb export prints what is kept of an organisation or a user. Its verb format says in which format records are written, or sets it. Its
@@ -10,6 +11,11 @@
 //	go run ./infra/ctl keys revoke --table NAME --region REGION ak_…
 //	go run ./infra/ctl keys confirm --table NAME --region REGION ak_… ak_…
 //	go run ./infra/ctl keys rotate --table NAME --region REGION
+//	go run ./infra/ctl policy get   --table NAME --region REGION ORG
+//	go run ./infra/ctl policy diff  --table NAME --region REGION ORG FILE
+//	go run ./infra/ctl policy apply --table NAME --region REGION --actor ID ORG FILE
+//	go run ./infra/ctl user show    --table NAME --region REGION ORG USER
+//	go run ./infra/ctl user unlock  --table NAME --region REGION --actor ID --reason TEXT ORG USER
 //	go run ./infra/ctl restored    --table NAME --region REGION --moment 2026-11-22T10:20:00Z --events FILE
 //	go run ./infra/ctl replay      --table NAME --region REGION --function PUBLISH FOLDER
 //	go run ./infra/ctl adopt       --table NAME --region REGION --key KEY --bucket BUCKET --stack STACK FOLDER
@@ -83,11 +89,20 @@ type commands struct {
 
 	Keys struct {
 		Create  createKey   `cmd:"" help:"Make an API key and print it once."`
-		List    listKeys    `cmd:"" help:"List the API keys with their id, client, scopes, org, time of creation, origins and name. The keys themselves are not stored."`
+		List    listKeys    `cmd:"" help:"List the API keys with their id, client, scopes, org, time of creation, label, origins and name. The keys themselves are not stored."`
 		Revoke  revokeKey   `cmd:"" help:"Revoke an API key. It stops working at once, and for ever."`
 		Confirm confirmKeys `cmd:"" help:"Confirm API keys after the data was restored from a backup. Until then they are good for nothing, because they may have been revoked since the backup."`
 		Rotate  rotateKeys  `cmd:"" help:"Have the key ring rotated: new keys seal and sign from then on, and the old ones still open and verify. The sweep does it at its next run, and every 30 days in any case."`
 	} `cmd:"" help:"Make, list, confirm and revoke the API keys with which applications call, and have the key ring rotated."`
+	Policy struct {
+		Get   getPolicy   `cmd:"" help:"Print the policy that is in force for an organisation."`
+		Diff  diffPolicy  `cmd:"" help:"Print the settings in which a policy in a file differs from the one that is in force. This changes nothing."`
+		Apply applyPolicy `cmd:"" help:"Replace the policy of an organisation by the one in a file."`
+	} `cmd:"" help:"Print, compare and replace the policy of an organisation."`
+	User struct {
+		Show   showUser   `cmd:"" help:"Print the account of a user."`
+		Unlock unlockUser `cmd:"" help:"End every lock of a user. The user is told."`
+	} `cmd:"" help:"Print the account of a user, or end its locks."`
 	Restored restoredData  `cmd:"" help:"Say that the data was restored from a backup, before anybody uses it. Everything that was pending or trusted is dead then, and so are recovery codes and API keys that you don't confirm. With the events since then, it also repeats erasures and removals."`
 	Replay   replayRecords `cmd:"" help:"Hand records that the function publish has given up to it again, each once."`
 	Adopt    adoptTable    `cmd:"" help:"Write the files with which CloudFormation brings the table, the KMS key and the bucket of a deleted stack under a new one. This changes nothing in the account."`

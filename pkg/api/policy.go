@@ -73,6 +73,13 @@ func readPolicy(body []byte, into *policyRequest) error {
 	return decode(body, into, nullable, nil)
 }
 
+// ReadPolicy reads a policy as a PUT takes it. Its errors are those of package mfa.
+func ReadPolicy(body []byte) (mfa.Policy, error) {
+	var q policyRequest
+	err := readPolicy(body, &q)
+	return q.Policy, err
+}
+
 // tagged sets the ETag of the answer to the policy's version.
 func tagged(p mfa.OrgPolicy, a *answer) { a.etag = `"` + strconv.Itoa(p.Version) + `"` }
 

@@ -43,6 +43,7 @@ type Grant struct {
 	Scopes  []Scope  `json:"scopes" record:"3"`
 	Org     string   `json:"org,omitempty" record:"4"`     // the only org for which the key is valid; if it is empty, the key is valid for every org
 	Origins []string `json:"origins,omitempty" record:"5"` // the origins (scheme, host and port) that a return_url may have
+	Label   string   `json:"label,omitempty" record:"8"`   // what operators know the key by, such as where it is used, of up to 64 bytes; users never see it
 }
 
 // A Key is what is known about an existing API key. Its text isn't known: only the person to whom it was given has it.

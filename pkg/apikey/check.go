@@ -21,6 +21,9 @@ func (g *Grant) check() error {
 	if err := checkName(g.Name); err != nil {
 		return err
 	}
+	if problem := text.Check(g.Label, mostName); problem != "" {
+		return invalid("label", problem)
+	}
 	if len(g.Scopes) == 0 || slices.ContainsFunc(g.Scopes, func(s Scope) bool { return !slices.Contains(Scopes(), s) }) {
 		return invalid("scopes", "At least one scope is required, and each must be one of "+scopeNames()+".")
 	}

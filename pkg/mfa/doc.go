@@ -165,6 +165,7 @@
 //	    checkpoint.go      Checkpoint: signs which pages of activity there are; ExportActivity and VerifyActivity
 //	    published.go       the public half of the key ring
 //	    replayed.go        notes which records an operator has handed on again
+//	    operator.go        what operators do without an API key, by ctl
 //	    restored.go        Repeat: does again what an event tells of, after the data was restored
 //
 // # The guard

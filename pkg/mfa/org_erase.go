@@ -216,7 +216,8 @@ func (s *Service) eraseRest(ctx context.Context, r route, e *orgErasure) (last b
 }
 
 // restOf returns some of the items that an org has besides users, as many as one commit removes. The history of
-// the policy goes before the policy, because a first policy that is put anew needs the place of the first one before.
+// the policy goes before the policy, because a first policy that is put anew needs the place of the first one before. For the
+// same reason the fences go: they name the version of a cut-off.
 func (s *Service) restOf(ctx context.Context, r route) ([]store.Item, error) {
 	const most = store.MaxWrites - store.Copies - 1
 	for _, partition := range []string{adoptionPartition(r), orgPartition(r)} {
@@ -231,6 +232,19 @@ func (s *Service) restOf(ctx context.Context, r route) ([]store.Item, error) {
 	}
 	if items, err := s.fencesOf(ctx, r); err != nil || len(items) > 0 {
 		return items, err
+	}
+	var passing [fences]fence
+	if err := readAll(ctx, s.Store, readFences(r, &passing)...); err != nil {
+		return nil, err
+	}
+	var left []store.Item
+	for _, f := range passing[:] {
+		if !f.Item.Absent() && len(left) < most {
+			left = append(left, f.Item)
+		}
+	}
+	if len(left) > 0 {
+		return left, nil
 	}
 	return s.activity().Some(ctx, activity.Route(r.org()), most)
 }

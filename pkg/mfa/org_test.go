@@ -135,6 +135,8 @@ func populated(t *testing.T) (*mfatest.World, *storetest.Model) {
 	for _, org := range []string{org, "other"} {
 		w.SetPolicy(t, org, "default", nil)
 		w.SetPolicy(t, org, "default", func(p *mfa.Policy) { p.Trust.Days = 7 })
+		w.SetPolicy(t, org, "default", func(p *mfa.Policy) { p.Require, p.Effect = "everyone", "sign_out_now" })
+		w.SetPolicy(t, org, "default", nil)
 		for i := range 40 {
 			seen(t, w, org, fmt.Sprintf("u-%02d", i))
 		}
@@ -164,7 +166,7 @@ func ofOrg(db *storetest.Model, org string) (keys []string) {
 	name := base64.RawURLEncoding.EncodeToString(sum[:15]) // a user's route begins with the same 20 characters
 	for _, item := range db.Items() {
 		kind, _, _ := strings.Cut(item.Key.Partition, "#")
-		if (strings.Contains(item.Key.Partition, name) || strings.Contains(item.Key.Sort, name)) && kind != "due" && kind != "active" && kind != "erasing" && !strings.HasPrefix(item.Key.Sort, "erased#") {
+		if (strings.Contains(item.Key.Partition, name) || strings.Contains(item.Key.Sort, name)) && kind != "due" && kind != "active" && kind != "fanout" && kind != "erasing" && !strings.HasPrefix(item.Key.Sort, "erased#") {
 			keys = append(keys, item.Key.Partition+" "+item.Key.Sort)
 		}
 	}
@@ -235,8 +237,8 @@ func TestAnErasedOrgLeavesNothingAndOthersKeepAll(t *testing.T) {
 			if err != nil || p.Version != 0 {
 				t.Errorf("got version %d, %v, want 0", p.Version, err)
 			}
-			w.SetPolicy(t, org, "default", nil)
-			seen(t, w, org, user)
+			w.SetPolicy(t, org, "default", func(p *mfa.Policy) { p.Require, p.Effect = "everyone", "sign_out_now" })
+			w.EnrolTOTP(t, w.Fresh(), org, mfa.Person{ID: user})
 			if got := orgs(t, w, w.Client, 0); len(got) != 2 {
 				t.Errorf("made again: got %v", got)
 			}

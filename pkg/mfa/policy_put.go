@@ -24,57 +24,70 @@ type PolicyChange struct {
 // PutPolicy replaces an org's policy. It returns VersionMismatch if the policy has another version by now, and
 // AcknowledgementRequired, with the Preview, if the change was not acknowledged and asks users who were not asked before.
 func (s *Service) PutPolicy(ctx context.Context, call Call, org string, change PolicyChange) (OrgPolicy, error) {
-	if err := checkID("org", org); err != nil {
-		return OrgPolicy{}, err
-	}
-	if err := change.Policy.check(); err != nil {
+	if err := change.check(org); err != nil {
 		return OrgPolicy{}, err
 	}
 	var p *orgPolicy
 	var passing [fences]fence
 	r := routeOf(org, "")
-	reads := []read{readPolicy(r, org, &p)}
-	for i := range passing {
-		reads = append(reads, readFenceOf(r, i, &passing[i]))
-	}
+	reads := append(readFences(r, &passing), readPolicy(r, org, &p))
 	return run(ctx, s, call, step[OrgPolicy]{
 		scope: apikey.Admin, org: org,
-		reads: reads,
-		decide: func(u *unit) (OrgPolicy, error) {
-			switch {
-			case change.Version == nil:
-				return OrgPolicy{}, refuse(PreconditionRequired, "The header If-Match is required: it says which version of the policy this one replaces.")
-			case *change.Version != p.Version:
-				return OrgPolicy{}, refuse(VersionMismatch, "The policy is at version "+strconv.Itoa(p.Version)+".")
-			}
-			if err := s.acknowledged(u, r, p, &change); err != nil {
-				return OrgPolicy{}, err
-			}
-			from := p.Policy
-			p.Version, p.Updated, p.Policy = p.Version+1, u.now, change.Policy
-			p.tighten(&from)
-			cut := p.cutoffFor(&from, u.now)
-			if cut != nil {
-				cut.Version, cut.At = p.Version, u.momentOfEnd(p.lastEnd())
-				p.cutOff(cut)
-			}
-			u.putCopies(policyKey(r), p.Item.Version, p)
-			past := *p
-			u.put(store.Item{Key: policyVersionKey(r, p.Version)}, &past, time.Time{})
-			u.seeOrg(r, org, p)
-			changed, err := changedSettings(&from, &p.Policy)
-			if err != nil {
-				return OrgPolicy{}, err
-			}
-			data := map[string]any{"changed": changed}
-			if cut != nil {
-				u.spread(p, r, cut, passing[:])
-				data[signedOutBefore] = cut.At
-			}
-			u.event(pendingEvent{Event: activity.Event{Type: PolicyChanged, Org: org, PolicyVersion: p.Version, Data: data}})
-			return p.shown(), nil
-		},
+		reads:  reads,
+		decide: func(u *unit) (OrgPolicy, error) { return s.putPolicy(u, r, org, p, &passing, &change) },
 	})
+}
+
+// check returns InvalidRequest for an org or a policy that can't be.
+func (c *PolicyChange) check(org string) error {
+	if err := checkID("org", org); err != nil {
+		return err
+	}
+	return c.Policy.check()
+}
+
+// readFences reads what a change of an org's policy decides on besides the policy.
+func readFences(r route, into *[fences]fence) (reads []read) {
+	for i := range into {
+		reads = append(reads, readFenceOf(r, i, &into[i]))
+	}
+	return reads
+}
+
+// putPolicy plans to replace the org's policy p.
+func (s *Service) putPolicy(u *unit, r route, org string, p *orgPolicy, passing *[fences]fence, change *PolicyChange) (OrgPolicy, error) {
+	switch {
+	case change.Version == nil:
+		return OrgPolicy{}, refuse(PreconditionRequired, "The header If-Match is required: it says which version of the policy this one replaces.")
+	case *change.Version != p.Version:
+		return OrgPolicy{}, refuse(VersionMismatch, "The policy is at version "+strconv.Itoa(p.Version)+".")
+	}
+	if err := s.acknowledged(u, r, p, change); err != nil {
+		return OrgPolicy{}, err
+	}
+	from := p.Policy
+	p.Version, p.Updated, p.Policy = p.Version+1, u.now, change.Policy
+	p.tighten(&from)
+	cut := p.cutoffFor(&from, u.now)
+	if cut != nil {
+		cut.Version, cut.At = p.Version, u.momentOfEnd(p.lastEnd())
+		p.cutOff(cut)
+	}
+	u.putCopies(policyKey(r), p.Item.Version, p)
+	past := *p
+	u.put(store.Item{Key: policyVersionKey(r, p.Version)}, &past, time.Time{})
+	u.seeOrg(r, org, p)
+	changed, err := changedSettings(&from, &p.Policy)
+	if err != nil {
+		return OrgPolicy{}, err
+	}
+	data := map[string]any{"changed": changed}
+	if cut != nil {
+		u.spread(p, r, cut, passing[:])
+		data[signedOutBefore] = cut.At
+	}
+	u.event(pendingEvent{Event: activity.Event{Type: PolicyChanged, Org: org, PolicyVersion: p.Version, Data: data}})
+	return p.shown(), nil
 }
 
 // spread plans what a cut-off needs besides its place in the policy: it is written to all fences of the org, so that no factor is

@@ -36,8 +36,8 @@
 //	                                   to trust, and which of them ended sessions, when                                                   publish; policy
 //	org#O#copy         policy          the same in seven more copies, 1 to 7                 never            with the policy             the same
 //	org#O              policy#version  the policy of that version                            never            policy                      nobody yet
-//	fence#O#part       fence           the version of the last policy that ended sessions;   never            policy, enrol, account      policy, enrol, account
-//	                                   what is written beside one loses
+//	fence#O#part       fence           the version of the last policy that ended sessions;   never            policy, enrol, account      policy, enrol, account,
+//	                                   what is written beside one loses                                                                   admin, sweep
 //	fanout             O#commit        how far it has been told of whom a policy has signed  never; 10        policy, sweep               sweep
 //	                                   out                                                   minutes once it
 //	                                                                                         is done

@@ -13,10 +13,15 @@ func (s *Service) Unlock(ctx context.Context, call Call, org, user string, by In
 		return User{}, err
 	}
 	return changeAs(ctx, s, call, apikey.Admin, org, user, func(u *unit, a *account, p *orgPolicy) (User, error) {
-		if g := a.guard; g.unlock(u.now) {
-			u.event(a.event(UserUnlocked, p, map[string]any{"reason": by.Reason}).by(by.administrator()))
-			u.putGuard(a, p)
-		}
+		u.unlock(a, p, by)
 		return a.shown(p, u.now), nil
 	})
+}
+
+// unlock plans to end every lock of a user, if there is one.
+func (u *unit) unlock(a *account, p *orgPolicy, by Intervention) {
+	if a.guard.unlock(u.now) {
+		u.event(a.event(UserUnlocked, p, map[string]any{"reason": by.Reason}).by(by.administrator()))
+		u.putGuard(a, p)
+	}
 }
