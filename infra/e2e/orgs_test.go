@@ -2,6 +2,7 @@ package main
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -103,6 +104,29 @@ func TestAnOrganisationIsListedAndErasedWithEverythingInIt(t *testing.T) {
 		}
 		if got := w.orgs(t); slices.Contains(got, "acme") {
 			t.Errorf("erased again: got %v", got)
+		}
+	})
+}
+
+func TestMessagesAndAppsShowTheNameOfTheOrganisation(t *testing.T) {
+	klsWorld(t, func(t *testing.T, w *world) {
+		brand := func(tag, name string) answer {
+			return w.do(t, call{method: "PUT", path: "/v1/orgs/acme/brand", body: doc{"name": name, "colour": "#1a2b3c"}, header: map[string]string{"If-Match": tag}})
+		}
+		brand(`"0"`, "Acme Bank").want(t, 200, "")
+		brand(`"0"`, "Other").want(t, 412, "version_mismatch")
+		if got := w.do(t, call{method: "GET", path: "/v1/orgs/acme/brand"}).want(t, 200, ""); got.text("name") != "Acme Bank" || got.text("colour") != "#1a2b3c" || got.at("logo") != nil || got.header.Get("ETag") != `"1"` {
+			t.Errorf("got %s", got.raw)
+		}
+		w.asked(t, ana, nil)
+		sent := w.do(t, call{method: "GET", path: "/local/outbox?to=" + ana.email}).list("messages")
+		if len(sent) != 1 || !strings.Contains(doc(sent[0].(map[string]any)).text("text"), "Acme Bank") {
+			t.Errorf("got %v, want a message of Acme Bank", sent)
+		}
+		w.policy(t, "acme", doc{})
+		begun := w.begin(t, person{"acme", "u-30", "new@acme.example"}, "totp", "").want(t, 201, "")
+		if !strings.Contains(begun.text("totp", "uri"), "Acme%20Bank") {
+			t.Errorf("got %s", begun.raw)
 		}
 	})
 }

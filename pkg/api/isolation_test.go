@@ -242,7 +242,7 @@ func foreign(i *isolation) map[string][]func(belongings) reply {
 		"cancelReset": calls{func(b belongings) reply { return limited("POST", "/v1/resets/"+b.reset+"/cancel", `{"actor":"olga"}`) }},
 
 		// These take the names of an org and a user, and nothing that was given to anybody.
-		"getUser": nil, "putUser": nil, "eraseUser": nil, "revokeBrowsers": nil, "reportEvent": nil, "getPolicy": nil, "putPolicy": nil, "previewPolicy": nil,
+		"getUser": nil, "putUser": nil, "eraseUser": nil, "revokeBrowsers": nil, "reportEvent": nil, "getBrand": nil, "putBrand": nil, "getPolicy": nil, "putPolicy": nil, "previewPolicy": nil,
 		"unlockUser": nil, "listOrgs": nil, "eraseOrg": nil, "getAdoption": nil, "resetUser": nil, "issuePass": nil, "revokePass": nil, "importUsers": nil,
 		"introspect":   nil,
 		"getEnrolment": nil, // its bearer names the org, too

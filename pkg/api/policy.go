@@ -45,6 +45,21 @@ func Policy(s *mfa.Service) Handlers {
 			},
 			present: tagged,
 		}),
+		"getBrand": serve(operation[struct{}, mfa.Brand]{
+			bodiless: true,
+			do: func(ctx context.Context, call mfa.Call, at target, _ struct{}) (mfa.Brand, error) {
+				return s.GetBrand(ctx, call, at.org)
+			},
+			present: taggedBrand,
+		}),
+		"putBrand": serve(operation[brandRequest, mfa.Brand]{
+			nullable: []string{"name", "colour", "logo"},
+			headers:  func(h http.Header, q *brandRequest) (err error) { q.version, err = matched(h); return err },
+			do: func(ctx context.Context, call mfa.Call, at target, q brandRequest) (mfa.Brand, error) {
+				return s.PutBrand(ctx, call, at.org, mfa.BrandChange{Brand: q.Brand, Version: q.version})
+			},
+			present: taggedBrand,
+		}),
 		"previewPolicy": serve(operation[policyRequest, mfa.Preview]{
 			read:    readPolicy,
 			repeats: true,
@@ -54,6 +69,15 @@ func Policy(s *mfa.Service) Handlers {
 		}),
 	}}
 }
+
+// A brandRequest is a whole brand. A part that is absent is null.
+type brandRequest struct {
+	mfa.Brand
+	version *int // from the header If-Match
+}
+
+// taggedBrand sets the ETag of the answer to the brand's version.
+func taggedBrand(b mfa.Brand, a *answer) { a.etag = `"` + strconv.Itoa(b.Version) + `"` }
 
 // readPolicy reads a policy into the settings of its profile. It reads the body twice, because the first time it finds out
 // which profile that is.
@@ -83,18 +107,23 @@ func ReadPolicy(body []byte) (mfa.Policy, error) {
 // tagged sets the ETag of the answer to the policy's version.
 func tagged(p mfa.OrgPolicy, a *answer) { a.etag = `"` + strconv.Itoa(p.Version) + `"` }
 
-// ifMatch reads the version of the policy that is to be replaced. It is one strong entity tag, as a GET returned it. If the
-// header is missing, package mfa refuses the call.
-func ifMatch(h http.Header, q *policyRequest) error {
+// ifMatch reads the version of the policy that is to be replaced.
+func ifMatch(h http.Header, q *policyRequest) (err error) {
+	q.version, err = matched(h)
+	return err
+}
+
+// matched reads the version of what is to be replaced. It is one strong entity tag, as a GET returned it. If the header is
+// missing, package mfa refuses the call.
+func matched(h http.Header) (*int, error) {
 	sent := h.Values("If-Match")
 	if len(sent) == 0 {
-		return nil
+		return nil, nil
 	}
 	digits := strings.TrimSuffix(strings.TrimPrefix(sent[0], `"`), `"`)
 	version, err := strconv.Atoi(digits)
 	if err != nil || len(sent) > 1 || sent[0] != `"`+strconv.Itoa(version)+`"` || version < 0 {
-		return invalid("If-Match", "The header If-Match must be one entity tag, as the policy's ETag gave it, such as \"3\".")
+		return nil, invalid("If-Match", "The header If-Match must be one entity tag, as the ETag of a GET gave it, such as \"3\".")
 	}
-	q.version = &version
-	return nil
+	return &version, nil
 }

@@ -143,3 +143,30 @@ func TestH5ANumberOfSkipsNeedsADate(t *testing.T) {
 		t.Errorf("got %s", got.text)
 	}
 }
+
+func TestABrandIsPutAsItIsReadAndTaggedByItsVersion(t *testing.T) {
+	w := newWorld(t)
+	path := "/v1/orgs/acme/brand"
+	none := w.wants("at first", w.do("GET", path, ""), 200)
+	if none.text != `{"name":null,"colour":null,"logo":null}` || none.header.Get("ETag") != `"0"` {
+		t.Errorf("got %s %v", none.text, none.header)
+	}
+	body := `{"name":"Acme","colour":"#1a2b3c","logo":"https://acme.example/logo.svg"}`
+	w.refused("without If-Match", w.do("PUT", path, body), 428, mfa.PreconditionRequired, "")
+	w.refused("a weak tag", w.do("PUT", path, body, with("If-Match", `W/"0"`)), 400, mfa.InvalidRequest, "If-Match")
+	if put := w.wants("put", w.do("PUT", path, body, with("If-Match", `"0"`)), 200); put.text != body || put.header.Get("ETag") != `"1"` {
+		t.Errorf("got %s %v", put.text, put.header)
+	}
+	w.refused("an old tag", w.do("PUT", path, body, with("If-Match", `"0"`)), 412, mfa.VersionMismatch, "")
+	if got := w.wants("read", w.do("GET", path, ""), 200); got.text != body || got.header.Get("ETag") != `"1"` {
+		t.Errorf("got %s %v", got.text, got.header)
+	}
+	for said, param := range map[string]string{
+		`{"name":""}`: "name", `{"colour":"red"}`: "colour", `{"logo":"http://acme.example/"}`: "logo", `{"color":"#1a2b3c"}`: "color", `{"version":1}`: "version", `{"name":1}`: "name",
+	} {
+		w.refused(said, w.do("PUT", path, said, with("If-Match", `"1"`)), 400, mfa.InvalidRequest, param)
+	}
+	if put := w.wants("cleared", w.do("PUT", path, `{"colour":null}`, with("If-Match", `"1"`)), 200); put.text != none.text {
+		t.Errorf("got %s", put.text)
+	}
+}

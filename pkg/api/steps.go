@@ -70,6 +70,8 @@ var Steps = []Step{
 		{Method: "GET", Pattern: "/v1/orgs/{org}/policy", Operation: "getPolicy"},
 		{Method: "PUT", Pattern: "/v1/orgs/{org}/policy", Operation: "putPolicy"},
 		{Method: "POST", Pattern: "/v1/orgs/{org}/policy/preview", Operation: "previewPolicy"},
+		{Method: "GET", Pattern: "/v1/orgs/{org}/brand", Operation: "getBrand"},
+		{Method: "PUT", Pattern: "/v1/orgs/{org}/brand", Operation: "putBrand"},
 	}},
 	{Name: "admin", Routes: []Route{
 		{Method: "GET", Pattern: "/v1/orgs", Operation: "listOrgs"},

@@ -154,7 +154,7 @@ func (q *question) newCode(by carrier) (*sentCode, error) {
 		Digest:      u.ring.Digest("code", b.codeFields(g, f, sequence, code)...),
 	}
 	u.out = by.outgoing(q,
-		message.Addressee{Sender: u.s.sender(u.client), Address: f.Contact, Name: g.Profile.Name, Language: p.language(g.Profile.Locale)},
+		message.Addressee{Sender: u.s.sender(p.known(u.client)), Address: f.Contact, Name: g.Profile.Name, Language: p.language(g.Profile.Locale)},
 		message.Code{Code: code, Sequence: letter(sequence), ValidFor: expires.Sub(u.now), Confirms: b.confirms},
 	)
 	u.out.mark = g.countSend(channel, u.now)

@@ -148,6 +148,7 @@
 //	    adoption.go        Adoption: how many users of an org are protected
 //	    org_list.go        ListOrgs
 //	    org_erase.go       EraseOrg, which the sweep carries on
+//	    brand.go           GetBrand and PutBrand
 //	    policy_get.go      GetPolicy
 //	    policy_preview.go  PreviewPolicy
 //	    policy_put.go      PutPolicy
@@ -407,8 +408,9 @@
 // Up to five addresses that the policy names are told of locks, of requests for a reset, and of what an approver is needed for. All
 // of an org's together get 100 such messages in a day.
 //
-// Messages, notices and authenticator apps give the name of the client whose call caused them, or the deployment's name if
-// the client's API key has none. What is sent for a challenge gives the name under which the challenge was begun, whether
+// Messages, notices and authenticator apps give the name of the org's brand. If the org has none, they give the name of the
+// client whose call caused them, or the deployment's name if the client's API key has none. What is sent for a challenge
+// without a brand gives the name under which the challenge was begun, whether
 // its token or an API key goes on with it. A notice that sums up what clients of several names have caused gives the
 // deployment's name.
 //

@@ -113,7 +113,7 @@ type sum struct {
 // former one; and, where that is not enough, at the numbers that they have enrolled. That a message came back is not told at
 // the address that it came back from.
 func (u *unit) recipients(a *account, p *orgPolicy, t *topic, e *pendingEvent) (to []recipient) {
-	now, client := a.guard.Profile, u.client
+	now, client := a.guard.Profile, p.known(u.client)
 	comesBack := a.guard.comesBack(now.Email, u.now)
 	if now.Email != "" && !(comesBack && e.Type == FactorReturned) {
 		to = append(to, recipient{Address: now.Email, Name: now.Name, Language: p.language(now.Locale), Client: client})

@@ -63,5 +63,6 @@ type orgPolicy struct {
 	Policy `json:"policy" record:"6"`
 
 	PassesEnded int      `json:"passes_ended" record:"12"` // the latest version that lowered pass.max_s, and so ended all passes; 0 if none did
-	CutOffs     []cutoff `json:"cut_offs" record:"7"`      // the newest of each demand by which sessions were ended, the oldest first
+	Brand       Brand    `json:"brand" record:"13"`
+	CutOffs     []cutoff `json:"cut_offs" record:"7"` // the newest of each demand by which sessions were ended, the oldest first
 }

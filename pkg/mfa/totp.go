@@ -26,7 +26,7 @@ func (app) room(*account, *Policy) error { return nil }
 
 func (app) begin(q *question, answer *EnrolAnswer) error {
 	g := q.v.a.guard
-	raw, shown, err := newTOTP(q.u.s.sender(q.u.client), g.account(), q.v.p.language(g.Profile.Locale))
+	raw, shown, err := newTOTP(q.u.s.sender(q.v.p.known(q.u.client)), g.account(), q.v.p.language(g.Profile.Locale))
 	if err != nil {
 		return err
 	}
