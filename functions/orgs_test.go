@@ -29,7 +29,7 @@ func (d *deployment) orgs() {
 		d.call("GET", "/v1/orgs/"+org+"/adoption", nil).want(t, http.StatusOK)
 		d.call("DELETE", "/v1/orgs/"+org, nil).want(t, http.StatusAccepted)
 		changes := func() {
-			d.account.beforeNextWriteTo(function, "u#", func([]string) {
+			d.account.beforeNextWriteTo(function, "reset#", func([]string) {
 				d.call("PUT", "/v1/orgs/"+org+"/users/lee", object{"locale": "en-GB"}).want(t, http.StatusOK)
 				d.account.beforeNextWriteTo(function, "org#", func([]string) {
 					d.call("PUT", policy, object{}, "if-match", `"2"`).want(t, http.StatusOK)

@@ -26,6 +26,10 @@ func (d *deployment) waitingResets(path string) {
 		func() { d.enrol(dora, nil).want(t, http.StatusCreated) },
 		func() { d.call("GET", path, nil).want(t, http.StatusOK) },
 		func() {
+			d.account.beforeNextWriteTo("sweep", "u#", func([]string) { d.call("DELETE", path, nil).want(t, http.StatusNoContent) })
+			d.sweep()
+		},
+		func() {
 			d.account.beforeNextWriteTo("sweep", "u#", func([]string) { d.speak("dora", "en-AU") })
 			d.sweep()
 		},

@@ -409,6 +409,13 @@ func (d *deployment) story() {
 	unlock := object{"actor": "olga", "reason": "called"}
 	d.call("POST", "/v1/orgs/acme/users/dan/unlock", unlock, "idempotency-key", "unlock").want(t, http.StatusOK)
 
+	// The sweep announces that trust has ended. For one browser the expiry entry is gone before it can.
+	d.sweep()
+	d.advance(25 * time.Hour)
+	d.account.beforeNextWriteTo("sweep", "due#", func([]string) { d.removePartitions("due#") })
+	d.sweep()
+	d.publish()
+
 	d.enforcement()
 
 	d.factors()
@@ -416,13 +423,6 @@ func (d *deployment) story() {
 	d.imports()
 	d.texts("sns", "+447400123456")
 	d.texts("end-user-messaging", "+447400123457")
-
-	// The sweep announces that trust has ended. For one browser the expiry entry is gone before it can.
-	d.sweep()
-	d.advance(25 * time.Hour)
-	d.account.beforeNextWriteTo("sweep", "due#", func([]string) { d.removePartitions("due#") })
-	d.sweep()
-	d.publish()
 
 	d.notices()
 	d.comeBack()
