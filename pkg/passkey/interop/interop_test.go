@@ -143,7 +143,7 @@ func TestAVirtualAuthenticatorEnrolsAndSignsInWithEveryCombination(t *testing.T)
 			if err != c.want() {
 				t.Fatalf("sign-in: got %v, want %v", err, c.want())
 			}
-			if want := (mfa.PasskeyUse{SignCount: key.Counter, BackedUp: c.synced, UserVerified: c.verified}); err == nil && used != want {
+			if want := (mfa.PasskeyUse{SignCount: key.Counter, BackedUp: c.synced, UserVerified: c.verified, Eligible: c.eligible}); err == nil && used != want {
 				t.Errorf("got %+v, want %+v", used, want)
 			}
 			if err == nil {
