@@ -51,8 +51,15 @@ func (c *cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodHead:
 		w.WriteHeader(http.StatusNotFound)
 	case r.Method == http.MethodPut:
-		c.uploaded++
+		if !r.URL.Query().Has("partNumber") {
+			c.uploaded++
+		}
 		w.Header().Set("ETag", `"1"`)
+	case r.URL.Query().Has("uploads"): // a file of more than 8 MB comes in parts
+		io.WriteString(w, "<InitiateMultipartUploadResult><UploadId>1</UploadId></InitiateMultipartUploadResult>")
+	case r.URL.Query().Has("uploadId"):
+		c.uploaded++
+		io.WriteString(w, `<CompleteMultipartUploadResult><ETag>"1"</ETag></CompleteMultipartUploadResult>`)
 	default:
 		asked, _ := url.ParseQuery(string(body))
 		c.answer(w, asked)

@@ -75,10 +75,17 @@ func (on *tenancy) remote() bool { return on != nil && !on.target.local }
 // needs skips the test if a call is one that the target doesn't have. The program prints why.
 func (on *tenancy) needs(t *testing.T, c call) {
 	t.Helper()
-	if !on.remote() {
-		return
+	if what := on.lacks(c.path); what != "" {
+		t.Skipf("It needs %s.", what)
 	}
-	for path, what := range map[string]string{
+}
+
+// lacks returns what a call of that path would be for, if it is one that the target doesn't have.
+func (on *tenancy) lacks(path string) string {
+	if !on.remote() {
+		return ""
+	}
+	for begins, what := range map[string]string{
 		"/local/outbox": "the messages that were sent",
 		"/local/events": "the events on the bus",
 		"/local/clock":  "a clock that can be moved",
@@ -86,10 +93,11 @@ func (on *tenancy) needs(t *testing.T, c call) {
 		"/local/faults": "faults of the services behind it",
 		"/local/keys":   "another API key",
 	} {
-		if strings.HasPrefix(c.path, path) {
-			t.Skipf("It needs %s.", what)
+		if strings.HasPrefix(path, begins) {
+			return what
 		}
 	}
+	return ""
 }
 
 // needsOrigin skips the test if the program was told no origin of pages that a key can be used at.
