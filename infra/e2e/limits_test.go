@@ -162,13 +162,16 @@ func TestB1AChallengeTokenIsGoodForItsChallengeOnly(t *testing.T) {
 		for _, c := range []call{
 			{method: "POST", path: "/v1/challenges", body: ana.signIn(nil)},
 			{method: "POST", path: "/v1/decisions", body: ana.signIn(nil)},
-			{method: "GET", path: "/v1/challenges/" + id},
+			{method: "GET", path: "/v1/enrolments"},
 			{method: "GET", path: "/v1/orgs/acme/users/" + ana.id},
 			{method: "DELETE", path: "/v1/orgs/acme/users/" + ana.id},
 			{method: "GET", path: "/v1/orgs/acme/policy"},
 		} {
 			c.bearer = token
 			w.do(t, c).want(t, 401, "unauthenticated")
+		}
+		if own := w.do(t, call{method: "GET", path: "/v1/challenges/" + id, bearer: token}).want(t, 200, ""); own.text("challenge", "id") != id || own.at("outcome") != nil {
+			t.Errorf("its own challenge: got %s", own.raw)
 		}
 		mine := call{method: "POST", path: "/v1/challenges/" + id + "/verify", bearer: token, body: doc{"code": "000000"}}
 		theirs := mine
