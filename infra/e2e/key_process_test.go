@@ -38,7 +38,7 @@ func TestR8AndR9AKeysCeremoniesAndItsCounterOutliveSIGKILL(t *testing.T) {
 	p.finishBy(t, "", begun.text("id"), first).want(t, 201, "")
 	again()
 	p.finishBy(t, "", begun.text("id"), first).want(t, 404, "enrolment_invalid")
-	if got := p.account(t, ana); len(got.list("factors")) != 1 || len(p.events(t, ana.id, "factor.enrolled")) != 1 {
+	if got := p.account(t, ana); len(got.list("factors")) != 1 || p.told(t, ana.id, "factor.enrolled") != 1 {
 		t.Fatalf("got %s, want one key", got.raw)
 	}
 
@@ -57,7 +57,7 @@ func TestR8AndR9AKeysCeremoniesAndItsCounterOutliveSIGKILL(t *testing.T) {
 	p.verify(t, asked.text("challenge", "id"), wrong).wantWrong(t, 3)
 	key.Misbehaviour.Count = nil
 	p.verify(t, asked.text("challenge", "id"), touch(asked)).want(t, 200, "")
-	if n := len(p.events(t, ana.id, "factor.counter_refused")); n != 2 {
+	if n := p.told(t, ana.id, "factor.counter_refused"); n != 2 {
 		t.Errorf("%d events tell of the counter, want 2", n)
 	}
 }

@@ -74,6 +74,13 @@ func (w *world) sweptEvents(t *testing.T, user, kind string) int {
 			t.Fatalf("sweep: got %d %s", a.status, a.raw)
 		}
 	}
+	return w.told(t, user, kind)
+}
+
+// told counts the events of a type about a user on the bus. The bus can get an event a second time, with the same id, if the
+// sender was stopped meanwhile. That counts once.
+func (w *world) told(t *testing.T, user, kind string) int {
+	t.Helper()
 	ids := map[string]bool{}
 	for _, e := range w.events(t, user, kind) {
 		ids[e.text("id")] = true
