@@ -27,7 +27,7 @@ func TestAdoptionIsCountedNowAndOncePerDay(t *testing.T) {
 		w.enrolApp(t, ana, "")
 		w.start(t, person{"acme", "u-18", "bob@acme.example"}, nil).want(t, 200, "")
 		sweep := func() { w.do(t, call{method: "POST", path: "/local/sweep"}).want(t, 200, "") }
-		w.advance(t, 24*time.Hour) // a local server runs the sweep when it starts, so this day may have been counted already
+		w.advance(t, 24*time.Hour) // a local server runs the sweep when it starts, so the day before may have been counted
 		sweep()
 		w.advance(t, 24*time.Hour)
 		w.start(t, person{"acme", "u-19", "cem@acme.example"}, nil).want(t, 200, "")
@@ -39,6 +39,9 @@ func TestAdoptionIsCountedNowAndOncePerDay(t *testing.T) {
 			t.Errorf("now: got %s", got.raw)
 		}
 		days := got.list("days")
+		if len(days) == 3 && doc(days[0].(map[string]any)).number("users") == 0 {
+			days = days[1:]
+		}
 		if len(days) != 2 {
 			t.Fatalf("got %s, want two days", got.raw)
 		}
@@ -48,8 +51,8 @@ func TestAdoptionIsCountedNowAndOncePerDay(t *testing.T) {
 				t.Errorf("day %d: got %v", i, day)
 			}
 		}
-		second := doc(days[1].(map[string]any)).text("day") + "T00:00:00Z"
-		for query, want := range map[string]int{"from=" + second: 1, "to=" + second: 1, "from=" + second + "&to=" + second: 0} {
+		first, second := doc(days[0].(map[string]any)).text("day")+"T00:00:00Z", doc(days[1].(map[string]any)).text("day")+"T00:00:00Z"
+		for query, want := range map[string]int{"from=" + second: 1, "from=" + first + "&to=" + second: 1, "from=" + second + "&to=" + second: 0} {
 			if got := w.do(t, call{method: "GET", path: "/v1/orgs/acme/adoption?" + query}).want(t, 200, ""); len(got.list("days")) != want {
 				t.Errorf("%s: got %s, want %d days", query, got.raw, want)
 			}
