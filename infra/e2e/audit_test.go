@@ -58,13 +58,20 @@ func TestL11TheBusHasASignedCheckpointOfEachHourOfActivity(t *testing.T) {
 			}
 		}
 		all, signed := w.checkpoints(t)
-		if len(all) != 2 {
+		if len(all) != 2 && len(all) != 3 { // a local server runs the sweep when it starts, which may make one more
 			t.Fatalf("got %d checkpoints, want one of each hour: %+v", len(all), all)
 		}
-		sum := sha256.Sum256([]byte(signed[0]))
-		if all[0].Serial != 1 || all[0].Before != nil || all[1].Serial != 2 || all[1].Before == nil ||
-			all[1].Before.Hash != base64.RawURLEncoding.EncodeToString(sum[:]) || all[0].Events == 0 {
-			t.Errorf("got %+v, want the second linked to the first", all)
+		for i, c := range all {
+			if c.Serial != i+1 || c.Events == 0 || (c.Before == nil) != (i == 0) {
+				t.Errorf("got %+v, want each linked to the one before", all)
+				continue
+			}
+			if i == 0 {
+				continue
+			}
+			if sum := sha256.Sum256([]byte(signed[i-1])); c.Before.Hash != base64.RawURLEncoding.EncodeToString(sum[:]) {
+				t.Errorf("checkpoint %d is linked to another one than that before it", c.Serial)
+			}
 		}
 		list := w.do(t, call{method: "GET", path: "/v1/orgs/acme/activity?type=activity.checkpointed"}).want(t, 200, "")
 		if len(list.list("items")) != 0 {
