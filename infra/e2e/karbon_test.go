@@ -34,6 +34,32 @@ func (w *world) provesAddress(t *testing.T, p person, token string) {
 	w.do(t, call{method: "POST", path: "/v1/enrolments/prove", bearer: token, body: doc{"code": w.code(t, p.email)}}).want(t, 200, "")
 }
 
+func TestC1TheOrgDecidesWhetherItsPortalAsks(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		there := person{"other", ana.id, ana.email} // the client of another accountant, under the same id
+		for _, org := range []string{ana.org, there.org} {
+			w.policy(t, org, doc{"profile": "karbon"})
+		}
+		for _, p := range []person{ana, there} {
+			if a := w.start(t, p, nil).want(t, 200, ""); a.text("reason") != "not_required" {
+				t.Errorf("%s doesn't ask: got %s", p.org, a.raw)
+			}
+		}
+		w.policy(t, ana.org, doc{"profile": "karbon", "require": "everyone"})
+		w.toEnrol(t, ana)
+		w.toEnrol(t, person{"acme", "u-new", "new@acme.example"})
+		if a := w.start(t, there, nil).want(t, 200, ""); a.text("reason") != "not_required" {
+			t.Errorf("the other org still doesn't ask: got %s", a.raw)
+		}
+		w.do(t, call{method: "GET", path: there.path("")}).want(t, 200, "")
+		if got := w.do(t, call{method: "GET", path: "/v1/orgs/other/users/u-new"}); got.status != 404 {
+			t.Errorf("a client of acme, at the other org: got %s", got.raw)
+		}
+		w.policy(t, ana.org, doc{"profile": "karbon"})
+		w.start(t, ana, nil).want(t, 200, "")
+	})
+}
+
 func TestC2WhereTheOrgAsksEnrolmentIsPartOfTheFirstSignIn(t *testing.T) {
 	karbonWorld(t, func(t *testing.T, w *world) {
 		started := w.start(t, ana, doc{"nonce": "n-1"}).want(t, 201, "")
