@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -87,14 +88,15 @@ func TestDeletingTheOutboxHandsOnWhatWasCommittedBeforeOrDeletesNothing(t *testi
 func TestTheEventsAreThoseOfAllThatWasCommittedBefore(t *testing.T) {
 	r := serve(t, t.TempDir())
 	r.challenge("ana")
-	var got struct {
-		Events []struct {
-			ID, Type, Org, User string
-			Time                time.Time
-		}
+	type event struct {
+		ID, Type, Org, User string
+		Time                time.Time
 	}
+	var got struct{ Events []event }
 	r.call("GET", "/local/events", "").into(t, 200, &got)
-	last := got.Events[len(got.Events)-1]
+	// The sweep that runs when the server starts may have made a checkpoint meanwhile.
+	events := slices.DeleteFunc(got.Events, func(e event) bool { return e.Type == "activity.checkpointed" })
+	last := events[len(events)-1]
 	if last.Type != "challenge.sent" || last.Org != "demo" || last.User != "ana" || !strings.HasPrefix(last.ID, "ev_") || last.Time.IsZero() {
 		t.Errorf("got %+v, want that ana's code was sent", last)
 	}
