@@ -146,7 +146,7 @@ var (
 	}
 	enrolmentSlotFields = together(slotFields, fieldTable{
 		"browser": ofChallenges, "known_tokens_ended": ofChallenges, "proven": ofChallenges, "effect": ofChallenges, "codes_left": ofChallenges,
-		"amr": ofChallenges,
+		"amr": ofChallenges, "later": ofChallenges,
 	})
 	ceremonyFields = fieldTable{"challenge": word, "origin": kept, "user_verification": kept, "expires": moment, "number": kept}
 	passkeyFields  = fieldTable{
