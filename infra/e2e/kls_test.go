@@ -241,6 +241,26 @@ func TestK6AndTB6ASupersededTokenIsForgivenOnceAndThenKillsTheLine(t *testing.T)
 	})
 }
 
+func TestTB7AndI4ATrustTokenIsWorthNothingInAnotherOrganisation(t *testing.T) {
+	klsWorld(t, func(t *testing.T, w *world) {
+		abroad := person{"other", ana.id, ana.email}
+		w.policy(t, abroad.org, doc{"profile": "kls"})
+		acmes, others := w.trusted(t, ana), w.trusted(t, abroad)
+		for _, c := range []struct {
+			who   person
+			token string
+		}{{abroad, acmes}, {ana, others}} {
+			said := doc{"trust_token": c.token}
+			decided := w.do(t, call{method: "POST", path: "/v1/decisions", body: c.who.signIn(said)}).want(t, 200, "")
+			if reason := w.asked(t, c.who, said).text("reason"); reason != "new_browser" || decided.text("reason") != "new_browser" {
+				t.Errorf("%s: got %s, and %s, want new_browser", c.who.org, reason, decided.raw)
+			}
+		}
+		w.start(t, ana, doc{"trust_token": acmes}).want(t, 200, "") // and its own organisation still takes it
+		w.start(t, abroad, doc{"trust_token": others}).want(t, 200, "")
+	})
+}
+
 func TestK7ASignInThroughTheCompanysSSOIsNotAsked(t *testing.T) {
 	klsWorld(t, func(t *testing.T, w *world) {
 		sso := doc{"first_factor": doc{"kind": "sso", "idp": "corp", "amr": []string{"pwd"}}}

@@ -167,7 +167,7 @@ func TestI5AUserWhoAsksForAResetWaitsAndProvesTheKnownAddress(t *testing.T) {
 	})
 }
 
-func TestI6ALinkCancelsARequestAndItsPageConsumesNothing(t *testing.T) {
+func TestI6AndM6ALinkCancelsARequestAndItsPageConsumesNothing(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		w.policy(t, ana.org, doc{"reset": doc{"self_service": "hold", "hold_s": 86400}})
 		w.enrolApp(t, ana, "")

@@ -44,7 +44,9 @@ func testNames(t *testing.T) map[string][]string {
 	return names
 }
 
-func TestEveryIdInTheNameOfATestIsExplained(t *testing.T) {
+// explainedIds returns the ids of the rules, invariants and cases of rules.md.
+func explainedIds(t *testing.T) map[string]bool {
+	t.Helper()
 	text, err := os.ReadFile(filepath.Join("..", "..", ".github", "docs", "rules.md"))
 	if err != nil {
 		t.Fatal(err)
@@ -56,7 +58,11 @@ func TestEveryIdInTheNameOfATestIsExplained(t *testing.T) {
 	if len(explained) < 100 {
 		t.Fatalf("got %d ids, want all of rules.md", len(explained))
 	}
-	seen := 0
+	return explained
+}
+
+func TestEveryIdInTheNameOfATestIsExplained(t *testing.T) {
+	explained, seen := explainedIds(t), 0
 	for path, names := range testNames(t) {
 		for _, name := range names {
 			for _, id := range ids(name) {
@@ -69,6 +75,22 @@ func TestEveryIdInTheNameOfATestIsExplained(t *testing.T) {
 	}
 	if seen < 100 {
 		t.Errorf("got %d ids in names of tests, want many more", seen)
+	}
+}
+
+func TestEveryIdIsInTheNameOfATest(t *testing.T) {
+	tested := map[string]bool{}
+	for _, names := range testNames(t) {
+		for _, name := range names {
+			for _, id := range ids(name) {
+				tested[id] = true
+			}
+		}
+	}
+	for id := range explainedIds(t) {
+		if !tested[id] {
+			t.Errorf(".github/docs/rules.md explains %s, but no test has a name that begins with it", id)
+		}
 	}
 }
 

@@ -45,7 +45,7 @@ func TestASmallShiftIsSeenUnderRareLongDelays(t *testing.T) {
 }
 
 // Every question gets the same answer about every user. If not, sample returns an error.
-func TestEveryWayOfAskingHearsTheSameOfEverybody(t *testing.T) {
+func TestL2EveryWayOfAskingHearsTheSameOfEverybody(t *testing.T) {
 	found, err := measure(t.Context(), 40)
 	if err != nil {
 		t.Fatal(err)
