@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"time"
 
+	"countersign/pkg/apikey"
 	"countersign/pkg/passkey/passkeytest"
 )
 
@@ -27,6 +28,10 @@ func (d *deployment) orgs() {
 		d.advance(25 * time.Hour) // so that the sweep makes a checkpoint, and counts the users of the day
 		d.sweep()
 		d.call("GET", "/v1/orgs/"+org+"/adoption", nil).want(t, http.StatusOK)
+		keys := &apikey.Registry{Store: d.store(), Now: time.Now}
+		if _, err := keys.Create(t.Context(), apikey.Grant{Client: "my-app", Scopes: apikey.Scopes(), Org: org}); err != nil {
+			t.Fatal(err)
+		}
 		d.call("DELETE", "/v1/orgs/"+org, nil).want(t, http.StatusAccepted)
 		changes := func() {
 			d.account.beforeNextWriteTo(function, "reset#", func([]string) {

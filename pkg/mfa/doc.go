@@ -303,7 +303,8 @@
 // Idempotency-Key. The id of an administrator stays with the user who was acted on. What was handed on is out of reach:
 // events on the bus, the last day of the store's stream, backups.
 //
-// An erasure of an org erases all of its users, and then removes its policies and its activity with the checkpoints. What is
+// An erasure of an org erases all of its users, and then removes its policies, its activity with the checkpoints, and the API
+// keys that are limited to it. What is
 // filed after that, such as the last erasures, says only that something happened, and when. The list of active days names the
 // org for up to 60 days.
 //

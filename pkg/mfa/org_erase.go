@@ -37,12 +37,13 @@ const (
 )
 
 // EraseOrg erases an org with everything in it: first its users, one by one as EraseUser does, then its policy with its
-// history, then its activity. The first call only begins that. Each further call, and the sweep, carries it on, and the call
+// history, then its activity, and last the API keys that are limited to it. The first call only begins that. Each further call, and the sweep, carries it on, and the call
 // reports done when nothing is left. It is not an error to erase an org that was never seen.
 //
 // The policy goes after the users, so that nobody gets in under a looser one meanwhile. Users who are seen before the
 // end are erased too, so the client should stop signing in users of the org first. What expires by itself is not removed: see
-// EraseUser. API keys that are limited to the org stay until an operator revokes them.
+// EraseUser. The API keys go last, so that a key which is limited to the org can carry the erasure on. Once they are gone, such
+// a key is refused like one that was revoked, and the sweep does what may be left.
 func (s *Service) EraseOrg(ctx context.Context, call Call, org string) (done bool, err error) {
 	if err := checkID("org", org); err != nil {
 		return false, err
@@ -178,7 +179,7 @@ func (s *Service) eraseOf(ctx context.Context, e *orgErasure, user string) error
 
 // eraseRest removes some of what an org has besides users, in one commit. It reports whether that was the last.
 func (s *Service) eraseRest(ctx context.Context, r route, e *orgErasure) (last bool, err error) {
-	items, err := s.restOf(ctx, r)
+	items, err := s.restOf(ctx, r, e.Org)
 	if err != nil {
 		return false, err
 	}
@@ -218,7 +219,7 @@ func (s *Service) eraseRest(ctx context.Context, r route, e *orgErasure) (last b
 // restOf returns some of the items that an org has besides users, as many as one commit removes. The history of
 // the policy goes before the policy, because a first policy that is put anew needs the place of the first one before. For the
 // same reason the fences go: they name the version of a cut-off.
-func (s *Service) restOf(ctx context.Context, r route) ([]store.Item, error) {
+func (s *Service) restOf(ctx context.Context, r route, org string) ([]store.Item, error) {
 	const most = store.MaxWrites - store.Copies - 1
 	for _, partition := range []string{adoptionPartition(r), orgPartition(r)} {
 		q := store.Query{Partition: partition, Limit: most, Reverse: true}
@@ -246,7 +247,10 @@ func (s *Service) restOf(ctx context.Context, r route) ([]store.Item, error) {
 	if len(left) > 0 {
 		return left, nil
 	}
-	return s.activity().Some(ctx, activity.Route(r.org()), most)
+	if items, err := s.activity().Some(ctx, activity.Route(r.org()), most); err != nil || len(items) > 0 {
+		return items, err
+	}
+	return (&apikey.Registry{Store: s.Store, Now: s.Now}).OfOrg(ctx, org)
 }
 
 // eraseOrgs carries on all erasures of orgs that were begun. It reports whether there is more to do.

@@ -272,6 +272,64 @@ func TestAnErasureOfAnOrgThatIsCutOffAnywhereIsCarriedOn(t *testing.T) {
 	}
 }
 
+func TestAnErasedOrgTakesTheAPIKeysWithItThatAreLimitedToIt(t *testing.T) {
+	clock := storetest.NewClock(time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC))
+	for _, after := range []int{-1, 0, 1, 2, 3, 4, 5} {
+		db := storetest.NewModel(clock.Now)
+		w := mfatest.Over(t, db, db, clock)
+		seen(t, w, org, user)
+		seen(t, w, "other", user)
+		var own []mfa.Call
+		for range 3 {
+			own = append(own, w.NewClient(t, apikey.Grant{Client: "app", Scopes: apikey.Scopes(), Org: org}))
+		}
+		other := w.NewClient(t, apikey.Grant{Client: "app", Scopes: apikey.Scopes(), Org: "other"})
+		if done, err := w.EraseOrg(t.Context(), own[0], org); done || err != nil {
+			t.Fatalf("got %t, %v, want an erasure that was begun with a key of the org", done, err)
+		}
+		if _, err := w.GetPolicy(t.Context(), own[1], org); err != nil {
+			t.Errorf("a key before the end: %v", err)
+		}
+		if after < 0 { // a call with a key of the org ends it
+			if done, err := w.EraseOrg(t.Context(), own[0], org); !done || err != nil {
+				t.Errorf("got %t, %v, want it done", done, err)
+			}
+		} else { // the sweep is cut off, and the next one goes on
+			w.Faults.Inject(fault.Commit, after, fault.Fault{})
+			w.Faults.Inject(fault.Commit, -1, fault.Lose(nil))
+			w.Sweep(t.Context())
+			w.Faults.Clear()
+			sweep(t, w)
+		}
+		for i, key := range own {
+			_, err := w.GetPolicy(t.Context(), key, org)
+			wantCode(t, err, mfa.Unauthenticated)
+			_, err = w.EraseOrg(t.Context(), key, org)
+			wantCode(t, err, mfa.Unauthenticated)
+			if t.Failed() {
+				t.Fatalf("cut off after %d commits: key %d is left", after, i)
+			}
+		}
+		if keys, err := w.APIKeys.List(t.Context()); err != nil || len(keys) != 2 {
+			t.Errorf("got %d keys, %v, want that of every org and that of the other", len(keys), err)
+		}
+		for _, item := range db.Items() {
+			if strings.HasPrefix(item.Key.Partition, "key#") && item.Key.Sort == "revoked" {
+				t.Errorf("the erasure has put %v", item.Key)
+			}
+		}
+		for _, key := range []mfa.Call{other, w.Client} {
+			if _, err := w.GetUser(t.Context(), key, "other", user); err != nil {
+				t.Errorf("a key that isn't limited to the erased org: %v", err)
+			}
+		}
+		again := w.NewClient(t, apikey.Grant{Client: "app", Scopes: apikey.Scopes(), Org: org})
+		if _, err := w.PutUser(t.Context(), again, org, mfa.Person{ID: user}); err != nil {
+			t.Errorf("a key that is made later: %v", err)
+		}
+	}
+}
+
 func TestAnErasureOfAnOrgNeedsTheScopeAdminAndItsOrg(t *testing.T) {
 	w, db := populated(t)
 	before := len(ofOrg(db, org))

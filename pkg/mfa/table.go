@@ -82,10 +82,10 @@
 //	check#O            serial          signed checkpoint: the last page of each shard of a   day + 400 days   sweep                       sweep; ctl
 //	                                   day, and the hash of the checkpoint before
 //	key#hash           key             API key: client, name, scopes, org, origins           never            ctl, local server           all that serve the API but
-//	                                                                                                                                      pages
+//	                                                                                                                                      pages; sweep
 //	key#hash#copy      key             the same in seven more copies, 1 to 7                 never            with the key                the same
 //	key#hash           revoked         nothing; it stands where an API key was               1 hour           ctl                         ctl
-//	keys               hash            entry of an API key: the same, and no secret          never            with each key               ctl
+//	keys               hash            entry of an API key: the same, and no secret          never            with each key               ctl; admin, sweep
 //	ring               ring            key ring, wrapped by KMS, and the format in which     never            the first function that     all functions but pages and
 //	                                   records are written                                                    needs it, sweep, ctl        publish; ctl
 //	jwks               jwks            the public half of the ring, by which clients check   never            with each change of the     pages, sweep; ctl
