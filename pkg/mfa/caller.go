@@ -29,8 +29,10 @@ func authenticate[T any](f *seal.Filter, call Call, st *step[T]) (*caller, error
 		}
 	}
 	if st.bearer != "" {
-		if challenge, ok := f.Recognise(st.bearer, call.Bearer, carriedBy(st.bearer)); ok {
-			return who, st.named.takes(challenge)
+		for _, length := range carriedBy(st.bearer) {
+			if carried, ok := f.Recognise(st.bearer, call.Bearer, length); ok {
+				return who, st.named.takes(carried)
+			}
 		}
 	}
 	return nil, unauthenticated()
@@ -56,13 +58,13 @@ func (c *caller) fits(scope, or apikey.Scope, org string, n *named) error {
 	return nil
 }
 
-// carriedBy returns how many bytes a bearer with that prefix carries: the id of a challenge or of a request for a reset, which are of
-// one length, or nothing.
-func carriedBy(prefix string) int {
+// carriedBy returns how many bytes a bearer with that prefix can carry: the id of a challenge or of a request for a reset, which are
+// of one length. A handle carries one only if the challenge's own item has what the handle stands for.
+func carriedBy(prefix string) []int {
 	if prefix == seal.Handle {
-		return 0
+		return []int{0, challengeIDLen}
 	}
-	return challengeIDLen
+	return []int{challengeIDLen}
 }
 
 // takes checks that a token of that challenge may be for what the path names: for the challenge itself, or for an enrolment

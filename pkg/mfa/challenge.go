@@ -340,4 +340,6 @@ type challenge struct {
 
 	ActionLines []string `json:"action_lines" record:"24"` // what a step-up confirms, as the user is shown it; there may be none
 	ReturnURL   *string  `json:"return_url" record:"25"`   // where the browser goes after a hosted page; nil if the client gave none
+
+	Link *pageLink `json:"link" record:"26"` // to the hosted page; nil if it was begun before there were links
 }

@@ -113,6 +113,7 @@
 //	    recovery.go        the set of recovery codes
 //	    reset.go           requests for a reset: how long they wait, and what carries them out or ends them
 //	    handle.go          handles: what links carry in place of a bearer; and RedeemHandle
+//	    link.go            the handle of a challenge's hosted page, which the challenge's own item has
 //	    pass.go            the pass, with which a user signs in once who has nothing else
 //	    trust.go           trusted browsers, their tokens, and how trust ends
 //	    known.go           known browsers

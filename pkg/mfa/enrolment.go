@@ -13,7 +13,7 @@ import (
 // An EnrolmentToDo lets the user enrol a factor. Its token is good for nothing else.
 type EnrolmentToDo struct {
 	Token   *seal.Secret `json:"token,omitempty"` // the bearer for the calls under /v1/enrolments
-	URL     *string      `json:"url"`             // of a hosted page; null, because this version has none
+	URL     *seal.Secret `json:"url"`             // of the hosted page, with a one-time handle; null to the holder of the token
 	Expires time.Time    `json:"expires"`
 	Kinds   []Kind       `json:"kinds"` // to choose from, the strongest first
 
@@ -31,7 +31,7 @@ func (e *EnrolmentToDo) withoutToken() *EnrolmentToDo {
 		return nil
 	}
 	shown := *e
-	shown.Token = nil
+	shown.Token, shown.URL = nil, nil
 	return &shown
 }
 
@@ -44,7 +44,7 @@ type EnrolmentOffer struct {
 func (u *unit) letEnrol(ch *challenge, kinds []Kind) *EnrolmentToDo {
 	bearer := u.newToken(seal.EnrolmentToken, ch.ID)
 	ch.Enrolment = seal.HashBearer(bearer.Reveal())
-	return &EnrolmentToDo{Token: &bearer, Expires: ch.Expires, Kinds: kinds}
+	return &EnrolmentToDo{Token: &bearer, URL: u.linkTo(ch, u.newHandle(ch.ID), bearer), Expires: ch.Expires, Kinds: kinds}
 }
 
 // An enrolmentView is what a call under /v1/enrolments sees. Without an enrolment token it has no challenge.

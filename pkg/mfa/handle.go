@@ -2,6 +2,7 @@ package mfa
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"countersign/pkg/apikey"
@@ -15,11 +16,16 @@ import (
 // that was used has the bearer. A GET of a link redeems nothing, because mail programs open links by themselves.
 
 // The kinds of bearer that a handle can stand for.
-const CancelToken = "cancel" // cancels one request for a reset
+const (
+	CancelToken    = "cancel"    // cancels one request for a reset
+	ChallengeToken = "challenge" // answers one challenge
+	EnrolmentToken = "enrolment" // enrols a factor, which answers one challenge
+)
 
 // A Redeemed is the bearer that a handle stood for.
 type Redeemed struct {
 	Kind    string       `json:"kind"`
+	ID      string       `json:"id,omitempty"` // what the bearer is good for: the id of a challenge, or of a request for a reset
 	Token   *seal.Secret `json:"token,omitempty"`
 	Expires time.Time    `json:"expires"` // of the bearer
 }
@@ -51,16 +57,20 @@ func (h *handle) open(text seal.Secret, now time.Time) (seal.Secret, error) {
 // RedeemHandle gives the bearer that a handle stands for, once. It returns NotFound for a handle that was made elsewhere, that was
 // redeemed, or that has ended.
 func (s *Service) RedeemHandle(ctx context.Context, call Call, text seal.Secret) (Redeemed, error) {
-	if err := s.made(ctx, text); err != nil {
+	carried, err := s.made(ctx, text)
+	if err != nil {
 		return Redeemed{}, err
 	}
 	call.Bearer = text.Reveal()
+	if len(carried) > 0 {
+		return s.redeemLink(ctx, call, text, carried)
+	}
 	var h handle
 	var token seal.Secret // the same in all tries
 	return run(ctx, s, call, step[Redeemed]{
 		bearer: seal.Handle, reads: []read{readHandle(text, &h)},
 		decide: func(u *unit) (Redeemed, error) {
-			if h.Item.Absent() || !u.redeemed(&h) {
+			if h.Item.Absent() || !u.wrote(h.RedeemedBy) {
 				opened, err := h.open(text, u.now)
 				if err != nil {
 					return Redeemed{}, err
@@ -69,31 +79,36 @@ func (s *Service) RedeemHandle(ctx context.Context, call Call, text seal.Secret)
 				h.Token, h.RedeemedBy = nil, u.version
 				u.put(h.Item, &h, h.Ends)
 			}
-			return Redeemed{Kind: h.Kind, Token: &token, Expires: h.Ends}, nil
+			return Redeemed{Kind: h.Kind, ID: resetOf(h.Kind, token), Token: &token, Expires: h.Ends}, nil
 		},
 	})
 }
 
-// redeemed reports whether an earlier try of this call has redeemed the handle, and its answer was lost.
-func (u *unit) redeemed(h *handle) bool {
-	for _, v := range u.versions {
-		if v == h.RedeemedBy {
-			return true
-		}
+// wrote reports whether version is that of an earlier try of this call, which was committed and whose answer was lost.
+func (u *unit) wrote(version store.Version) bool { return slices.Contains(u.versions, version) }
+
+// resetOf returns the id of the request for a reset that a token of that kind cancels. It is empty for another kind.
+func resetOf(kind string, token seal.Secret) string {
+	carried, ok := seal.ParseBearer(seal.CancelToken, token.Reveal(), challengeIDLen)
+	if kind != CancelToken || !ok {
+		return ""
 	}
-	return false
+	return resetID(carried)
 }
 
-// made returns NotFound for a handle that was not made here, before anything is read.
-func (s *Service) made(ctx context.Context, text seal.Secret) error {
+// made returns NotFound for a handle that was not made here, before anything is read. carried is the id of a challenge, or is
+// empty.
+func (s *Service) made(ctx context.Context, text seal.Secret) (carried []byte, err error) {
 	filter, err := s.filter(ctx)
 	if err != nil {
-		return AsError(err)
+		return nil, AsError(err)
 	}
-	if _, ok := filter.Recognise(seal.Handle, text.Reveal(), 0); !ok {
-		return noHandle()
+	for _, length := range carriedBy(seal.Handle) {
+		if carried, ok := filter.Recognise(seal.Handle, text.Reveal(), length); ok {
+			return carried, nil
+		}
 	}
-	return nil
+	return nil, noHandle()
 }
 
 // filter returns the filter that recognises bearers.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"time"
 
 	"countersign/pkg/apikey"
 	"countersign/pkg/seal"
@@ -24,6 +25,18 @@ type BegunSignIn struct {
 	Challenge *ChallengeToAnswer `json:"challenge,omitempty"`
 	Enrolment *EnrolmentToDo     `json:"enrolment,omitempty"`
 	ReturnURL *string            `json:"return_url"` // where the browser goes afterwards; nil if the client gave none
+	Page      PageFacts          `json:"page"`
+}
+
+// PageFacts are what a page says besides: how the org looks to its users, and what is left to a user who can't answer.
+type PageFacts struct {
+	Brand          Brand      `json:"brand"`           // its name is that by which users know the org, or else the client's; null if that has none either
+	Locale         string     `json:"locale"`          // the user's language; empty if the client didn't say it
+	AttemptsLeft   int        `json:"attempts_left"`   // how many wrong codes can still be given; 0 while the user is locked
+	LockedUntil    *time.Time `json:"locked_until"`    // until when no code is checked; null if the user isn't locked, or if only an administrator ends the lock
+	RecoveryEffect string     `json:"recovery_effect"` // what a recovery code does: sign_in, reset or reenrol
+	ResetByUser    string     `json:"reset_by_user"`   // whether users can ask for a reset of their own account: off, approve or hold
+	ProveAddress   string     `json:"prove_address"`   // a hint at the address that has to be proven before anything is enrolled; empty if none has to
 }
 
 // LookAtChallenge tells a client how far one of its challenges has come. For ten minutes after the challenge was verified
@@ -62,11 +75,11 @@ func (s *Service) LookAtChallenge(ctx context.Context, call Call, id string) (Ch
 
 // page returns what the holder of the challenge's own token sees.
 func (v *challengeView) page(u *unit) (ChallengeState, error) {
-	slot, err := v.checkAnswerable(u)
+	tried, err := v.checkAnswerable(u)
 	if err != nil {
 		return ChallengeState{}, err
 	}
-	if !v.settled(slot) {
+	if !v.settled(tried) {
 		return ChallengeState{}, errUnsettled
 	}
 	ch := v.ch
@@ -91,12 +104,23 @@ func (v *challengeView) page(u *unit) (ChallengeState, error) {
 	}
 	begun := v.started()
 	begun.Challenge = shown
+	if until, locked := v.a.guard.WrongCodes.locked(v.knownBrowser(), u.now); !locked {
+		begun.Page.AttemptsLeft = v.left(cmp.Or(tried, &slot{}), true, u.now)
+	} else if until.Before(forever) {
+		begun.Page.LockedUntil = &until
+	}
 	return ChallengeState{State: pending, BegunSignIn: begun}, nil
 }
 
 func (v *challengeView) started() *BegunSignIn {
 	decision := Decision{Decision: Challenge, Reason: v.ch.Reason, PolicyVersion: v.ch.PolicyVersion}
-	return &BegunSignIn{Decision: decision, ReturnURL: v.ch.ReturnURL}
+	brand := v.p.Brand
+	if name := v.p.known(v.ch.Sender); name != "" {
+		brand.Name = &name
+	}
+	return &BegunSignIn{Decision: decision, ReturnURL: v.ch.ReturnURL, Page: PageFacts{
+		Brand: brand, Locale: v.a.guard.Profile.Locale, RecoveryEffect: v.p.Recovery.Effect, ResetByUser: v.p.Reset.SelfService,
+	}}
 }
 
 // LookAtEnrolment tells the holder of an enrolment token what the start has begun, or the recovery code, as it is now. A
@@ -106,13 +130,18 @@ func (s *Service) LookAtEnrolment(ctx context.Context, call Call) (BegunSignIn, 
 	return run(ctx, s, call, step[BegunSignIn]{
 		bearer: seal.EnrolmentToken, reads: s.viewEnrolment(call.Bearer, "", &v),
 		decide: func(u *unit) (BegunSignIn, error) {
-			if _, err := v.checkOpen(u); err != nil {
+			slot, err := v.checkOpen(u)
+			if err != nil {
 				return BegunSignIn{}, err
 			}
 			kinds := slices.DeleteFunc(v.enrollee().enrollable(&v.p.Policy), func(k Kind) bool { return v.ch.OnlyKind != "" && k != v.ch.OnlyKind })
 			begun := v.started()
 			begun.Decision.Decision, begun.ID = Enrol, v.ch.ID
 			begun.Enrolment = &EnrolmentToDo{Expires: v.ch.Expires, Kinds: kinds}
+			if v.mustProve(slot) {
+				address := v.a.addressFactor()
+				begun.Page.ProveAddress = address.hint()
+			}
 			return *begun, nil
 		},
 	})

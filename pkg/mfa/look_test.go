@@ -16,7 +16,7 @@ func drawn(t *testing.T, w *mfatest.World, ch *mfa.ChallengeToAnswer) (mfa.Chall
 	return w.LookAtChallenge(t.Context(), mfa.Call{Bearer: ch.Token.Reveal()}, ch.ID)
 }
 
-// wantDrawn fails the test unless the page of a challenge sees what the client was told, but for the token.
+// wantDrawn fails the test unless the page of a challenge sees what the client was told, but for the token and the link.
 func wantDrawn(t *testing.T, w *mfatest.World, ch *mfa.ChallengeToAnswer) mfa.ChallengeState {
 	t.Helper()
 	got, err := drawn(t, w, ch)
@@ -24,7 +24,7 @@ func wantDrawn(t *testing.T, w *mfatest.World, ch *mfa.ChallengeToAnswer) mfa.Ch
 		t.Fatal(err)
 	}
 	want := *ch
-	want.Token = nil
+	want.Token, want.URL = nil, nil
 	if got.State != "pending" || got.Outcome != nil || got.BegunSignIn == nil {
 		t.Fatalf("got %+v, want a pending challenge without an outcome", got)
 	}
@@ -43,7 +43,7 @@ func TestAPageSeesWhatTheStartHasBegunAndNeverTheOutcome(t *testing.T) {
 	q := ana()
 	q.ReturnURL = &back
 	ch := started(t, w, q)
-	if got := wantDrawn(t, w, ch); got.Decision.Decision != mfa.Challenge || got.Reason != mfa.NewBrowser || got.PolicyVersion != 1 || got.ReturnURL == nil || *got.ReturnURL != back {
+	if got := wantDrawn(t, w, ch); got.Page.AttemptsLeft != 5 || got.Page.LockedUntil != nil || got.Decision.Decision != mfa.Challenge || got.Reason != mfa.NewBrowser || got.PolicyVersion != 1 || got.ReturnURL == nil || *got.ReturnURL != back {
 		t.Errorf("got %+v", got.BegunSignIn)
 	}
 	w.Clock.Advance(time.Minute)
@@ -108,7 +108,8 @@ func TestAPageSeesOnlyWhatTheUserCanAnswerNow(t *testing.T) {
 	open := started(t, w, ana())
 	_, err := w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: open.ID, Answer: mfa.Answer{Code: mfatest.Wrong(w.Code(a))}})
 	wantCode(t, err, mfa.WrongCode)
-	if got, err := drawn(t, w, open); err != nil || len(got.Challenge.Methods) != 0 || got.Challenge.Default != nil || !got.Challenge.Recovery {
+	if got, err := drawn(t, w, open); err != nil || len(got.Challenge.Methods) != 0 || got.Challenge.Default != nil || !got.Challenge.Recovery ||
+		got.Page.AttemptsLeft != 0 || got.Page.LockedUntil == nil || !got.Page.LockedUntil.After(w.Clock.Now()) {
 		t.Errorf("during a lock: got %+v, %v, want a recovery code only", got.Challenge, err)
 	}
 }
@@ -125,7 +126,7 @@ func TestAnEnrolmentTokenShowsWhatCanBeEnrolled(t *testing.T) {
 	}
 	call := mfa.Call{Bearer: answer.Enrolment.Token.Reveal()}
 	want := *answer.Enrolment
-	want.Token = nil
+	want.Token, want.URL = nil, nil
 	got, err := w.LookAtEnrolment(t.Context(), call)
 	if err != nil || got.Decision != answer.Decision || got.ID != answer.ID || !reflect.DeepEqual(*got.Enrolment, want) || got.ReturnURL == nil || *got.ReturnURL != back {
 		t.Errorf("got %+v, %v, want %+v", got, err, answer)

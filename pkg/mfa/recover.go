@@ -45,19 +45,19 @@ func (s *Service) Recover(ctx context.Context, call Call, q RecoverRequest) (Rec
 	}
 	var v challengeView
 	reads := s.viewChallenge(q.Challenge, &v)
-	var bearer seal.Secret // of the enrolment that this may lead to, the same in all tries
+	var bearer, handle seal.Secret // of the enrolment that this may lead to, and of the link to its page, the same in all tries
 	return run(ctx, s, call, step[RecoverAnswer]{
 		scope: apikey.SignIn, bearer: seal.ChallengeToken, named: challengeNamed(q.Challenge), reads: reads,
 		decide: func(u *unit) (RecoverAnswer, error) {
 			if bearer.IsZero() {
-				bearer = u.newToken(seal.EnrolmentToken, q.Challenge)
+				bearer, handle = u.newToken(seal.EnrolmentToken, q.Challenge), u.newHandle(q.Challenge)
 			}
-			return v.recover(u, code, bearer)
+			return v.recover(u, code, bearer, handle)
 		},
 	})
 }
 
-func (v *challengeView) recover(u *unit, code, bearer seal.Secret) (RecoverAnswer, error) {
+func (v *challengeView) recover(u *unit, code, bearer, handle seal.Secret) (RecoverAnswer, error) {
 	slot, err := v.checkOpen(u)
 	if slot != nil && slices.Contains(u.versions, slot.WrittenBy) {
 		// An earlier try of this call was committed, and the answer to that commit was lost.
@@ -65,7 +65,7 @@ func (v *challengeView) recover(u *unit, code, bearer seal.Secret) (RecoverAnswe
 		case slot.State == verified && slot.Effect != "":
 			return v.recoverAnswer(u, slot)
 		case slot.State == "" && slot.Effect != "":
-			return v.toEnrol(slot, bearer), nil
+			return v.toEnrol(slot, bearer, u.s.pageOf(EnrolmentToken, handle)), nil
 		case slot.State == "":
 			return RecoverAnswer{}, wrongCode(v.a.guard.WrongRecoveryCodes.left(recoveryBudget(), v.ch.KnownBrowser, u.now))
 		}
@@ -106,7 +106,7 @@ func (v *challengeView) recover(u *unit, code, bearer seal.Secret) (RecoverAnswe
 	g.WrongCodes.right(codeBudget(), v.ch.KnownBrowser, u.now)
 	g.WrongRecoveryCodes.right(recoveryBudget(), v.ch.KnownBrowser, u.now)
 	u.event(v.ch.event(RecoveryUsed, map[string]any{"effect": v.p.Recovery.Effect, "codes_left": len(g.Recovery.Codes)}))
-	return v.effect(u, bearer)
+	return v.effect(u, bearer, handle)
 }
 
 // recovers reports whether what has to follow a recovery code can follow.
@@ -163,7 +163,7 @@ func (v *challengeView) wrongRecovery(u *unit) error {
 }
 
 // effect carries out what a recovery code does, by the policy, besides being spent.
-func (v *challengeView) effect(u *unit, bearer seal.Secret) (RecoverAnswer, error) {
+func (v *challengeView) effect(u *unit, bearer, handle seal.Secret) (RecoverAnswer, error) {
 	g, effect := v.a.guard, v.p.Recovery.Effect
 	var kinds []Kind
 	switch effect {
@@ -190,8 +190,9 @@ func (v *challengeView) effect(u *unit, bearer seal.Secret) (RecoverAnswer, erro
 	if len(kinds) > 0 {
 		slot.Until, slot.Sequence = ch.Expires, 0
 		u.putGuard(v.a, v.p)
+		page := u.linkTo(ch, handle, bearer)
 		u.put(v.ch.Item, ch, ch.Expires.Add(shownFor))
-		return v.toEnrol(slot, bearer), nil
+		return v.toEnrol(slot, bearer, page), nil
 	}
 	v.conclude(u, slot, verified)
 	u.event(ch.event(ChallengeVerified, map[string]any{"recovery": true}))
@@ -207,9 +208,9 @@ func (v *challengeView) recoverAnswer(u *unit, s *slot) (RecoverAnswer, error) {
 }
 
 // toEnrol is the answer to a challenge that goes on with an enrolment.
-func (v *challengeView) toEnrol(s *slot, bearer seal.Secret) RecoverAnswer {
+func (v *challengeView) toEnrol(s *slot, bearer seal.Secret, page *seal.Secret) RecoverAnswer {
 	return RecoverAnswer{
 		Verified: true, Effect: s.Effect, CodesLeft: s.CodesLeft,
-		Enrolment: &EnrolmentToDo{Token: &bearer, Expires: v.ch.Expires, Kinds: v.a.bare().enrollable(&v.p.Policy)},
+		Enrolment: &EnrolmentToDo{Token: &bearer, URL: page, Expires: v.ch.Expires, Kinds: v.a.bare().enrollable(&v.p.Policy)},
 	}
 }

@@ -219,7 +219,7 @@ func (s *Service) CancelReset(ctx context.Context, call Call, id, by string) (Re
 // CancelByLink cancels the request for a reset that a link is about, with the handle that the link carries. It returns NotFound if
 // the handle was made elsewhere or redeemed, or if the request doesn't wait any more.
 func (s *Service) CancelByLink(ctx context.Context, text seal.Secret) error {
-	if err := s.made(ctx, text); err != nil {
+	if _, err := s.made(ctx, text); err != nil {
 		return err
 	}
 	var h handle

@@ -80,7 +80,7 @@ func (a StartAnswer) WithoutShownOnce() any {
 	a.TrustToken = nil
 	if a.Challenge != nil {
 		c := *a.Challenge
-		c.Token = nil
+		c.Token, c.URL = nil, nil
 		a.Challenge = &c
 	}
 	a.Enrolment = a.Enrolment.withoutToken()
@@ -91,7 +91,7 @@ func (a StartAnswer) WithoutShownOnce() any {
 type ChallengeToAnswer struct {
 	ID          string          `json:"id"`
 	Token       *seal.Secret    `json:"token,omitempty"` // a bearer that is good for this challenge only
-	URL         *string         `json:"url"`             // of a hosted page; null, because this version has none
+	URL         *seal.Secret    `json:"url"`             // of the hosted page, with a one-time handle; null to the holder of the token
 	Expires     time.Time       `json:"expires"`
 	Methods     []Method        `json:"methods"`            // the strongest first
 	Default     *string         `json:"default"`            // the id of a factor; null if only a recovery code would be checked
@@ -233,7 +233,7 @@ func (u *unit) challenge(answer *StartAnswer, q *StartRequest, a *account, p *or
 	ch.Bearer = seal.HashBearer(bearer.Reveal())
 	view := &challengeView{a: a, p: p, ch: ch}
 	shown := view.shown(u, v.factors)
-	shown.Token = &bearer
+	shown.Token, shown.URL = &bearer, u.linkTo(ch, u.newHandle(ch.ID), bearer)
 	answer.Challenge = shown
 	if len(v.factors) > 0 {
 		f := v.preferred(q, a.guard, u.now)

@@ -27,9 +27,10 @@
 //	                                                                                         expires, if later
 //	u#U                erased#version  nothing but the time; the event of an erasure is      10 minutes       account                     nobody
 //	                                   stored with it
-//	ch_…               challenge       challenge: user, purpose, reason, policy version,     end + 10         challenge, enrol, recover   challenge, verify, enrol,
-//	                                   hashes of its tokens, digest and sequence number of   minutes                                      recover
-//	                                   the code, ceremony
+//	ch_…               challenge       challenge: user, purpose, reason, policy version,     end + 10         challenge, enrol, recover,  challenge, verify, enrol,
+//	                                   hashes of its tokens, digest and sequence number of   minutes          admin                       recover, admin
+//	                                   the code, ceremony, what the handle of its page's
+//	                                   link stands for
 //	cred#hash          owner           a credential id of a key: which factor of which user  never            enrol, admin                enrol, recover, account,
 //	                                   it belongs to                                                                                      admin
 //	org#O              policy          the policy in force, with what earlier versions did   never            policy                      all that read u#U but

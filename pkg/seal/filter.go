@@ -47,6 +47,22 @@ func (f *Filter) NewBearer(prefix string, carried []byte) Secret {
 	return NewSecret(prefix + encode(append(raw, f.mac(prefix, raw)...)))
 }
 
+// Random returns the 32 random bytes of a bearer token that carries carriedLen bytes. From these and what the token carries, Again
+// makes the token once more. It returns nil for text that no Filter can have made.
+func Random(prefix, bearer string, carriedLen int) []byte {
+	if _, ok := ParseBearer(prefix, bearer, carriedLen); !ok {
+		return nil
+	}
+	raw, _ := decode(bearer[len(prefix):])
+	return raw[carriedLen : carriedLen+bearerRandom]
+}
+
+// Again makes the token again that NewBearer once made, from what it carries and its random bytes.
+func (f *Filter) Again(prefix string, carried, random []byte) Secret {
+	raw := append(append([]byte(nil), carried...), random...)
+	return NewSecret(prefix + encode(append(raw, f.mac(prefix, raw)...)))
+}
+
 // Recognise returns the carriedLen bytes that a bearer token carries, if the token was made under this key with that prefix.
 // How long that takes depends only on the length and the form of the token, not on any key or stored data.
 func (f *Filter) Recognise(prefix, bearer string, carriedLen int) (carried []byte, ok bool) {

@@ -25,6 +25,18 @@ func TestABearerThatWasAlteredAnywhereIsNotRecognised(t *testing.T) {
 	}
 }
 
+func TestABearerIsMadeAgainFromWhatItCarriesAndItsRandomBytes(t *testing.T) {
+	f, route := NewFilter(), []byte("sixteen byte rte")
+	bearer := f.NewBearer(ChallengeToken, route)
+	random := Random(ChallengeToken, bearer.Reveal(), len(route))
+	if len(random) != 32 || !f.Again(ChallengeToken, route, random).Equal(bearer) {
+		t.Error("it is another one")
+	}
+	if Random(EnrolmentToken, bearer.Reveal(), len(route)) != nil || Random(ChallengeToken, bearer.Reveal(), 0) != nil {
+		t.Error("text that isn't such a bearer has random bytes")
+	}
+}
+
 func TestABearerIsRecognisedByItsOwnFilterAndPrefixAndLengthOnly(t *testing.T) {
 	f := NewFilter()
 	route := []byte("sixteen byte rte")

@@ -111,6 +111,7 @@ var fields = map[string]fieldTable{
 		"format": kept, "epoch": word, "life": word, "org": kept, "user": kept, "client": kept, "sender": copied, "bearer": word, "purpose": kept,
 		"action": copied, "action_lines": unmet("it is copied into what is answered or sent, and decides nothing"), "return_url": unmet("it is copied into what a page sees, and decides nothing"), "nonce": copied, "reason": kept, "policy_version": kept, "begun": moment, "expires": moment,
 		"default": word, "only_kind": kept, "known_browser": kept, "enrolment": word, "recovered": kept, "origins": kept,
+		"link.token": word, "link.ends": moment, "link.redeemed_by": unmet("no stage opens the link to a hosted page"),
 	}, under("ceremony", ceremonyFields), under("first_factor", fieldTable{"kind": kept, "at": copied, "idp": copied, "amr": copied, "acr": copied}), under("code", codeFields)),
 	"enrolment": together(fieldTable{
 		"format": kept, "id": word, "epoch": word, "client": kept, "challenge": word, "reason": onBehalf, "begun": moment, "expires": moment,
