@@ -160,6 +160,42 @@ func TestAnAdministratorDecidesAboutARequestOfAUser(t *testing.T) {
 	}
 }
 
+func TestAThiefOfAKeyApprovesARequestOfAUserAndGetsNoFurtherThanTheKnownAddress(t *testing.T) {
+	w, _ := protected(t, func(p *mfa.Policy) { selfApproved(p); p.EnrolmentProof = "none" })
+	ch := started(t, w, ana())
+	asked, err := w.RequestReset(t.Context(), w.Client, mfa.ResetAsk{Challenge: ch.ID, Reason: nothingLeft})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Drain(t)
+	told := w.Outbox.To(mail)
+	linkIn(t, w, told[len(told)-1].Text) // the owner can cancel it
+	_, err = w.ApproveReset(t.Context(), w.Client, asked.ID, user)
+	wantCode(t, err, mfa.Forbidden)
+	if got, err := w.ApproveReset(t.Context(), w.Client, asked.ID, "olga"); err != nil || got.State != "done" {
+		t.Fatalf("got %+v, %v, want it done", got, err)
+	}
+	w.Drain(t)
+	if after := w.Outbox.To(mail); len(after) != len(told)+1 {
+		t.Errorf("the owner got %d messages of the reset, want one", len(after)-len(told))
+	}
+	thief := ana()
+	thief.User.Email = mfa.Some("thief@acme.example")
+	_, call := mustEnrol(t, w, thief)
+	for _, kind := range []mfa.Kind{mfa.TOTP, mfa.Email} {
+		w.Clock.Advance(time.Minute)
+		begun, err := w.BeginEnrolment(t.Context(), call, mfa.EnrolRequest{Kind: kind})
+		if err != nil || begun.Prove == nil {
+			t.Fatalf("%s: got %+v, %v, want a code to the address that was known", kind, begun, err)
+		}
+	}
+	for _, m := range w.Outbox.To("thief@acme.example") {
+		if !m.Code.IsZero() {
+			t.Errorf("a code went to the thief: %q", m.Subject)
+		}
+	}
+}
+
 func TestOneStolenKeyDoesNotAskAndApproveWhereASecondApproverIsWanted(t *testing.T) {
 	w, _ := protected(t, func(p *mfa.Policy) { selfApproved(p); approved(p) })
 	asked := requested(t, w)
