@@ -51,6 +51,22 @@ func TestAdoptionIsCountedNowAndOncePerDay(t *testing.T) {
 				t.Errorf("day %d: got %v", i, day)
 			}
 		}
+		locks := person{"acme", "u-20", "dan@acme.example"}
+		a, _ := w.enrolApp(t, locks, "")
+		for range 2 {
+			id := w.asked(t, locks, nil).text("challenge", "id")
+			for range 5 {
+				w.verify(t, id, doc{"code": wrong(a.code(t, w))}).want(t, 422, "wrong_code")
+			}
+		}
+		w.messages(t, "") // which waits until all is handed on
+		for _, locked := range []int{1, 0} {
+			now := w.do(t, call{method: "GET", path: "/v1/orgs/acme/adoption"}).want(t, 200, "")
+			if now.number("now", "status", "locked") != locked || now.number("now", "status", "protected") != 1-locked || now.number("now", "users") != 3 {
+				t.Errorf("want %d locked, got %s", locked, now.raw)
+			}
+			w.advance(t, 16*time.Minute)
+		}
 		first, second := doc(days[0].(map[string]any)).text("day")+"T00:00:00Z", doc(days[1].(map[string]any)).text("day")+"T00:00:00Z"
 		for query, want := range map[string]int{"from=" + second: 1, "from=" + first + "&to=" + second: 1, "from=" + second + "&to=" + second: 0} {
 			if got := w.do(t, call{method: "GET", path: "/v1/orgs/acme/adoption?" + query}).want(t, 200, ""); len(got.list("days")) != want {

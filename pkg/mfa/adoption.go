@@ -2,9 +2,12 @@ package mfa
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
+	"strings"
 	"time"
 
+	"countersign/pkg/activity"
 	"countersign/pkg/apikey"
 	"countersign/pkg/store"
 	"countersign/pkg/store/record"
@@ -32,7 +35,7 @@ type AdoptionDay struct {
 type AdoptionCount struct {
 	At     time.Time      `json:"at"`
 	Users  int            `json:"users"`
-	Status map[string]int `json:"status"` // how many users are protected, unprotected and in grace, under the policy of that moment. A lock doesn't count, because it passes
+	Status map[string]int `json:"status"` // how many users have each status, under the policy of that moment. Who is locked at that moment is counted as locked only
 	Kinds  map[Kind]int   `json:"kinds"`  // how many users have enrolled a factor of each kind
 }
 
@@ -45,6 +48,10 @@ const mostAdoptionDays = 400
 // further write, to an item that all users of the org share, and a change of the policy would make all of them wrong, because
 // a status depends on it. A pass through the roster of 100,000 users reads about 16 MB, which are 4,000 read units of DynamoDB.
 // It is made when somebody looks, and once a day.
+//
+// A lock ends by time, so the roster doesn't have it. Publish notes each lock until its end, and the guards of those users say
+// whether it still holds. So a user is counted as locked once the lock was published, and as before once it has ended. A lock that
+// doesn't end by itself is noted for 400 days.
 func (s *Service) Adoption(ctx context.Context, call Call, q AdoptionQuery) (Adoption, error) {
 	if err := checkID("org", q.Org); err != nil {
 		return Adoption{}, err
@@ -68,11 +75,15 @@ func (s *Service) Adoption(ctx context.Context, call Call, q AdoptionQuery) (Ado
 
 // countAdoption goes through the org's roster, all shards side by side.
 func (s *Service) countAdoption(ctx context.Context, r route, p *orgPolicy, now time.Time) (*AdoptionCount, error) {
+	locked, err := s.lockedUsers(ctx, r, now)
+	if err != nil {
+		return nil, fmt.Errorf("count the users of an org: %w", err)
+	}
 	var shards [rosterShards]*AdoptionCount
 	reads := make([]read, rosterShards)
 	for i := range reads {
 		reads[i].fetch = func(ctx context.Context) (err error) {
-			shards[i], err = s.countShard(ctx, rosterPartition(r, i), p, now)
+			shards[i], err = s.countShard(ctx, rosterPartition(r, i), p, locked, now)
 			return err
 		}
 	}
@@ -93,14 +104,17 @@ func (s *Service) countAdoption(ctx context.Context, r route, p *orgPolicy, now 
 }
 
 func newAdoptionCount(now time.Time) *AdoptionCount {
-	c := &AdoptionCount{At: now, Status: map[string]int{Protected: 0, Unprotected: 0, InGrace: 0}, Kinds: map[Kind]int{}}
+	c := &AdoptionCount{At: now, Status: map[string]int{}, Kinds: map[Kind]int{}}
+	for _, status := range statuses {
+		c.Status[status] = 0
+	}
 	for _, row := range kinds {
 		c.Kinds[row.kind] = 0
 	}
 	return c
 }
 
-func (s *Service) countShard(ctx context.Context, partition string, p *orgPolicy, now time.Time) (*AdoptionCount, error) {
+func (s *Service) countShard(ctx context.Context, partition string, p *orgPolicy, locked map[route]bool, now time.Time) (*AdoptionCount, error) {
 	c := newAdoptionCount(now)
 	look := &previewing{s: s, org: p.Org, now: now, from: p.demand(), to: p.demand()}
 	q := store.Query{Partition: partition}
@@ -120,8 +134,12 @@ func (s *Service) countShard(ctx context.Context, partition string, p *orgPolicy
 			return nil, err
 		}
 		for i := range entries {
+			status := StatusLocked
+			if !locked[routeOf(p.Org, entries[i].User)] {
+				status = entries[i].account(users[i].Skips).shown(p, now).Status
+			}
 			c.Users++
-			c.Status[entries[i].account(users[i].Skips).shown(p, now).Status]++
+			c.Status[status]++
 			for _, kind := range entries[i].Kinds {
 				c.Kinds[kind]++
 			}
@@ -154,7 +172,7 @@ func (s *Service) adoptionDays(ctx context.Context, r route, asked *AdoptionQuer
 			return nil, fmt.Errorf("read the counts of an org's users: %w", err)
 		}
 		for _, item := range page.Items {
-			if !asked.To.IsZero() && item.Key.Sort >= asked.To.UTC().Format(time.DateOnly) || len(days) == mostAdoptionDays {
+			if strings.HasPrefix(item.Key.Sort, lockPrefix) || !asked.To.IsZero() && item.Key.Sort >= asked.To.UTC().Format(time.DateOnly) || len(days) == mostAdoptionDays {
 				return days, nil
 			}
 			var d adoptionDay
@@ -207,3 +225,62 @@ func (c *AdoptionCount) record() *adoptionDay {
 }
 
 func adoptionPartition(r route) string { return "adoption#" + b64(string(r.org())) }
+
+// A lockNote says that a user was locked. It names the user by the route only, and is gone when the lock has ended by itself.
+type lockNote struct{ record.Head }
+
+// lockPrefix begins the notes of locks. It sorts after all days.
+const lockPrefix = "locked#"
+
+// noteLock notes the lock that an event tells of, until its end. An event that comes again changes nothing.
+func (s *Service) noteLock(ctx context.Context, e *activity.Event) error {
+	r := routeOf(e.Org, e.User)
+	u := &unit{s: s, ctx: ctx}
+	u.begin(nil)
+	ends := u.now.AddDate(0, 0, mostAdoptionDays)
+	if said, _ := e.Data["until"].(string); said != "" {
+		if until, err := time.Parse(time.RFC3339, said); err == nil && until.Before(ends) {
+			ends = until
+		}
+	}
+	if !ends.After(u.now) {
+		return nil
+	}
+	u.put(store.Item{Key: store.Key{Partition: adoptionPartition(r), Sort: lockPrefix + b64(string(r[len(r.org()):])) + "#" + e.ID}}, &lockNote{}, ends)
+	if err := u.commit(ctx); err != nil && !isConflict(err) {
+		return fmt.Errorf("note a lock: %w", err)
+	}
+	return nil
+}
+
+// lockedUsers returns the users of an org whose lock was noted and whose guard says that it holds, as an account shows it.
+func (s *Service) lockedUsers(ctx context.Context, r route, now time.Time) (map[route]bool, error) {
+	locked := map[route]bool{}
+	q := store.Query{Partition: adoptionPartition(r), Prefix: lockPrefix}
+	for more := true; more; {
+		page, err := s.Store.Query(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		noted := map[route]bool{}
+		for _, item := range page.Items {
+			name, _, _ := strings.Cut(strings.TrimPrefix(item.Key.Sort, lockPrefix), "#")
+			rest, err := base64.RawURLEncoding.DecodeString(name)
+			if err != nil {
+				return nil, fmt.Errorf("read the note of a lock: %w", err)
+			}
+			noted[r.org()+route(rest)] = true
+		}
+		guards, err := readGuards(ctx, s.Store, noted)
+		if err != nil {
+			return nil, err
+		}
+		for of, g := range guards {
+			if _, holds := g.WrongCodes.locked(false, now); holds {
+				locked[of] = true
+			}
+		}
+		q.After, more = page.Last, page.More
+	}
+	return locked, nil
+}

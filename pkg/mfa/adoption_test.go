@@ -28,7 +28,7 @@ func adoption(t *testing.T, w *mfatest.World, q mfa.AdoptionQuery) mfa.Adoption 
 // counted counts the users of the org by what their accounts say.
 func counted(t *testing.T, w *mfatest.World) mfa.AdoptionCount {
 	t.Helper()
-	c := mfa.AdoptionCount{At: w.Clock.Now(), Status: map[string]int{mfa.Protected: 0, mfa.Unprotected: 0, "grace": 0}, Kinds: map[mfa.Kind]int{}}
+	c := mfa.AdoptionCount{At: w.Clock.Now(), Status: map[string]int{mfa.Protected: 0, mfa.Unprotected: 0, mfa.InGrace: 0, mfa.StatusLocked: 0}, Kinds: map[mfa.Kind]int{}}
 	for _, k := range mfa.Kinds() {
 		c.Kinds[k] = 0
 	}
@@ -80,9 +80,64 @@ func TestAdoptionCountsWhatTheAccountsSay(t *testing.T) {
 	agree("the reading of one item at a time")
 	w.Faults.Pages(0)
 
+	agreeAll := func(after string, locked int) {
+		t.Helper()
+		agree(after)
+		w.Faults.Pages(1)
+		agree(after + ", one item at a time")
+		w.Faults.Pages(0)
+		if got := adoption(t, w, mfa.AdoptionQuery{}).Now.Status[mfa.StatusLocked]; got != locked {
+			t.Errorf("after %s: got %d locked users, want %d", after, got, locked)
+		}
+	}
 	lockApp(t, w, a)
-	if got := adoption(t, w, mfa.AdoptionQuery{}).Now; got.Status[mfa.Protected] != 1 || got.Status[mfa.StatusLocked] != 0 {
-		t.Errorf("a locked user: got %v, want one who is protected", got.Status)
+	w.Drain(t)
+	agreeAll("a lock", 1)
+	if _, err := w.Unlock(t.Context(), w.Client, org, user, lost); err != nil {
+		t.Fatal(err)
+	}
+	agreeAll("an administrator's unlock", 0)
+	lockApp(t, w, a)
+	w.Drain(t)
+	agreeAll("another lock", 1)
+	sweep(t, w)
+	w.Clock.Advance(16 * time.Minute)
+	agreeAll("the end of that lock", 0)
+	if days := adoption(t, w, mfa.AdoptionQuery{}).Days; len(days) != 1 || days[0].Status[mfa.StatusLocked] != 1 || days[0].Users != 50 {
+		t.Errorf("the day: got %+v, want one on which a user was locked when it was counted", days)
+	}
+	lockApp(t, w, a)
+	w.Drain(t)
+	if err := w.EraseUser(t.Context(), w.Client, org, user); err != nil {
+		t.Fatal(err)
+	}
+	agreeAll("the erasure of a locked user", 0)
+}
+
+func TestALockWithoutAnEndIsCountedUntilItIsEnded(t *testing.T) {
+	w, a := assorted(t, 2)
+	for range 20 {
+		w.Clock.Advance(25 * time.Hour)
+		for range 5 {
+			if answer, err := w.StartChallenge(t.Context(), w.Client, ana()); err == nil && answer.Challenge != nil {
+				w.Verify(t.Context(), w.Client, mfa.VerifyRequest{Challenge: answer.Challenge.ID, Factor: a.Factor, Answer: mfa.Answer{Code: mfatest.Wrong(w.Code(a))}})
+			}
+		}
+	}
+	if u := shown(t, w); u.LockedUntil == nil || u.LockedUntil.Year() != 9999 {
+		t.Fatalf("got %v, want a lock without an end", u.LockedUntil)
+	}
+	w.Drain(t)
+	w.Drain(t) // records come at least once
+	w.Clock.Advance(300 * day)
+	if got := adoption(t, w, mfa.AdoptionQuery{}).Now; got.Status[mfa.StatusLocked] != 1 || got.Users != 3 {
+		t.Errorf("got %+v, want one who is locked", got)
+	}
+	if _, err := w.Unlock(t.Context(), w.Client, org, user, lost); err != nil {
+		t.Fatal(err)
+	}
+	if got := adoption(t, w, mfa.AdoptionQuery{}).Now; got.Status[mfa.StatusLocked] != 0 {
+		t.Errorf("got %+v, want nobody locked", got)
 	}
 }
 

@@ -47,6 +47,13 @@ func (s *Service) Publish(ctx context.Context, records []store.Record) error {
 			return fmt.Errorf("note that something waits to be told: %w", err)
 		}
 	}
+	for i := range p.events {
+		if e := &p.events[i].Event; e.Type == ChallengeLocked && e.User != "" {
+			if err := s.noteLock(ctx, e); err != nil {
+				return err
+			}
+		}
+	}
 	for i := range p.notices {
 		if err := s.notify(ctx, &p.notices[i]); err != nil {
 			return fmt.Errorf("notify of %s: %w", p.notices[i].about.ID, err)

@@ -50,6 +50,8 @@
 //	                                   whether it is done                                    minutes when it
 //	                                                                                         is done
 //	adoption#O         day             how many users were protected on that day, and how    400 days         sweep                       admin, sweep
+//	adoption#O         locked#rest of  nothing; it stands for a lock of a user, and their    end of the lock  publish                     admin, sweep
+//	                   U#ev_…          guard says whether it still holds
 //	due#hour#shard     U#tb_…          expiry entry of a trusted browser that ends in that   end + 30 days    verify, sweep               sweep
 //	                                   hour
 //	due#hour#shard     U#notices       expiry entry of a user: something waits to be told,   due + 30 days    publish                     sweep
@@ -144,6 +146,8 @@ func recordAt(key store.Key) record.Record {
 		return &rosterEntry{}
 	case partition == orgsPartition:
 		return &seenOrg{}
+	case partition == "adoption" && kind == "locked":
+		return &lockNote{}
 	case partition == "adoption":
 		return &adoptionDay{}
 	case key == countCursorKey:

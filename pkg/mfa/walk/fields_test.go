@@ -174,6 +174,7 @@ var unwalked = map[string]string{
 	"orgPolicy":        "it is written before the calls, and by none of them",
 	"seenOrg":          "it is written with the policy, before the calls, and decides about no user",
 	"adoptionDay":      "only the sweep writes it, and it decides about no user",
+	"lockNote":         "publishing follows a commit, and it decides about no user",
 	"countCursor":      "only the sweep has it, which is no call of a user",
 	"orgErasure":       "no call of a user writes it, and what it does to a user is an erasure",
 	"eventBatch":       "it rides on an item of a commit, and is read when the commit is published, which follows it",
