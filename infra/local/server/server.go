@@ -40,6 +40,7 @@ import (
 	"countersign/pkg/api"
 	"countersign/pkg/apikey"
 	"countersign/pkg/mfa"
+	"countersign/pkg/pages"
 	"countersign/pkg/passkey"
 	"countersign/pkg/phone"
 	"countersign/pkg/seal"
@@ -69,7 +70,7 @@ type Backend struct {
 	Purge func(context.Context) (int, error)
 }
 
-// A Server is an http.Handler for the API, the calls under /local/, and the demo at /.
+// A Server is an http.Handler for the API, the hosted pages, the calls under /local/, and the demo at /.
 type Server struct {
 	folder  *folder.Folder
 	outbox  *outbox
@@ -82,7 +83,8 @@ type Server struct {
 	origins []string // the server's origins, for a browser on this machine
 	log     *slog.Logger
 
-	calls http.Handler // everything except the demo; the demo is a client of it
+	calls http.Handler // the API and the calls under /local/; the pages and the demo are clients of it
+	pages http.Handler
 	demo  http.Handler
 
 	wake     chan struct{} // gets a value when something was committed
@@ -135,6 +137,10 @@ func Open(o Options) (_ *Server, err error) {
 		return nil, fmt.Errorf("publish the keys: %w", err)
 	}
 	if err := s.keepAPIKey(ctx, o); err != nil {
+		return nil, err
+	}
+	s.pages, err = pages.Handler(pages.Config{Base: s.service.Issuer, API: s.calls, Now: s.folder.Now, Log: s.log})
+	if err != nil {
 		return nil, err
 	}
 	s.demo, err = demo.New(ctx, demo.Options{
@@ -247,6 +253,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		s.demo.ServeHTTP(w, r)
+	case strings.HasPrefix(path, pages.Prefix):
+		s.pages.ServeHTTP(w, r)
 	default:
 		s.calls.ServeHTTP(w, r)
 	}

@@ -1,0 +1,130 @@
+package pages_test
+
+import (
+	"crypto/hmac"
+	"crypto/sha1"
+	"encoding/base32"
+	"encoding/binary"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// appCode is what an authenticator app shows at a moment (RFC 6238, SHA-1, six digits, 30 seconds).
+func appCode(t *testing.T, secret string, at time.Time) string {
+	t.Helper()
+	key, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(strings.ReplaceAll(secret, " ", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mac := hmac.New(sha1.New, key)
+	binary.Write(mac, binary.BigEndian, uint64(at.Unix()/30))
+	sum := mac.Sum(nil)
+	from := sum[len(sum)-1] & 15
+	return fmt.Sprintf("%06d", binary.BigEndian.Uint32(sum[from:])&0x7fffffff%1_000_000)
+}
+
+// now is the server's time.
+func (d *desk) now() time.Time {
+	d.t.Helper()
+	at, err := time.Parse(time.RFC3339, d.api("GET", "/local/clock", "", nil)["now"].(string))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return at
+}
+
+var keyOf = regexp.MustCompile(`<code id="key">([A-Z2-7 ]+)</code>`)
+
+const karbonRequired = `{"profile":"karbon","require":"everyone","acknowledge":true}`
+
+// setUpApp goes from the link of an enrolment to the page with the QR code, and returns the key.
+func (v *visitor) setUpApp(began map[string]any) (id, key string) {
+	v.desk.t.Helper()
+	id = v.arrive(began)
+	v.says("First we send a code to a***@acme.example")
+	v.submit("begin", "label", "My phone")
+	v.says("First, your address")
+	v.submit("prove", "code", v.desk.code("ana@acme.example"))
+	found := keyOf.FindStringSubmatch(v.page)
+	if found == nil {
+		v.desk.t.Fatalf("the page has no key:\n%s", v.page)
+	}
+	return id, found[1]
+}
+
+func TestAUserSetsUpAnAppAtTheSignInAndKeepsTheRecoveryCodes(t *testing.T) {
+	d := open(t, karbonRequired)
+	v := d.visitor()
+	id, key := v.setUpApp(d.start("ana", ""))
+	v.says("data:image/svg+xml;base64,", "otpauth://totp/", "Scan this")
+	v.submit("finish", "code", "000000")
+	v.says("not right", key) // the same key as before
+	v.submit("finish", "code", appCode(t, key, d.now()))
+	v.says("Keep your recovery codes", "I have kept them")
+	if n := strings.Count(v.page, "<li><code>"); n != 10 {
+		t.Errorf("got %d recovery codes, want 10", n)
+	}
+	v.submit("kept", "kept", "yes")
+	if want := d.base + "/app?challenge=" + id + "&from=sign-in"; v.left != want {
+		t.Fatalf("the browser went to %q, want %q", v.left, want)
+	}
+	if got := d.outcome(id); got["state"] != "verified" {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestTheClockOfAPhoneIsToldAtTheSetUp(t *testing.T) {
+	d := open(t, karbonRequired)
+	for by, says := range map[time.Duration]string{-5 * time.Minute: "is slow by", 5 * time.Minute: "is fast by"} {
+		v := d.visitor()
+		_, key := v.setUpApp(d.start("ana", ""))
+		v.submit("finish", "code", appCode(t, key, d.now().Add(by)))
+		v.says(says)
+		d.later(24 * time.Hour)
+	}
+}
+
+func TestAUserWithAnAppSignsInAndIsToldTheTimeAfterTwoWrongCodes(t *testing.T) {
+	d := open(t, karbonRequired)
+	v := d.visitor()
+	_, key := v.setUpApp(d.start("ana", ""))
+	v.submit("finish", "code", appCode(t, key, d.now()))
+	code := regexp.MustCompile(`<li><code>([^<]+)</code>`).FindStringSubmatch(v.page)[1]
+	d.later(time.Minute)
+	v.arrive(d.start("ana", ""))
+	v.says("My phone", "Recovery code")
+	for range 2 {
+		v.submit("code", "code", wrong(appCode(t, key, d.now())))
+	}
+	v.says("Our clock says", "UTC")
+	v.get(v.address[:strings.IndexByte(v.address+"?", '?')] + "?by=recovery")
+	v.says("Each works once")
+	v.submit("recover", "code", "AAAA")
+	v.says("not a recovery code")
+	v.submit("recover", "code", strings.ToLower(code))
+	if v.left == "" || v.status != http.StatusSeeOther {
+		t.Errorf("got %d and %q after a recovery code", v.status, v.left)
+	}
+}
+
+func TestANumberIsProvenBeforeItCounts(t *testing.T) {
+	d := open(t, `{"methods":{"sms":"allowed","email":"enrolled"},"sms":{"countries":["FR"]},"require":"everyone","enrolment_proof":"none","acknowledge":true}`)
+	v := d.visitor()
+	id := v.arrive(d.start("ana", ""))
+	v.says("Choose how you want to answer it", "Text message")
+	v.get(v.address + "?kind=sms")
+	v.submit("begin", "phone", "12")
+	v.says("not a phone number")
+	v.submit("begin", "phone", "00 33 6 12 34 56 78")
+	v.says("code A")
+	v.submit("finish", "code", d.code("+33612345678"))
+	v.says("Keep your recovery codes")
+	v.submit("kept")
+	if got := d.outcome(id); got["state"] != "verified" {
+		t.Errorf("got %v", got)
+	}
+}
