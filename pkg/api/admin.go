@@ -71,6 +71,20 @@ func Admin(s *mfa.Service) Handlers {
 				return s.ApproveReset(ctx, call, at.id, q.Actor)
 			},
 		}),
+		"beginPortalSession": serve(operation[mfa.PortalRequest, mfa.BegunPortal]{
+			nullable: []string{"user", "administrator", "reauthenticated_at", "return_url", "locale"},
+			words:    []string{"user"},
+			do: func(ctx context.Context, call mfa.Call, _ target, q mfa.PortalRequest) (mfa.BegunPortal, error) {
+				return s.BeginPortalSession(ctx, call, q)
+			},
+			present: func(_ mfa.BegunPortal, a *answer) { a.status = http.StatusCreated },
+		}),
+		"getPortalSession": serve(operation[struct{}, mfa.PortalSession]{
+			bodiless: true,
+			do: func(ctx context.Context, call mfa.Call, _ target, _ struct{}) (mfa.PortalSession, error) {
+				return s.LookAtPortalSession(ctx, call)
+			},
+		}),
 		"redeemHandle": redeems(s),
 		"cancelByLink": cancels(s),
 		"cancelReset": serve(operation[resetDecision, mfa.ResetRequest]{

@@ -246,6 +246,8 @@ func foreign(i *isolation) map[string][]func(belongings) reply {
 		"unlockUser": nil, "listOrgs": nil, "eraseOrg": nil, "getAdoption": nil, "resetUser": nil, "issuePass": nil, "revokePass": nil, "importUsers": nil,
 		"introspect":   nil,
 		"getEnrolment": nil, // its bearer names the org, too
+		// TestAPortalTokenIsGoodForTheCallsOfItsPersonAndItsOrgOnly gives portal tokens of one org to every route of another.
+		"beginPortalSession": nil, "getPortalSession": nil,
 	}
 }
 

@@ -86,6 +86,8 @@ var Steps = []Step{
 		{Method: "POST", Pattern: "/v1/resets/{id}/approve", Operation: "approveReset"},
 		{Method: "POST", Pattern: "/v1/resets/{id}/cancel", Operation: "cancelReset"},
 		{Method: "POST", Pattern: "/v1/orgs/{org}/import", Operation: "importUsers"},
+		{Method: "POST", Pattern: "/v1/portal-sessions", Operation: "beginPortalSession"},
+		{Method: "GET", Pattern: "/v1/portal-sessions", Operation: "getPortalSession"},
 		{Method: "POST", Pattern: "/v1/handles", Operation: "redeemHandle", Open: true},
 		{Method: "POST", Pattern: "/cancel/{language}/{handle}", Operation: "cancelByLink", Open: true},
 	}},

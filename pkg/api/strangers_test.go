@@ -53,7 +53,15 @@ func goodBodies() map[string]string {
 		"putPolicy": `{"profile":"kls"}`, "unlockUser": `{"actor":"olga","reason":"called"}`, "resetUser": `{"actor":"olga","reason":"lost"}`, "issuePass": `{"actor":"olga","reason":"forgot"}`,
 		"requestReset": `{"reason":"lost"}`, "approveReset": `{"actor":"paul"}`, "cancelReset": `{"actor":"paul"}`,
 		"introspect":  `{"org":"acme","user":"u-17","issued_at":"2026-11-22T10:00:00Z"}`,
-		"importUsers": `{"id":"u-17"}`,
+		"importUsers": `{"id":"u-17"}`, "beginPortalSession": `{"org":"acme","user":"u-17"}`, "putBrand": `{}`, "previewPolicy": `{}`,
+	}
+}
+
+// portalBodies returns the bodies of valid requests with a portal token, by operation, where they differ from those with an API key.
+func portalBodies() map[string]string {
+	return map[string]string{
+		"startChallenge": `{"org":"acme","user":{"id":"u-17"},"purpose":"step_up"}`, "beginEnrolment": `{"kind":"totp"}`,
+		"unlockUser": `{"reason":"called"}`, "resetUser": `{"reason":"lost"}`, "issuePass": `{"reason":"forgot"}`, "approveReset": `{}`, "cancelReset": `{}`,
 	}
 }
 
@@ -74,6 +82,9 @@ func (c *countedWorld) ask(route api.Route, bearer string) (reply, int) {
 	}
 	if token, made := strings.CutPrefix(bearer, seal.EnrolmentToken); made && token != "" && route.Operation == "beginEnrolment" {
 		body = `{"kind":"totp"}`
+	}
+	if portal := portalBodies()[route.Operation]; portal != "" && strings.HasPrefix(bearer, seal.PortalToken) {
+		body = portal
 	}
 	alterations := []alteration{as(bearer), with("X-Request-Id", "same"), c.reauthenticated()}
 	if route.Method == "POST" {
@@ -113,7 +124,7 @@ func TestAMadeUpBearerReadsNothingOnAnyRoute(t *testing.T) {
 		"an API key made up":          elsewhere.NewBearer(seal.APIKey, make([]byte, 33)).Reveal(),
 		"a challenge token so":        elsewhere.NewBearer(seal.ChallengeToken, make([]byte, 48)).Reveal(),
 		"an enrolment token so":       elsewhere.NewBearer(seal.EnrolmentToken, make([]byte, 48)).Reveal(),
-		"a portal token so":           elsewhere.NewBearer(seal.PortalToken, make([]byte, 32)).Reveal(),
+		"a portal token so":           elsewhere.NewBearer(seal.PortalToken, make([]byte, 48)).Reveal(),
 		"a key, its client":           altered(c.key, 5),
 		"a key, its scopes":           altered(c.key, len(seal.APIKey)+43),
 		"a key, its random part":      altered(c.key, 60),
@@ -146,7 +157,7 @@ func TestAKeyThatDoesNotFitTheCallReadsNothingOnAnyRoute(t *testing.T) {
 	c := newCountedWorld(t)
 	elsewhere := c.newKey(apikey.Scopes(), "globex")
 	for _, route := range closedRoutes() {
-		if route.Operation == "proveAddress" || route.Operation == "getEnrolment" {
+		if route.Operation == "proveAddress" || route.Operation == "getEnrolment" || route.Operation == "getPortalSession" {
 			continue // API keys can't make these calls
 		}
 		want := map[bool]mfa.ErrorCode{true: mfa.Forbidden}[!strings.Contains(route.Pattern, "{id}") || strings.Contains(route.Pattern, "{org}")]

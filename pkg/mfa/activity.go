@@ -31,7 +31,7 @@ func (s *Service) UserActivity(ctx context.Context, call Call, q ActivityQuery) 
 	if err := checkID("user", q.User); err != nil {
 		return Activity{}, err
 	}
-	return s.listActivity(ctx, call, apikey.Manage, q)
+	return s.listActivity(ctx, call, apikey.Manage, byUser|reading, q)
 }
 
 // OrgActivity lists the events of an org. It needs the scope admin.
@@ -41,10 +41,10 @@ func (s *Service) OrgActivity(ctx context.Context, call Call, q ActivityQuery) (
 			return Activity{}, err
 		}
 	}
-	return s.listActivity(ctx, call, apikey.Admin, q)
+	return s.listActivity(ctx, call, apikey.Admin, byAdministrator|reading, q)
 }
 
-func (s *Service) listActivity(ctx context.Context, call Call, scope apikey.Scope, q ActivityQuery) (Activity, error) {
+func (s *Service) listActivity(ctx context.Context, call Call, scope apikey.Scope, portal portalUse, q ActivityQuery) (Activity, error) {
 	if err := checkID("org", q.Org); err != nil {
 		return Activity{}, err
 	}
@@ -57,7 +57,7 @@ func (s *Service) listActivity(ctx context.Context, call Call, scope apikey.Scop
 	}
 	call.Replay = nil
 	return run(ctx, s, call, step[Activity]{
-		scope: scope, org: q.Org,
+		scope: scope, portal: portal, org: q.Org, about: routeOf(q.Org, q.User),
 		decide: func(u *unit) (Activity, error) {
 			asked := activity.Query{Org: q.Org, Route: q.route(), Type: q.Type, From: q.From, To: q.To, Limit: limit}
 			if err := u.openCursor(q.Cursor, q.bound(), &asked.After); err != nil {

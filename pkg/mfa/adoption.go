@@ -60,7 +60,7 @@ func (s *Service) Adoption(ctx context.Context, call Call, q AdoptionQuery) (Ado
 	var p *orgPolicy
 	r := routeOf(q.Org, "")
 	return run(ctx, s, call, step[Adoption]{
-		scope: apikey.Admin, org: q.Org,
+		scope: apikey.Admin, portal: byAdministrator | reading, org: q.Org,
 		reads: []read{readPolicy(r, q.Org, &p)},
 		decide: func(u *unit) (Adoption, error) {
 			now, err := s.countAdoption(u.ctx, r, p, u.now)

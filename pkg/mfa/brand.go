@@ -60,7 +60,7 @@ func (s *Service) GetBrand(ctx context.Context, call Call, org string) (Brand, e
 	}
 	var p *orgPolicy
 	return run(ctx, s, call, step[Brand]{
-		scope: apikey.Admin, org: org,
+		scope: apikey.Admin, portal: byAdministrator | reading, org: org,
 		reads:  []read{readPolicy(routeOf(org, ""), org, &p)},
 		decide: func(*unit) (Brand, error) { return p.Brand, nil },
 	})
@@ -77,7 +77,7 @@ func (s *Service) PutBrand(ctx context.Context, call Call, org string, change Br
 	var p *orgPolicy
 	r := routeOf(org, "")
 	return run(ctx, s, call, step[Brand]{
-		scope: apikey.Admin, org: org,
+		scope: apikey.Admin, portal: byAdministrator, org: org,
 		reads: []read{readPolicy(r, org, &p)},
 		decide: func(u *unit) (Brand, error) {
 			switch {

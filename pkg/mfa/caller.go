@@ -12,10 +12,12 @@ import (
 
 // A caller is the holder of a call's bearer.
 type caller struct {
-	key     *apikey.Key // nil if the bearer is not an API key, or has not been read yet
+	key     *apikey.Key    // nil if the bearer is not an API key, or has not been read yet
+	session *portalSession // nil if the bearer is not a portal token, or has not been read yet
 	item    store.Item
 	hash    string          // of the bearer
 	carried *apikey.Carried // what an API key carries; nil for any other bearer
+	portal  *portalReads    // what is read about a portal token; nil for any other bearer
 }
 
 // authenticate checks that a bearer was made here and fits the call, before anything is read. A challenge or enrolment token
@@ -26,6 +28,12 @@ func authenticate[T any](f *seal.Filter, call Call, st *step[T]) (*caller, error
 		if carried, ok := apikey.Recognise(f, call.Bearer); ok {
 			who.carried = &carried
 			return who, who.fits(st.scope, st.orScope, st.org, st.named)
+		}
+	}
+	if st.portal != 0 {
+		if carried, ok := f.Recognise(seal.PortalToken, call.Bearer, portalCarriedLen); ok {
+			who.portal = &portalReads{carried: portalCarried(carried)}
+			return who, who.portal.carried.fits(st.portal, st.org, st.about, st.named)
 		}
 	}
 	if st.bearer != "" {
@@ -119,9 +127,23 @@ func (c *caller) client() []byte {
 	return c.carried.Client()
 }
 
-// covers reports whether an API key is good for org.
+// covers reports whether an API key is good for org, or a portal session is about it.
 func (c *caller) covers(org string) bool {
+	if c.session != nil {
+		return c.session.about() == org
+	}
 	return c.key != nil && c.key.Covers(org)
+}
+
+// grant says for which client the call is made: the one of the API key, or the one that has begun the portal session.
+func (c *caller) grant() *apikey.Grant {
+	switch {
+	case c.key != nil:
+		return &c.key.Grant
+	case c.session != nil:
+		return &c.session.Grant
+	}
+	return &apikey.Grant{}
 }
 
 // mayAnswer reports whether the caller may act on ch: with the token of ch, or as the client that began it.
@@ -140,10 +162,14 @@ func (c *caller) holds(hash string) bool {
 // has reports whether the caller is an API key with scope.
 func (c *caller) has(scope apikey.Scope) bool { return c.key != nil && c.key.Has(scope) }
 
-// actor returns who has done something that concerns user: the client with an API key, and the user with any other bearer.
+// actor returns who has done something that concerns user: the client with an API key, the person of a portal session, and the
+// user with any other bearer.
 func (c *caller) actor(user string) activity.Actor {
-	if c.key != nil {
+	switch {
+	case c.key != nil:
 		return activity.Actor{Kind: "client", ID: c.key.Client}
+	case c.session != nil:
+		return c.session.actor()
 	}
 	return userActor(user)
 }

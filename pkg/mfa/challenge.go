@@ -14,7 +14,7 @@ import (
 func (u *unit) newChallenge(q *StartRequest, a *account, p *orgPolicy, v *verdict) *challenge {
 	ch := &challenge{
 		ID: seal.ID("ch_", []byte(a.route)), Epoch: a.guard.Epoch, Life: a.guard.life(), Org: q.Org, User: q.User.ID,
-		Client: u.caller.key.Client, Sender: u.caller.key.Name, Purpose: q.Purpose, Action: q.Action.named(), ActionLines: q.Action.lines(), Nonce: q.Nonce, Reason: v.Reason, PolicyVersion: p.Version,
+		Client: u.caller.grant().Client, Sender: u.caller.grant().Name, Purpose: q.Purpose, Action: q.Action.named(), ActionLines: q.Action.lines(), Nonce: q.Nonce, Reason: v.Reason, PolicyVersion: p.Version,
 		Origins: u.originsFor(p), KnownBrowser: v.knownBrowser, FirstFactor: q.FirstFactor, ReturnURL: q.ReturnURL, Begun: u.now, Expires: u.now.Add(time.Duration(p.Challenge.WindowS) * time.Second),
 	}
 	ch.Item.Key = challengeKey(ch.ID)

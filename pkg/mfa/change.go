@@ -6,13 +6,18 @@ import (
 	"countersign/pkg/apikey"
 )
 
-// change runs a step on the account of a user who exists, for a client that may manage it.
+// change runs a step on the account of a user who exists, for a client that may manage it, or for the user in the portal.
 func change[T any](ctx context.Context, s *Service, call Call, org, user string, decide func(*unit, *account, *orgPolicy) (T, error)) (T, error) {
-	return changeAs(ctx, s, call, apikey.Manage, org, user, decide)
+	return changeBy(ctx, s, call, apikey.Manage, byUser, org, user, decide)
 }
 
-// changeAs is change for a client that needs another scope.
-func changeAs[T any](ctx context.Context, s *Service, call Call, scope apikey.Scope, org, user string, decide func(*unit, *account, *orgPolicy) (T, error)) (T, error) {
+// intervene is change for a client that may administer the org, or for an administrator in the portal.
+func intervene[T any](ctx context.Context, s *Service, call Call, org, user string, decide func(*unit, *account, *orgPolicy) (T, error)) (T, error) {
+	return changeBy(ctx, s, call, apikey.Admin, byAdministrator, org, user, decide)
+}
+
+// changeBy is change for an API key with another scope, or for other portal sessions.
+func changeBy[T any](ctx context.Context, s *Service, call Call, scope apikey.Scope, portal portalUse, org, user string, decide func(*unit, *account, *orgPolicy) (T, error)) (T, error) {
 	var none T
 	if err := checkUser(org, user); err != nil {
 		return none, err
@@ -21,7 +26,7 @@ func changeAs[T any](ctx context.Context, s *Service, call Call, scope apikey.Sc
 	var p *orgPolicy
 	r := routeOf(org, user)
 	return run(ctx, s, call, step[T]{
-		scope: scope, org: org,
+		scope: scope, portal: portal, org: org, about: r,
 		reads: []read{s.readAccount(r, &a), readPolicy(r, org, &p)},
 		decide: func(u *unit) (T, error) {
 			if !a.exists() {

@@ -33,7 +33,9 @@ type EnrolRequest struct {
 	OnBehalf *Intervention `json:"on_behalf"` // set if an administrator enrols the factor for the user
 }
 
-func (q *EnrolRequest) check(byToken bool) error {
+func (q *EnrolRequest) check(byToken bool, call *Call) error {
+	_, portal := call.byPortal()
+	own := byToken || portal && q.OnBehalf == nil // the token says who the user is
 	switch {
 	case !q.Kind.exists():
 		return invalid("kind", "The kind is required, and must be %s.", namesOfKinds())
@@ -43,24 +45,26 @@ func (q *EnrolRequest) check(byToken bool) error {
 		return invalid("variant", "The variant must be passkey or security_key.")
 	case q.Phone != nil && q.Kind.row().channel != channelSMS:
 		return invalid("phone", "A phone number can be given for the kind sms only.")
-	case byToken && q.Org != "":
-		return invalid("org", "The enrolment token says which organisation it is. Leave this field out.")
-	case byToken && q.User != nil:
-		return invalid("user", "The enrolment token says which user it is. Leave this field out.")
+	case own && q.Org != "":
+		return invalid("org", "The token says which organisation it is. Leave this field out.")
+	case own && q.User != nil:
+		return invalid("user", "The token says which user it is. Leave this field out.")
 	case byToken && q.OnBehalf != nil:
-		return invalid("on_behalf", "Only a call with an API key can be on behalf of a user.")
-	case !byToken && q.User == nil:
+		return invalid("on_behalf", "Only a call with an API key, or of an administrator in the portal, can be on behalf of a user.")
+	case portal && q.User != nil && !q.User.idOnly():
+		return invalid("user", "In the portal only the id of the user can be given.")
+	case !own && q.User == nil:
 		return invalid("user.id", "The user is required when the call is made with an API key.")
 	}
 	if err := checkText("label", q.Label, mostLabel); err != nil {
 		return err
 	}
 	if q.OnBehalf != nil {
-		if err := q.OnBehalf.check("on_behalf."); err != nil {
+		if err := q.OnBehalf.check("on_behalf.", call); err != nil {
 			return err
 		}
 	}
-	if byToken {
+	if own {
 		return nil
 	}
 	person := q.User.withoutNulls()
@@ -108,22 +112,26 @@ func (a EnrolAnswer) unsent(why *Error) EnrolAnswer {
 func (s *Service) BeginEnrolment(ctx context.Context, call Call, q EnrolRequest) (EnrolAnswer, error) {
 	var v enrolmentView
 	_, byToken := seal.ParseBearer(seal.EnrolmentToken, call.Bearer, challengeIDLen)
-	if !byToken && !apikey.Resembles(call.Bearer) {
+	carried, portal := call.byPortal()
+	if !byToken && !portal && !apikey.Resembles(call.Bearer) {
 		return EnrolAnswer{}, unauthenticated()
 	}
-	if err := q.check(byToken); err != nil {
+	if err := q.check(byToken, &call); err != nil {
 		return EnrolAnswer{}, err
 	}
 	var r route
-	if !byToken {
+	switch {
+	case portal && q.OnBehalf == nil:
+		r = carried.person()
+	case !byToken:
 		r = routeOf(q.Org, q.User.ID)
 	}
 	st := step[EnrolAnswer]{
-		scope: apikey.Manage, bearer: seal.EnrolmentToken, org: q.Org, reads: s.viewEnrolment(call.Bearer, r, &v),
+		scope: apikey.Manage, portal: byUser, about: r, bearer: seal.EnrolmentToken, org: q.Org, reads: s.viewEnrolment(call.Bearer, r, &v),
 		unsent: EnrolAnswer.unsent, strict: true,
 	}
 	if q.OnBehalf != nil {
-		st.scope = apikey.Admin
+		st.scope, st.portal = apikey.Admin, byAdministrator
 	}
 	st.decide = func(u *unit) (EnrolAnswer, error) { return v.begin(u, call, &q) }
 	return run(ctx, s, call, st)
@@ -133,6 +141,9 @@ func (v *enrolmentView) begin(u *unit, call Call, q *EnrolRequest) (answer Enrol
 	slot, err := v.checkOpen(u)
 	if err != nil {
 		return EnrolAnswer{}, err
+	}
+	if u.caller.session != nil {
+		return v.beginInPortal(u, call, q)
 	}
 	var applied profileChange
 	if !v.byToken {
@@ -156,6 +167,22 @@ func (v *enrolmentView) begin(u *unit, call Call, q *EnrolRequest) (answer Enrol
 		u.putRosterEntry(v.a)
 	}
 	if applied.changed || u.out != nil {
+		u.putGuard(v.a, v.p)
+	}
+	return answer, err
+}
+
+// beginInPortal begins an enrolment with a portal token. Nothing is said about the user there, so nobody is created and no address
+// changes.
+func (v *enrolmentView) beginInPortal(u *unit, call Call, q *EnrolRequest) (EnrolAnswer, error) {
+	if !v.a.exists() {
+		return EnrolAnswer{}, refuse(NotFound, "There is no such user.")
+	}
+	if err := v.mayBegin(u, call, q); err != nil {
+		return EnrolAnswer{}, err
+	}
+	answer, err := v.plan(u, q, nil)
+	if u.out != nil {
 		u.putGuard(v.a, v.p)
 	}
 	return answer, err
@@ -199,11 +226,21 @@ func (v *enrolmentView) plan(u *unit, q *EnrolRequest, s *slot) (EnrolAnswer, er
 			en.Expires = v.ch.Expires
 		}
 	case q.OnBehalf != nil:
-		administrator := q.OnBehalf.administrator()
+		_, administrator, err := u.administrator(q.Org, "on_behalf.actor", q.OnBehalf.Actor)
+		if err != nil {
+			return EnrolAnswer{}, err
+		}
 		en.Actor, en.Reason = &administrator, q.OnBehalf.Reason
 		fallthrough
 	default:
-		en.Client, en.Origins = u.caller.key.Client, u.originsFor(v.p)
+		en.Client, en.Origins = u.caller.grant().Client, u.originsFor(v.p)
+		if s := u.caller.session; s != nil {
+			en.Session = u.caller.hash
+			if en.Begins++; en.Begins > mostBegins {
+				return EnrolAnswer{}, tooManyBegins(en.Item.Expires.Sub(u.now))
+			}
+			en.Item.Expires = later(en.Item.Expires, s.Ends) // so that the count lasts as long as the session
+		}
 	}
 	kind := q.Kind.row()
 	en.Proven = own && s != nil && s.Proven

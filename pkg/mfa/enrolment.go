@@ -156,10 +156,13 @@ func (v *enrolmentView) owns(u *unit, en *enrolment) bool {
 	if v.byToken {
 		return en.Challenge == v.ch.ID
 	}
+	if u.caller.session != nil {
+		return u.caller.holds(en.Session)
+	}
 	if en.Actor == nil {
 		u.needs = apikey.Manage
 	}
-	return en.Challenge == "" && en.Client == u.caller.key.Client && u.caller.covers(v.a.guard.Org) &&
+	return en.Challenge == "" && en.Session == "" && en.Client == u.caller.grant().Client && u.caller.covers(v.a.guard.Org) &&
 		(u.needs == "" || u.caller.has(u.needs))
 }
 
@@ -176,7 +179,7 @@ func settledEnrolment(en *enrolment, s *slot) bool {
 func enrolmentStep[T any](s *Service, call Call, id string, v *enrolmentView) step[T] {
 	raw, _ := seal.ParseID("en_", id, routeLen)
 	return step[T]{
-		scope: apikey.Manage, orScope: apikey.Admin, bearer: seal.EnrolmentToken, named: &named{at: route(raw), missing: enrolmentInvalid},
+		scope: apikey.Manage, orScope: apikey.Admin, portal: byUser | byAdministrator, bearer: seal.EnrolmentToken, named: &named{at: route(raw), missing: enrolmentInvalid},
 		reads: s.viewEnrolment(call.Bearer, route(raw), v),
 	}
 }
@@ -261,4 +264,6 @@ type enrolment struct {
 	Handle   []byte    `json:"handle" record:"14,word"` // the user handle
 	Origins  []string  `json:"origins" record:"15"`     // the origins that the client has registered
 	Ceremony *ceremony `json:"ceremony" record:"16"`
+
+	Session string `json:"session" record:"17,word"` // the hash of the portal token with which it was begun; empty if it was begun otherwise
 }

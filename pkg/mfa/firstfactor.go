@@ -16,6 +16,11 @@ type FirstFactor struct {
 	ACR  *string    `json:"acr,omitempty" record:"5"` // the acr that the identity provider has given (OpenID Connect Core 1.0, section 2)
 }
 
+// said reports whether the client has said anything but that there was a password.
+func (f *FirstFactor) said() bool {
+	return f.Kind != "" && f.Kind != "password" || f.At != nil || f.IdP != nil || f.AMR != nil || f.ACR != nil
+}
+
 func (f *FirstFactor) check() error {
 	switch f.Kind {
 	case "":

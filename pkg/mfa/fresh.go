@@ -32,9 +32,8 @@ func (u *unit) freshToBegin(call Call, a *account, p *orgPolicy) error {
 }
 
 func (u *unit) freshFor(call Call, a *account, p *orgPolicy, beginning bool) error {
-	at, err := time.Parse(time.RFC3339, call.Reauthenticated)
-	if err != nil || u.now.Sub(at) > freshness || at.Sub(u.now) > clockSkew {
-		return refuse(ReauthenticationNeeded, "Check the user's password again, and give the time of that check in the header Countersign-Reauthenticated-At (RFC 3339, at most 10 minutes ago).")
+	if err := u.reauthenticated(call); err != nil {
+		return err
 	}
 	if a.guard.ProveAddress != "" {
 		return refuse(StepUpNeeded, "The user's 2FA was reset because the user has asked for it. Start a step-up first: in it the user proves the email address that was known then, and enrols a factor.")
@@ -59,6 +58,24 @@ func (u *unit) freshFor(call Call, a *account, p *orgPolicy, beginning bool) err
 		return refuse(StepUpNeeded, "A step-up that was answered with a recovery code allows the user to begin an enrolment, and nothing else. Let the user answer a step-up with a factor.")
 	}
 	return refuse(StepUpNeeded, "The user has a stronger factor than the one that answered this step-up. Let the user answer a step-up with the stronger one.")
+}
+
+// reauthenticated refuses a call unless the client has checked the user's password within the last 10 minutes. A browser with a portal
+// token can't say so: what counts is what the client said when it began the session.
+func (u *unit) reauthenticated(call Call) error {
+	said := call.Reauthenticated
+	how := "Check the user's password again, and give the time of that check in the header Countersign-Reauthenticated-At (RFC 3339, at most 10 minutes ago)."
+	if s := u.caller.session; s != nil {
+		said, how = "", "The password was checked too long ago for this. Go back to the application, sign in again, and come back with another portal session."
+		if s.Reauthenticated != nil {
+			said = s.Reauthenticated.Format(time.RFC3339Nano)
+		}
+	}
+	at, err := time.Parse(time.RFC3339, said)
+	if err != nil || u.now.Sub(at) > freshness || at.Sub(u.now) > clockSkew {
+		return refuse(ReauthenticationNeeded, how)
+	}
+	return nil
 }
 
 // guardedBy returns the kind that a proof is measured by. That is the strongest one that the user can answer with or, if the
@@ -105,7 +122,7 @@ func (u *unit) proof(token seal.Secret, g *guard) (*tokenClaims, error) {
 		return nil, nil
 	}
 	age := u.now.Sub(time.Unix(*answered, 0))
-	if c.Issuer != u.s.Issuer || c.Audience != u.caller.key.Client || c.Org != g.Org || c.Subject != g.User ||
+	if c.Issuer != u.s.Issuer || c.Audience != u.caller.grant().Client || c.Org != g.Org || c.Subject != g.User ||
 		!c.Verified || c.Decision != Challenge || c.Purpose != StepUp ||
 		c.Action != nil && *c.Action != accountAction ||
 		c.Epoch != epochClaim(g.Epoch) || age > freshness || age < -clockSkew {

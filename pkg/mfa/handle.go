@@ -36,11 +36,12 @@ func (a Redeemed) WithoutShownOnce() any {
 	return a
 }
 
-// putHandle plans the item of a new handle that stands for a bearer of that kind, and returns the handle.
-func (u *unit) putHandle(filter *seal.Filter, kind string, token seal.Secret, ends time.Time) seal.Secret {
+// putHandle plans the item of a new handle that stands for a bearer of that kind, and returns the handle. expires is when the bearer
+// ends.
+func (u *unit) putHandle(filter *seal.Filter, kind string, token seal.Secret, ends, expires time.Time) seal.Secret {
 	text := filter.NewBearer(seal.Handle, nil)
 	u.put(store.Item{Key: handleKey(text)}, &handle{
-		Kind: kind, Ends: ends, Token: seal.SealUnder(text, "handle", []string{kind}, []byte(token.Reveal())),
+		Kind: kind, Ends: ends, Expires: expires, Token: seal.SealUnder(text, "handle", []string{kind}, []byte(token.Reveal())),
 	}, ends)
 	return text
 }
@@ -79,7 +80,7 @@ func (s *Service) RedeemHandle(ctx context.Context, call Call, text seal.Secret)
 				h.Token, h.RedeemedBy = nil, u.version
 				u.put(h.Item, &h, h.Ends)
 			}
-			return Redeemed{Kind: h.Kind, ID: resetOf(h.Kind, token), Token: &token, Expires: h.Ends}, nil
+			return Redeemed{Kind: h.Kind, ID: resetOf(h.Kind, token), Token: &token, Expires: later(h.Ends, h.Expires)}, nil
 		},
 	})
 }
@@ -139,8 +140,9 @@ type handle struct {
 	record.Head
 	Kind       string        `json:"kind" record:"1"`
 	Token      []byte        `json:"token" record:"2,secret"` // the bearer, sealed under the handle; empty once it was redeemed
-	Ends       time.Time     `json:"ends" record:"3"`         // of the handle and of the bearer
+	Ends       time.Time     `json:"ends" record:"3"`
 	RedeemedBy store.Version `json:"redeemed_by" record:"4,word"`
+	Expires    time.Time     `json:"expires" record:"5"` // of the bearer; zero in a handle that ends with it
 }
 
 func handleKey(text seal.Secret) store.Key {

@@ -50,11 +50,11 @@ func (s *Service) OperatorUser(ctx context.Context, org, user string, deployment
 
 // OperatorUnlock is Unlock for an operator.
 func (s *Service) OperatorUnlock(ctx context.Context, org, user string, by Intervention, deployment int64) (shown User, err error) {
-	if err := by.check(""); err != nil {
+	if err := by.check("", &Call{}); err != nil {
 		return User{}, err
 	}
 	err = s.operate(ctx, org, user, deployment, func(u *unit, a *account, p *orgPolicy) {
-		u.unlock(a, p, by)
+		u.unlock(a, p, by.Reason, by.administrator())
 		shown = a.shown(p, u.now)
 	})
 	return shown, err

@@ -13,7 +13,7 @@ func (s *Service) GetPolicy(ctx context.Context, call Call, org string) (OrgPoli
 	}
 	var p *orgPolicy
 	return run(ctx, s, call, step[OrgPolicy]{
-		scope: apikey.Admin, org: org,
+		scope: apikey.Admin, portal: byAdministrator | reading, org: org,
 		reads:  []read{readPolicy(routeOf(org, ""), org, &p)},
 		decide: func(*unit) (OrgPolicy, error) { return p.shown(), nil },
 	})

@@ -34,7 +34,7 @@ func (s *Service) PreviewPolicy(ctx context.Context, call Call, org string, to P
 	var p *orgPolicy
 	r := routeOf(org, "")
 	return run(ctx, s, call, step[Preview]{
-		scope: apikey.Admin, org: org,
+		scope: apikey.Admin, portal: byAdministrator | reading, org: org,
 		reads: []read{readPolicy(r, org, &p)},
 		decide: func(u *unit) (Preview, error) {
 			preview, err := s.preview(u, r, p, &to)

@@ -32,7 +32,7 @@ func (s *Service) PutPolicy(ctx context.Context, call Call, org string, change P
 	r := routeOf(org, "")
 	reads := append(readFences(r, &passing), readPolicy(r, org, &p))
 	return run(ctx, s, call, step[OrgPolicy]{
-		scope: apikey.Admin, org: org,
+		scope: apikey.Admin, portal: byAdministrator, org: org,
 		reads:  reads,
 		decide: func(u *unit) (OrgPolicy, error) { return s.putPolicy(u, r, org, p, &passing, &change) },
 	})

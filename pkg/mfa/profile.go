@@ -144,6 +144,9 @@ func goodPhone(s string) bool {
 
 func goodName(s string) bool { return s != "" && checkText("", s, 200) == nil }
 
+// idOnly reports whether nothing is said about the person but the id.
+func (q *Person) idOnly() bool { return *q == Person{ID: q.ID} }
+
 func goodLocale(s string) bool {
 	return len(s) >= 2 && len(s) <= 35 && !strings.ContainsFunc(s, func(r rune) bool { return !isAlnum(r) && r != '-' })
 }

@@ -48,16 +48,20 @@ func readAll(ctx context.Context, from store.Store, reads ...read) error {
 
 // readItems fetches single items with one request.
 func readItems(ctx context.Context, from store.Store, reads []read) error {
-	keys := make([]store.Key, len(reads))
-	for i, r := range reads {
-		keys[i] = r.key
+	var keys []store.Key
+	at := map[store.Key]int{} // two reads may want one item, and a Get names a key once
+	for _, r := range reads {
+		if _, known := at[r.key]; !known {
+			at[r.key] = len(keys)
+			keys = append(keys, r.key)
+		}
 	}
 	items, err := from.Get(ctx, keys...)
 	if err != nil {
 		return err
 	}
-	for i, r := range reads {
-		if err := r.take(items[i]); err != nil {
+	for _, r := range reads {
+		if err := r.take(items[at[r.key]]); err != nil {
 			return err
 		}
 	}

@@ -60,6 +60,7 @@ type resetRequest struct {
 	Ended         time.Time     `json:"ended" record:"10"`           // when it was done or cancelled
 	DecidedBy     store.Version `json:"decided_by" record:"11,word"` // the commit that made it, approved it or ended it
 	SelfService   bool          `json:"self_service" record:"12"`    // the user has asked for it, at a challenge
+	InPortal      bool          `json:"in_portal" record:"13"`       // an administrator has asked for it in the portal, and has stepped up for that
 }
 
 // ends returns when the request expires if nothing becomes of it.

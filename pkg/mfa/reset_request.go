@@ -141,7 +141,7 @@ func (s *Service) cancelLink(ctx context.Context, n *addressed) (link string, er
 	err = s.alone(ctx, func(u *unit) error {
 		ends := u.now.Add(cancelFor)
 		token := filter.NewBearer(seal.CancelToken, raw)
-		text := u.putHandle(filter, CancelToken, token, ends)
+		text := u.putHandle(filter, CancelToken, token, ends, ends)
 		u.put(store.Item{Key: cancelTokenKey(token.Reveal())}, &cancelToken{Of: id}, ends)
 		link = s.Issuer + "/cancel/" + n.Language + "/" + text.Reveal()
 		return nil

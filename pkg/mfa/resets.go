@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"countersign/pkg/activity"
 	"countersign/pkg/apikey"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
@@ -63,7 +64,7 @@ type resetView struct {
 func resetStep(s *Service, id string, v *resetView) step[ResetRequest] {
 	raw, ok := seal.ParseID("rs_", id, routeLen)
 	r := route(raw)
-	st := step[ResetRequest]{scope: apikey.Admin, named: &named{at: r, reset: id, missing: noReset}}
+	st := step[ResetRequest]{scope: apikey.Admin, portal: byAdministrator, named: &named{at: r, reset: id, missing: noReset}}
 	if !ok {
 		v.a, v.p = &account{}, &orgPolicy{}
 		return st
@@ -99,13 +100,16 @@ func (v *resetView) waits(u *unit, id string) (*resetRequest, error) {
 	return r, nil
 }
 
-// mayAdminister reports whether an API key is good for an org.
-func (c *caller) mayAdminister(org string) bool { return c.key == nil || c.covers(org) }
+// mayAdminister reports whether an API key or a portal session is good for an org. The token of a link names its request.
+func (c *caller) mayAdminister(org string) bool {
+	return c.key == nil && c.session == nil || c.covers(org)
+}
 
 // GetReset returns a request for a reset. It needs the scope admin.
 func (s *Service) GetReset(ctx context.Context, call Call, id string) (ResetRequest, error) {
 	var v resetView
 	st := resetStep(s, id, &v)
+	st.portal |= reading
 	st.decide = func(u *unit) (ResetRequest, error) {
 		if v.noted.Item.Absent() || v.a.exists() && !u.caller.covers(v.a.guard.Org) {
 			return ResetRequest{}, noReset()
@@ -116,11 +120,11 @@ func (s *Service) GetReset(ctx context.Context, call Call, id string) (ResetRequ
 }
 
 // ApproveReset approves a request for a reset. If it doesn't wait for its time too, the user's 2FA is reset when this returns. Who
-// has asked, who approves, and the user are three people, and the API keys by which they act belong to two clients, so that one
-// stolen key is not two people: otherwise it is Forbidden. A request that the user has made may be approved with a key of any client,
+// has asked, who approves, and the user are three people. The API keys by which they act belong to two clients, so that one stolen key
+// is not two people, or both act in the portal: otherwise it is Forbidden. A request that the user has made may be approved with a key of any client,
 // unless the policy wants a second approver. It is NotFound for a request that doesn't wait. It needs the scope admin.
 func (s *Service) ApproveReset(ctx context.Context, call Call, id, by string) (ResetRequest, error) {
-	if err := checkID("actor", by); err != nil {
+	if err := checkActor("actor", by, &call); err != nil {
 		return ResetRequest{}, err
 	}
 	var v resetView
@@ -131,11 +135,14 @@ func (s *Service) ApproveReset(ctx context.Context, call Call, id, by string) (R
 			return ResetRequest{}, err
 		}
 		if r != nil {
-			approver := person{v.a.guard.Org, by}
-			if err := r.mayApprove(&approver, u.caller.key.Client, v.a.guard, &v.p.Policy); err != nil {
+			approver, actor, err := u.administrator(v.a.guard.Org, "actor", by)
+			if err != nil {
 				return ResetRequest{}, err
 			}
-			v.approve(u, &approver)
+			if err := r.mayApprove(&approver, u.caller, v.a.guard, &v.p.Policy); err != nil {
+				return ResetRequest{}, err
+			}
+			v.approve(u, &approver, actor)
 		}
 		return *v.noted.shown(v.a.guard, v.p, u.now), nil
 	}
@@ -143,7 +150,9 @@ func (s *Service) ApproveReset(ctx context.Context, call Call, id, by string) (R
 }
 
 // mayApprove refuses somebody who has no say in the request.
-func (r *resetRequest) mayApprove(approver *person, client string, g *guard, p *Policy) error {
+func (r *resetRequest) mayApprove(approver *person, by *caller, g *guard, p *Policy) error {
+	sameClient := bytes.Equal(hashOfClient(by.grant().Client), r.Client)
+	twoPeople := r.InPortal && by.session != nil // each of them has stepped up with a factor of their own
 	switch {
 	case !r.needsApproval(p):
 		return refuse(Forbidden, "This request needs no approver.")
@@ -151,18 +160,17 @@ func (r *resetRequest) mayApprove(approver *person, client string, g *guard, p *
 		return refuse(Forbidden, "Who has asked for a reset can't approve it.")
 	case *approver == person{g.Org, g.User}:
 		return refuse(Forbidden, "A user can't approve a reset of their own account.")
-	case bytes.Equal(hashOfClient(client), r.Client) && (!r.SelfService || p.Reset.SecondApprover):
-		return refuse(Forbidden, "The request was made with an API key of this client. Another client has to approve it.")
+	case sameClient && !twoPeople && (!r.SelfService || p.Reset.SecondApprover):
+		return refuse(Forbidden, "The request was made through this client. Another client has to approve it, or two administrators, one after the other, in the portal.")
 	case r.Approved:
 		return refuse(Forbidden, "This request is approved already.")
 	}
 	return nil
 }
 
-func (v *resetView) approve(u *unit, approver *person) {
+func (v *resetView) approve(u *unit, approver *person, actor activity.Actor) {
 	r := v.a.guard.changeReset()
 	r.Approved, r.DecidedBy = true, u.version
-	actor := (&Intervention{Actor: approver.User}).administrator()
 	u.event(v.a.event(UserResetApproved, v.p, map[string]any{"request": r.ID}).by(actor))
 	if r.ready(&v.p.Policy, u.now) {
 		u.carryOut(v.a, v.p, actor)
@@ -177,7 +185,7 @@ func (v *resetView) approve(u *unit, approver *person) {
 // admin, and by is the administrator; or it needs the bearer of a link that cancels the request, and by is empty.
 func (s *Service) CancelReset(ctx context.Context, call Call, id, by string) (ResetRequest, error) {
 	if _, link := seal.ParseBearer(seal.CancelToken, call.Bearer, challengeIDLen); !link {
-		if err := checkID("actor", by); err != nil {
+		if err := checkActor("actor", by, &call); err != nil {
 			return ResetRequest{}, err
 		}
 	} else if by != "" {
@@ -195,7 +203,7 @@ func (s *Service) CancelReset(ctx context.Context, call Call, id, by string) (Re
 		return record.Decode(item, &link)
 	}})
 	st.decide = func(u *unit) (ResetRequest, error) {
-		if u.caller.key == nil && link.Of != id {
+		if u.caller.key == nil && u.caller.session == nil && link.Of != id {
 			return ResetRequest{}, noReset()
 		}
 		r, err := v.waits(u, id)
@@ -205,8 +213,10 @@ func (s *Service) CancelReset(ctx context.Context, call Call, id, by string) (Re
 		if r != nil {
 			u.decideReset(v.a.guard, cancelled)
 			actor := userActor(v.a.guard.User)
-			if by != "" {
-				actor = (&Intervention{Actor: by}).administrator()
+			if by != "" || u.caller.session != nil {
+				if _, actor, err = u.administrator(v.a.guard.Org, "actor", by); err != nil {
+					return ResetRequest{}, err
+				}
 			}
 			u.event(v.a.event(UserResetCancelled, v.p, map[string]any{"request": r.ID}).by(actor))
 			u.putGuard(v.a, v.p)

@@ -38,7 +38,7 @@ func (s *Service) ListResets(ctx context.Context, call Call, org string, q Reset
 	var p *orgPolicy
 	r := routeOf(org, "")
 	return run(ctx, s, call, step[ResetRequests]{
-		scope: apikey.Admin, org: org,
+		scope: apikey.Admin, portal: byAdministrator | reading, org: org,
 		reads: []read{readPolicy(r, org, &p)},
 		decide: func(u *unit) (ResetRequests, error) {
 			after := ""

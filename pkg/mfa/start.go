@@ -129,16 +129,28 @@ func (s *Service) StartChallenge(ctx context.Context, call Call, q StartRequest)
 	if err := q.check(); err != nil {
 		return StartAnswer{}, err
 	}
+	if _, portal := call.byPortal(); portal {
+		if err := q.checkInPortal(); err != nil {
+			return StartAnswer{}, err
+		}
+	}
 	r := routeOf(q.Org, q.User.ID)
 	var a *account
 	var p *orgPolicy
 	return run(ctx, s, call, step[StartAnswer]{
-		scope: apikey.SignIn, org: q.Org, unsent: StartAnswer.unsent,
+		scope: apikey.SignIn, portal: byPerson, org: q.Org, about: r, unsent: StartAnswer.unsent,
 		reads:  []read{s.readAccount(r, &a), readPolicy(r, q.Org, &p)},
 		admits: func(c *caller) error { return c.mayReturn(q.ReturnURL) },
 		decide: func(u *unit) (StartAnswer, error) {
+			session := u.caller.session
+			if session != nil {
+				q.FirstFactor.At = session.Reauthenticated
+			}
 			applied := u.applyProfile(a, p, q.Org, q.User)
 			v, err := u.decide(&q, a, p)
+			if err == nil && session != nil {
+				err = u.stepUpInPortal(call, &v)
+			}
 			if err == nil && v.Decision.Decision == Challenge {
 				err = v.leaveUnlocked(&q, a.guard, p, u.now)
 			}
@@ -170,6 +182,10 @@ func (s *Service) StartChallenge(ctx context.Context, call Call, q StartRequest)
 			}
 			if applied.changed {
 				u.putGuard(a, p)
+			}
+			if session != nil && err == nil {
+				session.StepUps++
+				u.put(session.Item, session, session.Ends)
 			}
 			return answer, err
 		},

@@ -20,6 +20,8 @@ type step[T any] struct {
 	orScope apikey.Scope // another scope that is enough; empty if there is none
 	org     string       // an API key that is limited to an org must be limited to this one; empty if the id in the path says which
 	bearer  string       // the prefix of other bearers that may make this call, of which decide checks which one may; empty if none may
+	portal  portalUse    // which portal sessions may make this call; zero if none may
+	about   route        // the user whose own portal session may make this call; empty if the id in the path says which, or the session
 	named   *named       // the challenge or enrolment that the path names; nil if it names none
 	reads   []read
 	looks   bool                // the step says what another step would do, and commits nothing
@@ -99,6 +101,7 @@ func once[T any](ctx context.Context, u *unit, call Call, st step[T]) (T, error)
 		return none, err
 	}
 	reads := append([]read{who.readKey(), replay.read()}, st.reads...)
+	reads = append(reads, u.s.readSession(who)...)
 	if err := readAll(ctx, u.s.Store, reads...); err != nil {
 		return none, AsError(err)
 	}
@@ -115,14 +118,18 @@ func once[T any](ctx context.Context, u *unit, call Call, st step[T]) (T, error)
 			return none, AsError(err)
 		}
 	}
+	if err := who.checkSession(u, reads); err != nil {
+		return none, err
+	}
 	if settles(u, reads, st.named, st.looks) {
 		if err := u.commit(ctx); err != nil && !isConflict(err) {
 			return none, AsError(err)
 		}
 		return none, errSettled
 	}
-	if who.key != nil {
-		u.client = who.key.Name
+	u.client = who.grant().Name
+	if err := u.administratorSteppedUp(call, st.portal); err != nil {
+		return none, err
 	}
 	if st.admits != nil {
 		if err := st.admits(who); err != nil {

@@ -59,9 +59,11 @@
 //	due#hour#shard     U#rs_…          expiry entry of a user: a request for a reset is due      due + 30 days    admin, publish              sweep
 //	reset#O            rest of U#…     a request for a reset: who asks, who approves, why        90 days          admin, recover              admin, recover, account,
 //	                                                                                                                                      sweep
-//	handle#hash        handle          handle of a link: the bearer that it stands for, sealed   21 days          publish                     admin
-//	                                   under the handle itself
+//	handle#hash        handle          handle of a link: the bearer that it stands for, sealed   21 days, or 10   publish, admin              admin
+//	                                   under the handle itself                                minutes
 //	handle#hash        cancel          that such a bearer is good: the request that it cancels   21 days          publish                     admin
+//	portal#hash        session         portal session: whose, about which org, by which client,  1 hour           admin; challenge            challenge, enrol, account,
+//	                                   epoch                                                                  (step-ups)                  policy, admin
 //	notice#ev_…#hash   claim           a notice to one recipient, claimed before it is sent  31 days          publish                     publish
 //	replayed#hash      done            records that publish had given up were handed to it   31 days          ctl                         ctl
 //	                                   again
@@ -142,6 +144,8 @@ func recordAt(key store.Key) record.Record {
 		return &handle{}
 	case partition == "handle" && kind == "cancel":
 		return &cancelToken{}
+	case partition == "portal":
+		return &portalSession{}
 	case partition == "roster":
 		return &rosterEntry{}
 	case partition == orgsPartition:

@@ -27,7 +27,7 @@ func (s *Service) Enforce(ctx context.Context, call Call, org, user string, q En
 	var passing fence
 	r := routeOf(org, user)
 	return run(ctx, s, call, step[User]{
-		scope: apikey.Admin, org: org,
+		scope: apikey.Admin, portal: byAdministrator, org: org,
 		reads: []read{s.readAccount(r, &a), readPolicy(r, org, &p), readFence(r, &passing)},
 		decide: func(u *unit) (User, error) {
 			if !a.exists() {

@@ -15,7 +15,7 @@ func (s *Service) GetUser(ctx context.Context, call Call, org, user string) (Use
 	var p *orgPolicy
 	r := routeOf(org, user)
 	return run(ctx, s, call, step[User]{
-		scope: apikey.Manage, org: org,
+		scope: apikey.Manage, portal: byUser, org: org, about: r,
 		reads: []read{s.readAccount(r, &a), readPolicy(r, org, &p)},
 		decide: func(u *unit) (User, error) {
 			if !a.exists() {

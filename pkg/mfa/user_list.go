@@ -64,7 +64,7 @@ func (s *Service) ListUsers(ctx context.Context, call Call, q UserQuery) (Users,
 	var p *orgPolicy
 	r := routeOf(q.Org, "")
 	return run(ctx, s, call, step[Users]{
-		scope: apikey.Admin, org: q.Org,
+		scope: apikey.Admin, portal: byAdministrator | reading, org: q.Org,
 		reads: []read{readPolicy(r, q.Org, &p)},
 		decide: func(u *unit) (Users, error) {
 			l := &userListing{u: u, q: &q, policy: p, org: r, limit: limit, left: listingBytes}

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"countersign/pkg/apikey"
 	"countersign/pkg/seal"
 )
 
@@ -31,18 +30,21 @@ func (a Pass) WithoutShownOnce() any {
 // returns. The user is told by every channel. It returns MethodForbidden if the policy has no passes, and Forbidden for a user who
 // was deprovisioned. It needs the scope admin.
 func (s *Service) IssuePass(ctx context.Context, call Call, org, user string, q PassRequest) (Pass, error) {
-	if err := q.check(""); err != nil {
+	if err := q.check("", &call); err != nil {
 		return Pass{}, err
 	}
 	code := newRecoveryCode() // the same in all tries, so that the caller gets the one that was committed
-	return changeAs(ctx, s, call, apikey.Admin, org, user, func(u *unit, a *account, p *orgPolicy) (Pass, error) {
+	return intervene(ctx, s, call, org, user, func(u *unit, a *account, p *orgPolicy) (Pass, error) {
 		if made := a.guard.Pass; made != nil && slices.Contains(u.versions, made.MadeBy) {
 			return Pass{Pass: &code, Expires: made.Ends}, nil // an earlier try of this call has made it
 		}
+		who, actor, err := u.administrator(org, "actor", q.Actor)
 		switch {
+		case err != nil:
+			return Pass{}, err
 		case a.guard.Deprovisioned:
 			return Pass{}, refuse(Forbidden, "This user was deprovisioned. PUT the user again first.")
-		case q.Actor == user:
+		case who == person{org, user}:
 			return Pass{}, refuse(Forbidden, "An administrator can't issue a pass for their own account. Another administrator can.")
 		case p.Pass.MaxS == 0:
 			return Pass{}, refuse(MethodForbidden, "The organisation's policy has no passes.")
@@ -56,7 +58,7 @@ func (s *Service) IssuePass(ctx context.Context, call Call, org, user string, q 
 		}
 		ends := u.now.Add(time.Duration(lasts) * time.Second)
 		u.newPass(a.guard, p, code, ends)
-		u.event(a.event(PassIssued, p, map[string]any{"reason": q.Reason, "expires": ends}).by(q.administrator()))
+		u.event(a.event(PassIssued, p, map[string]any{"reason": q.Reason, "expires": ends}).by(actor))
 		u.putGuard(a, p)
 		return Pass{Pass: &code, Expires: ends}, nil
 	})
@@ -65,7 +67,7 @@ func (s *Service) IssuePass(ctx context.Context, call Call, org, user string, q 
 // RevokePass takes a user's pass back. It is dead when the call returns. It is not an error if the user has none. It needs the
 // scope admin.
 func (s *Service) RevokePass(ctx context.Context, call Call, org, user string) error {
-	_, err := changeAs(ctx, s, call, apikey.Admin, org, user, func(u *unit, a *account, p *orgPolicy) (none struct{}, err error) {
+	_, err := intervene(ctx, s, call, org, user, func(u *unit, a *account, p *orgPolicy) (none struct{}, err error) {
 		if a.guard.Pass == nil {
 			return none, nil
 		}

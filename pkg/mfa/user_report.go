@@ -3,6 +3,8 @@ package mfa
 import (
 	"context"
 	"slices"
+
+	"countersign/pkg/apikey"
 )
 
 // What a client can report about a user.
@@ -28,7 +30,7 @@ func (s *Service) Report(ctx context.Context, call Call, org, user, kind string)
 	if !slices.Contains([]string{PasswordChanged, EmailChanged, PhoneChanged, SignedOut, Deprovisioned}, kind) {
 		return Reported{}, invalid("kind", "The kind must be one of password_changed, email_changed, phone_changed, signed_out and deprovisioned.")
 	}
-	return change(ctx, s, call, org, user, func(u *unit, a *account, p *orgPolicy) (Reported, error) {
+	return changeBy(ctx, s, call, apikey.Manage, noPortal, org, user, func(u *unit, a *account, p *orgPolicy) (Reported, error) {
 		u.event(a.event(UserReported, p, map[string]any{"kind": kind}))
 		ended := u.endAll(a, p, kind)
 		a.guard.Deprovisioned = a.guard.Deprovisioned || kind == Deprovisioned

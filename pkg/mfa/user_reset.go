@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"slices"
 	"time"
-
-	"countersign/pkg/apikey"
 )
 
 // A ResetAnswer has the account of a user whose 2FA was reset, or the request, if the reset has to wait.
@@ -31,20 +29,24 @@ func (a ResetAnswer) MarshalJSON() ([]byte, error) {
 // (see ApproveReset and CancelReset), and the user is told about it. A user has one such request at a time, so it is AlreadyExists
 // while another one waits. It needs the scope admin. An administrator can't reset their own account, which is Forbidden.
 func (s *Service) ResetUser(ctx context.Context, call Call, org, user string, by Intervention) (ResetAnswer, error) {
-	if err := by.check(""); err != nil {
+	if err := by.check("", &call); err != nil {
 		return ResetAnswer{}, err
 	}
-	return changeAs(ctx, s, call, apikey.Admin, org, user, func(u *unit, a *account, p *orgPolicy) (ResetAnswer, error) {
-		if by.Actor == user {
+	return intervene(ctx, s, call, org, user, func(u *unit, a *account, p *orgPolicy) (ResetAnswer, error) {
+		who, actor, err := u.administrator(org, "actor", by.Actor)
+		if err != nil {
+			return ResetAnswer{}, err
+		}
+		if (who == person{org, user}) {
 			return ResetAnswer{}, refuse(Forbidden, "An administrator can't reset their own account. Another administrator can.")
 		}
 		if !p.Reset.SecondApprover && p.Reset.HoldS == 0 {
 			a.guard.ProveAddress = ""
-			u.reset(a, p, a.event(UserReset, p, map[string]any{"reason": by.Reason}).by(by.administrator()))
+			u.reset(a, p, a.event(UserReset, p, map[string]any{"reason": by.Reason}).by(actor))
 			shown := a.shown(p, u.now)
 			return ResetAnswer{User: &shown}, nil
 		}
-		noted := resetRecord{User: user, By: person{org, by.Actor}, Client: u.caller.key.Client, Reason: by.Reason}
+		noted := resetRecord{User: user, By: who, Client: u.caller.grant().Client, Reason: by.Reason}
 		if waits := a.guard.resetInForce(u.now); waits != nil {
 			if slices.Contains(u.versions, waits.DecidedBy) {
 				noted.Request = *waits
@@ -52,11 +54,11 @@ func (s *Service) ResetUser(ctx context.Context, call Call, org, user string, by
 			}
 			return ResetAnswer{}, refuse(AlreadyExists, "A request for a reset of this user waits already.")
 		}
-		r := resetRequest{NeedsApproval: p.Reset.SecondApprover, HoldS: p.Reset.HoldS}
+		r := resetRequest{NeedsApproval: p.Reset.SecondApprover, HoldS: p.Reset.HoldS, InPortal: u.caller.session != nil}
 		if r.HoldS > 0 {
 			r.Due = u.now.Add(time.Duration(r.HoldS) * time.Second)
 		}
-		if err := u.askForReset(a, p, r, noted, by.administrator()); err != nil {
+		if err := u.askForReset(a, p, r, noted, actor); err != nil {
 			return ResetAnswer{}, err
 		}
 		noted.Request = *a.guard.Reset

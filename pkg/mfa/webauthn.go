@@ -444,10 +444,10 @@ func randomBytes(n int) []byte {
 
 // originsFor returns the origins that the caller has registered, if the policy allows a factor for which they matter.
 func (u *unit) originsFor(p *orgPolicy) []string {
-	if u.s.RelyingParty.ID == "" || u.caller.key == nil || p.method(WebAuthn) == NotAllowed {
+	if u.s.RelyingParty.ID == "" || p.method(WebAuthn) == NotAllowed {
 		return nil
 	}
-	return u.caller.key.Origins
+	return u.caller.grant().Origins
 }
 
 // factorOf returns the factor that an answer is given with. Browsers let the user choose among all of the user's keys that
