@@ -113,6 +113,16 @@ func repeatables() map[string][]func(w *world) repeatable {
 		"cancelReset": {func(w *world) repeatable {
 			return repeatable{path: waiting(w, `{"reset":{"hold_s":60}}`) + "/cancel", body: `{"actor":"olga"}`, scopes: []apikey.Scope{apikey.Admin}}
 		}},
+		"beginPortalSession": {
+			func(w *world) repeatable {
+				w.wants("a user", w.do("PUT", anasPath, "{}"), 200)
+				return repeatable{path: "/v1/portal-sessions", body: `{"org":"acme","user":"u-17"}`, scopes: manage}
+			},
+			func(w *world) repeatable {
+				w.wants("a user", w.do("PUT", anasPath, "{}"), 200)
+				return repeatable{path: "/v1/portal-sessions", body: `{"org":"acme","administrator":{"org":"acme","user":"u-17"}}`, scopes: []apikey.Scope{apikey.Admin}}
+			},
+		},
 		"issuePass": {func(w *world) repeatable {
 			w.enrolled()
 			w.wants("passes", w.do("PUT", policy, `{"pass":{"max_s":3600}}`, at("0")), 200)

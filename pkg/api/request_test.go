@@ -108,7 +108,7 @@ func TestARequestThatIsNotWhatTheContractSaysIsRefusedAndDoesNothing(t *testing.
 		{"a label that is too long", "POST", enrol, `{"org":"acme","user":{"id":"u"},"kind":"totp","label":"` + long + `"}`, "label", false},
 		{"a label with a line end", "POST", enrol, `{"org":"acme","user":{"id":"u"},"kind":"totp","label":"a\nb"}`, "label", true},
 		{"no reason", "POST", enrol, `{"org":"acme","user":{"id":"u"},"kind":"totp","on_behalf":{"actor":"a"}}`, "on_behalf.reason", false},
-		{"no actor", "POST", enrol, `{"org":"acme","user":{"id":"u"},"kind":"totp","on_behalf":{"reason":"r"}}`, "on_behalf.actor", false},
+		{"no actor", "POST", enrol, `{"org":"acme","user":{"id":"u"},"kind":"totp","on_behalf":{"reason":"r"}}`, "on_behalf.actor", true}, // it can be left out with a portal token
 		{"true for on behalf", "POST", enrol, `{"org":"acme","user":{"id":"u"},"kind":"totp","on_behalf":true}`, "on_behalf", false},
 		{"a scope in on behalf", "POST", enrol, `{"org":"acme","user":{"id":"u"},"kind":"totp","on_behalf":{"actor":"a","reason":"r","scope":"x"}}`, "on_behalf.scope", false},
 		{"no code to prove by", "POST", enrol + "/prove", `{}`, "code", false},

@@ -63,7 +63,7 @@ func fullGuard() *guard {
 		Pass:           &pass{ID: newEpoch(), Digest: seal.NewRing(at).Digest("pass", "code"), Ends: at, MadeBy: store.NewVersion(), PolicyVersion: 1e6},
 		Reset: &resetRequest{
 			ID: seal.ID("rs_", make([]byte, routeLen)), By: hashOfClient(""), Client: hashOfClient(""), Asked: at, NeedsApproval: true, Approved: true, HoldS: 604800,
-			Due: at, State: cancelled, Ended: at, DecidedBy: store.NewVersion(), SelfService: true,
+			Due: at, State: cancelled, Ended: at, DecidedBy: store.NewVersion(), SelfService: true, InPortal: true,
 		},
 		ProveAddress: email,
 		MFATime:      at, Handle: randomBytes(32), RosterVersion: store.NewVersion(), DeploymentEpoch: at.Unix(),

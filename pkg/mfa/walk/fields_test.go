@@ -73,7 +73,7 @@ func together(tables ...fieldTable) fieldTable {
 
 var resetFields = fieldTable{
 	"id": word, "by": word, "client": word, "asked": moment, "needs_approval": kept, "approved": kept, "hold_s": kept, "due": moment, "state": kept, "ended": moment,
-	"decided_by": word, "self_service": kept,
+	"decided_by": word, "self_service": kept, "in_portal": kept,
 }
 
 // fields gives the meaning of each field of each record that a walk meets. A record has the name of its struct in package
@@ -115,7 +115,7 @@ var fields = map[string]fieldTable{
 	}, under("ceremony", ceremonyFields), under("first_factor", fieldTable{"kind": kept, "at": copied, "idp": copied, "amr": copied, "acr": copied}), under("code", codeFields)),
 	"enrolment": together(fieldTable{
 		"format": kept, "id": word, "epoch": word, "client": kept, "challenge": word, "reason": onBehalf, "begun": moment, "expires": moment,
-		"proven": kept, "begins": kept, "variant": kept, "handle": word, "origins": kept,
+		"proven": kept, "begins": kept, "variant": kept, "handle": word, "origins": kept, "session": unmet("no stage has a portal session"),
 	}, under("ceremony", ceremonyFields), under("code", codeFields), under("factor", factorFields), under("factor", fieldTable{
 		"claimed_by": ofFinish,
 		"format":     unmet("the record of the factor is written apart once the enrolment is finished"),
