@@ -20,6 +20,7 @@ func TestHEADAnswersAsGETDoesWithoutABody(t *testing.T) {
 	good := strings.NewReplacer("{id}", challenge, "{org}", "acme", "{user}", "u-17", "{code}", "busy", "{language}", "en", "{handle}", "csh_x")
 	w.wants("the policy", w.do("PUT", policy, `{"methods":{"email":"implicit"},"require":"everyone","reset":{"hold_s":60},"acknowledge":true}`, at("1")), 200)
 	reset := w.wants("a request", w.do("POST", anasPath+"/reset", `{"actor":"olga","reason":"lost"}`), 202).word("id")
+	portal := w.usersSession("acme", "u-17")
 	bad := strings.NewReplacer("{id}", "x", "{org}", "%20", "{user}", "%20", "{code}", "x", "{language}", "x", "{handle}", "x")
 	gets := 0
 	for _, step := range api.Steps {

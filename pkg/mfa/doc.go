@@ -75,6 +75,7 @@
 //	    read.go            reads that are made at the same time
 //	    caller.go          who makes a call, and whether they may
 //	    bearer.go          the tokens of challenges and enrolments
+//	    portal.go          portal sessions: which calls they may make, and what kills them
 //	    replay.go          where an answer is remembered, for a call that is repeated with the same Idempotency-Key
 //	    handover.go        hands a code that was committed over to the provider, and corrects what was committed if that fails
 //	Records
@@ -155,6 +156,8 @@
 //	    policy_put.go      PutPolicy
 //	    export.go          ExportOrg and ExportUser: what is kept of an org or a user, for operators
 //	    import.go          Import: users of another system, with their factors
+//	    portal_begin.go    BeginPortalSession, and what a step-up in the portal may say
+//	    portal_look.go     LookAtPortalSession
 //	    activity.go        UserActivity, OrgActivity and CheckActivity
 //	What the deployment calls
 //	    publish.go         Publish: hands on what was committed
@@ -198,7 +201,7 @@
 //
 // A bearer ends in a MAC under the filter key (see package seal). The MAC also covers what the bearer carries: an API key
 // carries its client, the org it is limited to and its scopes; a challenge or enrolment token carries the id of its
-// challenge. So a bearer that was not made here, or that doesn't fit the call, is refused before anything is read about a
+// challenge; a portal token carries the route of its person and, for an administrator, of the org. So a bearer that was not made here, or that doesn't fit the call, is refused before anything is read about a
 // user. What a stranger gets as an answer, and after what time, depends on no user. A good MAC lets nobody in: the hash in
 // the store decides. A process reads the filter key once. The key is never replaced, because the MAC of every
 // bearer would then be wrong.
@@ -241,7 +244,7 @@
 //
 // An administrator resets a user at once, unless the policy wants a second approver or a waiting time. Then the request waits
 // in the guard, and the user is told. Who asks, who approves and the user are three people. The API keys by which the first
-// two act belong to two clients, so that one stolen key is not two people. A request that is due is carried out by the next
+// two act belong to two clients, so that one stolen key is not two people; or both act in the portal, where each of them has stepped up. A request that is due is carried out by the next
 // step on the user's account, in a commit of its own and before that step decides, or by the sweep. A challenge that was open
 // is dead from then on. A request expires 7 days after it was made, or after it became due. A new address or number cancels
 // it, and so does all that ends the user's factors. A restore cancels what the backup has waiting.
@@ -329,6 +332,21 @@
 //	everything, because a policy forbids      Step up, or sign in where 2FA is required. Both lead to an enrolment, which begins with a code to
 //	every factor of the user                  the known address, whatever the policy's enrolment_proof says. Until then nothing of the account changes.
 //	                                          Without a known address an administrator has to help.
+//
+// # The portal
+//
+// A client that has signed a person in can begin a portal session for them, which lasts an hour: a user's, for the user's own account,
+// or an administrator's, for one org. An administrator is a user of that org or of the operator's own. Nothing here says which org is
+// the operator's. So a person of another org comes in only by an API key that is good for every org.
+//
+// In the portal nothing counts on the word of a browser. The session says who acts, for which client, and when the client has checked
+// the password. A user needs the same proofs as with an API key. An administrator needs the proof of their own step-up for every call
+// that writes, because the page stands in for a client that would have answered for them. Step-ups with a portal token are for that
+// alone: their action is account, or none. Where a step-up leads to an enrolment, the password must have been checked within the last
+// 10 minutes. What one session can have stored is bounded: 60 step-ups, and 20 enrolments of a user.
+//
+// A session dies with the epoch of its person, so with all that ends the person's trust and proofs. It outlives the API key that has
+// begun it, for the rest of its hour.
 //
 // # Security keys and passkeys
 //

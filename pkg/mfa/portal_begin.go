@@ -68,9 +68,6 @@ func (a BegunPortal) WithoutShownOnce() any {
 // PortalToken is the kind of bearer that a handle of a portal session stands for.
 const PortalToken = "portal"
 
-// portalLinkFor is how long the link to the page of a portal session is good.
-const portalLinkFor = 10 * time.Minute
-
 // BeginPortalSession begins a portal session, which lasts an hour. A user's needs the scope manage, an administrator's the scope
 // admin. An administrator is a user of the org that the session is about. One of another org is let in only by an API key that is good
 // for every org: that is how the operator's own people come in, so it is Forbidden with a key that is limited to an org.
@@ -123,9 +120,8 @@ func (s *Service) BeginPortalSession(ctx context.Context, call Call, q PortalReq
 				Grant: apikey.Grant{Client: u.caller.key.Client, Name: u.caller.key.Name, Origins: u.caller.key.Origins},
 			}
 			u.put(store.Item{Key: portalKey(seal.HashBearer(token.Reveal()))}, session, session.Ends)
-			handle := u.putHandle(u.filter, PortalToken, token, u.now.Add(portalLinkFor), session.Ends)
-			url := seal.NewSecret(s.Issuer + "/pages/" + PortalToken + "/" + handle.Reveal())
-			return BegunPortal{URL: &url, Expires: session.Ends}, nil
+			handle := u.putHandle(u.filter, PortalToken, token, u.now.Add(linkFor), session.Ends)
+			return BegunPortal{URL: s.pageOf(PortalToken, handle), Expires: session.Ends}, nil
 		},
 	})
 }
