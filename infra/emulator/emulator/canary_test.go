@@ -5,6 +5,8 @@ import (
 	"context"
 	"os/exec"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -40,12 +42,39 @@ func (w *world) formats(ctx context.Context, t *testing.T) map[int]int {
 	return formats
 }
 
+// lines are what the functions have written.
+type lines struct {
+	mu  sync.Mutex
+	all []string
+}
+
+// Write takes a whole number of lines.
+func (l *lines) Write(written []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all = append(l.all, strings.Split(string(written), "\n")...)
+	return len(written), nil
+}
+
+// with returns the lines that have part.
+func (l *lines) with(part string) (found []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, line := range l.all {
+		if strings.Contains(line, part) {
+			found = append(found, line)
+		}
+	}
+	return found
+}
+
 // TestACanaryOfAReleaseWithAnotherFormatLosesNoSignIn plays what upgrading.md tells: two builds of the functions work on one
 // table, of which the newer one brings format 2 of records, and users sign in all the time.
 func TestACanaryOfAReleaseWithAnotherFormatLosesNoSignIn(t *testing.T) {
 	steps := []string{"challenge", "verify", "publish"}
 	next := emulatortest.NextRelease(t, "../../..", steps...)
-	w := open(t, emulator.Options{})
+	var written lines
+	w := open(t, emulator.Options{Output: &written})
 	w.policy(t)
 	users := emulatortest.SignIn(t, w.base, w.APIKey(), 3)
 	users.Served(t, 5)
@@ -96,11 +125,20 @@ func TestACanaryOfAReleaseWithAnotherFormatLosesNoSignIn(t *testing.T) {
 		t.Errorf("after format 2 was set: got %v guards by format, want some in format 2", found)
 	}
 
+	for _, line := range written.with("a call could not be answered") {
+		if !strings.Contains(line, "deadline exceeded") && !strings.Contains(line, "waiting for a lock") { // DynamoDB Local was slow
+			t.Errorf("a build could not answer: %s", line)
+		}
+	}
+
 	// Now it can't be taken back any more: the older build lets nobody in. Nothing is lost by the try.
 	id := w.start(t, "ana")
 	code := w.code(t, "ana")
 	w.Shift(0)
 	w.verify(id, code).want(t, 503, "unavailable")
+	if len(written.with("a call could not be answered")) == 0 {
+		t.Error("the function said nothing of a record that it couldn't read")
+	}
 	w.Shift(100)
 	w.verify(id, code).want(t, 200, "trust_token")
 }
