@@ -2,10 +2,10 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 )
 
 type adoptTable struct {
@@ -107,14 +107,23 @@ func (c *adoptTable) Run(p *program, where place) error {
 		region = " --region " + where.Region
 	}
 	stack := region + " --stack-name " + c.Stack
-	_, err := fmt.Fprintf(p.out, `The folder %[1]s has a template and a list of what to import. Now run:
+	body, imports := quoted("file://"+filepath.Join(c.Folder, "template.json")), quoted("file://"+filepath.Join(c.Folder, "resources-to-import.json"))
+	next := adoption{c.Folder, []string{
+		"aws cloudformation create-change-set" + stack + " --change-set-name adopt --change-set-type IMPORT --template-body " + body + " --resources-to-import " + imports,
+		"aws cloudformation wait change-set-create-complete" + stack + " --change-set-name adopt",
+		"aws cloudformation execute-change-set" + stack + " --change-set-name adopt",
+		"aws cloudformation wait stack-import-complete" + stack,
+	}}
+	return p.say(next, `The folder %s has a template and a list of what to import. Now run:
 
-aws cloudformation create-change-set%[2]s --change-set-name adopt --change-set-type IMPORT --template-body %[3]s --resources-to-import %[4]s
-aws cloudformation wait change-set-create-complete%[2]s --change-set-name adopt
-aws cloudformation execute-change-set%[2]s --change-set-name adopt
-aws cloudformation wait stack-import-complete%[2]s
+%s
 
 Then deploy as usual, to the same stack. The deployment makes everything else, and lets its functions use the key.
-`, c.Folder, stack, quoted("file://"+filepath.Join(c.Folder, "template.json")), quoted("file://"+filepath.Join(c.Folder, "resources-to-import.json")))
-	return err
+`, c.Folder, strings.Join(next.Commands, "\n"))
+}
+
+// An adoption says in JSON where the files of an import are, and what to run then, before the next deployment.
+type adoption struct {
+	Folder   string   `json:"folder"`
+	Commands []string `json:"commands"`
 }

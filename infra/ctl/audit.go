@@ -129,6 +129,9 @@ func (c *verifyAudit) seen() (signed []string, err error) {
 
 // tell prints what was found, and what it doesn't prove.
 func (c *verifyAudit) tell(p *program, found *mfa.VerifiedExport) error {
+	if p.json {
+		return c.tellAsJSON(p, found)
+	}
 	fmt.Fprintf(p.out, "The activity of %s is as it was filed, as far as it was kept on %s: %d pages of %d days, and %d checkpoints.\n",
 		jsonText(found.Org), found.Exported.Format(time.RFC3339), found.Pages, found.Days, found.Checkpoints)
 	if found.Serial > 0 {
@@ -149,4 +152,31 @@ func (c *verifyAudit) tell(p *program, found *mfa.VerifiedExport) error {
 	}
 	_, err := fmt.Fprintln(p.out, text)
 	return err
+}
+
+// A verified is what audit verify has found, as JSON. What isn't proven stands in it too: see tell.
+type verified struct {
+	Org         string     `json:"org"`
+	Exported    time.Time  `json:"exported"`
+	Pages       int        `json:"pages"`
+	Days        int        `json:"days"`
+	Checkpoints int        `json:"checkpoints"`
+	Serial      int        `json:"serial"`             // of the last checkpoint; 0 if there is none
+	At          *time.Time `json:"at"`                 // when the last checkpoint was made
+	Later       int        `json:"pages_not_covered"`  // pages that were filed after the last checkpoint of their day
+	Bare        int        `json:"days_not_covered"`   // days without a checkpoint
+	Keys        []string   `json:"keys"`               // the ids of the keys in the export
+	Trusted     bool       `json:"keys_given"`         // the keys were given, and are not those of the export
+	Seen        int        `json:"checkpoints_on_bus"` // checkpoints that were on the bus and are in the export, or have expired
+}
+
+func (c *verifyAudit) tellAsJSON(p *program, found *mfa.VerifiedExport) error {
+	v := verified{
+		Org: found.Org, Exported: found.Exported, Pages: found.Pages, Days: found.Days, Checkpoints: found.Checkpoints, Serial: int(found.Serial),
+		Later: found.Later, Bare: found.Bare, Keys: append([]string{}, found.Keys...), Trusted: c.Keys != "", Seen: found.Seen,
+	}
+	if found.Serial > 0 {
+		v.At = &found.At
+	}
+	return printJSON(p.out, v)
 }

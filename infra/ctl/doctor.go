@@ -50,6 +50,20 @@ type finding struct {
 	do      string // what to do about it, as a sentence or a command; empty if there is nothing to do
 }
 
+// A diagnosis is what doctor has found, as JSON.
+type diagnosis struct {
+	Findings []diagnosed `json:"findings"`
+	Problems int         `json:"problems"` // how many findings are wrong
+}
+
+// A diagnosed is a finding as JSON.
+type diagnosed struct {
+	Verdict verdict `json:"verdict"` // ok, WRONG, unseen or off
+	About   string  `json:"about"`
+	What    string  `json:"what"`
+	Do      string  `json:"do,omitempty"`
+}
+
 type verdict string
 
 const (
@@ -86,8 +100,9 @@ func (f *findings) failed(about string, err error) {
 // tell prints the findings. It returns errFound if there is a problem.
 func (f findings) tell(p *program) error {
 	var text strings.Builder
-	count := 0
+	count, all := 0, diagnosis{Findings: []diagnosed{}}
 	for _, one := range f {
+		all.Findings = append(all.Findings, diagnosed{one.verdict, one.about, one.what, one.do})
 		if one.verdict == wrong {
 			count++
 		}
@@ -104,7 +119,8 @@ func (f findings) tell(p *program) error {
 	default:
 		fmt.Fprintf(&text, "\n%d problems were found.\n", count)
 	}
-	if _, err := p.out.Write([]byte(text.String())); err != nil {
+	all.Problems = count
+	if err := p.say(all, "%s", text.String()); err != nil {
 		return err
 	}
 	if count > 0 {

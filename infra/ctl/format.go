@@ -27,8 +27,14 @@ func (c *setFormat) Run(ctx context.Context, p *program, where place) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(p.out, "Records are written in format %d. This version of the program reads the formats up to %d.\n", max(now, record.Format), record.Latest)
-	return err
+	formats := writtenFormat{max(now, record.Format), record.Latest}
+	return p.say(formats, "Records are written in format %d. This version of the program reads the formats up to %d.\n", formats.Format, formats.Latest)
+}
+
+// A writtenFormat says in JSON in which format records are written, and up to which one this version of the program reads.
+type writtenFormat struct {
+	Format int `json:"format"`
+	Latest int `json:"latest"`
 }
 
 // ofDeployment sets the format in the key ring of a deployment if a number is given, and returns the format that it then has.

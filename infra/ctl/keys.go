@@ -38,7 +38,7 @@ func (c *createKey) Run(ctx context.Context, p *program, where place) error {
 			return err
 		}
 		id := apikey.ID(key)
-		if _, err := fmt.Fprintln(p.out, key.Reveal()); err != nil {
+		if err := p.say(madeKey{id, key.Reveal()}, "%s\n", key.Reveal()); err != nil {
 			// Nobody has seen the whole key, so the key must be revoked.
 			if _, undo := s.keys.Revoke(context.WithoutCancel(ctx), id); undo != nil {
 				return fmt.Errorf("the key could not be printed (%w), and could not be revoked (%[3]s): revoke the key %[2]s yourself", err, id, explain(undo))
@@ -73,18 +73,22 @@ func (c *createKey) overHTTP() string {
 	return "  " + strings.ReplaceAll(call, "\n", "\n  ")
 }
 
-type listKeys struct {
-	JSON bool `name:"json" help:"Print a JSON array in place of a table."`
+// A madeKey is a new API key in the JSON that keys create prints.
+type madeKey struct {
+	ID  string `json:"id"`
+	Key string `json:"key"`
 }
 
+type listKeys struct{}
+
 // Run lists the keys, the oldest first.
-func (c *listKeys) Run(ctx context.Context, p *program, where place) error {
+func (listKeys) Run(ctx context.Context, p *program, where place) error {
 	return stopFirst(where.use(p, func(s *site) error {
 		lines, err := s.keys.List(ctx)
 		if err != nil {
 			return err
 		}
-		if len(lines) == 0 && !c.JSON {
+		if len(lines) == 0 && !p.json {
 			fmt.Fprintln(p.errs, "There is no API key. To make one: keys create")
 			return nil
 		}
@@ -93,8 +97,12 @@ func (c *listKeys) Run(ctx context.Context, p *program, where place) error {
 		if err != nil && !errors.Is(err, keyring.ErrNoRing) {
 			return err
 		}
-		if c.JSON {
-			return printKeysAsJSON(p, lines, epoch)
+		if p.json {
+			listed := []listedKey{}
+			for _, k := range lines {
+				listed = append(listed, listedOf(k, epoch))
+			}
+			return printJSON(p.out, listed)
 		}
 		return printKeys(p, lines, epoch)
 	}))
@@ -119,7 +127,7 @@ func printKeys(p *program, keys []apikey.Key, epoch int64) error {
 	return table.Flush()
 }
 
-// A listedKey is an API key in the JSON that keys list prints.
+// A listedKey is an API key as JSON.
 type listedKey struct {
 	ID string `json:"id"`
 	apikey.Grant
@@ -127,12 +135,8 @@ type listedKey struct {
 	Confirmed bool      `json:"confirmed"` // false if the key is good for nothing until it is confirmed after a restore
 }
 
-func printKeysAsJSON(p *program, keys []apikey.Key, epoch int64) error {
-	listed := []listedKey{}
-	for _, k := range keys {
-		listed = append(listed, listedKey{k.ID, k.Grant, k.Created.UTC(), k.Confirmed(epoch)})
-	}
-	return printJSON(p.out, listed)
+func listedOf(k apikey.Key, epoch int64) listedKey {
+	return listedKey{k.ID, k.Grant, k.Created.UTC(), k.Confirmed(epoch)}
 }
 
 type confirmKeys struct {
@@ -151,7 +155,9 @@ func (c *confirmKeys) Run(ctx context.Context, p *program, where place) error {
 			if err != nil {
 				return fmt.Errorf("%s: %w", id, err)
 			}
-			if _, err := fmt.Fprintf(p.out, "The key %s of %s is confirmed.\n", key.ID, key.Client); err != nil {
+			confirmed := listedOf(key, epoch)
+			confirmed.Confirmed = true
+			if err := p.say(confirmed, "The key %s of %s is confirmed.\n", key.ID, key.Client); err != nil {
 				return err
 			}
 		}
@@ -167,16 +173,20 @@ func (rotateKeys) Run(ctx context.Context, p *program, where place) error {
 		if _, err := changeFolderRing(ctx, p, where, func(r *seal.Ring, now time.Time) (*seal.Ring, error) { return r.Rotate(now) }); err != nil {
 			return err
 		}
-		_, err := fmt.Fprintln(p.out, "The key ring has new keys.")
-		return err
+		return p.say(keyRotation{Rotated: true}, "The key ring has new keys.\n")
 	}
 	return where.use(p, func(s *site) error {
 		if err := keyring.WantKeys(ctx, s.store); err != nil {
 			return err
 		}
-		_, err := fmt.Fprintln(p.out, "The next run of the sweep makes new keys. It runs every 15 minutes.")
-		return err
+		return p.say(keyRotation{Wanted: true}, "The next run of the sweep makes new keys. It runs every 15 minutes.\n")
 	})
+}
+
+// A keyRotation says in JSON what keys rotate has done.
+type keyRotation struct {
+	Rotated bool `json:"rotated"` // the ring has new keys
+	Wanted  bool `json:"wanted"`  // the next run of the sweep makes them
 }
 
 type revokeKey struct {
@@ -190,9 +200,16 @@ func (c *revokeKey) Run(ctx context.Context, p *program, where place) error {
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(p.out, "The key %s of %s, which was made at %s, is revoked.\n", line.ID, line.Client, line.Created.UTC().Format(time.RFC3339))
-		return err
+		revoked := revokedKey{line.ID, line.Client, line.Created.UTC()}
+		return p.say(revoked, "The key %s of %s, which was made at %s, is revoked.\n", line.ID, line.Client, line.Created.UTC().Format(time.RFC3339))
 	}))
+}
+
+// A revokedKey is an API key that was revoked, as JSON.
+type revokedKey struct {
+	ID      string    `json:"id"`
+	Client  string    `json:"client"`
+	Created time.Time `json:"created"`
 }
 
 // stopFirst adds to the error that a folder is in use what to do about it.

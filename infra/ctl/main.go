@@ -30,6 +30,8 @@
 // With --local DIR instead of --table and --region, it uses the data folder of a local server that isn't running. With
 // --endpoint URL, it uses a DynamoDB Local on this machine.
 //
+// With --json every command prints its answer as JSON: one document, or one object to a line. Errors stay text on standard error.
+//
 // Credentials are read from the environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN. If you can log in
 // with the AWS command line, also with profiles or single sign-on, this command sets them:
 //
@@ -39,7 +41,8 @@
 //
 // The exit code is 0, or 1 if there was an error or doctor found a problem, or 2 for wrong arguments.
 //
-// An API key is printed once, on a line of its own on standard output, and nothing else that ctl prints contains it. The command
+// An API key is printed once, on a line of its own on standard output, or in the document that --json prints. Nothing else that
+// ctl prints contains it. The command
 // refuses to read credentials from files, to use a DynamoDB Local on another machine, and to use a data folder while a server is
 // running. Its verb doctor only reads, and repairs nothing.
 package main
@@ -77,6 +80,7 @@ type program struct {
 	environment func(string) string
 	now         func() time.Time
 	amazon      *http.Client // makes the calls to Amazon; nil means the SDK's own client
+	json        bool         // answers are printed as JSON
 
 	lookUpTXT func(ctx context.Context, name string) ([]string, error) // looks up the TXT records of a name in the DNS
 }
@@ -86,6 +90,7 @@ const longest = time.Minute
 
 type commands struct {
 	place
+	JSON bool `name:"json" help:"Print the answer as JSON, for programs: one document, or one object to a line. It says the same as the text. What is an error or a hint stays text on standard error."`
 
 	Keys struct {
 		Create  createKey   `cmd:"" help:"Make an API key and print it once."`
@@ -165,6 +170,7 @@ func (p *program) run(ctx context.Context, args []string) int {
 	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
 	told.BindTo(ctx, (*context.Context)(nil))
+	p.json = c.JSON
 	return p.fail(told.Run(p, c.place))
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -57,21 +58,31 @@ func (c *diffPolicy) Run(ctx context.Context, p *program, where place) error {
 			}
 		}
 		slices.Sort(names)
+		differences := []difference{}
 		for _, name := range names {
-			if before[name] != after[name] {
-				fmt.Fprintf(p.out, "%s: %s -> %s\n", name, orNone(before[name]), orNone(after[name]))
+			if before[name] == after[name] {
+				continue
 			}
+			differences = append(differences, difference{name, rawOrNull(before[name]), rawOrNull(after[name])})
+			if !p.json {
+				fmt.Fprintf(p.out, "%s: %s -> %s\n", name, cmp.Or(before[name], "none"), cmp.Or(after[name], "none"))
+			}
+		}
+		if p.json {
+			return printJSON(p.out, differences)
 		}
 		return nil
 	})
 }
 
-func orNone(text string) string {
-	if text == "" {
-		return "none"
-	}
-	return text
+// A difference is a setting that has another value in a file, in the JSON that policy diff prints. A setting that isn't there is null.
+type difference struct {
+	Setting string          `json:"setting"`
+	From    json.RawMessage `json:"from"`
+	To      json.RawMessage `json:"to"`
 }
+
+func rawOrNull(text string) json.RawMessage { return json.RawMessage(cmp.Or(text, "null")) }
 
 type applyPolicy struct {
 	Org         string `arg:"" help:"The id of the organisation."`
@@ -149,6 +160,15 @@ func flatten(into map[string]string, policy mfa.Policy) error {
 
 // operatorOf returns what an operator does with a site without its key ring.
 func operatorOf(s *site) *mfa.Service { return &mfa.Service{Store: s.store, Now: s.keys.Now} }
+
+// say prints an answer: the text, or with --json the value on a line of its own.
+func (p *program) say(value any, format string, args ...any) error {
+	if p.json {
+		return json.NewEncoder(p.out).Encode(value)
+	}
+	_, err := fmt.Fprintf(p.out, format, args...)
+	return err
+}
 
 // printJSON prints a value as JSON for people and for programs.
 func printJSON(to io.Writer, value any) error {

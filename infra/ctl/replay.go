@@ -81,9 +81,16 @@ func (c *replayRecords) Run(ctx context.Context, p *program, where place) error 
 			}
 			handed++
 		}
-		_, err := fmt.Fprintf(p.out, "%d batches were handed to %s again, and %d had been before.\n", handed, c.Function, before)
-		return err
+		said := replayedBatches{c.Function, handed, before}
+		return p.say(said, "%d batches were handed to %s again, and %d had been before.\n", handed, c.Function, before)
 	})
+}
+
+// A replayedBatches says in JSON how many batches replay has handed to the function, and how many had been before.
+type replayedBatches struct {
+	Function string `json:"function"`
+	Handed   int    `json:"handed"`
+	Before   int    `json:"before"`
 }
 
 // readInvocations reads all files of a folder.

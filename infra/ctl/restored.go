@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"countersign/infra/local/folder"
@@ -58,7 +59,7 @@ func (c *restoredData) renew(ctx context.Context, p *program, where place, s *si
 	case err != nil:
 		return 0, err
 	case epoch > c.Moment.Unix():
-		_, err := fmt.Fprintf(p.out, "The data has had a new epoch since %s, which is after that moment. It gets no other one.\n", second(epoch))
+		err := p.say(restoredLine{Epoch: second(epoch)}, "The data has had a new epoch since %s, which is after that moment. It gets no other one.\n", second(epoch))
 		return epoch, err
 	}
 	swept, err := mfa.StatusOfSweep(ctx, s.store, now)
@@ -80,7 +81,7 @@ func (c *restoredData) renew(ctx context.Context, p *program, where place, s *si
 	if err := setEpoch(ctx, p, where, s, epoch); err != nil {
 		return 0, err
 	}
-	_, err = fmt.Fprintf(p.out, "The data has a new epoch, %s. Trusted browsers, known browsers, challenges, enrolments, proofs and recovery codes of before are dead.\n", second(epoch))
+	err = p.say(restoredLine{Epoch: second(epoch), Renewed: true}, "The data has a new epoch, %s. Trusted browsers, known browsers, challenges, enrolments, proofs and recovery codes of before are dead.\n", second(epoch))
 	return epoch, err
 }
 
@@ -134,47 +135,86 @@ func nameUnconfirmed(ctx context.Context, p *program, s *site, epoch int64) erro
 	if len(keys) == 0 {
 		return nil
 	}
-	fmt.Fprintln(p.out, "These API keys are good for nothing until you confirm them. Some of them may have been revoked since the backup:")
 	slices.SortFunc(keys, byCreation)
+	if p.json {
+		for _, k := range keys {
+			unconfirmed := listedOf(k, epoch)
+			if err := p.say(restoredLine{Unconfirmed: &unconfirmed}, ""); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	fmt.Fprintln(p.out, "These API keys are good for nothing until you confirm them. Some of them may have been revoked since the backup:")
 	return printKeys(p, keys, epoch)
 }
 
 // repeat does again what was done since the restored moment, according to the events.
 func (c *restoredData) repeat(ctx context.Context, p *program, s *mfa.Service, events []activity.Event, epoch int64) error {
 	if len(c.Events) == 0 {
-		_, err := fmt.Fprintln(p.out, "No events were given, so nothing was repeated that was erased, removed or deprovisioned since.")
-		return err
+		return p.say(restoredLine{Looked: new(int)}, "No events were given, so nothing was repeated that was erased, removed or deprovisioned since.\n")
 	}
-	left := map[string]map[string]bool{} // the users or orgs for whom something is left to do, by the type of the event
+	left := map[string]map[restoredEvent]bool{} // the users or orgs for whom something is left to do, by the type of the event
 	for _, e := range events {
 		came, err := s.Repeat(ctx, e, epoch)
 		if err != nil {
 			return fmt.Errorf("event %s: %w", e.ID, err)
 		}
-		about := jsonText(e.Org)
-		if e.User != "" {
-			about += " " + jsonText(e.User)
-		}
+		about := restoredEvent{Type: e.Type, Org: e.Org, User: e.User}
 		switch {
 		case came == mfa.Repeated:
-			fmt.Fprintf(p.out, "%s was repeated for %s.\n", e.Type, about)
+			err = p.say(restoredLine{Repeated: &about}, "%s was repeated for %s.\n", e.Type, about)
 		case came == mfa.UsedSince:
-			fmt.Fprintf(p.out, "%s was not repeated for %s, who was seen since the restore. Do it yourself if it is still wanted.\n", e.Type, about)
+			err = p.say(restoredLine{NotRepeated: &about}, "%s was not repeated for %s, who was seen since the restore. Do it yourself if it is still wanted.\n", e.Type, about)
 		case yours[e.Type] != "":
 			if left[e.Type] == nil {
-				left[e.Type] = map[string]bool{}
+				left[e.Type] = map[restoredEvent]bool{}
 			}
 			left[e.Type][about] = true
 		}
-	}
-	for _, kind := range slices.Sorted(maps.Keys(left)) {
-		fmt.Fprintf(p.out, "%s: %s\n", kind, yours[kind])
-		for _, about := range slices.Sorted(maps.Keys(left[kind])) {
-			fmt.Fprintf(p.out, "  %s\n", about)
+		if err != nil {
+			return err
 		}
 	}
-	_, err := fmt.Fprintf(p.out, "%d events since the restore were looked at.\n", len(events))
-	return err
+	for _, kind := range slices.Sorted(maps.Keys(left)) {
+		if !p.json {
+			fmt.Fprintf(p.out, "%s: %s\n", kind, yours[kind])
+		}
+		for _, about := range slices.SortedFunc(maps.Keys(left[kind]), func(a, b restoredEvent) int { return strings.Compare(a.String(), b.String()) }) {
+			if err := p.say(restoredLine{Yours: &about, Do: yours[kind]}, "  %s\n", about); err != nil {
+				return err
+			}
+		}
+	}
+	looked := len(events)
+	return p.say(restoredLine{Looked: &looked}, "%d events since the restore were looked at.\n", looked)
+}
+
+// A restoredLine is a line of JSON that restored prints. Each line has one of the facts.
+type restoredLine struct {
+	Epoch       string         `json:"epoch,omitempty"`
+	Renewed     bool           `json:"renewed,omitempty"` // the epoch is new
+	Unconfirmed *listedKey     `json:"unconfirmed,omitempty"`
+	Repeated    *restoredEvent `json:"repeated,omitempty"`
+	NotRepeated *restoredEvent `json:"not_repeated,omitempty"` // the user was seen since the restore
+	Yours       *restoredEvent `json:"yours,omitempty"`        // something is left to do, which do says
+	Do          string         `json:"do,omitempty"`
+	Looked      *int           `json:"events,omitempty"` // how many events were looked at
+}
+
+// A restoredEvent says what an event was, and about whom.
+type restoredEvent struct {
+	Type string `json:"type"`
+	Org  string `json:"org"`
+	User string `json:"user,omitempty"`
+}
+
+// String returns about whom the event was.
+func (e restoredEvent) String() string {
+	if e.User == "" {
+		return jsonText(e.Org)
+	}
+	return jsonText(e.Org) + " " + jsonText(e.User)
 }
 
 // yours says, by the type of an event that can't be repeated, what the operator has to do.
