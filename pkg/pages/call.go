@@ -47,6 +47,7 @@ type call struct {
 	body         any    // encoded as JSON; nil if there is none
 	word         string // of the form that makes the call; empty if a repeated call does no harm
 	header       http.Header
+	etag         *string // gets the header ETag of the answer; nil if nobody asks for it
 }
 
 // get asks the API for something with the bearer of the visit.
@@ -106,6 +107,9 @@ func (v *visit) roundTrip(c call) ([]byte, error) {
 	raw, err := io.ReadAll(io.LimitReader(answer.Body, mostAnswer))
 	if err != nil {
 		return nil, errors.New("no whole answer came")
+	}
+	if c.etag != nil {
+		*c.etag = answer.Header.Get("ETag")
 	}
 	if answer.StatusCode < 300 {
 		return raw, nil

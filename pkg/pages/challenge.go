@@ -204,6 +204,7 @@ func sendAgain(v *visit) error {
 
 // verified is the answer to a right code.
 type verified struct {
+	Token         string   `json:"token"`
 	RecoveryCodes []string `json:"recovery_codes"`
 }
 
@@ -233,6 +234,7 @@ func (v *visit) verify(answer map[string]any) error {
 	if err := v.post(v.challengePath("/verify"), answer, &got); err != nil {
 		return err
 	}
+	v.proven(got.Token)
 	v.ended(got.RecoveryCodes)
 	return nil
 }
@@ -245,6 +247,9 @@ func (v *visit) ended(codes []string) {
 		return
 	}
 	v.forget(v.page.session, v.id)
+	if v.toPortal() {
+		return
+	}
 	back, good := v.sealedBack()
 	if !good || back == "" {
 		v.takesForm()
@@ -265,6 +270,7 @@ func leaveWithCodes(v *visit) error {
 
 // recovered is the answer to a right recovery code or pass.
 type recovered struct {
+	Token     string `json:"token"`
 	Effect    string `json:"effect"`
 	CodesLeft int    `json:"codes_left"`
 	Enrolment *struct {
@@ -294,6 +300,7 @@ func enterRecovery(v *visit) error {
 		v.goTo("set-up/" + v.id)
 		return nil
 	}
+	v.proven(got.Token)
 	v.ended(nil)
 	return nil
 }

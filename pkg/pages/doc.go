@@ -33,6 +33,7 @@
 //	link.go        the pages of links, which redeem handles
 //	challenge.go   the page where a challenge is answered
 //	enrol.go       the pages where a factor is set up
+//	portal.go      what portal sessions have in common: their tokens, and step-ups that a form waits for
 //	cancel.go      the page of a link that cancels a request for a reset
 //	wrong.go       what pages say about problems
 //	catalogue.go   the texts: languages, plurals and dates

@@ -35,6 +35,8 @@ func redeem(v *visit) error {
 	err := v.post("/v1/handles", map[string]string{"handle": v.values["handle"]}, &got)
 	first := firstPages[got.Kind]
 	switch {
+	case err == nil && got.Kind == portalSession:
+		return v.openPortal(got)
 	case codeOf(err) == "not_found" || codeOf(err) == "invalid_request", err == nil && (first == "" || !goodID(got.ID)):
 		v.say(http.StatusGone, "link_used")
 		return nil

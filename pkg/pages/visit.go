@@ -27,6 +27,7 @@ type visit struct {
 	values   map[string]string // of the path
 	id       string            // what the bearer is for; empty if the path names nothing
 	bearer   string            // empty on the page of a link
+	portal   *portalLook       // once the API was asked for it
 
 	said   *remark // what the page says about the form that was sent
 	target string  // where the browser goes after the form; empty if to the page itself
@@ -89,7 +90,10 @@ func (v *visit) read() {
 		v.over(err)
 		return
 	}
-	if v.target != "" {
+	switch {
+	case v.drawn:
+		return
+	case v.target != "":
 		v.redirect()
 		return
 	}
@@ -135,6 +139,10 @@ func (v *visit) act() {
 		return
 	}
 	err = do(v)
+	if codeOf(err) == "step_up_required" && v.page.session == portalSession {
+		v.said = nil
+		err = v.stepUp()
+	}
 	switch {
 	case v.drawn:
 	case err != nil:
@@ -190,6 +198,10 @@ func (v *visit) over(err error) {
 	case "challenge_invalid", "enrolment_invalid", "not_found", "unauthenticated":
 		if v.page.session != "" {
 			v.forget(v.page.session, v.id)
+		}
+		if v.page.session == portalSession {
+			v.say(http.StatusGone, "portal_over")
+			return
 		}
 		v.say(http.StatusGone, "over")
 	default:

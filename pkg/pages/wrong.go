@@ -34,7 +34,7 @@ func (v *visit) wrong(err error) *remark {
 		}
 	case "invalid_request":
 		said.Text = v.T("wrong.form")
-	case "delivery_failed", "delivery_unknown", "country_forbidden", "method_forbidden", "already_exists", "nothing_to_send", "busy":
+	case "delivery_failed", "delivery_unknown", "country_forbidden", "method_forbidden", "already_exists", "nothing_to_send", "busy", "reauthentication_required":
 		said.Text = v.T("wrong." + p.Code)
 	case "challenge_invalid", "enrolment_invalid", "not_found", "unauthenticated":
 		return nil
