@@ -24,6 +24,7 @@ type actor struct {
 	service *mfa.Service
 	index   int
 	calls   []*call
+	ended   bool // its last call is over
 }
 
 // A call is one call of the service, together with what is needed to check its answer.
@@ -74,7 +75,7 @@ func (a *actor) do(what string, d deed, work func(context.Context, *mfa.Service)
 	a.calls = append(a.calls, c)
 	a.mu.Unlock()
 	if len(a.stage.jumps) > 0 {
-		a.await(c, "begins", nil, func() error { return nil })
+		a.await(&move{call: c, name: "begins", ask: func() error { return nil }})
 	}
 	answer, err := work(ctx, a.service)
 	a.mu.Lock()
@@ -117,20 +118,40 @@ func (a *actor) now() time.Time {
 	return c.now
 }
 
-func (a *actor) read(what, partition string, ask func() ([]store.Item, error)) error {
+// read waits for a read of the items with some keys, which are in some places.
+func (a *actor) read(what string, touches func(store.Key) bool, within func(string) bool, ask func() ([]store.Item, error)) error {
 	c := a.call()
-	look := func() error {
+	return a.await(&move{call: c, name: "reads " + what, touches: touches, within: within, ask: func() error {
 		items, err := ask()
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		c.saw = append(c.saw, items...)
+		for _, item := range items {
+			if recordOf(item.Key) != "" {
+				c.saw = append(c.saw, item)
+			}
+		}
 		return err
+	}})
+}
+
+// inWords says in words what stands at a key or, if it has no sort, in its partition. It is the same in every schedule, so it has
+// neither what is made at random nor the number of a copy, which is chosen at random.
+func inWords(key store.Key) string {
+	kind, rest, _ := strings.Cut(key.Partition, "#")
+	switch kind {
+	case "key", "org":
+		rest = ""
+	case "u":
+		kind = "the account"
+	case "reset":
+		kind = "the requests for a reset"
 	}
-	if a.still(partition) {
-		_, err := ask()
-		return err
+	words := []string{kind}
+	for word := range strings.SplitSeq(rest+"#"+key.Sort, "#") {
+		words = append(words, word)
 	}
-	return a.await(c, what, nil, look)
+	words = slices.DeleteFunc(words, func(word string) bool { return word == "" || len(word) >= longWord })
+	return strings.Join(words, " ")
 }
 
 // Get implements store.Store.
@@ -139,7 +160,9 @@ func (a *actor) Get(_ context.Context, keys ...store.Key) ([]store.Item, error) 
 	var reads errgroup.Group
 	for i, key := range keys { // the keys are read separately, because a commit may come between any two reads
 		reads.Go(func() error {
-			return a.read("reads the "+key.Sort, key.Partition, func() (found []store.Item, err error) {
+			place := a.props.place(key)
+			is, at := func(k store.Key) bool { return k == key }, func(p string) bool { return p == place }
+			return a.read(inWords(key), is, at, func() (found []store.Item, err error) {
 				items[i], err = store.GetOne(context.Background(), a.model, key)
 				return items[i : i+1], err
 			})
@@ -150,8 +173,11 @@ func (a *actor) Get(_ context.Context, keys ...store.Key) ([]store.Item, error) 
 
 // Query implements store.Store.
 func (a *actor) Query(_ context.Context, q store.Query) (page store.Page, err error) {
+	partition := a.props.place(store.Key{Partition: q.Partition})
+	within := func(p string) bool { return strings.HasPrefix(p, partition) }
 	if !a.stage.torn || !strings.HasPrefix(q.Partition, "u#") {
-		err = a.read("reads the account", q.Partition, func() ([]store.Item, error) {
+		is := func(k store.Key) bool { return k.Partition == q.Partition }
+		err = a.read(inWords(store.Key{Partition: q.Partition}), is, within, func() ([]store.Item, error) {
 			page, err = a.model.Query(context.Background(), q)
 			return page.Items, err
 		})
@@ -159,11 +185,13 @@ func (a *actor) Query(_ context.Context, q store.Query) (page store.Page, err er
 	}
 	var parts [2]store.Page
 	var reads errgroup.Group
-	for i, what := range []string{"reads the guard", "reads the facts"} {
+	for i, what := range []string{"the guard", "the facts"} {
 		reads.Go(func() error {
-			return a.read(what, q.Partition, func() ([]store.Item, error) {
+			is := func(k store.Key) bool { return k.Partition == q.Partition && (k.Sort == "guard") == (i == 0) }
+			at := func(p string) bool { return within(p) && (p == partition+"guard") == (i == 0) }
+			return a.read(what, is, at, func() ([]store.Item, error) {
 				part, err := a.model.Query(context.Background(), q)
-				part.Items = slices.DeleteFunc(part.Items, func(item store.Item) bool { return (item.Key.Sort == "guard") != (i == 0) })
+				part.Items = slices.DeleteFunc(part.Items, func(item store.Item) bool { return !is(item.Key) })
 				parts[i] = part
 				return part.Items, err
 			})
@@ -181,7 +209,7 @@ func (a *actor) Commit(_ context.Context, token store.Version, writes ...store.W
 	}
 	c.tries++
 	f := &flight{call: c, token: token, writes: slices.Clone(writes), now: c.now}
-	return a.await(c, "commits", f, func() error { return a.land(f) })
+	return a.await(&move{call: c, name: "commits", made: f, ask: func() error { return a.land(f) }})
 }
 
 // Count implements store.Store. A call waits only if the stage follows this count, because the order of all other counts
@@ -201,14 +229,14 @@ func (a *actor) Count(_ context.Context, key store.Key, n, cap int64, expires ti
 		return number, ask()
 	}
 	what := fmt.Sprint("counts ", n, " ", key.Sort)
-	err = a.await(c, what, nil, func() error {
+	err = a.await(&move{call: c, name: what, ask: func() error {
 		err := ask()
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		a.numbers[key] = true
 		c.numbers = append(c.numbers, fmt.Sprint(what, ": ", number, " ", err))
 		return err
-	})
+	}})
 	return number, err
 }
 

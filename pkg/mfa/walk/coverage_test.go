@@ -30,8 +30,8 @@ func (c *coverage) taken(o option) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.fates[o.fate] = true
-	if o.move != nil {
-		c.deeds[o.move.call.kind] = true
+	for _, m := range o.moves {
+		c.deeds[m.call.kind] = true
 	}
 }
 

@@ -7,7 +7,8 @@
 // on every stage. The calls are those of the service itself. Whatever a call asks of the store waits until the walker lets
 // it go on, so the walker decides what happens next. It tries:
 //
-//   - every order of reads and commits,
+//   - every order of reads and commits, as far as it makes a difference: the reads of a call are carried out together, and some of
+//     them ahead of the others only right before something changes what they find,
 //   - for every commit, that it is carried out, that its answer is lost, or that the process dies while it waits for the
 //     answer; in the last two cases the commit may still land at any later moment, or never,
 //   - every moment for the clock to jump, where the stage says by how much,
@@ -16,7 +17,11 @@
 // Two schedules that have led to the same state go on in the same way. So the walker turns back where it comes to a state
 // that it has seen, and a few thousand walks stand for millions of schedules. A state is all that can make a difference:
 // what the store holds, what the calls have read and want to write, and what was answered. Of a random value, it matters only
-// in which places the same value stands. TestTurningBackMissesNoOutcome compares this walk with one that never turns back.
+// in which places the same value stands. TestTurningBackMissesNoOutcome compares this walk with one that never turns back, and
+// TestReadingTogetherMissesNoOutcome with one that carries out every read by itself.
+//
+// Nothing in a schedule is left to chance, so that it can be repeated: two moves for which a call waits at once have different
+// names, or the stage is at fault.
 //
 // The walk sees records as ctl show prints them. A table (fields) says what each field of each record means to the walk,
 // which fails if it meets a field that isn't in the table. The tests also fail if no walk meets a field of the table, a fate
@@ -71,6 +76,7 @@
 //	calls_test.go        the calls
 //	answers_test.go      what was answered
 //	schedule_test.go     what can happen next, and what then happens
+//	reads_test.go        which reads can happen next
 //	actor_test.go        a caller, and the store as its calls see it
 //	walker_test.go       how all schedules are gone through
 //	state_test.go        when two states are the same

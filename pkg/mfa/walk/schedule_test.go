@@ -18,8 +18,7 @@ import (
 )
 
 // A schedule is one order in which the calls of a stage can take place. The calls are made to the service itself, and each
-// actor has a goroutine of its own. Each request to the store waits until the walker lets it go on. Only reads of records
-// that no call writes don't wait, because their order makes no difference.
+// actor has a goroutine of its own. Each request to the store waits until the walker lets it go on.
 type schedule struct {
 	stage  *stage
 	props  *props
@@ -27,7 +26,8 @@ type schedule struct {
 	clock  *storetest.Clock
 	actors []*actor
 	ctx    context.Context
-	naive  bool // leave nothing out, not even what makes no difference
+	shortcuts
+	written *written
 
 	mu       sync.Mutex
 	waiting  []*move
@@ -47,14 +47,22 @@ type schedule struct {
 	chance   bool                    // a sent code is by chance one that somebody gives as a wrong code, so the schedule proves nothing
 }
 
+// Shortcuts say what a walk leaves out because it makes no difference.
+type shortcuts struct {
+	naive bool // leave out nothing of what commits and clocks can do
+	apart bool // carry out every read by itself, and try all orders of reads
+}
+
 // A move is a step for which a call waits.
 type move struct {
-	call *call
-	name string
-	ask  func() error
-	made *flight // the commit, if the move is one
-	err  error
-	gate chan struct{}
+	call    *call
+	name    string
+	ask     func() error
+	touches func(store.Key) bool // says which items it reads, if the move is a read
+	within  func(string) bool    // says in which places these items are: see place
+	made    *flight              // the commit, if the move is one
+	err     error
+	gate    chan struct{}
 }
 
 // A flight is a commit that is under way. It may land after its caller has stopped waiting for the answer, or never.
@@ -80,29 +88,36 @@ const (
 // An option is something that can happen next.
 type option struct {
 	fate   fate
-	move   *move
+	moves  []*move // one move, or reads of one call that are carried out together
 	flight *flight
 	by     time.Duration
 }
 
 func (o option) String() string {
 	switch o.fate {
-	case losesAnswer:
-		return o.move.call.what + ": " + o.move.name + ", and the answer is lost"
-	case dies:
-		return o.move.call.what + ": " + o.move.name + ", and the process dies"
 	case lands:
 		return o.flight.call.what + ": a lost commit lands"
 	case jumps:
 		return "the clock jumps by " + o.by.String()
 	}
-	return o.move.call.what + ": " + o.move.name
+	var names []string
+	for _, m := range o.moves {
+		names = append(names, m.name)
+	}
+	text := o.moves[0].call.what + ": " + strings.Join(names, ", ")
+	switch o.fate {
+	case losesAnswer:
+		text += ", and the answer is lost"
+	case dies:
+		text += ", and the process dies"
+	}
+	return text
 }
 
 // open starts the actors. Each of them runs until it waits.
-func (p *props) open(ctx context.Context, g *stage, losses int, naive bool) *schedule {
+func (p *props) open(ctx context.Context, g *stage, losses int, leave shortcuts, w *written) *schedule {
 	clock := storetest.NewClock(p.Clock.Now())
-	s := &schedule{stage: g, props: p, ctx: ctx, numbers: map[store.Key]bool{}, clock: clock, model: p.model.Clone(clock.Now), losses: losses, naive: naive, records: map[string]*shownRecord{}}
+	s := &schedule{stage: g, props: p, ctx: ctx, numbers: map[store.Key]bool{}, clock: clock, model: p.model.Clone(clock.Now), losses: losses, shortcuts: leave, written: w, records: map[string]*shownRecord{}}
 	if len(g.jumps) > 0 {
 		s.jumps = 1
 	}
@@ -114,7 +129,12 @@ func (p *props) open(ctx context.Context, g *stage, losses int, naive bool) *sch
 			Pause: func(int) time.Duration { return 0 },
 		}
 		s.actors = append(s.actors, a)
-		go script(a)
+		go func() {
+			script(a)
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			a.ended = true
+		}()
 	}
 	synctest.Wait()
 	return s
@@ -145,19 +165,26 @@ func (s *schedule) close() {
 // options returns all that can happen next. The order is always the same after the same history. It must be called when
 // every actor waits or has ended.
 func (s *schedule) options() []option {
-	slices.SortFunc(s.waiting, func(a, b *move) int {
-		return cmp.Or(cmp.Compare(a.call.bit, b.call.bit), cmp.Compare(a.name, b.name))
-	})
+	byName := func(a, b *move) int { return cmp.Or(cmp.Compare(a.call.bit, b.call.bit), cmp.Compare(a.name, b.name)) }
+	slices.SortFunc(s.waiting, byName)
 	var all []option
-	for _, m := range s.waiting {
+	for i, m := range s.waiting {
+		if i > 0 && byName(s.waiting[i-1], m) == 0 {
+			s.blame(fmt.Errorf("%s waits for two moves at once with the name %q, so their order is made by chance", m.call.what, m.name))
+		}
 		if s.doomed(m.made) && s.jumps == 0 {
 			// This commit will be refused at any time and changes nothing, so another order of it would show nothing new.
-			return []option{{fate: passes, move: m}}
+			return []option{{fate: passes, moves: []*move{m}}}
 		}
-		all = append(all, option{fate: passes, move: m})
+		if m.touches == nil {
+			all = append(all, option{fate: passes, moves: []*move{m}})
+		}
 		if m.made != nil && s.losses > 0 && !s.doomed(m.made) {
-			all = append(all, option{fate: losesAnswer, move: m}, option{fate: dies, move: m})
+			all = append(all, option{fate: losesAnswer, moves: []*move{m}}, option{fate: dies, moves: []*move{m}})
 		}
+	}
+	for _, a := range s.actors {
+		all = append(all, s.reads(a)...)
 	}
 	s.air = slices.DeleteFunc(s.air, func(f *flight) bool { return s.fits(f) == fitsNever })
 	for _, f := range s.air {
@@ -185,13 +212,15 @@ func (s *schedule) take(o option) {
 		s.clock.Advance(o.by)
 		return
 	}
-	m, c := o.move, o.move.call
+	c := o.moves[0].call
 	if !c.moved {
 		c.moved, c.began = true, s.answered
 	}
-	if o.fate == passes {
-		m.err = m.ask()
-	} else {
+	for _, m := range o.moves {
+		if o.fate == passes {
+			m.err = m.ask()
+			continue
+		}
 		m.err = errLost
 		s.air = append(s.air, m.made)
 		s.losses--
@@ -201,8 +230,10 @@ func (s *schedule) take(o option) {
 			c.cancel()
 		}
 	}
-	s.waiting = slices.DeleteFunc(s.waiting, func(w *move) bool { return w == m })
-	close(m.gate)
+	s.waiting = slices.DeleteFunc(s.waiting, func(w *move) bool { return slices.Contains(o.moves, w) })
+	for _, m := range o.moves {
+		close(m.gate)
+	}
 	synctest.Wait()
 }
 
@@ -244,13 +275,14 @@ func (s *schedule) item(key store.Key) store.Item {
 func (s *schedule) land(f *flight) error {
 	effect := s.fits(f) == fitsNow
 	for _, w := range f.writes {
-		if s.still(w.Key.Partition) && w.Expect != "" && s.stage.counts == "" {
-			s.blame(fmt.Errorf("the stage says that nobody writes %.3s", w.Key.Partition))
+		if recordOf(w.Key) == "" {
+			s.blame(fmt.Errorf("a call writes %s, which the walk doesn't look at", inWords(w.Key)))
 		}
 	}
 	before := s.guardOf(f)
 	err := s.model.Commit(context.Background(), f.token, f.writes...)
 	if err == nil && effect {
+		s.written.note(s.props, f.call.actor(), f.writes)
 		for _, a := range s.actors {
 			for _, c := range a.calls {
 				if c != f.call && c.landed > 0 && !c.over && c.overtakes(f.call) {
@@ -269,18 +301,11 @@ func (s *schedule) land(f *flight) error {
 	return err
 }
 
-// still reports whether no call of this stage writes to an existing item of a partition. If the stage counts messages, only
-// the call that has begun a challenge writes to it.
-func (s *schedule) still(partition string) bool {
-	return strings.HasPrefix(partition, "key#") || strings.HasPrefix(partition, "org#") ||
-		strings.HasPrefix(partition, "ch_") && !s.stage.resend
-}
-
-// await stops a call until the walker lets it go on.
-func (s *schedule) await(c *call, name string, made *flight, ask func() error) error {
-	m := &move{call: c, name: name, ask: ask, made: made, gate: make(chan struct{})}
+// await stops a call until the walker lets it go on with m.
+func (s *schedule) await(m *move) error {
+	m.gate = make(chan struct{})
 	s.mu.Lock()
-	if s.over || c.dead {
+	if s.over || m.call.dead {
 		s.mu.Unlock()
 		return errOver
 	}

@@ -19,7 +19,6 @@ type stage struct {
 	name    string
 	lost    [3]int          // how many commits may lose their answer or their process in one schedule: see losses
 	jumps   []time.Duration // the clock may move by one of these, once and at any moment
-	resend  bool            // challenges are written to, so it matters when they are read
 	profile string          // kls if empty
 	torn    bool            // the guard may be read at another moment than the facts beside it, as DynamoDB allows
 	refused bool            // the provider refuses all emails and text messages

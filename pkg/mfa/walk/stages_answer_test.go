@@ -76,7 +76,7 @@ func answerStages() []stage {
 			},
 		},
 		{
-			name: "a code is sent again", lost: [3]int{1, 2, 2}, resend: true,
+			name: "a code is sent again", lost: [3]int{1, 2, 2},
 			set: func(p *props) {
 				ch := p.begin("ana")
 				p.Clock.Advance(10 * time.Second)
@@ -88,7 +88,7 @@ func answerStages() []stage {
 			},
 		},
 		{
-			name: "two send a code again", lost: [3]int{1, 1, 2}, resend: true,
+			name: "two send a code again", lost: [3]int{1, 1, 2},
 			set: func(p *props) {
 				ch := p.begin("ana")
 				p.Clock.Advance(10 * time.Second)
@@ -112,7 +112,7 @@ func answerStages() []stage {
 			},
 		},
 		{
-			name: "no code is taken by the provider", lost: [3]int{1, 1, 2}, resend: true, refused: true,
+			name: "no code is taken by the provider", lost: [3]int{1, 1, 2}, refused: true,
 			set: func(p *props) {
 				ch := p.begin("ana")
 				p.Clock.Advance(10 * time.Second)

@@ -103,7 +103,7 @@ func keyStages() []stage {
 			},
 		},
 		{
-			name: "another ceremony begins", lost: [3]int{1, 1, 2}, resend: true, profile: "default", policy: signIn,
+			name: "another ceremony begins", lost: [3]int{1, 1, 2}, profile: "default", policy: signIn,
 			set: func(p *props) {
 				k := p.key("ana", p.Fresh(), &passkeytest.Authenticator{})
 				one := p.askKey("ana", signingIn("ana"))
@@ -116,7 +116,7 @@ func keyStages() []stage {
 			},
 		},
 		{
-			name: "what an earlier ceremony asked is answered after a later one began", lost: [3]int{1, 1, 2}, resend: true, profile: "default", policy: signIn,
+			name: "what an earlier ceremony asked is answered after a later one began", lost: [3]int{1, 1, 2}, profile: "default", policy: signIn,
 			set: func(p *props) {
 				k := p.key("ana", p.Fresh(), &passkeytest.Authenticator{})
 				one := p.askKey("ana", signingIn("ana"))
@@ -265,7 +265,7 @@ func keyChangeStages() []stage {
 			},
 		},
 		{
-			name: "a recovery enrols the same key anew", lost: [3]int{0, 0, 1}, profile: "default", policy: byDefault(mfa.EffectReenrol), resend: true,
+			name: "a recovery enrols the same key anew", lost: [3]int{0, 0, 1}, profile: "default", policy: byDefault(mfa.EffectReenrol),
 			set: func(p *props) {
 				k := p.key("ana", p.Fresh(), &passkeytest.Authenticator{})
 				one, two := p.askKey("ana", signingIn("ana")), p.askKey("ana", signingIn("ana"))

@@ -35,7 +35,7 @@ func smsStages() []stage {
 			},
 		},
 		{
-			name: "a code by SMS is sent again", lost: [3]int{1, 1, 2}, resend: true, profile: "salto", policy: messagesADay(6),
+			name: "a code by SMS is sent again", lost: [3]int{1, 1, 2}, profile: "salto", policy: messagesADay(6),
 			set: func(p *props) {
 				p.phone("ana", anasNumber)
 				ch := p.beginBySMS("ana", anasNumber)
@@ -49,7 +49,7 @@ func smsStages() []stage {
 			},
 		},
 		{
-			name: "two send a code by SMS again", lost: [3]int{1, 1, 2}, resend: true, profile: "salto", policy: messagesADay(6),
+			name: "two send a code by SMS again", lost: [3]int{1, 1, 2}, profile: "salto", policy: messagesADay(6),
 			set: func(p *props) {
 				p.phone("ana", anasNumber)
 				ch := p.beginBySMS("ana", anasNumber)
@@ -60,7 +60,7 @@ func smsStages() []stage {
 			},
 		},
 		{
-			name: "two users send a code by SMS again, and one message is left of the day", lost: [3]int{0, 0, 2}, resend: true, profile: "salto",
+			name: "two users send a code by SMS again, and one message is left of the day", lost: [3]int{0, 0, 2}, profile: "salto",
 			policy: messagesADay(3), counts: countsOfDay,
 			set: func(p *props) {
 				p.phone("ana", anasNumber)

@@ -12,10 +12,11 @@ import (
 // can follow, so it turns back.
 type walker struct {
 	testing.TB
-	stage  *stage
-	props  *props
-	losses int
-	naive  bool // never turn back, and leave nothing out
+	stage     *stage
+	props     *props
+	losses    int
+	shortcuts // naive: it never turns back either
+	written   written
 
 	path  []fork
 	seen  map[state]float64 // the states that were seen, and the number of ways that lead on from each
@@ -35,8 +36,11 @@ type fork struct {
 
 // walk goes through all schedules.
 func (w *walker) walk(ctx context.Context) {
-	w.seen, w.ends = map[state]float64{}, map[state]bool{}
-	for more := true; more && !w.Failed(); more = w.back() {
+	w.written.grown = true
+	for more := true; (more || w.written.grown) && !w.Failed(); more = w.back() {
+		if w.written.grown {
+			w.path, w.seen, w.ends, w.written.grown = nil, map[state]float64{}, map[state]bool{}, false
+		}
 		for !w.one(ctx) {
 		}
 		w.walks++
@@ -76,7 +80,7 @@ func (w *walker) back() bool {
 // one walks the schedule of the path, and from its end always takes the first option. It returns false if chance has spoilt
 // the schedule.
 func (w *walker) one(ctx context.Context) bool {
-	s := w.props.open(ctx, w.stage, w.losses, w.naive)
+	s := w.props.open(ctx, w.stage, w.losses, w.shortcuts, &w.written)
 	defer s.close()
 	known, depth := len(w.path), 0
 	var story []string
