@@ -64,7 +64,7 @@ func TestReadingTogetherMissesNoOutcome(t *testing.T) {
 	losses := map[string]int{
 		"two tabs of a trusted browser": 1, "two send a code again": 0, "the code ends": 0, "one browser is revoked": 0,
 		"one code of an app at two sign-ins": 1, "a recovery resets": 0, "one response of a key is given twice": 0,
-		"a proof beside a revocation": 0, "the user moves": 0,
+		"a proof beside a revocation": 0, "the user moves": 0, "a trusted browser beside a revocation": 0,
 	}
 	if mfatest.EveryRound() {
 		losses["an enrolment is finished twice"], losses["two users take over a credential id that nobody has any more"] = 0, 0
