@@ -127,7 +127,7 @@ var fields = map[string]fieldTable{
 		"format": kept, "id": word, "epoch": word, "name": kept, "kind": kept, "policy_version": kept, "created": moment, "ends": moment,
 		"last_used": moment, "generation": kept, "key": kept,
 	},
-	"handle":      all(noReset, fieldTable{"format": kept, "kind": kept, "token": word, "ends": moment, "redeemed_by": word}),
+	"handle":      all(noReset, fieldTable{"format": kept, "kind": kept, "token": word, "ends": moment, "redeemed_by": word, "expires": moment}),
 	"cancelToken": all(noReset, fieldTable{"format": kept, "of": word}),
 	"resetRecord": together(all(noReset, fieldTable{
 		"format": kept, "user": kept, "by.org": kept, "by.user": kept, "client": kept, "reason": kept, "approved_by.org": kept, "approved_by.user": kept,
@@ -172,6 +172,7 @@ var (
 // unwalked are the records that no walk meets, and why.
 var unwalked = map[string]string{
 	"orgPolicy":        "it is written before the calls, and by none of them",
+	"portalSession":    "no stage begins a portal session",
 	"seenOrg":          "it is written with the policy, before the calls, and decides about no user",
 	"adoptionDay":      "only the sweep writes it, and it decides about no user",
 	"lockNote":         "publishing follows a commit, and it decides about no user",
