@@ -427,6 +427,7 @@ func (d *deployment) story() {
 	d.notices()
 	d.comeBack()
 	d.orgs()
+	d.portal()
 
 	// A month later the keys are changed.
 	d.remove("sweep", "mark") // otherwise the sweep would look at every hour of the month

@@ -102,6 +102,10 @@ func (l *ledger) find(value any, at int) {
 				l.keep(text[strings.LastIndexByte(text, '.')+1:], secret{kind: "token", answer: at})
 			case "trust_token":
 				l.keep(text, secret{kind: "trust token", answer: at, again: true})
+			case "url":
+				if _, handle, found := strings.Cut(text, "/csh_"); found {
+					l.keep("csh_"+handle, secret{kind: "handle", answer: at})
+				}
 			case "secret":
 				l.keep(text, secret{kind: "totp secret", answer: at})
 			case "recovery_codes":

@@ -300,8 +300,8 @@
 //
 // The guard, factors, browsers, the enrolment under way and the roster entry are removed. What the org's activity says of
 // the user is encrypted under a key that was in the guard. From then on it says only that something happened, and when. Some
-// items are not looked for, because they expire: challenges name the user until 10 minutes after their end, and for 10
-// minutes so does the item with the event of the erasure. An expiry entry, an activity entry and the id of a challenge hold
+// items are not looked for, because they expire: challenges name the user until 10 minutes after their end, portal sessions for an
+// hour, and for 10 minutes so does the item with the event of the erasure. An expiry entry, an activity entry and the id of a challenge hold
 // the route, which is a hash. For up to a day, the count of a number is kept under a hash of the number. The claim of a
 // notice holds a hash that nobody can check without what was in the guard. A remembered answer can be opened only with its
 // Idempotency-Key. The id of an administrator stays with the user who was acted on. What was handed on is out of reach:
