@@ -24,6 +24,7 @@ import (
 	"countersign/infra/emulator/template"
 	"countersign/pkg/api"
 	"countersign/pkg/api/openapi"
+	"countersign/pkg/pages"
 )
 
 // same reports what is in only one of two sets.
@@ -56,6 +57,9 @@ func TestTemplateRouteTableAndDocumentHaveTheSameRoutes(t *testing.T) {
 			}
 			operations = append(operations, fmt.Sprintf("%s %s is %s, open: %t", r.Method, r.Pattern, r.Operation, r.Open))
 		}
+	}
+	for _, route := range pages.Routes {
+		table = append(table, "pages: "+route)
 	}
 	document, err := openapi.New()
 	if err != nil {

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"countersign/pkg/api"
+	"countersign/pkg/pages"
 )
 
 // samFolder returns the folder of the virtual environment in which infra/test installs the SAM CLI.
@@ -155,6 +156,9 @@ func TestSAMMountsEveryRouteOfTheTable(t *testing.T) {
 				table = append(table, f.Resource+": "+method+" "+r.Pattern)
 			}
 		}
+	}
+	for _, route := range pages.Routes {
+		table = append(table, functions["pages"].Resource+": "+route)
 	}
 	// SAM answers preflights itself, as API Gateway does.
 	mounted = slices.DeleteFunc(mounted, func(route string) bool { return strings.Contains(route, ": "+http.MethodOptions+" ") })

@@ -24,6 +24,8 @@ var kept = map[string]string{
 	"pkg/mfa: Service.CheckActivity":   "the operators' commands will call it",
 	"pkg/activity: Log.PerShard":       "an option, for tests that can't wait for four million events",
 	"pkg/mfa: Service.Pause":           "an option, for tests that must not wait",
+	"pkg/mfa: PortalToken":             "words of JSON: of what a handle stands for",
+	"pkg/pages: Routes":                "a test compares it with the template",
 	"pkg/mfa: Optional":                "JSON makes one, and a caller clears a field with one",
 	"pkg/mfa: Allowed":                 "words of JSON: of a policy",
 	"pkg/mfa: EffectSignIn":            "words of JSON: of a policy, and of an answer",

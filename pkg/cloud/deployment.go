@@ -138,6 +138,9 @@ func Open(p Process) *Deployment {
 // Now returns the time of the service.
 func (d *Deployment) Now() time.Time { return d.now() }
 
+// Log returns the log of the function.
+func (d *Deployment) Log() *slog.Logger { return d.log }
+
 // Door returns the options of the function's HTTP handler.
 func (d *Deployment) Door() api.Options {
 	return api.Options{Timeout: callTime, Now: d.now, Log: d.log, Admit: d.edge()}
@@ -151,11 +154,16 @@ func (d *Deployment) Service() *mfa.Service {
 		Filter: d.filter(),
 		Now:    d.now,
 		Issuer: d.Issuer(),
-		Sender: d.Optional("COUNTERSIGN_SENDER_NAME", "one line of text", Line),
+		Sender: d.SenderName(),
 		Log:    d.log,
 
 		RelyingParty: d.relyingParty(),
 	}
+}
+
+// SenderName reads the name that messages come from, and that pages show where an org has none of its own. It may be empty.
+func (d *Deployment) SenderName() string {
+	return d.Optional("COUNTERSIGN_SENDER_NAME", "one line of text", Line)
 }
 
 // Issuer reads the base URL of the deployment.

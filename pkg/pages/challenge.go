@@ -242,7 +242,6 @@ func (v *visit) verify(answer map[string]any) error {
 // ended goes back to the application, after the user has been shown new recovery codes.
 func (v *visit) ended(codes []string) {
 	if len(codes) > 0 {
-		v.takesForm()
 		v.draw(http.StatusOK, "codes", codesView{Codes: codes})
 		return
 	}
@@ -252,7 +251,6 @@ func (v *visit) ended(codes []string) {
 	}
 	back, good := v.sealedBack()
 	if !good || back == "" {
-		v.takesForm()
 		v.say(http.StatusOK, "done")
 		return
 	}
@@ -322,7 +320,6 @@ func askForReset(v *visit) error {
 	case err != nil:
 		return err
 	}
-	v.takesForm()
 	what := notice{Title: v.T("notice.reset_asked.title"), Text: v.T("notice.reset_asked.approve")}
 	if asked.Due != nil {
 		what.Text = v.T("notice.reset_asked.hold")

@@ -130,7 +130,6 @@ func beginEnrolment(v *visit) error {
 
 // showFactor shows what the user needs to prove a new factor, or the known address before it.
 func (v *visit) showFactor(status int, a asked, got begunFactor) {
-	v.takesForm()
 	view := factorView{begunFactor: got, Asked: a, Options: string(got.WebAuthn), Until: v.Moment(got.Expires)}
 	if got.Prove != nil {
 		view.Sent = got.Prove.Sent

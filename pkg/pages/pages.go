@@ -13,6 +13,9 @@ import (
 // Prefix is the beginning of the paths of all hosted pages.
 const Prefix = "/pages/"
 
+// Routes are the routes that an HTTP API needs for the pages: the method, and the path with the name of all that follows the prefix.
+var Routes = []string{"GET " + Prefix + "{page+}", "HEAD " + Prefix + "{page+}", "POST " + Prefix + "{page+}"}
+
 // A Config says how pages reach the API, and how they look. API or Client is required, and so are Base and Now.
 type Config struct {
 	// Base is the deployment's base URL, without a slash at its end. Pages are reached under it, whatever the header Host says.

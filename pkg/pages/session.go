@@ -101,10 +101,9 @@ func (v *visit) BackSeal() string {
 
 // takesForm makes a page that follows a form look as the page of the form did, without asking the API again.
 func (v *visit) takesForm() {
-	if v.brand != (Brand{}) || v.back != "" {
-		return
+	if v.bearer != "" {
+		v.sealedBack()
 	}
-	v.sealedBack()
 }
 
 // sealedBack returns where the form says that the browser goes afterwards, and whether a page of this bearer said so.

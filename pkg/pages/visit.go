@@ -133,6 +133,7 @@ func (v *visit) act() {
 		v.say(http.StatusForbidden, "foreign")
 		return
 	}
+	v.takesForm() // what an act says is in the language of the page that the form was on
 	do := v.page.acts[v.r.PostForm.Get("do")]
 	if do == nil {
 		v.say(http.StatusBadRequest, "foreign")

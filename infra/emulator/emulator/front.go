@@ -152,10 +152,13 @@ func (f *front) match(r *http.Request) (*route, map[string]string) {
 
 // fits returns the values of the route's parts in braces. It returns nil if the route doesn't fit.
 func (r *route) fits(method string, given []string) map[string]string {
+	params := map[string]string{}
+	if last := len(r.segments) - 1; strings.HasSuffix(r.segments[last], "+}") && len(given) > last { // it takes all that follows
+		given = append(slices.Clone(given[:last]), strings.Join(given[last:], "/"))
+	}
 	if r.method != method || len(r.segments) != len(given) {
 		return nil
 	}
-	params := map[string]string{}
 	for i, part := range r.segments {
 		text, err := url.PathUnescape(given[i])
 		name, braced := strings.CutPrefix(part, "{")
@@ -163,7 +166,7 @@ func (r *route) fits(method string, given []string) map[string]string {
 		case err != nil || !braced && part != text || text == "" && part != "":
 			return nil
 		case braced:
-			params[strings.TrimSuffix(name, "}")] = text
+			params[strings.TrimRight(name, "+}")] = text
 		}
 	}
 	return params

@@ -91,7 +91,7 @@ func (b *browser) way(words string) {
 	b.submit("/demo/way", "way", html.UnescapeString(found[1]))
 }
 
-func wanted(t *testing.T, what string, got, want any) {
+func wanted(t testing.TB, what string, got, want any) {
 	t.Helper()
 	if got != want {
 		t.Errorf("%s: got %v, want %v", what, got, want)

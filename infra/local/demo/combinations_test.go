@@ -106,9 +106,9 @@ func (b *browser) demand(verification string) {
 }
 
 // behind fills in forms without showing their pages, which takes a fraction of the time. The page is loaded again afterwards.
-func (c *chromium) behind(steps string) {
-	c.t.Helper()
-	c.run(`(async () => {
+func (c *page) behind(steps string) {
+	c.T.Helper()
+	c.Run(`(async () => {
 		let page;
 		const post = async (action, fields = {}) => {
 			const form = [...page?.querySelectorAll("form[action='" + action + "']") ?? []].find((f) => !fields.what || f.elements.what.value === fields.what);
@@ -121,18 +121,18 @@ func (c *chromium) behind(steps string) {
 		await post("/demo/sign-out");
 		` + steps + `
 	})()`)
-	c.loading(func() { c.call("Page.reload", nil, nil) })
+	c.Loading(func() { c.Call("Page.reload", nil, nil) })
 }
 
 // tryKey sets a key up and signs in with it, and returns what came of that.
-func (c *chromium) tryKey(user string, k combination) string {
-	c.t.Helper()
-	c.wait()
+func (c *page) tryKey(user string, k combination) string {
+	c.T.Helper()
+	c.Wait()
 	defer c.unplug(c.plug(k.authenticator))
 	signIn := fmt.Sprintf(`await post("/demo/sign-in", { user: %q, how: "password" });`, user)
 	c.behind(signIn + fmt.Sprintf(`await enterCode(); await post("/demo/change", { what: "key", variant: %q }); await enterCode();`, strings.ReplaceAll(k.variant, " ", "_")))
 	if expected, _ := k.expected(); expected == notMade { // with no authenticator that fits, the browser waits for one
-		c.run(`{
+		c.Run(`{
 			const parse = PublicKeyCredential.parseCreationOptionsFromJSON;
 			PublicKeyCredential.parseCreationOptionsFromJSON = (options) => parse.call(PublicKeyCredential, { ...options, timeout: 1000 });
 		}`)
@@ -143,12 +143,12 @@ func (c *chromium) tryKey(user string, k combination) string {
 		}
 		return notMade
 	}
-	if title := c.text("h1"); title != "Your recovery codes" {
-		return "the new key: " + c.text("main")
+	if title := c.Text("h1"); title != "Your recovery codes" {
+		return "the new key: " + c.Text("main")
 	}
 	c.behind(signIn)
-	if said := c.useKey(); said != "" || c.text("h1") != "Hello, "+user {
-		return "the sign-in: " + said + c.text("main")
+	if said := c.useKey(); said != "" || c.Text("h1") != "Hello, "+user {
+		return "the sign-in: " + said + c.Text("main")
 	}
 	return signsIn
 }

@@ -11,45 +11,45 @@ import (
 )
 
 // toCodes signs ana in and goes on to new recovery codes.
-func (c *chromium) toCodes(base string) (codes []string) {
-	c.t.Helper()
+func (c *page) toCodes(base string) (codes []string) {
+	c.T.Helper()
 	c.toSetUp(base)
-	c.submit("/demo/scan")
-	c.submit("/demo/finish", "code", c.text(".app-code"))
-	shown := c.run(`[...document.querySelectorAll(".recovery-codes code")].map((code) => code.textContent).join("\n")`)
+	c.Submit("/demo/scan")
+	c.Submit("/demo/finish", "code", c.Text(".app-code"))
+	shown := c.Run(`[...document.querySelectorAll(".recovery-codes code")].map((code) => code.textContent).join("\n")`)
 	if codes = strings.Split(shown, "\n"); len(codes) != 10 {
-		c.t.Fatalf("got the codes %q, want ten", codes)
+		c.T.Fatalf("got the codes %q, want ten", codes)
 	}
 	return codes
 }
 
 // press presses one of the buttons that keep the codes, and waits until the page has told what came of it.
-func (c *chromium) press(way string) string {
-	c.t.Helper()
-	return c.run(`new Promise((told) => {
+func (c *page) press(way string) string {
+	c.T.Helper()
+	return c.Run(`new Promise((told) => {
 		const said = document.getElementById("kept-how");
 		new MutationObserver(() => told(said.textContent)).observe(said, { childList: true });
 		document.querySelector('[data-way="` + way + `"]').click();
 	})`)
 }
 
-func (c *chromium) noProblems() {
-	c.t.Helper()
-	if len(c.problems) > 0 {
-		c.t.Errorf("the browser complains: %q", c.problems)
+func (c *page) noProblems() {
+	c.T.Helper()
+	if len(c.Problems) > 0 {
+		c.T.Errorf("the browser complains: %q", c.Problems)
 	}
 }
 
 func TestRecoveryCodesCanBeCopied(t *testing.T) {
 	b := open(t)
 	c := startChromium(t, 1280, 900)
-	c.call("Browser.grantPermissions", map[string]any{"permissions": []string{"clipboardReadWrite", "clipboardSanitizedWrite"}}, nil)
-	c.call("Emulation.setFocusEmulationEnabled", map[string]any{"enabled": true}, nil)
+	c.Call("Browser.grantPermissions", map[string]any{"permissions": []string{"clipboardReadWrite", "clipboardSanitizedWrite"}}, nil)
+	c.Call("Emulation.setFocusEmulationEnabled", map[string]any{"enabled": true}, nil)
 	codes := c.toCodes(b.base)
 	wanted(t, "what is told", c.press("copy"), "The codes are copied. Paste them where only you can read them.")
-	wanted(t, "what is copied", c.run("navigator.clipboard.readText()"), strings.Join(codes, "\n"))
+	wanted(t, "what is copied", c.Run("navigator.clipboard.readText()"), strings.Join(codes, "\n"))
 
-	c.run(`navigator.clipboard.writeText = () => Promise.reject(new Error("no"))`)
+	c.Run(`navigator.clipboard.writeText = () => Promise.reject(new Error("no"))`)
 	wanted(t, "what is told if the browser refuses", c.press("copy"), "The browser doesn’t let this page copy. Save or print the codes instead.")
 	c.noProblems()
 }
@@ -58,14 +58,14 @@ func TestRecoveryCodesCanBeDownloadedAsTheyAreShown(t *testing.T) {
 	b := open(t)
 	c := startChromium(t, 1280, 900)
 	folder := t.TempDir()
-	c.call("Browser.setDownloadBehavior", map[string]any{"behavior": "allow", "downloadPath": folder, "eventsEnabled": true}, nil)
+	c.Call("Browser.setDownloadBehavior", map[string]any{"behavior": "allow", "downloadPath": folder, "eventsEnabled": true}, nil)
 	codes := c.toCodes(b.base)
 	c.press("save")
-	for c.download != "completed" {
-		if c.download == "canceled" {
+	for c.Download != "completed" {
+		if c.Download == "canceled" {
 			t.Fatal("the browser has not saved the file")
 		}
-		c.hear()
+		c.Hear()
 	}
 	text, err := os.ReadFile(filepath.Join(folder, "demo-desk-recovery-codes.txt"))
 	if err != nil {
@@ -79,17 +79,17 @@ func TestOnPaperThereAreTheRecoveryCodesOnly(t *testing.T) {
 	b := open(t)
 	c := startChromium(t, 1280, 900)
 	codes := c.toCodes(b.base)
-	c.run(`window.print = () => { window.printed = true }`)
-	c.run(`document.querySelector('[data-way="print"]').click()`)
-	wanted(t, "the page was printed", c.run("window.printed"), "true")
+	c.Run(`window.print = () => { window.printed = true }`)
+	c.Run(`document.querySelector('[data-way="print"]').click()`)
+	wanted(t, "the page was printed", c.Run("window.printed"), "true")
 	for _, scheme := range []string{"light", "dark"} {
-		c.call("Emulation.setEmulatedMedia", map[string]any{"media": "print", "features": []any{
+		c.Call("Emulation.setEmulatedMedia", map[string]any{"media": "print", "features": []any{
 			map[string]any{"name": "prefers-color-scheme", "value": scheme},
 		}}, nil)
-		printed := strings.Join(strings.Fields(c.run("document.body.innerText")), " ")
+		printed := strings.Join(strings.Fields(c.Run("document.body.innerText")), " ")
 		wanted(t, scheme+": what is printed", printed, "Demo desk Your recovery codes "+strings.Join(codes, " "))
-		wanted(t, scheme+": colour of a code on paper", c.run(`getComputedStyle(document.querySelector(".recovery-codes code")).color`), "rgb(0, 0, 0)")
-		wanted(t, scheme+": colour of the paper", c.run(`getComputedStyle(document.querySelector(".recovery-codes")).backgroundColor`), "rgb(255, 255, 255)")
+		wanted(t, scheme+": colour of a code on paper", c.Run(`getComputedStyle(document.querySelector(".recovery-codes code")).color`), "rgb(0, 0, 0)")
+		wanted(t, scheme+": colour of the paper", c.Run(`getComputedStyle(document.querySelector(".recovery-codes")).backgroundColor`), "rgb(255, 255, 255)")
 	}
 	c.noProblems()
 }
@@ -144,7 +144,7 @@ func TestWithoutScriptsTimesAreToldInUTC(t *testing.T) {
 func TestTimesAreTheReadersInThePagesLanguage(t *testing.T) {
 	b := open(t)
 	c := startChromium(t, 1280, 900)
-	c.call("Emulation.setTimezoneOverride", map[string]any{"timezoneId": "Asia/Kolkata"}, nil)
+	c.Call("Emulation.setTimezoneOverride", map[string]any{"timezoneId": "Asia/Kolkata"}, nil)
 	reader := time.FixedZone("", 5*60*60+30*60)
 	// From 20:00 UTC to 20:15 UTC it is the next day for the reader.
 	evening := b.now().UTC().Truncate(24 * time.Hour).Add(24*time.Hour + 20*time.Hour)
@@ -156,31 +156,31 @@ func TestTimesAreTheReadersInThePagesLanguage(t *testing.T) {
 	told := func(selector, layout string) {
 		t.Helper()
 		// Both at once: the clock goes on.
-		moment, text, _ := strings.Cut(c.run("(({ dateTime, textContent }) => `${dateTime} ${textContent}`)(document.querySelector('"+selector+"'))"), " ")
+		moment, text, _ := strings.Cut(c.Run("(({ dateTime, textContent }) => `${dateTime} ${textContent}`)(document.querySelector('"+selector+"'))"), " ")
 		at, err := time.Parse(time.RFC3339, moment)
 		if err != nil {
 			t.Fatal(err)
 		}
 		wanted(t, selector, strings.Replace(text, " Sept ", " Sep ", 1), at.In(reader).Format(layout)) // British for Go's Sep
 	}
-	c.open(b.base)
+	c.Open(b.base)
 	told(".clock time", "2 Jan 2006, 15:04")
-	c.submit("/demo/sign-in")
+	c.Submit("/demo/sign-in")
 	told(".until time", "15:04")
 	told(".mails time", "15:04")
 
 	// A message that arrives while the page is open is told so, too.
-	c.run(`new Promise((arrived) => {
+	c.Run(`new Promise((arrived) => {
 		new MutationObserver(() => document.querySelectorAll(".mails li").length === 2 && arrived()).observe(document.getElementById("mailbox"), { childList: true });
 		const post = (path, type, body) => fetch(path, { method: "POST", headers: { "Content-Type": type }, body });
 		post("/local/clock", "application/json", '{"advance_s":30}').then(() =>
 			post("/demo/send", "application/x-www-form-urlencoded", new URLSearchParams({ step: document.querySelector('[name="step"]').value }).toString()));
 	})`)
-	c.run("new Promise((drawn) => requestAnimationFrame(drawn))")
+	c.Run("new Promise((drawn) => requestAnimationFrame(drawn))")
 	told(".mails time", "15:04")
 	told(".clock time", "2 Jan 2006, 15:04")
-	c.run(`document.querySelector('[name="trust"]').checked = true`)
-	c.submit("/demo/code", "code", c.text(".mails .digits"))
+	c.Run(`document.querySelector('[name="trust"]').checked = true`)
+	c.Submit("/demo/code", "code", c.Text(".mails .digits"))
 	told(".facts time", "2 Jan 2006, 15:04")
 	c.noProblems()
 }
