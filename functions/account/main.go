@@ -13,6 +13,7 @@ func main() {
 	cloud.Serve("account", func(d *cloud.Deployment) http.Handler {
 		s := d.Service()
 		s.Keys = keyring.Of(d)
+		s.Uses = d.Uses()
 		return api.New(d.Door(), api.Account(s))
 	})
 }

@@ -14,6 +14,7 @@ func main() {
 	cloud.Serve("admin", func(d *cloud.Deployment) http.Handler {
 		s := d.Service()
 		s.Keys, s.Passkeys = keyring.Of(d), d.Passkeys(passkey.New)
+		s.Uses = d.Uses()
 		return api.New(d.Door(), api.Admin(s))
 	})
 }

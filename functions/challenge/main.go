@@ -18,6 +18,7 @@ func main() {
 		s.Keys, s.Mail = keyring.Of(d), email.Of(d)
 		s.Text, s.CodeDomain = textmessage.Of(d), textmessage.CodeDomain(d)
 		s.Passkeys = d.Passkeys(passkey.New)
+		s.Uses = d.Uses()
 		return api.New(d.Door(), api.Challenge(s))
 	})
 }

@@ -19,6 +19,7 @@ func main() {
 		s.Keys, s.Mail = keyring.Of(d), email.Of(d)
 		s.Text, s.CodeDomain = textmessage.Of(d), textmessage.CodeDomain(d)
 		s.Numbers, s.Passkeys = phone.Numbers{}, d.Passkeys(passkey.New)
+		s.Uses = d.Uses()
 		return api.New(d.Door(), api.Enrol(s))
 	})
 }

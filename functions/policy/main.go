@@ -13,6 +13,7 @@ func main() {
 	cloud.Serve("policy", func(d *cloud.Deployment) http.Handler {
 		s := d.Service()
 		s.Keys = keyring.Of(d)
+		s.Uses = d.Uses()
 		return api.New(d.Door(), api.Policy(s))
 	})
 }

@@ -84,8 +84,8 @@ func TestEveryCommandAnswersInJSON(t *testing.T) {
 	here, bare := a.operator, newOperator()
 	examples := []example{
 		{"keys create", a.flagged("--client", "app", "--scope", "sign_in", "--label", "in Paris"), here, []string{`"id":`, `"key":"csk_`}},
-		{"keys list", a.flagged(), here, []string{`"client": "app"`, `"label": "in Paris"`, `"confirmed": true`}},
-		{"keys revoke", a.flagged(key("manage")), here, []string{`"client":"other"`, `"created":`}},
+		{"keys list", a.flagged(), here, []string{`"client": "app"`, `"label": "in Paris"`, `"last_used": null`, `"confirmed": true`}},
+		{"keys revoke", a.flagged(key("manage")), here, []string{`"client":"other"`, `"created":`, `"revoked":true`}},
 		{"keys confirm", a.flagged(key("admin")), here, []string{`"client":"other"`, `"confirmed":true`}},
 		{"keys rotate", a.flagged(), here, []string{`"rotated":true`}},
 		{"policy get", a.flagged(acme), here, []string{`"version": 2`}},

@@ -100,11 +100,15 @@ func (listKeys) Run(ctx context.Context, p *program, where place) error {
 		if p.json {
 			listed := []listedKey{}
 			for _, k := range lines {
-				listed = append(listed, listedOf(k, epoch))
+				one, err := listedOf(ctx, s, k, epoch)
+				if err != nil {
+					return err
+				}
+				listed = append(listed, one)
 			}
 			return printJSON(p.out, listed)
 		}
-		return printKeys(p, lines, epoch)
+		return printKeys(ctx, p, s, lines, epoch)
 	}))
 }
 
@@ -113,16 +117,20 @@ func byCreation(a, b apikey.Key) int {
 }
 
 // printKeys prints a table of API keys. It says which of them have to be confirmed in this epoch of the deployment.
-func printKeys(p *program, keys []apikey.Key, epoch int64) error {
+func printKeys(ctx context.Context, p *program, s *site, keys []apikey.Key, epoch int64) error {
 	table := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "ID\tCLIENT\tSCOPES\tORG\tCREATED\tLABEL\tORIGINS\tNAME")
+	fmt.Fprintln(table, "ID\tCLIENT\tSCOPES\tORG\tCREATED\tLAST USED\tLABEL\tORIGINS\tNAME")
 	for _, k := range keys {
+		day, err := s.keys.LastUsed(ctx, k.ID)
+		if err != nil {
+			return err
+		}
 		name := cmp.Or(k.Name, "none")
 		if !k.Confirmed(epoch) {
 			name += "\t(not confirmed since the restore: see keys confirm)"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, k.Client, scopeNames(k.Scopes, ","), cmp.Or(k.Org, "every"),
-			k.Created.UTC().Format(time.RFC3339), cmp.Or(k.Label, "none"), cmp.Or(strings.Join(k.Origins, ","), "none"), name)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, k.Client, scopeNames(k.Scopes, ","), cmp.Or(k.Org, "every"),
+			k.Created.UTC().Format(time.RFC3339), cmp.Or(day, "unknown"), cmp.Or(k.Label, "none"), cmp.Or(strings.Join(k.Origins, ","), "none"), name)
 	}
 	return table.Flush()
 }
@@ -132,11 +140,17 @@ type listedKey struct {
 	ID string `json:"id"`
 	apikey.Grant
 	Created   time.Time `json:"created"`
+	LastUsed  *string   `json:"last_used"` // the last day on which it was used; null if that isn't known
 	Confirmed bool      `json:"confirmed"` // false if the key is good for nothing until it is confirmed after a restore
 }
 
-func listedOf(k apikey.Key, epoch int64) listedKey {
-	return listedKey{k.ID, k.Grant, k.Created.UTC(), k.Confirmed(epoch)}
+func listedOf(ctx context.Context, s *site, k apikey.Key, epoch int64) (listedKey, error) {
+	day, err := s.keys.LastUsed(ctx, k.ID)
+	listed := listedKey{ID: k.ID, Grant: k.Grant, Created: k.Created.UTC(), Confirmed: k.Confirmed(epoch)}
+	if day != "" {
+		listed.LastUsed = &day
+	}
+	return listed, err
 }
 
 type confirmKeys struct {
@@ -155,8 +169,7 @@ func (c *confirmKeys) Run(ctx context.Context, p *program, where place) error {
 			if err != nil {
 				return fmt.Errorf("%s: %w", id, err)
 			}
-			confirmed := listedOf(key, epoch)
-			confirmed.Confirmed = true
+			confirmed := changedKey{ID: key.ID, Client: key.Client, Created: key.Created.UTC(), Confirmed: true}
 			if err := p.say(confirmed, "The key %s of %s is confirmed.\n", key.ID, key.Client); err != nil {
 				return err
 			}
@@ -200,16 +213,18 @@ func (c *revokeKey) Run(ctx context.Context, p *program, where place) error {
 		if err != nil {
 			return err
 		}
-		revoked := revokedKey{line.ID, line.Client, line.Created.UTC()}
+		revoked := changedKey{ID: line.ID, Client: line.Client, Created: line.Created.UTC(), Revoked: true}
 		return p.say(revoked, "The key %s of %s, which was made at %s, is revoked.\n", line.ID, line.Client, line.Created.UTC().Format(time.RFC3339))
 	}))
 }
 
-// A revokedKey is an API key that was revoked, as JSON.
-type revokedKey struct {
-	ID      string    `json:"id"`
-	Client  string    `json:"client"`
-	Created time.Time `json:"created"`
+// A changedKey is an API key that was confirmed or revoked, as JSON.
+type changedKey struct {
+	ID        string    `json:"id"`
+	Client    string    `json:"client"`
+	Created   time.Time `json:"created"`
+	Confirmed bool      `json:"confirmed,omitempty"`
+	Revoked   bool      `json:"revoked,omitempty"`
 }
 
 // stopFirst adds to the error that a folder is in use what to do about it.

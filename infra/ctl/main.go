@@ -94,7 +94,7 @@ type commands struct {
 
 	Keys struct {
 		Create  createKey   `cmd:"" help:"Make an API key and print it once."`
-		List    listKeys    `cmd:"" help:"List the API keys with their id, client, scopes, org, time of creation, label, origins and name. The keys themselves are not stored."`
+		List    listKeys    `cmd:"" help:"List the API keys with their id, client, scopes, org, time of creation, last day of use, label, origins and name. The keys themselves are not stored."`
 		Revoke  revokeKey   `cmd:"" help:"Revoke an API key. It stops working at once, and for ever."`
 		Confirm confirmKeys `cmd:"" help:"Confirm API keys after the data was restored from a backup. Until then they are good for nothing, because they may have been revoked since the backup."`
 		Rotate  rotateKeys  `cmd:"" help:"Have the key ring rotated: new keys seal and sign from then on, and the old ones still open and verify. The sweep does it at its next run, and every 30 days in any case."`

@@ -138,7 +138,10 @@ func nameUnconfirmed(ctx context.Context, p *program, s *site, epoch int64) erro
 	slices.SortFunc(keys, byCreation)
 	if p.json {
 		for _, k := range keys {
-			unconfirmed := listedOf(k, epoch)
+			unconfirmed, err := listedOf(ctx, s, k, epoch)
+			if err != nil {
+				return err
+			}
 			if err := p.say(restoredLine{Unconfirmed: &unconfirmed}, ""); err != nil {
 				return err
 			}
@@ -146,7 +149,7 @@ func nameUnconfirmed(ctx context.Context, p *program, s *site, epoch int64) erro
 		return nil
 	}
 	fmt.Fprintln(p.out, "These API keys are good for nothing until you confirm them. Some of them may have been revoked since the backup:")
-	return printKeys(p, keys, epoch)
+	return printKeys(ctx, p, s, keys, epoch)
 }
 
 // repeat does again what was done since the restored moment, according to the events.

@@ -10,6 +10,8 @@
 // process caches keys, and because one Commit deletes all copies. The text of a key is returned by Create, and is stored
 // nowhere.
 //
+// [Uses] notes on which days a key is used, at no cost to most calls.
+//
 // The package doesn't decide who makes a call. Package mfa does that: it reads the key together with everything else that the
 // call needs.
 package apikey

@@ -15,6 +15,8 @@ func RecordAt(key store.Key) record.Record {
 	switch {
 	case key == filterKey:
 		return &filterRecord{}
+	case strings.HasPrefix(key.Partition, usedPartition):
+		return &used{}
 	case ofKey && key == revokedAt(hash):
 		return &revoked{}
 	case ofKey && key == at(hash), key.Partition == keysPartition:

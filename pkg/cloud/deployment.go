@@ -224,6 +224,10 @@ func (d *Deployment) filter() *apikey.FilterKeeper {
 	return d.filters
 }
 
+// Uses returns what notes on which days API keys are used. The functions verify and recover don't note it, so that their first
+// answers stay as fast as they are: a key that they get belongs to the client that began the challenge with challenge or enrol.
+func (d *Deployment) Uses() *apikey.Uses { return &apikey.Uses{Store: d.Store(), Now: d.now} }
+
 // Store returns the table of the deployment.
 func (d *Deployment) Store() store.Store {
 	if d.table == nil {

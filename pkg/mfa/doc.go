@@ -206,6 +206,9 @@
 // the store decides. A process reads the filter key once. The key is never replaced, because the MAC of every
 // bearer would then be wrong.
 //
+// Operators are told on which day an API key was last used. A process puts an item for that day after the first call that it gets
+// with the key on it, and no later one. So the other calls cost nothing more, and no item is written by all calls with a key.
+//
 // # When trust ends
 //
 // The end of a trusted browser is fixed when trust is granted, and never moves to a later time. Trust ends earlier for these

@@ -18,6 +18,7 @@ type Service struct {
 	Store  store.Store
 	Keys   seal.Keeper
 	Filter *apikey.FilterKeeper // if nil, every call reads the filter key of bearers from Store
+	Uses   *apikey.Uses         // notes on which days API keys are used; nil where that isn't noted
 	Mail   Mailer
 	Text   Texter // nil in a function that sends no text messages
 	Bus    Bus

@@ -61,6 +61,7 @@ func run[T any](ctx context.Context, s *Service, call Call, st step[T]) (T, erro
 	if err != nil {
 		return none, AsError(err)
 	}
+	defer s.noteUse(ctx, who)
 	u := &unit{s: s, ctx: ctx, filter: filter, caller: who}
 	if who.carried == nil {
 		u.origin = call.Origin
@@ -168,6 +169,16 @@ func once[T any](ctx context.Context, u *unit, call Call, st step[T]) (T, error)
 		return answer, refused
 	}
 	return answer, nil
+}
+
+// noteUse notes that a good API key was used today. It comes after the commit and changes no answer, not even if it fails.
+func (s *Service) noteUse(ctx context.Context, who *caller) {
+	if s.Uses == nil || who.key == nil {
+		return
+	}
+	if err := s.Uses.Note(ctx, who.hash); err != nil {
+		s.log().WarnContext(ctx, "the day of a use of an API key could not be noted", "error", err)
+	}
 }
 
 func (s *Service) pause(ctx context.Context, try int) error {

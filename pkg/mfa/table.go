@@ -91,6 +91,8 @@
 //	key#hash#copy      key             the same in seven more copies, 1 to 7                 never            with the key                the same
 //	key#hash           revoked         nothing; it stands where an API key was               1 hour           ctl                         ctl
 //	keys               hash            entry of an API key: the same, and no secret          never            with each key               ctl; admin, sweep
+//	used#ak_…          day             nothing; it stands for a day on which an API key was  400 days         challenge, enrol, account,  ctl
+//	                                   used                                                                   policy, admin
 //	ring               ring            key ring, wrapped by KMS, and the format in which     never            the first function that     all functions but pages and
 //	                                   records are written                                                    needs it, sweep, ctl        publish; ctl
 //	jwks               jwks            the public half of the ring, by which clients check   never            with each change of the     pages, sweep; ctl

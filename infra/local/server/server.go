@@ -208,6 +208,7 @@ func (s *Server) assemble(keys seal.Keeper, issuer string, browserOrigins []stri
 		return err
 	}
 	exposed := *s.own
+	exposed.Uses = &apikey.Uses{Store: watched, Now: s.folder.Now} // no fault that was ordered for a call is spent on it
 	exposed.Store, exposed.Keys = faultyStore{watched, &s.faults}, faultyKeys{keys, &s.faults}
 	s.service = &exposed
 	door := api.New(api.Options{Timeout: callTime, Now: time.Now, Log: s.log},
