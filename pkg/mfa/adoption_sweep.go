@@ -19,15 +19,10 @@ const (
 // run before ended, and reports whether there is more to do. A day on which no run came to an org has no count.
 func (s *Service) countDay(ctx context.Context) (more bool, err error) {
 	now := s.Now().UTC().Truncate(time.Microsecond)
-	item, err := store.GetOne(ctx, s.Store, countCursorKey)
+	cursor := countCursor{}
+	item, err := s.readCursor(ctx, countCursorKey, &cursor)
 	if err != nil {
 		return false, fmt.Errorf("count users: %w", err)
-	}
-	cursor := countCursor{}
-	if !item.Absent() {
-		if err := record.Decode(item, &cursor); err != nil {
-			return false, fmt.Errorf("count users: %w", err)
-		}
 	}
 	today := now.Format(time.DateOnly)
 	switch {
@@ -39,11 +34,7 @@ func (s *Service) countDay(ctx context.Context) (more bool, err error) {
 	if err := s.countOrgs(ctx, &cursor, now); err != nil {
 		return false, fmt.Errorf("count users: %w", err)
 	}
-	u := &unit{s: s}
-	u.begin(nil)
-	u.put(item, &cursor, time.Time{})
-	// A run beside this one has counted the same, and it doesn't matter which cursor stays.
-	if err := u.commit(ctx); err != nil && !isConflict(err) {
+	if err := s.putCursor(ctx, item, &cursor); err != nil {
 		return false, fmt.Errorf("count users: %w", err)
 	}
 	return !cursor.Done, nil

@@ -40,17 +40,12 @@ func (s *Service) Checkpoint(ctx context.Context) (Checkpointed, error) {
 }
 
 func (s *Service) checkpoint(ctx context.Context, items int) (Checkpointed, error) {
-	item, err := store.GetOne(ctx, s.Store, checkpointCursorKey)
-	if err != nil {
-		return Checkpointed{}, fmt.Errorf("checkpoint: %w", err)
-	}
 	r := &checkpointing{s: s, log: s.activity(), now: s.Now().UTC(), left: items}
 	first := r.now.Add(-firstLook).Truncate(24 * time.Hour)
 	cursor := checkpointCursor{Day: first}
-	if !item.Absent() {
-		if err := record.Decode(item, &cursor); err != nil {
-			return Checkpointed{}, fmt.Errorf("checkpoint: %w", err)
-		}
+	item, err := s.readCursor(ctx, checkpointCursorKey, &cursor)
+	if err != nil {
+		return Checkpointed{}, fmt.Errorf("checkpoint: %w", err)
 	}
 	from := cursor
 	if cursor.Day.After(r.now.Add(24 * time.Hour)) { // a clock that was ahead has moved it
@@ -62,11 +57,7 @@ func (s *Service) checkpoint(ctx context.Context, items int) (Checkpointed, erro
 	if cursor.same(&from) && !item.Absent() {
 		return r.done, nil
 	}
-	u := &unit{s: s}
-	u.begin(nil)
-	u.put(item, &cursor, time.Time{})
-	// A run beside this one may have moved the cursor. Both have been as far as they say, so it doesn't matter which cursor stays.
-	if err := u.commit(ctx); err != nil && !isConflict(err) {
+	if err := s.putCursor(ctx, item, &cursor); err != nil {
 		return r.done, fmt.Errorf("checkpoint: %w", err)
 	}
 	return r.done, nil

@@ -110,3 +110,13 @@ func TestWhatIsCountedOfCodesByEmailStaysSmall(t *testing.T) {
 		}
 	}
 }
+
+// BigGuard returns the body of a guard that is made bigger by as many bytes, for tests that aren't in this package.
+func BigGuard(item store.Item, by int) ([]byte, error) {
+	var g guard
+	if err := record.Decode(item, &g); err != nil {
+		return nil, err
+	}
+	g.Profile.Name += strings.Repeat("n", by)
+	return record.Encode(&g)
+}

@@ -52,16 +52,11 @@ func (s *Service) Sweep(ctx context.Context) (Swept, error) {
 
 func (s *Service) sweep(ctx context.Context, items, hours int) (Swept, error) {
 	r := &sweeping{s: s, now: s.Now().UTC(), left: items}
-	item, err := store.GetOne(ctx, s.Store, sweepCursorKey)
-	if err != nil {
-		return Swept{}, fmt.Errorf("sweep: %w", err)
-	}
 	first := r.now.Add(-firstLook).Truncate(time.Hour)
 	cursor := sweepCursor{Hour: first}
-	if !item.Absent() {
-		if err := record.Decode(item, &cursor); err != nil {
-			return Swept{}, fmt.Errorf("sweep: %w", err)
-		}
+	item, err := s.readCursor(ctx, sweepCursorKey, &cursor)
+	if err != nil {
+		return Swept{}, fmt.Errorf("sweep: %w", err)
 	}
 	from := cursor
 	if cursor.Hour.After(r.now.Add(time.Hour)) {
@@ -73,14 +68,31 @@ func (s *Service) sweep(ctx context.Context, items, hours int) (Swept, error) {
 	if cursor.same(&from) && !item.Absent() {
 		return r.done, nil
 	}
-	u := &unit{s: s}
-	u.begin(nil)
-	u.put(item, &cursor, time.Time{})
-	// A run beside this one may have moved the cursor. Both have been as far as they say, so it doesn't matter which cursor stays.
-	if err := u.commit(ctx); err != nil && !isConflict(err) {
+	if err := s.putCursor(ctx, item, &cursor); err != nil {
 		return r.done, fmt.Errorf("sweep: %w", err)
 	}
 	return r.done, nil
+}
+
+// readCursor reads where the run before has stopped. If there was none, cursor stays as it is.
+func (s *Service) readCursor(ctx context.Context, at store.Key, cursor record.Record) (store.Item, error) {
+	item, err := store.GetOne(ctx, s.Store, at)
+	if err != nil || item.Absent() {
+		return item, err
+	}
+	return item, record.Decode(item, cursor)
+}
+
+// putCursor puts where the next run goes on. A run beside this one may have moved the cursor. Both have been as far as they say, so
+// it doesn't matter which cursor stays.
+func (s *Service) putCursor(ctx context.Context, item store.Item, cursor record.Record) error {
+	u := &unit{s: s}
+	u.begin(nil)
+	u.put(item, cursor, time.Time{})
+	if err := u.commit(ctx); err != nil && !isConflict(err) {
+		return err
+	}
+	return nil
 }
 
 // A sweeping is one run of the sweep.

@@ -90,24 +90,34 @@ func TestAnUnlockTellsTheUserAndSaysWhoAndWhy(t *testing.T) {
 func TestAnUnlockNeedsTheScopeAdminAUserAndAReason(t *testing.T) {
 	w := kls(t, nil)
 	lock(t, w)
+	wantIntervention(t, w, called, func(call mfa.Call, user string, by mfa.Intervention) error {
+		_, err := w.Unlock(t.Context(), call, org, user, by)
+		return err
+	})
+	if shown(t, w).Status != mfa.StatusLocked {
+		t.Error("one that was refused unlocked the user")
+	}
+}
+
+// wantIntervention fails the test unless an act of an administrator needs the scope admin, for the org, a user who exists, and who
+// does it and why. right is an intervention that is good for it.
+func wantIntervention(t *testing.T, w *mfatest.World, right mfa.Intervention, act func(call mfa.Call, user string, by mfa.Intervention) error) {
+	t.Helper()
 	for name, c := range map[string]struct {
 		by   mfa.Call
 		user string
 		why  mfa.Intervention
 		want mfa.ErrorCode
 	}{
-		"another scope":           {w.NewClient(t, apikey.Grant{Client: "app", Scopes: []apikey.Scope{apikey.Manage, apikey.SignIn}}), user, called, mfa.Forbidden},
-		"a key for another org":   {w.NewClient(t, apikey.Grant{Client: "app", Scopes: apikey.Scopes(), Org: "globex"}), user, called, mfa.Forbidden},
-		"an unknown user":         {w.Client, "nobody", called, mfa.NotFound},
-		"nobody":                  {w.Client, user, mfa.Intervention{Reason: "called"}, mfa.InvalidRequest},
-		"no reason":               {w.Client, user, mfa.Intervention{Actor: "olga"}, mfa.InvalidRequest},
-		"a reason that is a book": {w.Client, user, mfa.Intervention{Actor: "olga", Reason: strings.Repeat("a", 501)}, mfa.InvalidRequest},
+		"another scope":           {w.NewClient(t, apikey.Grant{Client: "app", Scopes: []apikey.Scope{apikey.Manage, apikey.SignIn}}), user, right, mfa.Forbidden},
+		"a key for another org":   {w.NewClient(t, apikey.Grant{Client: "app", Scopes: apikey.Scopes(), Org: "globex"}), user, right, mfa.Forbidden},
+		"an unknown user":         {w.Client, "nobody", right, mfa.NotFound},
+		"nobody":                  {w.Client, user, mfa.Intervention{Reason: right.Reason}, mfa.InvalidRequest},
+		"no reason":               {w.Client, user, mfa.Intervention{Actor: right.Actor}, mfa.InvalidRequest},
+		"a reason that is a book": {w.Client, user, mfa.Intervention{Actor: right.Actor, Reason: strings.Repeat("a", 501)}, mfa.InvalidRequest},
 	} {
-		if _, err := w.Unlock(t.Context(), c.by, org, c.user, c.why); mfa.AsError(err).Code != c.want {
+		if err := act(c.by, c.user, c.why); mfa.AsError(err).Code != c.want {
 			t.Errorf("%s: got %v, want %s", name, err, c.want)
 		}
-	}
-	if shown(t, w).Status != mfa.StatusLocked {
-		t.Error("one that was refused unlocked the user")
 	}
 }

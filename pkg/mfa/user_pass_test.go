@@ -177,30 +177,21 @@ func TestIssuingAPassSaysWhoAndWhyAndTellsTheUser(t *testing.T) {
 
 func TestAPassNeedsThePolicyTheScopeAdminAReasonAndATimeThatThePolicyAllows(t *testing.T) {
 	w, _ := protected(t, hourOfPasses)
-	seconds := func(n int) mfa.PassRequest {
-		q := forgot
-		q.ExpiresS = &n
-		return q
+	ask := func(call mfa.Call, user string, by mfa.Intervention, seconds *int) (mfa.Pass, error) {
+		return w.IssuePass(t.Context(), call, org, user, mfa.PassRequest{Intervention: by, ExpiresS: seconds})
 	}
-	for name, c := range map[string]struct {
-		by   mfa.Call
-		user string
-		q    mfa.PassRequest
-		want mfa.ErrorCode
-	}{
-		"another scope":         {w.NewClient(t, apikey.Grant{Client: "app", Scopes: []apikey.Scope{apikey.Manage, apikey.SignIn}}), user, forgot, mfa.Forbidden},
-		"a key for another org": {w.NewClient(t, apikey.Grant{Client: "app", Scopes: apikey.Scopes(), Org: "globex"}), user, forgot, mfa.Forbidden},
-		"an unknown user":       {w.Client, "nobody", forgot, mfa.NotFound},
-		"no reason":             {w.Client, user, mfa.PassRequest{Intervention: mfa.Intervention{Actor: "olga"}}, mfa.InvalidRequest},
-		"the user":              {w.Client, user, mfa.PassRequest{Intervention: mfa.Intervention{Actor: user, Reason: "forgot"}}, mfa.Forbidden},
-		"no time":               {w.Client, user, seconds(0), mfa.InvalidRequest},
-		"too long a time":       {w.Client, user, seconds(3601), mfa.InvalidRequest},
-	} {
-		if _, err := w.IssuePass(t.Context(), c.by, org, c.user, c.q); mfa.AsError(err).Code != c.want {
-			t.Errorf("%s: got %v, want %s", name, err, c.want)
-		}
+	wantIntervention(t, w, forgot.Intervention, func(call mfa.Call, user string, by mfa.Intervention) error {
+		_, err := ask(call, user, by, nil)
+		return err
+	})
+	_, err := ask(w.Client, user, mfa.Intervention{Actor: user, Reason: "forgot"}, nil)
+	wantCode(t, err, mfa.Forbidden)
+	for _, seconds := range []int{0, 3601} {
+		_, err := ask(w.Client, user, forgot.Intervention, &seconds)
+		wantCode(t, err, mfa.InvalidRequest)
 	}
-	issued, err := w.IssuePass(t.Context(), w.Client, org, user, seconds(60))
+	minute := 60
+	issued, err := ask(w.Client, user, forgot.Intervention, &minute)
 	if err != nil || !issued.Expires.Equal(w.Clock.Now().Add(time.Minute)) {
 		t.Errorf("got %+v, %v, want a pass for a minute", issued, err)
 	}

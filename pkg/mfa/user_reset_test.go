@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"countersign/pkg/activity"
-	"countersign/pkg/apikey"
 	"countersign/pkg/mfa"
 	"countersign/pkg/mfa/mfatest"
 )
@@ -102,24 +101,12 @@ func TestAResetNeverWaitsForRoomAmongNotices(t *testing.T) {
 
 func TestAResetNeedsTheScopeAdminAUserAReasonAndSomebodyElse(t *testing.T) {
 	w, _ := protected(t, nil)
-	for name, c := range map[string]struct {
-		by   mfa.Call
-		user string
-		why  mfa.Intervention
-		want mfa.ErrorCode
-	}{
-		"another scope":           {w.NewClient(t, apikey.Grant{Client: "app", Scopes: []apikey.Scope{apikey.Manage, apikey.SignIn}}), user, lost, mfa.Forbidden},
-		"a key for another org":   {w.NewClient(t, apikey.Grant{Client: "app", Scopes: apikey.Scopes(), Org: "globex"}), user, lost, mfa.Forbidden},
-		"an unknown user":         {w.Client, "nobody", lost, mfa.NotFound},
-		"nobody":                  {w.Client, user, mfa.Intervention{Reason: "lost"}, mfa.InvalidRequest},
-		"the user":                {w.Client, user, mfa.Intervention{Actor: user, Reason: "lost"}, mfa.Forbidden},
-		"no reason":               {w.Client, user, mfa.Intervention{Actor: "olga"}, mfa.InvalidRequest},
-		"a reason that is a book": {w.Client, user, mfa.Intervention{Actor: "olga", Reason: strings.Repeat("a", 501)}, mfa.InvalidRequest},
-	} {
-		if _, err := w.ResetUser(t.Context(), c.by, org, c.user, c.why); mfa.AsError(err).Code != c.want {
-			t.Errorf("%s: got %v, want %s", name, err, c.want)
-		}
+	reset := func(call mfa.Call, user string, by mfa.Intervention) error {
+		_, err := w.ResetUser(t.Context(), call, org, user, by)
+		return err
 	}
+	wantIntervention(t, w, lost, reset)
+	wantCode(t, reset(w.Client, user, mfa.Intervention{Actor: user, Reason: "lost"}), mfa.Forbidden)
 	if got := shown(t, w); len(got.Factors) != 1 {
 		t.Errorf("got %+v, want a user who still has the factor", got)
 	}

@@ -70,7 +70,7 @@ func Costs() []Cost {
 		{"revoke all browsers", 2, 1, 0},
 		{"report a changed password", 2, 1, 0},
 		{"put a user, unchanged", 1, 0, 0},
-		{"put a user, another email", 2, 2, 0},
+		{"put a user, another email", 2, 2, 0}, // the guard, and the roster entry, by whose address users are looked up
 		{"put a policy", 2, 1 + store.Copies, 0},
 		{"put a policy that signs users out", 2, 1 + store.Copies + 9, 0},
 		{"require 2FA of one user", 2, 3, 0},
