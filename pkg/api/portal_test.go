@@ -67,11 +67,28 @@ func TestAPortalSessionIsSeenByItsOwnTokenOnly(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", path, got.word(path), want)
 		}
 	}
+	if kinds, _ := got.at("account.kinds").([]any); len(kinds) == 0 || got.at("account.recovery_codes") != 10.0 {
+		t.Errorf("got %s, want what the user can do", got.text)
+	}
 	got = w.wants("look", w.do("GET", "/v1/portal-sessions", "", as(w.portal(`{"org":"acme","administrator":{"org":"ops","user":"olga"}}`))), 200)
-	if got.word("org") != "acme" || got.at("user") != nil || got.word("administrator.org") != "ops" || got.word("administrator.user") != "olga" || got.at("reauthenticated_at") != nil {
+	if got.word("org") != "acme" || got.at("user") != nil || got.word("administrator.org") != "ops" || got.word("administrator.user") != "olga" || got.at("reauthenticated_at") != nil || got.at("account") != nil {
 		t.Errorf("an administrator's: got %s", got.text)
 	}
 	w.refused("with an API key", w.do("GET", "/v1/portal-sessions", ""), 401, mfa.Unauthenticated, "")
+}
+
+func TestThePortalSaysWhichFactorsCannotBeRemovedAndRemovingThemIsRefusedForThatReason(t *testing.T) {
+	w := newWorld(t)
+	w.wants("the policy", w.do("PUT", policy, `{"enrolment_proof":"none","require":"everyone","acknowledge":true}`, at("0")), 200)
+	app := w.withApp("acme", "u-17")
+	token := w.usersSession("acme", "u-17")
+	got := w.wants("look", w.do("GET", "/v1/portal-sessions", "", as(token)), 200)
+	kept, _ := got.at("account.kept").([]any)
+	if len(kept) != 1 || kept[0].(map[string]any)["reason"] != "last_factor" {
+		t.Fatalf("got %s, want a factor that is kept because it is the last", got.text)
+	}
+	factor := kept[0].(map[string]any)["factor"].(string)
+	w.refused("remove", w.do("DELETE", anasPath+"/factors/"+factor, "", as(token), proof(w.stepsUp(app, token))), 409, mfa.LastFactor, "")
 }
 
 func TestAPortalSessionBeginsOnlyForAPersonWhomTheKeyIsGoodFor(t *testing.T) {

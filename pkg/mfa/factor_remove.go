@@ -21,12 +21,8 @@ func (s *Service) RemoveFactor(ctx context.Context, call Call, org, user, id str
 		if err := u.fresh(call, a, p); err != nil {
 			return none, err
 		}
-		if p.pinned(f.Kind) {
-			return none, refuse(EmailPinned, "The policy keeps email as a backup, so the email factor can't be removed on its own.")
-		}
-		g := a.guard
-		if g.required(&p.Policy) && len(a.without(id).factors(&p.Policy)) == 0 {
-			return none, refuse(LastFactor, "The user is required to use 2FA, and this is the last factor.")
+		if err := a.mayRemove(id, f.Kind, &p.Policy); err != nil {
+			return none, err
 		}
 		tried = true
 		u.remove(a, f, p, "")
@@ -37,6 +33,17 @@ func (s *Service) RemoveFactor(ctx context.Context, call Call, org, user, id str
 		return none, nil
 	})
 	return err
+}
+
+// mayRemove refuses to remove a factor of that kind on its own if the policy keeps it.
+func (a *account) mayRemove(id string, kind Kind, p *Policy) error {
+	if p.pinned(kind) {
+		return refuse(EmailPinned, "The policy keeps email as a backup, so the email factor can't be removed on its own.")
+	}
+	if a.guard.required(p) && len(a.without(id).factors(p)) == 0 {
+		return refuse(LastFactor, "The user is required to use 2FA, and this is the last factor.")
+	}
+	return nil
 }
 
 // remove takes a factor out of the guard and of the store. If there is a cause, the user is told about the cause and not

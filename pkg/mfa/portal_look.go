@@ -16,6 +16,34 @@ type PortalSession struct {
 	Brand           Brand          `json:"brand"`  // of the org
 	Expires         time.Time      `json:"expires"`
 	Reauthenticated *time.Time     `json:"reauthenticated_at"`
+	Account         *PortalAccount `json:"account"` // nil in an administrator's session
+}
+
+// A PortalAccount says what a user could do with the own account now. Pages need it to offer nothing that would be refused.
+type PortalAccount struct {
+	Kinds         []Kind       `json:"kinds"`          // that the user could enrol, the strongest first
+	Kept          []KeptFactor `json:"kept"`           // the factors that can't be removed
+	RecoveryCodes int          `json:"recovery_codes"` // how many a new set has; 0 if none can be made
+}
+
+// A KeptFactor is a factor that can't be removed on its own.
+type KeptFactor struct {
+	Factor string    `json:"factor"`
+	Reason ErrorCode `json:"reason"` // that RemoveFactor refuses with: EmailPinned or LastFactor
+}
+
+// portalAccount returns what the user could do with the own account.
+func (a *account) portalAccount(p *Policy) *PortalAccount {
+	can := &PortalAccount{Kinds: a.enrollable(p), Kept: []KeptFactor{}}
+	for _, f := range a.guard.Factors {
+		if err := a.mayRemove(f.ID, f.Kind, p); err != nil {
+			can.Kept = append(can.Kept, KeptFactor{f.ID, AsError(err).Code})
+		}
+	}
+	if len(a.factors(p)) > 0 {
+		can.RecoveryCodes = p.Recovery.Count
+	}
+	return can
 }
 
 // LookAtPortalSession tells the holder of a portal token what the session is about.
@@ -29,7 +57,7 @@ func (s *Service) LookAtPortalSession(ctx context.Context, call Call) (PortalSes
 				Org: session.about(), ReturnURL: session.ReturnURL, Locale: session.Locale, Brand: p.Brand, Expires: session.Ends, Reauthenticated: session.Reauthenticated,
 			}
 			if session.Administers == "" {
-				shown.User = &session.User
+				shown.User, shown.Account = &session.User, u.caller.portal.person.portalAccount(&p.Policy)
 			} else {
 				shown.Administrator = &Administrator{Org: session.Org, User: session.User}
 			}
