@@ -239,10 +239,14 @@ func (v *visit) verify(answer map[string]any) error {
 	return nil
 }
 
-// ended goes back to the application, after the user has been shown new recovery codes.
+// ended goes back to the application, or to the portal session, after the user has been shown new recovery codes.
 func (v *visit) ended(codes []string) {
 	if len(codes) > 0 {
 		v.draw(http.StatusOK, "codes", codesView{Codes: codes})
+		return
+	}
+	if v.page.session == portalSession {
+		v.homeWith("added")
 		return
 	}
 	v.forget(v.page.session, v.id)

@@ -34,6 +34,7 @@
 //	challenge.go   the page where a challenge is answered
 //	enrol.go       the pages where a factor is set up
 //	portal.go      what portal sessions have in common: their tokens, and step-ups that a form waits for
+//	settings*.go   the pages where a user looks after the own account
 //	cancel.go      the page of a link that cancels a request for a reset
 //	wrong.go       what pages say about problems
 //	catalogue.go   the texts: languages, plurals and dates

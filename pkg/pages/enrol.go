@@ -110,7 +110,7 @@ func (v *visit) begin(a asked) (got begunFactor, err error) {
 	if a.Kind == "sms" {
 		body["phone"] = phoneNumber(a.Phone)
 	}
-	err = v.do(call{method: http.MethodPost, path: "/v1/enrolments", bearer: v.bearer, body: body, word: a.Word}, &got)
+	err = v.do(call{method: http.MethodPost, path: "/v1/enrolments", bearer: v.bearer, body: body, word: a.Word, header: v.proof()}, &got)
 	return got, err
 }
 

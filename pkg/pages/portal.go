@@ -33,6 +33,7 @@ type portalLook struct {
 	Brand         Brand      `json:"brand"`
 	Expires       time.Time  `json:"expires"`
 	Checked       *time.Time `json:"reauthenticated_at"`
+	Account       *ownRoom   `json:"account"` // nil in an administrator's session
 }
 
 // A person is a user of an organisation.
@@ -116,10 +117,7 @@ const proofFor = 10 * time.Minute
 // what is replaced. A call that the API refuses with step_up_required needs nothing more: return the error, and the browser
 // goes to the challenge and comes back with the same form.
 func (v *visit) change(method, path, version string, body, into any) error {
-	c := call{method: method, path: path, bearer: v.bearer, body: body, header: http.Header{}}
-	if proof := bearerOf(v.r, proofCookie, v.id); proof != "" {
-		c.header.Set("Countersign-Proof", proof)
-	}
+	c := call{method: method, path: path, bearer: v.bearer, body: body, header: v.proof()}
 	if version != "" {
 		c.header.Set("If-Match", version)
 	}
@@ -127,6 +125,18 @@ func (v *visit) change(method, path, version string, body, into any) error {
 		c.word = v.field("word")
 	}
 	return v.do(c, into)
+}
+
+// proof returns the header with the proof of the person's step-up, which is empty without one.
+func (v *visit) proof() http.Header {
+	header := http.Header{}
+	if v.page.session != portalSession {
+		return header
+	}
+	if proof := bearerOf(v.r, proofCookie, v.id); proof != "" {
+		header.Set("Countersign-Proof", proof)
+	}
+	return header
 }
 
 // stepUp begins a step-up of the person of the portal session, and goes to it. The form that needs it is kept, and is sent again
@@ -137,7 +147,7 @@ func (v *visit) stepUp() error {
 		return err
 	}
 	who := l.person()
-	body := map[string]any{"org": who.Org, "user": map[string]string{"id": who.User}, "purpose": "step_up", "action": "account"}
+	body := map[string]any{"org": who.Org, "user": map[string]string{"id": who.User}, "purpose": "step_up"}
 	var got struct {
 		ID        string `json:"id"` // of a challenge that only an enrolment answers
 		Challenge struct {
@@ -164,7 +174,11 @@ func (v *visit) stepUp() error {
 	v.forget(proofCookie, v.id)
 	v.keep(stepUpCookie, id, v.id, expires.Add(proofFor)) // the recovery codes may be shown after the end
 	v.keep(kind, id, token, expires)
-	v.goTo(firstPages[kind] + id)
+	to := firstPages[kind] + id
+	if len(v.proof()) > 0 {
+		to += "?done=stronger" // the answer before was not enough
+	}
+	v.goTo(to)
 	return nil
 }
 

@@ -101,8 +101,11 @@ func (v *visit) BackSeal() string {
 
 // takesForm makes a page that follows a form look as the page of the form did, without asking the API again.
 func (v *visit) takesForm() {
-	if v.bearer != "" {
-		v.sealedBack()
+	if v.bearer == "" {
+		return
+	}
+	if _, good := v.sealedBack(); !good && v.page.session == portalSession {
+		v.look() // the form has waited for a step-up; without an answer the page has the deployment's own look
 	}
 }
 

@@ -139,6 +139,9 @@ func (v *visit) act() {
 		v.say(http.StatusBadRequest, "foreign")
 		return
 	}
+	if bearerOf(v.r, parkedCookie, v.id) != "" {
+		v.forget(parkedCookie, v.id) // the form that has waited is sent now, or given up
+	}
 	err = do(v)
 	if codeOf(err) == "step_up_required" && v.page.session == portalSession {
 		v.said = nil
@@ -146,6 +149,8 @@ func (v *visit) act() {
 	}
 	switch {
 	case v.drawn:
+	case codeOf(err) == "reauthentication_required" && v.page.session == portalSession:
+		v.passwordFirst()
 	case err != nil:
 		v.said = v.wrong(err)
 		v.read()

@@ -34,7 +34,8 @@ func (v *visit) wrong(err error) *remark {
 		}
 	case "invalid_request":
 		said.Text = v.T("wrong.form")
-	case "delivery_failed", "delivery_unknown", "country_forbidden", "method_forbidden", "already_exists", "nothing_to_send", "busy", "reauthentication_required":
+	case "delivery_failed", "delivery_unknown", "country_forbidden", "method_forbidden", "already_exists", "nothing_to_send", "busy", "reauthentication_required",
+		"email_pinned", "last_factor", "required_by_policy":
 		said.Text = v.T("wrong." + p.Code)
 	case "challenge_invalid", "enrolment_invalid", "not_found", "unauthenticated":
 		return nil
