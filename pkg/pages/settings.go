@@ -14,7 +14,7 @@ import (
 var settingsPages = []page{
 	{path: "settings/{id}", session: portalSession, sheet: "settings", show: showSettings, acts: map[string]act{
 		"on": turnOn, "off": turnOff, "rename": renameFactor, "remove": removeFactor,
-		"revoke": revokeBrowser, "revoke-all": revokeBrowsers, "codes": newCodes, "kept": keptCodes,
+		"revoke": revokeBrowser, "revoke_all": revokeBrowsers, "codes": newCodes, "kept": keptCodes,
 	}},
 	{path: "settings/{id}/add", session: portalSession, sheet: "settings-add", show: showAdd, acts: map[string]act{
 		"begin": beginEnrolment, "prove": proveAddress, "again": sendEnrolmentAgain, "finish": finishEnrolment, "kept": leaveWithCodes,
@@ -132,7 +132,20 @@ type settingsView struct {
 }
 
 // On reports whether two-step sign-in is on.
-func (s *settingsView) On() bool { return (s.Enabled || s.Required) && len(s.Factors) > 0 }
+func (s *settingsView) On() bool {
+	return (s.Enabled || s.Required) && len(s.Factors) > 0 || s.ByAddress()
+}
+
+// ByAddress reports whether the user answers with codes that go to the account's own address, so that nothing need be set up.
+func (s *settingsView) ByAddress() bool { return len(s.Factors) == 0 && s.Status == "protected" }
+
+// Offers is the kind that a user is offered as a backup of the first way; empty if there is none.
+func (s *settingsView) Offers() string {
+	if len(s.Factors) == 1 && s.Factors[0].Kind != "email" && slices.Contains(s.Can.Kinds, "email") {
+		return "email"
+	}
+	return ""
+}
 
 // An ownedView is a factor as the page shows it.
 type ownedView struct {

@@ -209,6 +209,11 @@ func (v *visit) over(err error) {
 			v.say(http.StatusGone, "portal_over")
 			return
 		}
+		if id := bearerOf(v.r, stepUpCookie, v.id); goodID(id) { // the settings are open still
+			v.forget(stepUpCookie, v.id)
+			v.draw(http.StatusGone, "notice", notice{Title: v.T("notice.step_over.title"), Text: v.T("notice.step_over.text"), Back: Prefix + "go-on/" + id})
+			return
+		}
 		v.say(http.StatusGone, "over")
 	default:
 		v.say(http.StatusServiceUnavailable, unavailable)

@@ -1,0 +1,225 @@
+package pages_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+const salto = `{"profile":"salto","sms":{"countries":["FR"]},"acknowledge":true}`
+
+// confirms answers the step-up that a form has led to with the app, and goes on with what was asked.
+func (v *visitor) confirms(key string) {
+	v.desk.t.Helper()
+	v.says("Confirm that it’s you")
+	v.submit("code", "code", appCode(v.desk.t, key, v.desk.now()))
+	v.goesOn()
+}
+
+// ways are the parts of the page with each way to sign in.
+func (v *visitor) ways() []string {
+	_, list, _ := strings.Cut(v.page, `<ul class="owned">`)
+	list, _, _ = strings.Cut(list, "</ul>")
+	return strings.Split(list, "<li>")[1:]
+}
+
+// threeWays sets up an app, email and a phone at the settings of a user who has nothing, and returns the key of the app.
+func (v *visitor) threeWays() (key string) {
+	v.desk.t.Helper()
+	key = v.addApp("My phone")
+	v.says("Keep your recovery code", "once")
+	v.submit("kept")
+	v.says("Let codes go to your email address, too")
+
+	v.desk.later(time.Minute)
+	v.follow("/add?kind=email")
+	v.submit("begin")
+	v.confirms(key) // what was asked for goes on: the code is sent
+	v.says("a***@acme.example")
+	v.submit("finish", "code", v.desk.code("ana@acme.example"))
+	v.says("It is set up")
+
+	v.follow("/add")
+	v.follow("?kind=sms")
+	v.submit("begin", "phone", "06 12 34 56 78")
+	v.says("not a phone number")
+	v.submit("begin", "phone", "+33 6 12 34 56 78")
+	v.submit("finish", "code", v.desk.code("+33612345678"))
+	v.says("It is set up")
+	return key
+}
+
+func TestS4S8TheProfilePageHasThreeWaysAndABinForAllButEmail(t *testing.T) {
+	d := open(t, salto)
+	d.user("ana", `{"email":"ana@acme.example"}`)
+	v := d.settings("ana")
+	v.threeWays()
+	ways := v.ways()
+	if len(ways) != 3 {
+		t.Fatalf("got %d ways, want 3:\n%s", len(ways), v.page)
+	}
+	email := ""
+	for _, way := range ways {
+		if isEmail := strings.Contains(way, "<h3>Email</h3>"); isEmail == strings.Contains(way, `value="remove"`) || isEmail != strings.Contains(way, "Email stays as a backup") {
+			t.Errorf("S4: email alone has no bin, and says why:\n%s", way)
+		} else if isEmail {
+			email = way
+		}
+	}
+
+	// A form that asks for it all the same is refused in words.
+	_, id, _ := strings.Cut(email, `name="factor" value="`)
+	id, _, _ = strings.Cut(id, `"`)
+	v.submit("remove", "factor", id)
+	v.says("Email stays as a backup")
+	if v.status != http.StatusConflict || len(v.ways()) != 3 {
+		t.Errorf("S4: got %d and %d ways", v.status, len(v.ways()))
+	}
+
+	v.submit("off")
+	v.says("Two-step sign-in is off.", "My phone")
+	if n := len(v.ways()); n != 3 {
+		t.Errorf("S8: got %d ways after 2FA was turned off, want 3", n)
+	}
+	v.submit("on")
+	v.says("Two-step sign-in is on.")
+	v.submit("remove")
+	v.says("It is removed.")
+	if n := len(v.ways()); n != 2 {
+		t.Errorf("S8: got %d ways after one was removed, want 2", n)
+	}
+}
+
+func TestAProofThatIsTooWeakIsSaidToBeAndTheStrongerOneGoesOn(t *testing.T) {
+	d := open(t, salto)
+	d.user("ana", `{"email":"ana@acme.example"}`)
+	key := d.settings("ana").threeWays()
+	d.later(15 * time.Minute)
+	v := d.settings("ana")
+	v.submit("off")
+	v.says("Confirm that it’s you", "Code by email")
+	for _, form := range formOf.FindAllString(v.page, -1) {
+		if strings.Contains(form, `name="kind" value="email"`) {
+			v.page = form
+		}
+	}
+	v.submit("choose")
+	v.submit("code", "code", d.code("ana@acme.example"))
+	v.goesOn()
+	v.says("the strongest of your ways")
+	v.confirms(key)
+	v.says("Two-step sign-in is off.")
+}
+
+func TestM4MarkupInTheNamesOfWaysAndBrowsersIsNeverMarkupInTheSettings(t *testing.T) {
+	const evil = `<script>x</script><b id="e">`
+	d := open(t, `{"methods":{"webauthn":"forbidden"},"enrolment_proof":"none","trust":{"days":30}}`)
+	d.user("ana", `{"email":"ana@acme.example","name":"`+strings.ReplaceAll(evil, `"`, `\"`)+`"}`)
+	v := d.settings("ana")
+	key := v.addApp(evil)
+	v.submit("kept")
+	d.later(time.Minute)
+	began := d.start("ana", "")
+	challenge := began["challenge"].(map[string]any)["id"].(string)
+	d.api("POST", "/v1/challenges/"+challenge+"/verify", `{"code":"`+appCode(t, key, d.now())+`","trust":{"name":"`+strings.ReplaceAll(evil, `"`, `\"`)+`"}}`, nil)
+	v.get(v.address)
+	if n := strings.Count(v.page, "&lt;script&gt;x"); n < 3 || strings.Contains(v.page, "<script>x") || strings.Contains(v.page, `id="e"`) {
+		t.Errorf("got the names %d times as text:\n%s", n, v.page)
+	}
+	v.says("Trusted browsers", "trusted until")
+	v.submit("revoke")
+	v.says("This browser isn’t trusted any more")
+	d.later(time.Minute)
+	v.submit("rename", "label", `"><img src=x onerror=y>`)
+	if strings.Contains(v.page, "<img src=x") {
+		t.Errorf("a name became markup:\n%s", v.page)
+	}
+}
+
+func TestEndingAllTrustEndsTheSettingsTooAndSaysSo(t *testing.T) {
+	d := open(t, `{"methods":{"webauthn":"forbidden"},"enrolment_proof":"none","trust":{"days":30}}`)
+	d.user("ana", `{"email":"ana@acme.example"}`)
+	v := d.settings("ana")
+	key := v.addApp("")
+	v.submit("kept")
+	d.later(time.Minute)
+	began := d.start("ana", "")
+	challenge := began["challenge"].(map[string]any)["id"].(string)
+	d.api("POST", "/v1/challenges/"+challenge+"/verify", `{"code":"`+appCode(t, key, d.now())+`","trust":{"name":"Firefox"}}`, nil)
+	v.get(v.address)
+	v.submit("revoke_all")
+	v.says("No browser is trusted any more", "these settings, too")
+	if len(v.cookies) != 0 || !strings.Contains(v.page, `href="`+d.base+`/app"`) {
+		t.Errorf("got the cookies %v", v.cookies)
+	}
+}
+
+func TestAStepUpWhoseTimeIsOverLeadsBackToTheSettings(t *testing.T) {
+	d := open(t, karbonRequired)
+	d.user("ana", `{"email":"ana@acme.example"}`)
+	v := d.settings("ana")
+	v.addApp("")
+	v.submit("kept")
+	v.says("Your organisation requires it")
+	d.later(time.Minute)
+	v.submit("codes")
+	v.says("Confirm that it’s you")
+	d.later(16 * time.Minute)
+	v.submit("code", "code", "123456")
+	v.says("Nothing was changed")
+	at := strings.Index(v.page, `href="/pages/go-on/`)
+	if at < 0 {
+		t.Fatalf("there is no way back:\n%s", v.page)
+	}
+	v.get(v.page[at+6 : at+6+strings.IndexByte(v.page[at+6:], '"')])
+	v.says("Security settings", "Your organisation requires it")
+}
+
+func TestAUserWhoIsAskedByEmailWithoutAnEnrolmentIsTold(t *testing.T) {
+	d := open(t, kls)
+	d.user("ana", `{"email":"ana@acme.example","locale":"fr"}`)
+	v := d.visitor()
+	v.get(d.portal("ana"))
+	v.submit("open")
+	v.says("Paramètres de sécurité", "Elle est activée", "Un code est envoyé à l’adresse e-mail de votre compte")
+	if v.page != strings.ReplaceAll(v.page, "Configurez-la", "") {
+		t.Errorf("the page asks for a set-up that isn't needed:\n%s", v.page)
+	}
+}
+
+func TestTheActivityIsReadPageByPageAndAForgedCursorShowsTheNewest(t *testing.T) {
+	d := open(t, `{"profile":"karbon","acknowledge":true}`)
+	d.user("ana", `{"email":"ana@acme.example"}`)
+	v := d.settings("ana")
+	v.addApp("")
+	v.submit("kept")
+	d.later(time.Minute)
+	for range 25 {
+		v.submit("rename", "label", "x")
+		v.submit("rename", "label", "y")
+	}
+	v.follow("/activity")
+	first := v.address
+	if n := strings.Count(v.page, "<li>"); n != 20 {
+		t.Errorf("got %d events, want 20", n)
+	}
+	v.get(first + "?" + cursorOf(t, v.page))
+	v.says("The newest ones", "A way to sign in was renamed")
+	v.get(first + "?cursor=forged")
+	v.says("Recent activity")
+	if v.address != first {
+		t.Errorf("got %q, want the newest events", v.address)
+	}
+}
+
+// cursorOf returns the part of the address that leads to earlier events.
+func cursorOf(t *testing.T, page string) string {
+	t.Helper()
+	_, rest, found := strings.Cut(page, `href="?cursor=`)
+	said, _, closed := strings.Cut(rest, `"`)
+	if !found || !closed {
+		t.Fatal("the page leads to no earlier events")
+	}
+	return "cursor=" + said
+}
