@@ -138,7 +138,7 @@ func TestTheLinkOfAPortalSessionIsGoodOnceAndForTenMinutes(t *testing.T) {
 var (
 	ofUsers          = []string{"startChallenge", "getUser", "patchUser", "renameFactor", "removeFactor", "makeRecoveryCodes", "listBrowsers", "revokeBrowsers", "revokeBrowser", "getUserActivity", "beginEnrolment", "sendEnrolmentCode", "finishEnrolment", "getPortalSession"}
 	ofAdministrators = []string{
-		"getPolicy", "putPolicy", "previewPolicy", "getBrand", "putBrand", "listUsers", "getAdoption", "getOrgActivity", "unlockUser", "resetUser", "issuePass", "revokePass",
+		"getUser", "getPolicy", "putPolicy", "previewPolicy", "getBrand", "putBrand", "listUsers", "getAdoption", "getOrgActivity", "unlockUser", "resetUser", "issuePass", "revokePass",
 		"listResets", "getReset", "approveReset", "cancelReset", "sendEnrolmentCode", "finishEnrolment", "getPortalSession",
 	}
 )

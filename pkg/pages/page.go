@@ -26,7 +26,7 @@ type act func(*visit) error
 // rows returns all pages.
 func rows() []page {
 	var all []page
-	for _, some := range [][]page{linkPages, challengePages, enrolPages, portalPages, settingsPages} {
+	for _, some := range [][]page{linkPages, challengePages, enrolPages, portalPages, settingsPages, consolePages} {
 		all = append(all, some...)
 	}
 	return all
