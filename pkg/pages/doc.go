@@ -35,6 +35,7 @@
 //	enrol.go       the pages where a factor is set up
 //	portal.go      what portal sessions have in common: their tokens, and step-ups that a form waits for
 //	settings*.go   the pages where a user looks after the own account
+//	console*.go    the administrators' console: users, one user, policy, requests for a reset, activity, adoption and brand
 //	cancel.go      the page of a link that cancels a request for a reset
 //	wrong.go       what pages say about problems
 //	catalogue.go   the texts: languages, plurals and dates
