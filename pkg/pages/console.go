@@ -23,7 +23,7 @@ var consolePages = []page{
 	{path: "console/{id}/requests", session: portalSession, sheet: "console-requests", show: showRequests, acts: map[string]act{
 		"approve": approveReset, "cancel": cancelReset,
 	}},
-	{path: "console/{id}/activity", session: portalSession, sheet: "console-activity", show: showActivity},
+	{path: "console/{id}/activity", session: portalSession, sheet: "console-activity", show: showOrgActivity},
 	{path: "console/{id}/activity/lines", session: portalSession, sheet: "console-activity", show: exportActivity},
 	{path: "console/{id}/adoption", session: portalSession, sheet: "console-adoption", show: showAdoption},
 	{path: "console/{id}/brand", session: portalSession, sheet: "console-brand", show: showBrand, acts: map[string]act{"brand": saveBrand}},

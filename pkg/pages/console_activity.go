@@ -21,22 +21,22 @@ type event struct {
 	Data map[string]any `json:"data"`
 }
 
-// An eventView is one event as the template gets it.
-type eventView struct {
+// A consoleEvent is one event as the template gets it.
+type consoleEvent struct {
 	event
 	What    string // in words
 	When    *moment
 	Details []string
 }
 
-// activityView is what the template of the activity gets.
-type activityView struct {
+// consoleActivity is what the template of the activity gets.
+type consoleActivity struct {
 	console
 	Types    []string
 	Type     string
 	OfUser   string
 	From, To string
-	Events   []eventView
+	Events   []consoleEvent
 	Next     string
 	Lines    string // the address of the download
 	Paged    bool
@@ -69,14 +69,14 @@ func (v *visit) carried(cursor string) url.Values {
 	return next
 }
 
-func showActivity(v *visit) (any, error) {
+func showOrgActivity(v *visit) (any, error) {
 	c, err := v.console("activity")
 	if err != nil {
 		return nil, err
 	}
 	query := v.asks()
 	here := c.Home + "/activity"
-	view := &activityView{
+	view := &consoleActivity{
 		console: c, Types: eventTypes, Type: query.Get("type"), OfUser: query.Get("user"), Paged: query.Has("cursor"),
 		From: v.r.URL.Query().Get("from"), To: v.r.URL.Query().Get("to"), Lines: here + "/lines?" + v.carried("").Encode(),
 	}
@@ -106,8 +106,8 @@ func showActivity(v *visit) (any, error) {
 }
 
 // told returns an event in words.
-func (v *visit) told(e event) eventView {
-	view := eventView{event: e, When: v.Moment(e.Time), What: e.Type}
+func (v *visit) told(e event) consoleEvent {
+	view := consoleEvent{event: e, When: v.Moment(e.Time), What: e.Type}
 	if key := "console.event." + strings.ReplaceAll(e.Type, ".", "_"); v.language.has(key) {
 		view.What = v.T(key)
 	}

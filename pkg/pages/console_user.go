@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// An account is a user's account as the API shows it.
-type account struct {
+// An administered account is a user's, as the API shows it to an administrator.
+type administered struct {
 	ID       string `json:"id"`
 	Email    string `json:"email"`
 	Phone    string `json:"phone"`
@@ -43,7 +43,7 @@ type account struct {
 // userView is what the template of one user's page gets.
 type userView struct {
 	console
-	Account account
+	Account administered
 	Grace   string         // the date of the field
 	Kinds   []string       // that an administrator can set up for the user
 	PassMax int            // how long a pass may live, in seconds; zero if there are none
@@ -298,11 +298,7 @@ func (v *visit) beginForUser(c console, a asked, reason string) (got begunFactor
 	if a.Kind == "sms" && a.Phone != "" {
 		body["phone"] = phoneNumber(a.Phone)
 	}
-	header := http.Header{}
-	if proof := bearerOf(v.r, proofCookie, v.id); proof != "" {
-		header.Set("Countersign-Proof", proof)
-	}
-	err = v.do(call{method: http.MethodPost, path: "/v1/enrolments", bearer: v.bearer, body: body, word: a.Word, header: header}, &got)
+	err = v.do(call{method: http.MethodPost, path: "/v1/enrolments", bearer: v.bearer, body: body, word: a.Word, header: v.proof()}, &got)
 	return got, err
 }
 

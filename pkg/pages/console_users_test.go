@@ -13,8 +13,8 @@ import (
 
 const helpdesk = `{"profile":"helpdesk","require":"everyone","enrolment_proof":"none","acknowledge":true}`
 
-// user returns what the API says of a user.
-func (d *desk) user(id string) map[string]any {
+// seen returns what the API says of a user.
+func (d *desk) seen(id string) map[string]any {
 	d.t.Helper()
 	return d.api("GET", "/v1/orgs/"+org+"/users/"+id, "", nil)
 }
@@ -48,11 +48,11 @@ func TestH4AnAdministratorRequiresItOfOneUser(t *testing.T) {
 	a.submit("enforce")
 	a.stepsUp("enforce")
 	a.says("It is saved", "It is required of this user", "Stop requiring it")
-	if d.user("bob")["enforced"] != true {
+	if d.seen("bob")["enforced"] != true {
 		t.Error("bob is not enforced")
 	}
 	a.submit("enforce")
-	if d.user("bob")["enforced"] != false {
+	if d.seen("bob")["enforced"] != false {
 		t.Error("bob is still enforced")
 	}
 }
@@ -75,7 +75,7 @@ func TestH6AnAdministratorSetsAUserUpAndHandsTheKeyOver(t *testing.T) {
 	a.says("not right", found[1]) // the same key as before
 	a.submit("finish", "code", appCode(t, found[1], d.now()))
 	a.says("It is set up", "Authenticator app")
-	if got := d.user("bob"); got["status"] != "protected" {
+	if got := d.seen("bob"); got["status"] != "protected" {
 		t.Errorf("got %v", got)
 	}
 }
@@ -166,7 +166,7 @@ func TestTwoAdministratorsDecideAboutARequest(t *testing.T) {
 	b.submit("approve")
 	b.stepsUp("approve")
 	b.says("The request is approved", "There is no such request")
-	if got := d.user("bob"); got["status"] != "unprotected" {
+	if got := d.seen("bob"); got["status"] != "unprotected" {
 		t.Errorf("got %v, want bob reset", got["status"])
 	}
 	d.withApp("bob")
