@@ -103,7 +103,7 @@ func (c *call) success() bool {
 func (c *call) closing() bool {
 	switch c.refusal() {
 	case "":
-		return c.closes
+		return c.closes || c.carried
 	case mfa.Locked, mfa.ChallengeInvalid, mfa.EnrolmentInvalid:
 		return true
 	case mfa.WrongCode, mfa.WrongCredential:

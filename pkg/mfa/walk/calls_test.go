@@ -57,12 +57,19 @@ const (
 	disables    = "disables"
 	enables     = "enables"
 	unlocks     = "unlocks"
+
+	restarts  = "restarts"  // an administrator resets the user's 2FA
+	approves  = "approves"  // a request for a reset
+	cancels   = "cancels"   // a request for a reset
+	withdraws = "withdraws" // a pass
+	redeems   = "redeems"   // the handle of a link
+	saves     = "saves"     // a policy
 )
 
 // deeds are all kinds of deed.
 var deeds = []string{
 	verifies, sends, starts, erases, moves, looks, recovers, begins, finishes, proves, revokes, revokesOne, regenerates, removes,
-	disables, enables, unlocks,
+	disables, enables, unlocks, restarts, approves, cancels, withdraws, redeems, saves,
 }
 
 func (a *actor) named(what string) string {

@@ -22,6 +22,8 @@ type effects struct {
 	forgot forgotten // wrong answers that an unlock removed from the guard
 	partly bool      // the unlock left some of them, or nothing was locked
 	lifted bool      // an unlock had taken effect before the last of them did
+
+	carried bool // one of them carried out a request for a reset
 }
 
 // guardOf returns the guard that a commit replaces, or nil if the commit writes no guard.
@@ -42,14 +44,15 @@ func (s *schedule) note(f *flight, before *guardView) {
 	if c.trusts || c.learns {
 		c.landedOver = s.closed
 	}
-	if c.closes {
+	after := s.guardOf(f)
+	c.carried = c.carried || after != nil && after.Reset.State == "done" && before.Reset != after.Reset
+	if c.closes || c.carried {
 		s.closed |= c.bit
 	}
 	c.lifted = s.lifted
 	if before == nil {
 		return
 	}
-	after := s.guardOf(f)
 	if c.kind == unlocks {
 		s.lifted = true
 		c.forget(before, after, f.now)
@@ -187,18 +190,21 @@ func (c *call) overtakes(by *call) bool {
 // resets reports whether the call has taken effect and ended everything that the user had open.
 func (c *call) resets() bool {
 	switch c.kind {
-	case erases, moves, revokes:
+	case erases, moves, revokes, restarts:
 		return c.landed > 0
 	case recovers, finishes:
 		return c.closes && c.won > 0
 	}
-	return false
+	return c.carried
 }
+
+// restarted reports whether the call has taken effect and left the user without 2FA.
+func (c *call) restarted() bool { return c.carried || c.kind == restarts && c.landed > 0 }
 
 // changes reports whether the call has taken effect and changed what the user can answer with.
 func (c *call) changes() bool {
 	switch c.kind {
-	case regenerates, removes, disables, enables:
+	case regenerates, removes, disables, enables, withdraws:
 		return c.landed > 0
 	case finishes:
 		return c.won > 0
@@ -242,7 +248,9 @@ func (e *ending) renewed(c *call) bool {
 }
 
 func (e *ending) changed(c *call) bool {
-	return slices.ContainsFunc(e.calls, func(x *call) bool { return x != c && x.user == c.user && x.changes() })
+	return slices.ContainsFunc(e.calls, func(x *call) bool {
+		return x != c && x.user == c.user && x.changes() || x.kind == saves && x.landed > 0
+	})
 }
 
 // turned reports whether a recovery has made the challenge of c one that only an enrolment answers.

@@ -37,8 +37,7 @@ var (
 	onBehalf     = unmet("the enrolment that an administrator begins is finished before the calls")
 	ofChallenges = unmet("only the slot of a challenge has it")
 	waits        = unmet("no stage has more to tell a user than a day has room for")
-	noPass       = unmet("a pass is spent as a recovery code is, by the same call, and no stage issues one")
-	noReset      = unmet("no stage asks for a reset")
+	noPortal     = unmet("no stage begins a portal session")
 	imported     = unmet("only an import sets it, and no stage imports anybody")
 	ofFinish     = unmet("it is known when the enrolment is finished, and kept in the record of the factor only")
 )
@@ -96,14 +95,14 @@ var fields = map[string]fieldTable{
 		"evicted_until":      moment,
 		"emails_sent":        moment, "last_uncounted": moment, "notices_sent": moment, "mfa_time": moment, "roster_version": word,
 		"texts_sent": moment, "handle": word,
-		"pass.id": noPass, "pass.digest": noPass, "pass.ends": noPass, "pass.made_by": noPass, "pass.policy_version": noPass,
+		"pass.id": word, "pass.digest": word, "pass.ends": moment, "pass.made_by": word, "pass.policy_version": kept,
 		"deployment_epoch":  unmet("no stage restores the data from a backup"),
 		"sessions_ended.at": moment, "sessions_ended.reason": kept,
 		"settled": kept, "skips": kept,
 		"grace_until": unmet("the policy's date stands for it on the stages about grace"),
 	},
 		under("returned", all(unmet("feedback is given by the provider, in no call of a user"), fieldTable{"address": word, "at": moment, "state": kept})),
-		under("reset", all(noReset, resetFields)), fieldTable{"prove_address": noReset},
+		under("reset", resetFields), fieldTable{"prove_address": kept},
 		under("slots", slotFields), under("enrolment_slot", enrolmentSlotFields), under("notices_waiting", noticeFields),
 		under("wrong_codes", wrongAnswersFields), under("wrong_recovery_codes", wrongAnswersFields),
 	),
@@ -127,13 +126,13 @@ var fields = map[string]fieldTable{
 		"format": kept, "id": word, "epoch": word, "name": kept, "kind": kept, "policy_version": kept, "created": moment, "ends": moment,
 		"last_used": moment, "generation": kept, "key": kept,
 	},
-	"handle":      all(noReset, fieldTable{"format": kept, "kind": kept, "token": word, "ends": moment, "redeemed_by": word, "expires": moment}),
-	"cancelToken": all(noReset, fieldTable{"format": kept, "of": word}),
-	"resetRecord": together(all(noReset, fieldTable{
+	"handle":      {"format": kept, "kind": kept, "token": word, "ends": moment, "redeemed_by": word, "expires": moment},
+	"cancelToken": {"format": kept, "of": word},
+	"resetRecord": together(fieldTable{
 		"format": kept, "user": kept, "by.org": kept, "by.user": kept, "client": kept, "reason": kept, "approved_by.org": kept, "approved_by.user": kept,
-	}), under("request", all(noReset, resetFields))),
+	}, under("request", resetFields)),
 	"rosterEntry": {"format": kept, "user": kept, "email": kept, "kinds": kept, "enabled": kept, "enforced": unmet("no stage enforces 2FA"), "name": unmet("it is only shown"), "address": kept, "grace_until": unmet("the policy's date stands for it on the stages about grace")},
-	"expiryEntry": {"format": kept, "route": word, "browser": word, "epoch": word, "due": moment, "reset": noReset, "announced": unmet("only the sweep sets it"), "notices": unmet("publishing sets it, which follows a commit")},
+	"expiryEntry": {"format": kept, "route": word, "browser": word, "epoch": word, "due": moment, "reset": kept, "announced": unmet("only the sweep sets it"), "notices": unmet("publishing sets it, which follows a commit")},
 	"remembered":  {"format": kept, "body": word, "until": moment, "full": word, "later": word, "needs": kept},
 	"erased":      {"format": kept, "at": moment},
 	"fence":       {"format": kept, "version": kept},
@@ -171,7 +170,7 @@ var (
 
 // unwalked are the records that no walk meets, and why.
 var unwalked = map[string]string{
-	"orgPolicy":        "it is written before the calls, and by none of them",
+	"orgPolicy":        "the walk compares its whole body, on stages that save one",
 	"portalSession":    "no stage begins a portal session",
 	"seenOrg":          "it is written with the policy, before the calls, and decides about no user",
 	"adoptionDay":      "only the sweep writes it, and it decides about no user",
@@ -185,7 +184,7 @@ var unwalked = map[string]string{
 	"claim":            "publishing follows a commit, and lets nobody in",
 	"replayed":         "an operator writes it who hands on what publish gave up, and it decides about no user",
 	"publishedKeys":    "it is a copy of the ring's public half",
-	"fanOut":           "only the save of a policy and the sweep have it, which are no calls of a user",
+	"fanOut":           "the save of a policy leaves it for the sweep, and it decides about no user",
 }
 
 // meet compares a record of this name, as ctl show prints it, with the table of its fields.

@@ -210,7 +210,7 @@ func (e *ending) shut(by, c *call) bool {
 		return before
 	case by.kind == removes:
 		return c.kind == verifies && c.factor == by.factor
-	case by.kind == regenerates:
+	case by.kind == regenerates, by.kind == withdraws:
 		return c.kind == recovers && c.from == nil
 	case by.kind == begins:
 		return c.kind == finishes && c.before

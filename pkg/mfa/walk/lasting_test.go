@@ -125,7 +125,7 @@ func (e *ending) recoverable(user string, g guardView) error {
 func (e *ending) replaced(user string, c *call) bool {
 	return slices.ContainsFunc(e.calls, func(x *call) bool {
 		return x != c && x.user == user && x.landed > 0 &&
-			(x.kind == regenerates || x.kind == removes || x.closes && (x.kind == recovers || x.kind == finishes) && x.won > 0)
+			(x.kind == regenerates || x.kind == removes || x.restarted() || x.closes && (x.kind == recovers || x.kind == finishes) && x.won > 0)
 	})
 }
 
@@ -138,7 +138,7 @@ func (e *ending) apps() error {
 			if c.factor == x.id && c.won > 0 {
 				last = max(last, c.step)
 			}
-			gone = gone || c.user == x.user && (c.kind == removes && c.factor == x.id && c.landed > 0 ||
+			gone = gone || c.user == x.user && (c.restarted() || c.kind == removes && c.factor == x.id && c.landed > 0 ||
 				(c.kind == recovers || c.kind == finishes || c.kind == erases) && c.resets())
 		}
 		if last == 0 && !gone {

@@ -1,6 +1,7 @@
 package walk
 
 import (
+	"maps"
 	"slices"
 
 	"countersign/pkg/store"
@@ -99,6 +100,11 @@ func (w *written) by(actor int, places func(string) bool) bool {
 // schedule.
 func (p *props) place(key store.Key) string {
 	return string(p.renamed([]byte(key.Partition + " " + key.Sort)))
+}
+
+// any reports whether any actor writes to a place.
+func (w *written) any(place string) bool {
+	return w != nil && slices.ContainsFunc(slices.Collect(maps.Keys(w.places)), func(at writing) bool { return at.place == place })
 }
 
 // note notes the writes of an actor.

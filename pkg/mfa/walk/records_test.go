@@ -29,6 +29,7 @@ type guardView struct {
 	EvictedUntil       time.Time        `json:"evicted_until"`
 	EmailsSent         []int64          `json:"emails_sent"`
 	TextsSent          []int64          `json:"texts_sent"`
+	Reset              resetView        `json:"reset"`
 
 	digests string // digests of the recovery codes that are left, of which ctl show prints only the length
 
@@ -42,6 +43,11 @@ type guardView struct {
 		Step      int64  `json:"step"`
 		SignCount uint32 `json:"sign_count"`
 	} `json:"factors"`
+}
+
+type resetView struct {
+	ID    string `json:"id"`
+	State string `json:"state"`
 }
 
 type slotView struct {
@@ -137,13 +143,32 @@ type shownRecord struct {
 	key   keyView
 }
 
-// recordOf returns the name of the record in an item, or an empty name if the walk doesn't look at it.
+// looksAt reports whether the walk looks at the item with a key. Of the policy, whose copies are always equal, it looks at the
+// first copy, and only on stages that save one.
+func (s *schedule) looksAt(key store.Key) bool {
+	return recordOf(key) != "" || key.Sort == "policy" && strings.Count(key.Partition, "#") == 1 && s.written.any(key.Partition+" policy")
+}
+
+// unwritten reports whether no call writes the item with a key.
+func unwritten(key store.Key) bool {
+	of, _, _ := strings.Cut(key.Partition, "#")
+	return of != "org" && of != "fanout" && recordOf(key) == ""
+}
+
+// recordOf returns the name of the record in an item, or an empty name if the walk doesn't look into it.
 func recordOf(key store.Key) string {
 	of, _, _ := strings.Cut(key.Partition, "#")
 	sort, _, _ := strings.Cut(key.Sort, "#")
 	switch of {
-	case "key", "org", "orgs", "filter", "fanout": // no call changes these
+	case "key", "orgs", "filter", "act", "active", "notice", "replayed", "org", "fanout":
 		return ""
+	case "reset":
+		return "resetRecord"
+	case "handle":
+		if sort == "cancel" {
+			return "cancelToken"
+		}
+		return "handle"
 	case "roster":
 		return "rosterEntry"
 	case "due":

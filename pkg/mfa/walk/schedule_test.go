@@ -275,7 +275,7 @@ func (s *schedule) item(key store.Key) store.Item {
 func (s *schedule) land(f *flight) error {
 	effect := s.fits(f) == fitsNow
 	for _, w := range f.writes {
-		if recordOf(w.Key) == "" {
+		if unwritten(w.Key) {
 			s.blame(fmt.Errorf("a call writes %s, which the walk doesn't look at", inWords(w.Key)))
 		}
 	}

@@ -33,6 +33,7 @@ type props struct {
 	*mfatest.World
 	full    bool // with COUNTERSIGN_ROUNDS=full there are more calls
 	model   *storetest.Model
+	policy  mfa.OrgPolicy // the policy in force before the calls, unless a stage saves another
 	scripts []func(*actor)
 	check   func(*ending) error
 	typed   map[string]bool // codes that somebody gives
@@ -61,7 +62,7 @@ func (g *stage) props(t testing.TB, full bool, c *coverage) *props {
 		typed: map[string]bool{}, before: map[string]bool{}, spent: map[string]int{}, words: map[string]bool{}, taken: map[string]bool{},
 		tried: map[string]bool{}, records: map[string]*shownRecord{}, coverage: c,
 	}
-	p.SetPolicy(t, "acme", cmp.Or(g.profile, "kls"), func(policy *mfa.Policy) {
+	p.policy = p.SetPolicy(t, "acme", cmp.Or(g.profile, "kls"), func(policy *mfa.Policy) {
 		policy.Challenge.Attempts = challengeAttempts
 		policy.Challenge.ResendAfterS = 10
 		if g.policy != nil {
@@ -90,7 +91,7 @@ func (p *props) call(script func(*actor)) { p.scripts = append(p.scripts, script
 
 func stages() []stage {
 	return slices.Concat(answerStages(), endStages(), trustStages(), replayStages(),
-		appStages(), smsStages(), textStages(), keyStages(), keyChangeStages(), recoveryStages(), enrolmentStages(), changeStages(), enforcementStages())
+		appStages(), smsStages(), textStages(), keyStages(), keyChangeStages(), recoveryStages(), enrolmentStages(), changeStages(), enforcementStages(), resetStages(), savingStages())
 }
 
 // byDefault returns a change of a policy, after which it has only two recovery codes, with this effect.

@@ -46,7 +46,7 @@ func (s *schedule) state() state {
 	for _, a := range s.actors {
 		for _, c := range a.calls {
 			fmt.Fprintln(&b, "call", c.bit, c.what, c.moved, c.began, c.landed, c.landedAfter, c.decided.UnixMicro(),
-				c.lost, c.overtaken, c.landedOver, c.wrongCodes, c.wrongRecoveryCodes, c.wrongCredentials, c.inOtherBudget, c.rowIsOff, c.won, c.forgot, c.partly, c.lifted, c.now.UnixMicro(), c.dead, c.over, c.text)
+				c.lost, c.overtaken, c.landedOver, c.wrongCodes, c.wrongRecoveryCodes, c.wrongCredentials, c.inOtherBudget, c.rowIsOff, c.won, c.forgot, c.partly, c.lifted, c.carried, c.now.UnixMicro(), c.dead, c.over, c.text)
 			writeFound(&b, c.sets)
 			writeFound(&b, c.bound)
 			writeFound(&b, c.tokens)
@@ -107,7 +107,7 @@ func (s *schedule) boundTo(c *call) (words []string) {
 func (s *schedule) write(b *bytes.Buffer) {
 	var items []string
 	for _, item := range s.model.Items() {
-		if recordOf(item.Key) != "" {
+		if s.looksAt(item.Key) {
 			items = append(items, s.itemText(item))
 		}
 	}
