@@ -32,13 +32,16 @@
 //	I1   Each challenge, step of an app, recovery code, enrolment and proof has one success, and only with its right code.
 //	     The step that enrolled an app is spent, and so is every step before one that was accepted. The signature counter
 //	     of a key never goes back, and moves only with a response that was accepted. A credential id belongs to at most one
-//	     of the factors that guards list, and that factor has claimed it.
+//	     of the factors that guards list, and that factor has claimed it. A pass signs in once. A request for a reset is either
+//	     carried out or cancelled, once, and the account is as the answer to that says. A handle is redeemed once.
 //	I2   Every answer that is checked is counted. There are never more of them than the caps of a challenge and of a user
 //	     allow. Codes and recovery codes have separate caps. Wrong responses of keys count against their challenge alone:
 //	     they lock no codes, and a lock of codes refuses no key. No change of the account forgets a count. If something is
 //	     locked, an unlock forgets all counts, and a call that begins after its answer is not locked.
 //	I3   Nothing succeeds that begins or is recorded after the answer that ended it: a lock, an end, a revocation, a reset, a
-//	     removal, a new set of recovery codes, or another enrolment. No browser that was trusted before is trusted after it.
+//	     removal, a new set of recovery codes, another enrolment, or the revocation of a pass. From the moment at which a reset
+//	     is due, nothing succeeds with what was open before it. No browser that was trusted before is trusted after it. No
+//	     session goes on that a reset or a policy has ended, however late the call lands that has begun it.
 //	I4   Nothing that belongs to one user or one challenge works for another.
 //	I9   No more messages are handed over than a budget of the org has room for, and each of them is counted. A message that
 //	     was not handed over is not counted, if no commit was lost.

@@ -30,7 +30,7 @@ func answerStages() []stage {
 			},
 		},
 		{
-			name: "the last attempts at a challenge", lost: [3]int{1, 1, 2},
+			name: "the last attempts at a challenge", lost: [3]int{0, 1, 2},
 			set: func(p *props) {
 				ch := p.begin("ana")
 				p.spend(ch, 1)
@@ -41,7 +41,7 @@ func answerStages() []stage {
 			},
 		},
 		{
-			name: "two challenges before the lock", lost: [3]int{1, 1, 2},
+			name: "two challenges before the lock", lost: [3]int{0, 1, 2},
 			set: func(p *props) {
 				p.spendElsewhere("ana", userAttempts-2)
 				one, two := p.begin("ana"), p.begin("ana")

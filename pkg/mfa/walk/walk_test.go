@@ -62,11 +62,13 @@ func TestTurningBackMissesNoOutcome(t *testing.T) {
 // TestReadingTogetherMissesNoOutcome compares the walk with one that carries out every read by itself, in all orders.
 func TestReadingTogetherMissesNoOutcome(t *testing.T) {
 	losses := map[string]int{
-		"two tabs of a trusted browser": 1, "two send a code again": 0, "the code ends": 0, "one browser is revoked": 0,
-		"one code of an app at two sign-ins": 1, "a recovery resets": 0, "one response of a key is given twice": 0,
-		"a proof beside a revocation": 0, "the user moves": 0, "a trusted browser beside a revocation": 0,
+		"two tabs of a trusted browser": 0, "two send a code again": 0, "the code ends": 0, "one browser is revoked": 0,
+		"one code of an app at two sign-ins": 0, "one response of a key is given twice": 0, "a proof beside a revocation": 0,
+		"a trusted browser beside a revocation": 0,
 	}
 	if mfatest.EveryRound() {
+		losses["one code of an app at two sign-ins"], losses["a recovery resets"], losses["the user moves"] = 1, 0, 0
+		losses["a request for a reset is approved beside a cancel"], losses["a policy signs out beside an enrolment"] = 0, 0
 		losses["an enrolment is finished twice"], losses["two users take over a credential id that nobody has any more"] = 0, 0
 		losses["a user who was signed out enrols"], losses["a code is sent again"], losses["another enrolment is begun"] = 0, 0, 0
 	}
