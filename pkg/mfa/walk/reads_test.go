@@ -3,6 +3,7 @@ package walk
 import (
 	"maps"
 	"slices"
+	"testing"
 
 	"countersign/pkg/store"
 )
@@ -116,5 +117,16 @@ func (w *written) note(p *props, actor int, writes []store.Write) {
 		at := writing{actor, p.place(write.Key)}
 		w.grown = w.grown || !w.places[at]
 		w.places[at] = true
+	}
+}
+
+func TestAStageIsAtFaultIfACallWaitsForTwoMovesOfOneName(t *testing.T) {
+	for name, faults := range map[string]int{"reads the guard": 1, "reads the facts": 0} {
+		c := &call{}
+		s := &schedule{waiting: []*move{{call: c, name: "reads the guard"}, {call: c, name: name}}}
+		s.options()
+		if len(s.faults) != faults {
+			t.Errorf("%s: got the faults %v, want %d", name, s.faults, faults)
+		}
 	}
 }
