@@ -147,6 +147,27 @@ func TestAResetWaitsForItsTimeAndThenTheNextStepCarriesItOut(t *testing.T) {
 	}
 }
 
+func TestNobodyHearsThatTheyHaveDecidedARequestWhichWasDue(t *testing.T) {
+	for name, decide := range map[string]func(*mfatest.World, string) error{
+		"cancel": func(w *mfatest.World, id string) error {
+			_, err := w.CancelReset(t.Context(), w.Client, id, "olga")
+			return err
+		},
+		"approve": func(w *mfatest.World, id string) error {
+			_, err := w.ApproveReset(t.Context(), second(t, w), id, "paul")
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, _ := protected(t, held)
+			r := askReset(t, w)
+			w.Clock.Advance(24 * time.Hour)
+			wantCode(t, decide(w, r.ID), mfa.NotFound)
+			wantReset(t, w, r.ID, "done", 0)
+		})
+	}
+}
+
 func TestAnAdministratorCancelsAResetThatWaits(t *testing.T) {
 	w, a := protected(t, held)
 	r := askReset(t, w)

@@ -126,6 +126,7 @@ func once[T any](ctx context.Context, u *unit, call Call, st step[T]) (T, error)
 		if err := u.commit(ctx); err != nil && !isConflict(err) {
 			return none, AsError(err)
 		}
+		u.versions = u.versions[:len(u.versions)-1] // a reset that was due is not what the caller asks for
 		return none, errSettled
 	}
 	u.client = who.grant().Name
