@@ -141,20 +141,19 @@ func (a *actor) read(what string, touches func(store.Key) bool, within func(stri
 // neither what is made at random nor the number of a copy, which is chosen at random.
 func inWords(key store.Key) string {
 	kind, rest, _ := strings.Cut(key.Partition, "#")
-	switch kind {
-	case "key", "org":
+	switch {
+	case kind == "key", kind == "org":
 		rest = ""
-	case "u":
+	case kind == "u":
 		kind = "the account"
-	case "reset":
+	case kind == "reset":
 		kind = "the requests for a reset"
+	case strings.HasPrefix(kind, "ch_"):
+		kind = "the"
 	}
-	words := []string{kind}
-	for word := range strings.SplitSeq(rest+"#"+key.Sort, "#") {
-		words = append(words, word)
-	}
+	words := strings.Split(rest+"#"+key.Sort, "#")
 	words = slices.DeleteFunc(words, func(word string) bool { return word == "" || len(word) >= longWord })
-	return strings.Join(words, " ")
+	return strings.Join(append([]string{kind}, words...), " ")
 }
 
 // Get implements store.Store.

@@ -72,7 +72,7 @@ func together(tables ...fieldTable) fieldTable {
 
 var resetFields = fieldTable{
 	"id": word, "by": word, "client": word, "asked": moment, "needs_approval": kept, "approved": kept, "hold_s": kept, "due": moment, "state": kept, "ended": moment,
-	"decided_by": word, "self_service": kept, "in_portal": kept,
+	"decided_by": word, "self_service": kept, "in_portal": noPortal,
 }
 
 // fields gives the meaning of each field of each record that a walk meets. A record has the name of its struct in package

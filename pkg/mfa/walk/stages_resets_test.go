@@ -106,6 +106,20 @@ func resetStages() []stage {
 			},
 		},
 		{
+			name: "a reset is due beside a cancel", lost: [3]int{1, 1, 2}, profile: "default",
+			jumps:  []time.Duration{untilDue - time.Microsecond, untilDue},
+			policy: func(p *mfa.Policy) { p.Reset.HoldS, p.Recovery.Count = 86400, 0 },
+			set: func(p *props) {
+				p.app("ana", p.Fresh())
+				id := p.askForReset("ana")
+				due := p.Clock.Now().Add(24 * time.Hour)
+				p.Clock.Advance(24*time.Hour - untilDue)
+				p.call(func(a *actor) { a.cancel("ana", p.Client, id, "olga") })
+				p.call(func(a *actor) { a.start(signingIn("ana"), "") })
+				p.check = resetUnlessCancelled(due)
+			},
+		},
+		{
 			name: "a pass at two sign-ins, beside its revocation", lost: [3]int{0, 1, 1}, profile: "default",
 			policy: func(p *mfa.Policy) { p.Pass.MaxS = 3600 },
 			set: func(p *props) {
@@ -270,6 +284,29 @@ func decidedOnce(e *ending) error {
 		return fmt.Errorf("I1: the request is %q, and the user has %d factors, %w", state, len(u.Factors), err)
 	}
 	return nil
+}
+
+// resetUnlessCancelled checks that a reset that was due at a moment has happened by then, unless the only request was cancelled before,
+// and that who cancels it is told the truth.
+func resetUnlessCancelled(due time.Time) func(*ending) error {
+	return func(e *ending) error {
+		cancelled := false
+		for _, c := range e.calls {
+			if c.kind != cancels {
+				continue
+			}
+			did := c.landed > 0 && !c.carried // it carries the reset out itself if that is due
+			cancelled = cancelled || did
+			if !c.silent() && (c.refusal() == "") != did || c.refusal() == mfa.NotFound && e.clock.Now().Before(due) {
+				return fmt.Errorf("I10: %s was recorded: %t, and hears %q", c.what, did, c.text)
+			}
+		}
+		u, err := e.shown("ana")
+		if want := !e.clock.Now().Before(due) && !cancelled; err != nil || want != (len(u.Factors) == 0) {
+			return fmt.Errorf("I1: the user should be reset: %t, and has %d factors, %w", want, len(u.Factors), err)
+		}
+		return nil
+	}
 }
 
 // noSessionOutlivesAReset checks that no session goes on that was begun with what a reset has ended.
