@@ -54,6 +54,10 @@ func (d *deployment) asks(ctx context.Context) ([]ask, error) {
 	if err != nil {
 		return nil, err
 	}
+	foreignPortal, err := d.portalToken(ctx)
+	if err != nil {
+		return nil, err
+	}
 	return []ask{
 		{name: "made-up csk_, start", request: func(p person) string { return request("POST", "/v1/challenges", apiKey, start(p)) }, status: 401},
 		{name: "made-up csk_, user", request: func(p person) string { return request("GET", p.path(), apiKey, "") }, status: 401},
@@ -62,6 +66,11 @@ func (d *deployment) asks(ctx context.Context) ([]ask, error) {
 			// Anybody can make up a token with the challenge of any user.
 			return request("POST", "/v1/enrolments", enrolmentToken(madeUp, p), `{"kind":"totp"}`)
 		}, status: 401},
+		{name: "made-up csp_, user", request: func(p person) string {
+			// Anybody can make up a token that carries the route of any user.
+			return request("GET", p.path(), madeUp.NewBearer(seal.PortalToken, append(route(p.user), make([]byte, seal.RouteLen)...)).Reveal(), "")
+		}, status: 401},
+		{name: "csp_ of another user, user", request: func(p person) string { return request("GET", p.path(), foreignPortal, "") }, status: 403},
 		{name: "csk_ of another org, start", request: func(p person) string { return request("POST", "/v1/challenges", limited, start(p)) }, status: 403},
 		{name: "csk_ of another org, verify", request: func(p person) string { return request("POST", challenge(p)+"/verify", limited, code) }, status: 404},
 		{name: "csk_ without the scope, start", request: func(p person) string { return request("POST", "/v1/challenges", lacking, start(p)) }, status: 403},
@@ -101,6 +110,17 @@ func (d *deployment) foreignTokens(ctx context.Context) (challenge, enrolment st
 	}
 	must, err := d.call(ctx, "POST", "/v1/challenges", map[string]any{"org": elsewhere, "user": map[string]any{"id": p.user}}, 201)
 	return began.text("challenge.token"), must.text("enrolment.token"), err
+}
+
+// portalToken returns the portal token of another user.
+func (d *deployment) portalToken(ctx context.Context) (string, error) {
+	begun, err := d.call(ctx, "POST", "/v1/portal-sessions", map[string]any{"org": org, "user": "user-99"}, 201)
+	if err != nil {
+		return "", err
+	}
+	link := begun.text("url")
+	redeemed, err := d.call(ctx, "POST", "/v1/handles", map[string]any{"handle": link[strings.LastIndexByte(link, '/')+1:]}, 200)
+	return redeemed.text("token"), err
 }
 
 // measure serves the local server on loopback, and asks about every user in every way.

@@ -134,6 +134,17 @@ func TestAPortalTokenIsDeadAfterWhatEndsItsPersonsSessions(t *testing.T) {
 	}
 }
 
+func TestAPortalTokenIsDeadOnceAResetOfItsPersonIsDue(t *testing.T) {
+	w := newWorld(t)
+	w.wants("the policy", w.do("PUT", policy, `{"reset":{"hold_s":60}}`, at("0")), 200)
+	w.withApp("acme", "olga")
+	console := w.administrators("acme", "olga")
+	w.wants("a reset", w.do("POST", "/v1/orgs/acme/users/olga/reset", `{"actor":"paul","reason":"lost"}`), 202)
+	w.wants("while it waits", w.do("GET", policy, "", as(console)), 200)
+	w.clock.Advance(61 * time.Second)
+	w.refused("once it is due", w.do("GET", policy, "", as(console)), 401, mfa.Unauthenticated, "")
+}
+
 func TestAnAdministratorInThePortalStepsUpBeforeEveryChange(t *testing.T) {
 	w := newWorld(t)
 	olga := w.withApp("acme", "olga")

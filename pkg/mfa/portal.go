@@ -146,7 +146,7 @@ func (c *caller) checkSession(u *unit, reads []read) error {
 		}
 	}
 	for _, a := range people {
-		if s.Item.Absent() || !a.exists() || a.guard.Deprovisioned || s.Epoch != a.guard.Epoch || a.resetIsDue(p.policy, u.now) {
+		if s.Item.Absent() || !a.exists() || s.Epoch != a.guard.Epoch || a.resetIsDue(p.policy, u.now) {
 			return unauthenticated()
 		}
 	}
