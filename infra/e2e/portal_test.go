@@ -112,6 +112,11 @@ func TestH7TwoAdministratorsInThePortalResetAUser(t *testing.T) {
 			t.Errorf("got %s, want both named", a.raw)
 		}
 		w.wantReset(t, ana, id, "done", 0)
+		for kind, org := range map[string]string{"user.reset_requested": "", "user.reset_approved": "operator", "user.reset": "operator"} {
+			if e := w.events(t, ana.id, kind); len(e) != 1 || e[0].text("data", "actor_org") != org || e[0].text("actor", "kind") != "administrator" {
+				t.Errorf("%s: got %v, want it by an administrator of %q", kind, e, org)
+			}
+		}
 	})
 }
 

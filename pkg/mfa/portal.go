@@ -215,6 +215,11 @@ func (s *portalSession) actor() activity.Actor {
 	return userActor(s.User)
 }
 
+// visits reports whether actor is the session's administrator and a user of another org than the one that the session is about.
+func (s *portalSession) visits(actor activity.Actor) bool {
+	return s != nil && s.Administers != "" && s.Administers != s.Org && actor == s.actor()
+}
+
 func portalKey(hash string) store.Key {
 	return store.Key{Partition: "portal#" + hash, Sort: "session"}
 }

@@ -101,6 +101,9 @@ func (u *unit) event(e pendingEvent) *pendingEvent {
 	if e.Data == nil {
 		e.Data = map[string]any{}
 	}
+	if u.caller != nil && u.caller.session.visits(e.Actor) {
+		e.Data["actor_org"] = u.caller.session.Org // the id of the actor is of another org than that of the event
+	}
 	if e.User != "" && e.Life == "" {
 		u.err = errors.Join(u.err, errors.New("an event about a user that names no life: "+e.Type))
 	}
