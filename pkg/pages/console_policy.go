@@ -44,13 +44,13 @@ type settingView struct {
 	Choices       []string
 	Least, Most   int
 	Empty, Bad    bool
-	Span          string // a number of seconds in words
+	Words         string // the value as people say it
+	Span          bool   // it is a number of seconds, which the words say in hours or minutes
 }
 
 // A groupView is a group of settings as the template gets it.
 type groupView struct {
 	Name string
-	Open bool
 	Rows []settingView
 }
 
@@ -60,7 +60,9 @@ type policyView struct {
 	Version  string
 	Updated  *moment // when it was saved; nil if it never was
 	Profiles []string
-	Groups   []groupView
+	Groups   []groupView // all of them, to be read
+	Group    *groupView  // the one that is changed; nil if none is
+	Proposal string      // what was changed before, in other groups
 }
 
 // policyProfiles are the names of the profiles that a policy can be taken from.
@@ -85,20 +87,48 @@ func showPolicy(v *visit) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	shown, bad := now, map[string]bool{}
-	if proposed, is := v.proposal(); is { // what was typed stays
-		shown = proposed
-	} else if v.r.Method == http.MethodPost && v.field("do") == "preview" {
-		shown, bad = readSettings(v.field, now)
-	}
-	view := &policyView{console: c, Version: version, Profiles: policyProfiles, Groups: v.groups(shown, bad)}
+	view := &policyView{console: c, Version: version, Profiles: policyProfiles}
 	if from := v.field("version"); from != "" {
 		view.Version = from // what was typed was typed from that version, so a save finds out whether there is a newer one
 	}
 	if at, err := time.Parse(time.RFC3339, textAt(now, "updated")); err == nil && version != "0" {
 		view.Updated = v.Moment(at)
 	}
+	group := groupNamed(v.chosenGroup())
+	if group == nil {
+		for i := range settingGroups {
+			view.Groups = append(view.Groups, v.group(&settingGroups[i], now, nil))
+		}
+		return view, nil
+	}
+	shown, bad := now, map[string]bool{}
+	if proposed, is := v.proposal(); is {
+		shown, view.Proposal = proposed, v.field("proposal")
+	}
+	if v.r.Method == http.MethodPost && v.field("do") == "preview" { // what was typed stays
+		shown, bad = readSettings(group, v.field, shown)
+	}
+	changed := v.group(group, shown, bad)
+	view.Group = &changed
 	return view, nil
+}
+
+// chosenGroup is the group of settings that is being changed, by the form or by the address.
+func (v *visit) chosenGroup() string {
+	if v.r.Method == http.MethodPost {
+		return v.field("group")
+	}
+	return v.r.URL.Query().Get("group")
+}
+
+// groupNamed returns the group of settings with that name; nil if there is none.
+func groupNamed(name string) *settingGroup {
+	for i := range settingGroups {
+		if settingGroups[i].name == name {
+			return &settingGroups[i]
+		}
+	}
+	return nil
 }
 
 func textAt(s settings, path string) string {
@@ -106,43 +136,36 @@ func textAt(s settings, path string) string {
 	return text
 }
 
-func (v *visit) groups(shown settings, bad map[string]bool) (groups []groupView) {
-	for i, g := range settingGroups {
-		view := groupView{Name: g.name, Open: i == 0}
-		for _, r := range g.rows {
-			row := settingView{
-				Key: r.key(), Path: r.path, By: r.by, Value: r.written(shown.at(r.path)), Choices: strings.Fields(r.of),
-				Least: r.least, Most: r.most, Empty: r.empty, Bad: bad[r.path],
-			}
-			if bad[r.path] {
-				row.Value, view.Open = v.field(r.path), true
-			}
-			if n, is := shown.at(r.path).(float64); is && r.by == bySpan && n > 0 {
-				row.Span = v.language.span(int(n))
-			}
-			view.Rows = append(view.Rows, row)
+func (v *visit) group(g *settingGroup, shown settings, bad map[string]bool) groupView {
+	view := groupView{Name: g.name}
+	for _, r := range g.rows {
+		value := shown.at(r.path)
+		row := settingView{
+			Key: r.key(), Path: r.path, By: r.by, Value: r.written(value), Choices: strings.Fields(r.of), Words: v.inWords(&r, value),
+			Least: r.least, Most: r.most, Empty: r.empty, Bad: bad[r.path], Span: r.by == bySpan,
 		}
-		groups = append(groups, view)
+		if row.Bad {
+			row.Value = v.field(r.path)
+		}
+		view.Rows = append(view.Rows, row)
 	}
-	return groups
+	return view
 }
 
-// readSettings returns the policy with what the fields of a form say, and the paths of those that can't be read.
-func readSettings(fields func(string) string, now settings) (settings, map[string]bool) {
+// readSettings returns a policy with what the fields of a form say about a group, and the paths of those that can't be read.
+func readSettings(g *settingGroup, fields func(string) string, from settings) (settings, map[string]bool) {
 	read, bad := settings{}, map[string]bool{}
-	raw, err := json.Marshal(now)
+	raw, err := json.Marshal(from)
 	if err == nil {
 		err = json.Unmarshal(raw, &read)
 	}
-	for _, g := range settingGroups {
-		for _, r := range g.rows {
-			value, good := r.read(fields(r.path), now.at(r.path))
-			if !good || err != nil {
-				bad[r.path] = true
-				continue
-			}
-			read.put(r.path, value)
+	for _, r := range g.rows {
+		value, good := r.read(fields(r.path), from.at(r.path))
+		if !good || err != nil {
+			bad[r.path] = true
+			continue
 		}
+		read.put(r.path, value)
 	}
 	return read, bad
 }
@@ -169,7 +192,15 @@ func previewPolicy(v *visit) error {
 	if err != nil {
 		return err
 	}
-	proposed, bad := readSettings(v.field, now)
+	group := groupNamed(v.field("group"))
+	if group == nil {
+		return nil
+	}
+	from := now
+	if proposed, is := v.proposal(); is {
+		from = proposed
+	}
+	proposed, bad := readSettings(group, v.field, from)
 	if len(bad) > 0 {
 		v.remark(http.StatusUnprocessableEntity, v.T("console.wrong.settings"))
 		return nil
@@ -177,7 +208,7 @@ func previewPolicy(v *visit) error {
 	for _, name := range []string{"org", "version", "updated"} { // the API ignores them
 		delete(proposed, name)
 	}
-	return v.preview(c, now, proposed, v.field("version"), false)
+	return v.preview(c, now, proposed, v.field("version"))
 }
 
 // previewProfile shows what the policy of a profile would do.
@@ -190,7 +221,7 @@ func previewProfile(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return v.preview(c, now, settings{"profile": v.field("profile")}, version, false)
+	return v.preview(c, now, settings{"profile": v.field("profile")}, version)
 }
 
 // A settingChange is a setting that a proposal changes, with its values in words.
@@ -203,7 +234,8 @@ type previewView struct {
 	Changes  []settingChange
 	Version  string
 	Proposal string
-	Again    bool // somebody else has saved a policy since
+	Group    string   // of settings, that was changed last
+	Groups   []string // that can be changed, too
 	Preview  struct {
 		Users          int      `json:"users"`
 		WithoutFactor  int      `json:"without_factor"`
@@ -222,11 +254,14 @@ func (p *previewView) Acknowledge() bool { return len(p.Preview.Sample) > 0 }
 func (p *previewView) Nothing() bool { return p.Profile == "" && len(p.Changes) == 0 }
 
 // preview shows what a proposal would do. version is that of the policy that it was made from.
-func (v *visit) preview(c console, now, proposed settings, version string, again bool) error {
-	view := previewView{console: c, Version: version, Again: again}
+func (v *visit) preview(c console, now, proposed settings, version string) error {
+	view := previewView{console: c, Version: version, Group: v.field("group")}
 	view.Profile = oneOf(textAt(proposed, "profile"), policyProfiles)
 	if view.Profile == "" {
 		view.Changes = v.changes(now, proposed)
+		for _, g := range settingGroups {
+			view.Groups = append(view.Groups, g.name)
+		}
 	}
 	raw, err := json.Marshal(proposed)
 	if err != nil {
@@ -322,14 +357,14 @@ func savePolicy(v *visit) error {
 			return err
 		}
 		v.remark(http.StatusPreconditionFailed, v.T("console.wrong.conflict", "version", version))
-		return v.preview(c, now, proposed, version, true)
+		return v.preview(c, now, proposed, version)
 	case "acknowledgement_required":
 		now, version, err := v.policy(c)
 		if err != nil {
 			return err
 		}
 		v.remark(http.StatusConflict, v.T("console.wrong.acknowledge"))
-		return v.preview(c, now, proposed, version, false)
+		return v.preview(c, now, proposed, version)
 	case "invalid_request":
 		v.remark(http.StatusUnprocessableEntity, v.settingWrong(err.(*problem)))
 		return nil

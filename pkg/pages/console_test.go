@@ -128,6 +128,7 @@ func TestT2AnAdministratorSeesWhatRequiredDoesAndSaysIUnderstand(t *testing.T) {
 	a.says("Users", "olga", "bob", "You are olga, and you look after acme")
 	a.get(a.home() + "/policy")
 	a.says("Nobody", "Who has to use two-step sign-in")
+	a.get(a.home() + "/policy?group=demand")
 	a.submit("preview", a.typed("require", "everyone")...)
 	a.says("What this does", "1 user is signed out at once", "1 user has to set something up", "bob", "I understand", "Nobody → Everyone")
 	a.submit("save") // a browser would not let this through
@@ -146,10 +147,16 @@ func TestT2AnAdministratorSeesWhatRequiredDoesAndSaysIUnderstand(t *testing.T) {
 func TestWhatWasTypedIsKeptWhileAnAdministratorStepsUp(t *testing.T) {
 	d := open(t, talkdesk)
 	a := d.administers("olga", "")
-	a.get(a.home() + "/policy")
-	a.submit("preview", a.typed("trust.days", "14", "notify", "ops@acme.example\nnight@acme.example", "sms.countries", "fr, be")...)
+	a.get(a.home() + "/policy?group=trust")
+	a.submit("preview", a.typed("trust.days", "14")...)
+	a.says("0 → 14")
+	a.submit("edit", "group", "others")
+	a.says("Nothing is saved yet")
+	a.submit("preview", a.typed("notify", "ops@acme.example\nnight@acme.example")...)
+	a.submit("edit", "group", "sms")
+	a.submit("preview", a.typed("sms.countries", "fr, be")...)
 	a.says("Days of trust", "0 → 14", "none → FR BE", "ops@acme.example, night@acme.example")
-	a.submit("edit")
+	a.submit("edit", "group", "others")
 	a.says("Nothing is saved yet", "ops@acme.example\nnight@acme.example")
 	a.submit("preview", a.typed()...)
 	a.submit("save")
@@ -166,7 +173,7 @@ func TestWhatWasTypedIsKeptWhileAnAdministratorStepsUp(t *testing.T) {
 func TestTwoAdministratorsWhoSaveAtTheSameTimeHearOfEachOther(t *testing.T) {
 	d := open(t, talkdesk)
 	a := d.administers("olga", "")
-	a.get(a.home() + "/policy")
+	a.get(a.home() + "/policy?group=trust")
 	a.submit("preview", a.typed("trust.days", "14")...)
 	d.policy(`{"profile":"talkdesk","recovery":{"count":5,"effect":"sign_in"}}`)
 	a.submit("save")
@@ -182,14 +189,15 @@ func TestTwoAdministratorsWhoSaveAtTheSameTimeHearOfEachOther(t *testing.T) {
 func TestASettingThatCannotBeIsMarkedAndNothingIsLost(t *testing.T) {
 	d := open(t, talkdesk)
 	a := d.administers("olga", "")
-	a.get(a.home() + "/policy")
-	a.submit("preview", a.typed("trust.days", "900", "notify", "ops@acme.example")...)
-	a.says("Some settings are not right", `value="900"`, "ops@acme.example")
+	a.get(a.home() + "/policy?group=trust")
+	a.submit("preview", a.typed("trust.days", "900", "sso_amr", "hwk\nswk")...)
+	a.says("Some settings are not right", `value="900"`, "hwk\nswk")
 	if a.status != http.StatusUnprocessableEntity || !strings.Contains(a.page, `aria-invalid="true"`) {
 		t.Errorf("got %d, want the setting marked", a.status)
 	}
-	a.submit("preview", a.typed("trust.days", "9", "max_skips", "3")...)
-	a.says("doesn’t fit the others: How often the set-up can be skipped", "ops@acme.example")
+	a.get(a.home() + "/policy?group=demand")
+	a.submit("preview", a.typed("effect", "next_sign_in", "max_skips", "3")...)
+	a.says("doesn’t fit the others: How often the set-up can be skipped", `value="3"`)
 }
 
 func TestAProfileIsShownBeforeItIsTaken(t *testing.T) {

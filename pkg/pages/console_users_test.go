@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -370,7 +371,7 @@ func TestEveryPageOfTheConsoleIsSmallAndInFrenchToo(t *testing.T) {
 	d.start("bob", "")
 	a := d.administers("olga", `,"locale":"fr"`)
 	for path, says := range map[string]string{
-		"": "Utilisateurs", "/users/bob": "Retirer la connexion en deux étapes", "/policy": "Qui doit l’utiliser", "/requests": "Demandes de réinitialisation",
+		"": "Utilisateurs", "/users/bob": "Retirer la connexion en deux étapes", "/policy": "Qui doit l’utiliser", "/policy?group=recovery": "Codes de secours par utilisateur", "/requests": "Demandes de réinitialisation",
 		"/activity": "Télécharger", "/adoption": "pour cent", "/brand": "Apparence",
 	} {
 		a.get(a.home() + path)
@@ -382,3 +383,55 @@ func TestEveryPageOfTheConsoleIsSmallAndInFrenchToo(t *testing.T) {
 }
 
 func b64(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
+
+func TestThePolicyPagesHaveEverySettingOfAPolicy(t *testing.T) {
+	d := open(t, talkdesk)
+	a := d.administers("olga", "")
+	shown := map[string]bool{"org": true, "version": true, "updated": true, "reset.reason": true} // nobody can change these
+	home := a.home()
+	for _, group := range []string{"demand", "methods", "trust", "challenge", "recovery", "sms", "others"} {
+		a.get(home + "/policy?group=" + group)
+		for _, found := range regexp.MustCompile(`<(?:select|input|textarea) id="[^"]+" name="([^"]+)"`).FindAllStringSubmatch(a.page, -1) {
+			shown[found[1]] = true
+		}
+	}
+	for name, value := range d.api("GET", "/v1/orgs/"+org+"/policy", "", nil) {
+		in, group := value.(map[string]any)
+		for inner := range in {
+			if !shown[name+"."+inner] {
+				t.Errorf("no page has the setting %s.%s", name, inner)
+			}
+		}
+		if !group && !shown[name] {
+			t.Errorf("no page has the setting %s", name)
+		}
+	}
+	a.get(home + "/policy")
+	for _, profile := range regexp.MustCompile(`name="profile" value="(\w+)"`).FindAllStringSubmatch(a.page, -1) {
+		a.get(home + "/policy")
+		a.submit("profile", "profile", profile[1])
+		a.says("You take the profile")
+	}
+}
+
+func TestEveryTypeOfEventHasWords(t *testing.T) {
+	contract, err := os.ReadFile("../api/openapi/openapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	words, err := os.ReadFile("catalogue/console.en.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, described, found := strings.Cut(string(contract), "The type is one of `challenge.started`")
+	described, _, _ = strings.Cut(described, "Later versions")
+	types := regexp.MustCompile("`([a-z]+\\.[a-z_]+)`").FindAllStringSubmatch(described, -1)
+	if !found || len(types) < 20 {
+		t.Fatalf("found %d types of event in the OpenAPI document", len(types))
+	}
+	for _, each := range types {
+		if !strings.Contains(string(words), `"console.event.`+strings.ReplaceAll(each[1], ".", "_")+`"`) {
+			t.Errorf("the console has no words for %s", each[1])
+		}
+	}
+}
