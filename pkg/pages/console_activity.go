@@ -25,6 +25,7 @@ type event struct {
 type consoleEvent struct {
 	event
 	What    string // in words
+	By      string // who has done it, in words; empty if nothing is left of that
 	When    *moment
 	Details []string
 }
@@ -110,6 +111,9 @@ func (v *visit) told(e event) consoleEvent {
 	view := consoleEvent{event: e, When: v.Moment(e.Time), What: e.Type}
 	if key := "console.event." + strings.ReplaceAll(e.Type, ".", "_"); v.language.has(key) {
 		view.What = v.T(key)
+	}
+	if key := "console.actor." + e.Actor.Kind; v.language.has(key) {
+		view.By = v.T(key, "id", e.Actor.ID)
 	}
 	if kind, _ := e.Data["kind"].(string); kind != "" && v.language.has("kind."+kind) {
 		view.Details = append(view.Details, v.T("kind."+kind))

@@ -44,6 +44,13 @@ func saveBrand(v *visit) error {
 	err = v.change(http.MethodPut, c.orgPath("/brand"), v.field("version"), body, nil)
 	switch codeOf(err) {
 	case "version_mismatch":
+		var now Brand
+		if err := v.get(c.orgPath("/brand"), &now); err != nil {
+			return err
+		}
+		if now == typed {
+			return v.done("brand_saved") // the form was sent twice
+		}
 		v.remark(http.StatusPreconditionFailed, v.T("console.wrong.brand_conflict"))
 		return nil
 	case "invalid_request":

@@ -21,7 +21,7 @@ func (p *person) reaches(title string) {
 	for range 600 {
 		var got struct{ Result struct{ Value any } }
 		refused := p.Try("Runtime.evaluate", map[string]any{
-			"expression": `new Promise((then) => setTimeout(then, 50)).then(() => document.readyState === "complete" && document.querySelector("h1")?.textContent)`, "awaitPromise": true, "returnByValue": true,
+			"expression": `new Promise((then) => setTimeout(then, 50)).then(() => document.readyState === "complete" && !window.left && document.querySelector("h1")?.textContent)`, "awaitPromise": true, "returnByValue": true,
 		}, &got)
 		if shown, _ = got.Result.Value.(string); refused == "" && shown == title { // a page that is left refuses the question
 			return
@@ -40,6 +40,7 @@ func (p *person) clicks(do string, fields ...string) {
 			if (field.type === "checkbox") field.checked = true; else field.value = fields[i + 1];
 		}
 		if (!button.form.reportValidity()) throw new Error("the browser refuses the form");
+		window.left = true;
 		setTimeout(() => button.click());
 	})()`)
 }

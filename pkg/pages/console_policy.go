@@ -314,7 +314,7 @@ func (v *visit) changes(now, proposed settings) (all []settingChange) {
 func (v *visit) inWords(r *settingRow, value any) string {
 	text := r.written(value)
 	switch n, number := value.(float64); {
-	case text == "":
+	case text == "", r.by == bySpan && text == "0":
 		return v.T("console.none")
 	case r.by == byChoice:
 		return v.T("console.set." + r.key() + ".is_" + text)
@@ -355,6 +355,9 @@ func savePolicy(v *visit) error {
 		now, version, err := v.policy(c)
 		if err != nil {
 			return err
+		}
+		if _, profile := proposed["profile"]; !profile && len(v.changes(now, proposed)) == 0 {
+			return v.done("policy_saved") // the form was sent twice
 		}
 		v.remark(http.StatusPreconditionFailed, v.T("console.wrong.conflict", "version", version))
 		return v.preview(c, now, proposed, version)

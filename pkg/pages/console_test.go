@@ -212,3 +212,68 @@ func TestAProfileIsShownBeforeItIsTaken(t *testing.T) {
 		t.Errorf("got %v, want what karbon says", got)
 	}
 }
+
+func TestAFormOfThePolicyThatIsSentTwiceIsSavedOnce(t *testing.T) {
+	d := open(t, talkdesk)
+	a := d.administers("olga", "")
+	a.get(a.home() + "/policy?group=trust")
+	a.submit("preview", a.typed("trust.days", "14")...)
+	a.submit("save")
+	a.stepsUp("save")
+	a.get(a.home() + "/policy?group=trust")
+	a.submit("preview", a.typed("trust.days", "7")...)
+	first, second := a.form("save"), a.form("save")
+	a.send(first)
+	a.send(second)
+	a.says("The policy is saved", "This is version 3")
+}
+
+func TestAnAdministratorOfTheOperatorStepsUpInTheirOwnOrganisation(t *testing.T) {
+	d := open(t, talkdesk)
+	someone := `"org":"ops","user":{"id":"olga","email":"olga@ops.example"}`
+	begun := d.api("POST", "/v1/enrolments", `{`+someone+`,"kind":"totp"}`, http.Header{"Countersign-Reauthenticated-At": {d.now().Format(time.RFC3339)}})
+	a := &administrator{d.visitor(), begun["totp"].(map[string]any)["secret"].(string)}
+	d.api("POST", "/v1/enrolments/"+begun["id"].(string)+"/finish", `{"code":"`+appCode(t, a.secret, d.now())+`"}`, nil)
+	d.start("bob", "")
+	began := d.api("POST", "/v1/portal-sessions", `{"org":"`+org+`","administrator":{"org":"ops","user":"olga"},"reauthenticated_at":"`+d.now().Format(time.RFC3339)+`"}`, nil)
+	a.get(strings.TrimPrefix(began["url"].(string), d.base))
+	a.submit("open")
+	a.get(a.home() + "/users/bob")
+	a.submit("enforce")
+	a.stepsUp("enforce")
+	if d.seen("bob")["enforced"] != true {
+		t.Error("bob is not enforced")
+	}
+}
+
+func TestAnAdministratorWithoutAFactorSetsOneUpFirst(t *testing.T) {
+	d := open(t, `{"profile":"talkdesk"}`)
+	d.start("bob", "")
+	d.start("olga", "")
+	a := &administrator{d.visitor(), ""}
+	a.enters("olga", "")
+	a.get(a.home() + "/users/bob")
+	a.submit("enforce")
+	a.says("Set up two-step sign-in")
+	a.get(a.address + "?kind=totp")
+	a.submit("begin")
+	key := keyOf.FindStringSubmatch(a.page)
+	if key == nil {
+		t.Fatalf("the page has no key:\n%s", a.page)
+	}
+	a.submit("finish", "code", appCode(t, key[1], d.now()))
+	a.says("Keep your recovery codes")
+	a.submit("kept", "kept", "yes")
+	a.goesOn("enforce")
+	a.secret = key[1]
+	a.stepsUp("enforce") // an enrolment is no proof, so the new factor is asked for
+	a.says("It is required of this user")
+	a.get(a.home() + "/users/bob")
+	d.later(11 * time.Minute)
+	a.submit("enforce") // the proof is too old
+	a.stepsUp("enforce")
+	a.says("It is saved")
+	d.later(time.Hour)
+	a.get(a.home())
+	a.says("This session is over")
+}

@@ -196,7 +196,11 @@ func (v *visit) toPortal() bool {
 		return false
 	}
 	v.forget(stepUpCookie, v.id)
-	v.goTo("go-on/" + id)
+	to := "go-on/" + id
+	if v.page.session == enrolmentSession {
+		to += "?enrolled=yes"
+	}
+	v.goTo(to)
 	return true
 }
 
@@ -237,14 +241,15 @@ type goOnView struct {
 // A field is a field of a form, with its value.
 type field struct{ Name, Value string }
 
-// showGoOn shows the form that has waited for a step-up. Its button sends it, and a browser with scripts presses it by itself.
+// showGoOn shows the form that has waited for a step-up. Its button sends it, and a browser with scripts presses it by itself. After a
+// step-up that was an enrolment there is no proof yet. Then the form leads to another step-up, with the new factor.
 func showGoOn(v *visit) (any, error) {
 	l, err := v.look()
 	if err != nil {
 		return nil, err
 	}
 	path, fields := v.parked()
-	if path == "" || bearerOf(v.r, proofCookie, v.id) == "" {
+	if path == "" || bearerOf(v.r, proofCookie, v.id) == "" && !v.r.URL.Query().Has("enrolled") {
 		v.goTo(l.home(v.id))
 		return nil, nil
 	}
