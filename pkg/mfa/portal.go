@@ -114,7 +114,7 @@ func (s *Service) readSession(c *caller) []read {
 		{
 			key: guardKey(r),
 			take: func(item store.Item) error {
-				p.person = &account{route: r, item: item}
+				p.person = &account{route: r, item: item, relyingParty: s.RelyingParty.ID}
 				if item.Absent() {
 					return nil
 				}
