@@ -198,7 +198,7 @@ func endStages() []stage {
 			},
 		},
 		{
-			name: "the user moves", lost: [3]int{1, 1, 3},
+			name: "the user moves", torn: true, lost: [3]int{1, 1, 3},
 			set: func(p *props) {
 				token := p.trust("ana")
 				ch := p.begin("ana")

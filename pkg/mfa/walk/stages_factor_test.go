@@ -176,7 +176,7 @@ func recoveryStages() []stage {
 			},
 		},
 		{
-			name: "a recovery enrols anew", lost: [3]int{0, 1, 1}, profile: "default", policy: byDefault(mfa.EffectReenrol),
+			name: "a recovery enrols anew", torn: true, lost: [3]int{0, 1, 1}, profile: "default", policy: byDefault(mfa.EffectReenrol),
 			set: func(p *props) {
 				x := p.app("ana", p.Fresh())
 				token := p.trustBy(x)
