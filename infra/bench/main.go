@@ -48,6 +48,7 @@ func sections() []section {
 		{"steps", "One step, counted", true, countedSteps},
 		{"coldstart", "A function's cold start", false, coldStart},
 		{"cost", "What a sign-in costs", false, costs},
+		{"growth", "An organisation with very many users", false, growth},
 		{"local", "The local server", false, localServer},
 		{"peers", "Beside other products", false, peers},
 	}
