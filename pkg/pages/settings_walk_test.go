@@ -2,10 +2,13 @@ package pages_test
 
 import (
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 )
+
+const karbonOptional = `{"profile":"karbon","acknowledge":true}`
 
 const salto = `{"profile":"salto","sms":{"countries":["FR"]},"acknowledge":true}`
 
@@ -137,6 +140,120 @@ func TestM4MarkupInTheNamesOfWaysAndBrowsersIsNeverMarkupInTheSettings(t *testin
 	}
 }
 
+func TestTheFormThatHasWaitedIsSentOnceAndTheBackButtonSendsNothing(t *testing.T) {
+	d := open(t, karbonOptional)
+	d.user("ana", `{"email":"ana@acme.example"}`)
+	v := d.settings("ana")
+	key := v.addApp("")
+	v.submit("kept")
+	d.later(time.Minute)
+	home := v.address
+	v.submit("off")
+	v.submit("code", "code", appCode(t, key, d.now()))
+	waits := v.address
+	v.goesOn()
+	v.says("Two-step sign-in is off.")
+	v.submit("on")
+	v.get(waits)
+	v.says("Security settings", "It is on")
+	if strings.Contains(v.page, "data-at-once") || !strings.HasPrefix(home, v.address) {
+		t.Errorf("got %s, want the settings and nothing sent:\n%s", v.address, v.page)
+	}
+}
+
+func TestTheSettingsTakeOnlyFormsOfTheirOwnPages(t *testing.T) {
+	d := open(t, karbonOptional)
+	for _, user := range []string{"ana", "bob"} {
+		d.user(user, `{"email":"`+user+`@acme.example"}`)
+	}
+	ana, bob := d.settings("ana"), d.settings("bob")
+	ana.addApp("")
+	ana.submit("kept")
+	bob.addApp("")
+	bob.submit("kept")
+	token := regexp.MustCompile(`name="token" value="([^"]*)"`).FindStringSubmatch(bob.page)[1]
+	for what, form := range map[string]*http.Request{
+		"without a token":     ana.form("off", "token", ""),
+		"with another user's": ana.form("off", "token", token),
+		"from elsewhere":      ana.form("off"),
+	} {
+		if what == "from elsewhere" {
+			form.Header.Set("Sec-Fetch-Site", "same-site")
+		}
+		if ana.send(form); ana.status != http.StatusForbidden {
+			t.Errorf("%s: got %d, want 403", what, ana.status)
+		}
+	}
+	ana.get(ana.address)
+	ana.says("It is on")
+	ana.get(bob.address)
+	ana.says("can’t be opened here")
+}
+
+func TestAnAdministratorsSessionHasNoSettingsAndSurvivesAskingForThem(t *testing.T) {
+	d := open(t, karbonOptional)
+	d.user("olga", `{"email":"olga@acme.example"}`)
+	began := d.api("POST", "/v1/portal-sessions", `{"org":"`+org+`","administrator":{"org":"`+org+`","user":"olga"}}`, nil)
+	v := d.visitor()
+	v.get(strings.TrimPrefix(began["url"].(string), d.base))
+	v.submit("open")
+	if !strings.HasPrefix(v.address, "/pages/console/") {
+		t.Fatalf("got %s, want the console", v.address)
+	}
+	v.get(strings.Replace(v.address, "console", "settings", 1))
+	v.says("There is no such page")
+	if v.status != http.StatusNotFound || len(v.cookies) != 1 {
+		t.Errorf("got %d and %d cookies", v.status, len(v.cookies))
+	}
+}
+
+func TestTheSettingsAdviseWhatWouldHelp(t *testing.T) {
+	d := open(t, `{"methods":{"sms":"allowed","totp":"allowed","email":"forbidden"},"sms":{"countries":["FR"]},"recovery":{"count":1}}`)
+	d.user("ana", `{"email":"ana@acme.example","locale":"fr"}`)
+	v := d.visitor()
+	v.get(d.portal("ana"))
+	v.submit("open")
+	v.says("Paramètres de sécurité", "Elle est désactivée")
+	v.follow("/add")
+	v.follow("?kind=sms")
+	v.submit("begin", "phone", "+33612345678")
+	v.submit("finish", "code", d.code("+33612345678"))
+	code := regexp.MustCompile(`<li><code>([^<]+)</code>`).FindStringSubmatch(v.page)[1]
+	v.submit("kept")
+	v.says("La configuration est terminée", "Les SMS peuvent être interceptés", "Il reste 1 code")
+	d.later(time.Minute)
+	home := v.address
+	v.follow("/add")
+	v.follow("?kind=totp")
+	v.submit("begin")
+	v.submit("code", "code", d.code("+33612345678"))
+	v.goesOn()
+	v.says("Scannez")
+	v.get(home)
+	began := d.start("ana", "")["challenge"].(map[string]any)["id"].(string)
+	d.api("POST", "/v1/challenges/"+began+"/recover", `{"code":"`+code+`"}`, nil)
+	v.get(v.address)
+	v.says("Il ne vous en reste aucun", "Vous n’avez pas de codes de récupération", "Vous n’avez qu’un seul moyen")
+}
+
+func TestALockedUserSeesUntilWhen(t *testing.T) {
+	d := open(t, karbonOptional)
+	d.user("ana", `{"email":"ana@acme.example"}`)
+	v := d.settings("ana")
+	key := v.addApp("")
+	v.submit("kept")
+	d.later(time.Minute)
+	for range 2 {
+		other := d.visitor()
+		other.arrive(d.start("ana", ""))
+		for range 5 {
+			other.submit("code", "code", wrong(appCode(t, key, d.now())))
+		}
+	}
+	v.get(v.address)
+	v.says("There were too many wrong codes. Codes are checked again from", "UTC")
+}
+
 func TestEndingAllTrustEndsTheSettingsTooAndSaysSo(t *testing.T) {
 	d := open(t, `{"methods":{"webauthn":"forbidden"},"enrolment_proof":"none","trust":{"days":30}}`)
 	d.user("ana", `{"email":"ana@acme.example"}`)
@@ -189,7 +306,7 @@ func TestAUserWhoIsAskedByEmailWithoutAnEnrolmentIsTold(t *testing.T) {
 }
 
 func TestTheActivityIsReadPageByPageAndAForgedCursorShowsTheNewest(t *testing.T) {
-	d := open(t, `{"profile":"karbon","acknowledge":true}`)
+	d := open(t, karbonOptional)
 	d.user("ana", `{"email":"ana@acme.example"}`)
 	v := d.settings("ana")
 	v.addApp("")

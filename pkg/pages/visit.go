@@ -82,9 +82,6 @@ func (v *visit) open(next func()) {
 
 // read answers with the page.
 func (v *visit) read() {
-	if v.said == nil {
-		v.said = v.word()
-	}
 	shown, err := v.page.show(v)
 	if err != nil {
 		v.over(err)
@@ -96,6 +93,9 @@ func (v *visit) read() {
 	case v.target != "":
 		v.redirect()
 		return
+	}
+	if v.said == nil {
+		v.said = v.word() // in the language that the page has now
 	}
 	status := http.StatusOK
 	if v.said != nil && v.said.Status != 0 {
@@ -202,6 +202,10 @@ func (v *visit) over(err error) {
 	errors.As(err, &p)
 	switch p.Code {
 	case "challenge_invalid", "enrolment_invalid", "not_found", "unauthenticated":
+		if v.page.session == portalSession && p.Code == "not_found" { // the session lasts, but has no such page
+			v.say(http.StatusNotFound, "gone")
+			return
+		}
 		if v.page.session != "" {
 			v.forget(v.page.session, v.id)
 		}
