@@ -1,6 +1,8 @@
 package pages_test
 
 import (
+	"bytes"
+	"compress/flate"
 	"encoding/json"
 	"html"
 	"net/http"
@@ -276,4 +278,41 @@ func TestAnAdministratorWithoutAFactorSetsOneUpFirst(t *testing.T) {
 	d.later(time.Hour)
 	a.get(a.home())
 	a.says("This session is over")
+}
+
+func TestASettingThatAFieldShowsLessExactlyStaysAsItIs(t *testing.T) {
+	d := open(t, `{"profile":"helpdesk","require":"everyone","grace_until":"2099-12-24T10:11:12.5Z","acknowledge":true}`)
+	a := d.administers("olga", "")
+	a.get(a.home() + "/policy?group=demand")
+	a.says(`value="2099-12-24T10:11"`)
+	a.submit("preview", a.typed("max_skips", "3")...)
+	a.says("How often the set-up can be skipped", "none → 3")
+	if strings.Contains(a.page, "Grace until") {
+		t.Error("the date of grace changes, although nobody has touched it")
+	}
+}
+
+func TestAFormThatHasWaitedIsSentToItsOwnSessionOnly(t *testing.T) {
+	d := open(t, talkdesk)
+	d.start("bob", "")
+	a := d.administers("olga", "")
+	home := a.home()
+	a.get(home + "/users/bob")
+	a.submit("enforce") // a form waits now
+	id := home[strings.LastIndex(home, "/")+1:]
+	for _, elsewhere := range []string{"https://evil.example/", "//evil.example/", "/pages/console/another", "/pages/console/" + id + "x", "/v1/orgs/acme"} {
+		var packed bytes.Buffer
+		into, err := flate.NewWriter(&packed, flate.BestCompression)
+		if err != nil {
+			t.Fatal(err)
+		}
+		into.Write([]byte(elsewhere + "?do=enforce&enforced=yes"))
+		into.Close()
+		a.cookies["__Host-parked-"+id] = &http.Cookie{Name: "__Host-parked-" + id, Value: b64(packed.String())}
+		a.get("/pages/go-on/" + id + "?enrolled=yes")
+		a.says("Users", "bob")
+		if strings.Contains(a.page, "evil.example") || strings.Contains(a.page, "another") {
+			t.Errorf("a form is sent to %s", elsewhere)
+		}
+	}
 }
