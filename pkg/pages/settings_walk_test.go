@@ -53,7 +53,7 @@ func (v *visitor) threeWays() (key string) {
 	return key
 }
 
-func TestS4S8TheProfilePageHasThreeWaysAndABinForAllButEmail(t *testing.T) {
+func TestS4AndS8TheProfilePageHasThreeWaysAndABinForAllButEmail(t *testing.T) {
 	d := open(t, salto)
 	d.user("ana", `{"email":"ana@acme.example"}`)
 	v := d.settings("ana")
