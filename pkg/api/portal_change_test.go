@@ -276,3 +276,24 @@ func TestTwoAdministratorsInThePortalApproveAResetAndOneDoesNot(t *testing.T) {
 	byKey := w.wants("a key asks", w.do("POST", anasPath+"/reset", `{"actor":"x","reason":"lost"}`, key), 202).word("id")
 	w.refused("a session of the same client", approve(byKey, "paul"), 403, mfa.Forbidden, "")
 }
+
+func TestARecoveryCodeOfAnAdministratorIsNoProofForTheirOrg(t *testing.T) {
+	w := newWorld(t)
+	begun := w.wants("begin", w.do("POST", "/v1/enrolments", `{"org":"acme","user":{"id":"olga"},"kind":"totp"}`, w.reauthenticated()), 201)
+	done := w.wants("finish", w.do("POST", "/v1/enrolments/"+begun.word("id")+"/finish", w.shown(begun.word("totp.secret"))), 201)
+	console := w.administrators("acme", "olga")
+	began := w.wants("a step-up", w.do("POST", "/v1/challenges", `{"org":"acme","user":{"id":"olga"},"purpose":"step_up"}`, as(console)), 201)
+	recovered := w.wants("recover", w.do("POST", "/v1/challenges/"+began.word("challenge.id")+"/recover", codeOf(done, 0), as(began.word("challenge.token"))), 200)
+	brand := w.do("PUT", "/v1/orgs/acme/brand", `{"name":"Acme"}`, as(console), at("0"), proof(recovered.word("token")))
+	w.refused("by a recovery code", brand, 403, mfa.StepUpNeeded, "")
+}
+
+func TestAPortalSessionBeginsTwentyEnrolmentsOfAUser(t *testing.T) {
+	w := newWorld(t)
+	w.wants("the user", w.do("PUT", anasPath, `{}`), 200)
+	token := w.usersSession("acme", "u-17")
+	for range 20 {
+		w.wants("begin", w.do("POST", "/v1/enrolments", `{"kind":"totp"}`, as(token)), 201)
+	}
+	w.refused("one too many", w.do("POST", "/v1/enrolments", `{"kind":"totp"}`, as(token)), 429, mfa.TooManyRequests, "")
+}
