@@ -19,14 +19,22 @@ type page struct {
 	acts map[string]act
 }
 
-// An act handles a form. It calls v.goTo, v.leave, v.draw or v.remark to say what comes next: without any of them, the browser goes to
+// An act handles a form. It calls v.goTo, v.draw or v.remark to say what comes next: without any of them, the browser goes to
 // the page again, so that loading it anew sends nothing twice. An error is a problem of the API, which the page tells.
 type act func(*visit) error
 
 // rows returns all pages.
 func rows() []page {
 	var all []page
-	for _, some := range [][]page{linkPages, challengePages, enrolPages, portalPages, settingsPages, consolePages} {
+	for _, some := range [][]page{
+		linkPages,
+		challengePages,
+		enrolPages,
+		cancelPages,
+		portalPages,
+		settingsPages,
+		consolePages,
+	} {
 		all = append(all, some...)
 	}
 	return all

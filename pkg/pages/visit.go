@@ -87,6 +87,9 @@ func (v *visit) read() {
 		v.over(err)
 		return
 	}
+	if v.said == nil {
+		v.said = v.word() // after the page's language is known
+	}
 	switch {
 	case v.drawn:
 		return
@@ -172,19 +175,17 @@ func (v *visit) remark(status int, text string) {
 // goTo sends the browser to another page after the form. The path is below /pages/.
 func (v *visit) goTo(path string) { v.target = Prefix + path }
 
-// leave sends the browser back to the application. where is the return_url, which the API has checked against the origins of the client.
-func (v *visit) leave(where string, query url.Values) {
-	back, err := url.Parse(where)
-	if err != nil {
-		v.target = ""
-		return
+// returning is the address by which the browser goes back to the application, with the id of the challenge. It is the return_url, which
+// the API has checked against the origins of the client. It is empty if the page doesn't know it, or has no challenge.
+func (v *visit) returning() string {
+	back, err := url.Parse(v.back)
+	if err != nil || v.back == "" || v.page.session == portalSession {
+		return ""
 	}
 	said := back.Query()
-	for name := range query {
-		said.Set(name, query.Get(name))
-	}
+	said.Set("challenge", v.id)
 	back.RawQuery = said.Encode()
-	v.target = back.String()
+	return back.String()
 }
 
 func (v *visit) redirect() {
@@ -218,14 +219,17 @@ func (v *visit) over(err error) {
 			v.draw(http.StatusGone, "notice", notice{Title: v.T("notice.step_over.title"), Text: v.T("notice.step_over.text"), Back: Prefix + "go-on/" + id})
 			return
 		}
-		v.say(http.StatusGone, "over")
+		v.draw(http.StatusGone, "notice", notice{Title: v.T("notice.over.title"), Text: v.T("notice.over.text"), Back: v.returning(), Away: true})
 	default:
 		v.say(http.StatusServiceUnavailable, unavailable)
 	}
 }
 
 // notice is what the template of a page gets that only says something.
-type notice struct{ Title, Text, Back string }
+type notice struct {
+	Title, Text, Back string
+	Away              bool // Back leads to the application
+}
 
 // say answers with a page that only says something.
 func (v *visit) say(status int, what string) {
@@ -307,6 +311,14 @@ func (v *visit) Asset(name string) (string, error) { return v.site.assets.addres
 
 // Said returns what the page says at its top; nil if there is nothing.
 func (v *visit) Said() *remark { return v.said }
+
+// Again returns the word of the form that was sent, so that sending it again goes on where it failed. It is a new one if none was.
+func (v *visit) Again() string {
+	if word := v.field("word"); word != "" {
+		return word
+	}
+	return newWord()
+}
 
 // Word returns a new word for a form.
 func (v *visit) Word() string { return newWord() }
