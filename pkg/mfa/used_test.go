@@ -31,7 +31,9 @@ func TestTheFirstCallOfADayWithAKeyCostsOneCommitMoreAndTheOthersNothing(t *test
 		if _, err := verify(t, w, ch.ID, w.Code(a), false); err != nil {
 			t.Fatal(err)
 		}
-		return w.Faults.Counts()
+		calls = w.Faults.Counts()
+		calls.Rounds = 0 // it depends on how busy the machine is
+		return calls
 	}
 	without := signIn()
 	w.Uses = &apikey.Uses{Store: w.Faults, Now: w.Clock.Now}
