@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/rand"
 	"strings"
 	"testing"
 	"time"
@@ -129,12 +130,12 @@ func (w *world) cancelLink(t *testing.T, to string) string {
 	if len(all) == 0 {
 		t.Fatal("there is no message")
 	}
-	_, after, found := strings.Cut(all[len(all)-1].text("text"), "/cancel/")
+	_, after, found := strings.Cut(all[len(all)-1].text("text"), "/pages/cancel/")
 	if !found {
 		t.Fatalf("got %q, want a link", all[len(all)-1].text("text"))
 	}
 	link, _, _ := strings.Cut(after, "\n")
-	return "/cancel/" + link
+	return "/pages/cancel/" + link
 }
 
 func TestI5AUserWhoAsksForAResetWaitsAndProvesTheKnownAddress(t *testing.T) {
@@ -188,9 +189,13 @@ func TestI6AndM6ALinkCancelsARequestAndItsPageConsumesNothing(t *testing.T) {
 			t.Errorf("got %s, want it in French", page.raw)
 		}
 		w.wantReset(t, ana, id, "pending", 1)
-		w.do(t, call{method: "POST", path: link[:len(link)-4] + "AAAA", header: bare}).want(t, 404, "")
-		w.do(t, call{method: "POST", path: french, header: bare}).want(t, 200, "")
-		w.do(t, call{method: "POST", path: link, header: bare}).want(t, 404, "")
+		press := func(path string) answer {
+			browser := map[string]string{"Authorization": "", "Content-Type": "application/x-www-form-urlencoded", "Sec-Fetch-Site": "same-origin"}
+			return w.do(t, call{method: "POST", path: path, header: browser, body: "do=cancel&word=" + rand.Text()})
+		}
+		press(link[:len(link)-4]+"AAAA").want(t, 404, "")
+		press(french).want(t, 200, "")
+		press(link).want(t, 404, "")
 		w.wantReset(t, ana, id, "cancelled", 1)
 		w.asksForReset(t, ana).want(t, 429, "too_many_requests")
 		w.advance(t, 24*time.Hour+time.Second)

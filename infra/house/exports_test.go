@@ -27,7 +27,6 @@ var kept = map[string]string{
 	"pkg/mfa: PortalToken":             "words of JSON: of what a handle stands for",
 	"pkg/pages: Routes":                "a test compares it with the template",
 	"pkg/mfa: Optional":                "JSON makes one, and a caller clears a field with one",
-	"pkg/mfa: Allowed":                 "words of JSON: of a policy",
 	"pkg/mfa: EffectSignIn":            "words of JSON: of a policy, and of an answer",
 	"pkg/mfa: NotRequired":             "words of JSON: of a decision",
 	"pkg/mfa: NextSignIn":              "words of JSON: of a policy",

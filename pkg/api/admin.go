@@ -86,7 +86,6 @@ func Admin(s *mfa.Service) Handlers {
 			},
 		}),
 		"redeemHandle": redeems(s),
-		"cancelByLink": cancels(s),
 		"cancelReset": serve(operation[resetDecision, mfa.ResetRequest]{
 			do: func(ctx context.Context, call mfa.Call, at target, q resetDecision) (mfa.ResetRequest, error) {
 				return s.CancelReset(ctx, call, at.id, q.Actor)

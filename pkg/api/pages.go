@@ -34,7 +34,6 @@ func Pages(keys func(context.Context) ([]byte, error), related ...string) Handle
 			return answer{status: http.StatusOK, contentType: "application/json", body: body}, err
 		}),
 		"explainProblem": open(explain),
-		"showCancelLink": open(showCancel),
 	}}
 }
 

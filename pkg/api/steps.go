@@ -89,13 +89,11 @@ var Steps = []Step{
 		{Method: "POST", Pattern: "/v1/portal-sessions", Operation: "beginPortalSession"},
 		{Method: "GET", Pattern: "/v1/portal-sessions", Operation: "getPortalSession"},
 		{Method: "POST", Pattern: "/v1/handles", Operation: "redeemHandle", Open: true},
-		{Method: "POST", Pattern: "/cancel/{language}/{handle}", Operation: "cancelByLink", Open: true},
 	}},
 	{Name: "pages", Routes: []Route{
 		{Method: "GET", Pattern: "/.well-known/jwks.json", Operation: "getKeys", Open: true},
 		{Method: "GET", Pattern: "/.well-known/webauthn", Operation: "getRelatedOrigins", Open: true},
 		{Method: "GET", Pattern: "/health", Operation: "getHealth", Open: true},
 		{Method: "GET", Pattern: "/problems/{code}", Operation: "explainProblem", Open: true},
-		{Method: "GET", Pattern: "/cancel/{language}/{handle}", Operation: "showCancelLink", Open: true},
 	}},
 }

@@ -143,7 +143,7 @@ func (s *Service) cancelLink(ctx context.Context, n *addressed) (link string, er
 		token := filter.NewBearer(seal.CancelToken, raw)
 		text := u.putHandle(filter, CancelToken, token, ends, ends)
 		u.put(store.Item{Key: cancelTokenKey(token.Reveal())}, &cancelToken{Of: id}, ends)
-		link = s.Issuer + "/cancel/" + n.Language + "/" + text.Reveal()
+		link = s.Issuer + "/pages/cancel/" + n.Language + "/" + text.Reveal()
 		return nil
 	})
 	return link, err

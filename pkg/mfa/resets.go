@@ -225,25 +225,3 @@ func (s *Service) CancelReset(ctx context.Context, call Call, id, by string) (Re
 	}
 	return run(ctx, s, call, st)
 }
-
-// CancelByLink cancels the request for a reset that a link is about, with the handle that the link carries. It returns NotFound if
-// the handle was made elsewhere or redeemed, or if the request doesn't wait any more.
-func (s *Service) CancelByLink(ctx context.Context, text seal.Secret) error {
-	if _, err := s.made(ctx, text); err != nil {
-		return err
-	}
-	var h handle
-	if err := readAll(ctx, s.Store, readHandle(text, &h)); err != nil {
-		return AsError(err)
-	}
-	token, err := h.open(text, s.Now())
-	if err != nil {
-		return AsError(err)
-	}
-	raw, ok := seal.ParseBearer(seal.CancelToken, token.Reveal(), challengeIDLen)
-	if !ok {
-		return noHandle()
-	}
-	_, err = s.CancelReset(ctx, Call{Bearer: token.Reveal()}, resetID(raw), "")
-	return err
-}

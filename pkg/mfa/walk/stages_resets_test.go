@@ -62,7 +62,7 @@ func resetStages() []stage {
 			set: func(p *props) {
 				p.app("ana", p.Fresh())
 				link := p.linkOf("ana", p.requestReset("ana"))
-				p.call(func(a *actor) { a.cancelByLink("ana", link) })
+				p.call(func(a *actor) { a.cancelRedeemed(a.redeem("ana", link)) })
 				p.call(func(a *actor) { a.cancelRedeemed(a.redeem("ana", link)) })
 				if p.full {
 					p.call(func(a *actor) { a.redeem("ana", link) })
@@ -173,7 +173,7 @@ func (p *props) requestReset(user string) string {
 func (p *props) linkOf(user, id string) seal.Secret {
 	p.Helper()
 	for _, m := range p.Outbox.To(addressOf(user)) {
-		if _, after, found := strings.Cut(m.Text, p.Issuer+"/cancel/en/"); found {
+		if _, after, found := strings.Cut(m.Text, p.Issuer+"/pages/cancel/en/"); found {
 			text, _, _ := strings.Cut(after, "\n")
 			return seal.NewSecret(text)
 		}
@@ -203,13 +203,6 @@ func (a *actor) cancel(user string, by mfa.Call, id, administrator string) *call
 	return a.do(a.named("cancel"), deed{kind: cancels, user: user}, func(ctx context.Context, s *mfa.Service) (any, error) {
 		r, err := s.CancelReset(ctx, by, id, administrator)
 		return "decided: " + r.State, err
-	})
-}
-
-// cancelByLink cancels a request for a reset with the handle of its link.
-func (a *actor) cancelByLink(user string, link seal.Secret) *call {
-	return a.do(a.named("cancel by link"), deed{kind: cancels, user: user}, func(ctx context.Context, s *mfa.Service) (any, error) {
-		return "decided: cancelled", s.CancelByLink(ctx, link)
 	})
 }
 
