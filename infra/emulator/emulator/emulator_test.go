@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -43,6 +44,14 @@ func open(t *testing.T, o emulator.Options) *world {
 		t.Fatal(err)
 	}
 	o.Port = listener.Addr().(*net.TCPAddr).Port
+	said := &untilTheEnd{w: t.Output()}
+	t.Cleanup(said.end)
+	if o.Log == nil {
+		o.Log = slog.New(slog.NewTextHandler(said, nil))
+	}
+	if o.Output == nil {
+		o.Output = said
+	}
 	e, err := emulator.Open(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
@@ -51,6 +60,24 @@ func open(t *testing.T, o emulator.Options) *world {
 	web.Start()
 	t.Cleanup(func() { web.Close(); e.Close() })
 	return &world{e, t, web.URL, o.Dir, dynamo.LocalClient(o.DynamoDB), o.DynamoDB}
+}
+
+// untilTheEnd writes to the output of a test until the test has ended, because afterwards that would be a panic.
+type untilTheEnd struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (u *untilTheEnd) Write(text []byte) (int, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.w.Write(text)
+}
+
+func (u *untilTheEnd) end() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.w = io.Discard
 }
 
 type doc = map[string]any

@@ -53,8 +53,13 @@ func TestASweepKilledAtEachOfItsCommitsAnnouncesEachEndOnce(t *testing.T) {
 				for _, moment := range []emulator.Moment{emulator.BeforeCommit, emulator.AfterCommit} {
 					before := w.Died("sweep")
 					w.KillAt("sweep", moment)
-					a := w.call("POST", "/local/sweep", nil)
-					after = w.Died("sweep") > before
+					var a answer
+					for range 3 { // on a busy machine, DynamoDB Local can be slower than the function waits for it
+						a = w.call("POST", "/local/sweep", nil)
+						if after = w.Died("sweep") > before; after || a.status != 503 {
+							break
+						}
+					}
 					if want := map[bool]int{true: 503, false: 200}[after]; a.status != want {
 						t.Fatalf("%s: got %d %s, want %d", moment, a.status, a.raw, want)
 					}
