@@ -71,6 +71,9 @@ func TestEveryCommandAnswersInJSON(t *testing.T) {
 		return lastKey(t, a)
 	}
 	published, _, replay := newPublishing(t)
+	live := newRunning(t)
+	live.sets(t, `{"pass":{"max_s":3600}}`)
+	ana := users(t, withApp)
 	folder := t.TempDir()
 	giveUp(t, folder, "900", `{"Records":[{"eventName":"REMOVE"}]}`)
 
@@ -93,6 +96,9 @@ func TestEveryCommandAnswersInJSON(t *testing.T) {
 		{"policy apply", a.flagged(acme, policy, "--actor", "olga", "--acknowledge"), here, []string{`"version": 3`}},
 		{"user show", a.flagged(acme, "u-99"), here, []string{`"id": "u-99"`}},
 		{"user unlock", a.flagged(acme, "u-99", "--actor", "olga", "--reason", "called"), here, []string{`"id": "u-99"`}},
+		{"import", live.flagged("acme", ana), live.operator, []string{`"line":1`, `"user":"ana"`, `"result":"created"`}},
+		{"user pass", live.flagged("acme", "ana", "--actor", "olga", "--reason", "called"), live.operator, []string{`"pass": "`}},
+		{"user reset", live.flagged("acme", "ana", "--actor", "olga", "--reason", "called"), live.operator, []string{`"factors": []`}},
 		{"show", a.flagged("orgs"), here, []string{`"org":"acme"`}},
 		{"audit export", a.flagged(acme), here, []string{`"acme"`}},
 		{"audit verify", []string{export}, here, []string{`"org": "acme"`, `"checkpoints": 2`, `"keys_given": false`, `"pages_not_covered"`}},

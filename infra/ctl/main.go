@@ -1,6 +1,7 @@
 // Command ctl is the operator's tool for a deployment, or for the data of a local server. Its verb keys makes, lists, confirms
 // and revokes the API keys with which applications call, and lets the key ring be rotated. Its verb policy prints, compares and replaces the
-// policy of an organisation, and its verb user shows and unlocks a user. Its verb restored is for data that was
+// policy of an organisation, and its verb user shows, unlocks and resets a user, or issues a pass. Its verb import takes users over from
+// another system. Its verb restored is for data that was
 // restored from a backup: it ends what the backup has brought back. Its verb replay gives the function publish again what that
 // function has given up. Its verb adopt writes the files that are needed to import the table and the key of a deleted stack into
 // a new one. Its verb show prints items of the table. Its verb audit exports the activity of an organisation, and verifies such an export. Its verb export prints what is kept of an organisation or a user. Its verb format says in which format records are written, or sets it. Its
@@ -16,6 +17,9 @@
 //	go run ./infra/ctl policy apply --table NAME --region REGION --actor ID ORG FILE
 //	go run ./infra/ctl user show    --table NAME --region REGION ORG USER
 //	go run ./infra/ctl user unlock  --table NAME --region REGION --actor ID --reason TEXT ORG USER
+//	go run ./infra/ctl user reset   --url URL --key-file FILE --actor ID --reason TEXT ORG USER
+//	go run ./infra/ctl user pass    --url URL --key-file FILE --actor ID --reason TEXT [--expires 30m] ORG USER
+//	go run ./infra/ctl import       --url URL --key-file FILE [--dry-run] ORG FILE
 //	go run ./infra/ctl restored    --table NAME --region REGION --moment 2026-11-22T10:20:00Z --events FILE
 //	go run ./infra/ctl replay      --table NAME --region REGION --function PUBLISH FOLDER
 //	go run ./infra/ctl adopt       --table NAME --region REGION --key KEY --bucket BUCKET --stack STACK FOLDER
@@ -26,6 +30,9 @@
 //	go run ./infra/ctl export user --table NAME --region REGION ORG USER
 //	go run ./infra/ctl format      --table NAME --region REGION [NUMBER]
 //	go run ./infra/ctl doctor      --table NAME --region REGION --sender sign-in@example.com [--sms sns] [--rp-id DOMAIN]
+//
+// Resets, passes and imports are carried out by the API, because they need the key ring and the rules of the policy. --key-file is a file
+// with an API key that has the scope admin.
 //
 // With --local DIR instead of --table and --region, it uses the data folder of a local server that isn't running. With
 // --endpoint URL, it uses a DynamoDB Local on this machine.
@@ -85,7 +92,7 @@ type program struct {
 	lookUpTXT func(ctx context.Context, name string) ([]string, error) // looks up the TXT records of a name in the DNS
 }
 
-// longest is how long a verb may take, except audit and export.
+// longest is how long a verb may take, except audit, export and import.
 const longest = time.Minute
 
 type commands struct {
@@ -107,7 +114,10 @@ type commands struct {
 	User struct {
 		Show   showUser   `cmd:"" help:"Print the account of a user."`
 		Unlock unlockUser `cmd:"" help:"End every lock of a user. The user is told."`
-	} `cmd:"" help:"Print the account of a user, or end its locks."`
+		Reset  resetUser  `cmd:"" help:"Remove a user's 2FA by the API, as the organisation's policy says: at once, or after a second administrator's approval or a waiting time. The user is told on every channel."`
+		Pass   passUser   `cmd:"" help:"Issue a pass for a user by the API, and print it once. With it the user signs in once without a factor. The policy says whether there are passes."`
+	} `cmd:"" help:"Print the account of a user, end its locks, remove its 2FA, or issue a pass for it."`
+	Import   importUsers   `cmd:"" help:"Import users from another system by the API, with what they have enrolled there, and print what happened to each line. Run it again if it is cut off: what was imported before changes nothing."`
 	Restored restoredData  `cmd:"" help:"Say that the data was restored from a backup, before anybody uses it. Everything that was pending or trusted is dead then, and so are recovery codes and API keys that you don't confirm. With the events since then, it also repeats erasures and removals."`
 	Replay   replayRecords `cmd:"" help:"Hand records that the function publish has given up to it again, each once."`
 	Adopt    adoptTable    `cmd:"" help:"Write the files with which CloudFormation brings the table, the KMS key and the bucket of a deleted stack under a new one. This changes nothing in the account."`
@@ -149,16 +159,20 @@ func (p *program) run(ctx context.Context, args []string) int {
 	if ended >= 0 {
 		return ended // --help was answered
 	}
-	offline, most := false, longest
+	offline, remote, most := false, false, longest
 	if err == nil {
 		verb := told.Command()
 		offline = strings.HasPrefix(verb, "audit verify")
-		if strings.HasPrefix(verb, "audit ") || strings.HasPrefix(verb, "export ") {
+		_, remote = told.Selected().Target.Addr().Interface().(interface{ overAPI() })
+		if strings.HasPrefix(verb, "audit ") || strings.HasPrefix(verb, "export ") || strings.HasPrefix(verb, "import ") {
 			most = longestAudit
 		}
 	}
 	switch {
 	case err != nil:
+	case remote && c.place != place{}:
+		err = errors.New("this is done by the API: give --url and --key-file, and leave out --table, --region, --endpoint and --local")
+	case remote:
 	case !offline:
 		err = c.place.check()
 	case c.place != place{}:

@@ -32,7 +32,6 @@ var kept = map[string]string{
 	"pkg/mfa: NextSignIn":              "words of JSON: of a policy",
 	"pkg/mfa: SelfServiceOff":          "words of JSON: of a policy",
 	"pkg/mfa: CancelToken":             "a word of JSON: of an answer",
-	"pkg/mfa: ImportCreated":           "words of JSON: of an answer",
 	"pkg/mfa: ResetAnswer":             "its fields are written as JSON",
 	"pkg/mfa: DeliveryUnknown":         "a word of JSON: of a repeated answer",
 	"pkg/api: Step.Routes":             "the tests of functions/ compare the template with it",
