@@ -183,6 +183,7 @@ func showSettings(v *visit) (any, error) {
 		}
 		view.Ways = append(view.Ways, shown)
 	}
+	slices.SortFunc(view.TrustedBrowsers, func(a, b trustedBrowser) int { return b.LastUsed.Compare(a.LastUsed) })
 	for _, b := range view.TrustedBrowsers {
 		view.Browsers = append(view.Browsers, browserView{b, v.Moment(b.LastUsed), v.Day(b.Expires)})
 	}

@@ -135,3 +135,22 @@ func TestAPasswordThatWasCheckedLongAgoLeadsBackToTheApplication(t *testing.T) {
 	v.get(v.address)
 	v.says("This session is over")
 }
+
+func TestTheBrowserThatWasUsedLastStandsFirst(t *testing.T) {
+	d := open(t, `{"email_backup":"pinned","trust":{"days":30}}`)
+	d.user("ana", `{"email":"ana@acme.example"}`)
+	key := d.settings("ana").addApp("My phone")
+	names := []string{"Firefox", "Safari", "Chromium", "Lynx"}
+	for _, name := range names {
+		d.later(time.Minute)
+		id := d.start("ana", "")["challenge"].(map[string]any)["id"].(string)
+		d.api("POST", "/v1/challenges/"+id+"/verify", `{"code":"`+appCode(t, key, d.now())+`","trust":{"name":"`+name+`"}}`, nil)
+	}
+	v := d.settings("ana")
+	v.says(names...)
+	for i := range names[1:] {
+		if strings.Index(v.page, names[i+1]) > strings.Index(v.page, names[i]) {
+			t.Errorf("%s stands before %s, which was used later", names[i], names[i+1])
+		}
+	}
+}
