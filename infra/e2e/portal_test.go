@@ -85,7 +85,9 @@ func TestT2AnAdministratorSavesAPolicyInThePortalAfterAStepUp(t *testing.T) {
 		if last := changed[len(changed)-1]; last.text("actor", "kind") != "administrator" || last.text("actor", "id") != "olga" {
 			t.Errorf("got %v, want the administrator to have done it", last)
 		}
-		w.do(t, call{method: "GET", path: ana.path(""), bearer: console}).want(t, 403, "forbidden")
+		w.do(t, call{method: "GET", path: ana.path(""), bearer: console}).want(t, 200, "")
+		w.do(t, call{method: "GET", path: person{"umbrella", ana.id, ""}.path(""), bearer: console}).want(t, 403, "forbidden")
+		w.do(t, call{method: "DELETE", path: ana.path("/browsers"), bearer: console, header: proof}).want(t, 403, "forbidden")
 	})
 }
 
