@@ -12,7 +12,7 @@ import (
 )
 
 func TestM1ManyAtOnceExceedNoBudget(t *testing.T) {
-	onBothStores(t, func(t *testing.T, w *mfatest.World) {
+	onBothStoresWithoutFeed(t, func(t *testing.T, w *mfatest.World) {
 		allowsTexts(t, w, nil)
 		services := twice(w)
 		begin := func(p func(int) phoning) (sent int) {
@@ -51,7 +51,7 @@ func TestM1ManyAtOnceExceedNoBudget(t *testing.T) {
 }
 
 func TestM1ManySignInsAtOnceKeepToTheOrgsDayAndTheNumbersHour(t *testing.T) {
-	onBothStores(t, func(t *testing.T, w *mfatest.World) {
+	onBothStoresWithoutFeed(t, func(t *testing.T, w *mfatest.World) {
 		allowsTexts(t, w, func(p *mfa.Policy) { p.SMS.DailyCap = 20 })
 		services := twice(w)
 		for n := range 32 {
