@@ -111,7 +111,7 @@ func populated(ctx context.Context, endpoint string, users int) (*crowd, error) 
 		return nil, err
 	}
 	admin, table := dynamo.LocalClient(endpoint), fmt.Sprintf("growth-%d", users)
-	if err := dynamo.CreateTable(ctx, admin, table); err != nil {
+	if err := errors.Join(dynamo.CreateTable(ctx, admin, table), dynamo.EndStream(ctx, admin, table)); err != nil {
 		return nil, err
 	}
 	c, err := newCrowd(ctx, dynamo.New(dynamo.Options{Client: admin, Table: table}))

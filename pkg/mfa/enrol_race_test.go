@@ -10,6 +10,7 @@ import (
 	"countersign/pkg/mfa"
 	"countersign/pkg/mfa/mfatest"
 	"countersign/pkg/seal"
+	"countersign/pkg/store/dynamo"
 )
 
 // onBothStores runs a race once over bolt. With COUNTERSIGN_ROUNDS=full it runs the race 200 times over bolt and 50 times
@@ -23,7 +24,11 @@ func onBothStores(t *testing.T, race func(t *testing.T, w *mfatest.World)) {
 // through what is in a stream with every request, which takes longer and longer.
 func onBothStoresWithoutFeed(t *testing.T, race func(t *testing.T, w *mfatest.World)) {
 	t.Helper()
-	onBothStoresWith(t, race, func(at table) { at.endStream(t) })
+	onBothStoresWith(t, race, func(at table) {
+		if err := dynamo.EndStream(t.Context(), dynamo.LocalClient(at.Endpoint), at.Name); err != nil {
+			t.Fatal(err)
+		}
+	})
 }
 
 func onBothStoresWith(t *testing.T, race func(t *testing.T, w *mfatest.World), prepare func(table)) {

@@ -11,11 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"countersign/infra/dynamolocal/dynamolocaltest"
 	"countersign/pkg/mfa/mfatest"
@@ -36,17 +34,6 @@ func newTable(t *testing.T, endpoint string) table {
 		t.Fatal(err)
 	}
 	return at
-}
-
-// endStream ends the stream of the table, which has no feed then.
-func (at table) endStream(t *testing.T) {
-	t.Helper()
-	_, err := dynamo.LocalClient(at.Endpoint).UpdateTable(t.Context(), &dynamodb.UpdateTableInput{
-		TableName: &at.Name, StreamSpecification: &types.StreamSpecification{StreamEnabled: aws.Bool(false)},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // world makes a world over the table.
