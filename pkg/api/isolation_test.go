@@ -244,10 +244,11 @@ func foreign(i *isolation) map[string][]func(belongings) reply {
 		// These take the names of an org and a user, and nothing that was given to anybody.
 		"getUser": nil, "putUser": nil, "eraseUser": nil, "revokeBrowsers": nil, "reportEvent": nil, "getBrand": nil, "putBrand": nil, "getPolicy": nil, "putPolicy": nil, "previewPolicy": nil,
 		"unlockUser": nil, "listOrgs": nil, "eraseOrg": nil, "getAdoption": nil, "resetUser": nil, "issuePass": nil, "revokePass": nil, "importUsers": nil,
-		"introspect":   nil,
-		"getEnrolment": nil, // its bearer names the org, too
-		// TestAPortalTokenIsGoodForTheCallsOfItsPersonAndItsOrgOnly gives portal tokens of one org to every route of another.
-		"beginPortalSession": nil, "getPortalSession": nil,
+		"introspect": nil, "beginPortalSession": nil,
+
+		// These take a bearer that names the org, and nothing else. TestL4APortalTokenOfOneOrgIsAMadeUpOneInAnotherOnAnyRoute gives
+		// portal tokens to every route.
+		"getEnrolment": nil, "getPortalSession": nil,
 	}
 }
 

@@ -168,3 +168,29 @@ func TestAPortalTokenIsGoodForTheCallsOfItsPersonAndItsOrgOnly(t *testing.T) {
 		}
 	}
 }
+
+func TestL4APortalTokenOfOneOrgIsAMadeUpOneInAnotherOnAnyRoute(t *testing.T) {
+	c := newCountedWorld(t)
+	for _, who := range [][2]string{{"acme", "u-17"}, {"globex", "u-17"}, {"globex", "olga"}} {
+		c.wants("a user", c.do("PUT", "/v1/orgs/"+who[0]+"/users/"+who[1], `{}`), 200)
+	}
+	tokens := map[string]string{"a user's": c.usersSession("globex", "u-17"), "an administrator's": c.administrators("globex", "olga")}
+	named := 0
+	for _, route := range closedRoutes() {
+		if !strings.Contains(route.Pattern, "{org}") && route.Operation != "startChallenge" {
+			continue // it names no org, or what it names carries one
+		}
+		named++
+		for whose, token := range tokens {
+			heard, calls := c.ask(route, token)
+			madeUp, _ := c.ask(route, "csp_"+strings.Repeat("A", len(token)-len("csp_")))
+			got, want := strings.ReplaceAll(heard.text, heard.word("request_id"), ""), strings.ReplaceAll(madeUp.text, madeUp.word("request_id"), "")
+			if heard.status != madeUp.status || got != want || calls != 0 {
+				t.Errorf("%s, %s: got %d %s after %d calls of the store, want what is heard with a made-up one: %d %s", route.Operation, whose, heard.status, got, calls, madeUp.status, want)
+			}
+		}
+	}
+	if named < 20 {
+		t.Errorf("only %d routes were tried", named)
+	}
+}

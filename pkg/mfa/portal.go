@@ -60,12 +60,20 @@ func (c portalCarried) administers() route {
 	return org
 }
 
-// fits checks that a portal token may make a call, before anything is read. org and about are what the call is about, or n is.
+// fits checks that a portal token may make a call, before anything is read. org and about are what the call is about, or n is. In an
+// org that the session is not about, the token hears what a made-up one does.
 func (c portalCarried) fits(use portalUse, org string, about route, n *named) error {
 	administers := c.administers()
-	other := refuse(Forbidden, "This portal session is for another organisation or user.")
-	if n != nil {
+	in := c.person().org()
+	if administers != "" && use&byPerson == 0 {
+		in = administers
+	}
+	other := refuse(Forbidden, "This portal session is for another user.")
+	switch {
+	case n != nil:
 		about, other = n.at, n.missing()
+	case org != "" && route(seal.Route(org)) != in:
+		return unauthenticated()
 	}
 	switch {
 	case use&byPerson != 0 && about == c.person():
@@ -79,8 +87,6 @@ func (c portalCarried) fits(use portalUse, org string, about route, n *named) er
 	case administers != "" && use&byAdministrator == 0:
 		return refuse(Forbidden, "This call needs a portal session of the user.")
 	case administers != "" && n != nil && (n.at == "" || n.at.org() != administers):
-		return other
-	case administers != "" && org != "" && route(seal.Route(org)) != administers:
 		return other
 	}
 	return nil
