@@ -236,6 +236,25 @@ func TestNoFunctionLinksWhatIsForTestsOrOneMachine(t *testing.T) {
 	}
 }
 
+// Templates reach methods by name, so the linker keeps every exported method of the values that they could get. The client of
+// DynamoDB has a method for each of its operations, which would be a seventh of this function.
+func TestTheFunctionWithTemplatesLinksNoOperationThatItDoesNotUse(t *testing.T) {
+	built := filepath.Join(t.TempDir(), "pages")
+	build := exec.Command("go", "build", "-o", built, "./pages")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	names, err := os.ReadFile(built)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for operation, want := range map[string]bool{"GetItem": true, "CreateBackup": false, "DeleteTable": false} {
+		if got := bytes.Contains(names, []byte("service/dynamodb.(*Client)."+operation+"\x00")); got != want {
+			t.Errorf("%s: linked is %v, want %v", operation, got, want)
+		}
+	}
+}
+
 // strictly reads JSON, and fails the test if the JSON has a field that the type lacks.
 func strictly(t testing.TB, what string, content []byte, into any) {
 	t.Helper()

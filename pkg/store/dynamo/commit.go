@@ -87,7 +87,7 @@ func (t *Table) write(ctx context.Context, token store.Version, writes []store.W
 	now := numberValue(t.now().Unix())
 	if len(writes) == 1 {
 		put := t.put(token, writes[0], now)
-		_, err := t.client.PutItem(ctx, &dynamodb.PutItemInput{
+		_, err := t.putItem(ctx, &dynamodb.PutItemInput{
 			TableName:                           put.TableName,
 			Item:                                put.Item,
 			ConditionExpression:                 put.ConditionExpression,
@@ -105,7 +105,7 @@ func (t *Table) write(ctx context.Context, token store.Version, writes []store.W
 			in.TransactItems[i].Put = t.put(token, w, now)
 		}
 	}
-	_, err := t.client.TransactWriteItems(ctx, in)
+	_, err := t.transactWriteItems(ctx, in)
 	return err
 }
 

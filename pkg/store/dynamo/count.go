@@ -79,7 +79,7 @@ func (onceRetryer) IsErrorRetryable(err error) bool {
 
 // add adds n to the number under key if there is room for it, and returns the number as it then is.
 func (t *Table) add(ctx context.Context, key store.Key, n, cap int64, now time.Time) (int64, finding, error) {
-	out, err := t.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+	out, err := t.updateItem(ctx, &dynamodb.UpdateItemInput{
 		TableName:           t.name,
 		Key:                 keyImage(key),
 		UpdateExpression:    aws.String("ADD n :n"),
@@ -121,7 +121,7 @@ func (t *Table) startCount(ctx context.Context, key store.Key, n int64, expires,
 	item := keyImage(key)
 	item[countName] = numberValue(n)
 	item[expiryName] = numberValue(store.ExpirySecond(expires))
-	_, err := t.client.PutItem(ctx, &dynamodb.PutItemInput{
+	_, err := t.putItem(ctx, &dynamodb.PutItemInput{
 		TableName:                 t.name,
 		Item:                      item,
 		ConditionExpression:       aws.String(isAbsent),

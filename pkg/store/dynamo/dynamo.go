@@ -20,6 +20,7 @@
 package dynamo
 
 import (
+	"context"
 	"fmt"
 	"strconv"
 	"time"
@@ -62,10 +63,21 @@ type Options struct {
 
 // A Table is a store.Store on a DynamoDB table.
 type Table struct {
-	client *dynamodb.Client
-	name   *string
-	now    func() time.Time
+	name *string
+	now  func() time.Time
+
+	// These are the calls of the client that a table makes. It keeps them and not the client: what a value in an interface has in
+	// its fields, templates can reach by name, so the linker would keep every method of the client in a program with templates.
+	getItem            call[dynamodb.GetItemInput, dynamodb.GetItemOutput]
+	batchGetItem       call[dynamodb.BatchGetItemInput, dynamodb.BatchGetItemOutput]
+	query              call[dynamodb.QueryInput, dynamodb.QueryOutput]
+	putItem            call[dynamodb.PutItemInput, dynamodb.PutItemOutput]
+	updateItem         call[dynamodb.UpdateItemInput, dynamodb.UpdateItemOutput]
+	transactWriteItems call[dynamodb.TransactWriteItemsInput, dynamodb.TransactWriteItemsOutput]
 }
+
+// A call is a method of the client.
+type call[In, Out any] func(context.Context, *In, ...func(*dynamodb.Options)) (*Out, error)
 
 var (
 	_ store.Store  = (*Table)(nil)
@@ -77,7 +89,11 @@ func New(o Options) *Table {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Table{client: o.Client, name: aws.String(o.Table), now: o.Now}
+	c := o.Client
+	return &Table{
+		name: aws.String(o.Table), now: o.Now,
+		getItem: c.GetItem, batchGetItem: c.BatchGetItem, query: c.Query, putItem: c.PutItem, updateItem: c.UpdateItem, transactWriteItems: c.TransactWriteItems,
+	}
 }
 
 // Decode makes a record of the image of an item in a stream. It reports false if the item has no events.

@@ -61,7 +61,7 @@ func (t *Table) Held(ctx context.Context, key store.Key) ([]store.Record, error)
 // for an item that isn't there.
 func (t *Table) read(ctx context.Context, keys ...store.Key) ([]map[string]types.AttributeValue, error) {
 	if len(keys) == 1 {
-		out, err := t.client.GetItem(ctx, &dynamodb.GetItemInput{
+		out, err := t.getItem(ctx, &dynamodb.GetItemInput{
 			TableName:      t.name,
 			Key:            keyImage(keys[0]),
 			ConsistentRead: aws.Bool(true),
@@ -82,7 +82,7 @@ func (t *Table) read(ctx context.Context, keys ...store.Key) ([]map[string]types
 		if err := pause(ctx, attempt); err != nil {
 			return nil, err
 		}
-		out, err := t.client.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{
+		out, err := t.batchGetItem(ctx, &dynamodb.BatchGetItemInput{
 			RequestItems: map[string]types.KeysAndAttributes{*t.name: wanted},
 		})
 		if err != nil {

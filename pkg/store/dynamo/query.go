@@ -45,7 +45,7 @@ func (t *Table) Query(ctx context.Context, q store.Query) (store.Page, error) {
 	ask := limit
 	for range queryRounds {
 		in.Limit = aws.Int32(int32(ask))
-		out, err := t.client.Query(ctx, in)
+		out, err := t.query(ctx, in)
 		if err != nil {
 			return store.Page{}, fmt.Errorf("dynamo: query: %w", err)
 		}
