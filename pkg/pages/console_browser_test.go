@@ -27,7 +27,7 @@ func (p *person) reaches(title string) {
 			return
 		}
 	}
-	p.T.Fatalf("the page is %q, want %q", shown, title)
+	p.T.Fatalf("the page at %s is %q, want %q:\n%s", p.Run("location.pathname"), shown, title, p.Run("document.body.innerText"))
 }
 
 // clicks presses a button of the page, after filling its form in. fields are names and values.

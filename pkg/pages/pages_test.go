@@ -37,7 +37,12 @@ func open(t *testing.T, policy string) *desk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	web := &http.Server{Handler: s}
+	d := &desk{t: t, base: s.Issuer(), key: s.APIKey().Reveal()}
+	both := http.NewServeMux()
+	both.Handle("/", s)
+	both.Handle("/app", &application{d})
+	both.Handle("/app/", &application{d})
+	web := &http.Server{Handler: both}
 	go web.Serve(listener)
 	t.Cleanup(func() {
 		web.Close()
@@ -45,7 +50,6 @@ func open(t *testing.T, policy string) *desk {
 			t.Error(err)
 		}
 	})
-	d := &desk{t: t, base: s.Issuer(), key: s.APIKey().Reveal()}
 	d.policy(policy)
 	return d
 }
