@@ -31,20 +31,21 @@ type counts struct {
 	now      func() time.Time
 	table    string
 
-	mu        sync.Mutex
-	queues    map[string]int     // how many messages each queue of the template has
-	spent     map[string]float64 // what text messages have cost, in USD, by month
-	throttled map[string]int     // how many invocations are refused next, by step
-	reads     int                // how many reads of the table are refused next
-	writes    int                // how many writes are refused next
-	noKMS     bool
-	commits   map[string]time.Time // when the items of each version were written; the stream has only whole seconds
+	mu          sync.Mutex
+	queues      map[string]int     // how many messages each queue of the template has
+	spent       map[string]float64 // what text messages have cost, in USD, by month
+	invocations map[string]int     // how often each function ran, by step
+	throttled   map[string]int     // how many invocations are refused next, by step
+	reads       int                // how many reads of the table are refused next
+	writes      int                // how many writes are refused next
+	noKMS       bool
+	commits     map[string]time.Time // when the items of each version were written; the stream has only whole seconds
 }
 
 func newCounts(e *Emulator, deployed *template.Template) *counts {
 	c := &counts{
 		metrics: e.o.Metrics, deployed: deployed, now: e.now, table: e.table,
-		queues: map[string]int{}, spent: map[string]float64{}, throttled: map[string]int{}, commits: map[string]time.Time{},
+		queues: map[string]int{}, spent: map[string]float64{}, invocations: map[string]int{}, throttled: map[string]int{}, commits: map[string]time.Time{},
 	}
 	for _, name := range deployed.Named("AWS::SQS::Queue") {
 		c.queues[name] = 0
@@ -65,6 +66,9 @@ func (c *counts) invoked(step string, took time.Duration, failed error) {
 	if failed != nil {
 		errs = 1
 	}
+	c.mu.Lock()
+	c.invocations[step]++
+	c.mu.Unlock()
 	c.put("AWS/Lambda", "Invocations", 1, "FunctionName", step)
 	c.put("AWS/Lambda", "Errors", errs, "FunctionName", step)
 	c.put("AWS/Lambda", "Throttles", 0, "FunctionName", step)
@@ -209,6 +213,13 @@ func (m *measured) see(text []byte) {
 		}
 	}
 	m.rest = bytes.Clone(m.rest[end:])
+}
+
+// Invoked returns how often the function of a step ran.
+func (e *Emulator) Invoked(step string) int {
+	e.counts.mu.Lock()
+	defer e.counts.mu.Unlock()
+	return e.counts.invocations[step]
 }
 
 // Throttle makes Lambda refuse the next n invocations of a function.
