@@ -2,6 +2,7 @@ package pages_test
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"html/template"
@@ -39,7 +40,7 @@ type answered struct {
 
 var (
 	passwordPage = template.Must(template.New("").Parse(`<!doctype html><html lang="en"><title>Desk</title><h1>Your password</h1>
-<form method="post" action="/app/sign-in"><input type="hidden" name="locale" value="{{.}}"><input name="user" aria-label="User" autofocus><input name="password" type="password" aria-label="Password">
+<form method="post" action="/app/sign-in"><input type="hidden" name="org" value="{{.Org}}"><input type="hidden" name="locale" value="{{.Locale}}"><input name="user" aria-label="User" autofocus><input name="password" type="password" aria-label="Password">
 <button name="do" value="password">Sign in</button> <button name="do" value="sso">Sign in with your company</button></form>`))
 	insidePage = template.Must(template.New("").Parse(`<!doctype html><html lang="en"><title>Desk</title><h1>{{.Title}}</h1><p>{{.User}} {{.Why}}</p>
 {{if .SetUp}}<p><a href="{{.SetUp}}">Set up two-step sign-in</a></p>{{end}}`))
@@ -56,7 +57,8 @@ func (a *application) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.URL.Path == "/app/sign-in" && r.Method == http.MethodPost:
 		err = a.signIn(w, r)
 	case r.URL.Path == "/app/sign-in":
-		err = passwordPage.Execute(w, r.URL.Query().Get("locale"))
+		said := r.URL.Query()
+		err = passwordPage.Execute(w, struct{ Org, Locale string }{cmp.Or(said.Get("org"), org), said.Get("locale")})
 	case r.URL.Path == "/app/settings":
 		err = a.settings(w, r)
 	case r.URL.Query().Get("challenge") != "":
@@ -134,7 +136,7 @@ func (a *application) signIn(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	got, err := a.call(r, "POST", "/v1/challenges", map[string]any{
-		"org": org, "user": map[string]any{"id": user, "email": user + "@acme.example", "locale": r.PostFormValue("locale")},
+		"org": r.PostFormValue("org"), "user": map[string]any{"id": user, "email": user + "@acme.example", "locale": r.PostFormValue("locale")},
 		"first_factor": map[string]any{"kind": r.PostFormValue("do"), "at": now},
 		"trust_token":  kept(r, "trust-"+user), "known_token": kept(r, "known-"+user),
 		"context": map[string]any{"user_agent": r.UserAgent()}, "return_url": a.desk.base + "/app",

@@ -32,6 +32,9 @@ func (v *visit) takes(f facts, back string) {
 	if known := v.site.texts.of(f.Locale); known != nil {
 		v.language = known
 	}
+	if _, locale := v.stepsUpFor(); locale != "" {
+		v.speaks(locale) // the page goes on in the language of the settings or of the console
+	}
 	v.back = back
 }
 

@@ -48,7 +48,12 @@ func (p *person) clicks(do string, fields ...string) {
 // stepsUp answers a step-up with an app.
 func (p *person) stepsUp(secret string) {
 	p.T.Helper()
-	p.reaches("Confirm that it’s you")
+	p.stepsUpAt("Confirm that it’s you", secret)
+}
+
+func (p *person) stepsUpAt(title, secret string) {
+	p.T.Helper()
+	p.reaches(title)
 	p.desk.later(30 * time.Second)
 	p.clicks("code", "code", appCode(p.desk.t, secret, p.desk.now()))
 }

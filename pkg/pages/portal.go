@@ -105,7 +105,7 @@ func (v *visit) openPortal(got redeemed) error {
 
 // The cookies of a step-up in a portal session. None of them is a bearer of the API.
 const (
-	stepUpCookie = "step-up" // named after the challenge: for which portal session it is
+	stepUpCookie = "step-up" // named after the challenge: for which portal session it is, and the language of that one's pages
 	proofCookie  = "proof"   // named after the portal session: the token of the answer
 	parkedCookie = "parked"  // named after the portal session: the form that waits for it
 )
@@ -172,7 +172,7 @@ func (v *visit) stepUp() error {
 	}
 	v.park()
 	v.forget(proofCookie, v.id)
-	v.keep(stepUpCookie, id, v.id, expires.Add(proofFor)) // the recovery codes may be shown after the end
+	v.keep(stepUpCookie, id, v.id+stepUpLanguage+v.language.code, expires.Add(proofFor)) // the recovery codes may be shown after the end
 	v.keep(kind, id, token, expires)
 	to := firstPages[kind] + id
 	if len(v.proof()) > 0 {
@@ -182,17 +182,30 @@ func (v *visit) stepUp() error {
 	return nil
 }
 
+// stepUpLanguage parts the id from the language in the cookie of a step-up. An id has no such character.
+const stepUpLanguage = "."
+
+// stepsUpFor returns the id of the portal session that the challenge is a step-up for, and the language of its pages. Both are empty if
+// the challenge is for nothing of that sort.
+func (v *visit) stepsUpFor() (id, locale string) {
+	id, locale, _ = strings.Cut(bearerOf(v.r, stepUpCookie, v.id), stepUpLanguage)
+	if !goodID(id) {
+		return "", ""
+	}
+	return id, locale
+}
+
 // proven keeps the token of an answer, if the challenge was a step-up of a portal session.
 func (v *visit) proven(token string) {
-	if id := bearerOf(v.r, stepUpCookie, v.id); token != "" && goodID(id) {
+	if id, _ := v.stepsUpFor(); token != "" && id != "" {
 		v.keep(proofCookie, id, token, v.now.Add(proofFor))
 	}
 }
 
 // toPortal goes on in the portal session that the step-up was for. It returns false if the challenge was none.
 func (v *visit) toPortal() bool {
-	id := bearerOf(v.r, stepUpCookie, v.id)
-	if !goodID(id) {
+	id, _ := v.stepsUpFor()
+	if id == "" {
 		return false
 	}
 	v.forget(stepUpCookie, v.id)

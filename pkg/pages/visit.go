@@ -214,7 +214,8 @@ func (v *visit) over(err error) {
 			v.say(http.StatusGone, "portal_over")
 			return
 		}
-		if id := bearerOf(v.r, stepUpCookie, v.id); goodID(id) { // the settings are open still
+		if id, locale := v.stepsUpFor(); id != "" { // the settings are open still
+			v.speaks(locale)
 			v.forget(stepUpCookie, v.id)
 			v.draw(http.StatusGone, "notice", notice{Title: v.T("notice.step_over.title"), Text: v.T("notice.step_over.text"), Back: Prefix + "go-on/" + id})
 			return

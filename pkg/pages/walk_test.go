@@ -25,7 +25,12 @@ func (p *person) password(user, language string) { p.firstFactor(user, language,
 
 func (p *person) firstFactor(user, language, how string) {
 	p.T.Helper()
-	p.opens(p.desk.base+"/app/sign-in?locale="+language, "Your password")
+	p.passwordAt("/app/sign-in?locale="+language, user, how)
+}
+
+func (p *person) passwordAt(page, user, how string) {
+	p.T.Helper()
+	p.opens(p.desk.base+page, "Your password")
 	p.clicks(how, "user", user, "password", "correct horse")
 }
 
