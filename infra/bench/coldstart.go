@@ -15,6 +15,7 @@ import (
 	"countersign/pkg/apikey"
 	"countersign/pkg/message"
 	"countersign/pkg/mfa"
+	"countersign/pkg/pages"
 	"countersign/pkg/seal"
 	"countersign/pkg/store"
 )
@@ -107,10 +108,10 @@ func coldStart(ctx context.Context, out io.Writer, o options) error {
 	fmt.Fprintf(out, "\nEach figure is the median of %d rounds. In each round each program is started once under each condition, one after the other. A time begins with "+
 		"the exec of the bootstrap. It ends with the first call of `/next` of a Runtime API, or with the first answer, to a right code. The calls to Amazon go to DynamoDB "+
 		"Local and stand-ins, over TLS with a chain of certificates like Amazon's. Before its first `/next`, verify gets its key ring (with a read of the table and a call of "+
-		"KMS). hello always answers the same. naive makes the same calls as verify, with a client for each service, LoadDefaultConfig, and the %d roots of the system. A share "+
+		"KMS), and pages the public keys (with a read of the table). hello always answers the same. naive makes the same calls as verify, with a client for each service, LoadDefaultConfig, and the %d roots of the system. A share "+
 		"is MB/1769 of a core, by the quota of a cgroup over 20 ms. A ratio is the median of the ratios of the rounds.\n\n", o.rounds, r.systemRoots())
 	cached := measured[all[0].name]
-	compared := []string{"hello", "verify", "naive"}
+	compared := []string{"hello", "verify", "pages", "naive"}
 	for _, e := range earlier {
 		compared = append(compared, e.verify.name)
 	}
@@ -128,6 +129,13 @@ func coldStart(ctx context.Context, out io.Writer, o options) error {
 			fmt.Fprintf(out, " %.1f |", middle(cached[name], row.of))
 		}
 		fmt.Fprintln(out)
+	}
+	fmt.Fprintln(out)
+	fmt.Fprint(out, "| pages, ms | exec to next | exec to first answer, the page of a link |\n|---|---|---|\n")
+	for _, c := range all {
+		if runs, done := measured[c.name]; done {
+			fmt.Fprintf(out, "| %s | %.1f | %.1f |\n", c.name, middle(runs["pages"], next), middle(runs["pages"], total))
+		}
 	}
 	fmt.Fprintln(out)
 	for _, e := range earlier {
@@ -235,7 +243,7 @@ func (s starter) start(ctx context.Context, c condition, share *slot) (run start
 	if err != nil {
 		return run, err
 	}
-	if _, err := opened(answer); err != nil {
+	if _, err := bodyOf(answer); err != nil {
 		return run, err
 	}
 	run.total = run.next + took.Seconds()*1000
@@ -252,6 +260,10 @@ func (r *rig) starters(ctx context.Context) ([]starter, error) {
 	if err != nil {
 		return nil, err
 	}
+	ofPages, err := r.environment("pages")
+	if err != nil {
+		return nil, err
+	}
 	// A function that lacks a setting makes no call before /next. It then answers that it is unavailable.
 	without := slices.DeleteFunc(slices.Clone(environment), func(v string) bool { return strings.HasPrefix(v, "COUNTERSIGN_TABLE=") })
 	return []starter{
@@ -260,6 +272,10 @@ func (r *rig) starters(ctx context.Context) ([]starter, error) {
 		}},
 		{name: "verify", path: r.program("verify"), environment: environment, event: r.rightCode},
 		{name: "verify without calls", path: r.program("verify"), environment: without},
+		{name: "pages", path: r.program("pages"), environment: ofPages, event: func(context.Context) ([]byte, error) {
+			handle := seal.Handle + strings.Repeat("A", 60)
+			return payload("", "GET", pages.Prefix+"challenge/"+handle, object{}, r.now())
+		}},
 	}, nil
 }
 

@@ -223,17 +223,26 @@ func payload(key, method, path string, body object, at time.Time) ([]byte, error
 	return json.Marshal(e)
 }
 
-// opened returns the JSON object of a function's answer. It returns an error for every status but 2xx.
-func opened(answer []byte) (object, error) {
+// bodyOf returns the body of a function's answer. It returns an error for every status but 2xx.
+func bodyOf(answer []byte) (string, error) {
 	var said events.APIGatewayV2HTTPResponse
 	if err := json.Unmarshal(answer, &said); err != nil {
-		return nil, err
+		return "", err
 	}
 	if said.StatusCode/100 != 2 {
-		return nil, fmt.Errorf("the answer is %d %s", said.StatusCode, said.Body)
+		return "", fmt.Errorf("the answer is %d %s", said.StatusCode, said.Body)
+	}
+	return said.Body, nil
+}
+
+// opened returns the JSON object of a function's answer. It returns an error for every status but 2xx.
+func opened(answer []byte) (object, error) {
+	text, err := bodyOf(answer)
+	if err != nil {
+		return nil, err
 	}
 	var body object
-	return body, json.Unmarshal([]byte(said.Body), &body)
+	return body, json.Unmarshal([]byte(text), &body)
 }
 
 // call makes a call of the HTTP API, and meters it.

@@ -45,7 +45,7 @@ func TestAStartIsMeasuredFromItsExecToItsFirstAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	runs := measured["as it comes"]
-	for _, name := range []string{"hello", "verify"} {
+	for _, name := range []string{"hello", "verify", "pages"} {
 		got := runs[name]
 		if len(got) != 1 || got[0].next <= 0 || got[0].total <= got[0].next {
 			t.Errorf("%s: got %+v, want one start with an answer after its first event", name, got)
