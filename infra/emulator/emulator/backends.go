@@ -67,7 +67,7 @@ func OpenBackends(ctx context.Context, o Options) (_ *Backends, err error) {
 	}
 	origins := machine.Origins(o.Port)
 	keys := &apikey.Registry{Store: dynamo.New(dynamo.Options{Client: admin, Table: backendsTable}), Now: time.Now}
-	key, err := machine.MakeKey(ctx, keys, o.Dir, origins)
+	key, err := machine.MakeKey(ctx, keys, machine.KeyFile(o.Dir), apikey.Scopes(), origins)
 	if err != nil {
 		return nil, err
 	}

@@ -229,7 +229,7 @@ func (e *Emulator) startAmazon(ctx context.Context) error {
 	}
 	e.trigger = &trigger{e: e, endpoint: endpoint, table: e.table, mapping: mapping, wake: make(chan struct{}, 1), shards: map[string]*shard{}}
 	e.apiKeys = &apikey.Registry{Store: dynamo.New(dynamo.Options{Client: admin, Table: e.table, Now: e.now}), Now: e.now}
-	if e.apiKey, err = machine.MakeKey(ctx, e.apiKeys, e.o.Dir, e.origins); err != nil {
+	if e.apiKey, err = machine.MakeKey(ctx, e.apiKeys, machine.KeyFile(e.o.Dir), apikey.Scopes(), e.origins); err != nil {
 		return err
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

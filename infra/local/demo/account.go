@@ -20,6 +20,8 @@ const (
 	addEmail     = "email"
 	removeFactor = "remove"
 	makeCodes    = "codes"
+	openSettings = "settings" // hosted pages
+	openConsole  = "console"
 )
 
 // An errand is a change that the user has asked for and that isn't done yet.
@@ -60,6 +62,10 @@ func (e *errand) words() string {
 		return "you set up your email address"
 	case removeFactor:
 		return "“" + e.label + "” is removed"
+	case openSettings:
+		return "you see your security settings"
+	case openConsole:
+		return "you see the administrators’ console"
 	}
 	return "you get new recovery codes"
 }
@@ -124,6 +130,15 @@ func (s session) showing(codes []seal.Secret) session {
 }
 
 const mostLabel = 40 // characters
+
+// opening makes an action that opens hosted pages.
+func (d *Demo) opening(what string) action {
+	return func(_ http.ResponseWriter, r *http.Request, s session) session {
+		s = s.over(remark{})
+		s.errand = &errand{what: what}
+		return d.carryOut(r, s)
+	}
+}
 
 // change begins a change of the account.
 func (d *Demo) change(_ http.ResponseWriter, r *http.Request, s session) session {
@@ -191,6 +206,8 @@ func (d *Demo) try(r *http.Request, s session) (session, error) {
 	switch e := s.errand; e.what {
 	case addApp, addKey, addPhone, addEmail:
 		return d.beginSetup(r, s)
+	case openSettings, openConsole:
+		return d.openPortal(r, s)
 	case removeFactor:
 		q.method, q.path = "DELETE", accountPath(s.in.user)+"/factors/"+url.PathEscape(e.factor)
 		if err := d.call(r.Context(), q, nil); err != nil {
@@ -286,7 +303,7 @@ func (d *Demo) stepUp(r *http.Request, s session) session {
 		"org": Org, "user": map[string]any{"id": s.in.user}, "purpose": stepUp, "action": accountAction, "nonce": nonce,
 		"first_factor": map[string]any{"kind": "password", "at": s.in.checked}, "context": contextOf(r),
 	}
-	addKnown(ask, r, s.in.user)
+	addKnown(ask, r, Org, s.in.user)
 	var answer started
 	err := d.call(r.Context(), request{method: "POST", path: "/v1/challenges", bearer: d.o.Key.Reveal(), body: ask}, &answer)
 	switch {

@@ -68,14 +68,14 @@ func (d *Demo) answer(w http.ResponseWriter, r *http.Request, s session, answer 
 		return s.refused(err)
 	}
 	if done.KnownToken != "" {
-		setCookie(w, cookieOf(knownCookie, wait.user), done.KnownToken, knownKept)
+		setCookie(w, cookieOf(knownCookie, Org, wait.user), done.KnownToken, knownKept)
 	}
 	if s.in != nil {
 		return d.confirmed(r, s, done.Token)
 	}
-	in := signedIn{user: wait.user, decision: "challenge", reason: wait.reason, how: wait.method().Kind, checked: wait.checked}
+	in := signedIn{org: Org, user: wait.user, decision: "challenge", reason: wait.reason, how: wait.method().Kind, checked: wait.checked, issued: done.IssuedAt}
 	if done.TrustToken != "" {
-		setCookie(w, cookieOf(trustCookie, wait.user), done.TrustToken, trustKept)
+		setCookie(w, cookieOf(trustCookie, Org, wait.user), done.TrustToken, trustKept)
 		if done.TrustedBrowser != nil {
 			in.trusted = &done.TrustedBrowser.Expires
 		}
@@ -100,7 +100,7 @@ func (d *Demo) enterRecovery(_ http.ResponseWriter, r *http.Request, s session) 
 		return s
 	}
 	wait := s.waiting
-	var done recovered
+	var done outcome
 	path := "/v1/challenges/" + wait.challenge.ID + "/recover"
 	body := map[string]any{"code": r.PostFormValue("code")}
 	if err := d.call(r.Context(), request{method: "POST", path: path, bearer: wait.challenge.Token, body: body}, &done); err != nil {
@@ -112,7 +112,7 @@ func (d *Demo) enterRecovery(_ http.ResponseWriter, r *http.Request, s session) 
 	if s.in != nil {
 		return d.confirmed(r, s, done.Token)
 	}
-	in := signedIn{user: wait.user, decision: "challenge", reason: wait.reason, how: byRecovery, codesLeft: done.CodesLeft, checked: wait.checked}
+	in := signedIn{org: Org, user: wait.user, decision: "challenge", reason: wait.reason, how: byRecovery, codesLeft: done.CodesLeft, checked: wait.checked, issued: done.IssuedAt}
 	return d.takeIn(r, in, done.Token, wait.nonce, wait.challenge.ID)
 }
 

@@ -22,7 +22,7 @@ func startChromium(t *testing.T, width, height int) *page {
 // toSetUp signs ana in and goes on to the QR code.
 func (c *page) toSetUp(base string) {
 	c.T.Helper()
-	c.Open(base)
+	c.Open(base + "/?way=own")
 	c.Submit("/demo/sign-in")
 	c.Submit("/demo/code", "code", c.Text(".mails .digits"))
 	c.Submit(`/demo/change`)
@@ -69,7 +69,7 @@ func TestTheScriptKeepsThePhoneRunningAndThePagesFitASmallScreen(t *testing.T) {
 		wanted(t, page+": fields without a label, buttons without words", c.Run(`[...document.querySelectorAll("input:not([type=hidden]), button")]
 			.filter((e) => !(e.labels?.length || e.textContent.trim())).length`), "0")
 	}
-	c.Open(b.base)
+	c.Open(b.base + "/?way=own")
 	fits("Sign in")
 	c.toSetUp(b.base)
 	fits("Set up your app")

@@ -18,13 +18,40 @@ type started struct {
 	Decision   string
 	Reason     string
 	Token      string
-	TrustToken string `json:"trust_token"`
+	TrustToken string    `json:"trust_token"`
+	IssuedAt   time.Time `json:"issued_at"`
+	ID         string    // of the challenge that only an enrolment answers
 	Challenge  *challenge
+	Enrolment  *struct {
+		URL     string
+		Expires time.Time
+	}
+}
+
+// page returns the address of the hosted page that asks the user.
+func (s *started) page() string {
+	if s.Challenge != nil {
+		return s.Challenge.URL
+	}
+	return s.Enrolment.URL
+}
+
+// A challengeState says how far a challenge has come that a hosted page has asked.
+type challengeState struct {
+	State   string
+	Outcome outcome
+}
+
+// An outcome is how a challenge was answered: with a factor, with a recovery code or by an enrolment.
+type outcome struct {
+	verified
+	CodesLeft int `json:"codes_left"`
 }
 
 type challenge struct {
 	ID          string
 	Token       string
+	URL         string
 	Expires     time.Time
 	Sent        *sent
 	SendError   string `json:"send_error"`
@@ -54,13 +81,9 @@ type verified struct {
 	Token          string
 	TrustToken     string                       `json:"trust_token"`
 	KnownToken     string                       `json:"known_token"`
+	IssuedAt       time.Time                    `json:"issued_at"`
 	TrustedBrowser *struct{ Expires time.Time } `json:"trusted_browser"`
 	RecoveryCodes  []seal.Secret                `json:"recovery_codes"`
-}
-
-type recovered struct {
-	Token     string
-	CodesLeft int `json:"codes_left"`
 }
 
 type begun struct {
@@ -136,7 +159,9 @@ type request struct {
 
 // call makes a request and decodes the answer into the value to which into points. An answer without a 2xx status is returned
 // as a *problem.
-func (d *Demo) call(ctx context.Context, q request, into any) error {
+func (d *Demo) call(ctx context.Context, q request, into any) (err error) {
+	status := 0
+	defer func() { note(ctx, q, status, into, err) }()
 	var body io.Reader
 	if q.body != nil {
 		text, err := json.Marshal(q.body)
@@ -169,6 +194,7 @@ func (d *Demo) call(ctx context.Context, q request, into any) error {
 		return err
 	}
 	defer answer.Body.Close()
+	status = answer.StatusCode
 	if answer.StatusCode/100 != 2 {
 		p := &problem{Status: answer.StatusCode}
 		if err := json.NewDecoder(answer.Body).Decode(p); err != nil {

@@ -1,16 +1,24 @@
 // Package demo is a small web application, "Demo desk", that signs users in with Countersign. It has its own login, and uses
-// Countersign's HTTP API with an API key to ask for the second factor. A signed-in user can set up authenticator apps,
-// phone numbers, security keys and passkeys, remove them, and make recovery codes. Beside the application, the page shows the
-// mailbox and the phone in which codes arrive. The phone has an authenticator app, too, and the page can move the server's clock.
+// Countersign's HTTP API with an API key to ask for the second factor. It is an example of both ways to do that, and a person chooses
+// between them on its first page:
+//
+//   - Hosted pages: Countersign's pages ask, and the browser comes back. All that such an application has to do is in hosted.go. Its
+//     users belong to several organisations, which have the policies of the five products, and an administrator in each.
+//   - Own screens: the application asks on pages of its own (signin.go, answer.go), and lets a signed-in user set up authenticator
+//     apps, phone numbers, security keys and passkeys, remove them, and make recovery codes (account.go, keys.go).
+//
+// Beside the application, the page shows the mailbox and the phone in which codes arrive, and which calls were made. The phone has an
+// authenticator app, too, and the page can move the server's clock.
 //
 // The application does what every client of Countersign should do. It signs a user in, and believes a confirmation, only after
-// it has verified the token that Countersign signed. It keeps challenge tokens on the server, and gives the browser only
+// it has verified the token that Countersign signed (token.go). It keeps challenge tokens on the server, and gives the browser only
 // cookies that scripts can't read.
 //
 // It is a demo, not a real login: it accepts any password, and sessions and the phone end with the process.
 package demo
 
 import (
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/sha256"
@@ -23,6 +31,7 @@ import (
 	"sync"
 	"time"
 
+	"countersign/pkg/apikey"
 	"countersign/pkg/seal"
 )
 
@@ -33,12 +42,16 @@ const (
 	Prefix = "/demo/"
 )
 
+// Scopes are what the application's API key may do in its daily work.
+var Scopes = []apikey.Scope{apikey.SignIn, apikey.Manage}
+
 // Options say how the application reaches Countersign.
 type Options struct {
 	Countersign http.Handler     // the handler of Countersign's API
 	Issuer      string           // the base URL of Countersign
-	Key         seal.Secret      // an API key with the scopes sign_in, manage and admin
-	Client      string           // the client to which Key belongs
+	Key         seal.Secret      // an API key with Scopes
+	AdminKey    seal.Secret      // an API key with the scope admin, for policies and the administrators' console
+	Client      string           // the client to which the keys belong
 	Now         func() time.Time // Countersign's time
 }
 
@@ -55,6 +68,7 @@ type Demo struct {
 	sessions map[string]session
 	keys     map[string]*ecdsa.PublicKey // Countersign's public keys, by their ids
 	phone    []app                       // the oldest first
+	prepared map[string]bool             // orgs that have a policy
 }
 
 //go:embed html static
@@ -62,7 +76,7 @@ var files embed.FS
 
 // New makes the application. If its org has no policy of its own, New gives it one.
 func New(ctx context.Context, o Options) (*Demo, error) {
-	d := &Demo{o: o, http: &http.Client{Transport: inside{o.Countersign}}, sessions: map[string]session{}}
+	d := &Demo{o: o, http: &http.Client{Transport: inside{o.Countersign}}, sessions: map[string]session{}, prepared: map[string]bool{}}
 	var err error
 	if d.pages, err = template.ParseFS(files, "html/*.html"); err != nil {
 		return nil, fmt.Errorf("demo: %w", err)
@@ -71,18 +85,22 @@ func New(ctx context.Context, o Options) (*Demo, error) {
 	if err != nil {
 		return nil, fmt.Errorf("demo: %w", err)
 	}
-	if err := d.setPolicy(ctx); err != nil {
+	if err := d.prepare(ctx, Org); err != nil {
 		return nil, fmt.Errorf("demo: %w", err)
 	}
 	sameOrigin := http.NewCrossOriginProtection()
 	d.mux = http.NewServeMux()
 	d.mux.HandleFunc("GET /{$}", d.page)
+	d.mux.HandleFunc("GET /demo/devices", d.devices)
+	d.mux.Handle("GET "+returnPath, d.acting(d.comeBack))
 	d.mux.HandleFunc("GET /demo/mailbox", d.mailbox)
 	d.mux.HandleFunc("GET /demo/texts", d.texts)
 	d.mux.HandleFunc("GET /demo/phone", d.phoneCodes)
 	d.mux.Handle("GET /demo/static/", http.StripPrefix("/demo/static/", http.FileServerFS(static)))
 	for path, act := range map[string]action{
-		"/demo/sign-in": d.signIn, "/demo/sign-out": d.signOut, "/demo/clock": d.moveClock, "/demo/forget": d.forget,
+		"/demo/sign-in": d.signIn, "/demo/sign-out": d.signOut, "/demo/clock": d.moveClock, "/demo/forget": d.forget, "/demo/type-key": d.typeKey,
+		"/demo/hosted/sign-in": d.signInHosted, "/demo/hosted/transfer": d.inHosted(d.sendMoney),
+		"/demo/hosted/settings": d.inHosted(d.opening(openSettings)), "/demo/hosted/console": d.inHosted(d.opening(openConsole)),
 		"/demo/code": here(d.enterCode), "/demo/recover": here(d.enterRecovery), "/demo/way": here(d.chooseWay), "/demo/send": here(d.sendAgain),
 		"/demo/credential": here(d.enterCredential), "/demo/finish-key": here(d.finishKey),
 		"/demo/change": here(d.change), "/demo/password": here(d.enterPassword), "/demo/cancel": here(d.cancel),
@@ -99,7 +117,7 @@ func (d *Demo) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; "+
-		"form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+		"form-action 'self' "+d.o.Issuer+"; base-uri 'none'; frame-ancestors 'none'")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Referrer-Policy", "same-origin")
@@ -123,8 +141,17 @@ func (d *Demo) acting(act action) http.Handler {
 		d.forms.Lock()
 		defer d.forms.Unlock()
 		id, s := d.session(r)
-		d.keep(w, id, s, act(w, r, s))
-		http.Redirect(w, r, "/", http.StatusSeeOther)
+		ctx, made := noting(r.Context())
+		next := act(w, r.WithContext(ctx), s)
+		if next.calls = s.calls.and(made); next.in == nil && s.in != nil {
+			next.calls = nil
+		}
+		to := cmp.Or(next.to, "/")
+		if page := r.PostFormValue("page"); next.to == "" && page == devicesPath {
+			to = page
+		}
+		d.keep(w, id, s, next)
+		http.Redirect(w, r, to, http.StatusSeeOther)
 	})
 }
 
@@ -146,15 +173,15 @@ func setCookie(w http.ResponseWriter, name, value string, life time.Duration) {
 }
 
 // cookieOf returns the name of a user's cookie of some sort. Each user has their own, because several people may share a browser.
-func cookieOf(sort, user string) string {
-	sum := sha256.Sum256([]byte(user))
+func cookieOf(sort, org, user string) string {
+	sum := sha256.Sum256([]byte(org + "\n" + user))
 	return sort + hex.EncodeToString(sum[:8])
 }
 
 // addKnown adds the browser's known token to the body of a start. The token says that this user has given a right answer in this
 // browser before.
-func addKnown(start map[string]any, r *http.Request, user string) {
-	if cookie, err := r.Cookie(cookieOf(knownCookie, user)); err == nil {
+func addKnown(start map[string]any, r *http.Request, org, user string) {
+	if cookie, err := r.Cookie(cookieOf(knownCookie, org, user)); err == nil {
 		start["known_token"] = cookie.Value
 	}
 }

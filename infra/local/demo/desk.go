@@ -10,12 +10,14 @@ import (
 
 // desk is what a signed-in user sees.
 type desk struct {
-	User, Decision, Reason, Why string
-	How                         string
-	Trusted                     *moment // until when the browser is trusted; nil if this sign-in did not make it a trusted one
-	Claims                      string
-	Asked                       bool
-	Account                     *accountView // nil if the account can't be read
+	Org, User, Decision, Reason, Why string
+	How                              string
+	Trusted                          *moment // until when the browser is trusted; nil if this sign-in did not make it a trusted one
+	Claims                           string
+	Asked                            bool
+	Hosted                           bool // whether the account is looked after on hosted pages
+	Administers                      bool
+	Account                          *accountView // nil if the account can't be read
 }
 
 type accountView struct {
@@ -70,8 +72,11 @@ var kinds = map[string]string{
 
 func (in *signedIn) shown(now time.Time) *desk {
 	v := &desk{
-		User: in.user, Decision: in.decision, Reason: in.reason, Why: why[in.reason], How: strings.ToLower(kinds[in.how]), Claims: in.claims.text,
-		Asked: in.decision == "challenge",
+		Org: organisationOf(in.org).Name, User: in.user, Decision: in.decision, Reason: in.reason, Why: why[in.reason], How: strings.ToLower(kinds[in.how]), Claims: in.claims.text,
+		Asked: in.decision != "allow", Hosted: in.hosted, Administers: in.administers(),
+	}
+	if in.hosted && v.Asked {
+		v.How = strings.Join(in.claims.AMR, ", ")
 	}
 	if in.trusted != nil {
 		v.Trusted = clockTime(*in.trusted, now)
@@ -83,9 +88,8 @@ func (in *signedIn) shown(now time.Time) *desk {
 func (d *Demo) readAccount(ctx context.Context, s session, now time.Time) *accountView {
 	var a account
 	var p policy
-	key := d.o.Key.Reveal()
-	if d.call(ctx, request{method: "GET", path: accountPath(s.in.user), bearer: key}, &a) != nil ||
-		d.call(ctx, request{method: "GET", path: "/v1/orgs/" + Org + "/policy", bearer: key}, &p) != nil {
+	if d.call(ctx, request{method: "GET", path: accountPath(s.in.user), bearer: d.o.Key.Reveal()}, &a) != nil ||
+		d.call(ctx, request{method: "GET", path: "/v1/orgs/" + Org + "/policy", bearer: d.o.AdminKey.Reveal()}, &p) != nil {
 		return nil
 	}
 	v := &accountView{

@@ -163,7 +163,7 @@ func TestTimesAreTheReadersInThePagesLanguage(t *testing.T) {
 		}
 		wanted(t, selector, strings.Replace(text, " Sept ", " Sep ", 1), at.In(reader).Format(layout)) // British for Go's Sep
 	}
-	c.Open(b.base)
+	c.Open(b.base + "/?way=own")
 	told(".clock time", "2 Jan 2006, 15:04")
 	c.Submit("/demo/sign-in")
 	told(".until time", "15:04")

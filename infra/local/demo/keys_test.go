@@ -41,7 +41,7 @@ func withKeys(t *testing.T) (*browser, *page) {
 	c := startChromium(t, 1280, 900)
 	c.Call("WebAuthn.enable", map[string]any{"enableUI": false}, nil)
 	c.Call("Runtime.addBinding", map[string]any{"name": "told"}, nil)
-	c.Open(b.atLocalhost())
+	c.Open(b.atLocalhost() + "/?way=own")
 	return b, c
 }
 
@@ -180,11 +180,11 @@ func TestAPageThatCantUseKeysSaysSo(t *testing.T) {
 	b, c := withKeys(t)
 	c.plug(authenticator{protocol: "ctap2", transport: "usb"})
 	c.setUpKey("security key")
-	c.Open(b.base)
+	c.Open(b.base + "/?way=own")
 	c.Submit("/demo/sign-in")
 	wanted(t, "what is told at 127.0.0.1", c.Text("[data-told]:not([hidden])"), "Keys can be used only at "+b.atLocalhost()+". Open the page there, or choose another way.")
 	c.Call("Page.addScriptToEvaluateOnNewDocument", map[string]any{"source": "delete window.PublicKeyCredential"}, nil)
-	c.Open(b.atLocalhost())
+	c.Open(b.atLocalhost() + "/?way=own")
 	c.Submit("/demo/sign-out")
 	c.Submit("/demo/sign-in")
 	wanted(t, "what is told without WebAuthn", c.Text("[data-told]:not([hidden])"), "This browser can’t use security keys and passkeys. Choose another way, or another browser.")

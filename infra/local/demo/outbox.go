@@ -91,6 +91,19 @@ func (m *sentMessage) text(id string, now time.Time) textView {
 	return v
 }
 
+// devicesPath is the page with the mailbox and the phone alone. It stands in a window of its own while a hosted page is in the other.
+const devicesPath = "/demo/devices"
+
+func (d *Demo) devices(w http.ResponseWriter, r *http.Request) {
+	id, s := d.session(r)
+	now := d.o.Now()
+	sent := d.readOutbox(r.Context(), now)
+	v := view{Title: "Mailbox and phone", Said: s.said, Page: devicesPath, Mailbox: sent.Mailbox, Phone: d.readPhone(session{}, now)}
+	v.Phone.Texts, v.Phone.Page = sent.Texts, devicesPath
+	d.render(w, "devices", v)
+	d.heard(id, s)
+}
+
 func (d *Demo) mailbox(w http.ResponseWriter, r *http.Request) {
 	d.render(w, "mailbox", d.readOutbox(r.Context(), d.o.Now()).Mailbox)
 }

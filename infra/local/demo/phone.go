@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/pquerna/otp"
@@ -38,16 +39,36 @@ func (d *Demo) scan(_ http.ResponseWriter, _ *http.Request, s session) session {
 		s.said = wrong("The phone can’t read this QR code.") // the error isn't shown, because it has the secret
 		return s
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if !d.scanned(s.setup) {
-		d.phone = append(d.phone, app{
-			id: rand.Text(), issuer: key.Issuer(), account: key.AccountName(), secret: seal.NewSecret(key.Secret()), added: d.o.Now(),
-		})
-		d.phone = d.phone[max(0, len(d.phone)-mostApps):]
-	}
+	d.add(app{issuer: key.Issuer(), account: key.AccountName(), secret: seal.NewSecret(key.Secret())})
 	s.said = remark{Text: "The phone has scanned the code. Type the six digits that it shows."}
 	return s
+}
+
+// typeKey adds a key to the phone that the user has read from a page.
+func (d *Demo) typeKey(_ http.ResponseWriter, r *http.Request, s session) session {
+	key := strings.ToUpper(typed(r.PostFormValue("key")))
+	if _, err := totp.GenerateCode(key, d.o.Now()); err != nil || len(key) < leastKey {
+		s.said = wrong("That is not the key of an authenticator app. It has 32 letters and digits.")
+		return s
+	}
+	d.add(app{issuer: "Typed key", account: key[:4] + "…", secret: seal.NewSecret(key)})
+	s.said = remark{Text: "The phone has the key. Type the six digits that it shows."}
+	return s
+}
+
+// leastKey is how many characters a key of 128 bits has, the least that RFC 4226 allows (section 4).
+const leastKey = 26
+
+// add adds an entry to the phone, unless the phone has it.
+func (d *Demo) add(a app) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if slices.ContainsFunc(d.phone, func(b app) bool { return b.secret.Equal(a.secret) }) {
+		return
+	}
+	a.id, a.added = rand.Text(), d.o.Now()
+	d.phone = append(d.phone, a)
+	d.phone = d.phone[max(0, len(d.phone)-mostApps):]
 }
 
 // scanned reports whether the phone has the secret of a setup. The caller must hold d.mu.
@@ -69,6 +90,7 @@ type phoneView struct {
 	Step  string    // the step of the page whose QR code can be scanned; empty if there is none, or if it was scanned
 	First bool      // whether the phone stands before the mailbox, because the page asks for a code that is on it
 	Texts []textView
+	Page  string // where its forms lead back to; empty if to the first page
 }
 
 type appView struct {

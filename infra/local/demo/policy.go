@@ -30,27 +30,40 @@ const olderSettings = `{
 	"reset": {"reason": "required", "second_approver": false, "hold_s": 0}, "locale": "en"
 }`
 
-// setPolicy gives newPolicy to the demo's org, unless somebody has given it another policy.
-func (d *Demo) setPolicy(ctx context.Context) error {
-	path := "/v1/orgs/" + Org + "/policy"
-	var found map[string]any
-	if err := d.call(ctx, request{method: "GET", path: path, bearer: d.o.Key.Reveal()}, &found); err != nil {
-		return fmt.Errorf("look up the demo's policy: %w", err)
-	}
-	older, err := isOlder(found)
-	if err != nil {
-		return err
-	}
-	version, _ := found["version"].(float64)
-	if version > 0 && !older {
+// prepare gives an organisation of the demo its policy, unless somebody has given it another one: newPolicy to the demo's own org, and
+// to each other its profile.
+func (d *Demo) prepare(ctx context.Context, org string) error {
+	d.mu.Lock()
+	done := d.prepared[org]
+	d.mu.Unlock()
+	if done {
 		return nil
 	}
-	err = d.call(ctx, request{
-		method: "PUT", path: path, bearer: d.o.Key.Reveal(), ifMatch: fmt.Sprintf(`"%.0f"`, version), body: json.RawMessage(newPolicy),
-	}, nil)
-	if err != nil {
-		return fmt.Errorf("set the demo's policy: %w", err)
+	ctx = unnoted(ctx)
+	path, policy := "/v1/orgs/"+org+"/policy", `{"profile":"`+org+`","acknowledge":true}`
+	var found map[string]any
+	if err := d.call(ctx, request{method: "GET", path: path, bearer: d.o.AdminKey.Reveal()}, &found); err != nil {
+		return fmt.Errorf("look up the policy of %s: %w", org, err)
 	}
+	older := false
+	if org == Org {
+		var err error
+		if older, err = isOlder(found); err != nil {
+			return err
+		}
+		policy = newPolicy
+	}
+	if version, _ := found["version"].(float64); version == 0 || older {
+		err := d.call(ctx, request{
+			method: "PUT", path: path, bearer: d.o.AdminKey.Reveal(), ifMatch: fmt.Sprintf(`"%.0f"`, version), body: json.RawMessage(policy),
+		}, nil)
+		if err != nil {
+			return fmt.Errorf("set the policy of %s: %w", org, err)
+		}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.prepared[org] = true
 	return nil
 }
 

@@ -16,6 +16,9 @@ type session struct {
 	errand  *errand  // the change that the user has to confirm; if waiting is nil, with the password
 	setup   *setup
 	codes   *newCodes
+	away    *away  // the challenge for which the browser is at a hosted page
+	calls   *calls // what the application has asked Countersign for
+	to      string // where the browser goes after the form; empty if to the page
 	said    remark // is shown once
 	used    time.Time
 }
@@ -31,6 +34,7 @@ type waiting struct {
 
 // signedIn is a signed-in user.
 type signedIn struct {
+	org                    string
 	user, decision, reason string
 	how                    string // the kind of the factor, or byRecovery; empty if the user wasn't asked
 	codesLeft              int    // how many recovery codes are left, if one was used
@@ -39,6 +43,8 @@ type signedIn struct {
 	ends                   time.Time
 	checked                time.Time   // when the password was checked; zero if it wasn't
 	proof                  seal.Secret // the token of the last step-up
+	issued                 time.Time   // when the session began, by Countersign
+	hosted                 bool        // whether hosted pages ask this user
 }
 
 // A remark is what the page says about what the user just did.
@@ -76,6 +82,8 @@ func (s session) at(now time.Time) session {
 		return s.over(wrong("The time to confirm the change is over. Nothing was changed."))
 	case s.waiting != nil && !now.Before(s.waiting.challenge.Expires):
 		return session{said: wrong("The time for this sign-in is over. Start again with your password.")}
+	case s.away != nil && !now.Before(s.away.ends):
+		return s.over(wrong("The time to answer is over. Nothing was done."))
 	case s.setup != nil && !now.Before(s.setup.expires):
 		return s.over(wrong("The time to set up the %s is over. %s", s.setup.noun(), s.setup.beginAgain()))
 	}
@@ -83,7 +91,7 @@ func (s session) at(now time.Time) session {
 }
 
 // over returns the session after what the user had begun has ended. A signed-in user stays signed in.
-func (s session) over(said remark) session { return session{in: s.in, said: said} }
+func (s session) over(said remark) session { return session{in: s.in, calls: s.calls, said: said} }
 
 // step returns a name for what the page is about. A form of an older page has another name, and so it is recognised.
 func (s session) step() string {
@@ -114,20 +122,25 @@ func here(act action) action {
 	}
 }
 
-// keep stores a session. A browser that signs in or out gets a new session id, so that an earlier id is of no use afterwards.
+// keep stores a session. A browser that signs in or out, or leaves for a hosted page, gets a new session id. An earlier id, which
+// somebody else may have planted in the browser, is of no use afterwards.
 func (d *Demo) keep(w http.ResponseWriter, id string, was, s session) {
 	if id == "" && s == (session{}) {
 		return
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if id == "" || (was.in == nil) != (s.in == nil) {
+	s.to = ""
+	if id == "" || (was.in == nil) != (s.in == nil) || s.away != nil && s.away != was.away {
 		delete(d.sessions, id)
 		if len(d.sessions) >= mostSessions {
 			d.forgetOldest()
 		}
 		id = rand.Text()
-		setCookie(w, sessionCookie, id, 30*24*time.Hour)
+		// The browser comes back from a hosted page of another site, and a cookie that is SameSite=Strict would stay away then.
+		http.SetCookie(w, &http.Cookie{
+			Name: sessionCookie, Value: id, Path: "/", MaxAge: int(30 * 24 * time.Hour / time.Second), HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		})
 	}
 	s.used = d.o.Now()
 	d.sessions[id] = s

@@ -11,50 +11,73 @@ import (
 
 var goodUser = regexp.MustCompile(`^[a-z0-9]+([._-][a-z0-9]+)*$`)
 
-// signIn is the application's own login. It accepts any password, and then asks Countersign whether a second factor is needed.
-func (d *Demo) signIn(w http.ResponseWriter, r *http.Request, _ session) session {
-	user := strings.ToLower(strings.TrimSpace(r.PostFormValue("user")))
-	if len(user) > 40 || !goodUser.MatchString(user) {
-		return session{said: wrong("A user name must be made of letters and digits. There can be single dots, dashes and underscores between them.")}
-	}
-	factor := map[string]any{"kind": "password", "at": d.o.Now()}
+// A login is what the application's own login has found out.
+type login struct {
+	org, user string
+	factor    map[string]any // what Countersign hears of it
+	checked   time.Time      // when the password was checked; zero if it wasn't
+}
+
+// login is the application's own login. It accepts any password.
+func (d *Demo) login(r *http.Request, org string) (login, remark) {
+	who := login{org: org, user: strings.ToLower(strings.TrimSpace(r.PostFormValue("user")))}
 	switch {
+	case organisationOf(org) == nil:
+		return who, wrong("There is no such organisation.")
+	case len(who.user) > 40 || !goodUser.MatchString(who.user):
+		return who, wrong("A user name must be made of letters and digits. There can be single dots, dashes and underscores between them.")
 	case r.PostFormValue("how") == "sso":
-		factor = map[string]any{"kind": "sso", "at": d.o.Now(), "idp": "https://login.demo.example"}
+		who.factor = map[string]any{"kind": "sso", "at": d.o.Now(), "idp": "https://login.demo.example"}
 	case r.PostFormValue("password") == "":
-		return session{said: wrong("Type a password. Any password is accepted here.")}
+		return who, wrong("Type a password. Any password is accepted here.")
+	default:
+		who.checked = d.o.Now()
+		who.factor = map[string]any{"kind": "password", "at": who.checked}
 	}
-	var checked time.Time
-	if factor["kind"] == "password" {
-		checked = d.o.Now()
-	}
-	nonce := rand.Text()
-	ask := map[string]any{
-		"org":          Org,
-		"user":         map[string]any{"id": user, "email": user + "@demo.example", "name": strings.ToUpper(user[:1]) + user[1:]},
-		"first_factor": factor,
+	return who, remark{}
+}
+
+// startOf returns the body of the start of a sign-in, with what this browser has kept of the user's earlier ones.
+func startOf(r *http.Request, who login, nonce string) map[string]any {
+	start := map[string]any{
+		"org": who.org,
+		"user": map[string]any{
+			"id": who.user, "email": who.user + "@" + who.org + ".example", "name": strings.ToUpper(who.user[:1]) + who.user[1:],
+			"locale": organisationOf(who.org).Locale,
+		},
+		"first_factor": who.factor,
 		"nonce":        nonce,
 		"context":      contextOf(r),
 	}
-	if cookie, err := r.Cookie(cookieOf(trustCookie, user)); err == nil {
-		ask["trust_token"] = cookie.Value
+	if cookie, err := r.Cookie(cookieOf(trustCookie, who.org, who.user)); err == nil {
+		start["trust_token"] = cookie.Value
 	}
-	addKnown(ask, r, user)
+	addKnown(start, r, who.org, who.user)
+	return start
+}
+
+// signIn asks Countersign, after the login, whether a second factor is needed.
+func (d *Demo) signIn(w http.ResponseWriter, r *http.Request, _ session) session {
+	who, bad := d.login(r, Org)
+	if bad != (remark{}) {
+		return session{said: bad}
+	}
+	user, nonce := who.user, rand.Text()
 	var answer started
-	err := d.call(r.Context(), request{method: "POST", path: "/v1/challenges", bearer: d.o.Key.Reveal(), body: ask}, &answer)
+	err := d.call(r.Context(), request{method: "POST", path: "/v1/challenges", bearer: d.o.Key.Reveal(), body: startOf(r, who, nonce)}, &answer)
 	if err != nil {
 		return session{said: failed(err)}
 	}
 	switch {
 	case answer.Decision == "challenge" && answer.Challenge != nil:
-		return session{}.asked(&waiting{user: user, nonce: nonce, reason: answer.Reason, checked: checked, challenge: *answer.Challenge, options: options{answer.Challenge.WebAuthn, d.o.Now()}})
+		return session{}.asked(&waiting{user: user, nonce: nonce, reason: answer.Reason, checked: who.checked, challenge: *answer.Challenge, options: options{answer.Challenge.WebAuthn, d.o.Now()}})
 	case answer.Decision == "enrol":
-		return session{said: wrong("Your organisation wants you to set up a factor before you are signed in. Demo desk can do that only for users who are signed in.")}
+		return session{said: wrong("Your organisation wants you to set up a factor before you are signed in. With screens of its own, Demo desk can do that only for users who are signed in.")}
 	}
 	if answer.TrustToken != "" {
-		setCookie(w, cookieOf(trustCookie, user), answer.TrustToken, trustKept)
+		setCookie(w, cookieOf(trustCookie, Org, user), answer.TrustToken, trustKept)
 	}
-	in := signedIn{user: user, decision: answer.Decision, reason: answer.Reason, checked: checked}
+	in := signedIn{org: Org, user: user, decision: answer.Decision, reason: answer.Reason, checked: who.checked, issued: answer.IssuedAt}
 	return d.takeIn(r, in, answer.Token, nonce, "")
 }
 
@@ -64,7 +87,7 @@ func (d *Demo) takeIn(r *http.Request, in signedIn, token, nonce, challenge stri
 	now := d.o.Now()
 	var err error
 	in.claims, err = d.checkToken(r.Context(), token, expected{
-		issuer: d.o.Issuer, audience: d.o.Client, org: Org, user: in.user, nonce: nonce, challenge: challenge,
+		issuer: d.o.Issuer, audience: d.o.Client, org: in.org, user: in.user, nonce: nonce, challenge: challenge,
 		purpose: "sign_in", decision: in.decision, now: now,
 	})
 	if err != nil {

@@ -26,12 +26,14 @@ const (
 // claims has the claims that the application checks.
 type claims struct {
 	jwt.RegisteredClaims
-	Org      string `json:"org"`
-	Verified bool   `json:"verified"`
-	Nonce    string `json:"nonce"`
-	Purpose  string `json:"purpose"`
-	Action   string `json:"action"`
-	Decision string `json:"decision"`
+	Org         string   `json:"org"`
+	Verified    bool     `json:"verified"`
+	Nonce       string   `json:"nonce"`
+	Purpose     string   `json:"purpose"`
+	Action      string   `json:"action"`
+	Decision    string   `json:"decision"`
+	ActionLines []string `json:"action_lines"`
+	AMR         []string `json:"amr"`
 
 	text string // all claims, as they stand in the token
 }
@@ -41,7 +43,7 @@ type expected struct {
 	issuer, audience, org, user, nonce string
 	challenge                          string // the id of the challenge that was answered, which must be the jti; empty if there was none
 	purpose, action                    string
-	decision                           string // Countersign's decision; verified must be true if it is challenge, and false otherwise
+	decision                           string // Countersign's decision; verified must be false if it is allow, and true otherwise
 	now                                time.Time
 }
 
@@ -91,7 +93,7 @@ func (c *claims) check(want expected) error {
 		{"purpose", c.Purpose == want.purpose},
 		{"action", c.Action == want.action},
 		{"decision", c.Decision == want.decision},
-		{"verified", c.Verified == (want.decision == "challenge")},
+		{"verified", c.Verified == (want.decision != "allow")},
 	} {
 		if !check.good {
 			return fmt.Errorf("the token's %s is not what it must be", check.name)

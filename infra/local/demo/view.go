@@ -19,6 +19,10 @@ type view struct {
 	Issuer  string // the only origin at which keys can be used
 	Mailbox mailboxView
 	Phone   phoneView
+	Hosted  bool // whether hosted pages ask who signs in here
+	Orgs    []organisation
+	Calls   []madeCall
+	Page    string // where forms lead back to that every page has; empty if to the first page
 }
 
 // stepView is what the page shows when it asks for a second factor.
@@ -45,18 +49,51 @@ var why = map[string]string{
 	"trust_expired":   "the 30 days for which you trusted this browser are over",
 	"required":        "your organisation requires it of everyone",
 	"enabled":         "you turned two-factor sign-in on",
+	"step_up":         "what you do has to be confirmed",
+	"reset":           "your second factor was removed",
+	"grace":           "your organisation lets you put off the set-up",
 	"trusted_browser": "you trust this browser",
 	"sso":             "you signed in with your company’s single sign-on",
 	"not_required":    "your organisation doesn’t require it of you",
 }
 
+// The ways in which the application asks for a second factor: on Countersign's hosted pages, or on its own screens.
+const (
+	wayCookie = "demo_way"
+	ownWay    = "own"
+	hostedWay = "hosted"
+)
+
+// hosted reports whether hosted pages ask who signs in in this browser.
+func hosted(r *http.Request) bool {
+	cookie, err := r.Cookie(wayCookie)
+	return err != nil || cookie.Value != ownWay
+}
+
 // page shows the page that fits the browser's session.
 func (d *Demo) page(w http.ResponseWriter, r *http.Request) {
+	switch way := r.URL.Query().Get("way"); {
+	case way == ownWay || way == hostedWay:
+		setCookie(w, wayCookie, way, knownKept)
+		http.Redirect(w, r, "/", http.StatusSeeOther)
+		return
+	case hosted(r) && "http://"+r.Host != d.o.Issuer:
+		// Hosted pages lead back to the issuer's host, and cookies belong to one host.
+		http.Redirect(w, r, d.o.Issuer+"/", http.StatusSeeOther)
+		return
+	}
 	id, s := d.session(r)
+	if still, err := d.ended(r.Context(), s); err == nil && still.in != s.in {
+		d.keep(w, id, s, still)
+		s = still
+	}
 	now := d.o.Now()
 	sent := d.readOutbox(r.Context(), now)
 	v := view{Title: "Sign in", Said: s.said, User: "ana", Issuer: d.o.Issuer, Mailbox: sent.Mailbox, Phone: d.readPhone(s, now)}
-	v.Phone.Texts = sent.Texts
+	v.Phone.Texts, v.Hosted, v.Orgs = sent.Texts, hosted(r), organisations
+	if s.calls != nil {
+		v.Calls = s.calls.made
+	}
 	switch {
 	case s.codes != nil:
 		v.Title, v.Codes = "Your recovery codes", s.codes.shown(s.in.user)
@@ -69,7 +106,9 @@ func (d *Demo) page(w http.ResponseWriter, r *http.Request) {
 		v.Title, v.Setup = "Set up your "+s.setup.noun(), s.setup.shown(now)
 	case s.in != nil:
 		v.Title, v.In = "Signed in", s.in.shown(now)
-		v.In.Account = d.readAccount(r.Context(), s, now)
+		if !s.in.hosted {
+			v.In.Account = d.readAccount(r.Context(), s, now)
+		}
 	}
 	d.render(w, "page", v)
 	d.heard(id, s)

@@ -57,13 +57,16 @@ func RelyingParty() mfa.RelyingParty {
 // KeyFile returns the path of the API key's file in a data folder.
 func KeyFile(dir string) string { return filepath.Join(dir, "api-key") }
 
-// MakeKey makes an API key that has every scope and is valid for every org, and writes it to the file in the data folder.
-func MakeKey(ctx context.Context, keys *apikey.Registry, dir string, origins []string) (seal.Secret, error) {
-	key, err := keys.Create(ctx, apikey.Grant{Client: Client, Scopes: apikey.Scopes(), Origins: origins})
+// DemoKeyFile returns the path of the file with the demo's API key in a data folder.
+func DemoKeyFile(dir string) string { return filepath.Join(dir, "demo-key") }
+
+// MakeKey makes an API key that is valid for every org, and writes it to the file at path.
+func MakeKey(ctx context.Context, keys *apikey.Registry, path string, scopes []apikey.Scope, origins []string) (seal.Secret, error) {
+	key, err := keys.Create(ctx, apikey.Grant{Client: Client, Scopes: scopes, Origins: origins})
 	if err != nil {
 		return seal.Secret{}, fmt.Errorf("make an API key: %w", err)
 	}
-	if err := ReplaceFile(KeyFile(dir), key.Reveal()+"\n"); err != nil {
+	if err := ReplaceFile(path, key.Reveal()+"\n"); err != nil {
 		return seal.Secret{}, fmt.Errorf("keep the API key: %w", err)
 	}
 	return key, nil

@@ -80,7 +80,8 @@ type Server struct {
 	service *mfa.Service // answers calls, and has all faults
 	own     *mfa.Service // does the server's own work, and doesn't have the faults of the store and the keys
 	apiKey  seal.Secret
-	origins []string // the server's origins, for a browser on this machine
+	demoKey seal.Secret // has only the scopes that an application needs
+	origins []string    // the server's origins, for a browser on this machine
 	log     *slog.Logger
 
 	calls http.Handler // the API and the calls under /local/; the pages and the demo are clients of it
@@ -136,7 +137,7 @@ func Open(o Options) (_ *Server, err error) {
 	if err := s.publishKeys(ctx); err != nil {
 		return nil, fmt.Errorf("publish the keys: %w", err)
 	}
-	if err := s.keepAPIKey(ctx, o); err != nil {
+	if err := s.keepKeys(ctx, o.Dir); err != nil {
 		return nil, err
 	}
 	s.pages, err = pages.Handler(pages.Config{Base: s.service.Issuer, API: s.calls, Now: s.folder.Now, Log: s.log})
@@ -144,7 +145,7 @@ func Open(o Options) (_ *Server, err error) {
 		return nil, err
 	}
 	s.demo, err = demo.New(ctx, demo.Options{
-		Countersign: s.calls, Key: s.apiKey, Client: machine.Client, Issuer: s.service.Issuer, Now: s.folder.Now,
+		Countersign: s.calls, Key: s.demoKey, AdminKey: s.apiKey, Client: machine.Client, Issuer: s.service.Issuer, Now: s.folder.Now,
 	})
 	if err != nil {
 		return nil, err
@@ -261,26 +262,39 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// keepAPIKey makes sure that the file api-key in the data folder has a valid API key.
-func (s *Server) keepAPIKey(ctx context.Context, o Options) error {
-	path := machine.KeyFile(o.Dir)
+// keepKeys makes sure that the files api-key and demo-key in the data folder have valid API keys.
+func (s *Server) keepKeys(ctx context.Context, dir string) (err error) {
+	s.apiKey, err = s.keepKey(ctx, machine.KeyFile(dir), apikey.Scopes(), func(call mfa.Call) error {
+		_, err := s.own.GetPolicy(ctx, call, demo.Org)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	s.demoKey, err = s.keepKey(ctx, machine.DemoKeyFile(dir), demo.Scopes, func(call mfa.Call) error {
+		_, err := s.own.Introspect(ctx, call, mfa.IntrospectRequest{Org: demo.Org, User: "ana", IssuedAt: s.folder.Now()})
+		return err
+	})
+	return err
+}
+
+// keepKey returns the API key in a file. If try finds that the service doesn't take it, a new one is made.
+func (s *Server) keepKey(ctx context.Context, path string, scopes []apikey.Scope, try func(mfa.Call) error) (seal.Secret, error) {
 	text, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("read the API key: %w", err)
+		return seal.Secret{}, fmt.Errorf("read the API key: %w", err)
 	}
 	if err == nil {
 		key := strings.TrimSpace(string(text))
-		_, err := s.own.GetPolicy(ctx, mfa.Call{Bearer: key}, demo.Org)
+		err := try(mfa.Call{Bearer: key})
 		if err == nil {
-			s.apiKey = seal.NewSecret(key)
-			return os.Chmod(path, 0o600)
+			return seal.NewSecret(key), os.Chmod(path, 0o600)
 		}
 		if mfa.AsError(err).Code == mfa.Unavailable {
-			return fmt.Errorf("look up the API key: %w", err)
+			return seal.Secret{}, fmt.Errorf("look up the API key: %w", err)
 		}
 	}
-	s.apiKey, err = machine.MakeKey(ctx, &apikey.Registry{Store: s.own.Store, Now: s.folder.Now}, o.Dir, s.origins)
-	return err
+	return machine.MakeKey(ctx, &apikey.Registry{Store: s.own.Store, Now: s.folder.Now}, path, scopes, s.origins)
 }
 
 // Issuer returns the base URL by which this machine reaches the server. It is also the iss of the server's tokens.

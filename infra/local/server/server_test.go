@@ -365,3 +365,24 @@ func TestAnotherBackendTakesTheStoresPlace(t *testing.T) {
 		t.Errorf("got %v, want the backend's own error", err)
 	}
 }
+
+func TestTheDemosKeyOfEveryDayCantAdminister(t *testing.T) {
+	r := serve(t, t.TempDir())
+	text, err := os.ReadFile(machine.DemoKeyFile(r.dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.key = strings.TrimSpace(string(text))
+	if got := r.call("GET", "/v1/orgs/demo/policy", ""); got.status != http.StatusForbidden {
+		t.Errorf("got status %d for the policy, want 403", got.status)
+	}
+	if got := r.call("POST", "/v1/challenges", `{"org":"demo","user":{"id":"ana"}}`); got.status/100 != 2 {
+		t.Errorf("got status %d for a sign-in: %s", got.status, got.body)
+	}
+	r.halt()
+	again := serve(t, r.dir)
+	same, err := os.ReadFile(machine.DemoKeyFile(again.dir))
+	if err != nil || string(same) != string(text) {
+		t.Errorf("the key has changed with the next start, %v", err)
+	}
+}

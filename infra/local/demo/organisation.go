@@ -1,0 +1,45 @@
+package demo
+
+import (
+	"slices"
+	"strings"
+	"unicode"
+)
+
+// An organisation is a customer of the application. Its users are the application's own knowledge, and so is who administers it.
+type organisation struct {
+	ID, Name string
+	Asks     string // what its policy is like at first
+	Locale   string // of its users
+}
+
+// organisations are the customers of the application. The first has a policy of the demo's own, and each of the others the profile of
+// its name. Users of the application's own screens belong to the first.
+var organisations = []organisation{
+	{Org, "Demo desk", "a code by email in each new browser, and every other way", "en"},
+	{"kls", "Kls Desk", "a code by email in each new browser", "en"},
+	{"salto", "SALTO", "app, text message and email, at every sign-in once you turn it on", "en"},
+	{"talkdesk", "Talkdesk", "app or security key, until an administrator requires it", "en"},
+	{"karbon", "Karbon", "authenticator app and recovery codes, in French", "fr"},
+	{"helpdesk", "Helpdesk", "app and email as separate switches", "en"},
+}
+
+// organisationOf returns the organisation with this id. It is nil if there is none.
+func organisationOf(id string) *organisation {
+	i := slices.IndexFunc(organisations, func(o organisation) bool { return o.ID == id })
+	if i < 0 {
+		return nil
+	}
+	return &organisations[i]
+}
+
+// administrator is the name of the user who administers an organisation.
+const administrator = "admin"
+
+// administers reports whether the user administers the organisation.
+func (in *signedIn) administers() bool { return in.user == administrator }
+
+// goodLine reports whether a text can be a part of a line that a user confirms.
+func goodLine(text string) bool {
+	return text != "" && len([]rune(text)) <= mostLabel && !strings.ContainsFunc(text, func(c rune) bool { return !unicode.IsPrint(c) })
+}
