@@ -129,6 +129,7 @@
 //	    enrol_prove.go     ProveAddress
 //	    enrol_send.go      SendEnrolment
 //	    enrol_finish.go    FinishEnrolment
+//	    backup.go          the backup that is offered after the first factor
 //	    user_put.go        PutUser
 //	    user_list.go       ListUsers
 //	    user_get.go        GetUser
@@ -335,6 +336,11 @@
 //	everything, because a policy forbids      Step up, or sign in where 2FA is required. Both lead to an enrolment, which begins with a code to
 //	every factor of the user                  the known address, whatever the policy's enrolment_proof says. Until then nothing of the account changes.
 //	                                          Without a known address an administrator has to help.
+//
+// A user who has enrolled the first factor at a sign-in can enrol the backup that the policy offers with the same enrolment token, until
+// eight minutes after the sign-in was answered, but no longer than the token lasts. The user has just answered with that factor, so no
+// other proof is asked for, but for the code that goes to the address. A user who has proven the address in this sign-in gets no second
+// code. The token, which the sign-in brought, and the recovery codes don't depend on it.
 //
 // # The portal
 //

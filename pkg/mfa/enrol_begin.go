@@ -222,8 +222,12 @@ func (v *enrolmentView) plan(u *unit, q *EnrolRequest, s *slot) (EnrolAnswer, er
 		}
 		en.Item.Expires = later(en.Item.Expires, v.ch.Expires) // so that the count lasts as long as the token
 		en.Client, en.Challenge, en.Origins = v.ch.Client, v.ch.ID, v.ch.Origins
-		if v.ch.Expires.Before(en.Expires) {
-			en.Expires = v.ch.Expires
+		ends := v.ch.Expires
+		if v.backsUp() {
+			ends = *v.ended
+		}
+		if ends.Before(en.Expires) {
+			en.Expires = ends
 		}
 	case q.OnBehalf != nil:
 		_, administrator, err := u.administrator(q.Org, "on_behalf.actor", q.OnBehalf.Actor)

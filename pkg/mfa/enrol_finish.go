@@ -15,7 +15,7 @@ type FinishRequest struct {
 	Answer           // empty only if the address was proven before
 }
 
-// A FinishAnswer is an enrolled factor. It has RecoveryCodes if a new set was made, Token if the enrolment was part of a
+// A FinishAnswer is an enrolled factor. It has RecoveryCodes if a new set was made, Token if the enrolment has answered a
 // sign-in or a step-up, and Offer if a factor of another kind could be enrolled as a backup.
 type FinishAnswer struct {
 	Factor        Factor          `json:"factor"`
@@ -183,7 +183,7 @@ func (v *enrolmentView) enrol(u *unit, asked *question) (FinishAnswer, error) {
 	}
 	slot := g.openEnrolmentSlot(&en)
 	slot.State, slot.EndedAt, slot.WrittenBy, slot.Kind, slot.Factor = verified, u.now, u.version, enrolled.Kind, enrolled.ID
-	if v.byToken {
+	if v.byToken && !v.backsUp() {
 		g.MFATime = u.now
 		ended := g.openSlot(v.ch, u.now)
 		v.conclude(u, ended, verified)
@@ -212,24 +212,16 @@ func (v *enrolmentView) finished(u *unit, s *slot) (FinishAnswer, error) {
 		if ended == nil {
 			return FinishAnswer{}, enrolmentInvalid() // a retry so late that the guard has forgotten the challenge
 		}
-		var err error
-		if answer, err = v.finishAnswer(u, ended); err != nil {
-			return FinishAnswer{}, err
+		if ended.Factor == s.Factor { // a backup comes after the sign-in, and brings no token
+			var err error
+			if answer, err = v.finishAnswer(u, ended); err != nil {
+				return FinishAnswer{}, err
+			}
 		}
 	}
 	answer.RecoveryCodes = u.codes
 	answer.Offer = v.a.backupOffer(answer.Factor.Kind, v.p)
 	return answer, nil
-}
-
-// backupOffer offers a user who has just enrolled a factor the other kinds that could back it up. It is nil if there are
-// none.
-func (a *account) backupOffer(enrolled Kind, p *orgPolicy) *EnrolmentOffer {
-	kinds := slices.DeleteFunc(p.offered(), func(k Kind) bool { return k == enrolled || a.mayEnrol(k, &p.Policy) != nil })
-	if len(kinds) == 0 {
-		return nil
-	}
-	return &EnrolmentOffer{Kinds: kinds}
 }
 
 // finishAnswer is the answer to a challenge that an enrolment has ended.

@@ -46,7 +46,7 @@ func (v *enrolmentView) prove(u *unit, code seal.Secret) (ProveAnswer, error) {
 		return ProveAnswer{}, wrongCode(v.left(slot, true, u.now))
 	case err != nil:
 		return ProveAnswer{}, err
-	case !v.mustProve(slot):
+	case v.backsUp() || !v.mustProve(slot):
 		return ProveAnswer{}, enrolmentInvalid()
 	}
 	g := v.a.guard

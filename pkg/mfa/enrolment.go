@@ -1,6 +1,7 @@
 package mfa
 
 import (
+	"slices"
 	"time"
 
 	"countersign/pkg/activity"
@@ -51,6 +52,7 @@ func (u *unit) letEnrol(ch *challenge, kinds []Kind) *EnrolmentToDo {
 type enrolmentView struct {
 	challengeView
 	byToken bool
+	ended   *time.Time // until when a backup can be enrolled with the token, which has answered its challenge; nil if it hasn't
 	owner   store.Item // who has claimed the credential in the answer, if it is one
 	passing fence      // the user's, if the call finishes an enrolment
 }
@@ -70,13 +72,22 @@ func (s *Service) viewEnrolment(bearer string, r route, into *enrolmentView) []r
 }
 
 // checkOpen returns EnrolmentInvalid unless the caller's enrolment token is good. Such a token is for a user who has nothing
-// else to answer with. If the user has got a factor since the token was given out, the token is no way around that factor.
+// else to answer with. If the user has got a factor since the token was given out, the token is no way around that factor. But
+// with a token that has brought the factor, a backup of it can be enrolled.
 // The slot may be nil, and is always nil without a token.
 func (v *enrolmentView) checkOpen(u *unit) (*slot, error) {
 	if !v.byToken {
 		return nil, nil
 	}
 	slot, err := v.challengeView.checkOpen(u)
+	v.ended = nil
+	if ends, backup := v.backupEnds(u, slot); backup {
+		v.ended = &ends
+		if !v.settled(slot) {
+			return slot, errUnsettled
+		}
+		return slot, nil
+	}
 	switch {
 	case err != nil, v.ch.Enrolment == "", v.ch.Recovered != EffectReenrol && len(v.a.factors(&v.p.Policy)) > 0:
 		return slot, enrolmentInvalid()
@@ -95,10 +106,21 @@ func (v *enrolmentView) enrollee() *account {
 }
 
 // replaces reports whether the new factor takes the place of all earlier ones.
-func (v *enrolmentView) replaces() bool { return v.byToken && v.ch.Recovered == EffectReenrol }
+func (v *enrolmentView) replaces() bool {
+	return v.byToken && v.ch.Recovered == EffectReenrol && !v.backsUp()
+}
+
+// backsUp reports whether the token has answered its challenge, so that only a backup can be enrolled with it.
+func (v *enrolmentView) backsUp() bool { return v.ended != nil }
 
 // mayEnrol refuses a kind for which the policy or the account has no room, and every kind but the one that a step-up names.
 func (v *enrolmentView) mayEnrol(kind Kind) error {
+	if v.backsUp() {
+		if offer := v.a.backup(v.p); offer == nil || !slices.Contains(offer.Kinds, kind) {
+			return enrolmentInvalid()
+		}
+		return nil
+	}
 	if v.byToken && v.ch.OnlyKind != "" && v.ch.OnlyKind != kind {
 		return refuse(MethodForbidden, "This step-up can be answered only with a factor of the kind that it names.")
 	}

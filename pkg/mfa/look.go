@@ -24,7 +24,8 @@ type BegunSignIn struct {
 	ID        string             `json:"id,omitempty"` // of the challenge that the enrolment will answer
 	Challenge *ChallengeToAnswer `json:"challenge,omitempty"`
 	Enrolment *EnrolmentToDo     `json:"enrolment,omitempty"`
-	ReturnURL *string            `json:"return_url"` // where the browser goes afterwards; nil if the client gave none
+	Backup    *Backup            `json:"backup,omitempty"` // what the enrolment is for, if the sign-in was answered already, so that it can be left out
+	ReturnURL *string            `json:"return_url"`       // where the browser goes afterwards; nil if the client gave none
 	Page      PageFacts          `json:"page"`
 }
 
@@ -123,7 +124,8 @@ func (v *challengeView) started() *BegunSignIn {
 	}}
 }
 
-// LookAtEnrolment tells the holder of an enrolment token what the start has begun, or the recovery code, as it is now. A
+// LookAtEnrolment tells the holder of an enrolment token what the start has begun, or the recovery code, as it is now. Once an
+// enrolment has answered the sign-in, it tells which backup can be enrolled with the token still. A
 // token with which nothing can be enrolled any more is EnrolmentInvalid.
 func (s *Service) LookAtEnrolment(ctx context.Context, call Call) (BegunSignIn, error) {
 	var v enrolmentView
@@ -133,6 +135,9 @@ func (s *Service) LookAtEnrolment(ctx context.Context, call Call) (BegunSignIn, 
 			slot, err := v.checkOpen(u)
 			if err != nil {
 				return BegunSignIn{}, err
+			}
+			if v.backsUp() {
+				return v.offersBackup(), nil
 			}
 			kinds := slices.DeleteFunc(v.enrollee().enrollable(&v.p.Policy), func(k Kind) bool { return v.ch.OnlyKind != "" && k != v.ch.OnlyKind })
 			begun := v.started()
@@ -145,4 +150,12 @@ func (s *Service) LookAtEnrolment(ctx context.Context, call Call) (BegunSignIn, 
 			return *begun, nil
 		},
 	})
+}
+
+// offersBackup returns what the holder of an enrolment token sees who has enrolled the first factor with it.
+func (v *enrolmentView) offersBackup() BegunSignIn {
+	begun := v.started()
+	begun.Decision.Decision, begun.ID, begun.Backup = Enrol, v.ch.ID, v.a.backup(v.p)
+	begun.Enrolment = &EnrolmentToDo{Expires: *v.ended, Kinds: begun.Backup.Kinds}
+	return *begun
 }

@@ -116,7 +116,7 @@ func TestAPageSeesOnlyWhatTheUserCanAnswerNow(t *testing.T) {
 
 func TestAnEnrolmentTokenShowsWhatCanBeEnrolled(t *testing.T) {
 	w := mfatest.New(t)
-	w.SetPolicy(t, org, "default", func(p *mfa.Policy) { p.Require, p.EnrolmentProof = mfa.Everyone, "none" })
+	w.SetPolicy(t, org, "default", func(p *mfa.Policy) { p.Require, p.EnrolmentProof, p.EmailBackup = mfa.Everyone, "none", mfa.NotAllowed })
 	q := ana()
 	back := mfatest.Origin + "/signed-in"
 	q.ReturnURL = &back

@@ -24,6 +24,7 @@ type PortalAccount struct {
 	Kinds         []Kind       `json:"kinds"`          // that the user could enrol, the strongest first
 	Kept          []KeptFactor `json:"kept"`           // the factors that can't be removed
 	RecoveryCodes int          `json:"recovery_codes"` // how many a new set has; 0 if none can be made
+	Backup        *Backup      `json:"backup"`         // what is offered as a backup of the only factor; null if there is nothing to offer
 }
 
 // A KeptFactor is a factor that can't be removed on its own.
@@ -33,14 +34,14 @@ type KeptFactor struct {
 }
 
 // portalAccount returns what the user could do with the own account.
-func (a *account) portalAccount(p *Policy) *PortalAccount {
-	can := &PortalAccount{Kinds: a.enrollable(p), Kept: []KeptFactor{}}
+func (a *account) portalAccount(p *orgPolicy) *PortalAccount {
+	can := &PortalAccount{Kinds: a.enrollable(&p.Policy), Kept: []KeptFactor{}, Backup: a.backup(p)}
 	for _, f := range a.guard.Factors {
-		if err := a.mayRemove(f.ID, f.Kind, p); err != nil {
+		if err := a.mayRemove(f.ID, f.Kind, &p.Policy); err != nil {
 			can.Kept = append(can.Kept, KeptFactor{f.ID, AsError(err).Code})
 		}
 	}
-	if len(a.factors(p)) > 0 {
+	if len(a.factors(&p.Policy)) > 0 {
 		can.RecoveryCodes = p.Recovery.Count
 	}
 	return can
@@ -57,7 +58,7 @@ func (s *Service) LookAtPortalSession(ctx context.Context, call Call) (PortalSes
 				Org: session.about(), ReturnURL: session.ReturnURL, Locale: session.Locale, Brand: p.Brand, Expires: session.Ends, Reauthenticated: session.Reauthenticated,
 			}
 			if session.Administers == "" {
-				shown.User, shown.Account = &session.User, u.caller.portal.person.portalAccount(&p.Policy)
+				shown.User, shown.Account = &session.User, u.caller.portal.person.portalAccount(p)
 			} else {
 				shown.Administrator = &Administrator{Org: session.Org, User: session.User}
 			}
