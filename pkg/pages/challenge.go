@@ -262,7 +262,10 @@ func (v *visit) ended(codes []string) {
 }
 
 // codesView is what the template of new recovery codes gets.
-type codesView struct{ Codes []string }
+type codesView struct {
+	Codes  []string
+	Offers bool // a backup of the first factor may be offered next
+}
 
 // leaveWithCodes goes back to the application, once the user says that the recovery codes are kept.
 func leaveWithCodes(v *visit) error {

@@ -13,7 +13,7 @@ import (
 
 var enrolPages = []page{
 	{path: "set-up/{id}", session: enrolmentSession, sheet: "choose", show: showEnrolment, acts: map[string]act{
-		"begin": beginEnrolment, "prove": proveAddress, "again": sendEnrolmentAgain, "finish": finishEnrolment, "kept": leaveWithCodes, "skip": leaveWithCodes,
+		"begin": beginEnrolment, "prove": proveAddress, "again": sendEnrolmentAgain, "finish": finishEnrolment, "kept": keptFirstCodes, "skip": leaveWithCodes,
 	}},
 }
 
@@ -22,6 +22,7 @@ type begunEnrolment struct {
 	Reason    string  `json:"reason"`
 	ReturnURL *string `json:"return_url"`
 	Page      facts   `json:"page"`
+	Backup    *backup `json:"backup"` // what is offered once the sign-in was answered; nil before that
 	Enrolment struct {
 		Expires time.Time `json:"expires"`
 		Kinds   []string  `json:"kinds"`
@@ -92,10 +93,13 @@ type factorView struct {
 
 // asked is the form with which the enrolment was begun. The forms after it carry it on: to begin again with the same word changes
 // nothing, and repeats what was shown, for as long as the enrolment can be finished.
-type asked struct{ Kind, Variant, Label, Phone, Word string }
+type asked struct {
+	Kind, Variant, Label, Phone, Word string
+	Backup                            bool // it is the backup that was offered
+}
 
 func (v *visit) asked(word string) asked {
-	return asked{v.field("kind"), v.field("variant"), strings.TrimSpace(v.field("label")), strings.TrimSpace(v.field("phone")), word}
+	return asked{v.field("kind"), v.field("variant"), strings.TrimSpace(v.field("label")), strings.TrimSpace(v.field("phone")), word, v.field("backup") != ""}
 }
 
 // begin begins the enrolment that was asked for, or repeats its answer.
@@ -119,6 +123,9 @@ func beginEnrolment(v *visit) error {
 	got, err := v.begin(a)
 	if codeOf(err) == "invalid_request" && a.Kind == "sms" {
 		v.remark(http.StatusUnprocessableEntity, v.T("wrong.phone"))
+		return nil
+	}
+	if v.backupIsOver(err) {
 		return nil
 	}
 	if err != nil {
@@ -191,6 +198,9 @@ func sendEnrolmentAgain(v *visit) error {
 		Sent *sent `json:"sent"`
 	}
 	err := v.post("/v1/enrolments/"+url.PathEscape(v.field("enrolment"))+"/send", map[string]string{}, &got)
+	if v.backupIsOver(err) {
+		return nil
+	}
 	if err != nil {
 		if said := v.wrong(err); said != nil {
 			return v.again(said)
@@ -210,7 +220,8 @@ func sendEnrolmentAgain(v *visit) error {
 
 // finished is the answer to a right first code.
 type finished struct {
-	RecoveryCodes []string `json:"recovery_codes"`
+	RecoveryCodes []string  `json:"recovery_codes"`
+	Offer         *struct{} `json:"offer"` // nil if no other kind could be enrolled as a backup
 }
 
 func finishEnrolment(v *visit) error {
@@ -226,12 +237,19 @@ func finishEnrolment(v *visit) error {
 	}
 	var got finished
 	if err := v.post("/v1/enrolments/"+url.PathEscape(v.field("enrolment"))+"/finish", body, &got); err != nil {
+		if v.backupIsOver(err) {
+			return nil
+		}
 		if said := v.wrong(err); said != nil {
 			return v.again(said)
 		}
 		return err
 	}
-	v.ended(got.RecoveryCodes)
+	if len(got.RecoveryCodes) > 0 {
+		v.draw(http.StatusOK, "codes", codesView{Codes: got.RecoveryCodes, Offers: got.Offer != nil})
+		return nil
+	}
+	v.enrolled(got.Offer != nil)
 	return nil
 }
 

@@ -17,7 +17,10 @@ var settingsPages = []page{
 		"revoke": revokeBrowser, "revoke_all": revokeBrowsers, "codes": newCodes, "kept": keptCodes,
 	}},
 	{path: "settings/{id}/add", session: portalSession, sheet: "settings-add", show: showAdd, acts: map[string]act{
-		"begin": beginEnrolment, "prove": proveAddress, "again": sendEnrolmentAgain, "finish": finishEnrolment, "kept": leaveWithCodes,
+		"begin": beginEnrolment, "prove": proveAddress, "again": sendEnrolmentAgain, "finish": finishEnrolment, "kept": keptFirstCodes,
+	}},
+	{path: "settings/{id}/backup", session: portalSession, sheet: "backup", show: showBackup, acts: map[string]act{
+		"begin": beginEnrolment, "again": sendEnrolmentAgain, "finish": finishEnrolment, "skip": skipBackup,
 	}},
 	{path: "settings/{id}/activity", session: portalSession, sheet: "settings-activity", show: showActivity},
 }
@@ -49,7 +52,8 @@ type ownRoom struct {
 		Factor string `json:"factor"`
 		Reason string `json:"reason"`
 	} `json:"kept"`
-	RecoveryCodes int `json:"recovery_codes"`
+	RecoveryCodes int     `json:"recovery_codes"`
+	Backup        *backup `json:"backup"` // what is offered as a backup of the only factor; nil if nothing is
 }
 
 // passwordFor is how long a password check counts.
@@ -138,14 +142,6 @@ func (s *settingsView) On() bool {
 
 // ByAddress reports whether the user answers with codes that go to the account's own address, so that nothing need be set up.
 func (s *settingsView) ByAddress() bool { return len(s.Factors) == 0 && s.Status == "protected" }
-
-// Offers is the kind that a user is offered as a backup of the first way; empty if there is none.
-func (s *settingsView) Offers() string {
-	if len(s.Factors) == 1 && s.Factors[0].Kind != "email" && slices.Contains(s.Can.Kinds, "email") {
-		return "email"
-	}
-	return ""
-}
 
 // An ownedView is a factor as the page shows it.
 type ownedView struct {

@@ -51,6 +51,10 @@ func TestTheSetUpInEveryStateAndBothLanguages(t *testing.T) {
 		p.look(language + " recovery codes")
 		p.Run(`document.querySelector("[name=kept]").checked = true`)
 		p.press("kept")
+		p.look(language + " offer of a backup")
+		p.press("begin")
+		p.look(language + " address that is proven already")
+		p.press("skip")
 		if got := p.Run("location.pathname + location.search"); got != "/app?challenge="+id {
 			t.Errorf("the browser is at %s", got)
 		}
