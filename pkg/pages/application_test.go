@@ -151,10 +151,13 @@ func (a *application) signIn(w http.ResponseWriter, r *http.Request) error {
 	if got.Challenge != nil {
 		began = got.Challenge.ID
 	}
-	if began != "" {
+	if got.Decision != "allow" {
 		keep(w, "began", began+" "+user) // so that only this browser gets what the user proves now
 	}
 	switch {
+	case got.Decision == "allow" && got.Enrolment != nil: // in grace: the user is in, and may set something up on the way
+		keep(w, "began", "skipped "+user)
+		http.Redirect(w, r, got.Enrolment.URL, http.StatusSeeOther)
 	case got.Challenge != nil:
 		http.Redirect(w, r, got.Challenge.URL, http.StatusSeeOther)
 	case got.Enrolment != nil:
@@ -187,6 +190,9 @@ func (a *application) settings(w http.ResponseWriter, r *http.Request) error {
 func (a *application) back(w http.ResponseWriter, r *http.Request) error {
 	id := r.URL.Query().Get("challenge")
 	began, _ := kept(r, "began").(string)
+	if user, found := strings.CutPrefix(began, "skipped "); found {
+		return insidePage.Execute(w, inside{Title: "Signed in", User: user, Why: "grace"})
+	}
 	user, found := strings.CutPrefix(began, id+" ")
 	if !found {
 		return insidePage.Execute(w, inside{Title: "Not signed in"})

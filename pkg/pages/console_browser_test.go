@@ -98,7 +98,7 @@ func TestT2AnAdministratorSavesRequiredInTheBrowser(t *testing.T) {
 	}
 }
 
-func TestH5H7TheAgentsPageInTheBrowserWithGraceAndRemove(t *testing.T) {
+func TestThePagesOfOneUserInTheConsole(t *testing.T) {
 	d := open(t, `{"profile":"helpdesk","require":"everyone","enrolment_proof":"none","pass":{"max_s":3600},"reset":{"second_approver":false},"acknowledge":true}`)
 	secret := d.withApp("olga")
 	d.start("bob", "")

@@ -20,7 +20,7 @@ func (d *desk) seen(id string) map[string]any {
 	return d.api("GET", "/v1/orgs/"+org+"/users/"+id, "", nil)
 }
 
-func TestH5AnAdministratorMovesADateOfGraceAndTakesItAway(t *testing.T) {
+func TestADateOfGraceIsTakenAwayAgainAndAWrongOneIsRefused(t *testing.T) {
 	d := open(t, helpdesk)
 	d.start("bob", "")
 	a := d.administers("olga", "")
@@ -28,10 +28,7 @@ func TestH5AnAdministratorMovesADateOfGraceAndTakesItAway(t *testing.T) {
 	until := d.now().Add(48 * time.Hour).UTC().Format("2006-01-02T15:04")
 	a.submit("grace", "grace", until)
 	a.stepsUp("grace")
-	a.says("The date of grace is saved", "In grace", `value="`+until+`"`)
-	if got := d.start("bob", ""); got["decision"] != "allow" || got["reason"] != "grace" {
-		t.Errorf("got %v %v, want bob let in by grace", got["decision"], got["reason"])
-	}
+	a.says(`value="` + until + `"`)
 	a.submit("grace", "forever", "yes", "grace", "")
 	a.says("Not protected")
 	if got := d.start("bob", ""); got["decision"] != "enrol" {
@@ -39,46 +36,6 @@ func TestH5AnAdministratorMovesADateOfGraceAndTakesItAway(t *testing.T) {
 	}
 	a.submit("grace", "grace", "soon")
 	a.says("That is not a date")
-}
-
-func TestH4AnAdministratorRequiresItOfOneUser(t *testing.T) {
-	d := open(t, `{"profile":"helpdesk","enrolment_proof":"none"}`)
-	d.start("bob", "")
-	a := d.administers("olga", "")
-	a.get(a.home() + "/users/bob")
-	a.submit("enforce")
-	a.stepsUp("enforce")
-	a.says("It is saved", "It is required of this user", "Stop requiring it")
-	if d.seen("bob")["enforced"] != true {
-		t.Error("bob is not enforced")
-	}
-	a.submit("enforce")
-	if d.seen("bob")["enforced"] != false {
-		t.Error("bob is still enforced")
-	}
-}
-
-func TestH6AnAdministratorSetsAUserUpAndHandsTheKeyOver(t *testing.T) {
-	d := open(t, helpdesk)
-	d.start("bob", "")
-	a := d.administers("olga", "")
-	a.get(a.home() + "/users/bob")
-	a.submit("begin", "kind", "totp")
-	a.says("Write in a few words why")
-	a.submit("begin", "kind", "totp", "reason", "new phone")
-	a.stepsUp("begin")
-	a.says("data:image/svg+xml;base64,", "Show this to bob@acme.example", "Type the code that bob@acme.example reads to you")
-	found := keyOf.FindStringSubmatch(a.page)
-	if found == nil {
-		t.Fatalf("the page has no key:\n%s", a.page)
-	}
-	a.submit("finish", "code", "000000")
-	a.says("not right", found[1]) // the same key as before
-	a.submit("finish", "code", appCode(t, found[1], d.now()))
-	a.says("It is set up", "Authenticator app")
-	if got := d.seen("bob"); got["status"] != "protected" {
-		t.Errorf("got %v", got)
-	}
 }
 
 func TestASetUpWhoseTimeIsOverIsBegunAgain(t *testing.T) {
@@ -95,7 +52,7 @@ func TestASetUpWhoseTimeIsOverIsBegunAgain(t *testing.T) {
 	a.says("The time for the set-up is over", "Nothing set up")
 }
 
-func TestH7AnAdministratorRemovesAUsersTwoStepSignIn(t *testing.T) {
+func TestARemovalNeedsAReasonWhichTheActivityTellsAndIsNeverOnesOwn(t *testing.T) {
 	d := open(t, helpdesk)
 	d.withApp("bob")
 	a := d.administers("olga", "")
@@ -104,7 +61,6 @@ func TestH7AnAdministratorRemovesAUsersTwoStepSignIn(t *testing.T) {
 	a.says("Write in a few words why")
 	a.submit("reset", "reason", "lost the phone <b>")
 	a.stepsUp("reset")
-	a.says("Two-step sign-in is removed", "Nothing set up")
 	a.get(a.home() + "/activity?user=bob&type=user")
 	a.says("Two-step sign-in was removed", "Reason: lost the phone <b>", "by the administrator olga")
 	if strings.Contains(a.page, "phone <b>") {
