@@ -44,7 +44,7 @@ func growth(ctx context.Context, out io.Writer, o options) error {
 	defer server.Stop()
 	var rows [2][]passed // of few users and of many, and in each by call
 	for i, users := range []int{fewUsers, manyUsers} {
-		w, err := populated(ctx, server.Endpoint, users)
+		w, err := tableOf(ctx, server.Endpoint, users)
 		if err != nil {
 			return fmt.Errorf("make %d users: %w", users, err)
 		}
@@ -79,46 +79,70 @@ type crowd struct {
 	policy mfa.Policy // another one than the org has
 }
 
-// populated makes the users in a store on the disk, and copies the roster of their org into a table, which is all of them that the
-// measured calls read.
-func populated(ctx context.Context, endpoint string, users int) (*crowd, error) {
+// A diskCrowd is a crowd in a store on the disk.
+type diskCrowd struct {
+	*crowd
+	disk *bolt.DB
+	dir  string
+}
+
+// populated makes the users in a store on the disk.
+func populated(ctx context.Context, users int) (*diskCrowd, error) {
 	dir, err := os.MkdirTemp("", "countersign-bench")
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir)
 	disk, err := bolt.Open(filepath.Join(dir, "store"), bolt.Options{Now: time.Now})
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	defer disk.Close()
-	source, err := newCrowd(ctx, disk)
-	if err != nil {
-		return nil, err
+	d := &diskCrowd{disk: disk, dir: dir}
+	if d.crowd, err = newCrowd(ctx, disk); err != nil {
+		return nil, errors.Join(err, d.end())
 	}
 	g, within := errgroup.WithContext(ctx)
 	g.SetLimit(64)
 	for i := range users {
 		g.Go(func() error {
-			said := mfa.Person{
-				ID: fmt.Sprintf("6c1f8a52-2f0b-4c06-9d0e-%012d", i), Name: mfa.Some(fmt.Sprintf("Ana Perez %d", i)), Email: mfa.Some(fmt.Sprintf("ana.perez.%d@acme.example", i)),
-			}
-			_, err := source.PutUser(within, source.call, crowdOrg, said)
+			said := mfa.Person{ID: memberID(i), Name: mfa.Some(fmt.Sprintf("Ana Perez %d", i)), Email: mfa.Some(fmt.Sprintf("ana.perez.%d@acme.example", i))}
+			_, err := d.PutUser(within, d.call, crowdOrg, said)
 			return err
 		})
 	}
 	if err := g.Wait(); err != nil {
-		return nil, err
+		return nil, errors.Join(err, d.end())
 	}
-	admin, table := dynamo.LocalClient(endpoint), fmt.Sprintf("growth-%d", users)
-	if err := errors.Join(dynamo.CreateTable(ctx, admin, table), dynamo.EndStream(ctx, admin, table)); err != nil {
-		return nil, err
-	}
-	c, err := newCrowd(ctx, dynamo.New(dynamo.Options{Client: admin, Table: table}))
+	return d, nil
+}
+
+// memberID returns the id of the n-th user of a crowd.
+func memberID(n int) string { return fmt.Sprintf("6c1f8a52-2f0b-4c06-9d0e-%012d", n) }
+
+// end closes the store and removes it.
+func (d *diskCrowd) end() error { return errors.Join(d.disk.Close(), os.RemoveAll(d.dir)) }
+
+// tableOf makes a crowd in a table of DynamoDB Local, which has the roster of the org only. That is all of the users that the
+// measured calls read.
+func tableOf(ctx context.Context, endpoint string, users int) (c *crowd, err error) {
+	source, err := populated(ctx, users)
 	if err != nil {
 		return nil, err
 	}
-	return c, copyRoster(ctx, disk, c.Store)
+	defer func() { err = errors.Join(err, source.end()) }()
+	if c, err = emptyTable(ctx, endpoint, fmt.Sprintf("growth-%d", users)); err != nil {
+		return nil, err
+	}
+	return c, copyRoster(ctx, source.disk, c.Store)
+}
+
+// emptyTable makes a crowd without users in a new table of DynamoDB Local. The table has no stream, because DynamoDB Local goes
+// through the whole stream of a table at each request.
+func emptyTable(ctx context.Context, endpoint, table string) (*crowd, error) {
+	admin := dynamo.LocalClient(endpoint)
+	if err := errors.Join(dynamo.CreateTable(ctx, admin, table), dynamo.EndStream(ctx, admin, table)); err != nil {
+		return nil, err
+	}
+	return newCrowd(ctx, dynamo.New(dynamo.Options{Client: admin, Table: table}))
 }
 
 const crowdOrg = "acme"

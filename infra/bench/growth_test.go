@@ -8,7 +8,7 @@ import (
 
 func TestTheCallsThatAreMeasuredGoThroughAllUsers(t *testing.T) {
 	const users = 300
-	c, err := populated(t.Context(), dynamolocaltest.Endpoint(t), users)
+	c, err := tableOf(t.Context(), dynamolocaltest.Endpoint(t), users)
 	if err != nil {
 		t.Fatal(err)
 	}

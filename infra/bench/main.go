@@ -49,6 +49,7 @@ func sections() []section {
 		{"coldstart", "A function's cold start", false, coldStart},
 		{"cost", "What a sign-in costs", false, costs},
 		{"growth", "An organisation with very many users", false, growth},
+		{"signout", "Signing out very many users", false, signOut},
 		{"local", "The local server", false, localServer},
 		{"peers", "Beside other products", false, peers},
 	}
