@@ -24,8 +24,9 @@ type BegunSignIn struct {
 	ID        string             `json:"id,omitempty"` // of the challenge that the enrolment will answer
 	Challenge *ChallengeToAnswer `json:"challenge,omitempty"`
 	Enrolment *EnrolmentToDo     `json:"enrolment,omitempty"`
-	Backup    *Backup            `json:"backup,omitempty"` // what the enrolment is for, if the sign-in was answered already, so that it can be left out
-	ReturnURL *string            `json:"return_url"`       // where the browser goes afterwards; nil if the client gave none
+	Backup    *Backup            `json:"backup,omitempty"`        // what the enrolment is for, if the sign-in was answered already, so that it can be left out
+	Countries []string           `json:"sms_countries,omitempty"` // to whose numbers codes are sent, if a number can be enrolled (ISO 3166-1 alpha-2)
+	ReturnURL *string            `json:"return_url"`              // where the browser goes afterwards; nil if the client gave none
 	Page      PageFacts          `json:"page"`
 }
 
@@ -142,7 +143,7 @@ func (s *Service) LookAtEnrolment(ctx context.Context, call Call) (BegunSignIn, 
 			kinds := slices.DeleteFunc(v.enrollee().enrollable(&v.p.Policy), func(k Kind) bool { return v.ch.OnlyKind != "" && k != v.ch.OnlyKind })
 			begun := v.started()
 			begun.Decision.Decision, begun.ID = Enrol, v.ch.ID
-			begun.Enrolment = &EnrolmentToDo{Expires: v.ch.Expires, Kinds: kinds}
+			begun.Enrolment, begun.Countries = &EnrolmentToDo{Expires: v.ch.Expires, Kinds: kinds}, v.p.textCountries()
 			if v.mustProve(slot) {
 				address := v.a.addressFactor()
 				begun.Page.ProveAddress = address.hint()

@@ -3,6 +3,7 @@ package mfa_test
 import (
 	"encoding/json"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -149,4 +150,24 @@ func TestAnEnrolmentTokenShowsWhatCanBeEnrolled(t *testing.T) {
 	w.Clock.Advance(15 * time.Minute)
 	_, err = w.LookAtEnrolment(t.Context(), mfa.Call{Bearer: late.Enrolment.Token.Reveal()})
 	wantCode(t, err, mfa.EnrolmentInvalid)
+}
+
+func TestAPageSeesToWhichCountriesCodesAreSent(t *testing.T) {
+	for _, c := range []struct {
+		method string
+		want   []string
+	}{{mfa.Allowed, []string{"FR", "HR"}}, {mfa.NotAllowed, nil}} {
+		w := mfatest.New(t)
+		w.SetPolicy(t, org, "default", func(p *mfa.Policy) {
+			p.Require, p.EnrolmentProof, p.Methods.SMS, p.SMS.Countries = mfa.Everyone, "none", c.method, []string{"FR", "HR"}
+		})
+		_, call := mustEnrol(t, w, ana())
+		if got, err := w.LookAtEnrolment(t.Context(), call); err != nil || !slices.Equal(got.Countries, c.want) {
+			t.Errorf("%s: got %v, %v, want %v", c.method, got.Countries, err, c.want)
+		}
+		portal := inPortal(t, w, mfa.PortalRequest{Org: org, User: user})
+		if got, err := w.LookAtPortalSession(t.Context(), portal); err != nil || !slices.Equal(got.Account.Countries, c.want) {
+			t.Errorf("%s: got %v, %v in the portal, want %v", c.method, got.Account.Countries, err, c.want)
+		}
+	}
 }

@@ -162,6 +162,14 @@ func (p *Policy) method(k Kind) string {
 	return NotAllowed
 }
 
+// textCountries returns the countries to whose numbers codes are sent. There are none where the policy forbids text messages.
+func (p *Policy) textCountries() []string {
+	if p.method(SMS) == NotAllowed || p.SMS.Countries == nil {
+		return []string{}
+	}
+	return p.SMS.Countries
+}
+
 // reaches reports whether p allows text messages to the number of a factor.
 func (p *Policy) reaches(f *factorRecord) bool {
 	return p.method(f.Kind) != NotAllowed && p.texts(f.Country)

@@ -24,6 +24,7 @@ type PortalAccount struct {
 	Kinds         []Kind       `json:"kinds"`          // that the user could enrol, the strongest first
 	Kept          []KeptFactor `json:"kept"`           // the factors that can't be removed
 	RecoveryCodes int          `json:"recovery_codes"` // how many a new set has; 0 if none can be made
+	Countries     []string     `json:"sms_countries"`  // to whose numbers codes are sent (ISO 3166-1 alpha-2)
 	Backup        *Backup      `json:"backup"`         // what is offered as a backup of the only factor; null if there is nothing to offer
 }
 
@@ -35,7 +36,7 @@ type KeptFactor struct {
 
 // portalAccount returns what the user could do with the own account.
 func (a *account) portalAccount(p *orgPolicy) *PortalAccount {
-	can := &PortalAccount{Kinds: a.enrollable(&p.Policy), Kept: []KeptFactor{}, Backup: a.backup(p)}
+	can := &PortalAccount{Kinds: a.enrollable(&p.Policy), Kept: []KeptFactor{}, Countries: p.textCountries(), Backup: a.backup(p)}
 	for _, f := range a.guard.Factors {
 		if err := a.mayRemove(f.ID, f.Kind, &p.Policy); err != nil {
 			can.Kept = append(can.Kept, KeptFactor{f.ID, AsError(err).Code})
