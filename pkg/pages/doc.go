@@ -34,6 +34,7 @@
 //	challenge.go   the page where a challenge is answered
 //	enrol.go       the pages where a factor is set up
 //	backup.go      the backup that is offered after the first factor
+//	country.go     countries and calling codes of phone numbers
 //	portal.go      what portal sessions have in common: their tokens, and step-ups that a form waits for
 //	settings*.go   the pages where a user looks after the own account
 //	console*.go    the administrators' console: users, one user, policy, requests for a reset, activity, adoption and brand

@@ -19,10 +19,11 @@ var enrolPages = []page{
 
 // begunEnrolment is what the API says of an enrolment to the holder of its token.
 type begunEnrolment struct {
-	Reason    string  `json:"reason"`
-	ReturnURL *string `json:"return_url"`
-	Page      facts   `json:"page"`
-	Backup    *backup `json:"backup"` // what is offered once the sign-in was answered; nil before that
+	Reason    string   `json:"reason"`
+	ReturnURL *string  `json:"return_url"`
+	Page      facts    `json:"page"`
+	Countries []string `json:"sms_countries"` // to whose numbers codes are sent
+	Backup    *backup  `json:"backup"`        // what is offered once the sign-in was answered; nil before that
 	Enrolment struct {
 		Expires time.Time `json:"expires"`
 		Kinds   []string  `json:"kinds"`
@@ -32,8 +33,9 @@ type begunEnrolment struct {
 // chooseView is what the template gets where a kind of factor is chosen, or its details are.
 type chooseView struct {
 	begunEnrolment
-	Kind  string // the chosen kind; empty if none is chosen yet
-	Phone string
+	Kind  string    // the chosen kind; empty if none is chosen yet
+	Phone string    // as it was typed
+	From  []country // of which the number can be
 	Label string
 	Until *moment
 }
@@ -58,7 +60,7 @@ func showEnrolment(v *visit) (any, error) {
 	if !slices.Contains(got.Enrolment.Kinds, kind) {
 		kind = ""
 	}
-	return &chooseView{begunEnrolment: got, Kind: kind, Phone: v.field("phone"), Label: v.field("label"), Until: v.Moment(got.Enrolment.Expires)}, nil
+	return &chooseView{begunEnrolment: got, Kind: kind, From: v.countries(got.Countries), Phone: v.field("phone"), Label: v.field("label"), Until: v.Moment(got.Enrolment.Expires)}, nil
 }
 
 // begunFactor is what the API answers to the beginning of an enrolment.
@@ -99,7 +101,7 @@ type asked struct {
 }
 
 func (v *visit) asked(word string) asked {
-	return asked{v.field("kind"), v.field("variant"), strings.TrimSpace(v.field("label")), strings.TrimSpace(v.field("phone")), word, v.field("backup") != ""}
+	return asked{v.field("kind"), v.field("variant"), strings.TrimSpace(v.field("label")), v.wholeNumber(), word, v.field("backup") != ""}
 }
 
 // begin begins the enrolment that was asked for, or repeats its answer.
@@ -112,7 +114,7 @@ func (v *visit) begin(a asked) (got begunFactor, err error) {
 		body["label"] = a.Label
 	}
 	if a.Kind == "sms" {
-		body["phone"] = phoneNumber(a.Phone)
+		body["phone"] = a.Phone
 	}
 	err = v.do(call{method: http.MethodPost, path: "/v1/enrolments", bearer: v.bearer, body: body, word: a.Word, header: v.proof()}, &got)
 	return got, err
@@ -122,7 +124,11 @@ func beginEnrolment(v *visit) error {
 	a := v.asked(v.field("word"))
 	got, err := v.begin(a)
 	if codeOf(err) == "invalid_request" && a.Kind == "sms" {
-		v.remark(http.StatusUnprocessableEntity, v.T("wrong.phone"))
+		said := v.T("wrong.phone")
+		if v.field("country") == "" && !strings.HasPrefix(a.Phone, "+") {
+			said = v.T("wrong.phone_country")
+		}
+		v.remark(http.StatusUnprocessableEntity, said)
 		return nil
 	}
 	if v.backupIsOver(err) {
@@ -263,18 +269,4 @@ func grouped(secret string) string {
 		out.WriteRune(c)
 	}
 	return out.String()
-}
-
-// phoneNumber takes out of a number what people write between digits. A number that begins with 00 begins with + then.
-func phoneNumber(typed string) string {
-	kept := strings.Map(func(c rune) rune {
-		if c >= '0' && c <= '9' || c == '+' {
-			return c
-		}
-		return -1
-	}, typed)
-	if rest, international := strings.CutPrefix(kept, "00"); international {
-		kept = "+" + rest
-	}
-	return kept
 }

@@ -118,6 +118,8 @@ func TestANumberIsProvenBeforeItCounts(t *testing.T) {
 	v.says("Choose how you want to answer it", "Text message")
 	v.get(v.address + "?kind=sms")
 	v.submit("begin", "phone", "12")
+	v.says("Choose the country of your number")
+	v.submit("begin", "phone", "12", "country", "FR")
 	v.says("not a phone number")
 	v.submit("begin", "phone", "00 33 6 12 34 56 78")
 	v.says("code A")
@@ -126,5 +128,28 @@ func TestANumberIsProvenBeforeItCounts(t *testing.T) {
 	v.submit("kept")
 	if got := d.outcome(id); got["state"] != "verified" {
 		t.Errorf("got %v", got)
+	}
+}
+
+func TestAPhoneNumberIsTypedAsItIsDialledInAChosenCountry(t *testing.T) {
+	d := open(t, `{"methods":{"sms":"allowed","email":"forbidden","totp":"forbidden","webauthn":"forbidden"},"sms":{"countries":["FR","HR"]},"require":"everyone","enrolment_proof":"none","acknowledge":true}`)
+	v := d.visitor()
+	v.arrive(d.api("POST", "/v1/challenges", `{"org":"`+org+`","user":{"id":"ana","email":"ana@acme.example","locale":"fr"},"return_url":"`+d.base+`/app"}`, nil))
+	v.says("Pays du numéro", "Choisissez un pays", "Croatie (+385)", "France (+33)")
+	if strings.Index(v.page, "Croatie") > strings.Index(v.page, "France") {
+		t.Error("the countries aren't in the order of their names")
+	}
+	v.submit("begin", "country", "HR", "phone", "12")
+	v.says("n’est pas un numéro")
+	if !strings.Contains(v.page, `<option value="HR" selected>`) || !strings.Contains(v.page, `value="12"`) {
+		t.Errorf("what was typed is gone:\n%s", v.page)
+	}
+	v.submit("begin", "country", "DE", "phone", "01512 3456789")
+	v.says("n’autorise pas les SMS vers ce pays")
+	v.submit("begin", "country", "FR", "phone", "06 12 34 56 78")
+	v.submit("finish", "code", d.code("+33612345678"))
+	v.says("code")
+	if got := d.factors(); len(got) != 1 || got[0] != "sms" {
+		t.Errorf("got the factors %v", got)
 	}
 }

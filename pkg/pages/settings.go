@@ -52,8 +52,9 @@ type ownRoom struct {
 		Factor string `json:"factor"`
 		Reason string `json:"reason"`
 	} `json:"kept"`
-	RecoveryCodes int     `json:"recovery_codes"`
-	Backup        *backup `json:"backup"` // what is offered as a backup of the only factor; nil if nothing is
+	RecoveryCodes int      `json:"recovery_codes"`
+	Countries     []string `json:"sms_countries"` // to whose numbers codes are sent
+	Backup        *backup  `json:"backup"`        // what is offered as a backup of the only factor; nil if nothing is
 }
 
 // passwordFor is how long a password check counts.
@@ -300,6 +301,7 @@ func showAdd(v *visit) (any, error) {
 		return nil, err
 	}
 	view := &addView{Kinds: session.Account.Kinds}
+	view.From = v.countries(session.Account.Countries)
 	view.Phone, view.Label, view.Until = v.field("phone"), v.field("label"), v.Moment(session.Expires)
 	kind := v.r.URL.Query().Get("kind")
 	if v.r.Method == http.MethodPost {

@@ -47,9 +47,10 @@ func (v *visitor) threeWays() (key string) {
 
 	v.follow("/add")
 	v.follow("?kind=sms")
+	v.says("Country of the number", "France (+33)")
 	v.submit("begin", "phone", "06 12 34 56 78")
-	v.says("not a phone number")
-	v.submit("begin", "phone", "+33 6 12 34 56 78")
+	v.says("Choose the country of your number")
+	v.submit("begin", "phone", "06 12 34 56 78", "country", "FR")
 	v.submit("finish", "code", v.desk.code("+33612345678"))
 	v.says("It is set up")
 	return key
