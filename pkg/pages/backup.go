@@ -60,7 +60,7 @@ func (v *visit) offered() *backup {
 		}
 		return nil
 	}
-	if goodID(bearerOf(v.r, stepUpCookie, v.id)) {
+	if id, _ := v.stepsUpFor(); id != "" {
 		return nil // a form of the settings waits, and the settings offer it themselves
 	}
 	var got begunEnrolment

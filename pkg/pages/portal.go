@@ -261,13 +261,18 @@ func showGoOn(v *visit) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	path, fields := v.parked()
+	path, fields := v.parked(v.id)
 	if path == "" || bearerOf(v.r, proofCookie, v.id) == "" && !v.r.URL.Query().Has("enrolled") {
 		v.goTo(l.home(v.id))
 		return nil, nil
 	}
-	view := &goOnView{Action: path, Do: fields.Get("do")}
-	for name, values := range fields {
+	return goOn(path, fields), nil
+}
+
+// goOn returns a form that was kept, as the templates get it.
+func goOn(path string, kept url.Values) *goOnView {
+	view := &goOnView{Action: path, Do: kept.Get("do")}
+	for name, values := range kept {
 		if name == "do" {
 			continue
 		}
@@ -275,12 +280,39 @@ func showGoOn(v *visit) (any, error) {
 			view.Fields = append(view.Fields, field{name, value})
 		}
 	}
-	return view, nil
+	return view
 }
 
-// parked returns the form that waits for a step-up, and the path of its page; empty if there is none.
-func (v *visit) parked() (path string, fields url.Values) {
-	packed, err := base64.RawURLEncoding.DecodeString(bearerOf(v.r, parkedCookie, v.id))
+// A stepUpView is what the template of a step-up gets that a portal session waits for.
+type stepUpView struct {
+	Form        *goOnView // that waits; nil if it wasn't kept
+	PortalToken string
+	Home        string // the address of the portal session
+}
+
+// StepUp returns what waits for the step-up that the page is about. It is nil if no portal session does.
+func (v *visit) StepUp() *stepUpView {
+	id, _ := v.stepsUpFor()
+	if v.page.session == portalSession || id == "" {
+		return nil
+	}
+	view := &stepUpView{Home: Prefix + "go-on/" + id}
+	bearer := bearerOf(v.r, portalSession, id)
+	if path, kept := v.parked(id); path != "" && bearer != "" {
+		view.Form, view.PortalToken = goOn(path, kept), formToken(bearer)
+	}
+	return view
+}
+
+// stay shows the page of a form again whose step-up was cancelled, with what was typed.
+func (v *visit) stay() {
+	v.said = &remark{Text: v.T("portal.cancelled")}
+	v.read()
+}
+
+// parked returns the form of a portal session that waits for a step-up, and the path of its page; empty if there is none.
+func (v *visit) parked(id string) (path string, fields url.Values) {
+	packed, err := base64.RawURLEncoding.DecodeString(bearerOf(v.r, parkedCookie, id))
 	if err != nil || len(packed) == 0 {
 		return "", nil
 	}
@@ -290,16 +322,16 @@ func (v *visit) parked() (path string, fields url.Values) {
 	}
 	path, query, _ := strings.Cut(string(raw), "?")
 	fields, err = url.ParseQuery(query)
-	if err != nil || !v.ownPath(path) {
+	if err != nil || !ownPath(id, path) {
 		return "", nil
 	}
 	return path, fields
 }
 
-// ownPath reports whether path is of a page of this portal session.
-func (v *visit) ownPath(path string) bool {
+// ownPath reports whether path is of a page of a portal session.
+func ownPath(id, path string) bool {
 	for _, home := range []string{userHome, administratorHome} {
-		own := Prefix + home + v.id
+		own := Prefix + home + id
 		if path == own || strings.HasPrefix(path, own+"/") {
 			return true
 		}

@@ -86,6 +86,9 @@ func (v *visit) ownAccount() (*portalLook, error) {
 // Home returns the address of the first page of a user's own session.
 func (v *visit) Home() string { return Prefix + userHome + v.id }
 
+// InSettings reports whether a factor is set up in a user's own session.
+func (v *visit) InSettings() bool { return v.page.session == portalSession }
+
 // homeWith goes to that page, which tells what was done.
 func (v *visit) homeWith(done string) error {
 	v.goTo(userHome + v.id + "?done=" + done)

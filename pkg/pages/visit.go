@@ -145,6 +145,10 @@ func (v *visit) act() {
 	if bearerOf(v.r, parkedCookie, v.id) != "" {
 		v.forget(parkedCookie, v.id) // the form that has waited is sent now, or given up
 	}
+	if v.page.session == portalSession && v.field("stay") != "" {
+		v.stay()
+		return
+	}
 	err = do(v)
 	if codeOf(err) == "step_up_required" && v.page.session == portalSession {
 		v.said = nil
