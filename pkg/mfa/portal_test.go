@@ -1,6 +1,7 @@
 package mfa_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -234,4 +235,51 @@ func TestACallInThePortalMakesNoMoreRequestsThanWithAKey(t *testing.T) {
 	if begin(); w.Faults.Counts().Rounds != 2 || w.Faults.Counts().Items != 2 {
 		t.Errorf("begin a session: got %+v, want 2 round trips and 2 items", w.Faults.Counts())
 	}
+}
+
+// TestOfManyApprovalsInThePortalAtOnceOnlyAnotherPersonsCount lets three administrators decide at once about what one of them has asked
+// for. Of what is begun at once the last often comes first, so each of them is the last in one of the rounds.
+func TestOfManyApprovalsInThePortalAtOnceOnlyAnotherPersonsCount(t *testing.T) {
+	onBothStores(t, func(t *testing.T, w *mfatest.World) {
+		w.SetPolicy(t, org, "default", approved)
+		asks, approves, cancels := administrator(t, w, "olga"), administrator(t, w, "paul"), administrator(t, w, "pia")
+		services := twice(w)
+		for last := range 4 {
+			id := fmt.Sprintf("u-%d", last)
+			w.EnrolTOTP(t, w.Fresh(), org, mfa.Person{ID: id})
+			done, err := w.ResetUser(t.Context(), asks, org, id, mfa.Intervention{Reason: "lost"})
+			if err != nil || done.Request == nil {
+				t.Fatalf("got %+v, %v, want a request that waits", done, err)
+			}
+			request := done.Request.ID
+			var own, approvals, cancelled tally
+			atOnce(64, func(i int) {
+				s := services[i/4%2]
+				switch (i + last) % 4 {
+				case 0, 1:
+					_, err := s.ApproveReset(t.Context(), asks, request, "")
+					own.add(err)
+				case 2:
+					_, err := s.ApproveReset(t.Context(), approves, request, "")
+					approvals.add(err)
+				case 3:
+					_, err := s.CancelReset(t.Context(), cancels, request, "")
+					cancelled.add(err)
+				}
+			})
+			own.wantOnly(t, mfa.Forbidden, mfa.NotFound, mfa.Busy)
+			if approvals.heard[""]+cancelled.heard[""] != 1 {
+				t.Fatalf("approvals heard %v and cancellations %v, want one success", approvals.heard, cancelled.heard)
+			}
+			state, factors := "cancelled", 1
+			if approvals.heard[""] == 1 {
+				state, factors = "done", 0
+			}
+			got, err := w.GetReset(t.Context(), w.Client, request)
+			u, failed := w.GetUser(t.Context(), w.Client, org, id)
+			if err != nil || failed != nil || got.State != state || len(u.Factors) != factors {
+				t.Errorf("got %+v, %v and %d factors, %v, want it %s and %d factors", got, err, len(u.Factors), failed, state, factors)
+			}
+		}
+	})
 }
