@@ -12,6 +12,7 @@ import (
 type desk struct {
 	Org, User, Decision, Reason, Why string
 	How                              string
+	Left                             string  // how many recovery codes are left, if one was used
 	Trusted                          *moment // until when the browser is trusted; nil if this sign-in did not make it a trusted one
 	Claims                           string
 	Asked                            bool
@@ -75,7 +76,10 @@ func (in *signedIn) shown(now time.Time) *desk {
 		Org: organisationOf(in.org).Name, User: in.user, Decision: in.decision, Reason: in.reason, Why: why[in.reason], How: strings.ToLower(kinds[in.how]), Claims: in.claims.text,
 		Asked: in.decision != "allow", Hosted: in.hosted, Administers: in.administers(),
 	}
-	if in.hosted && v.Asked {
+	switch {
+	case in.how == byRecovery:
+		v.Left = counted(in.codesLeft, "recovery code")
+	case in.hosted && v.Asked: // which factor it was is between the user and Countersign
 		v.How = strings.Join(in.claims.AMR, ", ")
 	}
 	if in.trusted != nil {

@@ -155,7 +155,9 @@ func (d *Demo) comeBack(w http.ResponseWriter, r *http.Request, s session) sessi
 // arrived goes on with what the user had begun, if the token says what it must say.
 func (d *Demo) arrived(w http.ResponseWriter, r *http.Request, s session, a *away, outcome outcome) session {
 	in := signedIn{org: a.org, user: a.user, decision: a.decision, reason: a.reason, checked: a.checked, issued: outcome.IssuedAt, hosted: true}
-	in.codesLeft = outcome.CodesLeft
+	if outcome.Effect != "" && outcome.Effect != "pass" {
+		in.how, in.codesLeft = byRecovery, outcome.CodesLeft
+	}
 	if outcome.TrustedBrowser != nil {
 		in.trusted = &outcome.TrustedBrowser.Expires
 	}

@@ -9,19 +9,18 @@ import (
 // An organisation is a customer of the application. Its users are the application's own knowledge, and so is who administers it.
 type organisation struct {
 	ID, Name string
-	Asks     string // what its policy is like at first
 	Locale   string // of its users
 }
 
 // organisations are the customers of the application. The first has a policy of the demo's own, and each of the others the profile of
 // its name. Users of the application's own screens belong to the first.
 var organisations = []organisation{
-	{Org, "Demo desk", "a code by email in each new browser, and every other way", "en"},
-	{"kls", "Kls Desk", "a code by email in each new browser", "en"},
-	{"salto", "SALTO", "app, text message and email, at every sign-in once you turn it on", "en"},
-	{"talkdesk", "Talkdesk", "app or security key, until an administrator requires it", "en"},
-	{"karbon", "Karbon", "authenticator app and recovery codes, in French", "fr"},
-	{"helpdesk", "Helpdesk", "app and email as separate switches", "en"},
+	{Org, "Demo desk", "en"},
+	{"kls", "Kls Desk", "en"},
+	{"salto", "SALTO", "en"},
+	{"talkdesk", "Talkdesk", "en"},
+	{"karbon", "Karbon", "fr"},
+	{"helpdesk", "Helpdesk", "en"},
 }
 
 // organisationOf returns the organisation with this id. It is nil if there is none.

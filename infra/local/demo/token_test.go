@@ -56,6 +56,26 @@ func signES384(t *testing.T, key *ecdsa.PrivateKey, header, claims any) string {
 	return signed + "." + base64.RawURLEncoding.EncodeToString(signature[:])
 }
 
+// with returns claims of which one is another.
+func with(of map[string]any, name string, value any) map[string]any {
+	changed := maps.Clone(of)
+	changed[name] = value
+	return changed
+}
+
+// published is the key set of an issuer that has one key, and the point of that key.
+func published(t *testing.T, key *ecdsa.PrivateKey) (set map[string]any, point []byte) {
+	t.Helper()
+	point, err := key.PublicKey.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return map[string]any{"keys": []any{map[string]any{
+		"kty": "EC", "crv": "P-256", "kid": "k1",
+		"x": base64.RawURLEncoding.EncodeToString(point[1:33]), "y": base64.RawURLEncoding.EncodeToString(point[33:]),
+	}}}, point
+}
+
 func TestATokenIsBelievedOnlyIfEverythingInItIsRight(t *testing.T) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -65,16 +85,9 @@ func TestATokenIsBelievedOnlyIfEverythingInItIsRight(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	point, err := key.PublicKey.Bytes()
-	if err != nil {
-		t.Fatal(err)
-	}
-	published := map[string]any{"keys": []any{map[string]any{
-		"kty": "EC", "crv": "P-256", "kid": "k1",
-		"x": base64.RawURLEncoding.EncodeToString(point[1:33]), "y": base64.RawURLEncoding.EncodeToString(point[33:]),
-	}}}
+	keys, point := published(t, key)
 	d := &Demo{o: Options{Issuer: "http://localhost:1"}, http: &http.Client{Transport: inside{
-		http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { json.NewEncoder(w).Encode(published) }),
+		http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { json.NewEncoder(w).Encode(keys) }),
 	}}}
 	now := time.Unix(1_800_000_000, 0)
 	want := expected{issuer: "http://localhost:1", audience: "local", org: "demo", user: "ana", nonce: "n1", challenge: "ch_1", purpose: "sign_in", decision: "challenge", now: now}
@@ -82,11 +95,6 @@ func TestATokenIsBelievedOnlyIfEverythingInItIsRight(t *testing.T) {
 	claims := map[string]any{
 		"iss": "http://localhost:1", "aud": "local", "org": "demo", "sub": "ana", "nonce": "n1", "purpose": "sign_in",
 		"decision": "challenge", "verified": true, "jti": "ch_1", "iat": now.Unix(), "exp": now.Unix() + 120,
-	}
-	with := func(of map[string]any, name string, value any) map[string]any {
-		changed := maps.Clone(of)
-		changed[name] = value
-		return changed
 	}
 	good := sign(t, key, header, claims)
 	if _, err := d.checkToken(t.Context(), good, want); err != nil {

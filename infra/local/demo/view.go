@@ -21,6 +21,7 @@ type view struct {
 	Phone   phoneView
 	Hosted  bool // whether hosted pages ask who signs in here
 	Orgs    []organisation
+	Org     string // the organisation that the form has at first
 	Calls   []madeCall
 	Page    string // where forms lead back to that every page has; empty if to the first page
 }
@@ -90,7 +91,7 @@ func (d *Demo) page(w http.ResponseWriter, r *http.Request) {
 	now := d.o.Now()
 	sent := d.readOutbox(r.Context(), now)
 	v := view{Title: "Sign in", Said: s.said, User: "ana", Issuer: d.o.Issuer, Mailbox: sent.Mailbox, Phone: d.readPhone(s, now)}
-	v.Phone.Texts, v.Hosted, v.Orgs = sent.Texts, hosted(r), organisations
+	v.Phone.Texts, v.Hosted, v.Orgs, v.Org = sent.Texts, hosted(r), organisations, Org
 	if s.calls != nil {
 		v.Calls = s.calls.made
 	}
