@@ -46,6 +46,8 @@ type userView struct {
 	Account administered
 	Grace   string         // the date of the field
 	Kinds   []string       // that an administrator can set up for the user
+	Keys    bool           // the policy allows security keys and passkeys, which only the user can set up
+	From    []country      // of which a phone number can be
 	PassMax int            // how long a pass may live, in seconds; zero if there are none
 	Waiting []resetRequest // requests for a reset of this user that wait
 	Own     bool           // it is the administrator's own account
@@ -77,7 +79,10 @@ func (u *userView) PassMinutes() int { return max(1, u.PassMax/60) }
 // policyOfUser is what a user's page asks of the policy.
 type policyOfUser struct {
 	Methods map[string]string `json:"methods"`
-	Pass    struct {
+	SMS     struct {
+		Countries []string `json:"countries"`
+	} `json:"sms"`
+	Pass struct {
 		MaxS int `json:"max_s"`
 	} `json:"pass"`
 }
@@ -107,6 +112,7 @@ func showUser(v *visit) (any, error) {
 			view.Kinds = append(view.Kinds, kind)
 		}
 	}
+	view.Keys, view.From = p.Methods["webauthn"] == "allowed", v.countries(p.SMS.Countries)
 	view.PassMax = p.Pass.MaxS
 	view.Own = c.Session.person() == person{c.Session.Org, view.Account.ID}
 	if until := view.Account.GraceUntil; until != nil {
