@@ -27,6 +27,16 @@ type Skippable struct {
 	SkipsLeft *int      `json:"skips_left"` // how many more sign-ins may be without it; null if their number has no bound
 }
 
+// skippable returns how long the user may go on without enrolling. It is nil if there is no such time.
+func (a *account) skippable(d *demand) *Skippable {
+	f := a.guard.facts()
+	ends := d.graceEnds(&f)
+	if ends == nil {
+		return nil
+	}
+	return &Skippable{Due: *ends, SkipsLeft: d.skipsLeft(&f)}
+}
+
 func (e *EnrolmentToDo) withoutToken() *EnrolmentToDo {
 	if e == nil {
 		return nil

@@ -144,6 +144,9 @@ func (s *Service) LookAtEnrolment(ctx context.Context, call Call) (BegunSignIn, 
 			begun := v.started()
 			begun.Decision.Decision, begun.ID = Enrol, v.ch.ID
 			begun.Enrolment, begun.Countries = &EnrolmentToDo{Expires: v.ch.Expires, Kinds: kinds}, v.p.textCountries()
+			if v.ch.Reason == Grace {
+				begun.Enrolment.Skippable = v.a.skippable(v.p.demand())
+			}
 			if v.mustProve(slot) {
 				address := v.a.addressFactor()
 				begun.Page.ProveAddress = address.hint()

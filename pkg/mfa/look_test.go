@@ -171,3 +171,20 @@ func TestAPageSeesToWhichCountriesCodesAreSent(t *testing.T) {
 		}
 	}
 }
+
+func TestH5APageSeesUntilWhenAUserInGraceMayPutTheSetUpOff(t *testing.T) {
+	most := 2
+	w := graceful(t, time.Hour, &most)
+	for left := 1; left >= 0; left-- {
+		start := decidedFor(t, w, user, mfa.Allow, mfa.Grace)
+		got, err := w.LookAtEnrolment(t.Context(), mfa.Call{Bearer: start.Enrolment.Token.Reveal()})
+		if err != nil || got.Enrolment.Skippable == nil || !got.Enrolment.Due.Equal(start.Enrolment.Due) || *got.Enrolment.SkipsLeft != left || *start.Enrolment.SkipsLeft != left {
+			t.Fatalf("got %+v, %v, want %+v with %d skips left", got.Enrolment, err, start.Enrolment, left)
+		}
+	}
+	w.SetPolicy(t, org, "helpdesk", everyone)
+	_, call := mustEnrol(t, w, mfa.StartRequest{Org: org, User: mfa.Person{ID: user}})
+	if got, err := w.LookAtEnrolment(t.Context(), call); err != nil || got.Enrolment.Skippable != nil {
+		t.Errorf("without grace: got %+v, %v", got.Enrolment, err)
+	}
+}

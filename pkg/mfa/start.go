@@ -203,8 +203,8 @@ func (u *unit) skip(q *StartRequest, a *account, p *orgPolicy, v *verdict) *Enro
 		return nil
 	}
 	ch := u.newChallenge(q, a, p, v)
-	toDo, f := u.letEnrol(ch, v.kinds), a.guard.facts()
-	toDo.Skippable = &Skippable{Due: *d.graceEnds(&f), SkipsLeft: d.skipsLeft(&f)}
+	toDo := u.letEnrol(ch, v.kinds)
+	toDo.Skippable = a.skippable(d)
 	u.put(ch.Item, ch, ch.Expires.Add(shownFor))
 	return toDo
 }

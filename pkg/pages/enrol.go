@@ -25,8 +25,10 @@ type begunEnrolment struct {
 	Countries []string `json:"sms_countries"` // to whose numbers codes are sent
 	Backup    *backup  `json:"backup"`        // what is offered once the sign-in was answered; nil before that
 	Enrolment struct {
-		Expires time.Time `json:"expires"`
-		Kinds   []string  `json:"kinds"`
+		Expires   time.Time  `json:"expires"`
+		Kinds     []string   `json:"kinds"`
+		Due       *time.Time `json:"due"`        // nil unless the user may put the set-up off until then
+		SkipsLeft *int       `json:"skips_left"` // nil if only the time counts
 	} `json:"enrolment"`
 }
 
@@ -38,6 +40,20 @@ type chooseView struct {
 	From  []country // of which the number can be
 	Label string
 	Until *moment
+	Due   *moment // until when the set-up can be put off; nil if it can't be
+}
+
+// Skips returns at how many more sign-ins the set-up can be put off; zero if only the time counts.
+func (c *chooseView) Skips() int {
+	if left := c.Enrolment.SkipsLeft; left != nil {
+		return *left
+	}
+	return 0
+}
+
+// LastSkip reports whether the next sign-in needs the set-up, whatever the time is then.
+func (c *chooseView) LastSkip() bool {
+	return c.Enrolment.SkipsLeft != nil && *c.Enrolment.SkipsLeft == 0
 }
 
 func showEnrolment(v *visit) (any, error) {
@@ -60,7 +76,11 @@ func showEnrolment(v *visit) (any, error) {
 	if !slices.Contains(got.Enrolment.Kinds, kind) {
 		kind = ""
 	}
-	return &chooseView{begunEnrolment: got, Kind: kind, From: v.countries(got.Countries), Phone: v.field("phone"), Label: v.field("label"), Until: v.Moment(got.Enrolment.Expires)}, nil
+	view := &chooseView{begunEnrolment: got, Kind: kind, From: v.countries(got.Countries), Phone: v.field("phone"), Label: v.field("label"), Until: v.Moment(got.Enrolment.Expires)}
+	if got.Enrolment.Due != nil {
+		view.Due = v.Moment(*got.Enrolment.Due)
+	}
+	return view, nil
 }
 
 // begunFactor is what the API answers to the beginning of an enrolment.

@@ -153,3 +153,35 @@ func TestAPhoneNumberIsTypedAsItIsDialledInAChosenCountry(t *testing.T) {
 		t.Errorf("got the factors %v", got)
 	}
 }
+
+func TestH5AUserInGraceSeesByWhenTheSetUpIsNeeded(t *testing.T) {
+	d := open(t, `{"profile":"helpdesk","acknowledge":true}`)
+	until := d.now().Add(48 * time.Hour)
+	grace := func(more string) {
+		d.policy(`{"profile":"helpdesk","require":"everyone","grace_until":"` + until.Format(time.RFC3339) + `","acknowledge":true` + more + `}`)
+	}
+	by := until.Format("15:04") + " UTC"
+	grace("")
+	v := d.visitor()
+	v.arrive(d.start("ana", ""))
+	v.says("Not now", "Set it up at the latest by", by)
+	if strings.Contains(v.page, "more sign-in") {
+		t.Errorf("the page counts sign-ins that nobody counts:\n%s", v.page)
+	}
+	v.submit("skip")
+	if !strings.HasPrefix(v.left, d.base+"/app?") {
+		t.Errorf("the browser went to %q", v.left)
+	}
+	grace(`,"max_skips":2`)
+	for _, says := range []string{"After this time you can put it off at 1 more sign-in.", "your next sign-in needs it"} {
+		v = d.visitor()
+		v.arrive(d.start("ana", ""))
+		v.says("Not now", says)
+	}
+	d.later(48 * time.Hour)
+	v = d.visitor()
+	v.arrive(d.start("ana", ""))
+	if strings.Contains(v.page, "Not now") || strings.Contains(v.page, "at the latest") {
+		t.Errorf("the set-up can be put off after its time:\n%s", v.page)
+	}
+}

@@ -154,3 +154,15 @@ func TestTheBrowserThatWasUsedLastStandsFirst(t *testing.T) {
 		}
 	}
 }
+
+func TestH5TheSettingsSayByWhenAUserInGraceNeedsAWay(t *testing.T) {
+	d := open(t, `{"profile":"helpdesk","acknowledge":true}`)
+	d.user("ana", `{"email":"ana@acme.example"}`)
+	until := d.now().Add(48 * time.Hour)
+	d.policy(`{"profile":"helpdesk","require":"everyone","grace_until":"` + until.Format(time.RFC3339) + `","acknowledge":true}`)
+	v := d.settings("ana")
+	v.says("Your organisation requires it", "Set it up at the latest by", until.Format("15:04")+" UTC")
+	d.later(49 * time.Hour)
+	v = d.settings("ana")
+	v.says("Your organisation requires it", "Set it up before your next sign-in.")
+}

@@ -21,6 +21,10 @@ func TestTheSetUpInEveryStateAndBothLanguages(t *testing.T) {
 	for _, language := range []string{"en", "fr"} {
 		d := open(t, everyKind)
 		p := d.person()
+		d.policy(`{"profile":"helpdesk","require":"everyone","grace_until":"2099-12-24T10:11:12Z","max_skips":5,"acknowledge":true}`)
+		p.arrive(d.started(language, ""))
+		p.look(language + " choose a kind in grace")
+		d.policy(everyKind)
 		p.Call("WebAuthn.enable", map[string]any{"enableUI": false}, nil)
 		p.plug()
 		id := p.arrive(d.started(language, ""))
