@@ -138,6 +138,7 @@ func TestAnEnrolmentThatIsForcedAndARecoveryCodeByHostedPagesInABrowser(t *testi
 	}
 	v.Run(`document.querySelector("[name=kept]").checked = true`)
 	v.press("kept")
+	v.press("skip") // the offer of email as a backup
 	v.says("Hello, hana", "You were asked because your organisation requires it of everyone", "enrol")
 
 	v.Submit("/demo/sign-out")
