@@ -26,6 +26,13 @@ func (p *person) keepsCodes() {
 	p.clicks("kept", "kept", "yes")
 }
 
+// leavesBackupOut says that email is not wanted as a backup now.
+func (p *person) leavesBackupOut() {
+	p.T.Helper()
+	p.reaches("Add your email as a backup?")
+	p.clicks("skip")
+}
+
 // follows presses the link of the page with that text.
 func (p *person) follows(text string) {
 	p.T.Helper()
@@ -74,6 +81,7 @@ func TestH1ToH7AHelpdesksAgentsAreLookedAfterWithGraceAndRemove(t *testing.T) {
 		p.says("Scan this with your authenticator app", "Can’t scan it?")
 		p.clicks("finish", "code", appCode(d.t, p.Text("#key"), d.now()))
 		p.keepsCodes()
+		p.leavesBackupOut()
 		p.reaches("Security settings")
 		p.says("It is on", "Bob’s phone")
 		p.password("bob", "en")
@@ -191,6 +199,7 @@ func TestH1ToH7AHelpdesksAgentsAreLookedAfterWithGraceAndRemove(t *testing.T) {
 		p.reaches("Authenticator app")
 		p.clicks("finish", "code", appCode(d.t, p.Text("#key"), d.now()))
 		p.keepsCodes()
+		p.leavesBackupOut()
 		p.reaches("Signed in")
 		remove()
 		setUp()
