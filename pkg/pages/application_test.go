@@ -40,7 +40,7 @@ type answered struct {
 
 var (
 	passwordPage = template.Must(template.New("").Parse(`<!doctype html><html lang="en"><title>Desk</title><h1>Your password</h1>
-<form method="post" action="/app/sign-in"><input type="hidden" name="org" value="{{.Org}}"><input type="hidden" name="locale" value="{{.Locale}}"><input name="user" aria-label="User" autofocus><input name="password" type="password" aria-label="Password">
+<form method="post" action="/app/sign-in"><input type="hidden" name="org" value="{{.Org}}"><input type="hidden" name="locale" value="{{.Locale}}"><input name="user" aria-label="User" autocomplete="username" autofocus><input name="password" type="password" autocomplete="current-password" aria-label="Password">
 <button name="do" value="password">Sign in</button> <button name="do" value="sso">Sign in with your company</button></form>`))
 	insidePage = template.Must(template.New("").Parse(`<!doctype html><html lang="en"><title>Desk</title><h1>{{.Title}}</h1><p>{{.User}} {{.Why}}</p>
 {{if .SetUp}}<p><a href="{{.SetUp}}">Set up two-step sign-in</a></p>{{end}}`))

@@ -20,13 +20,6 @@ func (v *visitor) confirms(key string) {
 	v.goesOn()
 }
 
-// ways are the parts of the page with each way to sign in.
-func (v *visitor) ways() []string {
-	_, list, _ := strings.Cut(v.page, `<ul class="owned">`)
-	list, _, _ = strings.Cut(list, "</ul>")
-	return strings.Split(list, "<li>")[1:]
-}
-
 // threeWays sets up an app, email and a phone at the settings of a user who has nothing, and returns the key of the app.
 func (v *visitor) threeWays() (key string) {
 	v.desk.t.Helper()
@@ -54,47 +47,6 @@ func (v *visitor) threeWays() (key string) {
 	v.submit("finish", "code", v.desk.code("+33612345678"))
 	v.says("It is set up")
 	return key
-}
-
-func TestS4AndS8TheProfilePageHasThreeWaysAndABinForAllButEmail(t *testing.T) {
-	d := open(t, salto)
-	d.user("ana", `{"email":"ana@acme.example"}`)
-	v := d.settings("ana")
-	v.threeWays()
-	ways := v.ways()
-	if len(ways) != 3 {
-		t.Fatalf("got %d ways, want 3:\n%s", len(ways), v.page)
-	}
-	email := ""
-	for _, way := range ways {
-		if isEmail := strings.Contains(way, "<h3>Email</h3>"); isEmail == strings.Contains(way, `value="remove"`) || isEmail != strings.Contains(way, "Email stays as a backup") {
-			t.Errorf("S4: email alone has no bin, and says why:\n%s", way)
-		} else if isEmail {
-			email = way
-		}
-	}
-
-	// A form that asks for it all the same is refused in words.
-	_, id, _ := strings.Cut(email, `name="factor" value="`)
-	id, _, _ = strings.Cut(id, `"`)
-	v.submit("remove", "factor", id)
-	v.says("Email stays as a backup")
-	if v.status != http.StatusConflict || len(v.ways()) != 3 {
-		t.Errorf("S4: got %d and %d ways", v.status, len(v.ways()))
-	}
-
-	v.submit("off")
-	v.says("Two-step sign-in is off.", "My phone")
-	if n := len(v.ways()); n != 3 {
-		t.Errorf("S8: got %d ways after 2FA was turned off, want 3", n)
-	}
-	v.submit("on")
-	v.says("Two-step sign-in is on.")
-	v.submit("remove")
-	v.says("It is removed.")
-	if n := len(v.ways()); n != 2 {
-		t.Errorf("S8: got %d ways after one was removed, want 2", n)
-	}
 }
 
 func TestAProofThatIsTooWeakIsSaidToBeAndTheStrongerOneGoesOn(t *testing.T) {
