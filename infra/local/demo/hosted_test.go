@@ -203,6 +203,28 @@ func TestWhoComesBackTooEarlyOrTooLateIsNotSignedIn(t *testing.T) {
 	b.local("POST", "/local/clock", `{"advance_s":901}`)
 	b.back(h.ID)
 	b.want("Countersign didn’t let you through (expired)", "User name")
+	b.back(h.ID)
+	b.want("was used already")
+}
+
+func TestASessionIDThatWasPlantedInTheBrowserIsOfNoUse(t *testing.T) {
+	b := openHosted(t)
+	b.submit("/demo/hosted/sign-in", "org", "demo", "user", "a b", "password", "x", "how", "password") // the browser has a session now
+	b.want("User name")
+	planter := *b
+	planter.clear()
+	at, err := url.Parse(b.base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	planter.http.Jar.SetCookies(at, b.http.Jar.Cookies(at))
+	h := b.redeem(b.signInAt("demo", "ana"))
+	b.answers(h, "ana@demo.example", false)
+	planter.choose(hostedWay)
+	planter.back(h.ID)
+	planter.want("Nothing was done.", "User name")
+	b.back(h.ID)
+	b.want("Hello, ana")
 }
 
 func TestNobodyComesBackWhileCountersignFails(t *testing.T) {
