@@ -14,6 +14,13 @@ import (
 //go:embed static
 var assetFiles embed.FS
 
+//go:embed static/style.css
+var style []byte
+
+// Style returns the style sheet that all pages have: their colours, type, fields and buttons. An application can build on it, so that
+// its own pages look as the hosted ones do. The caller must not change it.
+func Style() []byte { return style }
+
 // assets has the styles and scripts. The address of each has a hash of all of them, because scripts import each other: so a browser may
 // keep them for ever.
 type assets struct {

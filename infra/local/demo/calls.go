@@ -76,5 +76,5 @@ func note(ctx context.Context, q request, status int, into any, err error) {
 }
 
 func shortened(path string) string {
-	return longID.ReplaceAllStringFunc(path, func(id string) string { return id[:9] + "…" })
+	return longID.ReplaceAllStringFunc(path, func(id string) string { return id[:6] + "…" })
 }

@@ -32,6 +32,7 @@ import (
 	"time"
 
 	"countersign/pkg/apikey"
+	"countersign/pkg/pages"
 	"countersign/pkg/seal"
 )
 
@@ -91,6 +92,10 @@ func New(ctx context.Context, o Options) (*Demo, error) {
 	sameOrigin := http.NewCrossOriginProtection()
 	d.mux = http.NewServeMux()
 	d.mux.HandleFunc("GET /{$}", d.page)
+	d.mux.HandleFunc("GET /demo/base.css", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/css; charset=utf-8")
+		w.Write(pages.Style())
+	})
 	d.mux.HandleFunc("GET /demo/devices", d.devices)
 	d.mux.Handle("GET "+returnPath, d.acting(d.comeBack))
 	d.mux.HandleFunc("GET /demo/mailbox", d.mailbox)
