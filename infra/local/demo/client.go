@@ -45,8 +45,9 @@ type challengeState struct {
 // An outcome is how a challenge was answered: with a factor, with a recovery code or by an enrolment.
 type outcome struct {
 	verified
-	Effect    string // of a recovery code or a pass; empty if the answer was another one
-	CodesLeft int    `json:"codes_left"`
+	Effect    string  // of a recovery code or a pass; empty if the answer was another one
+	CodesLeft int     `json:"codes_left"`
+	Factor    *factor // that was enrolled; nil if the answer was another one
 }
 
 type challenge struct {

@@ -117,8 +117,8 @@ func (d *Demo) leave(r *http.Request, a *away, start map[string]any) (started, e
 	case answer.Decision != "allow":
 		return answer, errors.New("the answer has no page")
 	}
-	// After the page has ended the challenge, its outcome can be fetched for ten more minutes.
-	a.ends = a.ends.Add(10 * time.Minute)
+	// A recovery code can lead to an enrolment, which has 15 minutes more, and the outcome can be fetched for 10 more after that.
+	a.ends = a.ends.Add(25 * time.Minute)
 	return answer, nil
 }
 
@@ -161,11 +161,14 @@ func (d *Demo) arrived(w http.ResponseWriter, r *http.Request, s session, a *awa
 	if outcome.TrustedBrowser != nil {
 		in.trusted = &outcome.TrustedBrowser.Expires
 	}
+	if outcome.Factor != nil {
+		in.decision = "enrol" // a recovery code can turn a challenge into an enrolment
+	}
 	var next session
 	if a.transfer == nil {
 		next = d.takeIn(r, in, outcome.Token, a.nonce, a.id)
 	} else {
-		next = d.sent(r, s, a, outcome.Token)
+		next = d.sent(r, s, a, in.decision, outcome.Token)
 	}
 	if next.said.Bad {
 		return next
@@ -181,13 +184,13 @@ func (d *Demo) arrived(w http.ResponseWriter, r *http.Request, s session, a *awa
 }
 
 // sent makes the transfer, if the token says that this user has confirmed exactly this one.
-func (d *Demo) sent(r *http.Request, s session, a *away, token string) session {
+func (d *Demo) sent(r *http.Request, s session, a *away, decision, token string) session {
 	if s.in == nil || s.in.org != a.org || s.in.user != a.user {
 		return s.over(wrong("You were signed out in the meantime. Nothing was sent."))
 	}
 	c, err := d.checkToken(r.Context(), token, expected{
 		issuer: d.o.Issuer, audience: d.o.Client, org: a.org, user: a.user, nonce: a.nonce, challenge: a.id,
-		purpose: stepUp, action: transferAction, decision: a.decision, now: d.o.Now(),
+		purpose: stepUp, action: transferAction, decision: decision, now: d.o.Now(),
 	})
 	if err == nil && !slices.Equal(c.ActionLines, a.transfer.lines()) {
 		err = errors.New("the token's action_lines are not what was to be confirmed")

@@ -332,3 +332,41 @@ func TestT3WhoHasNoFactorIsSignedOutOfTheDemoAndMustEnrol(t *testing.T) {
 		t.Errorf("the browser goes to %s, want an enrolment", link)
 	}
 }
+
+// enrolsEmail sets email up with the token of an enrolment, as the hosted page does, and returns the recovery codes that come of it.
+func (b *browser) enrolsEmail(token, to string) (codes []string) {
+	b.t.Helper()
+	var begun struct{ ID string }
+	b.api("POST", "/v1/enrolments", token, map[string]any{"kind": "email"}, &begun)
+	var finished struct {
+		RecoveryCodes []string `json:"recovery_codes"`
+	}
+	b.api("POST", "/v1/enrolments/"+begun.ID+"/finish", token, map[string]any{"code": b.sentCode(to)}, &finished)
+	if len(finished.RecoveryCodes) == 0 {
+		b.t.Fatal("the enrolment has brought no recovery codes")
+	}
+	return finished.RecoveryCodes
+}
+
+func TestARecoveryCodeThatLeadsToANewFactorSignsInOnceItIsSetUp(t *testing.T) {
+	b := openHosted(t)
+	b.submit("/demo/hosted/sign-in", "org", "helpdesk", "user", "nobody", "password", "x", "how", "password")
+	b.policy("helpdesk", `{"profile":"helpdesk","require":"everyone","enrolment_proof":"none","recovery":{"count":10,"effect":"reenrol"},"acknowledge":true}`)
+	b.asNew()
+	h := b.redeem(b.signInAt("helpdesk", "hana"))
+	codes := b.enrolsEmail(h.Token, "hana@helpdesk.example")
+	b.back(h.ID)
+	b.want("Hello, hana", "Decision enrol", "Reason required")
+	b.submit("/demo/sign-out")
+
+	h = b.redeem(b.signInAt("helpdesk", "hana"))
+	b.local("POST", "/local/clock", `{"advance_s":840}`)
+	var recovered struct{ Enrolment struct{ Token string } }
+	b.api("POST", "/v1/challenges/"+h.ID+"/recover", h.Token, map[string]any{"code": codes[0]}, &recovered)
+	b.back(h.ID)
+	b.want("You came back before you answered.")
+	b.local("POST", "/local/clock", `{"advance_s":840}`)
+	b.enrolsEmail(recovered.Enrolment.Token, "hana@helpdesk.example")
+	b.back(h.ID)
+	b.want("Hello, hana", "Decision enrol")
+}
