@@ -22,18 +22,32 @@ type started struct {
 	IssuedAt   time.Time `json:"issued_at"`
 	ID         string    // of the challenge that only an enrolment answers
 	Challenge  *challenge
-	Enrolment  *struct {
-		URL     string
-		Expires time.Time
-	}
+	Enrolment  *enrolment
 }
 
-// page returns the address of the hosted page that asks the user.
-func (s *started) page() string {
-	if s.Challenge != nil {
-		return s.Challenge.URL
+type enrolment struct {
+	URL     string
+	Expires time.Time
+	Due     *time.Time // until when the user may put it off; nil if that is not what the user may
+}
+
+// by says by when the user has to enrol, for the end of a sentence.
+func (e *enrolment) by() string {
+	if e.Due == nil {
+		return ""
 	}
-	return s.Enrolment.URL
+	return " by " + e.Due.UTC().Format("2 January 2006")
+}
+
+// page returns the address of the hosted page that asks the user. It is empty if there is none.
+func (s *started) page() string {
+	switch {
+	case s.Challenge != nil:
+		return s.Challenge.URL
+	case s.Enrolment != nil:
+		return s.Enrolment.URL
+	}
+	return ""
 }
 
 // A challengeState says how far a challenge has come that a hosted page has asked.

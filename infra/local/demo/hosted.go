@@ -61,7 +61,7 @@ func (d *Demo) signInHosted(w http.ResponseWriter, r *http.Request, _ session) s
 	in := signedIn{org: a.org, user: a.user, decision: answer.Decision, reason: answer.Reason, checked: a.checked, issued: answer.IssuedAt, hosted: true}
 	s := d.takeIn(r, in, answer.Token, a.nonce, "")
 	if s.in != nil && answer.Enrolment != nil {
-		s.said = remark{Text: "Your organisation wants you to set up a second factor. You can do it in your security settings."}
+		s.said = remark{Text: "Your organisation wants you to set up a second factor" + answer.Enrolment.by() + ". You can do it in your security settings."}
 	}
 	return s
 }
@@ -79,7 +79,7 @@ func (t *transfer) lines() []string { return []string{"To: " + t.to, "Amount: " 
 func (d *Demo) sendMoney(_ http.ResponseWriter, r *http.Request, s session) session {
 	t := &transfer{to: strings.TrimSpace(r.PostFormValue("to")), amount: strings.TrimSpace(r.PostFormValue("amount"))}
 	if !goodLine(t.to) || !goodLine(t.amount) {
-		s.said = wrong("Type who gets the money, and how much. Each can have at most %d characters.", mostLabel)
+		s.said = wrong("Type who gets the money, and how much, in a few words.")
 		return s
 	}
 	a := &away{org: s.in.org, user: s.in.user, checked: s.in.checked, transfer: t, nonce: rand.Text()}
@@ -96,7 +96,7 @@ func (d *Demo) sendMoney(_ http.ResponseWriter, r *http.Request, s session) sess
 		return s.over(failed(err))
 	}
 	s = s.over(remark{})
-	s.away, s.to = a, answer.page() // a step-up is never answered with allow
+	s.away, s.to = a, answer.page()
 	return s
 }
 
@@ -110,12 +110,15 @@ func (d *Demo) leave(r *http.Request, a *away, start map[string]any) (started, e
 	}
 	a.decision, a.reason = answer.Decision, answer.Reason
 	switch {
-	case answer.Challenge != nil:
+	case answer.Decision == "allow" && a.transfer == nil: // a step-up is never answered with allow
+		return answer, nil
+	case answer.Decision == "challenge" && answer.Challenge != nil:
 		a.id, a.ends = answer.Challenge.ID, answer.Challenge.Expires
 	case answer.Decision == "enrol" && answer.Enrolment != nil:
 		a.id, a.ends = answer.ID, answer.Enrolment.Expires
-	case answer.Decision != "allow":
-		return answer, errors.New("the answer has no page")
+	}
+	if a.id == "" || answer.page() == "" {
+		return answer, errors.New("Countersign's answer has no page")
 	}
 	// A recovery code can lead to an enrolment, which has 15 minutes more, and the outcome can be fetched for 10 more after that.
 	a.ends = a.ends.Add(25 * time.Minute)

@@ -101,9 +101,19 @@ func TestASignInByHostedPagesInABrowser(t *testing.T) {
 	v.look("demo sign-in hosted")
 	v.leavesAs("demo", "ana")
 	v.says("a***@demo.example")
+	own := v.Run(`location.pathname.split("/").pop()`)
 	v.Run(`document.querySelector("[name=trust]").checked = true`)
 	v.press("code", "code", v.window.sentCode("ana@demo.example"))
 	v.says("Hello, ana", "trusted until", "GET /v1/challenges/ch_")
+
+	// Neither the same return nor one from somebody else's challenge does anything.
+	theirs := v.window.redeem(v.window.signInAt("demo", "mallory"))
+	v.window.answers(theirs, "mallory@demo.example", false)
+	for _, id := range []string{own, theirs.ID} {
+		v.Open(v.window.base + "/demo/return?challenge=" + id)
+		v.says("Hello, ana", "That link belongs to nothing that this browser has begun, or it was used already. Nothing was done.")
+	}
+	v.Open(v.window.base)
 	v.look("demo signed in by hosted pages")
 
 	v.leaves("/demo/hosted/transfer")
@@ -161,6 +171,8 @@ func TestAnAdministratorGoesToTheConsoleAndComesBack(t *testing.T) {
 		}
 		v.says("Hello, admin")
 		v.leaves("/demo/hosted/console")
+		language := map[bool]string{true: "fr", false: "en"}[org == "karbon"]
+		wanted(t, org+": language", v.Run("document.documentElement.lang"), language)
 		wanted(t, org+": where it is", strings.HasPrefix(v.Run("location.pathname"), "/pages/console/"), true)
 		v.backToTheDemo()
 		v.says("Hello, admin")

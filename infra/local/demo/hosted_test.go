@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 // openHosted opens the demo in a browser in which hosted pages ask. The browser is at the issuer's host, as theirs is.
@@ -369,4 +370,14 @@ func TestARecoveryCodeThatLeadsToANewFactorSignsInOnceItIsSetUp(t *testing.T) {
 	b.enrolsEmail(recovered.Enrolment.Token, "hana@helpdesk.example")
 	b.back(h.ID)
 	b.want("Hello, hana", "Decision enrol")
+}
+
+func TestWhoMayPutASetUpOffIsToldUntilWhen(t *testing.T) {
+	b := openHosted(t)
+	b.submit("/demo/hosted/sign-in", "org", "helpdesk", "user", "nobody", "password", "x", "how", "password")
+	until := b.now().UTC().Add(10 * 24 * time.Hour)
+	b.policy("helpdesk", `{"profile":"helpdesk","require":"everyone","grace_until":"`+until.Format(time.RFC3339)+`","acknowledge":true}`)
+	b.asNew()
+	b.submit("/demo/hosted/sign-in", "org", "helpdesk", "user", "gus", "password", "x", "how", "password")
+	b.want("Hello, gus", "signed in at Helpdesk", "wants you to set up a second factor by "+until.Format("2 January 2006"), "Reason grace")
 }

@@ -38,7 +38,7 @@ const administrator = "admin"
 // administers reports whether the user administers the organisation.
 func (in *signedIn) administers() bool { return in.user == administrator }
 
-// goodLine reports whether a text can be a part of a line that a user confirms.
+// goodLine reports whether a text can be a part of a line that a user confirms. A line has at most 120 bytes.
 func goodLine(text string) bool {
-	return text != "" && len([]rune(text)) <= mostLabel && !strings.ContainsFunc(text, func(c rune) bool { return !unicode.IsPrint(c) })
+	return text != "" && len(text) <= 100 && !strings.ContainsFunc(text, func(c rune) bool { return !unicode.IsPrint(c) })
 }
