@@ -66,7 +66,7 @@ func TestT1ToT5AgentsAreSignedOutAndEnrolAKeyAndTheRequirementEnds(t *testing.T)
 	p.rule("T2 saving required shows what happens and needs I understand", func() {
 		require("everyone")
 		p.says("1 user is signed out at once", "1 user has to set something up", "bob", "Nobody → Everyone", "I understand")
-		p.look("talkdesk preview")
+		p.accessible("talkdesk preview")
 		if got := p.Run(`document.querySelector("[name=acknowledge]").required + " " + document.querySelector("[name=acknowledge]").checked`); got != "true false" {
 			t.Errorf("got %s, want a tick that the browser asks for and that nobody has made", got)
 		}
@@ -75,7 +75,7 @@ func TestT1ToT5AgentsAreSignedOutAndEnrolAKeyAndTheRequirementEnds(t *testing.T)
 		p.stepsUp(secret)
 		p.reaches("What this does")
 		p.says("This signs users out or asks more of them", "I understand")
-		p.look("talkdesk without I understand")
+		p.accessible("talkdesk without I understand")
 		if d.signedOut("bob", bob) {
 			t.Error("bob was signed out before anybody has understood")
 		}
@@ -92,14 +92,14 @@ func TestT1ToT5AgentsAreSignedOutAndEnrolAKeyAndTheRequirementEnds(t *testing.T)
 		if got := p.kinds(); got != "Security key or passkey, Authenticator app" || p.Run(`!!document.querySelector("[value=skip]")`) != "false" {
 			t.Errorf("got the kinds %s, and maybe a way around them", got)
 		}
-		p.look("talkdesk must enrol")
+		p.accessible("talkdesk must enrol")
 		p.opens(p.here()+"?kind=webauthn", "Security key or passkey")
 		p.Run(`document.querySelector("[value=security_key]").checked = true`)
-		p.look("talkdesk security key")
+		p.accessible("talkdesk security key")
 		p.clicks("begin", "label", "Blue key")
 		p.reaches("Security key or passkey")
 		p.says("Have your security key ready")
-		p.look("talkdesk touch the key")
+		p.accessible("talkdesk touch the key")
 		p.touches()
 		p.keepsCodes()
 		p.reaches("Signed in")
@@ -114,7 +114,7 @@ func TestT1ToT5AgentsAreSignedOutAndEnrolAKeyAndTheRequirementEnds(t *testing.T)
 		if got := p.Run(`!!document.querySelector("[value=off], [value=remove]")`); got != "false" {
 			t.Error("the page offers to turn it off, or to remove the last way")
 		}
-		p.look("talkdesk required")
+		p.accessible("talkdesk required")
 		for do, says := range map[string]string{"off": "so it can’t be turned off", "remove": "It is your last way to sign in, and your organisation requires one."} {
 			p.profile("bob")
 			p.Run(`document.querySelector("[value=rename]").value = "` + do + `"`) // a form that asks for it all the same
@@ -141,7 +141,7 @@ func TestT1ToT5AgentsAreSignedOutAndEnrolAKeyAndTheRequirementEnds(t *testing.T)
 		p.says("It is on", "Turn it off")
 		p.keyThenSettings("off")
 		p.says("Two-step sign-in is off.", "Blue key")
-		p.look("talkdesk turned off")
+		p.accessible("talkdesk turned off")
 		p.password("bob", "en")
 		p.reaches("Signed in")
 		p.says("not_required")
@@ -150,6 +150,6 @@ func TestT1ToT5AgentsAreSignedOutAndEnrolAKeyAndTheRequirementEnds(t *testing.T)
 		p.says("not_required")
 		p.opens(p.console(d.portalLink("olga", ""), "Users")+"/users/bob", "bob@acme.example")
 		p.says("can’t be set up for somebody else")
-		p.look("talkdesk one user in the console")
+		p.accessible("talkdesk one user in the console")
 	})
 }

@@ -97,7 +97,7 @@ func TestS1ToS9AProfilePageHasThreeWaysAndABinThatEmailLacks(t *testing.T) {
 		d.later(11 * time.Minute)
 		p.clicks("on")
 		p.reaches("Give your password again")
-		p.look("salto password first")
+		p.accessible("salto password first")
 		home = p.profile("ben")
 		p.clicks("on")
 		p.reaches("Security settings")
@@ -112,13 +112,13 @@ func TestS1ToS9AProfilePageHasThreeWaysAndABinThatEmailLacks(t *testing.T) {
 		p.reaches("Authenticator app")
 		p.Run(`document.querySelector("details").open = true`)
 		p.says("Scan this with your authenticator app", "Type this key into the app")
-		p.look("salto QR code and key")
+		p.accessible("salto QR code and key")
 		ana = p.addsApp(home)
 		p.keepsCodes()
 		p.leavesBackupOut()
 		p.reaches("Security settings")
 		p.opens(home+"/add?kind=sms", "Text message")
-		p.look("salto phone number")
+		p.accessible("salto phone number")
 		p.changes(ana, "Text message", "begin", "country", "FR", "phone", "06 12 34 56 78")
 		p.clicks("finish", "code", d.code("+33612345678"))
 		p.reaches("Security settings")
@@ -127,7 +127,7 @@ func TestS1ToS9AProfilePageHasThreeWaysAndABinThatEmailLacks(t *testing.T) {
 		p.says("My phone", "Code by text message")
 		p.asksWith("sms", "Enter your code")
 		p.says("We sent code A")
-		p.look("salto code by text message")
+		p.accessible("salto code by text message")
 		p.clicks("code", "code", d.code("+33612345678"))
 		p.reaches("Signed in")
 	})
@@ -167,20 +167,20 @@ func TestS1ToS9AProfilePageHasThreeWaysAndABinThatEmailLacks(t *testing.T) {
 	p.rule("S4 email is offered as a backup after the first factor and has no bin then", func() {
 		key := p.addsApp(p.profile("cleo"))
 		recovery = recoveryCodeOf.FindString(p.Text(".recovery-codes"))
-		p.look("salto recovery code")
+		p.accessible("salto recovery code")
 		p.keepsCodes()
 		p.reaches("Add your email as a backup?")
 		p.says("It is set up.", "c***@acme.example", "can’t be removed on its own", "Not now")
-		p.look("salto offer of a backup")
+		p.accessible("salto offer of a backup")
 		p.changes(key, "Email", "begin")
-		p.look("salto code for the backup")
+		p.accessible("salto code for the backup")
 		p.clicks("finish", "code", d.code("cleo@acme.example"))
 		p.reaches("Security settings")
 		p.says("Email stays as a backup, so it can’t be removed on its own.")
 		if got := p.bins(); got != "Email-, My phone+" {
 			t.Errorf("got the ways %s", got)
 		}
-		p.look("salto profile")
+		p.accessible("salto profile")
 		// A form that asks for it all the same is refused in words.
 		p.Run(`(() => {
 			const ways = [...document.querySelectorAll(".owned > li")], remove = document.querySelector("[value=remove]").form;
@@ -229,7 +229,7 @@ func TestS1ToS9AProfilePageHasThreeWaysAndABinThatEmailLacks(t *testing.T) {
 		p.password("cleo", "en")
 		p.reaches("Enter your code")
 		p.opens(p.here()+"?by=recovery", "Use a recovery code")
-		p.look("salto recovery that resets")
+		p.accessible("salto recovery that resets")
 		p.clicks("recover", "code", recovery)
 		p.reaches("Signed in")
 		if got := d.seen("cleo")["factors"].([]any); len(got) != 0 {
@@ -282,6 +282,6 @@ func TestS1ToS9AProfilePageHasThreeWaysAndABinThatEmailLacks(t *testing.T) {
 		}
 		p.password("ana", "en")
 		p.reaches("Enter your code")
-		p.look("salto sign-in")
+		p.accessible("salto sign-in")
 	})
 }
