@@ -136,6 +136,12 @@ func TestASignInByHostedPagesComesBackWithTheTokenAndTheTrust(t *testing.T) {
 	}
 }
 
+func TestK7WhoComesFromTheCompanysSignInIsNotSentToAPage(t *testing.T) {
+	b := openHosted(t)
+	b.submit("/demo/hosted/sign-in", "org", "kls", "user", "ana", "how", "sso")
+	b.want("Hello, ana", "signed in at Kls Desk", "Decision allow", "Reason sso")
+}
+
 func TestAReturnFromAStrangersChallengeSignsNobodyIn(t *testing.T) {
 	b := openHosted(t)
 	stranger := *b
@@ -237,6 +243,11 @@ func TestNobodyComesBackWhileCountersignFails(t *testing.T) {
 	b.want("nobody can sign in", "User name")
 	b.back(h.ID)
 	b.want("Hello, ana")
+	b.local("POST", "/local/faults", `{"target":"store","mode":"fail","count":100}`)
+	b.submit("/demo/hosted/settings")
+	b.want("Countersign can’t answer right now", "Hello, ana")
+	b.local("POST", "/local/faults", `{"target":"store","mode":"fail","count":0}`)
+	b.leave("/demo/hosted/settings")
 }
 
 func TestATransferIsMadeOnlyOnceItWasConfirmed(t *testing.T) {

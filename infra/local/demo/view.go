@@ -84,6 +84,7 @@ func (d *Demo) page(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	id, s := d.session(r)
+	// While Countersign can't tell, the page is shown, but nothing that it offers is done.
 	if still, err := d.ended(r.Context(), s); err == nil && still.in != s.in {
 		d.keep(w, id, s, still)
 		s = still
