@@ -1,5 +1,7 @@
 package pages
 
+import "time"
+
 // A backup is what the API offers a user as a backup of the first factor.
 type backup struct {
 	Kinds   []string `json:"kinds"`
@@ -68,6 +70,16 @@ func (v *visit) offered() *backup {
 		return nil
 	}
 	return got.Backup
+}
+
+// Left returns how many seconds are left until a moment. A browser with scripts leaves the offer by itself then, because the application can
+// ask for the outcome of the sign-in only a little longer.
+func (v *visit) Left(until *moment) int {
+	at, err := time.Parse(time.RFC3339, until.UTC)
+	if err != nil {
+		return 0
+	}
+	return max(0, int(at.Sub(v.now)/time.Second))
 }
 
 // backupIsOver goes back if the API doesn't offer the backup of a sign-in any more. The sign-in itself was answered already.

@@ -202,3 +202,21 @@ func TestS4InTheSettingsTheBackupIsOfferedAfterTheFirstFactorOnly(t *testing.T) 
 		t.Errorf("a user with two factors is offered a backup:\n%s", v.page)
 	}
 }
+
+func TestS4AnOfferThatNobodyAnswersIsLeftByItselfBeforeTheSignInIsLost(t *testing.T) {
+	d := open(t, backedUp(``))
+	p := d.person()
+	p.password("ana", "en")
+	p.reaches("Set up two-step sign-in")
+	p.opens(p.here()+"?kind=totp", "Authenticator app")
+	p.clicks("begin")
+	p.reaches("Authenticator app")
+	p.clicks("finish", "code", appCode(t, p.Text("#key"), d.now()))
+	p.keepsCodes()
+	p.reaches("Add your email as a backup?")
+	offer := p.here()
+	d.later(7*time.Minute + 55*time.Second)
+	p.Open(offer)
+	p.reaches("Signed in")
+	p.says("verified")
+}

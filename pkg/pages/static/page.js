@@ -62,4 +62,8 @@ if (code && "OTPCredential" in window) {
 const atOnce = document.querySelector("form[data-at-once]");
 if (atOnce) atOnce.requestSubmit(atOnce.querySelector("button"));
 
+// An offer is left by itself when its time is over, so that what waits for it is not lost.
+const leaves = document.querySelector("form[data-leaves]");
+if (leaves) setTimeout(() => leaves.requestSubmit(leaves.querySelector("button")), Number(leaves.dataset.leaves) * 1000);
+
 if (document.querySelector(".ceremony")) import("./keys.js");
