@@ -1,184 +1,136 @@
 package pages_test
 
 import (
+	"fmt"
+	"maps"
+	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
-// started begins a sign-in of ana in a language. more are fields of the call's body, as JSON.
-func (d *desk) started(language, more string) map[string]any {
-	d.t.Helper()
-	return d.api("POST", "/v1/challenges", `{"org":"`+org+`","user":{"id":"ana","email":"ana@acme.example","phone":"+33612345678","locale":"`+language+`"},"return_url":"`+d.base+`/app"`+more+`}`, nil)
+// states are all the states of all pages, by the part of the pages that they belong to. Each is looked at in a browser in every language.
+var states = map[string][]string{
+	"links":    linkStates,
+	"sign-in":  signInStates,
+	"set-up":   setUpStates,
+	"settings": settingsStates,
+	"console":  consoleStates,
 }
 
-// everyKind is a policy under which a user can have factors of every kind, and must have one.
-const everyKind = `{"methods":{"totp":"allowed","webauthn":"allowed","sms":"allowed","email":"enrolled"},"sms":{"countries":["FR","HR","US","CI","DE"]},
-	"webauthn":{"user_verification":"discouraged"},"require":"everyone","enrolment_proof":"email","challenge":{"attempts":10},"recovery":{"effect":"reenrol"},"reset":{"self_service":"hold","hold_s":86400},"acknowledge":true}`
+// allStates are the names of all states, as the table has them.
+func allStates() (all []string) {
+	for _, part := range slices.Sorted(maps.Keys(states)) {
+		for _, state := range states[part] {
+			all = append(all, part+": "+state)
+		}
+	}
+	return all
+}
 
-func TestTheSetUpInEveryStateAndBothLanguages(t *testing.T) {
-	for _, language := range []string{"en", "fr"} {
-		d := open(t, everyKind)
-		p := d.person()
-		d.policy(`{"profile":"helpdesk","require":"everyone","grace_until":"2099-12-24T10:11:12Z","max_skips":5,"acknowledge":true}`)
-		p.arrive(d.started(language, ""))
-		p.look(language + " choose a kind in grace")
-		d.policy(everyKind)
-		p.Call("WebAuthn.enable", map[string]any{"enableUI": false}, nil)
-		p.plug()
-		id := p.arrive(d.started(language, ""))
-		p.look(language + " choose a kind")
-		for _, kind := range []string{"totp", "webauthn", "sms", "email"} {
-			p.Open(p.here() + "?kind=" + kind)
-			p.look(language + " details of " + kind)
+func TestEveryStateOfEveryPageInEveryLanguage(t *testing.T) {
+	d := open(t, kls)
+	w := d.witness()
+	for part, show := range map[string]func(*witness){"links": showLinks, "sign-in": showSignIn, "set-up": showSetUp, "settings": showSettings, "console": showConsole} {
+		for _, language := range []string{"en", "fr"} {
+			t.Run(part+" "+language, func(t *testing.T) {
+				outer := w.T
+				w.T, w.bare.T, w.part, w.language = t, t, part, language
+				defer func() { w.T, w.bare.T = outer, outer }()
+				w.Call("Network.clearBrowserCookies", nil, nil)
+				show(w)
+			})
 		}
-		p.Open(p.here() + "?kind=totp")
-		p.press("begin", "label", "Téléphone <d’Ana>")
-		p.look(language + " prove the address")
-		p.press("prove", "code", d.code("ana@acme.example"))
-		p.look(language + " QR code")
-		p.Run(`document.querySelector("details").open = true`)
-		key := p.Text("#key")
-		p.press("finish", "code", wrong(appCode(t, key, d.now())))
-		p.look(language + " wrong first code")
-		p.Open(p.here() + "?kind=sms")
-		p.press("begin", "phone", "12")
-		p.look(language + " wrong number")
-		p.press("begin", "phone", "06 12 34 56 78", "country", "FR")
-		p.look(language + " first code by text message")
-		p.Open(p.here() + "?kind=webauthn")
-		p.press("begin", "label", "Blue key")
-		p.look(language + " make a key")
-		p.answersWithKey()
-		p.look(language + " recovery codes")
-		p.Run(`document.querySelector("[name=kept]").checked = true`)
-		p.press("kept")
-		p.look(language + " offer of a backup")
-		p.press("begin")
-		p.look(language + " address that is proven already")
-		p.press("skip")
-		if got := p.Run("location.pathname + location.search"); got != "/app?challenge="+id {
-			t.Errorf("the browser is at %s", got)
+	}
+	for _, state := range allStates() {
+		for _, language := range []string{"en", "fr"} {
+			if w.found[state][language] == nil {
+				t.Errorf("%s was not looked at in %s", state, language)
+			}
 		}
-		if got := d.outcome(id); got["state"] != "verified" {
-			t.Errorf("got %v", got)
+	}
+	for state := range w.found {
+		if !slices.Contains(allStates(), state) {
+			t.Errorf("%s is not in the table of states", state)
 		}
+	}
+	if os.Getenv("COUNTERSIGN_STATES") == "" || t.Failed() {
+		return
+	}
+	if err := os.WriteFile(statesDocument, []byte(w.document()), 0o644); err != nil {
+		t.Error(err)
 	}
 }
 
-func TestTheWaysToAnswerInEveryStateAndBothLanguages(t *testing.T) {
-	for _, language := range []string{"en", "fr"} {
-		d := open(t, everyKind)
-		p := d.person()
-		p.Call("WebAuthn.enable", map[string]any{"enableUI": false}, nil)
-		p.plug()
-		p.arrive(d.started(language, ""))
-		p.Open(p.here() + "?kind=webauthn")
-		p.press("begin", "label", "Blue key")
-		p.press("prove", "code", d.code("ana@acme.example"))
-		p.answersWithKey()
-		recovery := regexp.MustCompile(`[0-9A-Z-]{20,}`).FindString(p.Text(".recovery-codes code"))
-		p.Run(`document.querySelector("[name=kept]").checked = true`)
-		p.press("kept")
-		proof := d.stepUp(p, language)
-		d.enrolled(proof, `"kind":"totp","label":"Ana’s phone"`)
+// statesDocument has the table of states and checks. The test above writes it if COUNTERSIGN_STATES is set and all checks have passed.
+const statesDocument = "RESULTS.md"
 
-		p.arrive(d.started(language, `,"purpose":"step_up","action":{"name":"pay","lines":["Pay 1,200.00 EUR to Kovač d.o.o.","IBAN HR12 1001 0051 8630 0016 0"]}`))
-		p.look(language + " confirm with a key")
-		p.answersWithKey()
-		p.arrive(d.started(language, ""))
-		p.look(language + " key")
-		p.unplug()
-		p.plug() // another one, which has no key for ana
-		p.answersWithKey()
-		p.look(language + " key that was not found")
-		p.pressLink()
-		p.look(language + " app")
-		for range 2 {
-			p.press("code", "code", "000000")
+// document is the table of what the checks have found.
+func (w *witness) document() string {
+	var out strings.Builder
+	out.WriteString(`# The states of the hosted pages
+
+Each state of each page in a real browser, and what the checks of ` + "`TestEveryStateOfEveryPageInEveryLanguage`" + ` have found:
+
+- **languages**: it was shown in English and in French.
+- **widths**: nothing scrolls sideways at 320, 768 and 1280 pixels, light and dark.
+- **axe**: axe-core finds nothing, in a narrow and a wide page, light and dark.
+- **whole**: a browser that runs no script and reaches nothing shows the same text from the first answer, with a button in every form.
+- **keys**: the Tab key reaches everything that can be used, the focus is seen there, and after a problem the focus is at what says it.
+- **size**: HTML, styles and scripts together, without images. The limit is 30 kB.
+
+` + "`COUNTERSIGN_STATES=1 go test ./pkg/pages -run TestEveryState`" + ` writes this page, with ` + "`COUNTERSIGN_AXE`" + ` as in ` + "`infra/test`" + `.
+
+| state | languages | widths | axe | whole | keys | size |
+|---|---|---|---|---|---|---|
+`)
+	for _, state := range allStates() {
+		in := w.found[state]
+		good := func(of func(*findings) string) string {
+			for _, f := range in {
+				if of(f) != "" {
+					return "no"
+				}
+			}
+			return "yes"
 		}
-		p.look(language + " app after two wrong codes")
-		for range 8 {
-			p.press("code", "code", "000000")
+		axe := good(func(f *findings) string { return f.axe })
+		if w.axe == "" {
+			axe = "not tried"
 		}
-		p.look(language + " too many wrong codes")
-		p.arrive(d.started(language, ""))
-		p.Open(p.here() + "?by=recovery")
-		p.look(language + " recovery code")
-		p.press("recover", "code", "AAAA-AAAA")
-		p.look(language + " wrong recovery code")
-		p.Open(p.here() + "?by=reset")
-		p.look(language + " ask for a reset")
-		p.press("reset", "reason", "I lost my phone")
-		p.look(language + " asked for a reset")
-		p.arrive(d.started(language, ""))
-		p.Open(p.here() + "?by=recovery")
-		p.press("recover", "code", recovery)
-		p.look(language + " set up again after a recovery code")
+		sizes := []string{}
+		for _, f := range in {
+			sizes = append(sizes, fmt.Sprintf("%8s", f.size))
+		}
+		fmt.Fprintf(&out, "| %s | %s | %s | %s | %s | %s | %s |\n", state, strings.Join(slices.Sorted(maps.Keys(in)), ", "),
+			good(func(f *findings) string { return f.scrolls }), axe, good(func(f *findings) string { return f.whole }),
+			good(func(f *findings) string { return f.keyboard + f.focus }), strings.TrimSpace(slices.Max(sizes)))
 	}
+	return out.String()
 }
 
-// here is the address of the page, without what was chosen on it.
-func (p *person) here() string {
-	p.T.Helper()
-	return p.Run("location.origin + location.pathname")
-}
-
-// plug gives the browser a security key that it plays (Web Authentication Level 3, section 11.2).
-func (p *person) plug() {
-	p.T.Helper()
-	var added struct{ AuthenticatorID string }
-	p.Call("WebAuthn.addVirtualAuthenticator", map[string]any{"options": map[string]any{
-		"protocol": "ctap2", "transport": "usb", "hasResidentKey": true, "hasUserVerification": true, "isUserVerified": true, "automaticPresenceSimulation": true,
-	}}, &added)
-	p.key = added.AuthenticatorID
-}
-
-// unplug takes the security key away.
-func (p *person) unplug() {
-	p.T.Helper()
-	p.Call("WebAuthn.removeVirtualAuthenticator", map[string]any{"authenticatorId": p.key}, nil)
-}
-
-// answersWithKey presses the button for the key, and waits until another page was loaded or the page says what went wrong.
-func (p *person) answersWithKey() {
-	p.T.Helper()
-	before := p.Loaded
-	p.Told = ""
-	p.Call("Runtime.addBinding", map[string]any{"name": "told"}, nil)
-	p.Run(`(async () => {
-		const form = document.querySelector(".ceremony"), said = form.querySelector("[data-told]"), button = form.querySelector("button");
-		if (button.disabled) await new Promise((ready) => new MutationObserver(ready).observe(button, { attributes: true, attributeFilter: ["disabled"] }));
-		new MutationObserver(() => said.textContent && told(said.textContent)).observe(said, { childList: true });
-		button.click();
-	})()`)
-	for p.Loaded == before && p.Told == "" {
-		p.Hear()
+func TestTheDocumentOfStatesHasEveryStateAndNoOther(t *testing.T) {
+	text, err := os.ReadFile(statesDocument)
+	if err != nil {
+		t.Fatal(err)
 	}
-}
-
-// pressLink presses the button that leads to the first way to answer that isn't the page's own.
-func (p *person) pressLink() {
-	p.T.Helper()
-	p.Loading(func() { p.Run(`document.querySelector(".ways button").click()`) })
-}
-
-// stepUp has the person confirm a change of the account, and returns the proof.
-func (d *desk) stepUp(p *person, language string) string {
-	d.t.Helper()
-	id := p.arrive(d.started(language, `,"purpose":"step_up"`))
-	p.answersWithKey()
-	return d.outcome(id)["outcome"].(map[string]any)["token"].(string)
-}
-
-// enrolled sets up an app for ana, as the application's own screens would. The code of its first moment is spent.
-func (d *desk) enrolled(proof, what string) {
-	d.t.Helper()
-	fresh := map[string][]string{"Countersign-Proof": {proof}, "Countersign-Reauthenticated-At": {d.now().UTC().Format(time.RFC3339)}}
-	begun := d.api("POST", "/v1/enrolments", `{"org":"`+org+`","user":{"id":"ana"},`+what+`}`, fresh)
-	secret := begun["totp"].(map[string]any)["secret"].(string)
-	d.api("POST", "/v1/enrolments/"+begun["id"].(string)+"/finish", `{"code":"`+appCode(d.t, secret, d.now())+`"}`, fresh)
+	var listed []string
+	for _, row := range regexp.MustCompile(`(?m)^\| ([a-z-]+: [^|]+) \| en, fr \| yes \| yes \| yes \| yes \| [0-9.]+ kB \|$`).FindAllStringSubmatch(string(text), -1) {
+		listed = append(listed, row[1])
+	}
+	if !slices.Equal(listed, allStates()) {
+		for _, state := range allStates() {
+			if !slices.Contains(listed, state) {
+				t.Errorf("%s doesn't say that all checks hold for %s", statesDocument, state)
+			}
+		}
+		for _, state := range listed {
+			if !slices.Contains(allStates(), state) {
+				t.Errorf("%s has %s, which is no state", statesDocument, state)
+			}
+		}
+	}
 }
 
 // A page that is whole without scripts and styles is one that every reader gets.
@@ -190,4 +142,29 @@ func TestEveryPageIsWholeInItsFirstAnswer(t *testing.T) {
 		t.Errorf("got %d bytes", len(v.page))
 	}
 	v.says("Sign in", "You have until")
+}
+
+// opens starts a server with a policy, which the browser then looks at.
+func (w *witness) opens(policy string) *desk {
+	w.T.Helper()
+	w.desk = open(w.T.(*testing.T), policy)
+	return w.desk
+}
+
+// begins begins a sign-in of a user in the language of the state. more are fields of the call's body, as JSON.
+func (w *witness) begins(user, more string) map[string]any {
+	w.T.Helper()
+	return w.desk.api("POST", "/v1/challenges", `{"org":"`+org+`","user":{"id":"`+user+`","email":"`+user+`@acme.example","locale":"`+w.language+`"},"return_url":"`+w.desk.base+`/app"`+more+`}`, nil)
+}
+
+// fails makes the next calls of a target fail; none do with 0.
+func (d *desk) fails(target string, count int) {
+	d.t.Helper()
+	d.api("POST", "/local/faults", fmt.Sprintf(`{"target":%q,"mode":"fail","count":%d}`, target, count), nil)
+}
+
+// reload loads the page again.
+func (p *person) reload() {
+	p.T.Helper()
+	p.Open(p.Run("location.href"))
 }

@@ -1,0 +1,93 @@
+package pages_test
+
+import (
+	"time"
+)
+
+var setUpStates = []string{
+	"choose a kind", "details of totp", "details of webauthn", "details of sms", "details of email", "prove the address", "wrong code to the address", "code to the address not arrived",
+	"QR code", "key to type", "wrong first code", "clock that is slow", "wrong number", "number in a country that is closed", "first code by text message", "wrong code by text message",
+	"first code could not be sent", "make a passkey", "make a security key", "key was refused", "recovery codes", "offer of a backup", "backup that is proven already",
+	"one recovery code", "skipped in grace", "set up again after a recovery code", "time is over",
+}
+
+func showSetUp(w *witness) {
+	d := w.opens(everyKind)
+	w.Call("WebAuthn.enable", map[string]any{"enableUI": false}, nil)
+	w.arrive(d.started(w.language, ""))
+	w.look("choose a kind")
+	for _, kind := range []string{"totp", "webauthn", "sms", "email"} {
+		w.Open(w.here() + "?kind=" + kind)
+		w.look("details of " + kind)
+	}
+	w.Open(w.here() + "?kind=totp")
+	w.press("begin", "label", "Téléphone <d’Ana>")
+	w.look("prove the address")
+	w.press("prove", "code", wrong(d.code("ana@acme.example")))
+	w.look("wrong code to the address")
+	w.Run(`document.querySelector("details").open = true`)
+	w.look("code to the address not arrived")
+	w.press("prove", "code", d.code("ana@acme.example"))
+	w.look("QR code")
+	w.Run(`document.querySelector("details").open = true`)
+	w.look("key to type")
+	key := w.Text("#key")
+	w.press("finish", "code", wrong(appCode(d.t, key, d.now())))
+	w.look("wrong first code")
+	w.press("finish", "code", appCode(d.t, key, d.now().Add(-5*time.Minute)))
+	w.look("clock that is slow")
+	w.Open(w.here() + "?kind=sms")
+	w.press("begin", "phone", "12")
+	w.look("wrong number")
+	w.press("begin", "phone", "+49 1512 3456789")
+	w.look("number in a country that is closed")
+	w.press("begin", "phone", "+33 6 12 34 56 78")
+	w.look("first code by text message")
+	w.press("finish", "code", wrong(d.code("+33612345678")))
+	w.look("wrong code by text message")
+	w.Open(w.here() + "?kind=sms")
+	d.fails("sms", 1)
+	d.later(time.Minute)
+	w.press("begin", "phone", "+33 6 12 34 56 79")
+	w.look("first code could not be sent")
+	d.fails("sms", 0)
+	w.Open(w.here() + "?kind=webauthn")
+	w.press("begin", "label", "Blue key")
+	w.look("make a passkey")
+	w.Open(w.here() + "?kind=webauthn")
+	w.Run(`document.querySelector("[value=security_key]").checked = true`)
+	w.press("begin", "label", "Blue key")
+	w.look("make a security key")
+	w.Run(`PublicKeyCredential.parseCreationOptionsFromJSON = () => { throw new DOMException("", "InvalidStateError"); }`)
+	w.answersWithKey()
+	w.look("key was refused")
+	w.plug()
+	w.Open(w.here() + "?kind=webauthn")
+	w.press("begin", "label", "Blue key")
+	w.answersWithKey()
+	w.look("recovery codes")
+	w.press("kept", "kept", "yes")
+	w.look("offer of a backup")
+	w.press("begin")
+	w.look("backup that is proven already")
+	w.unplug()
+
+	d = w.opens(`{"profile":"salto","require":"everyone","acknowledge":true}`)
+	w.arrive(w.begins("bob", ""))
+	w.Open(w.here() + "?kind=totp")
+	w.press("begin")
+	w.press("finish", "code", appCode(d.t, w.Text("#key"), d.now()))
+	w.look("one recovery code")
+	recovery := w.Text(".recovery-codes code")
+	w.press("kept", "kept", "yes")
+	w.arrive(w.begins("bob", ""))
+	w.Open(w.here() + "?by=recovery")
+	w.press("recover", "code", recovery)
+	w.look("set up again after a recovery code")
+	d.later(time.Hour)
+	w.reload()
+	w.look("time is over")
+	d.api("PATCH", "/v1/orgs/"+org+"/users/bob", `{"grace_until":"`+d.now().Add(48*time.Hour).UTC().Format(time.RFC3339)+`"}`, nil)
+	w.arrive(w.begins("bob", ""))
+	w.look("skipped in grace")
+}
