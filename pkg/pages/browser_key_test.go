@@ -11,7 +11,7 @@ func (d *desk) started(language, more string) map[string]any {
 }
 
 // everyKind is a policy under which a user can have factors of every kind, and must have one.
-const everyKind = `{"methods":{"totp":"allowed","webauthn":"allowed","sms":"allowed","email":"enrolled"},"sms":{"countries":["FR"]},
+const everyKind = `{"methods":{"totp":"allowed","webauthn":"allowed","sms":"allowed","email":"enrolled"},"sms":{"countries":["FR","HR","US","CI","DE"]},
 	"webauthn":{"user_verification":"discouraged"},"require":"everyone","enrolment_proof":"email","challenge":{"attempts":10},"recovery":{"effect":"reenrol"},"reset":{"self_service":"hold","hold_s":86400},"acknowledge":true}`
 
 // here is the address of the page, without what was chosen on it.

@@ -131,7 +131,7 @@ func (w *witness) look(state string) {
 	w.Problems = nil
 }
 
-const axeFinds = `axe.run().then((all) => all.violations.map((v) => v.id + ": " + v.nodes.map((n) => n.target + " " + n.failureSummary).join("; ")).join("\n"))`
+const axeFinds = `axe.run({ resultTypes: ["violations"] }).then((all) => all.violations.map((v) => v.id + ": " + v.nodes.map((n) => n.target + " " + n.failureSummary).join("; ")).join("\n"))`
 
 // focusAfterProblem says what is wrong with the focus. After a problem it must be on what says the problem, or on a field that is
 // described by it. The browser moves it when the page is painted. Only the first state of a page that was loaded is looked at.
@@ -211,7 +211,8 @@ func (w *witness) size(at, source string) string {
 // tabs presses the Tab key until it has been everywhere. It returns what the key doesn't reach, and where the focus isn't seen.
 func (w *witness) tabs() string {
 	w.T.Helper()
-	stops := w.Run(`(() => {
+	stops := w.Run(`(async () => {
+		await new Promise((painted) => requestAnimationFrame(() => requestAnimationFrame(painted))); // then the page has its first focus
 		const groups = new Set();
 		window.stops = [...document.querySelectorAll("a[href], button, input, select, textarea, summary, [tabindex='0']")].filter((e) => {
 			if (e.disabled || e.type === "hidden" || !e.checkVisibility({ contentVisibilityAuto: true, visibilityProperty: true })) return false;
@@ -220,10 +221,12 @@ func (w *witness) tabs() string {
 			return group.value ? e.checked : !groups.has(e.name) && groups.add(e.name);
 		});
 		window.reached = new Map();
-		document.addEventListener("focusin", ({ target }) => {
-			const seen = getComputedStyle(target);
-			reached.set(target, seen.outlineStyle !== "none" && parseFloat(seen.outlineWidth) >= 2);
-		});
+		const note = () => {
+			const at = document.activeElement, seen = getComputedStyle(at);
+			reached.set(at, reached.get(at) || seen.outlineStyle !== "none" && parseFloat(seen.outlineWidth) >= 2);
+		};
+		document.addEventListener("focusin", note);
+		document.addEventListener("keyup", note);
 		return stops.length + 8 * document.querySelectorAll("input[type=datetime-local]").length + 3;
 	})()`)
 	var presses int
@@ -231,10 +234,17 @@ func (w *witness) tabs() string {
 	for range presses {
 		w.pressKey("Tab", "Tab", 9, 0)
 	}
+	const left = `stops.filter((e) => !reached.has(e))`
+	for range presses { // the browser may have moved the focus by itself meanwhile
+		if w.Run(left+`.length`) == "0" {
+			break
+		}
+		w.pressKey("Tab", "Tab", 9, 0)
+	}
 	return w.Run(`(() => {
 		const name = (e) => e.outerHTML.slice(0, 80);
 		return [
-			...stops.filter((e) => !reached.has(e)).map((e) => "Tab doesn't reach " + name(e)),
+			...` + left + `.map((e) => "Tab doesn't reach " + name(e)),
 			...[...reached].filter(([e, seen]) => !seen && stops.includes(e)).map(([e]) => "the focus isn't seen on " + name(e)),
 		].join("; ");
 	})()`)

@@ -24,6 +24,9 @@
 // which defines "NAME", and its texts to the catalogue of each language: catalogue/PART.LANGUAGE.json. A test lists what a
 // catalogue lacks, what it has too much, and which texts no page uses.
 //
+// Add each state of the page to the table of its part (states_*_test.go), and show it there. A test then looks at it in a real browser,
+// in both languages. RESULTS.md says what is checked, and has a row for each state.
+//
 // # Which file does what
 //
 //	page.go        the table of pages, and what pages and forms are

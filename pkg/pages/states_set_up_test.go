@@ -1,12 +1,10 @@
 package pages_test
 
-import (
-	"time"
-)
+import "time"
 
 var setUpStates = []string{
 	"choose a kind", "details of totp", "details of webauthn", "details of sms", "details of email", "prove the address", "wrong code to the address", "code to the address not arrived",
-	"QR code", "key to type", "wrong first code", "clock that is slow", "wrong number", "number in a country that is closed", "first code by text message", "wrong code by text message",
+	"QR code", "key to type", "wrong first code", "clock that is slow", "wrong number", "number without a country", "number in a country that is closed", "first code by text message", "wrong code by text message",
 	"first code could not be sent", "make a passkey", "make a security key", "key was refused", "recovery codes", "offer of a backup", "backup that is proven already",
 	"one recovery code", "skipped in grace", "set up again after a recovery code", "time is over",
 }
@@ -39,7 +37,9 @@ func showSetUp(w *witness) {
 	w.Open(w.here() + "?kind=sms")
 	w.press("begin", "phone", "12")
 	w.look("wrong number")
-	w.press("begin", "phone", "+49 1512 3456789")
+	w.press("begin", "phone", "06 12 34 56 78", "country", "")
+	w.look("number without a country")
+	w.press("begin", "phone", "+39 312 345 6789")
 	w.look("number in a country that is closed")
 	w.press("begin", "phone", "+33 6 12 34 56 78")
 	w.look("first code by text message")

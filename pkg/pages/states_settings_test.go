@@ -8,7 +8,7 @@ import (
 var settingsStates = []string{
 	"nothing set up", "add a way", "add a phone with a wrong number", "nothing more to add", "everything set up", "everything open", "activity", "no activity",
 	"turned off", "removed", "password was checked long ago", "password first", "session is over", "all trust has ended", "offer of a backup",
-	"confirm a change", "confirm with the strongest way", "confirmation is over", "required and the last way", "required and in grace", "required and nothing set up",
+	"confirm a change", "change that was cancelled", "confirm with the strongest way", "confirmation is over", "required and the last way", "required and in grace", "required and nothing set up",
 	"by the address of the account", "locked", "only text messages and few codes", "no codes left", "new recovery codes",
 }
 
@@ -47,6 +47,9 @@ func showSettings(w *witness) {
 	w.Open(home)
 	w.press("codes")
 	w.look("confirm a change")
+	w.Loading(func() { w.Run(`document.querySelector("[name=stay]").click()`) })
+	w.look("change that was cancelled")
+	w.press("codes")
 	w.confirms(func() { w.press("code", "code", appCode(d.t, key, d.now())) })
 	w.look("new recovery codes")
 	w.press("kept", "kept", "yes")
