@@ -7,7 +7,7 @@ import (
 )
 
 var consoleStates = []string{
-	"users", "no user fits", "policy", "profiles", "settings of demand", "settings of methods", "settings of trust", "settings of challenge", "settings of recovery", "settings of sms", "settings of others",
+	"users", "no user fits", "user who can have a key", "policy", "profiles", "settings of demand", "settings of methods", "settings of trust", "settings of challenge", "settings of recovery", "settings of sms", "settings of others",
 	"setting that cannot be", "preview", "preview of a profile", "preview of nothing", "not understood", "somebody else has saved", "policy saved",
 	"user without a factor", "user who is required", "date of grace saved", "not a date", "no reason", "hand over an app", "hand over with a wrong code", "hand over by text message", "user who is set up",
 	"pass", "pass that lasts too long", "pass that was shown", "user who is locked", "lock ended", "own account", "user with a request", "two-step sign-in removed",
@@ -39,6 +39,8 @@ func showConsole(w *witness) {
 	w.look("users")
 	w.Open(home + "?q=nobody")
 	w.look("no user fits")
+	w.Open(home + "/users/bob")
+	w.look("user who can have a key")
 	w.Open(home + "/users/nobody")
 	w.look("no such user")
 	w.Open(home + "/policy")

@@ -6,7 +6,7 @@ var setUpStates = []string{
 	"choose a kind", "details of totp", "details of webauthn", "details of sms", "details of email", "prove the address", "wrong code to the address", "code to the address not arrived",
 	"QR code", "key to type", "wrong first code", "clock that is slow", "wrong number", "number without a country", "number in a country that is closed", "first code by text message", "wrong code by text message",
 	"first code could not be sent", "make a passkey", "make a security key", "key was refused", "recovery codes", "offer of a backup", "backup that is proven already",
-	"one recovery code", "skipped in grace", "set up again after a recovery code", "time is over",
+	"one recovery code", "can be skipped until a date", "can be skipped a few times", "can be skipped once more", "set up again after a recovery code", "time is over",
 }
 
 func showSetUp(w *witness) {
@@ -89,5 +89,11 @@ func showSetUp(w *witness) {
 	w.look("time is over")
 	d.api("PATCH", "/v1/orgs/"+org+"/users/bob", `{"grace_until":"`+d.now().Add(48*time.Hour).UTC().Format(time.RFC3339)+`"}`, nil)
 	w.arrive(w.begins("bob", ""))
-	w.look("skipped in grace")
+	w.look("can be skipped until a date")
+
+	w.opens(`{"profile":"helpdesk","require":"everyone","grace_until":"2099-12-24T10:11:12Z","max_skips":2,"acknowledge":true}`)
+	w.arrive(w.begins("carl", ""))
+	w.look("can be skipped a few times")
+	w.arrive(w.begins("carl", ""))
+	w.look("can be skipped once more")
 }
