@@ -47,8 +47,11 @@ func (l *Look) At(c *Page, state string) {
 			if wide := c.Run("document.documentElement.scrollWidth"); wide != fmt.Sprint(width) {
 				c.T.Errorf("%s: the page is %s pixels wide", at, wide)
 			}
-			if found := l.findings(c); found != "" {
-				c.T.Errorf("%s: axe-core finds %s", at, found)
+			// Contrast depends on the scheme and layout on the width, so each of them is looked at once.
+			if (scheme == "light") == (width == 320) && width != 768 {
+				if found := l.findings(c); found != "" {
+					c.T.Errorf("%s: axe-core finds %s", at, found)
+				}
 			}
 			l.picture(c, fmt.Sprintf("%s-%s-%d.png", strings.ReplaceAll(state, " ", "-"), scheme, width))
 		}
