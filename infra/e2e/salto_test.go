@@ -236,6 +236,40 @@ func TestS4EmailAsTheBackupCantBeRemovedOnItsOwn(t *testing.T) {
 	})
 }
 
+func TestS4TheTokenOfASignInsEnrolmentEnrolsEmailAsABackupOfTheFirstFactor(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		w.policy(t, "acme", salto(doc{"require": "everyone", "acknowledge": true}))
+		id, token := w.toEnrol(t, ana)
+		look := call{method: "GET", path: "/v1/enrolments", bearer: token}
+		if got := w.do(t, look).want(t, 200, ""); got.at("backup") != nil || len(got.list("sms_countries")) == 0 {
+			t.Errorf("before a factor is there: got %s", got.raw)
+		}
+		begin := func(kind string) answer {
+			return w.do(t, call{method: "POST", path: "/v1/enrolments", bearer: token, body: doc{"kind": kind}})
+		}
+		begun := begin("totp").want(t, 201, "")
+		a := app{secret: begun.text("totp", "secret")}
+		w.finish(t, token, begun.text("id"), a.code(t, w)).want(t, 201, "")
+
+		got := w.do(t, look).want(t, 200, "")
+		if kinds := got.list("backup", "kinds"); !slices.Equal(kinds, []any{"email"}) || got.at("backup", "pinned") != true || !slices.Equal(got.list("enrolment", "kinds"), kinds) {
+			t.Errorf("got %s, want email offered as a backup that stays", got.raw)
+		}
+		begin("totp").want(t, 404, "enrolment_invalid")
+		begin("sms").want(t, 404, "enrolment_invalid")
+		second := begin("email").want(t, 201, "")
+		done := w.finish(t, token, second.text("id"), w.code(t, ana.email)).want(t, 201, "")
+		if done.at("token") != nil || done.at("recovery_codes") != nil {
+			t.Errorf("got %s, want a factor and nothing else", done.raw)
+		}
+		w.do(t, look).want(t, 404, "enrolment_invalid")
+		if outcome := w.do(t, call{method: "GET", path: "/v1/challenges/" + id}).want(t, 200, ""); outcome.text("outcome", "factor", "kind") != "totp" || outcome.text("outcome", "token") == "" {
+			t.Errorf("the outcome: got %s", outcome.raw)
+		}
+		w.wantKinds(t, "totp", "email")
+	})
+}
+
 func TestS5TheRecoveryCodeIsShownOnce(t *testing.T) {
 	saltoWorld(t, func(t *testing.T, w *world) {
 		for i, kind := range []string{"sms", "email"} { // whatever the first factor is

@@ -2,7 +2,6 @@ package pages_test
 
 import (
 	"strings"
-	"testing"
 	"time"
 )
 
@@ -64,30 +63,4 @@ func (p *person) console(link, title string) string {
 	p.Call("Page.navigate", map[string]any{"url": p.desk.base + link}, nil)
 	p.reaches(title)
 	return strings.Split(p.Run("location.href"), "?")[0]
-}
-
-func TestT2AnAdministratorSavesRequiredInTheBrowser(t *testing.T) {
-	d := open(t, talkdesk)
-	secret := d.withApp("olga")
-	bob := d.start("bob", "")
-	d.withApp("carl")
-	p := d.person()
-	home := p.console(d.portalLink("olga", ""), "Users")
-	p.opens(home+"/policy", "Policy")
-	p.Run(`document.querySelector("details").open = true`)
-	p.opens(home+"/policy?group=demand", "Who has to use it")
-	p.clicks("preview", "require", "everyone")
-	p.reaches("What this does")
-	p.says("1 user is signed out at once", "bob")
-	p.clicks("save", "acknowledge", "yes")
-	p.stepsUp(secret)
-	p.reaches("Policy")
-	p.says("The policy is saved", "Everyone")
-	active := d.api("POST", "/v1/introspect", `{"org":"`+org+`","user":"bob","issued_at":"`+bob["issued_at"].(string)+`"}`, nil)
-	if active["active"] != false || active["reason"] != "signed_out_by_policy" {
-		t.Errorf("bob's session: got %v, want it signed out by the policy", active)
-	}
-	if got := d.start("bob", ""); got["decision"] != "enrol" {
-		t.Errorf("bob: got %v, want enrol", got["decision"])
-	}
 }
