@@ -34,6 +34,9 @@ func NewLook(t testing.TB) *Look {
 	return l
 }
 
+// HasAxe reports whether axe-core is there.
+func (l *Look) HasAxe() bool { return l.axe != "" }
+
 // At checks a state of a page, in light and dark, at 320, 768 and 1280 pixels: axe-core finds nothing, and nothing is wider than the page.
 // It leaves a picture of each. Afterwards the page is 1280 pixels wide.
 func (l *Look) At(c *Page, state string) {
@@ -49,18 +52,19 @@ func (l *Look) At(c *Page, state string) {
 			}
 			// Contrast depends on the scheme and layout on the width, so each of them is looked at once.
 			if (scheme == "light") == (width == 320) && width != 768 {
-				if found := l.findings(c); found != "" {
+				if found := l.Findings(c); found != "" {
 					c.T.Errorf("%s: axe-core finds %s", at, found)
 				}
 			}
-			l.picture(c, fmt.Sprintf("%s-%s-%d.png", strings.ReplaceAll(state, " ", "-"), scheme, width))
+			l.Picture(c, fmt.Sprintf("%s-%s-%d.png", strings.ReplaceAll(state, " ", "-"), scheme, width))
 		}
 	}
 	c.Resize(1280, 900)
 }
 
-// findings returns what axe-core finds. The page's own policy lets no script in, so DevTools injects it.
-func (l *Look) findings(c *Page) string {
+// Findings returns what axe-core finds on a page; nothing if axe-core isn't there. The page's own policy lets no script in, so DevTools
+// injects it.
+func (l *Look) Findings(c *Page) string {
 	c.T.Helper()
 	if l.axe == "" {
 		return ""
@@ -68,10 +72,11 @@ func (l *Look) findings(c *Page) string {
 	if c.Run("!window.axe") == "true" {
 		c.Call("Runtime.evaluate", map[string]any{"expression": l.axe}, nil)
 	}
-	return c.Run(`axe.run().then((all) => all.violations.map((v) => v.id + ": " + v.nodes.map((n) => n.target + " " + n.failureSummary).join("; ")).join("\n"))`)
+	return c.Run(`axe.run({ resultTypes: ["violations"] }).then((all) => all.violations.map((v) => v.id + ": " + v.nodes.map((n) => n.target + " " + n.failureSummary).join("; ")).join("\n"))`)
 }
 
-func (l *Look) picture(c *Page, name string) {
+// Picture leaves a picture of the whole page, if somebody wants pictures.
+func (l *Look) Picture(c *Page, name string) {
 	c.T.Helper()
 	if l.shots == "" {
 		return

@@ -2,9 +2,6 @@ package pages_test
 
 import (
 	"fmt"
-	"image/png"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -33,8 +30,7 @@ type witness struct {
 	*person
 	bare  *chromium.Page // a browser that runs no scripts and reaches nothing
 	frame string         // of the bare browser
-	axe   string         // the script of axe-core; empty if it isn't there
-	shots string         // the folder that pictures go to; empty if nobody wants them
+	eye   *chromium.Look
 
 	language string
 	part     string
@@ -44,19 +40,10 @@ type witness struct {
 // findings are what the checks of a state have found.
 type findings struct{ scrolls, axe, whole, keyboard, focus, size string }
 
-// witness opens the browsers. COUNTERSIGN_AXE names the script of axe-core, and COUNTERSIGN_PICTURES a folder for a picture of every state.
+// witness opens the browsers.
 func (d *desk) witness() *witness {
 	d.t.Helper()
-	w := &witness{person: d.person(), bare: chromium.Start(d.t, 1280, 900), shots: os.Getenv("COUNTERSIGN_PICTURES"), found: map[string]map[string]*findings{}}
-	if path := os.Getenv("COUNTERSIGN_AXE"); path != "" {
-		script, err := os.ReadFile(path)
-		if err != nil {
-			d.t.Fatal(err)
-		}
-		w.axe = string(script)
-	} else if os.Getenv("CI") == "true" {
-		d.t.Fatal("COUNTERSIGN_AXE doesn't say where axe-core is")
-	}
+	w := &witness{person: d.person(), bare: chromium.Start(d.t, 1280, 900), eye: chromium.NewLook(d.t), found: map[string]map[string]*findings{}}
 	w.Call("Network.enable", nil, nil)
 	w.bare.Call("Emulation.setScriptExecutionDisabled", map[string]any{"value": true}, nil)
 	w.bare.Call("Network.enable", nil, nil)
@@ -109,15 +96,12 @@ func (w *witness) look(state string) {
 				said("sideways scrolling", &f.scrolls, fmt.Sprintf("the page is %s pixels wide at %d pixels, %s", wide, width, scheme))
 			}
 			// Contrast depends on the scheme and layout on the width, so each of them is looked at once.
-			if w.axe != "" && (scheme == "light") == (width == 320) && width != 768 {
-				w.Run(`window.axe ? 0 : (` + "0," + w.inject() + `)`)
-				if found := w.Run(axeFinds); found != "" {
+			if (scheme == "light") == (width == 320) && width != 768 {
+				if found := w.eye.Findings(w.Page); found != "" {
 					said("axe-core", &f.axe, found)
 				}
 			}
-			if w.shots != "" {
-				w.picture(fmt.Sprintf("%s-%s-%d.png", strings.NewReplacer(" ", "-", ":", "").Replace(at), scheme, width))
-			}
+			w.eye.Picture(w.Page, fmt.Sprintf("%s-%s-%d.png", strings.NewReplacer(" ", "-", ":", "").Replace(at), scheme, width))
 		}
 	}
 	said("keyboard", &f.keyboard, w.tabs())
@@ -130,8 +114,6 @@ func (w *witness) look(state string) {
 	}
 	w.Problems = nil
 }
-
-const axeFinds = `axe.run({ resultTypes: ["violations"] }).then((all) => all.violations.map((v) => v.id + ": " + v.nodes.map((n) => n.target + " " + n.failureSummary).join("; ")).join("\n"))`
 
 // focusAfterProblem says what is wrong with the focus. After a problem it must be on what says the problem, or on a field that is
 // described by it. The browser moves it when the page is painted. Only the first state of a page that was loaded is looked at.
@@ -264,27 +246,6 @@ func (p *person) pressKey(key, code string, number, modifiers int) {
 	down["type"] = "keyUp"
 	delete(down, "text")
 	p.Call("Input.dispatchKeyEvent", down, nil)
-}
-
-// inject is an expression that makes axe-core known in the page. The page's own policy lets no script in, so DevTools does it.
-func (w *witness) inject() string {
-	w.Call("Runtime.evaluate", map[string]any{"expression": w.axe}, nil)
-	return "0"
-}
-
-func (w *witness) picture(name string) {
-	w.T.Helper()
-	if err := os.MkdirAll(w.shots, 0o755); err != nil {
-		w.T.Fatal(err)
-	}
-	file, err := os.Create(filepath.Join(w.shots, name))
-	if err != nil {
-		w.T.Fatal(err)
-	}
-	defer file.Close()
-	if err := png.Encode(file, w.Screenshot("html")); err != nil {
-		w.T.Fatal(err)
-	}
 }
 
 // arrive opens the link of what began. The page's script sends its form.
