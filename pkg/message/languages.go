@@ -347,7 +347,7 @@ var languages = map[string]*words{
 		undeliverableDo:      "Si vous n’utilisez plus cette adresse, changez-la, ou configurez une autre façon de vous connecter.",
 
 		resetSubject: "La connexion en deux étapes de votre compte {sender} a été réinitialisée",
-		resetWhat:    "La connexion en deux étapes de votre compte a été réinitialisée\u00a0: les moyens de confirmation que vous aviez configurés et vos codes de récupération ne fonctionnent plus.",
+		resetWhat:    "La connexion en deux étapes de votre compte a été réinitialisée\u00a0: les moyens de confirmation que vous aviez configurés et vos codes de secours ne fonctionnent plus.",
 		resetNext:    "À votre prochaine connexion, il vous sera peut-être demandé de la configurer de nouveau.",
 
 		watchLockSubject:     "Trop de codes erronés pour le compte {sender} d’un utilisateur",

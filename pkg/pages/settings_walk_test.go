@@ -189,7 +189,7 @@ func TestTheSettingsAdviseWhatWouldHelp(t *testing.T) {
 	began := d.start("ana", "")["challenge"].(map[string]any)["id"].(string)
 	d.api("POST", "/v1/challenges/"+began+"/recover", `{"code":"`+code+`"}`, nil)
 	v.get(v.address)
-	v.says("Il ne vous en reste aucun", "Vous n’avez pas de codes de récupération", "Vous n’avez qu’un seul moyen")
+	v.says("Il ne vous en reste aucun", "Vous n’avez pas de codes de secours", "Vous n’avez qu’un seul moyen")
 }
 
 func TestALockedUserSeesUntilWhen(t *testing.T) {

@@ -26,7 +26,7 @@ func TestC1ToC6AClientPortalInFrenchAsksAndItsStaffHelp(t *testing.T) {
 		home := p.console(d.portalLink("olga", `,"locale":"fr"`), "Utilisateurs")
 		p.opens(home+"/policy?group=demand", "Qui doit l’utiliser")
 		p.clicks("preview", "require", "everyone")
-		p.reaches("Ce que cela fait")
+		p.reaches("Ce que cela change")
 		p.clicks("save", "acknowledge", "yes")
 		p.stepsUpAt("Confirmez que c’est bien vous", secret)
 		p.reaches("Règles")
@@ -63,12 +63,12 @@ func TestC1ToC6AClientPortalInFrenchAsksAndItsStaffHelp(t *testing.T) {
 	p.rule("C3 the first code must be right and the recovery codes are shown once", func() {
 		p.clicks("finish", "code", wrong(appCode(t, key, d.now())))
 		p.reaches("Application d’authentification")
-		p.says("Ce code n’était pas bon")
+		p.says("Ce code est incorrect")
 		if got := d.seen("clair")["factors"].([]any); len(got) != 0 {
 			t.Errorf("got the factors %v before a right code", got)
 		}
 		p.clicks("finish", "code", appCode(t, key, d.now()))
-		p.reaches("Conservez vos codes de récupération")
+		p.reaches("Conservez vos codes de secours")
 		codes = regexp.MustCompile(`[0-9A-Z-]{20,}`).FindAllString(p.Run(`document.querySelector(".recovery-codes").innerText`), -1)
 		if len(codes) != 10 {
 			t.Fatalf("got %d recovery codes, want 10", len(codes))
@@ -86,7 +86,7 @@ func TestC1ToC6AClientPortalInFrenchAsksAndItsStaffHelp(t *testing.T) {
 			t.Helper()
 			p.password("clair", "fr")
 			p.reaches("Saisissez votre code")
-			p.opens(p.here()+"?by=recovery", "Utilisez un code de récupération")
+			p.opens(p.here()+"?by=recovery", "Utilisez un code de secours")
 			p.clicks("recover", "code", strings.ToLower(codes[0]))
 		}
 		recovers()
@@ -95,8 +95,8 @@ func TestC1ToC6AClientPortalInFrenchAsksAndItsStaffHelp(t *testing.T) {
 			t.Errorf("got the factors %v, want the app as before", got)
 		}
 		recovers()
-		p.reaches("Utilisez un code de récupération")
-		p.says("Ce code de récupération n’était pas bon")
+		p.reaches("Utilisez un code de secours")
+		p.says("Ce code de secours est incorrect")
 		p.password("clair", "fr")
 		p.reaches("Saisissez votre code")
 		p.clicks("code", "code", next())
