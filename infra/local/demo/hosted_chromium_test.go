@@ -165,6 +165,7 @@ func TestAnAdministratorGoesToTheConsoleAndComesBack(t *testing.T) {
 	for _, org := range []string{"kls", "salto", "talkdesk", "karbon", "helpdesk"} {
 		if org == "kls" { // its policy asks everyone
 			v.leavesAs(org, "admin")
+			v.says("Kls Desk") // the name that the organisation has on pages
 			v.press("code", "code", v.window.sentCode("admin@"+org+".example"))
 		} else {
 			v.Submit("/demo/hosted/sign-in", "org", org, "user", "admin")

@@ -3,6 +3,7 @@ package demo
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 )
 
@@ -31,7 +32,7 @@ const olderSettings = `{
 }`
 
 // prepare gives an organisation of the demo its policy, unless somebody has given it another one: newPolicy to the demo's own org, and
-// to each other its profile.
+// to each other its profile. Each other gets its name, too, which hosted pages and messages then show.
 func (d *Demo) prepare(ctx context.Context, org string) error {
 	d.mu.Lock()
 	done := d.prepared[org]
@@ -54,6 +55,9 @@ func (d *Demo) prepare(ctx context.Context, org string) error {
 		policy = newPolicy
 	}
 	if version, _ := found["version"].(float64); version == 0 || older {
+		if err := d.name(ctx, org); err != nil { // first, since only an org without a policy is prepared
+			return fmt.Errorf("set the name of %s: %w", org, err)
+		}
 		err := d.call(ctx, request{
 			method: "PUT", path: path, bearer: d.o.AdminKey.Reveal(), ifMatch: fmt.Sprintf(`"%.0f"`, version), body: json.RawMessage(policy),
 		}, nil)
@@ -65,6 +69,22 @@ func (d *Demo) prepare(ctx context.Context, org string) error {
 	defer d.mu.Unlock()
 	d.prepared[org] = true
 	return nil
+}
+
+// name gives an organisation its name, unless it has a brand. The demo's own keeps the deployment's.
+func (d *Demo) name(ctx context.Context, org string) error {
+	if org == Org {
+		return nil
+	}
+	err := d.call(ctx, request{
+		method: "PUT", path: "/v1/orgs/" + org + "/brand", bearer: d.o.AdminKey.Reveal(), ifMatch: `"0"`,
+		body: map[string]any{"name": organisationOf(org).Name},
+	}, nil)
+	var p *problem
+	if errors.As(err, &p) && p.Code == "version_mismatch" {
+		return nil
+	}
+	return err
 }
 
 // isOlder reports whether an earlier version of the demo gave this policy to the org.
