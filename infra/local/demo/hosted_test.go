@@ -142,6 +142,22 @@ func TestK7WhoComesFromTheCompanysSignInIsNotSentToAPage(t *testing.T) {
 	b.want("Hello, ana", "signed in at Kls Desk", "Decision allow", "Reason sso")
 }
 
+func TestS2APhoneIsSetUpInTheSettingsOfSALTO(t *testing.T) {
+	b := openHosted(t)
+	b.submit("/demo/hosted/sign-in", "org", "salto", "user", "sam", "password", "x", "how", "password")
+	b.want("Hello, sam", "signed in at SALTO", "Reason not_required")
+	settings := b.redeem(b.leave("/demo/hosted/settings"))
+	var begun struct{ ID string }
+	b.api("POST", "/v1/enrolments", settings.Token, map[string]any{"kind": "sms", "phone": number}, &begun)
+	b.api("POST", "/v1/enrolments/"+begun.ID+"/finish", settings.Token, map[string]any{"code": b.sentCode("+4915228817386")}, nil)
+	b.get()
+	b.submit("/demo/sign-out")
+	h := b.redeem(b.signInAt("salto", "sam"))
+	b.answers(h, "+4915228817386", false)
+	b.back(h.ID)
+	b.want("Hello, sam", "Reason enabled")
+}
+
 func TestAReturnFromAStrangersChallengeSignsNobodyIn(t *testing.T) {
 	b := openHosted(t)
 	stranger := *b

@@ -10,17 +10,18 @@ import (
 type organisation struct {
 	ID, Name string
 	Locale   string // of its users
+	policy   string // at first, as JSON
 }
 
 // organisations are the customers of the application. The first has a policy of the demo's own, and each of the others the profile of
-// its name. Users of the application's own screens belong to the first.
+// its name. Text messages can be sent to no country by a profile alone. Users of the application's own screens belong to the first.
 var organisations = []organisation{
-	{Org, "Demo desk", "en"},
-	{"kls", "Kls Desk", "en"},
-	{"salto", "SALTO", "en"},
-	{"talkdesk", "Talkdesk", "en"},
-	{"karbon", "Karbon", "fr"},
-	{"helpdesk", "Helpdesk", "en"},
+	{Org, "Demo desk", "en", newPolicy},
+	{"kls", "Kls Desk", "en", `{"profile": "kls", "acknowledge": true}`},
+	{"salto", "SALTO", "en", `{"profile": "salto", "sms": {"countries": ` + countries + `}, "acknowledge": true}`},
+	{"talkdesk", "Talkdesk", "en", `{"profile": "talkdesk"}`},
+	{"karbon", "Karbon", "fr", `{"profile": "karbon"}`},
+	{"helpdesk", "Helpdesk", "en", `{"profile": "helpdesk"}`},
 }
 
 // organisationOf returns the organisation with this id. It is nil if there is none.

@@ -7,11 +7,14 @@ import (
 	"fmt"
 )
 
+// countries are those to whose numbers text messages can be sent, where a policy of the demo has them.
+const countries = `["BE", "CH", "DE", "ES", "FR", "GB", "IE", "NL", "PT", "US"]`
+
 // newPolicy is the policy of the demo's org: everyone is asked for a code by email or, after setting one up, for another factor;
 // and browsers can be trusted.
 const newPolicy = `{
 	"profile": "kls", "methods": {"totp": "allowed", "webauthn": "allowed", "sms": "allowed", "email": "implicit"},
-	"sms": {"countries": ["BE", "CH", "DE", "ES", "FR", "GB", "IE", "NL", "PT", "US"]}, "email_backup": "allowed", "recovery": {"count": 10, "effect": "sign_in"}, "acknowledge": true
+	"sms": {"countries": ` + countries + `}, "email_backup": "allowed", "recovery": {"count": 10, "effect": "sign_in"}, "acknowledge": true
 }`
 
 // olderPolicies has what the policies say that earlier versions of the demo gave to the org: the first before there were
@@ -31,8 +34,8 @@ const olderSettings = `{
 	"reset": {"reason": "required", "second_approver": false, "hold_s": 0}, "locale": "en"
 }`
 
-// prepare gives an organisation of the demo its policy, unless somebody has given it another one: newPolicy to the demo's own org, and
-// to each other its profile. Each other gets its name, too, which hosted pages and messages then show.
+// prepare gives an organisation of the demo its policy, unless somebody has given it another one. All but the demo's own get their
+// name, too, which hosted pages and messages then show.
 func (d *Demo) prepare(ctx context.Context, org string) error {
 	d.mu.Lock()
 	done := d.prepared[org]
@@ -41,7 +44,7 @@ func (d *Demo) prepare(ctx context.Context, org string) error {
 		return nil
 	}
 	ctx = unnoted(ctx)
-	path, policy := "/v1/orgs/"+org+"/policy", `{"profile":"`+org+`","acknowledge":true}`
+	path := "/v1/orgs/" + org + "/policy"
 	var found map[string]any
 	if err := d.call(ctx, request{method: "GET", path: path, bearer: d.o.AdminKey.Reveal()}, &found); err != nil {
 		return fmt.Errorf("look up the policy of %s: %w", org, err)
@@ -52,14 +55,13 @@ func (d *Demo) prepare(ctx context.Context, org string) error {
 		if older, err = isOlder(found); err != nil {
 			return err
 		}
-		policy = newPolicy
 	}
 	if version, _ := found["version"].(float64); version == 0 || older {
 		if err := d.name(ctx, org); err != nil { // first, since only an org without a policy is prepared
 			return fmt.Errorf("set the name of %s: %w", org, err)
 		}
 		err := d.call(ctx, request{
-			method: "PUT", path: path, bearer: d.o.AdminKey.Reveal(), ifMatch: fmt.Sprintf(`"%.0f"`, version), body: json.RawMessage(policy),
+			method: "PUT", path: path, bearer: d.o.AdminKey.Reveal(), ifMatch: fmt.Sprintf(`"%.0f"`, version), body: json.RawMessage(organisationOf(org).policy),
 		}, nil)
 		if err != nil {
 			return fmt.Errorf("set the policy of %s: %w", org, err)
