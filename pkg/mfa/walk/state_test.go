@@ -1,7 +1,6 @@
 package walk
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -11,7 +10,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"testing"
 
 	"countersign/pkg/seal"
@@ -24,54 +22,50 @@ import (
 type state [sha256.Size]byte
 
 func (s *schedule) state() state {
-	var b bytes.Buffer
-	fmt.Fprintln(&b, s.clock.Now().UnixMicro(), s.losses, s.jumps, s.answered)
-	s.write(&b)
-	var air []string
+	b := &canvas{props: s.props}
+	fmt.Fprintln(b, s.clock.Now().UnixMicro(), s.losses, s.jumps, s.answered)
+	s.write(b)
 	for _, f := range s.air {
-		air = append(air, fmt.Sprintf("air %d %s", f.call.bit, s.commitText(f)))
+		b.add("air", fmt.Sprintf("%d %s", f.call.bit, s.commitText(f)))
 	}
-	s.props.inOrder(&b, air)
-	var mails []string
 	for _, m := range s.mails {
-		mails = append(mails, m.To+m.Subject)
+		b.add("mail", m.To+m.Subject)
 	}
 	for _, m := range s.texts {
-		mails = append(mails, m.To)
+		b.add("mail", m.To)
 	}
-	s.props.inOrder(&b, mails)
 	for _, m := range s.waiting {
-		s.known(&b, m)
+		s.known(b, m)
 	}
 	for _, a := range s.actors {
 		for _, c := range a.calls {
-			fmt.Fprintln(&b, "call", c.bit, c.what, c.moved, c.began, c.landed, c.landedAfter, c.decided.UnixMicro(),
+			fmt.Fprintln(b, "call", c.bit, c.what, c.moved, c.began, c.landed, c.landedAfter, c.decided.UnixMicro(),
 				c.lost, c.overtaken, c.landedOver, c.wrongCodes, c.wrongRecoveryCodes, c.wrongCredentials, c.inOtherBudget, c.rowIsOff, c.won, c.forgot, c.partly, c.lifted, c.carried, c.now.UnixMicro(), c.dead, c.over, c.text)
-			writeFound(&b, c.sets)
-			writeFound(&b, c.bound)
-			writeFound(&b, c.tokens)
+			writeFound(b, c.sets)
+			writeFound(b, c.bound)
+			writeFound(b, c.tokens)
 		}
 	}
-	return sha256.Sum256(s.props.renamed(b.Bytes()))
+	return b.state()
 }
 
 // outcome returns a digest of the result of a schedule.
 func (s *schedule) outcome() state {
-	var b bytes.Buffer
-	s.write(&b)
+	b := &canvas{props: s.props}
+	s.write(b)
 	for _, a := range s.actors {
 		for _, c := range a.calls {
-			fmt.Fprintln(&b, "call", c.bit, c.dead, c.text)
-			writeFound(&b, c.bound)
+			fmt.Fprintln(b, "call", c.bit, c.dead, c.text)
+			writeFound(b, c.bound)
 		}
 	}
-	return sha256.Sum256(s.props.renamed(b.Bytes()))
+	return b.state()
 }
 
 // writeFound writes the words that b already holds. A word that stands nowhere else makes no difference.
-func writeFound[T ~string](b *bytes.Buffer, words []T) {
+func writeFound[T ~string](b *canvas, words []T) {
 	for _, word := range words {
-		if word != "" && bytes.Contains(b.Bytes(), []byte(word)) {
+		if word != "" && b.holds(string(word)) {
 			fmt.Fprintln(b, word)
 		}
 	}
@@ -104,14 +98,12 @@ func (s *schedule) boundTo(c *call) (words []string) {
 }
 
 // write writes what the store holds, except for what no call changes.
-func (s *schedule) write(b *bytes.Buffer) {
-	var items []string
+func (s *schedule) write(b *canvas) {
 	for _, item := range s.model.Items() {
 		if s.looksAt(item.Key) {
-			items = append(items, s.itemText(item))
+			b.add("item", s.itemText(item))
 		}
 	}
-	s.props.inOrder(b, items)
 	for _, key := range slices.SortedFunc(maps.Keys(s.numbers), func(x, y store.Key) int {
 		return cmp.Or(cmp.Compare(x.Partition, y.Partition), cmp.Compare(x.Sort, y.Sort))
 	}) {
@@ -128,16 +120,15 @@ func (s *schedule) number(key store.Key) int64 {
 
 // known writes what determines how a waiting call goes on: what it has read and wants to commit, unless the commit is sure
 // to be refused.
-func (s *schedule) known(b *bytes.Buffer, m *move) {
-	fmt.Fprintln(b, "waits", m.call.bit, m.name, m.call.numbers)
-	if s.doomed(m.made) {
+func (s *schedule) known(b *canvas, m *move) {
+	doomed := s.doomed(m.made)
+	fmt.Fprintln(b, "waits", m.call.bit, m.name, m.call.numbers, doomed)
+	if doomed {
 		return
 	}
-	var saw []string
 	for _, item := range m.call.saw {
-		saw = append(saw, s.itemText(item))
+		b.add(fmt.Sprint("seen by ", m.call.bit), s.itemText(item))
 	}
-	s.props.inOrder(b, saw)
 	if m.made != nil {
 		fmt.Fprintln(b, m.call.tries, s.commitText(m.made))
 	}
@@ -159,29 +150,19 @@ func (s *schedule) commitText(f *flight) string {
 	return f.text
 }
 
-// inOrder writes lines in an order that doesn't depend on the random values in them.
-func (p *props) inOrder(b *bytes.Buffer, lines []string) {
-	if len(lines) > 1 {
-		blank := make(map[string]string, len(lines))
-		for _, line := range lines {
-			blank[line] = string(p.renamed([]byte(line)))
-		}
-		slices.SortStableFunc(lines, func(x, y string) int { return strings.Compare(blank[x], blank[y]) })
-	}
-	for _, line := range lines {
-		b.WriteString(line)
-		b.WriteByte('\n')
-	}
-}
-
 // longWord is the length from which a word is taken for random. Every id is longer, and every other word is shorter.
 const longWord = 20
 
 // renamed replaces each random word with a number, which is the same wherever the word stands. Words from before the calls
 // stay, because they are the same in every schedule.
-func (p *props) renamed(text []byte) []byte {
-	out := make([]byte, 0, len(text))
-	names := map[string]int{}
+func (p *props) renamed(text []byte) []byte { return p.rename(nil, text, nil, names{}) }
+
+// names has the numbers of random words.
+type names map[string]int
+
+// rename adds text to out, with each random word replaced by its number. A word that has none in known or in further gets the next one
+// in further.
+func (p *props) rename(out, text []byte, known, further names) []byte {
 	for i := 0; i < len(text); {
 		j, random := i, false
 		for ; j < len(text) && inWord[text[j]]; j++ {
@@ -192,10 +173,13 @@ func (p *props) renamed(text []byte) []byte {
 			out = append(out, text[i])
 			j++
 		case random && len(word) >= longWord && !p.words[string(word)]:
-			name, ok := names[string(word)]
+			name, ok := known[string(word)]
 			if !ok {
-				name = len(names)
-				names[string(word)] = name
+				name, ok = further[string(word)]
+			}
+			if !ok {
+				name = len(known) + len(further)
+				further[string(word)] = name
 			}
 			out = fmt.Appendf(out, "~%d", name)
 		default:
