@@ -182,7 +182,7 @@ func (ch *challenge) notHanded(r route, out *outgoing) func(*unit, undelivered) 
 		}
 		if !now.Item.Absent() {
 			if now.Code != nil && now.Code.Sequence == sequence {
-				now.Code.ResendAfter = u.now
+				now.Code.ResendAfter, now.Code.NotTaken = u.now, lost.notTaken
 			}
 			u.put(now.Item, now, now.Expires.Add(shownFor))
 		}

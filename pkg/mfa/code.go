@@ -183,4 +183,5 @@ type sentCode struct {
 	Sent        time.Time `json:"sent" record:"4"`
 	ResendAfter time.Time `json:"resend_after" record:"5"` // when the next code can be asked for
 	Expires     time.Time `json:"expires" record:"6"`
+	NotTaken    bool      `json:"not_taken" record:"7"` // the provider surely didn't take it, so nobody is told that it was sent
 }

@@ -97,7 +97,7 @@ func (v *challengeView) page(u *unit) (ChallengeState, error) {
 		if f.ID == ch.Default {
 			shown.Default = &f.ID
 		}
-		if ch.Code != nil && ch.Code.Factor == f.ID {
+		if ch.Code != nil && ch.Code.Factor == f.ID && !ch.Code.NotTaken {
 			shown.Sent = ch.Code.shown(f, v.p)
 		}
 	}

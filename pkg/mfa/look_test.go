@@ -69,6 +69,24 @@ func TestAPageSeesWhatTheStartHasBegunAndNeverTheOutcome(t *testing.T) {
 	wantCode(t, err, mfa.ChallengeInvalid)
 }
 
+func TestAPageSeesNoCodeThatTheProviderDidNotTake(t *testing.T) {
+	w := mfatest.New(t)
+	w.SetPolicy(t, org, "kls", nil)
+	w.Outbox.Fail(mfa.ErrNotTaken, false)
+	ch := started(t, w, ana())
+	got, err := drawn(t, w, ch)
+	if err != nil || ch.Sent != nil || got.Challenge.Sent != nil {
+		t.Fatalf("got %+v, %v, want nothing sent", got.Challenge, err)
+	}
+	w.Outbox.Fail(nil, false)
+	again, err := w.SendCode(t.Context(), w.Client, mfa.SendRequest{Challenge: ch.ID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ch.Sent, ch.SendError = again.Sent, ""
+	wantDrawn(t, w, ch)
+}
+
 func TestAPageSeesTheOptionsOfTheCeremonyThatIsUnderWay(t *testing.T) {
 	w := mfatest.New(t)
 	w.SetPolicy(t, org, "default", nil)

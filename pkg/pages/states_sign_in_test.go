@@ -36,6 +36,7 @@ func showSignIn(w *witness) {
 	w.press("send")
 	w.look("could not be sent")
 	d.fails("email", 0)
+	w.press("send")
 	d.fails("store", 1000)
 	w.press("code", "code", "123456")
 	w.look("not checked for a failure")

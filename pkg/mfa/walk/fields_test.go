@@ -154,7 +154,7 @@ var (
 		"backup_unknown": imported, "handle": imported,
 	}
 	codeFields = fieldTable{
-		"factor": word, "sequence": kept, "digest": word, "sent": moment, "resend_after": moment, "expires": moment,
+		"factor": word, "sequence": kept, "digest": word, "sent": moment, "resend_after": moment, "expires": moment, "not_taken": kept,
 	}
 	factorFields = fieldTable{
 		"format": kept, "id": word, "kind": kept, "label": unmet("it is only shown"), "created": moment, "contact": kept, "secret": word,
