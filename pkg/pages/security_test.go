@@ -106,7 +106,7 @@ func TestAHandleIsGoodOnceAndNoLaterAddressHasIt(t *testing.T) {
 	thief := d.visitor()
 	thief.get(link)
 	thief.submit("open")
-	thief.says("This link was used already")
+	thief.says("This link doesn’t work any more")
 	if thief.status != http.StatusGone || len(thief.cookies) != 0 {
 		t.Errorf("got %d and %v for a handle that was used", thief.status, thief.cookies)
 	}

@@ -101,7 +101,7 @@ func (v *visit) passwordFirst() {
 		v.over(err)
 		return
 	}
-	v.draw(http.StatusForbidden, "notice", notice{Title: v.T("notice.password.title"), Text: v.T("wrong.reauthentication_required"), Back: v.back})
+	v.draw(http.StatusForbidden, "notice", notice{Title: v.T("notice.password.title"), Text: v.T("wrong.reauthentication_required"), Back: v.back, Away: true})
 }
 
 // An owned is a factor that a user has enrolled.
@@ -271,7 +271,7 @@ func revokeBrowsers(v *visit) error {
 	}
 	v.forget(portalSession, v.id)
 	v.forget(proofCookie, v.id)
-	v.draw(http.StatusOK, "notice", notice{Title: v.T("notice.all_revoked.title"), Text: v.T("notice.all_revoked.text"), Back: v.back})
+	v.draw(http.StatusOK, "notice", notice{Title: v.T("notice.all_revoked.title"), Text: v.T("notice.all_revoked.text"), Back: v.back, Away: true})
 	return nil
 }
 

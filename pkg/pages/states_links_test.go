@@ -12,7 +12,6 @@ var linkStates = []string{
 
 func showLinks(w *witness) {
 	d := w.opens(`{"profile":"salto","reset":{"self_service":"hold","hold_s":86400},"acknowledge":true}`)
-	w.speaks()
 	// The forms of links stay until they are looked at.
 	var script struct{ Identifier string }
 	w.Call("Page.addScriptToEvaluateOnNewDocument", map[string]any{"source": "HTMLFormElement.prototype.requestSubmit = () => {};"}, &script)

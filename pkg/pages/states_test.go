@@ -39,6 +39,7 @@ func TestEveryStateOfEveryPageInEveryLanguage(t *testing.T) {
 				w.T, w.bare.T, w.part, w.language = t, t, part, language
 				defer func() { w.T, w.bare.T = outer, outer }()
 				w.Call("Network.clearBrowserCookies", nil, nil)
+				w.speaks()
 				show(w)
 			})
 		}

@@ -305,6 +305,11 @@ func (v *visit) T(key string, pairs ...any) string { return v.language.text(key,
 // H is T for a text that has <b> in it. The values are escaped.
 func (v *visit) H(key string, pairs ...any) template.HTML { return v.language.marked(key, pairs...) }
 
+// Broken returns a text that may be an address for email, and that breaks before the @ where it doesn't fit into a line.
+func (v *visit) Broken(text string) template.HTML {
+	return template.HTML(strings.ReplaceAll(template.HTMLEscapeString(text), "@", "<wbr>@"))
+}
+
 // Language returns the page's language, for the attribute lang.
 func (v *visit) Language() string { return v.language.code }
 
