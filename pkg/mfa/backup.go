@@ -44,7 +44,7 @@ func (a *account) backupOffer(enrolled Kind, p *orgPolicy) *EnrolmentOffer {
 // came of that. The holder of the token has just answered with this factor, so nothing more has to be proven. It returns false if the
 // token is good for nothing any more. The slot may be nil.
 func (v *enrolmentView) backupEnds(u *unit, s *slot) (time.Time, bool) {
-	if !v.a.exists() || s == nil || s.State != verified || s.Factor == "" || !u.caller.holds(v.ch.Enrolment) {
+	if s == nil || s.State != verified || !u.caller.holds(v.ch.Enrolment) {
 		return time.Time{}, false
 	}
 	ends := s.EndedAt.Add(backupFor)

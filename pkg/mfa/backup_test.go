@@ -107,6 +107,14 @@ func TestS4ABackupCanBeEnrolledOnlyWhereAndWhileItIsOffered(t *testing.T) {
 				t.Fatal(err)
 			}
 		},
+		"a reset of the account is due": func(t *testing.T, w *mfatest.World, _ mfa.StartAnswer, _ mfa.FinishAnswer) {
+			w.SetPolicy(t, org, "default", func(p *mfa.Policy) { pinnedBackup(p); p.Reset.HoldS = 60 })
+			asked, err := w.ResetUser(t.Context(), w.Fresh(), org, user, lost)
+			if err != nil || asked.Request == nil {
+				t.Fatalf("got %+v, %v, want a request that waits", asked, err)
+			}
+			w.Clock.Advance(time.Minute)
+		},
 		"eight minutes are over": func(_ *testing.T, w *mfatest.World, _ mfa.StartAnswer, _ mfa.FinishAnswer) {
 			w.Clock.Advance(backupLasts)
 		},
@@ -130,6 +138,39 @@ func TestS4ABackupCanBeEnrolledOnlyWhereAndWhileItIsOffered(t *testing.T) {
 			wantCode(t, err, mfa.EnrolmentInvalid)
 		})
 	}
+}
+
+func TestS4ABackupIsOfTheFactorThatTheTokenHasBroughtAndOfNoOther(t *testing.T) {
+	w := plain(t, pinnedBackup)
+	_, call := mustEnrol(t, w, ana())
+	first, _ := w.EnrolTOTP(t, call, "", mfa.Person{})
+	w.SetPolicy(t, org, "default", func(p *mfa.Policy) { pinnedBackup(p); p.Require = mfa.Nobody })
+	if err := w.RemoveFactor(t.Context(), w.StepUp(t, org, user, first), org, user, first.Factor); err != nil {
+		t.Fatal(err)
+	}
+	if second, _ := w.EnrolTOTP(t, w.Fresh(), org, ana().User); second.Factor == first.Factor {
+		t.Fatal("the second factor has the id of the first one")
+	}
+	_, err := w.LookAtEnrolment(t.Context(), call)
+	wantCode(t, err, mfa.EnrolmentInvalid)
+	_, err = w.BeginEnrolment(t.Context(), call, mfa.EnrolRequest{Kind: mfa.Email})
+	wantCode(t, err, mfa.EnrolmentInvalid)
+}
+
+// A reenrolment gives the account a new epoch, which ends every token from before.
+func TestS4TheTokenOfAReenrolmentEnrolsNoBackup(t *testing.T) {
+	w, _, done := withApp(t, func(p *mfa.Policy) { effect(mfa.EffectReenrol, mfa.Everyone)(p); p.EmailBackup = mfa.Pinned })
+	w.Clock.Advance(mfatest.Step)
+	answer, err := w.Recover(t.Context(), w.Client, mfa.RecoverRequest{Challenge: started(t, w, ana()).ID, Code: done.RecoveryCodes[0]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	call := mfa.Call{Bearer: answer.Enrolment.Token.Reveal()}
+	w.EnrolTOTP(t, call, "", mfa.Person{})
+	_, err = w.LookAtEnrolment(t.Context(), call)
+	wantCode(t, err, mfa.EnrolmentInvalid)
+	_, err = w.BeginEnrolment(t.Context(), call, mfa.EnrolRequest{Kind: mfa.Email})
+	wantCode(t, err, mfa.EnrolmentInvalid)
 }
 
 // backupLasts is how long after a sign-in the backup is offered.

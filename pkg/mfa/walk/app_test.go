@@ -90,7 +90,7 @@ func (p *props) appUnderWay(user string, call mfa.Call, q mfa.EnrolRequest) (*us
 // enrolled finishes the enrolment of an app before the calls, and moves the clock on to the app's next step.
 func (p *props) enrolled(x *userApp, en underWay) {
 	p.Helper()
-	done, err := p.FinishEnrolment(context.Background(), p.Client, mfa.FinishRequest{Enrolment: en.id, Answer: mfa.Answer{Code: x.code(0)}})
+	done, err := p.FinishEnrolment(context.Background(), en.by, mfa.FinishRequest{Enrolment: en.id, Answer: mfa.Answer{Code: x.code(0)}})
 	if err != nil {
 		p.Fatal(err)
 	}

@@ -34,6 +34,14 @@ func enforcementStages() []stage {
 			},
 		},
 		{
+			name: "a backup is enrolled beside a revocation", torn: true, lost: [3]int{0, 1, 1}, profile: "default", policy: mustEnrolAnApp,
+			set: func(p *props) {
+				by := p.enrolledAtSignIn("ana")
+				p.call(func(a *actor) { a.finishMailed(a.backUp("ana", by), underWay{user: "ana", by: by}) })
+				p.call(func(a *actor) { a.revokeAll("ana") })
+			},
+		},
+		{
 			name: "the last skip is used twice", torn: true, lost: [3]int{1, 1, 2}, profile: "helpdesk",
 			policy: func(p *mfa.Policy) {
 				until, once := time.Date(2026, 11, 22, 11, 0, 0, 0, time.UTC), 1
@@ -52,6 +60,32 @@ func enforcementStages() []stage {
 			},
 		},
 	}
+}
+
+// mustEnrolAnApp is a policy under which everyone has to enrol, and is offered email as a backup.
+func mustEnrolAnApp(p *mfa.Policy) {
+	p.Require, p.EnrolmentProof, p.EmailBackup = mfa.Everyone, "none", mfa.Pinned
+}
+
+// enrolledAtSignIn lets a user enrol an app at a sign-in before the calls, and returns the call with the enrolment token.
+func (p *props) enrolledAtSignIn(user string) mfa.Call {
+	p.Helper()
+	started, err := p.StartChallenge(context.Background(), p.Client, signingIn(user))
+	if err != nil {
+		p.Fatal(err)
+	}
+	by := mfa.Call{Bearer: started.Enrolment.Token.Reveal()}
+	x, en := p.appUnderWay(user, by, mfa.EnrolRequest{Kind: mfa.TOTP})
+	en.by = by
+	p.enrolled(x, en)
+	return by
+}
+
+// backUp begins to enrol the user's address as a backup, with the enrolment token that has brought the first factor.
+func (a *actor) backUp(user string, by mfa.Call) *call {
+	return a.do(a.named("begin the backup"), deed{kind: begins, closes: true, user: user}, func(ctx context.Context, s *mfa.Service) (any, error) {
+		return s.BeginEnrolment(ctx, by, mfa.EnrolRequest{Kind: mfa.Email})
+	})
 }
 
 // letIn signs a user in who isn't asked, before the calls, and returns when the session began.
