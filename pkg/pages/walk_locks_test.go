@@ -98,7 +98,7 @@ func TestS1ToS9AProfilePageHasThreeWaysAndABinThatEmailLacks(t *testing.T) {
 		p.clicks("on")
 		p.reaches("Give your password again")
 		p.accessible("salto password first")
-		home = p.profile("ben")
+		p.profile("ben")
 		p.clicks("on")
 		p.reaches("Security settings")
 		p.says("Two-step sign-in is on.")

@@ -118,7 +118,7 @@ func (d *Demo) leave(r *http.Request, a *away, start map[string]any) (started, e
 		a.id, a.ends = answer.ID, answer.Enrolment.Expires
 	}
 	if a.id == "" || answer.page() == "" {
-		return answer, errors.New("Countersign's answer has no page")
+		return answer, errors.New("the answer to the start has no page")
 	}
 	// A recovery code can lead to an enrolment, which has 15 minutes more, and the outcome can be fetched for 10 more after that.
 	a.ends = a.ends.Add(25 * time.Minute)
