@@ -32,7 +32,9 @@ func allStates() (all []string) {
 func TestEveryStateOfEveryPageInEveryLanguage(t *testing.T) {
 	d := open(t, kls)
 	w := d.witness()
-	for part, show := range map[string]func(*witness){"links": showLinks, "sign-in": showSignIn, "set-up": showSetUp, "settings": showSettings, "console": showConsole} {
+	shows := map[string]func(*witness){"links": showLinks, "sign-in": showSignIn, "set-up": showSetUp, "settings": showSettings, "console": showConsole}
+	shown := 0
+	for _, part := range slices.Sorted(maps.Keys(shows)) {
 		for _, language := range []string{"en", "fr"} {
 			t.Run(part+" "+language, func(t *testing.T) {
 				outer := w.T
@@ -40,9 +42,14 @@ func TestEveryStateOfEveryPageInEveryLanguage(t *testing.T) {
 				defer func() { w.T, w.bare.T = outer, outer }()
 				w.Call("Network.clearBrowserCookies", nil, nil)
 				w.speaks()
-				show(w)
+				shows[part](w)
+				shown++
 			})
 		}
+	}
+	if shown < 2*len(shows) {
+		t.Log("The table is not compared: not all parts were asked for, or one of them has failed.")
+		return
 	}
 	for _, state := range allStates() {
 		for _, language := range []string{"en", "fr"} {
