@@ -86,7 +86,7 @@ func TestT2AnAdministratorSavesAPolicyInThePortalAfterAStepUp(t *testing.T) {
 			t.Errorf("got %v, want the administrator to have done it", last)
 		}
 		w.do(t, call{method: "GET", path: ana.path(""), bearer: console}).want(t, 200, "")
-		w.do(t, call{method: "GET", path: person{"umbrella", ana.id, ""}.path(""), bearer: console}).want(t, 403, "forbidden")
+		w.do(t, call{method: "GET", path: person{"umbrella", ana.id, ""}.path(""), bearer: console}).want(t, 401, "unauthenticated")
 		w.do(t, call{method: "DELETE", path: ana.path("/browsers"), bearer: console, header: proof}).want(t, 403, "forbidden")
 	})
 }
@@ -130,11 +130,11 @@ func TestI4APortalTokenIsGoodForNothingInAnotherOrg(t *testing.T) {
 		}
 		own, console := w.inPortal(t, there.org, doc{"user": there.id}), w.administers(t, there, there.org)
 		for path, bearer := range map[string]string{ana.path(""): own, ana.path("/activity"): own, "/v1/orgs/acme/policy": console, "/v1/orgs/acme/users": console, "/v1/orgs/acme/activity": console} {
-			w.do(t, call{method: "GET", path: path, bearer: bearer}).want(t, 403, "forbidden")
+			w.do(t, call{method: "GET", path: path, bearer: bearer}).want(t, 401, "unauthenticated")
 		}
 		step := doc{"org": "acme", "user": doc{"id": ana.id}, "purpose": "step_up"}
-		w.do(t, call{method: "POST", path: "/v1/challenges", bearer: own, body: step}).want(t, 403, "forbidden")
-		w.do(t, call{method: "POST", path: "/v1/challenges", bearer: console, body: step}).want(t, 403, "forbidden")
+		w.do(t, call{method: "POST", path: "/v1/challenges", bearer: own, body: step}).want(t, 401, "unauthenticated")
+		w.do(t, call{method: "POST", path: "/v1/challenges", bearer: console, body: step}).want(t, 401, "unauthenticated")
 		w.do(t, call{method: "GET", path: there.path(""), bearer: own}).want(t, 200, "")
 		w.do(t, call{method: "GET", path: "/v1/orgs/globex/policy", bearer: console}).want(t, 200, "")
 		for _, c := range []call{
