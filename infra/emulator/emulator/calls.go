@@ -66,11 +66,11 @@ func (e *Emulator) wake(put amazon.Event) {
 func (e *Emulator) drain(ctx context.Context) error {
 	for {
 		before := e.wakings.Load()
+		e.woken.Wait() // what it was woken for may have been handed on before the call
 		e.returned.Wait()
 		if err := e.trigger.drain(ctx); err != nil || e.wakings.Load() == before {
 			return err
 		}
-		e.woken.Wait()
 	}
 }
 
