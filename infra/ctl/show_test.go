@@ -30,7 +30,7 @@ func TestShowPrintsItemsAsJSONAndNoSecret(t *testing.T) {
 		t.Errorf("the key's item: got %s", got)
 	}
 	o.must(t, "show", "keys", "--local", dir)
-	if all := o.said; strings.Count(all, "\n") != 2 || !strings.Contains(all, `"sort":"`+hash) {
+	if all := o.said; strings.Count(all, "\n") != 3 || !strings.Contains(all, `"sort":"`+hash) {
 		t.Errorf("the list of keys: got %s", all)
 	}
 	o.must(t, "show", "filter", "--local", dir)
