@@ -38,8 +38,7 @@ type visit struct {
 type remark struct {
 	Text   string
 	Bad    bool
-	Until  *moment // when what is said ends, such as a lock
-	Status int     // of the answer
+	Status int // of the answer
 }
 
 // serve finds the page and answers with it.
