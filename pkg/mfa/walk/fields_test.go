@@ -115,7 +115,7 @@ var fields = map[string]fieldTable{
 	"enrolment": together(fieldTable{
 		"format": kept, "id": word, "epoch": word, "client": kept, "challenge": word, "reason": onBehalf, "begun": moment, "expires": moment,
 		"proven": kept, "begins": kept, "variant": kept, "handle": word, "origins": kept, "session": unmet("no stage has a portal session"),
-	}, under("ceremony", ceremonyFields), under("code", codeFields), under("factor", factorFields), under("factor", fieldTable{
+	}, under("ceremony", ceremonyFields), under("code", codeFields), under("code", fieldTable{"not_taken": unmet("only the code of a challenge has it")}), under("factor", factorFields), under("factor", fieldTable{
 		"claimed_by": ofFinish,
 		"format":     unmet("the record of the factor is written apart once the enrolment is finished"),
 		"created":    unmet("it is set when the enrolment is finished"),
