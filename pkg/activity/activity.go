@@ -33,9 +33,10 @@
 //
 // # What is said of a user
 //
-// What an entry says of its user is encrypted with a key that is only in the user's record (see Key). If the user is erased, the
-// key is deleted, and then nobody can read this part of any page. No page has to be found or written again, and the chain still
-// verifies. To file an event, no secret of the deployment is needed.
+// What an entry says of its user is encrypted with a key of its own (see EntryKey), which is derived from a key that is only in the
+// user's record (see Key). If the user is erased, that key is deleted, and then nobody can read this part of any page. No page has to
+// be found or written again, and the chain still verifies. To file an event, neither a secret of the deployment nor the user's record
+// is needed.
 //
 // # Before events are filed
 //

@@ -44,7 +44,7 @@ func TestEventsAreDecodedAsTheSameJSONInTypesThatFileTakes(t *testing.T) {
 			t.Errorf("what was decoded is encoded as % x, %v, want % x", again, err, b)
 		}
 		for _, e := range got {
-			wantRead(t, about(NewKey(), e.Data)...)
+			wantRead(t, about(anasKey, e.Data)...)
 		}
 	}
 }

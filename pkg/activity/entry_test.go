@@ -36,14 +36,18 @@ func stored(t *testing.T, events ...Filing) *storedEntry {
 	return e
 }
 
-// about returns events about ana, one for each value in says.
+// about returns events about ana, one for each value in says. If key is nil, ana is gone.
 func about(key Key, says ...map[string]any) (events []Filing) {
+	var sealing EntryKey
+	if key != nil {
+		sealing = key.Entry(now)
+	}
 	for i, data := range says {
 		events = append(events, Filing{
 			Event: Event{
 				ID: fmt.Sprint("ev_", i), Type: "user.updated", Time: now, Org: "acme", User: "u-17", Actor: Actor{"user", "u-17"}, PolicyVersion: 3, Data: data,
 			},
-			Route: ana, Key: key,
+			Route: ana, Key: sealing,
 		})
 	}
 	return events
@@ -58,7 +62,10 @@ func asJSON(t *testing.T, v any) string {
 	return string(text)
 }
 
-// wantRead checks that events are read as they were filed by a reader who has their user.
+// anasKey is the key of ana in tests that need only one.
+var anasKey = NewKey()
+
+// wantRead checks that events are read as they were filed by a reader who has anasKey.
 func wantRead(t *testing.T, events ...Filing) {
 	t.Helper()
 	e := stored(t, events...)
@@ -70,7 +77,7 @@ func wantRead(t *testing.T, events ...Filing) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if events[i].Key != nil && !(&User{"u-17", events[i].Key}).reveal(e, i, ana, &got) {
+		if events[i].Key != nil && !(&User{"u-17", anasKey}).reveal(e, i, ana, &got) {
 			t.Error("what is encrypted doesn't open")
 		}
 		if got, want := asJSON(t, got), asJSON(t, events[i].Event); got != want {
@@ -99,14 +106,14 @@ func TestAnEventIsReadAgainAsItWasWhateverItSays(t *testing.T) {
 		[]any{}, []any{"totp", "email", 3.0, nil, []any{"sms"}}, map[string]any{}, map[string]any{"kind": "sms", "of": map[string]any{"ip": "203.0.113.7"}},
 	} {
 		data := map[string]any{"reason": value, "no name": value}
-		wantRead(t, about(NewKey(), data)...)
+		wantRead(t, about(anasKey, data)...)
 		nobody := about(nil, data)
 		nobody[0].User, nobody[0].Route, nobody[0].Actor = "", ana.org(), Actor{"client", "app"}
 		wantRead(t, nobody...)
 	}
 	for _, table := range []table{types, actors, names, values} {
 		for _, text := range table.words {
-			e := about(NewKey(), map[string]any{text: text})
+			e := about(anasKey, map[string]any{text: text})
 			e[0].Type, e[0].Actor = text, Actor{text, "somebody"}
 			wantRead(t, e...)
 		}
@@ -114,7 +121,7 @@ func TestAnEventIsReadAgainAsItWasWhateverItSays(t *testing.T) {
 	for _, actor := range []Actor{{"user", "u-17"}, {"user", "u-18"}, {"administrator", "olga"}, {"client", "app"}, {"service", ""}, {"robot", "r2"}} {
 		for _, version := range []int{0, 1, 23, 24, 1000, 1 << 30} {
 			for _, id := range []string{"ev_1", "", "ev_", id("ev_", random), id("ch_", random)} {
-				e := about(NewKey(), map[string]any{})
+				e := about(anasKey, map[string]any{})
 				e[0].ID, e[0].Actor, e[0].PolicyVersion = id, actor, version
 				wantRead(t, e...)
 			}
@@ -155,7 +162,7 @@ func TestWhatSeveralEventsOfOneEntrySayIsReadAgainAsItWas(t *testing.T) {
 		{{"changed": []any{"email"}, "x": 1.0}, {"changed": []any{"email"}, "x": 2.0}, {"changed": []any{"email"}}},
 		{{}, {}, {}},
 	} {
-		wantRead(t, about(NewKey(), says...)...)
+		wantRead(t, about(anasKey, says...)...)
 		nobody := about(nil, says...)
 		for i := range nobody {
 			nobody[i].User, nobody[i].Route = "", ana.org()
@@ -176,7 +183,7 @@ func TestOnlyEventsOfOneCommitMakeAnEntry(t *testing.T) {
 		"another actor":          func(e *Filing) { e.Actor.ID = "u-18" },
 		"another kind of actor":  func(e *Filing) { e.Actor.Kind = "client" },
 		"another policy version": func(e *Filing) { e.PolicyVersion++ },
-		"another life":           func(e *Filing) { e.Key = NewKey() },
+		"another life":           func(e *Filing) { e.Key = NewKey().Entry(now) },
 		"a user who is gone":     func(e *Filing) { e.Key = nil },
 		"the same again":         func(e *Filing) { e.ID = "ev_0" },
 	} {
@@ -267,6 +274,17 @@ func TestWhatTheActivitySaysOfAUserIsBoundToItsEntry(t *testing.T) {
 		if opened := (&User{"u-17", c.key}).reveal(&moved, 0, ana, &got); opened != c.opens || (got.User != "") != c.opens {
 			t.Errorf("%s: got opened %v, %+v, want %v", name, opened, got, c.opens)
 		}
+	}
+}
+
+// A key that is stored with events until they are filed is good for their entry only.
+func TestTheKeyOfAnEntryIsOfItsMoment(t *testing.T) {
+	key := NewKey()
+	if string(key.Entry(now)) == string(key.Entry(now.Add(time.Microsecond))) || string(key.Entry(now)) == string(key) || string(key.Entry(now)) == string(NewKey().Entry(now)) {
+		t.Error("two keys are the same")
+	}
+	if string(key.Entry(now)) != string(key.Entry(now.Add(999*time.Nanosecond).In(time.FixedZone("", 3600)))) {
+		t.Error("the same moment has two keys")
 	}
 }
 
@@ -365,10 +383,10 @@ func TestEntriesThatWereStoredAreRead(t *testing.T) {
 	filed := now.Add(1500 * time.Millisecond).Truncate(time.Millisecond)
 	for want, stored := range map[string]string{
 		`[{"id":"ev_ZXZlbnQgYTAgb2YgMTYgYg","type":"challenge.started","time":"2026-11-22T10:00:00.123456Z","org":"acme","user":"u-17","actor":{"kind":"user","id":"u-17"},"policy_version":3,"data":{"challenge":"ch_b3JnIG9mIDE2IGJ5dGVzLmFuYSBvZiAxNiBieXRlcy5jaGFsbGVuZ2UgMTYgYnku","ip":"203.0.113.77","reason":"required","user_agent":"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"}},{"id":"ev_ZXZlbnQgYTEgb2YgMTYgYg","type":"challenge.sent","time":"2026-11-22T10:00:00.123456Z","org":"acme","user":"u-17","actor":{"kind":"user","id":"u-17"},"policy_version":3,"data":{"challenge":"ch_b3JnIG9mIDE2IGJ5dGVzLmFuYSBvZiAxNiBieXRlcy5jaGFsbGVuZ2UgMTYgYnku","factor":"fa_ZmFjdG9yIG9mIDE2IGJ5Lg","kind":"email","sequence":"A"}}]`: "a4011a0016e1980250616e61206f662031362062797465732e038400506576656e74206130206f66203136206201506576656e74206131206f662031" +
-			"36206204038e1f1b691c612c969c3ce94d6499e22ec6dd967adf4bbdb6d42daf391fff359bc5b75f8f94ecb2286581e6ffce7fa0cea361873dbb87ca" +
-			"75f21e1c07efc10fb3c7c91aefcaf27a55e26678a86f9254c9a2f67896905b0359528532e293732800282f06",
-		`[{"id":"ev_ZXZlbnQgYjAgb2YgMTYgYg","type":"challenge.verified","time":"2026-11-22T10:00:00.123456Z","org":"acme","user":"u-17","actor":{"kind":"user","id":"u-17"},"policy_version":3,"data":{"challenge":"ch_b3JnIG9mIDE2IGJ5dGVzLmFuYSBvZiAxNiBieXRlcy5jaGFsbGVuZ2UgMTYgYnku","factor":"fa_ZmFjdG9yIG9mIDE2IGJ5Lg","kind":"email"}}]`: "a4011a0016e1980250616e61206f662031362062797465732e038202506576656e74206230206f6620313620620403041825ef2c34c4f037656acb28" +
-			"a3471c5b2abf2b0a84f4e35e9a32f48c1e0480db88dca56b522f787abae757069de526be0527bbea45e5af2e2a70416921f992c46a85bbdd4a83",
+			"362062040340b699a6db3f5161228ad1d5dadff60ee7262bae1f8aae3c4508a8e6421109bb41f76c67082e8560d6addb0a8fe367b03f4467b7521bf5" +
+			"b3ba9b425be8a4344a9ffc802c111bf2af09200cdcf97b417ba244e238ff28f2ee8ae7a233191102240fea50",
+		`[{"id":"ev_ZXZlbnQgYjAgb2YgMTYgYg","type":"challenge.verified","time":"2026-11-22T10:00:00.123456Z","org":"acme","user":"u-17","actor":{"kind":"user","id":"u-17"},"policy_version":3,"data":{"challenge":"ch_b3JnIG9mIDE2IGJ5dGVzLmFuYSBvZiAxNiBieXRlcy5jaGFsbGVuZ2UgMTYgYnku","factor":"fa_ZmFjdG9yIG9mIDE2IGJ5Lg","kind":"email"}}]`: "a4011a0016e1980250616e61206f662031362062797465732e038202506576656e74206230206f66203136206204032a1435dc1f1ff715d190d8da36" +
+			"66cf8a4bd9dc2d3e0c0011fdba89512ca0fd8d389e78980171d8ff1eaf7f31dd2012bf9cd3b1d07d32127ffa6f8436149ec75ab33ab6fbad0e10",
 		`[{"id":"ev_9","type":"policy.changed","time":"2026-11-22T10:00:00.123456Z","org":"acme","actor":{"kind":"administrator","id":"olga"},"policy_version":24,"data":{"changed":["trust","require"],"n":2}}]`: "a7011a0016e19803820e6465765f39041818050306646f6c67610750641a2aff2c719acc54723a909dc3c98608a20d82657472757374677265717569" +
 			"7265616e02",
 	} {

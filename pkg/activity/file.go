@@ -20,8 +20,8 @@ const (
 // A Filing is an event that is to be filed, with its place.
 type Filing struct {
 	Event
-	Route Route // of the user whom the event is about, or of the org if it is about nobody
-	Key   Key   // of that user; nil if the event is about nobody, or the user is gone
+	Route Route    // of the user whom the event is about, or of the org if it is about nobody
+	Key   EntryKey // of that user and the moment of the event; nil if the event is about nobody, or the user is gone
 }
 
 func eventsOf(filings []Filing) []Event {

@@ -3,7 +3,9 @@ package activity
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/hmac"
 	"crypto/rand"
+	"crypto/sha256"
 	"fmt"
 	"strconv"
 	"time"
@@ -11,8 +13,8 @@ import (
 	"countersign/pkg/seal"
 )
 
-// A Key encrypts what the activity says of one user. It has 32 bytes, for AES-256. It must be kept only where it is deleted when the
-// user is erased.
+// A Key is the key of what the activity says of one user. It has 32 bytes. It must be kept only where it is deleted when the user is
+// erased.
 type Key []byte
 
 // NewKey makes a random Key.
@@ -22,14 +24,26 @@ func NewKey() Key {
 	return key
 }
 
+// Entry returns the key of the entry whose events happened at that moment, in whole microseconds.
+func (k Key) Entry(at time.Time) EntryKey {
+	mac := hmac.New(sha256.New, k)
+	mac.Write(seal.Join("key of an entry", strconv.FormatInt(at.UnixMicro(), 10)))
+	return mac.Sum(nil)
+}
+
+// An EntryKey encrypts the one entry that has the events of a commit about a user. It has 32 bytes, for AES-256. It is derived from
+// the user's Key, and reveals nothing of that key or of any other entry. So it may be stored with the events until they are filed, and
+// they can be filed without the user's record. If the user is erased, it can't be derived again.
+type EntryKey []byte
+
 // A User is a user who exists, with the key of what the activity says of this user.
 type User struct {
 	ID  string
 	Key Key
 }
 
-// seal makes an entry of events that belong together and are about the user of the key. h is its header.
-func (k Key) seal(events []Filing, h header, filed time.Time, d *deflater) ([]byte, error) {
+// seal makes the entry of events that belong together and are about the user of the key. h is its header.
+func (k EntryKey) seal(events []Filing, h header, filed time.Time, d *deflater) ([]byte, error) {
 	first := &events[0]
 	h.User = []byte(first.Route.user())
 	var p personal
@@ -58,7 +72,7 @@ func (k Key) seal(events []Filing, h header, filed time.Time, d *deflater) ([]by
 // reveal sets in e what the event in place i of the entry says of its user. If the entry was encrypted with another key, because the
 // user was erased and then made again, reveal reports false and doesn't change e.
 func (u *User) reveal(from *storedEntry, i int, org Route, e *Event) bool {
-	aead, err := u.Key.aead()
+	aead, err := u.Key.Entry(from.time()).aead()
 	if err != nil {
 		return false
 	}
@@ -84,7 +98,7 @@ func (u *User) reveal(from *storedEntry, i int, org Route, e *Event) bool {
 	return true
 }
 
-func (k Key) aead() (cipher.AEAD, error) {
+func (k EntryKey) aead() (cipher.AEAD, error) {
 	block, err := aes.NewCipher(k)
 	if err != nil {
 		return nil, fmt.Errorf("key of a user's activity: %w", err)

@@ -181,12 +181,16 @@ func (w *world) filings(t *testing.T, batch []toFile) (filings []Filing) {
 		t.Fatal(err)
 	}
 	for _, e := range batch {
+		var key EntryKey
+		if user, there := found[userRoute(e.user)]; there {
+			key = user.Key.Entry(e.at)
+		}
 		filings = append(filings, Filing{
 			Event: Event{
 				ID: e.id, Type: e.kind, Time: e.at, Org: org, User: e.user, Actor: Actor{Kind: "client", ID: "app"}, PolicyVersion: 2,
 				Data: map[string]any{"kind": "email", "padding": noise(e.padding)},
 			},
-			Route: userRoute(e.user), Key: found[userRoute(e.user)].Key,
+			Route: userRoute(e.user), Key: key,
 		})
 	}
 	return filings

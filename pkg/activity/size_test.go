@@ -4,7 +4,7 @@ import "testing"
 
 // signIn returns the events of a sign-in by app or by email: those of its start, and those of its answer.
 func signIn(mailed bool) (begun, answered []Filing) {
-	key := NewKey()
+	key := NewKey().Entry(now)
 	random := func() string { return b64(NewKey()[:16]) }
 	challenge, factor := "ch_"+b64(string(ana)+string(NewKey()[:16])), "fa_"+random()
 	event := func(kind string, data map[string]any) Filing {

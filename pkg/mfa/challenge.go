@@ -17,7 +17,7 @@ func (u *unit) newChallenge(q *StartRequest, a *account, p *orgPolicy, v *verdic
 		Client: u.caller.grant().Client, Sender: u.caller.grant().Name, Purpose: q.Purpose, Action: q.Action.named(), ActionLines: q.Action.lines(), Nonce: q.Nonce, Reason: v.Reason, PolicyVersion: p.Version,
 		Origins: u.originsFor(p), KnownBrowser: v.knownBrowser, FirstFactor: q.FirstFactor, ReturnURL: q.ReturnURL, Begun: u.now, Expires: u.now.Add(time.Duration(p.Challenge.WindowS) * time.Second),
 	}
-	ch.Item.Key = challengeKey(ch.ID)
+	ch.Item.Key, ch.key = challengeKey(ch.ID), a.guard.ActivityKey
 	if q.Purpose == StepUp && q.Method != nil {
 		ch.OnlyKind = *q.Method
 	}
@@ -37,6 +37,7 @@ func (ch *challenge) event(kind string, data map[string]any) pendingEvent {
 	return pendingEvent{
 		Event: activity.Event{Type: kind, Org: ch.Org, User: ch.User, Actor: userActor(ch.User), PolicyVersion: ch.PolicyVersion, Data: data},
 		Life:  ch.Life,
+		key:   ch.key,
 	}
 }
 
@@ -120,6 +121,7 @@ func (v *challengeView) checkOpen(u *unit) (*slot, error) {
 	case ch.Epoch != v.a.guard.Epoch, v.a.resetIsDue(v.p, u.now), s == nil && !ch.Begun.After(v.a.guard.EvictedUntil), !u.now.Before(ch.Expires):
 		return nil, challengeInvalid()
 	}
+	ch.key = v.a.guard.ActivityKey
 	return s, nil
 }
 
@@ -342,4 +344,6 @@ type challenge struct {
 	ReturnURL   *string  `json:"return_url" record:"25"`   // where the browser goes after a hosted page; nil if the client gave none
 
 	Link *pageLink `json:"link" record:"26"` // to the hosted page; nil if it was begun before there were links
+
+	key activity.Key // of what the activity says of its user; nil until it is known that the user is still the one who began it
 }

@@ -347,28 +347,85 @@ func TestAnEndOfTrustIsToldOfNobodyWhoWasErased(t *testing.T) {
 	}
 }
 
-func TestABatchReadsTheGuardsOfItsUsersTogetherAndEachOnce(t *testing.T) {
+// The key of an entry is only in what an erasure removes or makes worthless.
+func TestWhatOutlivesAnErasureHasNoKeyOfTheActivity(t *testing.T) {
 	w := kls(t, nil)
 	w.Drain(t)
+	trusted(t, w)
+	for _, r := range records(t, w) {
+		if len(mfa.EntryKey(t, r)) != 32 {
+			t.Errorf("%v: an event of a sign-in has no key", r.Key)
+		}
+	}
+	w.Clock.Advance(31 * day)
+	sweep(t, w)
+	if err := w.EraseUser(t.Context(), w.Client, org, user); err != nil {
+		t.Fatal(err)
+	}
+	batch := records(t, w)
+	if len(batch) != 2 {
+		t.Fatalf("got %d records, want those of the end of trust and of the erasure", len(batch))
+	}
+	for _, r := range batch {
+		if key := mfa.EntryKey(t, r); key != nil {
+			t.Errorf("%v has a key of %d bytes", r.Key, len(key))
+		}
+	}
+}
+
+// The guard of a user is not read for events that only go to the activity and the bus.
+func TestThePublicationOfASignInReadsNoGuard(t *testing.T) {
+	w := kls(t, nil)
+	trusted(t, w)
+	w.Drain(t)
+	if _, err := verify(t, w, started(t, w, ana()).ID, w.Outbox.Code(t, mail), false); err != nil {
+		t.Fatal(err)
+	}
+	batch := records(t, w)
+	if len(batch) != 2 {
+		t.Fatalf("got %d records, want one of the start and one of the answer", len(batch))
+	}
+	w.Faults.Reset()
+	if err := w.Publish(t.Context(), batch); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.Faults.Counts(); got.Get != 0 || got.Query != 1 || got.Commit != 1 {
+		t.Errorf("got %+v, want one query for the last page and one commit of the next", got)
+	}
+	found := listActivity(t, w, mfa.ActivityQuery{Org: org, Type: mfa.ChallengeVerified})
+	if len(found) != 2 || found[0].User != user || found[0].Data["kind"] != string(mfa.Email) {
+		t.Errorf("got %+v, want what was said of the user", found)
+	}
+}
+
+// The guard of a user is needed for an event that names the user by the route only.
+func TestABatchReadsTheGuardsOfItsUsersTogetherAndEachOnce(t *testing.T) {
+	w := kls(t, nil)
 	const users = 20
 	for i := range 2 * users {
 		q := ana()
 		q.User.ID = fmt.Sprint("u-", i%users)
-		started(t, w, q)
+		if _, err := verify(t, w, started(t, w, q).ID, w.Outbox.Code(t, mail), true); err != nil {
+			t.Fatal(err)
+		}
+		w.Clock.Advance(time.Minute)
 	}
+	sweep(t, w)
+	w.Drain(t)
+	w.Clock.Advance(31 * day)
+	sweep(t, w)
 	batch := records(t, w)
-	w.Faults.Reset()
-	if err := w.Publish(t.Context(), batch[:users]); err != nil {
-		t.Fatal(err)
+	if len(batch) != 2*users {
+		t.Fatalf("got %d records, want one for each browser", len(batch))
 	}
-	if got := w.Faults.Counts(); got.Get != 1 || got.Keys != users {
-		t.Errorf("got %+v, want %d guards read at once", got, users)
+	if err := w.Publish(t.Context(), batch); err != nil { // after this, the first page of the day is there
+		t.Fatal(err)
 	}
 	w.Faults.Reset()
 	if err := w.Publish(t.Context(), batch); err != nil {
 		t.Fatal(err)
 	}
 	if got := w.Faults.Counts(); got.Get != 1 || got.Keys != users {
-		t.Errorf("twice as many events: got %+v, want %d guards read at once", got, users)
+		t.Errorf("got %+v, want %d guards read at once", got, users)
 	}
 }

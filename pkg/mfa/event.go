@@ -82,9 +82,10 @@ type pendingEvent struct {
 
 	Watchers []recipient // the addresses of the policy that are told too, because it concerns administrators
 
-	moved  string  // the topic of the notice, if an address or a number has changed
-	former profile // the profile before, if the event is that the address has changed
-	judged bool    // it has been decided whether the user is told
+	key    activity.Key // of what the activity says of the user; nil if that isn't known here, or the user is gone with this commit
+	moved  string       // the topic of the notice, if an address or a number has changed
+	former profile      // the profile before, if the event is that the address has changed
+	judged bool         // it has been decided whether the user is told
 }
 
 func newEventID() string { return seal.ID("ev_", nil) }
@@ -106,6 +107,10 @@ type eventBatch struct {
 	Sums          []sum           `record:"10"`
 	Waits         time.Time       `record:"11"` // when there will be room for what waits; zero if nothing new waits
 	Answered      string          `record:"12"` // where it is counted that a code by SMS was answered; empty if none was
+
+	// With the key of their entry, events are filed without reading the guard of their user. It is empty if the batch doesn't name the
+	// user, because then it may outlive an erasure.
+	EntryKey activity.EntryKey `record:"13"`
 
 	events []activity.Event // the events in Said
 }
@@ -143,6 +148,9 @@ func (u *unit) batchOfEvents() ([]byte, error) {
 	}
 	if first.Actor != userActor(first.User) {
 		b.Actor = &first.Actor
+	}
+	if first.User != "" && first.key != nil {
+		b.EntryKey = first.key.Entry(first.Time)
 	}
 	for _, e := range u.events {
 		switch {

@@ -121,6 +121,16 @@ func Padded(item store.Item, bytes int) ([]byte, error) {
 	return record.Encode(&g)
 }
 
+// EntryKey returns the key that is stored with the events of a record.
+func EntryKey(t testing.TB, r store.Record) activity.EntryKey {
+	t.Helper()
+	b, err := decodeEventBatch(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.EntryKey
+}
+
 // NameEvents gives all events of a record the same id.
 func NameEvents(t testing.TB, r store.Record, id string) store.Record {
 	t.Helper()

@@ -76,6 +76,7 @@ func (g *guard) event(kind string, policyVersion int, data map[string]any) pendi
 	return pendingEvent{
 		Event: activity.Event{Type: kind, Org: g.Org, User: g.User, PolicyVersion: policyVersion, Data: data},
 		Life:  g.life(),
+		key:   g.ActivityKey,
 	}
 }
 

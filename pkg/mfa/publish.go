@@ -17,7 +17,7 @@ import (
 // before it is sent.
 //
 // If the user was erased meanwhile, an event that names the user goes to the bus as it was recorded, and to the activity
-// without anything of the user. An event that names the user by the route only is dropped. Nobody is told.
+// so that nobody can read anything of the user. An event that names the user by the route only is dropped. Nobody is told.
 func (s *Service) Publish(ctx context.Context, records []store.Record) error {
 	p, err := s.gather(ctx, records)
 	if err != nil {
@@ -76,8 +76,8 @@ type publication struct {
 	answered []string // where answers are counted
 }
 
-// gather finds what records hand on, and reads the guards of all users that they are about. An event that names its user by
-// the route only gets the name from the guard. If the user is gone, it is left out.
+// gather finds what records hand on, and reads the guards of those users without whom that can't be done. An event that names its user
+// by the route only gets the name from the guard. If the user is gone, it is left out.
 func (s *Service) gather(ctx context.Context, records []store.Record) (publication, error) {
 	batches := make([]*eventBatch, len(records))
 	users := map[route]bool{}
@@ -87,7 +87,7 @@ func (s *Service) gather(ctx context.Context, records []store.Record) (publicati
 			return publication{}, err
 		}
 		batches[i] = b
-		if of := b.route(); of != "" {
+		if of := b.route(); of != "" && b.needsGuard() {
 			users[of] = true
 		}
 	}
@@ -112,7 +112,7 @@ func (s *Service) gather(ctx context.Context, records []store.Record) (publicati
 		}
 		under := b.filedUnder()
 		for _, e := range b.pendingEvents() {
-			p.events = append(p.events, filing(&e, under, g))
+			p.events = append(p.events, b.filing(&e, under, g))
 			if g != nil {
 				for _, to := range e.To {
 					p.notices = append(p.notices, addressed{recipient: to, about: e.Event, life: e.Life, topic: e.Topic})
@@ -136,12 +136,19 @@ func (s *Service) gather(ctx context.Context, records []store.Record) (publicati
 	return p, nil
 }
 
-// filing is an event for the activity. g is the guard of the user it is about, or nil if it is about nobody, or about a user
-// who is gone.
-func filing(e *pendingEvent, under activity.Route, g *guard) activity.Filing {
-	f := activity.Filing{Event: e.Event, Route: under}
-	if g != nil {
-		f.Key = g.ActivityKey
+// filing is an event for the activity. g is the guard of the user it is about. It is nil if the event is about nobody, the user is
+// gone, or the guard was not read.
+func (b *eventBatch) filing(e *pendingEvent, under activity.Route, g *guard) activity.Filing {
+	f := activity.Filing{Event: e.Event, Route: under, Key: b.EntryKey}
+	if f.Key == nil && g != nil {
+		f.Key = activity.Key(g.ActivityKey).Entry(e.Time)
 	}
 	return f
+}
+
+// needsGuard reports whether the batch can't be handed on without the guard of its user: because only the guard has the name of the
+// user or the key of the entry, or because somebody is to be told who must still exist.
+func (b *eventBatch) needsGuard() bool {
+	tells := func(e batchEntry) bool { return len(e.To) > 0 || len(e.Watchers) > 0 }
+	return b.User == "" || b.EntryKey == nil || len(b.Sums) > 0 || !b.Waits.IsZero() || slices.ContainsFunc(b.Entries, tells)
 }

@@ -85,7 +85,7 @@ func (u *unit) erase(a *account, resets []store.Item, policyVersion int) (more, 
 		if a.guard.RosterVersion != "" {
 			u.delete(store.Item{Key: rosterKey(a.route), Version: a.guard.RosterVersion})
 		}
-		u.event(a.guard.event(UserErased, policyVersion, nil))
+		u.event(a.guard.event(UserErased, policyVersion, nil)).key = nil // nothing that outlives the user has a key of the activity
 	}
 	u.put(store.Item{Key: store.Key{Partition: userPartition(a.route), Sort: "erased#" + string(u.version)}}, &erased{At: u.now}, u.now.Add(erasedFor))
 	return true, last

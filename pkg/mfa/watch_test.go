@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"countersign/pkg/mfa"
+	"countersign/pkg/mfa/mfatest"
 )
 
 const desk = "desk@acme.example"
@@ -35,6 +36,25 @@ func TestAdministratorsAreToldOfLocksAndOfRequestsForAReset(t *testing.T) {
 	lock(t, w)
 	w.Drain(t)
 	if got := w.Outbox.To(desk); len(got) != 1 || !strings.Contains(got[0].Text, "entered for the account of the user "+user) {
+		t.Errorf("got %d messages about a lock, want one", len(got))
+	}
+}
+
+func TestAdministratorsAreToldOfAUserWhoHasNoAddress(t *testing.T) {
+	w := mfatest.New(t)
+	w.SetPolicy(t, org, "default", watched)
+	q := ana()
+	q.User.Email = mfa.Optional[string]{}
+	a, _ := w.EnrolTOTP(t, w.Fresh(), org, q.User)
+	for range 2 {
+		ch := started(t, w, q)
+		for range 5 {
+			_, err := verify(t, w, ch.ID, mfatest.Wrong(w.Code(a)), false)
+			wantCode(t, err, mfa.WrongCode)
+		}
+	}
+	w.Drain(t)
+	if got := w.Outbox.To(desk); len(got) != 1 {
 		t.Errorf("got %d messages about a lock, want one", len(got))
 	}
 }
