@@ -210,7 +210,7 @@ var attributes = []attribute{
 	{"PublishFunction", "Events.Stream.Properties.Stream", "${Table.StreamArn}", "it would not follow the table"},
 	{"PublishFunction", "Events.Stream.Properties.StartingPosition", "TRIM_HORIZON", "what was committed while it is deployed would never be told"},
 	{"PublishFunction", "Events.Stream.Properties.BatchSize", 100, "RESULTS.md's figures of cost are for this"},
-	{"PublishFunction", "Events.Stream.Properties.MaximumBatchingWindowInSeconds", 5, "activity and notices would be late, or each sign-in cost an invocation"},
+	{"PublishFunction", "Events.Stream.Properties.MaximumBatchingWindowInSeconds", 10, "activity and notices would be late, or each sign-in cost an invocation"},
 	{"PublishFunction", "Events.Stream.Properties.FilterCriteria.*", judged{}, "TestThePublishEventIsABatchThatTheFilterLetsThrough"},
 	{"PublishFunction", "Events.Stream.Properties.FunctionResponseTypes.0", "ReportBatchItemFailures", "one record that fails would repeat, or lose, all of its batch"},
 	{"PublishFunction", "Events.Stream.Properties.BisectBatchOnFunctionError", true, "one record that fails would take its whole batch to the bucket"},

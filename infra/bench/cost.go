@@ -20,7 +20,7 @@ import (
 const (
 	perSecond = 10 // how many sign-ins there are in a second
 	seconds   = 10 // how many seconds are measured
-	window    = 5  // how many seconds Lambda collects records for a batch, as in template.yaml
+	window    = 10 // how many seconds Lambda collects records for a batch, as in template.yaml
 	// shards is how many shards the stream of a new on-demand table has. Such a table takes 4,000 write units a second, and a
 	// partition takes 1,000. Lambda gives publish the records of each shard separately.
 	// https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/on-demand-capacity-mode.html

@@ -24,7 +24,7 @@ const (
 
 const (
 	newShards     = 4         // how many shards the stream of a new table has; see infra/bench
-	collect       = 5         // for how many seconds Lambda collects records for a batch, as in template.yaml
+	collect       = 10        // for how many seconds Lambda collects records for a batch, as in template.yaml
 	dueShards     = 4         // of an hour, as in pkg/mfa
 	mostDayShards = 8         // of an org's day of activity, as in pkg/activity
 	dayShardHolds = 4_000_000 // events in a day, as in pkg/activity
