@@ -11,7 +11,7 @@ import (
 
 // Account binds the routes of the step "account" to s.
 func Account(s *mfa.Service) Handlers {
-	return Handlers{step: "account", bound: map[string]handler{
+	return Handlers{step: "account", knows: s.Knows, bound: map[string]handler{
 		"listUsers": serve(operation[mfa.UserQuery, mfa.Users]{
 			bodiless: true, query: searching,
 			do: func(ctx context.Context, call mfa.Call, at target, q mfa.UserQuery) (mfa.Users, error) {

@@ -9,7 +9,7 @@ import (
 
 // Admin binds the routes of the step "admin" to s.
 func Admin(s *mfa.Service) Handlers {
-	return Handlers{step: "admin", bound: map[string]handler{
+	return Handlers{step: "admin", knows: s.Knows, bound: map[string]handler{
 		"listOrgs": serve(operation[mfa.ListQuery, mfa.Orgs]{
 			bodiless: true, query: paging,
 			do: func(ctx context.Context, call mfa.Call, _ target, q mfa.ListQuery) (mfa.Orgs, error) {

@@ -20,7 +20,7 @@ var wordsAtStart = []string{"purpose", "first_factor.kind", "context.risk"}
 
 // Challenge binds the routes of the step "challenge" to s.
 func Challenge(s *mfa.Service) Handlers {
-	return Handlers{step: "challenge", bound: map[string]handler{
+	return Handlers{step: "challenge", knows: s.Knows, bound: map[string]handler{
 		"decide": serve(operation[mfa.StartRequest, mfa.Decision]{
 			nullable: nullableAtStart, words: wordsAtStart,
 			repeats: true,

@@ -30,7 +30,8 @@ type Options struct {
 // Handlers are the routes of one step, with a handler for each of them.
 type Handlers struct {
 	step  string
-	bound map[string]handler // by operation
+	knows func(ctx context.Context, bearer string) error // refuses a bearer token that was not made here; nil if all routes are open
+	bound map[string]handler                             // by operation
 }
 
 // A handler answers one request. values has the segments of the path, by the names that the route's pattern gives them.
@@ -75,6 +76,7 @@ func (d *door) bind(h Handlers) {
 			panic("api: nothing is bound to " + route.Operation)
 		}
 		d.add(route, handle)
+		d.routes[len(d.routes)-1].knows = h.knows
 	}
 }
 
@@ -89,6 +91,8 @@ type exchange struct {
 	ctx   context.Context // has the deadline of the call
 	id    string          // the id of the request
 	route *Route          // nil if no route fits the request
+
+	knows func(ctx context.Context, bearer string) error // refuses a bearer token that was not made here
 }
 
 // An answer is an HTTP response. Only its body can have secrets in it.
@@ -136,7 +140,7 @@ func (d *door) answer(x *exchange) (a answer) {
 	found, values, allowed := match(d.routes, x.r.Method, x.r.URL.Path)
 	switch {
 	case found != nil:
-		x.route = found.Route
+		x.route, x.knows = found.Route, found.knows
 	case allowed != nil:
 		a = problemAnswer(&mfa.Error{Code: methodNotAllowed}, x.id)
 		a.allow = strings.Join(allowed, ", ")

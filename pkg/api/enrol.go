@@ -9,7 +9,7 @@ import (
 
 // Enrol binds the routes of the step "enrol" to s.
 func Enrol(s *mfa.Service) Handlers {
-	return Handlers{step: "enrol", bound: map[string]handler{
+	return Handlers{step: "enrol", knows: s.Knows, bound: map[string]handler{
 		"beginEnrolment": serve(operation[mfa.EnrolRequest, mfa.EnrolAnswer]{
 			nullable: []string{
 				"org", "user", "user.email", "user.phone", "user.name", "user.locale", "label", "phone", "on_behalf", "variant",

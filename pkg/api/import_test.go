@@ -73,7 +73,11 @@ func TestAnImportTakesOneMiBOfLines(t *testing.T) {
 	}
 	w.refused("one byte more", w.do("POST", importPath, full+" "), 413, "too_large", "")
 	w.refused("too many lines", w.do("POST", importPath, strings.Repeat("\n", 10_001)), 400, "invalid_request", "")
-	w.refused("JSON", w.do("POST", importPath, `{"id":"u-1"}`, with("Content-Type", "application/json")), 415, "unsupported_media_type", "")
+	declared := w.do("POST", importPath, `{"id":"u-1"}`, with("Content-Type", "application/json"))
+	w.refused("JSON", declared, 415, "unsupported_media_type", "")
+	if !strings.Contains(declared.word("detail"), "application/x-ndjson") {
+		t.Errorf("got the detail %q, want the content type that this call takes", declared.word("detail"))
+	}
 	w.refused("an odd dry run", w.do("POST", importPath+"?dry_run=1", `{"id":"u-1"}`), 400, "invalid_request", "dry_run")
 	w.refused("another body with lines", w.do("POST", "/v1/decisions", ana, with("Content-Type", "application/x-ndjson")), 415, "unsupported_media_type", "")
 }

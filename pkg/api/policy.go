@@ -27,7 +27,7 @@ type policyRequest struct {
 
 // Policy binds the routes of the step "policy" to s.
 func Policy(s *mfa.Service) Handlers {
-	return Handlers{step: "policy", bound: map[string]handler{
+	return Handlers{step: "policy", knows: s.Knows, bound: map[string]handler{
 		"getPolicy": serve(operation[struct{}, mfa.OrgPolicy]{
 			bodiless: true,
 			do: func(ctx context.Context, call mfa.Call, at target, _ struct{}) (mfa.OrgPolicy, error) {

@@ -9,7 +9,7 @@ import (
 
 // Recover binds the routes of the step "recover" to s.
 func Recover(s *mfa.Service) Handlers {
-	return Handlers{step: "recover", bound: map[string]handler{
+	return Handlers{step: "recover", knows: s.Knows, bound: map[string]handler{
 		"recoverChallenge": serve(operation[mfa.RecoverRequest, mfa.RecoverAnswer]{
 			do: func(ctx context.Context, call mfa.Call, at target, q mfa.RecoverRequest) (mfa.RecoverAnswer, error) {
 				q.Challenge = at.id

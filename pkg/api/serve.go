@@ -35,13 +35,16 @@ type operation[Req, Res any] struct {
 const maxBody = 64 << 10
 
 // serve makes the handler of an operation. The handler checks only the form of a request, in an order that reveals nothing to a
-// caller without a valid token: first that there is a bearer token, then the path and the query, then the body.
+// caller without a valid token: first that there is a bearer token which was made here, then the path and the query, then the body.
 func serve[Req, Res any](op operation[Req, Res]) handler {
 	return func(x *exchange, values map[string]string) (answer, error) {
 		var call mfa.Call
 		var ok bool
 		if call.Bearer, ok = bearer(x.r.Header); !ok {
 			return answer{}, &mfa.Error{Code: mfa.Unauthenticated}
+		}
+		if err := x.knows(x.ctx, call.Bearer); err != nil {
+			return answer{}, err
 		}
 		call.Reauthenticated = only(x.r.Header, "Countersign-Reauthenticated-At")
 		call.Proof = seal.NewSecret(only(x.r.Header, "Countersign-Proof"))
@@ -170,24 +173,27 @@ func (x *exchange) noBody() error {
 // declared.
 func (x *exchange) body(optional, lines bool) (body []byte, err error) {
 	kind, most := "application/json", int64(maxBody)
+	undeclared, long := &mfa.Error{Code: unsupportedMediaType}, &mfa.Error{Code: tooLarge}
 	if lines {
 		kind, most = linesType, maxLines
+		undeclared.Detail = "This call takes lines of JSON in UTF-8, with the header Content-Type: application/x-ndjson and without a Content-Encoding."
+		long.Detail = "The body of this call can have at most 1 MiB (1048576 bytes)."
 	}
 	declared := declared(x.r.Header, kind)
 	if !declared && !optional {
-		return nil, &mfa.Error{Code: unsupportedMediaType}
+		return nil, undeclared
 	}
 	if x.r.Body != nil {
 		body, err = io.ReadAll(http.MaxBytesReader(x.w, x.r.Body, most))
 	}
-	var long *http.MaxBytesError
+	var over *http.MaxBytesError
 	switch {
-	case errors.As(err, &long):
-		return nil, &mfa.Error{Code: tooLarge}
+	case errors.As(err, &over):
+		return nil, long
 	case err != nil:
 		return nil, invalid("", "The body could not be read to its end.")
 	case !declared && len(body) > 0:
-		return nil, &mfa.Error{Code: unsupportedMediaType}
+		return nil, undeclared
 	}
 	return body, nil
 }

@@ -98,6 +98,17 @@ func (c *countedWorld) ask(route api.Route, bearer string) (reply, int) {
 	return got, c.store.Counts().Calls()
 }
 
+// A caller with a made-up bearer must not hear what is wrong with the rest of the request, so the bearer is judged first.
+func TestAMadeUpBearerIsRefusedBeforeAnythingElseIsJudged(t *testing.T) {
+	w := newWorld(t)
+	for _, bearer := range []string{"csk_x", "x", seal.NewFilter().NewBearer(seal.APIKey, make([]byte, 33)).Reveal()} {
+		for _, route := range closedRoutes() {
+			path := strings.NewReplacer("{org}", "a!b", "{user}", "a!b", "{id}", "x", "{factor}", "x").Replace(route.Pattern)
+			w.refused(route.Operation, w.do(route.Method, path+"?unknown=1", `{"unknown":1`, as(bearer)), 401, "unauthenticated", "")
+		}
+	}
+}
+
 // closedRoutes returns all routes that need a bearer.
 func closedRoutes() (routes []api.Route) {
 	for _, step := range api.Steps {

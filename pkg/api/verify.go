@@ -11,7 +11,7 @@ const insideCredential = "credential.*"
 
 // Verify binds the routes of the step "verify" to s.
 func Verify(s *mfa.Service) Handlers {
-	return Handlers{step: "verify", bound: map[string]handler{
+	return Handlers{step: "verify", knows: s.Knows, bound: map[string]handler{
 		"verifyChallenge": serve(operation[mfa.VerifyRequest, mfa.VerifyAnswer]{
 			nullable: []string{"factor", "trust", insideCredential},
 			do: func(ctx context.Context, call mfa.Call, at target, q mfa.VerifyRequest) (mfa.VerifyAnswer, error) {
