@@ -184,3 +184,15 @@ func readTime(param, value string, into *time.Time) (err error) {
 	}
 	return nil
 }
+
+// readDay reads a time, or a day in UTC, which stands for its beginning and further days after that.
+func readDay(param, value string, further int, into *time.Time) error {
+	if day, err := time.Parse(time.DateOnly, value); err == nil {
+		*into = day.AddDate(0, 0, further)
+		return nil
+	}
+	if readTime(param, value, into) != nil {
+		return invalid(param, "The value must be a day such as 2026-11-22, or a time as RFC 3339 writes it, such as 2026-11-22T10:00:00Z.")
+	}
+	return nil
+}

@@ -31,8 +31,8 @@ func Admin(s *mfa.Service) Handlers {
 		"getAdoption": serve(operation[mfa.AdoptionQuery, mfa.Adoption]{
 			bodiless: true,
 			query: map[string]func(string, *mfa.AdoptionQuery) error{
-				"from": func(value string, q *mfa.AdoptionQuery) error { return readTime("from", value, &q.From) },
-				"to":   func(value string, q *mfa.AdoptionQuery) error { return readTime("to", value, &q.To) },
+				"from": func(value string, q *mfa.AdoptionQuery) error { return readDay("from", value, 0, &q.From) },
+				"to":   func(value string, q *mfa.AdoptionQuery) error { return readDay("to", value, 1, &q.To) },
 			},
 			do: func(ctx context.Context, call mfa.Call, at target, q mfa.AdoptionQuery) (mfa.Adoption, error) {
 				q.Org = at.org

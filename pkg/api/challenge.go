@@ -11,12 +11,11 @@ import (
 var nullableAtStart = []string{
 	"user.email", "user.phone", "user.name", "user.locale",
 	"first_factor", "first_factor.kind", "first_factor.at", "first_factor.idp", "first_factor.amr", "first_factor.acr",
-	"action", "nonce", "method", "trust_token", "known_token", "context", "context.ip", "context.user_agent", "context.risk", "return_url",
+	"purpose", "action", "nonce", "method", "trust_token", "known_token", "context", "context.ip", "context.user_agent", "context.risk", "return_url",
 }
 
-// wordsAtStart lists the fields of a sign-in that have a default. Only leaving the field out gives the default; an empty text
-// is refused.
-var wordsAtStart = []string{"purpose", "first_factor.kind", "context.risk"}
+// wordsAtStart lists the fields of a sign-in in which an empty text is refused. It would be taken for a field that was left out.
+var wordsAtStart = []string{"purpose", "action", "first_factor.kind", "context.risk"}
 
 // Challenge binds the routes of the step "challenge" to s.
 func Challenge(s *mfa.Service) Handlers {

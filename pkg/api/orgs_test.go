@@ -41,11 +41,23 @@ func TestOrganisationsAreListedPageByPageAndErased(t *testing.T) {
 	}
 }
 
-func TestAdoptionRefusesAQueryThatItDoesNotKnow(t *testing.T) {
+func TestAdoptionTakesTimesAndDaysAndRefusesAQueryThatItDoesNotKnow(t *testing.T) {
 	w := newWorld(t)
 	w.wants("a user", w.do("PUT", anasPath, "{}"), 200)
-	for raw, param := range map[string]string{"from=2026-11-22": "from", "to=now": "to", "limit=1": "", "from=": "from"} {
+	for raw, param := range map[string]string{"from=2026-11-31": "from", "to=now": "to", "limit=1": "", "from=": "from"} {
 		w.refused(raw, w.do("GET", "/v1/orgs/acme/adoption", "", queried(raw)), 400, mfa.InvalidRequest, param)
+	}
+	if _, err := w.service.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for raw, want := range map[string]int{
+		"": 1, "from=2026-11-22": 1, "from=2026-11-22T23:00:00Z": 1, "from=2026-11-23": 0,
+		"to=2026-11-21": 0, "to=2026-11-22T00:00:00Z": 0, "to=2026-11-22": 1, "to=2026-11-22T00:00:01Z": 1,
+	} {
+		got := w.wants(raw, w.do("GET", "/v1/orgs/acme/adoption", "", queried(raw)), 200)
+		if days := got.at("days").([]any); len(days) != want {
+			t.Errorf("%s: got the days %v, want %d of them", raw, days, want)
+		}
 	}
 	if got := w.wants("adoption", w.do("GET", "/v1/orgs/acme/adoption", ""), 200); got.at("now.users") != 1.0 || got.at("now.status.unprotected") != 1.0 {
 		t.Errorf("got %s", got.text)

@@ -16,7 +16,7 @@ import (
 // An AdoptionQuery asks how many users of an org were protected, now and on some days.
 type AdoptionQuery struct {
 	Org      string
-	From, To time.Time // the days from From on and before To; zero means no bound
+	From, To time.Time // the days that end after From and begin before To; zero means no bound
 }
 
 // An Adoption says how many users of an org are protected, and how.
@@ -162,6 +162,10 @@ func (e *rosterEntry) account(skips int) *account {
 // adoptionDays returns what was counted on the days that a query asks for.
 func (s *Service) adoptionDays(ctx context.Context, r route, asked *AdoptionQuery) ([]AdoptionDay, error) {
 	days := []AdoptionDay{}
+	var end string // the first day that isn't wanted
+	if !asked.To.IsZero() {
+		end = asked.To.UTC().Add(24*time.Hour - 1).Format(time.DateOnly)
+	}
 	q := store.Query{Partition: adoptionPartition(r)}
 	if !asked.From.IsZero() {
 		q.After = asked.From.UTC().Add(-24*time.Hour).Format(time.DateOnly) + "~" // this comes after the day before
@@ -172,7 +176,7 @@ func (s *Service) adoptionDays(ctx context.Context, r route, asked *AdoptionQuer
 			return nil, fmt.Errorf("read the counts of an org's users: %w", err)
 		}
 		for _, item := range page.Items {
-			if strings.HasPrefix(item.Key.Sort, lockPrefix) || !asked.To.IsZero() && item.Key.Sort >= asked.To.UTC().Format(time.DateOnly) || len(days) == mostAdoptionDays {
+			if strings.HasPrefix(item.Key.Sort, lockPrefix) || end != "" && item.Key.Sort >= end || len(days) == mostAdoptionDays {
 				return days, nil
 			}
 			var d adoptionDay

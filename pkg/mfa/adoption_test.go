@@ -172,8 +172,9 @@ func TestTheSweepCountsTheUsersOfEveryOrgOnceADay(t *testing.T) {
 		{time.Time{}, time.Time{}, []string{"22", "23", "24", "25"}},
 		{day1, time.Time{}, []string{"22", "23", "24", "25"}},
 		{day1.Add(day), time.Time{}, []string{"23", "24", "25"}},
-		{time.Time{}, day1.Add(day), []string{"22"}},
-		{day1.Add(day), day1.Add(3 * day), []string{"23", "24"}},
+		{time.Time{}, day1.Add(day), []string{"22", "23"}},
+		{time.Time{}, day1.Truncate(day).Add(day), []string{"22"}},
+		{day1.Add(day), day1.Truncate(day).Add(3 * day), []string{"23", "24"}},
 		{day1.Add(9 * day), time.Time{}, nil},
 	} {
 		w.Faults.Pages(1)

@@ -272,8 +272,8 @@ func (p *Policy) checkLists() error {
 		return invalid("sms.countries", "The list can have at most 300 countries.")
 	}
 	for _, c := range p.SMS.Countries {
-		if len(c) != 2 || c[0] < 'A' || c[0] > 'Z' || c[1] < 'A' || c[1] > 'Z' {
-			return invalid("sms.countries", "Each country must be an ISO 3166-1 code of two capital letters.")
+		if !isCountry(c) {
+			return invalid("sms.countries", "Each country must be an ISO 3166-1 code of two capital letters, such as FR or GB.")
 		}
 	}
 	return nil

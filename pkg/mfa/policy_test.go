@@ -131,7 +131,7 @@ func TestEverySettingKeepsToItsRange(t *testing.T) {
 		{path: "enrolment_proof", good: []string{`"email"`, `"none"`}, bad: []string{`"sms"`}},
 		{path: "webauthn.user_verification", good: []string{`"discouraged"`, `"preferred"`, `"required"`}, bad: []string{`"no"`}},
 		{path: "totp.skew", good: []string{`0`, `1`}, bad: []string{`-1`, `2`}},
-		{path: "sms.countries", good: []string{`[]`, `["FR","GB"]`, `["AZ","ZA"]`}, bad: []string{`["fr"]`, `["F@"]`, `["F["]`, `["FRA"]`, `[""]`}},
+		{path: "sms.countries", good: []string{`[]`, `["FR","GB"]`, `["AZ","ZA"]`, `["XK"]`}, bad: []string{`["UK"]`, `["XX"]`, `["fr"]`, `["F@"]`, `["F["]`, `["FRA"]`, `[""]`}},
 		{path: "sms.daily_cap", good: []string{`0`, `1000000`}, bad: []string{`-1`, `1000001`}},
 		{path: "sms.user_daily_cap", good: []string{`0`, `1000`}, bad: []string{`-1`, `1001`}},
 		{path: "sms.hourly_prefix_cap", good: []string{`0`, `1000000`}, bad: []string{`-1`, `1000001`}},

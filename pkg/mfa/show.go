@@ -51,11 +51,14 @@ type shownBatch struct {
 }
 
 type shownEvent struct {
-	activity.Event
+	plainEvent
 	Route []byte      `json:"route,omitempty"` // the route of the user, if the event doesn't name the user
 	Topic string      `json:"topic,omitempty"` // the topic of the notice
 	To    []recipient `json:"to,omitempty"`    // who gets the notice
 }
+
+// A plainEvent is an event without the method that writes an event alone.
+type plainEvent activity.Event
 
 // ShowEvents returns the events that a commit has stored with one of its items, as a JSON object, with the notices that they
 // bring. It is for operators and for tests. It fails with an error if they are damaged.
@@ -66,7 +69,7 @@ func ShowEvents(r store.Record) ([]byte, error) {
 	}
 	shown := shownBatch{Events: []shownEvent{}, Sums: b.Sums, Waits: b.Waits, Answered: b.Answered}
 	for _, e := range b.pendingEvents() {
-		shown.Events = append(shown.Events, shownEvent{e.Event, e.Of, e.Topic, e.To})
+		shown.Events = append(shown.Events, shownEvent{plainEvent(e.Event), e.Of, e.Topic, e.To})
 	}
 	return json.Marshal(&shown)
 }

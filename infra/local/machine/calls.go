@@ -87,7 +87,7 @@ func (c *Calls) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 const longestCall = time.Hour
 
 func (c *Calls) open() {
-	optional := []string{"org", "name"}
+	optional := []string{"org", "client", "name"}
 	c.own = api.NewOwn(api.Options{Timeout: longestCall, Log: c.Log, Admit: fromHere},
 		api.Own("DELETE", "/local/outbox", api.OwnRules{}, c.clearOutbox),
 		api.Own("GET", "/local/outbox", api.OwnRules{Query: []string{"to"}}, c.getOutbox),
@@ -96,7 +96,7 @@ func (c *Calls) open() {
 		api.Own("POST", "/local/clock", api.OwnRules{Body: true}, c.moveClock),
 		api.Own("POST", "/local/sweep", api.OwnRules{Body: true}, c.runSweep),
 		api.Own("POST", "/local/faults", api.OwnRules{Body: true}, c.setFault),
-		api.Own("POST", "/local/keys", api.OwnRules{Body: true, Nullable: optional, Words: append(optional, "client")}, c.createKey),
+		api.Own("POST", "/local/keys", api.OwnRules{Body: true, Nullable: optional, Words: optional}, c.createKey),
 	)
 }
 
@@ -197,7 +197,7 @@ func (c *Calls) setFault(_ context.Context, _ map[string]string, f faultToSet) (
 	return told, nil
 }
 
-// A keyToMake is the body of the call that makes an API key. A field that is absent has the same value as for the key in the
+// A keyToMake is the body of the call that makes an API key. A field that is absent or null has the same value as for the key in the
 // data folder.
 type keyToMake struct {
 	Scopes *[]apikey.Scope `json:"scopes"`

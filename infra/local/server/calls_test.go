@@ -192,7 +192,7 @@ func TestKeysAreMadeAsAskedFor(t *testing.T) {
 		{"the scope that was asked for", limited, "POST", "/v1/decisions", start, 200},
 		{"no other scope", limited, "GET", "/v1/orgs/demo/policy", "", 403},
 		{"no other org", limited, "POST", "/v1/decisions", strings.Replace(start, "demo", "acme", 1), 403},
-		{"any org when it is null", made(`{"org":null,"scopes":["admin"]}`), "GET", "/v1/orgs/acme/policy", "", 200},
+		{"any org when it is null", made(`{"org":null,"client":null,"scopes":["admin"]}`), "GET", "/v1/orgs/acme/policy", "", 200},
 	} {
 		if got := status(check.key, check.method, check.path, check.body); got != check.want {
 			t.Errorf("%s: got status %d, want %d", check.name, got, check.want)
@@ -214,7 +214,7 @@ func TestKeysAreMadeAsAskedFor(t *testing.T) {
 	if got := status(all, "GET", "/v1/challenges/"+b.Challenge.ID, ""); got != 200 {
 		t.Errorf("the same client's challenge: got status %d, want 200", got)
 	}
-	for _, bad := range []string{`{"scopes":[]}`, `{"scopes":["root"]}`, `{"scopes":null}`, `{"org":""}`, `{"org":7}`, `{"client":""}`, `{"client":null}`, `{"name":""}`, `{"name":7}`, `{"name":"A\r\nB"}`} {
+	for _, bad := range []string{`{"scopes":[]}`, `{"scopes":["root"]}`, `{"scopes":null}`, `{"org":""}`, `{"org":7}`, `{"client":""}`, `{"name":""}`, `{"name":7}`, `{"name":"A\r\nB"}`} {
 		if got := r.call("POST", "/local/keys", bad); got.status != 400 || strings.Contains(got.body, "csk_") {
 			t.Errorf("%s: got status %d, want 400", bad, got.status)
 		}
