@@ -20,6 +20,7 @@ type deed struct {
 	replay    string    // the Idempotency-Key
 	before    bool      // what it needs for a success existed before the calls
 	closes    bool      // an answer that isn't a refusal closes something
+	once      bool      // the token with which it begins an enrolment is good for one that is finished
 
 	secret string   // what only one success may use, apart from the challenge; may be empty
 	factor string   // the factor of the code, or the factor that is removed

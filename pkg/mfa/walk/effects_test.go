@@ -234,6 +234,11 @@ func (e *ending) happened(kind string, c *call) bool {
 	})
 }
 
+// usedUp reports whether c begins an enrolment with a token that the finish of another one has used up.
+func (e *ending) usedUp(c *call) bool {
+	return c.once && slices.ContainsFunc(e.calls, func(x *call) bool { return x.kind == finishes && x.user == c.user && x.won > 0 })
+}
+
 // lost returns how many commits had a lost answer.
 func (e *ending) lost() (n int) {
 	for _, c := range e.calls {

@@ -125,7 +125,8 @@ func (e *ending) truthful(c *call) error {
 	if c.budget() == "" {
 		full := c.kind == begins && code == mfa.TooManySends // the enrolment was begun, but then a budget of the org had no room for its message
 		instead := c.kind == cancels && c.carried            // the reset was due
-		if c.landed > 0 && code != "" && c.kind != starts && c.kind != sends && !full && !instead && !e.renewed(c) {
+		late := code == mfa.EnrolmentInvalid && e.usedUp(c)  // the enrolment was begun, and then another one was finished
+		if c.landed > 0 && code != "" && c.kind != starts && c.kind != sends && !full && !instead && !late && !e.renewed(c) {
 			return fmt.Errorf("I10: it was done and doesn't hear so")
 		}
 		return nil

@@ -42,6 +42,16 @@ func enforcementStages() []stage {
 			},
 		},
 		{
+			name: "two pages begin the backup at once", torn: true, lost: [3]int{0, 1, 2}, profile: "default", policy: mustEnrolAnApp,
+			set: func(p *props) {
+				by := p.enrolledAtSignIn("ana")
+				for range 2 {
+					p.call(func(a *actor) { a.finishMailed(a.backUp("ana", by), underWay{user: "ana", by: by}) })
+				}
+				p.check = atMost(2, "ana")
+			},
+		},
+		{
 			name: "the last skip is used twice", torn: true, lost: [3]int{1, 1, 2}, profile: "helpdesk",
 			policy: func(p *mfa.Policy) {
 				until, once := time.Date(2026, 11, 22, 11, 0, 0, 0, time.UTC), 1
@@ -83,7 +93,7 @@ func (p *props) enrolledAtSignIn(user string) mfa.Call {
 
 // backUp begins to enrol the user's address as a backup, with the enrolment token that has brought the first factor.
 func (a *actor) backUp(user string, by mfa.Call) *call {
-	return a.do(a.named("begin the backup"), deed{kind: begins, closes: true, user: user}, func(ctx context.Context, s *mfa.Service) (any, error) {
+	return a.do(a.named("begin the backup"), deed{kind: begins, closes: true, once: true, user: user}, func(ctx context.Context, s *mfa.Service) (any, error) {
 		return s.BeginEnrolment(ctx, by, mfa.EnrolRequest{Kind: mfa.Email})
 	})
 }
