@@ -21,7 +21,7 @@ var importNullable = []string{"email", "phone", "name", "locale", "webauthn.*"}
 // importOf makes the handler of an import.
 func importOf(s *mfa.Service) handler {
 	return serve(operation[mfa.ImportRequest, []mfa.Imported]{
-		lines: true, read: readImport, repeats: true,
+		lines: true, read: readImport,
 		query: map[string]func(string, *mfa.ImportRequest) error{
 			"dry_run": func(value string, q *mfa.ImportRequest) error {
 				if value != "true" && value != "false" {
@@ -60,6 +60,9 @@ func readImport(body []byte, q *mfa.ImportRequest) error {
 			var refused *mfa.Error
 			if !errors.As(err, &refused) {
 				return err
+			}
+			if refused.Param == "" {
+				refused = invalid("", "Each line must be one JSON object in UTF-8 (RFC 8259), with nothing after it.")
 			}
 			l = mfa.ImportLine{Refused: refused}
 		}

@@ -52,6 +52,9 @@ func TestAnImportAnswersALineForEachLine(t *testing.T) {
 			if l.Line != i+1 || l.Result != want[i].result || l.Param != want[i].param || (l.Code != "") != (l.Result == mfa.ImportRefused) {
 				t.Errorf("run %d, line %d: got %+v, want %+v", run, i+1, l, want[i])
 			}
+			if l.Code != "" && l.Param == "" && !strings.HasPrefix(l.Detail, "Each line") {
+				t.Errorf("run %d, line %d: got the detail %q, want one about a line", run, i+1, l.Detail)
+			}
 		}
 	}
 	got := w.wants("the user", w.do("GET", "/v1/orgs/acme/users/u-1", ""), 200)
@@ -80,4 +83,34 @@ func TestAnImportTakesOneMiBOfLines(t *testing.T) {
 	}
 	w.refused("an odd dry run", w.do("POST", importPath+"?dry_run=1", `{"id":"u-1"}`), 400, "invalid_request", "dry_run")
 	w.refused("another body with lines", w.do("POST", "/v1/decisions", ana, with("Content-Type", "application/x-ndjson")), 415, "unsupported_media_type", "")
+}
+
+func TestAnImportWithAnIdempotencyKeyIsAnsweredAsItWasTheFirstTime(t *testing.T) {
+	w := newWorld(t)
+	post := func(query, body string, more ...alteration) reply {
+		return w.do("POST", importPath+query, body, append([]alteration{once("k"), with("X-Request-Id", "same")}, more...)...)
+	}
+	first := post("", `{"id":"u-1"}`)
+	if lines := imported(t, first); len(lines) != 1 || lines[0].Result != mfa.ImportCreated {
+		t.Fatalf("got %s", first.text)
+	}
+	if again := post("", `{"id":"u-1"}`); again.text != first.text || again.status != 200 {
+		t.Errorf("again: got %d %s, want %s", again.status, again.text, first.text)
+	}
+	w.refused("another body", post("", `{"id":"u-2"}`), 422, mfa.IdempotencyMismatch, "")
+	w.refused("another query", post("?dry_run=true", `{"id":"u-1"}`), 422, mfa.IdempotencyMismatch, "")
+	if other := imported(t, post("", `{"id":"u-1"}`, once("k2"))); other[0].Result != mfa.ImportUnchanged {
+		t.Errorf("with another key: got %v", other)
+	}
+	for lines, want := range map[int]mfa.ImportResult{200: mfa.ImportCreated, 1000: mfa.ImportUnchanged} {
+		var body strings.Builder
+		for n := range lines {
+			fmt.Fprintf(&body, "{\"id\":\"m-%d-%d\"}\n", lines, n)
+		}
+		key := once(fmt.Sprint("k", lines))
+		post("", body.String(), key)
+		if again := imported(t, post("", body.String(), key)); len(again) != lines || again[0].Result != want {
+			t.Errorf("%d lines again: got %d lines, the first %v, want %s", lines, len(again), again[0], want)
+		}
+	}
 }

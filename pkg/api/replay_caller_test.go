@@ -128,9 +128,8 @@ func repeatables() map[string][]func(w *world) repeatable {
 			w.wants("passes", w.do("PUT", policy, `{"pass":{"max_s":3600}}`, at("0")), 200)
 			return repeatable{path: anasPath + "/passes", body: `{"actor":"olga","reason":"forgot"}`, scopes: []apikey.Scope{apikey.Admin}}
 		}},
-		// An import remembers nothing, since the same line again changes nothing. A dry run answers the same each time.
 		"importUsers": {func(*world) repeatable {
-			return repeatable{path: "/v1/orgs/acme/import?dry_run=true", body: `{"id":"u-17"}`, scopes: []apikey.Scope{apikey.Admin}}
+			return repeatable{path: importPath, body: `{"id":"u-17"}`, scopes: []apikey.Scope{apikey.Admin}}
 		}},
 		"previewPolicy": {func(*world) repeatable {
 			return repeatable{path: policy + "/preview", body: "{}", scopes: []apikey.Scope{apikey.Admin}}

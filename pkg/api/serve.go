@@ -78,6 +78,9 @@ func serve[Req, Res any](op operation[Req, Res]) handler {
 			}
 		}
 		if x.r.Method == http.MethodPost && !op.repeats {
+			if query := x.r.URL.RawQuery; query != "" {
+				body = append(append(body, '?'), query...) // it is a part of what is asked, as the body is
+			}
 			if call.Replay, err = x.replay(body, func(res any) (answer, error) { return op.answer(res.(Res)) }); err != nil {
 				return answer{}, err
 			}

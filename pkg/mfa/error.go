@@ -33,7 +33,7 @@ const (
 	AcknowledgementRequired ErrorCode = "acknowledgement_required"  // the change of policy asks users who were not asked before: Error.Preview says how many
 	NothingToSend           ErrorCode = "nothing_to_send"           // there is no address to send a code to, or no code to send
 	TooManyRequests         ErrorCode = "too_many_requests"         // enrolments were begun too often
-	VersionMismatch         ErrorCode = "version_mismatch"          // the policy has another version by now
+	VersionMismatch         ErrorCode = "version_mismatch"          // the policy or the brand has another version by now
 	PreconditionRequired    ErrorCode = "precondition_required"     // the call doesn't say which version of the policy it replaces
 	WrongCode               ErrorCode = "wrong_code"                // the answer was compared and counted, and is wrong
 	WrongCredential         ErrorCode = "wrong_credential"          // the response of a security key or a passkey was checked and counted, and is not acceptable

@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -75,6 +76,9 @@ const (
 const (
 	mostImported = 6   // factors on one line, so that all of it is one commit
 	mostMarks    = 100 // what is remembered of the imports of one user; the oldest is forgotten
+	// mostRemembered is how many bytes an answer may have to be remembered, in the two forms in which it is kept. It leaves room for
+	// the rest of the item.
+	mostRemembered = store.MaxItem - 4<<10
 	// importMargin is how long before the end of its time an import begins no further line. It is enough for the lines that are under
 	// way.
 	importMargin = 4 * time.Second
@@ -83,18 +87,19 @@ const (
 // Import takes over users from another system, each line in a commit of its own. It needs the scope admin. A line that can't be taken
 // is refused as a whole, and the others go on. If the time of the call is nearly over, the lines that are left are answered with
 // ImportLeft. A line that was taken before changes nothing, whatever has happened to the user since: a factor that was removed or
-// reset doesn't come back. So a caller can send everything again that it has no answer for.
+// reset doesn't come back. So a caller can send everything again that it has no answer for. With an Idempotency-Key the answer of
+// a few hundred lines is remembered too; a longer one is not.
 //
 // A user who was there before is told of each factor that is added. One whom the import makes is not.
 func (s *Service) Import(ctx context.Context, call Call, org string, q ImportRequest) ([]Imported, error) {
 	if err := checkID("org", org); err != nil {
 		return nil, err
 	}
-	call.Replay = nil // each line can be repeated
-	may := step[struct{}]{scope: apikey.Admin, org: org, decide: func(*unit) (struct{}, error) { return struct{}{}, nil }}
-	if _, err := run(ctx, s, call, may); err != nil {
+	if err := s.mayImport(ctx, call, org); err != nil {
 		return nil, err
 	}
+	whole := call
+	call.Replay = nil // no line is a call of its own
 	answers := make([]Imported, len(q.Lines))
 	var parts [fences][]int // lines whose users have one fence are taken one after the other, since they would only wait for each other
 	for i := range q.Lines {
@@ -117,7 +122,39 @@ func (s *Service) Import(ctx context.Context, call Call, org string, q ImportReq
 		})
 	}
 	workers.Wait()
-	return answers, nil
+	return answers, s.rememberImport(ctx, whole, org, answers)
+}
+
+// mayImport refuses a caller that can't import into the org, and returns a Remembered if the call was made before.
+func (s *Service) mayImport(ctx context.Context, call Call, org string) error {
+	anew := refuse(Busy, "The import has not been made yet.") // which is never remembered
+	_, err := run(ctx, s, call, step[[]Imported]{scope: apikey.Admin, org: org, decide: func(*unit) ([]Imported, error) { return nil, anew }})
+	if err == error(anew) {
+		return nil
+	}
+	return err
+}
+
+// rememberImport remembers the answers for a call with the same Idempotency-Key. It doesn't if lines are left, or if the answers
+// are too long for an item. It returns a Remembered if the same call has been answered meanwhile. Each line was committed already,
+// so it makes no difference to them if this fails.
+func (s *Service) rememberImport(ctx context.Context, call Call, org string, answers []Imported) error {
+	left := slices.ContainsFunc(answers, func(a Imported) bool { return a.Result == ImportLeft })
+	if call.Replay == nil || left {
+		return nil
+	}
+	if full, later, err := call.Replay.Encode(answers, nil); err != nil || len(full)+len(later) > mostRemembered {
+		return err
+	}
+	_, err := run(ctx, s, call, step[[]Imported]{scope: apikey.Admin, org: org, decide: func(*unit) ([]Imported, error) { return answers, nil }})
+	var earlier *Remembered
+	if errors.As(err, &earlier) {
+		return err
+	}
+	if err != nil {
+		s.log().WarnContext(ctx, "the answer to an import could not be remembered", "error", err)
+	}
+	return nil
 }
 
 // importLine takes one line, if there is enough time for it, and says what happened to it.
