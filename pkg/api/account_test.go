@@ -81,8 +81,8 @@ func TestANewSetOfRecoveryCodesReplacesTheOneBefore(t *testing.T) {
 	w.refused("undeclared", w.do("POST", path, "{}", without("Content-Type"), w.reauthenticated()), 415, "unsupported_media_type", "")
 	w.refused("too large", w.do("POST", path, strings.Repeat(" ", 64<<10+1), w.reauthenticated()), 413, "too_large", "")
 	w.refused("a field", w.do("POST", path, `{"count":3}`, w.reauthenticated()), 400, mfa.InvalidRequest, "count")
-	w.refused("a list", w.do("POST", path, `[]`, w.reauthenticated()), 400, mfa.InvalidRequest, "")
-	w.refused("space", w.do("POST", path, ` `, w.reauthenticated()), 400, mfa.InvalidRequest, "")
+	w.refused("a list", w.do("POST", path, `[]`, w.reauthenticated()), 400, mfa.InvalidRequest, "body")
+	w.refused("space", w.do("POST", path, ` `, w.reauthenticated()), 400, mfa.InvalidRequest, "body")
 	first := w.wants("with a key", w.do("POST", path, "", w.reauthenticated(), proof(token), once("k")), 201)
 	if again := w.wants("again", w.do("POST", path, "", once("k")), 201); again.text != first.text {
 		t.Errorf("again: got %s, want %s", again.text, first.text)
@@ -135,7 +135,7 @@ func TestTrustedBrowsersAreListedAndRevoked(t *testing.T) {
 	if got := count(); got != 0 {
 		t.Errorf("got %d browsers, want none", got)
 	}
-	w.refused("a body", w.do("DELETE", path, "{}"), 400, mfa.InvalidRequest, "")
+	w.refused("a body", w.do("DELETE", path, "{}"), 400, mfa.InvalidRequest, "body")
 }
 
 func TestWhatAClientReportsEndsTrustAndSaysSo(t *testing.T) {

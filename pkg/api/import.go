@@ -53,7 +53,7 @@ func importOf(s *mfa.Service) handler {
 func readImport(body []byte, q *mfa.ImportRequest) error {
 	for line := range bytes.SplitSeq(bytes.TrimSuffix(body, []byte("\n")), []byte("\n")) {
 		if len(q.Lines) == mostLines {
-			return invalid("", "The body has too many lines: 10000 are the most.")
+			return invalid(wholeBody, "The body has too many lines: 10000 are the most.")
 		}
 		var l mfa.ImportLine
 		if err := decode(bytes.TrimSuffix(line, []byte("\r")), &l.ImportedUser, importNullable, []string{"id"}); err != nil {
@@ -61,7 +61,7 @@ func readImport(body []byte, q *mfa.ImportRequest) error {
 			if !errors.As(err, &refused) {
 				return err
 			}
-			if refused.Param == "" {
+			if refused.Param == wholeBody {
 				refused = invalid("", "Each line must be one JSON object in UTF-8 (RFC 8259), with nothing after it.")
 			}
 			l = mfa.ImportLine{Refused: refused}

@@ -75,7 +75,7 @@ func TestAnImportTakesOneMiBOfLines(t *testing.T) {
 		t.Errorf("got %d lines", len(lines))
 	}
 	w.refused("one byte more", w.do("POST", importPath, full+" "), 413, "too_large", "")
-	w.refused("too many lines", w.do("POST", importPath, strings.Repeat("\n", 10_001)), 400, "invalid_request", "")
+	w.refused("too many lines", w.do("POST", importPath, strings.Repeat("\n", 10_001)), 400, "invalid_request", "body")
 	declared := w.do("POST", importPath, `{"id":"u-1"}`, with("Content-Type", "application/json"))
 	w.refused("JSON", declared, 415, "unsupported_media_type", "")
 	if !strings.Contains(declared.word("detail"), "application/x-ndjson") {

@@ -18,7 +18,7 @@ import (
 // refuses a null in every field that isn't in nullable, and an empty text in the fields in words.
 func decode(body []byte, into any, nullable, words []string) error {
 	if jsontext.NewDecoder(bytes.NewReader(body)).PeekKind() != '{' {
-		return invalid("", "The body must be a JSON object.")
+		return invalid(wholeBody, "The body must be a JSON object.")
 	}
 	forms := json.WithUnmarshalers(json.UnmarshalFromFunc(readAction))
 	if err := json.Unmarshal(body, into, json.RejectUnknownMembers(true), forms); err != nil {
@@ -57,7 +57,7 @@ func misread(err error) *mfa.Error {
 	case errors.As(err, &meaning):
 		return invalid(dotted(meaning.JSONPointer), "The value has the wrong type, or is out of its range.")
 	}
-	return invalid("", "The body must be one JSON object in UTF-8 (RFC 8259), with nothing after it.")
+	return invalid(wholeBody, "The body must be one JSON object in UTF-8 (RFC 8259), with nothing after it.")
 }
 
 // misplaced refuses the first null in a field that isn't in nullable, and the first empty text in a field that is in words:

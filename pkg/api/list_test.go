@@ -55,7 +55,7 @@ func TestAListOfUsersRefusesAQueryThatItDoesNotKnow(t *testing.T) {
 	w.wants("a user", w.do("PUT", anasPath, `{"email":"ana@acme.example","name":"Ana"}`), 200)
 	path := "/v1/orgs/acme/users"
 	for raw, param := range map[string]string{
-		"status=Protected": "status", "status=": "status", "q=": "q", "q=a&q=a": "q", "q=%00": "q", "cursor=AAAA": "cursor", "name=ana": "",
+		"status=Protected": "status", "status=": "status", "q=": "q", "q=a&q=a": "q", "q=%00": "q", "cursor=AAAA": "cursor", "name=ana": "query",
 	} {
 		w.refused(raw, w.do("GET", path, "", queried(raw)), 400, mfa.InvalidRequest, param)
 	}

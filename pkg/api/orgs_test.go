@@ -12,7 +12,7 @@ func TestOrganisationsAreListedPageByPageAndErased(t *testing.T) {
 		w.wants(org, w.do("PUT", "/v1/orgs/"+org+"/users/u-17", "{}"), 200)
 	}
 	for _, raw := range []string{"limit=0", "limit=201", "cursor=AAAA", "q=acme"} {
-		param := map[string]string{"limit=0": "limit", "limit=201": "limit", "cursor=AAAA": "cursor"}[raw]
+		param := map[string]string{"limit=0": "limit", "limit=201": "limit", "cursor=AAAA": "cursor", "q=acme": "query"}[raw]
 		w.refused(raw, w.do("GET", "/v1/orgs", "", queried(raw)), 400, mfa.InvalidRequest, param)
 	}
 	seen := map[string]bool{}
@@ -34,8 +34,8 @@ func TestOrganisationsAreListedPageByPageAndErased(t *testing.T) {
 	if done := w.wants("done", w.do("DELETE", "/v1/orgs/~YSBi", ""), 204); done.text != "" {
 		t.Errorf("got %q", done.text)
 	}
-	w.refused("a query", w.do("DELETE", "/v1/orgs/acme", "", queried("force=yes")), 400, mfa.InvalidRequest, "")
-	w.refused("a body", w.do("DELETE", "/v1/orgs/acme", "{}"), 400, mfa.InvalidRequest, "")
+	w.refused("a query", w.do("DELETE", "/v1/orgs/acme", "", queried("force=yes")), 400, mfa.InvalidRequest, "query")
+	w.refused("a body", w.do("DELETE", "/v1/orgs/acme", "{}"), 400, mfa.InvalidRequest, "body")
 	if left := w.wants("the list", w.do("GET", "/v1/orgs", ""), 200); len(left.at("items").([]any)) != 2 {
 		t.Errorf("got %s", left.text)
 	}
@@ -44,7 +44,7 @@ func TestOrganisationsAreListedPageByPageAndErased(t *testing.T) {
 func TestAdoptionTakesTimesAndDaysAndRefusesAQueryThatItDoesNotKnow(t *testing.T) {
 	w := newWorld(t)
 	w.wants("a user", w.do("PUT", anasPath, "{}"), 200)
-	for raw, param := range map[string]string{"from=2026-11-31": "from", "to=now": "to", "limit=1": "", "from=": "from"} {
+	for raw, param := range map[string]string{"from=2026-11-31": "from", "to=now": "to", "limit=1": "query", "from=": "from"} {
 		w.refused(raw, w.do("GET", "/v1/orgs/acme/adoption", "", queried(raw)), 400, mfa.InvalidRequest, param)
 	}
 	if _, err := w.service.Sweep(t.Context()); err != nil {

@@ -19,7 +19,7 @@ func parseQuery(raw string, known ...string) (map[string]string, error) {
 		encodedName, encodedValue, _ := strings.Cut(pair, "=")
 		name, err := url.QueryUnescape(encodedName)
 		if err != nil || !slices.Contains(known, name) {
-			return nil, invalid("", "The query has a parameter that this call does not have.")
+			return nil, invalid(wholeQuery, "The query has a parameter that this call does not have.")
 		}
 		if _, twice := said[name]; twice {
 			return nil, invalid(name, "This parameter is given twice in the query.")

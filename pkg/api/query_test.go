@@ -27,13 +27,13 @@ func TestAQueryThatACallDoesNotKnowIsRefusedOnEveryRoute(t *testing.T) {
 				"User=u", "user%00=u", " user=u", "user%20=u", "from[]=2026-11-22T10:00:00Z", strings.Repeat("n", 30<<10) + "=1", "x=" + strings.Repeat("v", 30<<10),
 			} {
 				got := w.do(route.Method, path, "", queried(raw))
-				w.refused(route.Method+" "+path+"?"+raw[:min(len(raw), 40)], got, 400, mfa.InvalidRequest, "")
+				w.refused(route.Method+" "+path+"?"+raw[:min(len(raw), 40)], got, 400, mfa.InvalidRequest, "query")
 				if len(got.text) > 1024 {
 					t.Errorf("%s: the answer has %d bytes", path, len(got.text))
 				}
 				stranger := w.do(route.Method, path, "", queried(raw), without("Authorization"))
 				if route.Open {
-					w.refused("without a bearer", stranger, 400, mfa.InvalidRequest, "")
+					w.refused("without a bearer", stranger, 400, mfa.InvalidRequest, "query")
 				} else {
 					w.refused("without a bearer", stranger, 401, mfa.Unauthenticated, "")
 				}
@@ -51,7 +51,7 @@ func TestAListingRefusesWhatWouldWidenIt(t *testing.T) {
 		for raw, param := range map[string]string{
 			name + "=%zz": name, name + "=%": name, name + "=a%ff": name, name + "=" + value + ";": name, name + "=": name, name: name,
 			name + "=" + value + "&" + name + "=" + value: name, name + "=" + value + "&" + name + "=%zz": name,
-			name + "=" + value + "&x=%zz": "", name + "=" + value + "&": "", "&" + name + "=" + value: "", name + "=" + value + "&%zz": "",
+			name + "=" + value + "&x=%zz": "query", name + "=" + value + "&": "query", "&" + name + "=" + value: "query", name + "=" + value + "&%zz": "query",
 		} {
 			w.refused(org+"?"+raw, w.do("GET", org, "", queried(raw)), 400, mfa.InvalidRequest, param)
 			if name != "user" {

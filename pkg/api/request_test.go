@@ -155,21 +155,21 @@ func TestARequestThatIsNotWhatTheContractSaysIsRefusedAndDoesNothing(t *testing.
 		{"a string for an acknowledgement", "PUT", policy, `{"acknowledge":"true"}`, "acknowledge", false},
 		{"two groups of one name", "PUT", policy, `{"trust":{"days":7},"trust":{"days":0}}`, "trust", true},
 
-		{"an array", "POST", start, `[]`, "", false},
-		{"a string", "POST", start, `"acme"`, "", false},
-		{"null", "POST", start, `null`, "", false},
-		{"something after the object", "POST", start, ana + `{}`, "", true},
-		{"a comma after the object", "POST", start, ana + `,`, "", true},
-		{"a comma too many", "POST", start, `{"org":"acme","user":{"id":"u"},}`, "", true},
-		{"a comment", "POST", start, `{/**/"org":"acme","user":{"id":"u"}}`, "", true},
-		{"a byte order mark", "POST", start, "\uFEFF" + ana, "", true},
-		{"bytes that are no UTF-8", "POST", start, "{\"org\":\"acme\",\"user\":{\"id\":\"u\xff\"}}", "", true},
-		{"half a surrogate pair", "POST", start, `{"org":"acme","user":{"id":"u\ud800"}}`, "", true},
-		{"UTF-16", "POST", start, "{\x00}\x00", "", true},
-		{"an object that isn't closed", "POST", start, `{"org":"acme"`, "", true},
-		{"space", "POST", start, "  ", "", true},
+		{"an array", "POST", start, `[]`, "body", false},
+		{"a string", "POST", start, `"acme"`, "body", false},
+		{"null", "POST", start, `null`, "body", false},
+		{"something after the object", "POST", start, ana + `{}`, "body", true},
+		{"a comma after the object", "POST", start, ana + `,`, "body", true},
+		{"a comma too many", "POST", start, `{"org":"acme","user":{"id":"u"},}`, "body", true},
+		{"a comment", "POST", start, `{/**/"org":"acme","user":{"id":"u"}}`, "body", true},
+		{"a byte order mark", "POST", start, "\uFEFF" + ana, "body", true},
+		{"bytes that are no UTF-8", "POST", start, "{\"org\":\"acme\",\"user\":{\"id\":\"u\xff\"}}", "body", true},
+		{"half a surrogate pair", "POST", start, `{"org":"acme","user":{"id":"u\ud800"}}`, "body", true},
+		{"UTF-16", "POST", start, "{\x00}\x00", "body", true},
+		{"an object that isn't closed", "POST", start, `{"org":"acme"`, "body", true},
+		{"space", "POST", start, "  ", "body", true},
 		{"deep nesting", "POST", start, `{"org":"acme","user":` + strings.Repeat(`{"a":`, 9000) + "1" + strings.Repeat("}", 9000) + `}`, "user.a", false},
-		{"deeper nesting than any decoder takes", "POST", start, `{"org":` + strings.Repeat("[", 60000) + `}`, "", true},
+		{"deeper nesting than any decoder takes", "POST", start, `{"org":` + strings.Repeat("[", 60000) + `}`, "body", true},
 		{"a field of an endless name", "POST", start, `{"org":"acme","user":{"id":"u","` + strings.Repeat("x", 9000) + `":1}}`, "user", false},
 	} {
 		got := w.do(c.method, c.path, c.body, with("Content-Type", "application/json"), with("If-Match", `"1"`))
@@ -185,7 +185,7 @@ func TestARequestThatIsNotWhatTheContractSaysIsRefusedAndDoesNothing(t *testing.
 		}
 	}
 	for _, body := range []string{"[]", "null", "7", ""} {
-		if got := w.do("POST", start, body, with("Content-Type", "application/json")); got.word("detail") != "The body must be a JSON object." {
+		if got := w.do("POST", start, body, with("Content-Type", "application/json")); got.word("detail") != "The body must be a JSON object." || got.word("param") != "body" {
 			t.Errorf("%q: got %s", body, got.text)
 		}
 	}
@@ -241,7 +241,7 @@ func TestABodyHasAtMost64KiB(t *testing.T) {
 	unsized := func(r *http.Request) { r.ContentLength = -1 }
 	w.wants("64 KiB, chunked", w.do("POST", "/v1/decisions", padded(64<<10), unsized), 200)
 	w.refused("one byte more, chunked", w.do("POST", "/v1/decisions", padded(64<<10+1), unsized), 413, "too_large", "")
-	w.refused("a megabyte of a GET", w.do("GET", "/v1/orgs/acme/policy", padded(1<<20)), 400, mfa.InvalidRequest, "")
+	w.refused("a megabyte of a GET", w.do("GET", "/v1/orgs/acme/policy", padded(1<<20)), 400, mfa.InvalidRequest, "body")
 }
 
 func TestABodyIsDeclaredAsPlainJSON(t *testing.T) {
@@ -264,10 +264,10 @@ func TestABodyIsDeclaredAsPlainJSON(t *testing.T) {
 func TestACallThatHasNoBodyTakesNone(t *testing.T) {
 	w := newWorld(t)
 	for _, method := range []string{"GET", "DELETE"} {
-		w.refused(method, w.do(method, "/v1/orgs/acme/users/u", `{}`), 400, mfa.InvalidRequest, "")
+		w.refused(method, w.do(method, "/v1/orgs/acme/users/u", `{}`), 400, mfa.InvalidRequest, "body")
 	}
 	for _, open := range []string{"/health", "/.well-known/jwks.json", "/problems/busy"} {
-		w.refused(open, w.do("GET", open, `{}`, without("Authorization")), 400, mfa.InvalidRequest, "")
+		w.refused(open, w.do("GET", open, `{}`, without("Authorization")), 400, mfa.InvalidRequest, "body")
 	}
 	w.wants("an empty one", w.do("GET", "/v1/orgs/acme/policy", "", with("Content-Type", "application/json")), 200)
 }

@@ -113,6 +113,12 @@ func parsePathID(segment string) (id string, ok bool) {
 	return segment, true
 }
 
+// The param of a problem whose cause is no single field, and no parameter whose name can be repeated.
+const (
+	wholeBody  = "body"
+	wholeQuery = "query"
+)
+
 // invalid refuses a request. param names the field, the header, the query parameter or the part of the path that is wrong.
 func invalid(param, detail string) *mfa.Error {
 	return &mfa.Error{Code: mfa.InvalidRequest, Param: param, Detail: detail}

@@ -167,7 +167,7 @@ func (x *exchange) noBody() error {
 	}
 	var first [1]byte
 	if n, _ := io.ReadFull(x.r.Body, first[:]); n > 0 {
-		return invalid("", "This call takes no body.")
+		return invalid(wholeBody, "This call takes no body.")
 	}
 	return nil
 }
@@ -194,7 +194,7 @@ func (x *exchange) body(optional, lines bool) (body []byte, err error) {
 	case errors.As(err, &over):
 		return nil, long
 	case err != nil:
-		return nil, invalid("", "The body could not be read to its end.")
+		return nil, invalid(wholeBody, "The body could not be read to its end.")
 	case !declared && len(body) > 0:
 		return nil, undeclared
 	}
