@@ -345,5 +345,5 @@ type challenge struct {
 
 	Link *pageLink `json:"link" record:"26"` // to the hosted page; nil if it was begun before there were links
 
-	key activity.Key // of what the activity says of its user; nil until it is known that the user is still the one who began it
+	key activity.Key `json:"-" record:"-"` // of what the activity says of its user; nil until it is known that the user is still the one who began it
 }
