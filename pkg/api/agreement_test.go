@@ -3,6 +3,7 @@ package api_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"regexp"
 	"slices"
@@ -39,6 +40,37 @@ func TestTheRoutesAndTheDocumentAgree(t *testing.T) {
 		return strings.Fields(a)[2] == strings.Fields(b)[2]
 	}); len(names) != len(got) {
 		t.Error("two routes have one operation")
+	}
+}
+
+func TestTheDocumentNamesTheTokensThatEachRouteTakes(t *testing.T) {
+	var doc struct {
+		Paths map[string]map[string]any
+	}
+	if err := yaml.Unmarshal(openapi.Document, &doc); err != nil {
+		t.Fatal(err)
+	}
+	schemes := map[string]string{
+		"cst_": "challengeToken", "cse_": "enrolmentToken", "csp_": "portalToken", "csx_": "cancelToken",
+		"sign_in": "apiKey", "manage": "apiKey", "admin": "apiKey",
+	}
+	for _, step := range api.Steps {
+		for _, route := range step.Routes {
+			said, stated := doc.Paths[route.Pattern][strings.ToLower(route.Method)].(map[string]any)["security"].([]any)
+			want := map[string]bool{"apiKey": !stated}
+			for _, scheme := range said {
+				for name := range scheme.(map[string]any) {
+					want[name] = true
+				}
+			}
+			got := map[string]bool{"apiKey": false}
+			for _, caller := range strings.Fields(route.Callers) {
+				got[schemes[caller]] = true
+			}
+			if !maps.Equal(got, want) {
+				t.Errorf("%s: the route takes %v, and the document says %v", route.Operation, got, want)
+			}
+		}
 	}
 }
 

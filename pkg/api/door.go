@@ -30,9 +30,13 @@ type Options struct {
 // Handlers are the routes of one step, with a handler for each of them.
 type Handlers struct {
 	step  string
-	knows func(ctx context.Context, bearer string) error // refuses a bearer token that was not made here; nil if all routes are open
-	bound map[string]handler                             // by operation
+	knows gate               // nil if all routes are open
+	bound map[string]handler // by operation
 }
+
+// A gate refuses a bearer token that was not made here, or that a call doesn't take, before anything else of the request is
+// judged. It is mfa.Service.Knows.
+type gate func(ctx context.Context, bearer, org string, callers []string) error
 
 // A handler answers one request. values has the segments of the path, by the names that the route's pattern gives them.
 type handler func(x *exchange, values map[string]string) (answer, error)
@@ -91,8 +95,7 @@ type exchange struct {
 	ctx   context.Context // has the deadline of the call
 	id    string          // the id of the request
 	route *Route          // nil if no route fits the request
-
-	knows func(ctx context.Context, bearer string) error // refuses a bearer token that was not made here
+	knows gate            // nil if the route is open
 }
 
 // An answer is an HTTP response. Only its body can have secrets in it.

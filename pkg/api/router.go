@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"encoding/base64"
 	"slices"
 	"strings"
@@ -14,7 +13,7 @@ type boundRoute struct {
 	*Route
 	segments []string
 	handle   handler
-	knows    func(ctx context.Context, bearer string) error // refuses a bearer token that was not made here
+	knows    gate
 }
 
 // segmentsOf splits a path at its slashes. It returns nil for a path with an empty segment, such as one that ends in a slash:

@@ -35,7 +35,8 @@ type operation[Req, Res any] struct {
 const maxBody = 64 << 10
 
 // serve makes the handler of an operation. The handler checks only the form of a request, in an order that reveals nothing to a
-// caller without a valid token: first that there is a bearer token which was made here, then the path and the query, then the body.
+// caller without a valid token: first that there is a bearer token which was made here and is of a kind that the call takes, then
+// the path and the query, then the body.
 func serve[Req, Res any](op operation[Req, Res]) handler {
 	return func(x *exchange, values map[string]string) (answer, error) {
 		var call mfa.Call
@@ -43,7 +44,8 @@ func serve[Req, Res any](op operation[Req, Res]) handler {
 		if call.Bearer, ok = bearer(x.r.Header); !ok {
 			return answer{}, &mfa.Error{Code: mfa.Unauthenticated}
 		}
-		if err := x.knows(x.ctx, call.Bearer); err != nil {
+		org, _ := parsePathID(values["org"]) // a wrong id is refused below
+		if err := x.knows(x.ctx, call.Bearer, org, strings.Fields(x.route.Callers)); err != nil {
 			return answer{}, err
 		}
 		call.Reauthenticated = only(x.r.Header, "Countersign-Reauthenticated-At")

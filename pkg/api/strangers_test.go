@@ -109,6 +109,39 @@ func TestAMadeUpBearerIsRefusedBeforeAnythingElseIsJudged(t *testing.T) {
 	}
 }
 
+func TestATokenOfAKindThatACallDoesNotTakeIsRefusedBeforeItsBody(t *testing.T) {
+	c := newCountedWorld(t)
+	c.wants("the policy", c.do("PUT", "/v1/orgs/globex/policy", `{"require":"everyone","acknowledge":true}`, at("0")), 200)
+	tokens := map[string]string{
+		seal.ChallengeToken: c.token,
+		seal.EnrolmentToken: c.wants("start", c.do("POST", "/v1/challenges", `{"org":"globex","user":{"id":"u-1","email":"a@globex.example"}}`), 201).word("enrolment.token"),
+		seal.PortalToken:    c.portal(`{"org":"acme","user":"u-17"}`),
+	}
+	for _, scope := range apikey.Scopes() {
+		tokens[string(scope)] = c.newKey([]apikey.Scope{scope}, "")
+	}
+	elsewhere := c.newKey(apikey.Scopes(), "globex")
+	for _, route := range closedRoutes() {
+		wrong := func(bearer string) reply {
+			path := strings.NewReplacer("{org}", "acme", "{user}", "u-17", "{id}", "x", "{factor}", "x").Replace(route.Pattern)
+			return c.do(route.Method, path+"?unknown=1", `{"unknown":1`, as(bearer))
+		}
+		for kind, bearer := range tokens {
+			callers := strings.Fields(route.Callers)
+			got, taken := wrong(bearer), slices.Contains(callers, kind)
+			if !strings.HasSuffix(kind, "_") && !slices.ContainsFunc(callers, func(c string) bool { return !strings.HasSuffix(c, "_") }) {
+				taken = true // no API key can make the call, which says so once the rest of the request is right
+			}
+			if (got.status == 400) != taken || !taken && got.status != 401 && got.status != 403 {
+				t.Errorf("%s, by a token of the kind %s: got %d %s", route.Operation, kind, got.status, got.text)
+			}
+		}
+		if strings.Contains(route.Pattern, "{org}") {
+			c.refused(route.Operation+" of another org", wrong(elsewhere), 403, mfa.Forbidden, "")
+		}
+	}
+}
+
 // closedRoutes returns all routes that need a bearer.
 func closedRoutes() (routes []api.Route) {
 	for _, step := range api.Steps {

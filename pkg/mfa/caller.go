@@ -52,15 +52,13 @@ func unauthenticated() *Error {
 
 // fits checks that an API key may make a call that needs one of two scopes, for org, or for what the path names.
 func (c *caller) fits(scope, or apikey.Scope, org string, n *named) error {
-	limit, limited := c.carried.Limit()
-	switch {
-	case !c.carried.Has(scope) && !c.carried.Has(or):
+	if !c.carried.Has(scope) && !c.carried.Has(or) {
 		return refuse(Forbidden, "This call needs an API key with the scope "+string(scope)+".")
-	case !limited:
-		return nil
-	case org != "" && limit != seal.Route(org):
-		return refuse(Forbidden, "This API key is limited to another organisation.")
-	case n != nil && n.at != "" && limit != string(n.at.org()):
+	}
+	if err := limited(*c.carried, org); err != nil {
+		return err
+	}
+	if limit, limited := c.carried.Limit(); limited && n != nil && n.at != "" && limit != string(n.at.org()) {
 		return n.missing()
 	}
 	return nil
