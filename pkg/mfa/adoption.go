@@ -117,36 +117,18 @@ func newAdoptionCount(now time.Time) *AdoptionCount {
 func (s *Service) countShard(ctx context.Context, partition string, p *orgPolicy, locked map[route]bool, now time.Time) (*AdoptionCount, error) {
 	c := newAdoptionCount(now)
 	look := &previewing{s: s, org: p.Org, now: now, from: p.demand(), to: p.demand()}
-	q := store.Query{Partition: partition}
-	for more := true; more; {
-		page, err := s.Store.Query(ctx, q)
-		if err != nil {
-			return nil, err
+	err := look.each(ctx, partition, func(e *rosterEntry, f *facts) {
+		status := StatusLocked
+		if !locked[routeOf(p.Org, e.User)] {
+			status = e.account(f.Skips).shown(p, now).Status
 		}
-		entries := make([]rosterEntry, len(page.Items))
-		for i, item := range page.Items {
-			if err := record.Decode(item, &entries[i]); err != nil {
-				return nil, err
-			}
+		c.Users++
+		c.Status[status]++
+		for _, kind := range e.Kinds {
+			c.Kinds[kind]++
 		}
-		users, err := look.facts(ctx, entries)
-		if err != nil {
-			return nil, err
-		}
-		for i := range entries {
-			status := StatusLocked
-			if !locked[routeOf(p.Org, entries[i].User)] {
-				status = entries[i].account(users[i].Skips).shown(p, now).Status
-			}
-			c.Users++
-			c.Status[status]++
-			for _, kind := range entries[i].Kinds {
-				c.Kinds[kind]++
-			}
-		}
-		q.After, more = page.Last, page.More
-	}
-	return c, nil
+	})
+	return c, err
 }
 
 // account returns the account of a user of whom only the roster entry was read. It knows of the user what a status depends on,

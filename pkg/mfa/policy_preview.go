@@ -87,7 +87,12 @@ func (s *Service) preview(u *unit, r route, from *orgPolicy, to *Policy) (*Previ
 }
 
 func (look *previewing) shard(ctx context.Context, partition string, into *Preview) error {
-	q := store.Query{Partition: partition}
+	return look.each(ctx, partition, func(e *rosterEntry, f *facts) { into.add(e.User, f, look) })
+}
+
+// each goes through the users of a shard of the roster.
+func (look *previewing) each(ctx context.Context, partition string, visit func(*rosterEntry, *facts)) error {
+	q := store.Query{Partition: partition, Limit: rosterPage}
 	for more := true; more; {
 		page, err := look.s.Store.Query(ctx, q)
 		if err != nil {
@@ -104,7 +109,7 @@ func (look *previewing) shard(ctx context.Context, partition string, into *Previ
 			return err
 		}
 		for i := range users {
-			into.add(entries[i].User, &users[i], look)
+			visit(&entries[i], &users[i])
 		}
 		q.After, more = page.Last, page.More
 	}

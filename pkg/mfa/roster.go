@@ -40,6 +40,9 @@ type rosterEntry struct {
 // The roster is divided into shards, so that the users of a big org are written and read at many partitions.
 const rosterShards = 16
 
+// rosterPage is how many entries of a shard are read at once by what goes through the whole roster, all shards side by side.
+const rosterPage = 200
+
 func rosterPartition(r route, shard int) string {
 	return fmt.Sprintf("roster#%s#%x", b64(string(r[:16])), shard)
 }
