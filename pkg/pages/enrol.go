@@ -180,8 +180,14 @@ func (v *visit) showFactor(status int, a asked, got begunFactor) {
 	v.draw(status, "factor", view)
 }
 
-// again shows the page of the new factor again, with a remark.
+// again shows the page of the new factor again, with a remark. After the last wrong answer there is nothing to answer any more, so it
+// shows the page on which the enrolment is begun.
 func (v *visit) again(said *remark) error {
+	if v.failed {
+		v.said = said
+		v.read()
+		return nil
+	}
 	a := v.asked(v.field("began"))
 	got, err := v.begin(a)
 	if err != nil {

@@ -185,3 +185,37 @@ func TestH5AUserInGraceSeesByWhenTheSetUpIsNeeded(t *testing.T) {
 		t.Errorf("the set-up can be put off after its time:\n%s", v.page)
 	}
 }
+
+func TestAfterTheLastWrongFirstCodeTheSetUpBeginsAgain(t *testing.T) {
+	d := open(t, karbonRequired)
+	v := d.visitor()
+	_, key := v.setUpApp(d.start("ana", ""))
+	for range 5 {
+		v.says(key)
+		v.submit("finish", "code", wrong(appCode(t, key, d.now())))
+	}
+	v.says("not right", "no tries left", "Show the QR code")
+	if strings.Contains(v.page, key) {
+		t.Errorf("the page shows the key of an enrolment that is over:\n%s", v.page)
+	}
+	v.submit("begin")
+	found := keyOf.FindStringSubmatch(v.page)
+	if found == nil || found[1] == key {
+		t.Fatalf("the page has no new key:\n%s", v.page)
+	}
+	v.submit("finish", "code", appCode(t, found[1], d.now()))
+	v.says("Keep your recovery codes")
+}
+
+func TestAfterTheLastWrongCodeForTheAddressThePageSaysThatThereWereTooMany(t *testing.T) {
+	d := open(t, karbonRequired)
+	v := d.visitor()
+	v.arrive(d.start("ana", ""))
+	v.submit("begin")
+	code := d.code("ana@acme.example")
+	for range 5 {
+		v.says("First, your address")
+		v.submit("prove", "code", wrong(code))
+	}
+	v.says("Too many wrong answers", "Start again in your application")
+}

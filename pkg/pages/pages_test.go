@@ -320,8 +320,25 @@ func TestAChallengeWhoseTimeIsOverSaysSo(t *testing.T) {
 	v.arrive(d.start("ana", ""))
 	d.later(15 * time.Minute)
 	v.submit("code", "code", "123456")
-	v.says("The time for this is over")
+	v.says("This step is over")
 	if v.status != http.StatusGone || len(v.cookies) != 0 {
 		t.Errorf("got %d and the cookies %v", v.status, v.cookies)
 	}
+}
+
+func TestAfterTheLastWrongAnswerThePageSaysThatThereWereTooMany(t *testing.T) {
+	d := open(t, kls)
+	v := d.visitor()
+	v.arrive(d.start("ana", ""))
+	code := d.code("ana@acme.example")
+	for range 5 {
+		v.says("Enter your code")
+		v.submit("code", "code", wrong(code))
+	}
+	v.says("Too many wrong answers", "Start again in your application")
+	if v.status != http.StatusGone || strings.Contains(v.page, "This step is over</h1>") {
+		t.Errorf("got %d:\n%s", v.status, v.page)
+	}
+	v.arrive(d.start("ana", ""))
+	v.says("Enter your code") // the start after it is an ordinary one
 }

@@ -30,6 +30,7 @@ type visit struct {
 	portal   *portalLook       // once the API was asked for it
 
 	said   *remark // what the page says about the form that was sent
+	failed bool    // the form had the last wrong answer that could be given
 	target string  // where the browser goes after the form; empty if to the page itself
 	drawn  bool    // the act has answered
 }
@@ -220,10 +221,18 @@ func (v *visit) over(err error) {
 		if id, locale := v.stepsUpFor(); id != "" { // the settings are open still
 			v.speaks(locale)
 			v.forget(stepUpCookie, v.id)
-			v.draw(http.StatusGone, "notice", notice{Title: v.T("notice.step_over.title"), Text: v.T("notice.step_over.text"), Back: Prefix + "go-on/" + id})
+			what := notice{Title: v.T("notice.over.title"), Text: v.T("notice.step_over.text"), Back: Prefix + "go-on/" + id}
+			if v.failed {
+				what.Title, what.Text = v.T("notice.failed.title"), v.T("notice.step_failed.text")
+			}
+			v.draw(http.StatusGone, "notice", what)
 			return
 		}
-		v.draw(http.StatusGone, "notice", notice{Title: v.T("notice.over.title"), Text: v.T("notice.over.text"), Back: v.returning(), Away: true})
+		what := notice{Title: v.T("notice.over.title"), Text: v.T("notice.over.text"), Back: v.returning(), Away: true}
+		if v.failed {
+			what.Title, what.Text = v.T("notice.failed.title"), v.T("notice.failed.text")
+		}
+		v.draw(http.StatusGone, "notice", what)
 	default:
 		v.say(http.StatusServiceUnavailable, unavailable)
 	}

@@ -78,7 +78,7 @@ func TestK1ToK8ADeskMailsACodeAndTrustsABrowserFor30Days(t *testing.T) {
 		p.says("A new code is on its way", "code B")
 		d.later(time.Minute)
 		p.clicks("code", "code", d.code(ana)) // the newest one
-		p.reaches("The time for this is over")
+		p.reaches("This step is over")
 		p.says("Start again in your application", "Back to your application")
 		asked("ana")
 		p.says("We sent code A")

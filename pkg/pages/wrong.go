@@ -7,10 +7,13 @@ func (v *visit) wrong(err error) *remark {
 	p := &problem{Code: unavailable, Status: 503}
 	errors.As(err, &p)
 	said := &remark{Bad: true, Status: p.Status}
+	v.failed = p.AttemptsLeft != nil && *p.AttemptsLeft <= 0
 	switch p.Code {
 	case "wrong_code":
 		said.Text = v.T("wrong.code")
-		if p.AttemptsLeft != nil {
+		if v.failed {
+			said.Text += " " + v.T("wrong.none_left")
+		} else if p.AttemptsLeft != nil {
 			said.Text += " " + v.T("wrong.left", "n", *p.AttemptsLeft)
 		}
 		if p.ClockOffS != 0 {

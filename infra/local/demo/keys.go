@@ -44,7 +44,7 @@ func (d *Demo) ceremony(w http.ResponseWriter, r *http.Request) {
 	var p *problem
 	switch {
 	case errors.As(err, &p) && (p.Code == "challenge_invalid" || p.Code == "enrolment_invalid"):
-		answerScript(w, http.StatusConflict, map[string]any{"said": "The time for this is over. Start again."})
+		answerScript(w, http.StatusConflict, map[string]any{"said": "This step is over. Start again."})
 	case err != nil:
 		answerScript(w, http.StatusBadGateway, map[string]any{"said": failed(err).Text})
 	default:
