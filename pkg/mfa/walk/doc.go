@@ -59,7 +59,8 @@
 // # How to run it
 //
 // By default every stage is walked with few lost commits. With COUNTERSIGN_ROUNDS=full (infra/test -full) there are more of
-// them, and more calls on some stages; that takes hours. With the race detector there are fewer than by default.
+// them, and more calls on some stages; that takes half an hour of one core. With the race detector there are fewer than by
+// default.
 //
 //	go test ./pkg/mfa/walk
 //	go test ./pkg/mfa/walk -run 'NoSchedule/the_lock_ends'
