@@ -142,7 +142,7 @@ func (d *Demo) opening(what string) action {
 
 // change begins a change of the account.
 func (d *Demo) change(_ http.ResponseWriter, r *http.Request, s session) session {
-	if s.in == nil || s.codes != nil {
+	if s.in == nil && s.forced == nil || s.codes != nil {
 		return s
 	}
 	e := &errand{
@@ -158,6 +158,9 @@ func (d *Demo) change(_ http.ResponseWriter, r *http.Request, s session) session
 	if len([]rune(e.label)) > mostLabel {
 		s.said = wrong("The name can have at most %d characters.", mostLabel)
 		return s
+	}
+	if s.forced != nil {
+		return d.beginForced(r, s, e)
 	}
 	s = s.over(remark{})
 	s.errand = e
@@ -234,7 +237,10 @@ func (d *Demo) try(r *http.Request, s session) (session, error) {
 // beginSetup begins to set up the factor that the user has asked for.
 func (d *Demo) beginSetup(r *http.Request, s session) (session, error) {
 	e := s.errand
-	body := map[string]any{"org": Org, "user": map[string]any{"id": s.in.user}, "kind": e.kind(), "label": e.label}
+	body := map[string]any{"kind": e.kind(), "label": e.label}
+	if s.in != nil { // an enrolment token says by itself who the user is
+		body["org"], body["user"] = Org, map[string]any{"id": s.in.user}
+	}
 	switch e.what {
 	case addKey:
 		body["variant"] = e.variant
@@ -242,9 +248,16 @@ func (d *Demo) beginSetup(r *http.Request, s session) (session, error) {
 		body["phone"] = e.phone
 	}
 	var answer begun
-	q := request{method: "POST", path: "/v1/enrolments", bearer: d.o.Key.Reveal(), fresh: s.in, body: body}
+	q := request{method: "POST", path: "/v1/enrolments", bearer: d.bearer(s), fresh: s.in, body: body}
 	if err := d.call(r.Context(), q, &answer); err != nil {
 		return s, err
+	}
+	if answer.Prove != nil && s.forced != nil {
+		s = s.over(remark{})
+		next := *s.forced
+		next.errand, next.sent = e, answer.Prove.Sent
+		s.forced = &next
+		return s, nil
 	}
 	s, t := s.over(remark{}), answer.TOTP
 	s.setup = &setup{
@@ -261,7 +274,7 @@ func (d *Demo) beginSetup(r *http.Request, s session) (session, error) {
 func (d *Demo) sendToNew(r *http.Request, s session) session {
 	var answer struct{ Sent *sent }
 	path := "/v1/enrolments/" + s.setup.id + "/send"
-	if err := d.call(r.Context(), request{method: "POST", path: path, bearer: d.o.Key.Reveal()}, &answer); err != nil {
+	if err := d.call(r.Context(), request{method: "POST", path: path, bearer: d.bearer(s)}, &answer); err != nil {
 		s.said = failed(err)
 		return s
 	}
@@ -343,7 +356,12 @@ func (d *Demo) confirmed(r *http.Request, s session, token string) session {
 
 // cancel ends what was begun, without any change.
 func (d *Demo) cancel(_ http.ResponseWriter, _ *http.Request, s session) session {
-	if s.in == nil || s.codes != nil {
+	switch {
+	case s.codes != nil:
+		return s
+	case s.forced != nil:
+		return s.choosing(remark{Text: "Nothing was set up. Choose again."})
+	case s.in == nil:
 		return s
 	}
 	return s.over(remark{Text: "Nothing was changed."})
@@ -351,7 +369,7 @@ func (d *Demo) cancel(_ http.ResponseWriter, _ *http.Request, s session) session
 
 // finishSetup sends the first code of a new factor to Countersign.
 func (d *Demo) finishSetup(_ http.ResponseWriter, r *http.Request, s session) session {
-	if s.in == nil || s.setup == nil {
+	if s.setup == nil {
 		return s
 	}
 	return d.finish(r, s, map[string]any{"code": typed(r.PostFormValue("code"))})
@@ -361,7 +379,10 @@ func (d *Demo) finishSetup(_ http.ResponseWriter, r *http.Request, s session) se
 func (d *Demo) finish(r *http.Request, s session, body map[string]any) session {
 	var answer finished
 	path := "/v1/enrolments/" + s.setup.id + "/finish"
-	err := d.call(r.Context(), request{method: "POST", path: path, bearer: d.o.Key.Reveal(), body: body}, &answer)
+	err := d.call(r.Context(), request{method: "POST", path: path, bearer: d.bearer(s), body: body}, &answer)
+	if err == nil && s.forced != nil {
+		return d.enrolled(r, s, answer)
+	}
 	if err == nil {
 		said := remark{Text: "“" + answer.Factor.Label + "” is set up. From now on a sign-in asks for " + s.setup.askedFor() + "."}
 		return s.over(said).showing(answer.RecoveryCodes)

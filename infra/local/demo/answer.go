@@ -106,8 +106,11 @@ func (d *Demo) enterRecovery(_ http.ResponseWriter, r *http.Request, s session) 
 	if err := d.call(r.Context(), request{method: "POST", path: path, bearer: wait.challenge.Token, body: body}, &done); err != nil {
 		return s.refused(err)
 	}
-	if done.Token == "" {
-		return s.over(wrong("The recovery code is right, but your organisation lets you in only after you have set up a new factor. Demo desk can’t do that during a sign-in."))
+	if done.Token == "" && done.Enrolment != nil && s.in == nil {
+		return session{calls: s.calls, said: remark{Text: "The recovery code is right. Now set up a new factor."}, forced: &forced{
+			user: wait.user, nonce: wait.nonce, reason: wait.reason, challenge: wait.challenge.ID, token: done.Enrolment.Token, kinds: done.Enrolment.Kinds,
+			checked: wait.checked, ends: done.Enrolment.Expires,
+		}}
 	}
 	if s.in != nil {
 		return d.confirmed(r, s, done.Token)
@@ -136,8 +139,11 @@ const newCode = "A new code is on its way. The earlier one no longer works."
 
 // sendAgain asks Countersign to send a new code.
 func (d *Demo) sendAgain(_ http.ResponseWriter, r *http.Request, s session) session {
-	if s.setup != nil {
+	switch {
+	case s.setup != nil:
 		return d.sendToNew(r, s)
+	case s.forced != nil && s.forced.errand != nil:
+		return d.beginForced(r, s, s.forced.errand)
 	}
 	if s.waiting == nil {
 		return s

@@ -27,6 +27,8 @@ type started struct {
 
 type enrolment struct {
 	URL     string
+	Token   seal.Secret
+	Kinds   []string
 	Expires time.Time
 	Due     *time.Time // until when the user may put it off; nil if that is not what the user may
 }
@@ -59,9 +61,10 @@ type challengeState struct {
 // An outcome is how a challenge was answered: with a factor, with a recovery code or by an enrolment.
 type outcome struct {
 	verified
-	Effect    string  // of a recovery code or a pass; empty if the answer was another one
-	CodesLeft int     `json:"codes_left"`
-	Factor    *factor // that was enrolled; nil if the answer was another one
+	Effect    string     // of a recovery code or a pass; empty if the answer was another one
+	CodesLeft int        `json:"codes_left"`
+	Factor    *factor    // that was enrolled; nil if the answer was another one
+	Enrolment *enrolment // that a recovery code demands before it lets in; nil if it doesn't
 }
 
 type challenge struct {
@@ -109,14 +112,17 @@ type begun struct {
 		Secret, URI seal.Secret
 		QRSVG       seal.Secret `json:"qr_svg"`
 	}
-	WebAuthn    json.RawMessage // the options to make a key
-	Sent        *sent           // the code that was sent to a new number or address
-	SendError   string          `json:"send_error"`
-	RetryAfterS int             `json:"retry_after_s"`
+	WebAuthn    json.RawMessage       // the options to make a key
+	Sent        *sent                 // the code that was sent to a new number or address
+	SendError   string                `json:"send_error"`
+	RetryAfterS int                   `json:"retry_after_s"`
+	Prove       *struct{ Sent *sent } // the code that was sent to the known address, which has to be proven first; nil if none has to
 }
 
 type finished struct {
 	Factor        factor
+	Token         string        // of the sign-in that the set-up has answered; empty if there is none
+	IssuedAt      time.Time     `json:"issued_at"`
 	RecoveryCodes []seal.Secret `json:"recovery_codes"`
 }
 

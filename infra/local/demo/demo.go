@@ -109,7 +109,7 @@ func New(ctx context.Context, o Options) (*Demo, error) {
 		"/demo/code": here(d.enterCode), "/demo/recover": here(d.enterRecovery), "/demo/way": here(d.chooseWay), "/demo/send": here(d.sendAgain),
 		"/demo/credential": here(d.enterCredential), "/demo/finish-key": here(d.finishKey),
 		"/demo/change": here(d.change), "/demo/password": here(d.enterPassword), "/demo/cancel": here(d.cancel),
-		"/demo/scan": here(d.scan), "/demo/finish": here(d.finishSetup), "/demo/kept": here(d.keptCodes),
+		"/demo/prove": here(d.prove), "/demo/scan": here(d.scan), "/demo/finish": here(d.finishSetup), "/demo/kept": here(d.keptCodes),
 	} {
 		d.mux.Handle("POST "+path, sameOrigin.Handler(d.acting(act)))
 	}

@@ -67,7 +67,7 @@ func (d *Demo) begin(r *http.Request, s session) (session, options, error) {
 		if s.setup.options.fresh(d.o.Now()) {
 			return s, s.setup.options, nil
 		}
-		q.path, q.bearer = "/v1/enrolments/"+s.setup.id+"/send", d.o.Key.Reveal()
+		q.path, q.bearer = "/v1/enrolments/"+s.setup.id+"/send", d.bearer(s)
 	}
 	var answer struct{ WebAuthn json.RawMessage }
 	if err := d.call(r.Context(), q, &answer); err != nil {
@@ -102,7 +102,7 @@ func (d *Demo) enterCredential(w http.ResponseWriter, r *http.Request, s session
 // finishKey sends the first answer of a new key to Countersign.
 func (d *Demo) finishKey(_ http.ResponseWriter, r *http.Request, s session) session {
 	credential, ok := credentialIn(r)
-	if s.in == nil || s.setup == nil || !ok {
+	if s.setup == nil || !ok {
 		return s
 	}
 	return d.finish(r, s, map[string]any{"credential": credential})

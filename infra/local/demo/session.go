@@ -15,6 +15,7 @@ type session struct {
 	waiting *waiting // the challenge that the user has to answer, to sign in or to confirm the errand
 	errand  *errand  // the change that the user has to confirm; if waiting is nil, with the password
 	setup   *setup
+	forced  *forced // the sign-in that a set-up answers
 	codes   *newCodes
 	away    *away  // the challenge for which the browser is at a hosted page
 	calls   *calls // what the application has asked Countersign for
@@ -84,14 +85,19 @@ func (s session) at(now time.Time) session {
 		return session{said: wrong("The time for this sign-in is over. Start again with your password.")}
 	case s.away != nil && !now.Before(s.away.ends):
 		return s.over(wrong("The time to answer is over. Nothing was done."))
+	case s.forced != nil && !now.Before(s.forced.ends):
+		return session{said: wrong("The time for this sign-in is over. Start again with your password.")}
 	case s.setup != nil && !now.Before(s.setup.expires):
 		return s.over(wrong("The time to set up the %s is over. %s", s.setup.noun(), s.setup.beginAgain()))
 	}
 	return s
 }
 
-// over returns the session after what the user had begun has ended. A signed-in user stays signed in.
-func (s session) over(said remark) session { return session{in: s.in, calls: s.calls, said: said} }
+// over returns the session after what the user had begun has ended. A signed-in user stays signed in, and a user who has to set up
+// a factor still has to.
+func (s session) over(said remark) session {
+	return session{in: s.in, forced: s.forced, calls: s.calls, said: said}
+}
 
 // step returns a name for what the page is about. A form of an older page has another name, and so it is recognised.
 func (s session) step() string {
@@ -102,6 +108,10 @@ func (s session) step() string {
 		return s.waiting.challenge.ID
 	case s.setup != nil:
 		return s.setup.id
+	case s.forced != nil && s.forced.errand != nil:
+		return "prove " + s.forced.challenge
+	case s.forced != nil:
+		return "set up " + s.forced.challenge
 	case s.in != nil:
 		return "in " + s.in.claims.ID // the challenge has the same id, so the name needs a prefix
 	}

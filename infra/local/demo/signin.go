@@ -71,8 +71,11 @@ func (d *Demo) signIn(w http.ResponseWriter, r *http.Request, _ session) session
 	switch {
 	case answer.Decision == "challenge" && answer.Challenge != nil:
 		return session{}.asked(&waiting{user: user, nonce: nonce, reason: answer.Reason, checked: who.checked, challenge: *answer.Challenge, options: options{answer.Challenge.WebAuthn, d.o.Now()}})
-	case answer.Decision == "enrol":
-		return session{said: wrong("Your organisation wants you to set up a factor before you are signed in. With screens of its own, Demo desk can do that only for users who are signed in.")}
+	case answer.Decision == "enrol" && answer.Enrolment != nil:
+		return session{forced: &forced{
+			user: user, nonce: nonce, reason: answer.Reason, challenge: answer.ID, token: answer.Enrolment.Token, kinds: answer.Enrolment.Kinds,
+			checked: who.checked, ends: answer.Enrolment.Expires,
+		}}
 	}
 	if answer.TrustToken != "" {
 		setCookie(w, cookieOf(trustCookie, Org, user), answer.TrustToken, trustKept)

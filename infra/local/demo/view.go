@@ -13,6 +13,7 @@ type view struct {
 	Waiting *stepView
 	Confirm *confirmView // asks for the password; nil if the page doesn't
 	Setup   *setupView
+	Forced  *forcedView // the set-up without which the user isn't signed in; nil if the page is about something else
 	Codes   *codesView
 	In      *desk
 	User    string // the user name that the form has at first
@@ -106,6 +107,11 @@ func (d *Demo) page(w http.ResponseWriter, r *http.Request) {
 		v.Title, v.Confirm = "Confirm it’s you", &confirmView{Step: s.step(), User: s.in.user, Confirm: s.errand.words()}
 	case s.setup != nil:
 		v.Title, v.Setup = "Set up your "+s.setup.noun(), s.setup.shown(now)
+	case s.forced != nil:
+		v.Title, v.Forced = "Set up a second factor", s.forced.shown(s.step(), now)
+		if v.Forced.Proves {
+			v.Title = "First, your address"
+		}
 	case s.in != nil:
 		v.Title, v.In = "Signed in", s.in.shown(now)
 		if !s.in.hosted {
