@@ -182,7 +182,14 @@ func (v *visit) showFactor(status int, a asked, got begunFactor) {
 
 // again shows the page of the new factor again, with a remark. After the last wrong answer there is nothing to answer any more, so it
 // shows the page on which the enrolment is begun.
-func (v *visit) again(said *remark) error {
+func (v *visit) again(said *remark) error { return v.againAfter(said, v.field("letter")) }
+
+// unsent stands in a form for the letter of a code, if the newest code could not be sent.
+const unsent = "-"
+
+// againAfter is again for a page whose newest code has that letter. The API repeats what it said at the beginning, which is of the first
+// code. letter is empty if the form had none.
+func (v *visit) againAfter(said *remark, letter string) error {
 	if v.failed {
 		v.said = said
 		v.read()
@@ -192,6 +199,11 @@ func (v *visit) again(said *remark) error {
 	got, err := v.begin(a)
 	if err != nil {
 		return err
+	}
+	if letter == unsent {
+		got.Sent = nil
+	} else if got.Sent != nil && len(letter) == 1 {
+		got.Sent.Sequence = letter
 	}
 	v.said = said
 	status := http.StatusOK
@@ -234,8 +246,12 @@ func sendEnrolmentAgain(v *visit) error {
 		return nil
 	}
 	if err != nil {
-		if said := v.wrong(err); said != nil {
-			return v.again(said)
+		said, letter := v.wrong(err), v.field("letter")
+		if codeOf(err) == "delivery_failed" {
+			letter = unsent // and the earlier code is dead
+		}
+		if said != nil {
+			return v.againAfter(said, letter)
 		}
 		return err
 	}

@@ -219,3 +219,32 @@ func TestAfterTheLastWrongCodeForTheAddressThePageSaysThatThereWereTooMany(t *te
 	}
 	v.says("Too many wrong answers", "Start again in your application")
 }
+
+func TestThePageOfANewAddressSaysWhichCodeWasSentLast(t *testing.T) {
+	d := open(t, `{"methods":{"email":"enrolled"},"require":"everyone","enrolment_proof":"none","acknowledge":true}`)
+	v := d.visitor()
+	v.arrive(d.start("ana", ""))
+	v.get(v.address + "?kind=email")
+	v.submit("begin")
+	v.says("We sent code A")
+	d.later(time.Minute)
+	v.submit("again")
+	v.says("We sent code B")
+	v.submit("finish", "code", wrong(d.code("ana@acme.example")))
+	v.says("not right", "We sent code B")
+	d.later(time.Minute)
+	d.api("POST", "/local/faults", `{"target":"email","mode":"fail","count":1}`, nil)
+	v.submit("again")
+	v.says("could not be sent")
+	for range 2 {
+		if strings.Contains(v.page, "We sent code") {
+			t.Fatalf("the page says that a code was sent, which the provider has refused:\n%s", v.page)
+		}
+		v.submit("finish", "code", "000000")
+	}
+	v.says("If no code arrives, send a new one")
+	v.submit("again")
+	v.says("We sent code D")
+	v.submit("finish", "code", d.code("ana@acme.example"))
+	v.says("Keep your recovery codes")
+}
