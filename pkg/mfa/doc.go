@@ -55,7 +55,7 @@
 // Tests stand beside what they test; the folder pkg/mfa/walk goes through every order in which a few calls can meet.
 //
 //	Kinds, errors, limits
-//	    kind.go            the table of kinds of factor, and the interface of their authenticators. To add a kind, copy the file of one: email.go if a code is sent, totp.go if the user holds a secret, webauthn.go if a device signs
+//	    kind.go            the table of kinds of factor, and the interface of their authenticators. To add a kind, copy the file of one: email.go if a code is sent, totp.go if the user holds a secret, webauthn.go if a device signs. The comment of the table says what else a kind needs
 //	    error.go           the closed list of reasons why a call doesn't succeed
 //	    limit.go           how many wrong answers a user may give, and how long a lock lasts
 //	    check.go           ids and texts in requests

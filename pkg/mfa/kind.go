@@ -21,9 +21,11 @@ const (
 
 // kinds is the table of all kinds, the strongest first. A kind without a row here is refused everywhere. To add a kind,
 // write its authenticator in a file of its own (copy totp.go if the user holds a secret, email.go if a code is sent), and
-// give it a row here, a setting in policy.go with its default in profiles/default.json, its words in every language, and its
-// lines in openapi.yaml. What it shows only once is left out by EnrolAnswer.WithoutShownOnce. Tests fail until all of this is
-// there, and until they have an entry for the kind: a device in kind_test.go, and what it proves in fresh_strength_test.go.
+// give it a row here, a setting in policy.go with its default in profiles/default.json, its words in package message and in the
+// catalogues of package pages, in every language, its place in that package's console, and its lines in openapi.yaml. What is
+// kept of it gets a new field of the factorRecord. What it shows only once is left out by EnrolAnswer.WithoutShownOnce. Tests
+// fail until all of this is there, and until they have an entry for the kind: a device in kind_test.go, what it proves in
+// fresh_strength_test.go, and what the profiles say of it in policy_test.go.
 var kinds = []kindRow{
 	{kind: WebAuthn, authenticator: keys{}, acr: "aal2", amr: []string{"mfa"}, proof: 3, variants: []Variant{AnyPasskey, SecurityKey}},
 	{kind: TOTP, authenticator: app{}, acr: "aal2", amr: []string{"otp", "mfa"}, proof: 3, guessable: true, enrolleeHoldsSecret: true},

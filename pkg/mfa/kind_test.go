@@ -91,7 +91,7 @@ func TestEveryKindIsEnrolledAndAnswersOnce(t *testing.T) {
 		t.Run(string(kind), func(t *testing.T) {
 			d, has := devices()[kind]
 			if !has {
-				t.Fatal("devices has none for this kind, so nothing is tested with it")
+				t.Fatal("devices, in this file, has none for this kind: add one, so that the kind is tested")
 			}
 			w := mfatest.New(t)
 			w.SetPolicy(t, org, "default", func(p *mfa.Policy) {
@@ -275,6 +275,9 @@ func TestTheOpenAPIDocumentHasEveryKind(t *testing.T) {
 	}
 	if got := slices.Sorted(slices.Values(schemas["PolicyMethods"].Required)); !slices.Equal(got, slices.Sorted(slices.Values(want))) {
 		t.Errorf("PolicyMethods: got %q, want %q", got, want)
+	}
+	if got := slices.Sorted(slices.Values(schemas["KindCounts"].Required)); !slices.Equal(got, slices.Sorted(slices.Values(want))) {
+		t.Errorf("KindCounts: got %q, want %q", got, want)
 	}
 }
 
