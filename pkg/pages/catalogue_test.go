@@ -23,6 +23,9 @@ func shape(form string) string {
 	return strings.Join(append(names, markupOf.FindAllString(form, -1)...), " ")
 }
 
+// tornInFrench finds where a line would break although French forbids it: before a tall mark, within quotation marks, and in “e-mail”.
+var tornInFrench = regexp.MustCompile("(?i)e-mail| [:;?!»]|« ")
+
 func TestEveryLanguageHasTheSameTexts(t *testing.T) {
 	all, err := readCatalogues()
 	if err != nil {
@@ -55,6 +58,9 @@ func TestEveryLanguageHasTheSameTexts(t *testing.T) {
 				}
 				if strings.TrimSpace(said) != said || said == "" || strings.Contains(said, "'") {
 					t.Errorf("%s: %s, %s: is empty, or has outer space or a straight apostrophe", code, key, form)
+				}
+				if found := tornInFrench.FindString(said); code == "fr" && found != "" {
+					t.Errorf("%s: %s, %s: a line can break within %q", code, key, form, found)
 				}
 				for _, mark := range markupOf.FindAllString(said, -1) {
 					if mark != "<b>" && mark != "</b>" {

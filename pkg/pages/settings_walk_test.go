@@ -256,7 +256,7 @@ func TestAUserWhoIsAskedByEmailWithoutAnEnrolmentIsTold(t *testing.T) {
 	v := d.visitor()
 	v.get(d.portal("ana"))
 	v.submit("open")
-	v.says("Paramètres de sécurité", "Elle est activée", "Un code est envoyé à l’adresse e-mail de votre compte")
+	v.says("Paramètres de sécurité", "Elle est activée", "Un code est envoyé à l’adresse e‑mail de votre compte")
 	if v.page != strings.ReplaceAll(v.page, "Configurez-la", "") {
 		t.Errorf("the page asks for a set-up that isn't needed:\n%s", v.page)
 	}
