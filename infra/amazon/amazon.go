@@ -175,7 +175,8 @@ var protocols = []protocol{
 	{SNS, "sns", "application/x-www-form-urlencoded", "", true, "", []string{"Publish"}},
 }
 
-// signature matches the header of a signed request. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
+// signature matches the header of a signed request.
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 var signature = regexp.MustCompile(`^AWS4-HMAC-SHA256 Credential=[^/,\s]+/([0-9]{8})/([a-z0-9-]+)/([a-z-]+)/aws4_request, SignedHeaders=([a-z0-9;-]+), Signature=[0-9a-f]{64}$`)
 
 // readCall reads a request. It refuses one that is for none of the services, or that doesn't follow the protocol.

@@ -160,8 +160,8 @@ func TestAmazonIsAskedWithFIPSCryptographyWhereTheEnvironmentSaysSo(t *testing.T
 	}
 }
 
-// An amazon stands in for DynamoDB, SES, SNS and End User Messaging, and speaks their wire protocols on loopback. It passes the calls of DynamoDB on to
-// a DynamoDB Local, except for operations that a test has set an answer for.
+// An amazon stands in for DynamoDB, SES, SNS and End User Messaging, and speaks their wire protocols on loopback. It passes the
+// calls of DynamoDB on to a DynamoDB Local, except for operations that a test has set an answer for.
 type amazon struct {
 	table, endpoint string
 	mu              sync.Mutex

@@ -1,11 +1,12 @@
 // Command ctl is the operator's tool for a deployment, or for the data of a local server. Its verb keys makes, lists, confirms
-// and revokes the API keys with which applications call, and lets the key ring be rotated. Its verb policy prints, compares and replaces the
-// policy of an organisation, and its verb user shows, unlocks and resets a user, or issues a pass. Its verb import takes users over from
-// another system. Its verb restored is for data that was
-// restored from a backup: it ends what the backup has brought back. Its verb replay gives the function publish again what that
-// function has given up. Its verb adopt writes the files that are needed to import the table and the key of a deleted stack into
-// a new one. Its verb show prints items of the table. Its verb audit exports the activity of an organisation, and verifies such an export. Its verb export prints what is kept of an organisation or a user. Its verb format says in which format records are written, or sets it. Its
-// verb doctor says what is wrong with a deployment, and what to do.
+// and revokes the API keys with which applications call, and lets the key ring be rotated. Its verb policy prints, compares and
+// replaces the policy of an organisation, and its verb user shows, unlocks and resets a user, or issues a pass. Its verb import
+// takes users over from another system. Its verb restored is for data that was restored from a backup: it ends what the backup
+// has brought back. Its verb replay gives the function publish again what that function has given up. Its verb adopt writes the
+// files that are needed to import the table and the key of a deleted stack into a new one. Its verb show prints items of the
+// table. Its verb audit exports the activity of an organisation, and verifies such an export. Its verb export prints what is
+// kept of an organisation or a user. Its verb format says in which format records are written, or sets it. Its verb doctor says
+// what is wrong with a deployment, and what to do.
 //
 //	go run ./infra/ctl keys create --table NAME --region REGION --client my-app --name "My App" --scope sign_in --scope manage
 //	go run ./infra/ctl keys list   --table NAME --region REGION

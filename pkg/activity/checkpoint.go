@@ -72,8 +72,8 @@ type Checkpoint struct {
 }
 
 // PlanCheckpoint plans the next checkpoint of an active day, with the writes that must be committed. It returns nil if nothing
-// was filed in the day since its last checkpoint, or if the day has expired; there may be writes all the same. sign is seal.Ring.SignCheckpoint. If the commit loses a
-// race, call PlanCheckpoint again.
+// was filed in the day since its last checkpoint, or if the day has expired; there may be writes all the same. sign is
+// seal.Ring.SignCheckpoint. If the commit loses a race, call PlanCheckpoint again.
 func (l *Log) PlanCheckpoint(ctx context.Context, of Active, now time.Time, sign func(claims any) (string, error)) (*Checkpoint, []store.Write, error) {
 	found, err := l.Store.Get(ctx, of.key, dayKey(of.route, of.Day))
 	if err != nil || found[0].Absent() || found[1].Absent() {

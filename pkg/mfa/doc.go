@@ -16,10 +16,10 @@
 //     token. If the user wanted it, it also has a token by which the browser is trusted from then on.
 //
 // SendCode sends another code, and Recover takes a recovery code instead. With enrol, the calls are BeginEnrolment and
-// FinishEnrolment. The other calls manage users, factors, browsers, policies and the activity. Publish and Sweep are called
-// by the deployment itself: Publish for what was committed, Sweep and Checkpoint every 15 minutes, TakeFeedback for a message that came back. A call that doesn't succeed returns an
-// error in which [AsError] finds an [Error] with one of the codes in error.go. A call that is repeated with the same
-// Idempotency-Key returns a [Remembered] instead, which is an error too.
+// FinishEnrolment. The other calls manage users, factors, browsers, policies and the activity. Publish and Sweep are called by
+// the deployment itself: Publish for what was committed, Sweep and Checkpoint every 15 minutes, TakeFeedback for a message that
+// came back. A call that doesn't succeed returns an error in which [AsError] finds an [Error] with one of the codes in
+// error.go. A call that is repeated with the same Idempotency-Key returns a [Remembered] instead, which is an error too.
 //
 // # What it keeps
 //
@@ -201,11 +201,11 @@
 // # Bearers of strangers
 //
 // A bearer ends in a MAC under the filter key (see package seal). The MAC also covers what the bearer carries: an API key
-// carries its client, the org it is limited to and its scopes; a challenge or enrolment token carries the id of its
-// challenge; a portal token carries the route of its person and, for an administrator, of the org. So a bearer that was not made here, or that doesn't fit the call, is refused before anything is read about a
-// user. What a stranger gets as an answer, and after what time, depends on no user. A good MAC lets nobody in: the hash in
-// the store decides. A process reads the filter key once. The key is never replaced, because the MAC of every
-// bearer would then be wrong.
+// carries its client, the org it is limited to and its scopes; a challenge or enrolment token carries the id of its challenge;
+// a portal token carries the route of its person and, for an administrator, of the org. So a bearer that was not made here, or
+// that doesn't fit the call, is refused before anything is read about a user. What a stranger gets as an answer, and after what
+// time, depends on no user. A good MAC lets nobody in: the hash in the store decides. A process reads the filter key once. The
+// key is never replaced, because the MAC of every bearer would then be wrong.
 //
 // Operators are told on which day an API key was last used. A process puts an item for that day after the first call that it gets
 // with the key on it, and no later one. So the other calls cost nothing more, and no item is written by all calls with a key.
@@ -247,11 +247,12 @@
 // # Resets that wait
 //
 // An administrator resets a user at once, unless the policy wants a second approver or a waiting time. Then the request waits
-// in the guard, and the user is told. Who asks, who approves and the user are three people. The API keys by which the first
-// two act belong to two clients, so that one stolen key is not two people; or both act in the portal, where each of them has stepped up. A request that is due is carried out by the next
-// step on the user's account, in a commit of its own and before that step decides, or by the sweep. A challenge that was open
-// is dead from then on. A request expires 7 days after it was made, or after it became due. A new address or number cancels
-// it, and so does all that ends the user's factors. A restore cancels what the backup has waiting.
+// in the guard, and the user is told. Who asks, who approves and the user are three people. The API keys by which the first two
+// act belong to two clients, so that one stolen key is not two people; or both act in the portal, where each of them has
+// stepped up. A request that is due is carried out by the next step on the user's account, in a commit of its own and before
+// that step decides, or by the sweep. A challenge that was open is dead from then on. A request expires 7 days after it was
+// made, or after it became due. A new address or number cancels it, and so does all that ends the user's factors. A restore
+// cancels what the backup has waiting.
 //
 // Where the policy lets them, users who have nothing left to answer with ask for a reset themselves, at a challenge. It signs
 // nobody in. The notice of a request has a link on each channel, which cancels it for as long as it waits. The waiting time runs
@@ -292,24 +293,24 @@
 //
 // A backup brings back what was ended since: trust, challenges, used recovery codes, revoked API keys. So whoever restores a
 // deployment gives it a new epoch, which is the moment at which that is done, in Unix seconds. The ring says it. A step brings
-// each guard that it reads to that epoch before it decides. A guard of an earlier one gets a new epoch of its own, by a hash, so
-// that each process comes to the same one until the guard is written. Its challenges, enrolments, proofs, trust and known tokens
-// are dead with that, and so are its recovery codes: the next right answer with a factor brings a new set. Requests for a reset are cancelled. Factors, wrong
-// answers and locks stay as the backup has them. An API key that was made before the epoch is good once an operator has
-// confirmed it. Whatever ends a session for a moment can use the epoch as that moment, for all users. A process
-// whose ring is older than a guard that it reads, reads the ring again. Repeat does erasures, removals of factors and
-// deprovisionings again, from events that were handed on.
+// each guard that it reads to that epoch before it decides. A guard of an earlier one gets a new epoch of its own, by a hash,
+// so that each process comes to the same one until the guard is written. Its challenges, enrolments, proofs, trust and known
+// tokens are dead with that, and so are its recovery codes: the next right answer with a factor brings a new set. Requests for
+// a reset are cancelled. Factors, wrong answers and locks stay as the backup has them. An API key that was made before the
+// epoch is good once an operator has confirmed it. Whatever ends a session for a moment can use the epoch as that moment, for
+// all users. A process whose ring is older than a guard that it reads, reads the ring again. Repeat does erasures, removals of
+// factors and deprovisionings again, from events that were handed on.
 //
 // # What an erasure leaves
 //
-// The guard, factors, browsers, the enrolment under way and the roster entry are removed. What the org's activity says of
-// the user is encrypted under a key that was in the guard. From then on it says only that something happened, and when. Some
-// items are not looked for, because they expire: challenges name the user until 10 minutes after their end, portal sessions for an
-// hour, and for 10 minutes so does the item with the event of the erasure. An expiry entry, an activity entry and the id of a challenge hold
-// the route, which is a hash. For up to a day, the count of a number is kept under a hash of the number. The claim of a
-// notice holds a hash that nobody can check without what was in the guard. A remembered answer can be opened only with its
-// Idempotency-Key. The id of an administrator stays with the user who was acted on. What was handed on is out of reach:
-// events on the bus, the last day of the store's stream, backups.
+// The guard, factors, browsers, the enrolment under way and the roster entry are removed. What the org's activity says of the
+// user is encrypted under a key that was in the guard. From then on it says only that something happened, and when. Some items
+// are not looked for, because they expire: challenges name the user until 10 minutes after their end, portal sessions for an
+// hour, and for 10 minutes so does the item with the event of the erasure. An expiry entry, an activity entry and the id of a
+// challenge hold the route, which is a hash. For up to a day, the count of a number is kept under a hash of the number. The
+// claim of a notice holds a hash that nobody can check without what was in the guard. A remembered answer can be opened only
+// with its Idempotency-Key. The id of an administrator stays with the user who was acted on. What was handed on is out of
+// reach: events on the bus, the last day of the store's stream, backups.
 //
 // An erasure of an org erases all of its users, and then removes its policies, its activity with the checkpoints, and the API
 // keys that are limited to it. What is
@@ -394,21 +395,21 @@
 //
 // A lock lasts 15 minutes, then twice as long each time until a right answer, but at most a day. It lasts at least until there
 // is room for another wrong answer in the 15 minutes and in the day. So after 20 wrong codes it ends a day after the first of
-// them. After 100 wrong answers in a row it doesn't end by itself. A right recovery code ends a lock of codes, if there is
-// such room, and a new set of recovery codes ends a lock of recovery codes. The lock of codes doesn't hold for recovery codes, and theirs doesn't hold for codes. An
-// administrator can end every lock of a user, whatever end it has. Then all counts of wrong answers start anew.
+// them. After 100 wrong answers in a row it doesn't end by itself. A right recovery code ends a lock of codes, if there is such
+// room, and a new set of recovery codes ends a lock of recovery codes. The lock of codes doesn't hold for recovery codes, and
+// theirs doesn't hold for codes. An administrator can end every lock of a user, whatever end it has. Then all counts of wrong
+// answers start anew.
 //
 // With the enrolment tokens of one user, 20 enrolments can be begun until the last of the tokens expires. A browser holds such
 // a token, and each beginning may leave a remembered answer in the store. So this bounds what a browser can have stored.
 //
-// A user has four such budgets: of codes one for known browsers and one for all other browsers, and of recovery codes the
-// same. So an attacker
-// who has only the password can't lock the owner out of a browser that the owner uses. A challenge counts in the first if
-// its start came with a known token, which every verify gives; so does the enrolment that answers it. An enrolment that was
-// begun with an API key counts in the other. The 100 in a row are counted over known and other browsers together. A right answer
-// ends the row, and the lock of its own budget if there is room in it. An account shows the lock of browsers that aren't known. A known token is an
-// HMAC over the epoch and a word in the guard that only known tokens are bound to. A new epoch ends it. So does a new word,
-// which the guard gets when one browser is revoked or a theft is suspected.
+// A user has four such budgets: of codes one for known browsers and one for all other browsers, and of recovery codes the same.
+// So an attacker who has only the password can't lock the owner out of a browser that the owner uses. A challenge counts in the
+// first if its start came with a known token, which every verify gives; so does the enrolment that answers it. An enrolment
+// that was begun with an API key counts in the other. The 100 in a row are counted over known and other browsers together. A
+// right answer ends the row, and the lock of its own budget if there is room in it. An account shows the lock of browsers that
+// aren't known. A known token is an HMAC over the epoch and a word in the guard that only known tokens are bound to. A new
+// epoch ends it. So does a new word, which the guard gets when one browser is revoked or a theft is suspected.
 //
 // Nobody can guess the response of a security key or a passkey. So a wrong one counts against its challenge or enrolment, and
 // never against the user, and no lock refuses a right one. A challenge or an enrolment can begin 30 ceremonies.
@@ -422,17 +423,16 @@
 // # What a user is told
 //
 // A user is told by email about every lock, and about every change of how the account is protected. The notice goes to the
-// person, the address and the language of the moment when it happened, and after a change of the address to the earlier
-// address too. A user without an address is told by SMS, at every number that they have enrolled. Of a reset by a recovery
-// code or by an administrator, and of a change of the address, the phone or an enrolled number, the user is told by email and
-// by SMS. A user who has just enrolled a number is not told at that number. An SMS costs money. So a number gets 10 such notices from an org in a
-// day, all users of an org together get as many as sms.daily_cap allows codes, and a notice by SMS that may have been taken is
-// never sent again.
-// Notices have a budget of their own, 20 in a day. More than that wait in the guard. When there is room they come as one
-// notice that sums up, with the next commit of the user's guard or by the sweep. A reset, a pass, and a change of the address or the phone, never
-// wait. A notice is claimed before it is sent, so a record that is handed on twice sends it once. If the answer of the
-// provider was lost, the notice is sent once more. If the provider refused it, that is recorded as delivery.failed, and the
-// notice is not tried again.
+// person, the address and the language of the moment when it happened, and after a change of the address to the earlier address
+// too. A user without an address is told by SMS, at every number that they have enrolled. Of a reset by a recovery code or by
+// an administrator, and of a change of the address, the phone or an enrolled number, the user is told by email and by SMS. A
+// user who has just enrolled a number is not told at that number. An SMS costs money. So a number gets 10 such notices from an
+// org in a day, all users of an org together get as many as sms.daily_cap allows codes, and a notice by SMS that may have been
+// taken is never sent again. Notices have a budget of their own, 20 in a day. More than that wait in the guard. When there is
+// room they come as one notice that sums up, with the next commit of the user's guard or by the sweep. A reset, a pass, and a
+// change of the address or the phone, never wait. A notice is claimed before it is sent, so a record that is handed on twice
+// sends it once. If the answer of the provider was lost, the notice is sent once more. If the provider refused it, that is
+// recorded as delivery.failed, and the notice is not tried again.
 //
 // Up to five addresses that the policy names are told of locks, of requests for a reset, and of what an approver is needed for. All
 // of an org's together get 100 such messages in a day.

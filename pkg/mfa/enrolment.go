@@ -266,9 +266,10 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// mustProve reports whether the user enrols with an enrolment token and still has to prove the known address first. The
-// policy says whether users have to. A user whose factors the policy forbids always has to, because otherwise a password
-// alone would be enough to enrol another factor. So does a user after a reset that they have asked for. A recovery code has proven more than the address does.
+// mustProve reports whether the user enrols with an enrolment token and still has to prove the known address first. The policy
+// says whether users have to. A user whose factors the policy forbids always has to, because otherwise a password alone would
+// be enough to enrol another factor. So does a user after a reset that they have asked for. A recovery code has proven more
+// than the address does.
 func (v *enrolmentView) mustProve(s *slot) bool {
 	asked := v.p.EnrolmentProof == "email" || v.a.onlyForbidden(&v.p.Policy) || v.a.guard.ProveAddress != ""
 	return v.byToken && asked && v.ch.Recovered == "" && (s == nil || !s.Proven)

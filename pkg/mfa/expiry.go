@@ -8,8 +8,9 @@ import (
 	"countersign/pkg/store/record"
 )
 
-// An expiryEntry says that something is due in some hour: trust in a browser ends, there is room to tell a user what
-// waits, or a request for a reset becomes due. It names the user by the route only. So it leaves nothing of the user after an erasure, which can't find it.
+// An expiryEntry says that something is due in some hour: trust in a browser ends, there is room to tell a user what waits, or
+// a request for a reset becomes due. It names the user by the route only. So it leaves nothing of the user after an erasure,
+// which can't find it.
 type expiryEntry struct {
 	record.Head
 	Route     []byte    `json:"route" record:"1,word"`

@@ -12,11 +12,12 @@ import (
 	"countersign/pkg/seal"
 )
 
-// A provider that has taken a message may say later that it came back: the mail server of the recipient refused it for good,
-// or the recipient complained about it. One that sends text messages refuses those to a number that has opted out. Then nothing is sent to that address by itself for 24 hours, unless the address
-// changes, or a code that was sent there comes back as an answer. A start asks for another factor first. If there is no
-// other, its answer says that nothing was delivered. A user who asks for a code there is sent one all the same, once in these
-// 24 hours, because a mailbox may have been repaired, and a complaint may have been a slip of the hand.
+// A provider that has taken a message may say later that it came back: the mail server of the recipient refused it for good, or
+// the recipient complained about it. One that sends text messages refuses those to a number that has opted out. Then nothing is
+// sent to that address by itself for 24 hours, unless the address changes, or a code that was sent there comes back as an
+// answer. A start asks for another factor first. If there is no other, its answer says that nothing was delivered. A user who
+// asks for a code there is sent one all the same, once in these 24 hours, because a mailbox may have been repaired, and a
+// complaint may have been a slip of the hand.
 //
 // What is known of an address is in the guard, under a hash of the address. So a start needs no other read, and an address
 // that replaces another one begins without a mark.

@@ -97,8 +97,9 @@ func (a *account) onlyForbidden(p *Policy) bool {
 }
 
 // proof reads a token as the proof of a step-up that this user has answered for this client within the last 10 minutes. It
-// returns nil for any other token, such as one that was given for a pass. Its caller decides what the proof is good for. What counts is when the user answered,
-// because the token may have been signed again since. A proof is bound to the user's epoch, so a new epoch ends it.
+// returns nil for any other token, such as one that was given for a pass. Its caller decides what the proof is good for. What
+// counts is when the user answered, because the token may have been signed again since. A proof is bound to the user's epoch,
+// so a new epoch ends it.
 func (u *unit) proof(token seal.Secret, g *guard) (*tokenClaims, error) {
 	raw, err := u.ring.Verify(token.Reveal())
 	switch {

@@ -8,10 +8,10 @@ import (
 	"countersign/pkg/message"
 )
 
-// A user is told by email what happened to the account. A user without an address is told by SMS, at the numbers that they
-// have enrolled. So is a user to whose address a message has just come back, who is told by email all the same. Of a change of an address or a number, the user is told by email and by SMS. A notice is planned by the commit
-// that makes it true, and stored with the event. It goes to the address, to the name and in the language of that moment,
-// whatever they are when it is sent.
+// A user is told by email what happened to the account. A user without an address is told by SMS, at the numbers that they have
+// enrolled. So is a user to whose address a message has just come back, who is told by email all the same. Of a change of an
+// address or a number, the user is told by email and by SMS. A notice is planned by the commit that makes it true, and stored
+// with the event. It goes to the address, to the name and in the language of that moment, whatever they are when it is sent.
 //
 // Notices have a budget of their own, in the guard. What is over it waits there, and comes as one notice that sums up: with
 // the next commit of the user's guard for which there is room, or by the sweep. An erasure removes the guard, and with it

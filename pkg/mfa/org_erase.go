@@ -37,8 +37,9 @@ const (
 )
 
 // EraseOrg erases an org with everything in it: first its users, one by one as EraseUser does, then its policy with its
-// history, then its activity, and last the API keys that are limited to it. The first call only begins that. Each further call, and the sweep, carries it on, and the call
-// reports done when nothing is left. It is not an error to erase an org that was never seen.
+// history, then its activity, and last the API keys that are limited to it. The first call only begins that. Each further call,
+// and the sweep, carries it on, and the call reports done when nothing is left. It is not an error to erase an org that was
+// never seen.
 //
 // The policy goes after the users, so that nobody gets in under a looser one meanwhile. Users who are seen before the
 // end are erased too, so the client should stop signing in users of the org first. What expires by itself is not removed: see

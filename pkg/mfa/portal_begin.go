@@ -156,8 +156,9 @@ func (q *StartRequest) checkInPortal() error {
 // answer for a day.
 const mostStepUps = 60
 
-// stepUpInPortal refuses a step-up that a portal token may not begin now. One that leads to an enrolment needs a password that was checked just
-// now, as an enrolment in the portal does: otherwise a token that somebody finds would let them enrol a first factor.
+// stepUpInPortal refuses a step-up that a portal token may not begin now. One that leads to an enrolment needs a password that
+// was checked just now, as an enrolment in the portal does: otherwise a token that somebody finds would let them enrol a first
+// factor.
 func (u *unit) stepUpInPortal(call Call, v *verdict) error {
 	s := u.caller.session
 	if v.Decision.Decision == Enrol {

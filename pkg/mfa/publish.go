@@ -11,9 +11,9 @@ import (
 )
 
 // Publish hands on what was committed: events to the activity of their org and to the bus, and notices to the users they
-// concern. Only to the bus go events that tell of a checkpoint of the activity. The notices come late, so that no failure after them makes Publish send them again; and after them answers
-// are counted, without which it goes on. It is called with records as
-// the store's Feed gives them, each at least once. It may do its work twice: an event keeps its id, and a notice is claimed
+// concern. Only to the bus go events that tell of a checkpoint of the activity. The notices come late, so that no failure after
+// them makes Publish send them again; and after them answers are counted, without which it goes on. It is called with records
+// as the store's Feed gives them, each at least once. It may do its work twice: an event keeps its id, and a notice is claimed
 // before it is sent.
 //
 // If the user was erased meanwhile, an event that names the user goes to the bus as it was recorded, and to the activity

@@ -119,10 +119,11 @@ func (s *Service) GetReset(ctx context.Context, call Call, id string) (ResetRequ
 	return run(ctx, s, call, st)
 }
 
-// ApproveReset approves a request for a reset. If it doesn't wait for its time too, the user's 2FA is reset when this returns. Who
-// has asked, who approves, and the user are three people. The API keys by which they act belong to two clients, so that one stolen key
-// is not two people, or both act in the portal: otherwise it is Forbidden. A request that the user has made may be approved with a key of any client,
-// unless the policy wants a second approver. It is NotFound for a request that doesn't wait. It needs the scope admin.
+// ApproveReset approves a request for a reset. If it doesn't wait for its time too, the user's 2FA is reset when this returns.
+// Who has asked, who approves, and the user are three people. The API keys by which they act belong to two clients, so that one
+// stolen key is not two people, or both act in the portal: otherwise it is Forbidden. A request that the user has made may be
+// approved with a key of any client, unless the policy wants a second approver. It is NotFound for a request that doesn't wait.
+// It needs the scope admin.
 func (s *Service) ApproveReset(ctx context.Context, call Call, id, by string) (ResetRequest, error) {
 	if err := checkActor("actor", by, &call); err != nil {
 		return ResetRequest{}, err

@@ -108,8 +108,8 @@ const (
 	noticesToWatchers = 100
 )
 
-// countNotice counts a notice by SMS, or one to an address of the policy, in budgets that notices have for themselves. It returns the name of one that is full, or
-// an empty name. A notice that is not sent after all stays counted.
+// countNotice counts a notice by SMS, or one to an address of the policy, in budgets that notices have for themselves. It
+// returns the name of one that is full, or an empty name. A notice that is not sent after all stays counted.
 func (s *Service) countNotice(ctx context.Context, n *addressed) (full string, err error) {
 	r, day := routeOf(n.about.Org, n.about.User), s.Now().UTC().Truncate(24*time.Hour)
 	budgets := []sharedBudget{

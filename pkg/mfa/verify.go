@@ -42,9 +42,9 @@ func (a VerifyAnswer) WithoutShownOnce() any {
 // Verify checks one answer to a challenge. It compares the answer first, then records what follows from it, right or wrong,
 // and only then says anything: of all answers that arrive at once, none is told its outcome before the guard has counted it.
 //
-// It returns WrongCode or WrongCredential with the attempts left, ChallengeInvalid for a challenge that can't be answered, Locked if the user's
-// budget of wrong codes is spent, and NotFound or MethodForbidden for a factor that the user can't answer with. What can't
-// be an answer with the factor is InvalidRequest, and is not counted.
+// It returns WrongCode or WrongCredential with the attempts left, ChallengeInvalid for a challenge that can't be answered,
+// Locked if the user's budget of wrong codes is spent, and NotFound or MethodForbidden for a factor that the user can't answer
+// with. What can't be an answer with the factor is InvalidRequest, and is not counted.
 func (s *Service) Verify(ctx context.Context, call Call, q VerifyRequest) (VerifyAnswer, error) {
 	if err := q.Answer.form(); err != nil {
 		return VerifyAnswer{}, err

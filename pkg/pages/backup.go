@@ -72,8 +72,8 @@ func (v *visit) offered() *backup {
 	return got.Backup
 }
 
-// Left returns how many seconds are left until a moment. A browser with scripts leaves the offer by itself then, because the application can
-// ask for the outcome of the sign-in only a little longer.
+// Left returns how many seconds are left until a moment. A browser with scripts leaves the offer by itself then, because the
+// application can ask for the outcome of the sign-in only a little longer.
 func (v *visit) Left(until *moment) int {
 	at, err := time.Parse(time.RFC3339, until.UTC)
 	if err != nil {

@@ -13,8 +13,9 @@ import (
 	"time"
 )
 
-// A language has all texts of the pages in one language. Its files are catalogue/PART.CODE.json: a text for each key, or an object with
-// the forms "one" and "other" of a text that counts, or with the forms of a text by what it is about. A text has the names of values in braces, and may have <b>.
+// A language has all texts of the pages in one language. Its files are catalogue/PART.CODE.json: a text for each key, or an
+// object with the forms "one" and "other" of a text that counts, or with the forms of a text by what it is about. A text has
+// the names of values in braces, and may have <b>.
 type language struct {
 	code  string
 	texts map[string]text

@@ -84,9 +84,9 @@ func (r *Ring) Drop(now time.Time) *Ring {
 	return r.with(func(k *keys) { k.signers = signers })
 }
 
-// Forget returns a ring without the secret that has this key id. What is still sealed or digested under that secret is then lost
-// for ever, and the key that verifies its checkpoints is not published any more. Forget fails if the secret is the newest one, or if it was replaced less than SecretKept ago. It fails with
-// ErrUnknownKey if there is no such secret.
+// Forget returns a ring without the secret that has this key id. What is still sealed or digested under that secret is then
+// lost for ever, and the key that verifies its checkpoints is not published any more. Forget fails if the secret is the newest
+// one, or if it was replaced less than SecretKept ago. It fails with ErrUnknownKey if there is no such secret.
 func (r *Ring) Forget(keyID string, now time.Time) (*Ring, error) {
 	i := slices.IndexFunc(r.secrets, func(s *secretKey) bool { return s.id == keyID })
 	if i < 0 {

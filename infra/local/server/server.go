@@ -12,11 +12,11 @@
 //   - The calls under /local/ and the demo answer only requests that name this machine as the host, and never a page of another
 //     origin.
 //
-// The data folder has codes, keys and two API keys in the clear, one of them with every scope; only the owner can read it. So the server is a
-// tool for a laptop and never a deployment: anyone who can read the outbox can sign in as any user. The server never makes new
-// keys for a folder that has data already. The recorded messages and events are in the files outbox.jsonl and events.jsonl, and
-// are read from there when they are needed, so the server doesn't need more memory the longer it runs. The file outbox.index
-// finds the messages to an address by a hash of the address. It is made again at each start.
+// The data folder has codes, keys and two API keys in the clear, one of them with every scope; only the owner can read it. So
+// the server is a tool for a laptop and never a deployment: anyone who can read the outbox can sign in as any user. The server
+// never makes new keys for a folder that has data already. The recorded messages and events are in the files outbox.jsonl and
+// events.jsonl, and are read from there when they are needed, so the server doesn't need more memory the longer it runs. The
+// file outbox.index finds the messages to an address by a hash of the address. It is made again at each start.
 package server
 
 import (
