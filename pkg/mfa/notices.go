@@ -20,7 +20,7 @@ import (
 const (
 	noticesInDay = 20
 	noticeDay    = 24 * time.Hour
-	mostWaiting  = 5 // addresses that notices may wait for; if there are more, the one that has waited longest is told at once
+	mostWaiting  = 4 // addresses that notices may wait for; if there are more, the one that has waited longest is told at once
 )
 
 // A topic is something that users are told about. To tell them about one more thing, add a row to topics, and its texts to
