@@ -387,7 +387,7 @@ func TestEntriesThatWereStoredAreRead(t *testing.T) {
 			"b3ba9b425be8a4344a9ffc802c111bf2af09200cdcf97b417ba244e238ff28f2ee8ae7a233191102240fea50",
 		`[{"id":"ev_ZXZlbnQgYjAgb2YgMTYgYg","type":"challenge.verified","time":"2026-11-22T10:00:00.123456Z","org":"acme","user":"u-17","actor":{"kind":"user","id":"u-17"},"policy_version":3,"data":{"challenge":"ch_b3JnIG9mIDE2IGJ5dGVzLmFuYSBvZiAxNiBieXRlcy5jaGFsbGVuZ2UgMTYgYnku","factor":"fa_ZmFjdG9yIG9mIDE2IGJ5Lg","kind":"email"}}]`: "a4011a0016e1980250616e61206f662031362062797465732e038202506576656e74206230206f66203136206204032a1435dc1f1ff715d190d8da36" +
 			"66cf8a4bd9dc2d3e0c0011fdba89512ca0fd8d389e78980171d8ff1eaf7f31dd2012bf9cd3b1d07d32127ffa6f8436149ec75ab33ab6fbad0e10",
-		`[{"id":"ev_9","type":"policy.changed","time":"2026-11-22T10:00:00.123456Z","org":"acme","actor":{"kind":"administrator","id":"olga"},"policy_version":24,"data":{"changed":["trust","require"],"n":2}}]`: "a7011a0016e19803820e6465765f39041818050306646f6c67610750641a2aff2c719acc54723a909dc3c98608a20d82657472757374677265717569" +
+		`[{"id":"ev_9","type":"policy.changed","time":"2026-11-22T10:00:00.123456Z","org":"acme","user":null,"actor":{"kind":"administrator","id":"olga"},"policy_version":24,"data":{"changed":["trust","require"],"n":2}}]`: "a7011a0016e19803820e6465765f39041818050306646f6c67610750641a2aff2c719acc54723a909dc3c98608a20d82657472757374677265717569" +
 			"7265616e02",
 	} {
 		b, err := hex.DecodeString(stored)

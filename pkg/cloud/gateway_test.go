@@ -225,7 +225,9 @@ func TestBodiesComeThroughAsBytesBothWays(t *testing.T) {
 
 func TestABodyThatIsNotUTF8IsRefusedHoweverItComes(t *testing.T) {
 	w := newWorld(t)
-	h := w.open().serve(func(d *Deployment) http.Handler { return api.New(d.Door(), api.Challenge(d.Service())) })
+	d := w.open()
+	service, key := w.keyed(t, d)
+	h := d.serve(func(d *Deployment) http.Handler { return api.New(d.Door(), api.Challenge(service)) })
 	const taken = 503 // the handler has accepted the request, and then found no table
 	body := func(id string) string { return `{"org":"acme","user":{"id":"` + id + `"}}` }
 	broken, replaced := body("ana\xff"), body("ana\uFFFD")
@@ -248,7 +250,7 @@ func TestABodyThatIsNotUTF8IsRefusedHoweverItComes(t *testing.T) {
 			if c.encoded {
 				r.Body = base64.StdEncoding.EncodeToString([]byte(c.body))
 			}
-			r.Headers = map[string]string{"content-type": "application/json", "authorization": "Bearer csk_x"}
+			r.Headers = map[string]string{"content-type": "application/json", "authorization": "Bearer " + key}
 			if c.length != "" {
 				r.Headers["content-length"] = c.length
 			}
@@ -298,9 +300,11 @@ func TestWhatIsNoPayloadIsAnErrorThatDoesNotRepeatIt(t *testing.T) {
 
 func TestABodyThatIsTooLargeIsRefusedByTheDoorBehindTheGateway(t *testing.T) {
 	w := newWorld(t)
-	h := w.open().serve(verify)
+	d := w.open()
+	service, key := w.keyed(t, d)
+	h := d.serve(func(d *Deployment) http.Handler { return api.New(d.Door(), api.Verify(service)) })
 	out, err := h.Invoke(t.Context(), payload(t, "POST", "/v1/challenges/ch_x/verify",
-		map[string]string{"content-type": "application/json", "authorization": "Bearer cs_x"}, strings.Repeat(" ", 64<<10+1)))
+		map[string]string{"content-type": "application/json", "authorization": "Bearer " + key}, strings.Repeat(" ", 64<<10+1)))
 	if err != nil {
 		t.Fatal(err)
 	}

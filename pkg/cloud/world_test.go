@@ -7,6 +7,9 @@ import (
 
 	"countersign/infra/amazon/amazontest"
 	"countersign/pkg/api"
+	"countersign/pkg/apikey"
+	"countersign/pkg/mfa"
+	"countersign/pkg/store/storetest"
 )
 
 // A world has what the processes of a deployment find.
@@ -22,6 +25,20 @@ func (w world) open() *Deployment {
 
 // verify is a function without keys. A call gets only as far as the first use of a key.
 func verify(d *Deployment) http.Handler { return api.New(d.Door(), api.Verify(d.Service())) }
+
+// keyed returns an API key, and the service of a function that knows it although it has no table. So the service judges the form of a
+// call, and gets no further.
+func (w world) keyed(t testing.TB, d *Deployment) (*mfa.Service, string) {
+	t.Helper()
+	elsewhere := storetest.NewModel(w.Now)
+	key, err := (&apikey.Registry{Store: elsewhere, Now: w.Now}).Create(t.Context(), apikey.Grant{Client: "web", Scopes: apikey.Scopes()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := d.Service()
+	s.Filter = &apikey.FilterKeeper{Store: elsewhere}
+	return s, key.Reveal()
+}
 
 func decodeJSON(t testing.TB, b []byte, into any) {
 	t.Helper()
