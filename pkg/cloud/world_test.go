@@ -2,11 +2,9 @@ package cloud
 
 import (
 	"encoding/json"
-	"net/http"
 	"testing"
 
 	"countersign/infra/amazon/amazontest"
-	"countersign/pkg/api"
 	"countersign/pkg/apikey"
 	"countersign/pkg/mfa"
 	"countersign/pkg/store/storetest"
@@ -22,9 +20,6 @@ func newWorld(t testing.TB) world { return world{amazontest.New(t)} }
 func (w world) open() *Deployment {
 	return Open(Process{Step: "verify", Environment: w.Getenv, Output: &w.Log, Now: w.Now})
 }
-
-// verify is a function without keys. A call gets only as far as the first use of a key.
-func verify(d *Deployment) http.Handler { return api.New(d.Door(), api.Verify(d.Service())) }
 
 // keyed returns an API key, and the service of a function that knows it although it has no table. So the service judges the form of a
 // call, and gets no further.
